@@ -1,0 +1,49 @@
+"""Sphinx configuration.  Build: python -m sphinx -W -n docs docs/_build"""
+
+import re
+from importlib.metadata import version as installed_version
+
+project = "varreg"
+author = "The varreg authors"
+copyright = "the varreg authors"
+release = version = installed_version("varreg")
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"varreg {release}"
+
+# Markdown: mathematics between dollars, links to headings, equation labels
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+myst_dmath_double_inline = True
+
+# API: numpydoc docstrings state types in words, shapes and units, so signatures stay short
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# Names of other packages are not resolved, so that the build needs no network; helpers that
+# docstrings mention but that are not part of the API have no page.
+nitpick_ignore_regex = [
+    (r"py:.*", r"varreg\.(anatomy|displacement|kernels|random_map|sampling)(\..*)?"),
+    (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
+    (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
+]
+
+
+def escape_stars(app, what, name, obj, options, lines):
+    """Docstrings write array shapes like (d, *S); to reStructuredText a star begins emphasis."""
+    pattern = re.compile(r"``.*?``|(?<=[(\s])\*(?=\w+[),])")
+    for i, line in enumerate(lines):
+        lines[i] = pattern.sub(lambda m: m[0] if m[0] != "*" else r"\*", line)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_stars, priority=100)  # before numpydoc

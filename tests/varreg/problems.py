@@ -1,0 +1,77 @@
+"""Small smooth registration problems in float64, for derivative checks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from varreg.deformable import DeformableObjective
+from varreg.energy import Matching
+from varreg.grid import Grid
+from varreg.kernels import cpu
+from varreg.options import Options
+from varreg.pyramid import Sampled
+from varreg.smoothness import Smoothness
+
+
+def smooth_image(shape, rng, cycles=2.0):
+    """A random smooth image in [0, 1], float64."""
+    x = np.stack(np.meshgrid(*[np.linspace(0, 1, n) for n in shape], indexing="ij"))
+    image = np.zeros(shape)
+    for _ in range(6):
+        wave = rng.uniform(-cycles, cycles, len(shape)) * 2 * np.pi
+        image += rng.normal() * np.cos(np.tensordot(wave, x, 1) + rng.uniform(0, 2 * np.pi))
+    return (image - image.min()) / np.ptp(image)
+
+
+def random_affine(dimension, rng, size=0.03):
+    matrix = np.eye(dimension + 1)
+    matrix[:-1, :-1] += rng.uniform(-size, size, (dimension, dimension))
+    matrix[:-1, -1] = rng.uniform(-0.4, 0.4, dimension)
+    return matrix
+
+
+def pair(shape, spacing, seed=0, fixed_mask=False, moving_mask=False, moving_shape=None):
+    """Two unrelated smooth images on grids of their own, with optional masks."""
+    rng = np.random.default_rng(seed)
+    moving_shape = moving_shape or shape
+    moving_spacing = np.array(spacing) * np.array(shape) / np.array(moving_shape)
+    masks = []
+    for wanted, size in ((fixed_mask, shape), (moving_mask, moving_shape)):
+        mask = smooth_image(size, rng, 0.7) > 0.3
+        masks.append(mask if wanted else None)
+    fixed = Sampled(smooth_image(shape, rng), masks[0], Grid.with_spacing(shape, spacing))
+    grid = Grid.with_spacing(moving_shape, moving_spacing)
+    share = None if masks[1] is None else masks[1].astype(float)
+    return fixed, Sampled(smooth_image(moving_shape, rng), share, grid)
+
+
+def deformable_problem(
+    shape=(20, 23), spacing=(1.0, 1.0), nodes=None, seed=0, kernels=cpu, threads=1,
+    fixed_mask=False, moving_mask=False, moving_shape=None, length=4.0, **options,
+):  # fmt: skip
+    """(objective, z): a deformable objective in float64 and a random state inside its domain."""
+    options = Options(smoothness_length=length, **options)
+    fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape)
+    matching = Matching(fixed, moving, options, kernels, threads, np.float64)
+    nodes = nodes or shape
+    smoothness = Smoothness(
+        nodes, fixed.grid.extent / np.array(nodes), options.smoothness_weight, length,
+        options.constraint,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed + 1)
+    objective = DeformableObjective(matching, random_affine(len(shape), rng), smoothness, options)
+    field = np.stack([smooth_image(nodes, rng) - 0.5 for _ in shape]) * 2 * max(spacing)
+    while objective.bound(field) < 0.2:
+        field *= 0.7
+    return objective, smoothness.to_coordinates(field), rng
+
+
+def state(objective, z):
+    return z, objective.smoothness.to_field(z)
+
+
+def central_difference(function, z, direction, step):
+    """Fourth-order central difference of function along direction."""
+    near = function(z + step * direction) - function(z - step * direction)
+    far = function(z + 2 * step * direction) - function(z - 2 * step * direction)
+    return (8 * near - far) / (12 * step)

@@ -1,0 +1,72 @@
+"""varreg: variational registration of medical images whose contrasts differ.
+
+The public names are loaded on first use, so that ``import varreg`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+from .errors import (
+    BackendError,
+    DivergenceError,
+    FileError,
+    GeometryError,
+    InputError,
+    OverlapError,
+    VarregError,
+)
+
+if TYPE_CHECKING:
+    from .api import solve
+    from .grid import Grid
+    from .inverse import Inverse
+    from .options import Options
+    from .result import Result
+    from .scalar_image import Image
+    from .storage import load
+    from .transform import Transform
+
+_HOMES = {
+    "solve": "api",
+    "load": "storage",
+    "Grid": "grid",
+    "Image": "scalar_image",
+    "Inverse": "inverse",
+    "Options": "options",
+    "Result": "result",
+    "Transform": "transform",
+}
+
+__all__ = [
+    "BackendError",
+    "DivergenceError",
+    "FileError",
+    "GeometryError",
+    "Grid",
+    "Image",
+    "InputError",
+    "Inverse",
+    "Options",
+    "OverlapError",
+    "Result",
+    "Transform",
+    "VarregError",
+    "__version__",
+    "load",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'varreg' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

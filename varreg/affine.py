@@ -1,0 +1,136 @@
+r"""The affine stage: the same mutual information over a Lie group of matrices.
+
+The current matrix A is updated on the fixed side, :math:`A \leftarrow A\,T_c\exp(\sum_k z_k G_k)\,T_c^{-1}`
+with c the centre of the fixed image and G_k a basis of the Lie algebra of the model (translation,
+rigid, similarity, affine) that is orthonormal for the mean squared displacement over the field of
+view: one unit of any z_k moves the image by the same root-mean-square distance.  Value and gradient
+come from the kernels of the deformable stage, with the 2^d corners of the image as nodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import expm
+
+from .descent import Trial
+from .displacement import AxisTable
+from .energy import Matching, as_volume_field, from_volume_field, voxel_map
+from .grid import Grid
+from .kernels.arrays import Array
+
+#: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
+UNIT = 4.0
+#: A map that leaves less than this share of the fixed voxels in view is not considered.
+LEAST_OVERLAP = 0.1
+
+
+class AffineObjective:
+    """-lambda MI over matrices: an Objective for ``descent.minimise``.
+
+    A state is a (d + 1, d + 1) matrix, fixed world -> moving world.
+
+    Parameters
+    ----------
+    matching : Matching
+    model : {"translation", "rigid", "similarity", "affine"}
+    weight : float
+        lambda.
+    """
+
+    def __init__(self, matching: Matching, model: str, weight: float = 1.0) -> None:
+        self.matching, self.weight = matching, weight
+        fixed, moving = matching.fixed_grid, matching.moving_grid
+        d = fixed.dim
+        self.generators = orthonormal_generators(fixed, model, UNIT * float(fixed.spacing.min()))
+        tables = [_corner_table(n) for n in fixed.shape]
+        self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), matching.dtype)
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in fixed.shape], indexing="ij"))
+        self.corners = np.concatenate(
+            [fixed.voxel_to_world(corners.astype(float)), np.ones((1, *corners.shape[1:]))]
+        )
+        self.to_moving = np.linalg.inv(moving.affine)[:-1]
+
+    def evaluate(self, state: Array) -> Trial:
+        """Energy of a matrix; infinite if hardly any voxel stays in view."""
+        if not np.isfinite(state).all():
+            return Trial(np.nan, np.nan, np.nan)
+        self.state = state
+        nodes = np.tensordot(self.to_moving @ state, self.corners, 1)
+        if self.in_view(state) < LEAST_OVERLAP:
+            return Trial(np.inf, np.nan, np.nan)
+        similarity = self.matching.value(self.where, as_volume_field(nodes))
+        return Trial(-self.weight * similarity, similarity, 0.0)
+
+    def in_view(self, state: Array) -> float:
+        """Share of the fixed field of view that maps into the moving one."""
+        return self.matching.fixed_grid.overlap_fraction(self.matching.moving_grid, state)
+
+    def gradient(self) -> Array:
+        """dE/dz at the state evaluated last, (number of parameters,)."""
+        pushed = from_volume_field(self.matching.gradient().astype(float), len(self.state) - 1)
+        d = len(self.state) - 1
+        by_corner = pushed.reshape(d, -1) @ self.corners.reshape(d + 1, -1).T
+        by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
+        return np.einsum("ij,kij->k", by_matrix, (self.state @ self.generators)[:, :-1])
+
+    def move(self, state: Array, direction: Array, step: float) -> Array:
+        """The matrix moved along a direction in the Lie algebra."""
+        return state @ expm(step * np.tensordot(direction, self.generators, 1))
+
+    def reach(self, direction: Array) -> float:
+        """Largest displacement of a unit step over the corners, in voxels of the level."""
+        shift = np.tensordot(np.tensordot(direction, self.generators, 1), self.corners, 1)[:-1]
+        largest = np.sqrt(np.square(shift).sum(0).max())
+        return float(largest / self.matching.fixed_grid.spacing.min())
+
+    def size(self, state: Array) -> float:
+        """Largest displacement of a corner, in mm."""
+        moved = np.tensordot(state - np.eye(len(state)), self.corners, 1)[:-1]
+        return float(np.sqrt(np.square(moved).sum(0).max()))
+
+    def hold(self, gradient: Array) -> None:
+        """An affine map has no cells to hold."""
+        return
+
+
+def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
+    """Basis of the Lie algebra about the centre of `grid`, (parameters, d + 1, d + 1).
+
+    Orthonormal for the mean squared displacement over the field of view, times `unit` mm.
+    """
+    d = grid.dim
+    generators = np.array(_algebra(model, d))
+    moment = np.zeros((d + 1, d + 1))  # mean of (x - c, 1) (x - c, 1)^T
+    moment[:d, :d] = grid.direction @ np.diag(grid.extent**2 / 12) @ grid.direction.T
+    moment[d, d] = 1
+    gram = np.einsum("kij,jl,mil->km", generators, moment, generators)
+    whitened = np.linalg.solve(np.linalg.cholesky(gram), generators.reshape(len(generators), -1))
+    centre = np.eye(d + 1)
+    centre[:d, d] = grid.centre
+    return unit * centre @ whitened.reshape(generators.shape) @ np.linalg.inv(centre)
+
+
+def _algebra(model: str, d: int) -> list[Array]:
+    """Generators of the model in centred coordinates."""
+
+    def unit(i: int, j: int) -> Array:
+        matrix = np.zeros((d + 1, d + 1))
+        matrix[i, j] = 1
+        return matrix
+
+    pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
+    generators = [unit(i, d) for i in range(d)]
+    if model != "translation":
+        generators += [unit(i, j) - unit(j, i) for i, j in pairs]
+    if model == "similarity":
+        generators.append(sum(unit(i, i) for i in range(d)))
+    if model == "affine":
+        generators += [unit(i, i) for i in range(d)] + [unit(i, j) + unit(j, i) for i, j in pairs]
+    return generators
+
+
+def _corner_table(voxels: int) -> AxisTable:
+    """Linear interpolation between the first and the last voxel of an axis."""
+    weight1 = np.arange(voxels) / (voxels - 1)
+    first = np.zeros(voxels, np.int32)
+    return AxisTable(first, first + 1, 1 - weight1, weight1)

@@ -1,0 +1,192 @@
+"""The command line: register, apply, info, demo.
+
+Exit codes are those of :class:`varreg.cli_errors.Command`.  Results go to stdout, everything else
+to stderr.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._version import __version__
+from .cli_errors import Command
+from .cli_options import NameOrMatrix, chosen_options, energy_options
+from .cli_outputs import echo_step, figure_writer, report, result_writer
+from .options import AFFINE_MODELS
+
+if TYPE_CHECKING:
+    from .result import Result
+    from .scalar_image import Image
+
+STARTS = ("header", "centres", "moments")
+
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+threads = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="varreg")
+def main() -> None:
+    """Register two images of different contrast: find where each point of FIXED lies in MOVING.
+
+    Start with `varreg demo`, which needs no files.
+    """
+
+
+@main.command(cls=Command)
+@click.argument("moving", type=click.Path())
+@click.argument("fixed", type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="Folder for the result; or, with an image extension (.nii.gz, .png), a file for the "
+    "warped image alone.",
+)
+@click.option(
+    "--affine",
+    type=NameOrMatrix((*AFFINE_MODELS, "none")),
+    default="affine",
+    show_default=True,
+    help="The first stage, or a text file with its matrix (fixed world to moving world, mm).",
+)
+@click.option("--deformable/--no-deformable", default=True, help="Whether there is a second stage.")
+@click.option("--fixed-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option("--moving-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option(
+    "--start",
+    type=NameOrMatrix(STARTS),
+    help="Where the first stage starts, or a text file with a matrix. [default: tries several]",
+)
+@energy_options
+@threads
+@click.option("--backend", default="numba", show_default=True, help="What computes.")
+@click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
+@force
+@as_json
+@quiet
+@click.option("-v", "--verbose", is_flag=True, help="Print every accepted step.")
+@click.pass_context
+def register(ctx: click.Context, moving: str, fixed: str, **given: Any) -> None:
+    """Bring the image MOVING onto the image FIXED."""
+    from .api import solve
+
+    options = chosen_options(ctx)
+    # Outputs are opened first: one that cannot be written is found before the computation, and
+    # all of them appear only if everything went well.
+    with ExitStack() as outputs:
+        write = outputs.enter_context(result_writer(given["output"], fixed, given["force"]))
+        draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
+        result = solve(
+            moving,
+            fixed,
+            affine=given["affine"],
+            deformable=given["deformable"],
+            fixed_mask=given["fixed_mask"],
+            moving_mask=given["moving_mask"],
+            start=given["start"],
+            options=options,
+            backend=given["backend"],
+            threads=given["threads"],
+            progress=False if given["quiet"] or given["verbose"] else None,
+            callback=echo_step if given["verbose"] else None,
+        )
+        write(result)
+        draw(result)
+    if given["as_json"] or not given["quiet"]:
+        report(result, given["as_json"])
+
+
+@main.command(cls=Command)
+@click.argument("result", type=click.Path())
+@click.argument("image", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="Image file to be made.")
+@click.option(
+    "--interpolation",
+    type=click.Choice(["linear", "nearest", "cubic"]),
+    default="linear",
+    show_default=True,
+    help="Between voxels.",
+)
+@click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
+@click.option("--inverse", is_flag=True, help="IMAGE lies on the fixed side; bring it to MOVING.")
+@force
+def apply(
+    result: str,
+    image: str,
+    output: str,
+    interpolation: str,
+    labels: bool,
+    inverse: bool,
+    force: bool,
+) -> None:
+    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
+    from .files import atomic_path, write_image
+    from .storage import load
+
+    if labels and interpolation == "cubic":
+        raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
+    with atomic_path(output, overwrite=force) as temporary:
+        loaded = load(result)
+        onto = loaded.inverse() if inverse else loaded
+        warped = (onto.warp_labels if labels else onto.warp)(image, interpolation)
+        space = _moving_space(loaded) if inverse else loaded.warped
+        write_image(temporary, warped, like=space, overwrite=True)
+
+
+def _moving_space(result: Result) -> Image:
+    """An empty image where the moving image was, which a saved result does not hold."""
+    import numpy as np
+
+    from .scalar_image import Image
+
+    grid, warped = result.transform.moving, result.warped
+    voxels = np.zeros(grid.shape, dtype=np.float32)
+    return Image(voxels, grid, frame=warped.frame, slice_step=warped.slice_step)
+
+
+@main.command(cls=Command)
+@click.argument("result", type=click.Path())
+@as_json
+def info(result: str, as_json: bool) -> None:
+    """Say what a saved RESULT is."""
+    from .storage import load
+
+    report(load(result), as_json)
+
+
+@main.command(cls=Command)
+@click.option(
+    "-o", "--output", default="varreg-demo", show_default=True, type=click.Path(), help="Folder."
+)
+@click.option("--3d", "volume", is_flag=True, help="A volume instead of a slice.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the brain."
+)
+@threads
+@force
+@quiet
+def demo(
+    output: str, volume: bool, seed: int, threads: int | None, force: bool, quiet: bool
+) -> None:
+    """Register two contrasts of an artificial brain whose true map is known."""
+    from .demo import run_demo
+
+    found = run_demo(
+        output,
+        dim=3 if volume else 2,
+        seed=seed,
+        threads=threads,
+        progress=False if quiet else None,
+        overwrite=force,
+    )
+    if not quiet:
+        click.echo(f"{found}\n\nThe picture: {found.picture}")

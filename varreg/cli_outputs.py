@@ -1,0 +1,204 @@
+"""What commands leave behind: files that are reserved before the work, and a report after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import InputError
+from .plots import FORMATS
+
+if TYPE_CHECKING:
+    from .history import Iteration
+    from .result import Result
+
+Write = Callable[["Result"], None]
+PICTURES = (".png", ".tif", ".tiff")
+VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
+
+
+@contextmanager
+def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
+    """Reserve the output of a registration; it appears when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : str
+        A folder for everything, or an image file for the warped image alone.
+    fixed : str
+        The fixed image, to find out whether its dimension fits the type of file.
+    overwrite : bool
+        Replace what exists.
+
+    Yields
+    ------
+    callable
+        Takes the result and writes it.
+
+    Raises
+    ------
+    varreg.errors.VarregError
+        If the output cannot be written.
+
+    Examples
+    --------
+    >>> from varreg.cli_outputs import result_writer
+    >>> with result_writer("out", "fixed.nii.gz", overwrite=False) as write:  # doctest: +SKIP
+    ...     write(result)
+    """
+    from .files import atomic_folder, atomic_path, write_image
+
+    if not _is_image(path):
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            yield lambda result: result.save(folder, overwrite=True)
+        return
+    with atomic_path(path, overwrite=overwrite) as file:
+        if path.lower().endswith(PICTURES):
+            _refuse_volume(path, fixed)
+        yield lambda result: write_image(
+            file, result.warped.data, like=result.warped, overwrite=True
+        )
+
+
+@contextmanager
+def figure_writer(path: str | None, overwrite: bool) -> Iterator[Write]:
+    """Reserve the overview figure; without a path nothing is drawn.
+
+    Parameters
+    ----------
+    path : str or None
+        Ends in .png, .pdf or .svg.
+    overwrite : bool
+        Replace an existing file.
+
+    Yields
+    ------
+    callable
+        Takes the result and draws it.
+
+    Raises
+    ------
+    varreg.errors.VarregError
+        If the figure cannot be written.
+
+    Examples
+    --------
+    >>> from varreg.cli_outputs import figure_writer
+    >>> with figure_writer("overview.png", overwrite=False) as draw:  # doctest: +SKIP
+    ...     draw(result)
+    """
+    if path is None:
+        yield lambda result: None
+        return
+    from .files import atomic_path
+
+    if not path.lower().endswith(FORMATS):
+        raise InputError(f"--png must be a file that ends in {', '.join(FORMATS)}; got {path!r}.")
+    with atomic_path(path, overwrite=overwrite) as file:
+        yield lambda result: _draw(result, file)
+
+
+def report(result: Result, as_json: bool) -> None:
+    """Print a result on stdout.
+
+    Parameters
+    ----------
+    result : varreg.Result
+        To be described.
+    as_json : bool
+        One JSON object instead of a paragraph.
+
+    Examples
+    --------
+    >>> from varreg.cli_outputs import report
+    >>> report(result, as_json=False)  # doctest: +SKIP
+    """
+    click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
+
+
+def echo_step(step: Iteration) -> None:
+    """Print one accepted step on stderr, for logs where no progress bar is shown.
+
+    Parameters
+    ----------
+    step : varreg.history.Iteration
+        As handed to the `callback` of :func:`varreg.solve`.
+
+    Examples
+    --------
+    >>> from varreg.cli_outputs import echo_step
+    >>> from varreg.history import Iteration
+    >>> echo_step(Iteration("affine", 0, 4.0, 1, -0.5, 0.5, 0.0, 1.0, 0, 0.1, 2.0, 1.0))
+    """
+    click.echo(
+        f"{step.stage} 1/{step.factor:g} size, step {step.iteration}: energy {step.energy:.6f}, "
+        f"mutual information {step.similarity:.6f}, smoothness {step.smoothness:.6f}, "
+        f"gradient {step.gradient_norm:.3g}, moved at most {step.largest_displacement:.3g} mm, "
+        f"smallest determinant {step.smallest_determinant:.3f}",
+        err=True,
+    )
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """The numbers of a result, ready for JSON.
+
+    Parameters
+    ----------
+    result : varreg.Result
+        To be described.
+
+    Returns
+    -------
+    dict
+        Of numbers, text, lists and dicts.
+
+    Examples
+    --------
+    >>> from varreg.cli_outputs import summary
+    >>> summary(result)["smallest_determinant"]  # doctest: +SKIP
+    0.41
+    """
+    from .records import plain
+
+    return {
+        "fixed": result.fixed_name,
+        "moving": result.moving_name,
+        "shape": list(result.transform.fixed.shape),
+        "affine": result.affine.tolist(),
+        "energy": plain(result.energy),
+        "start_energy": plain(result.start_energy),
+        "smallest_determinant": plain(result.smallest_determinant),
+        "overlap": plain(result.overlap),
+        "stop": None if result.stop is None else result.stop.value,
+        "levels": [plain(level) | {"stop": level.stop.value} for level in result.levels],
+        "options": plain(result.options),
+        "provenance": result.provenance,
+        "seconds": result.seconds,
+    }
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(VOLUMES + PICTURES)
+
+
+def _refuse_volume(path: str, fixed: str) -> None:
+    """A volume in a picture format would fail only after the computation."""
+    from .image import as_image
+
+    dimension = as_image(fixed, argument="fixed").grid.dim
+    if dimension != 2:
+        raise InputError(
+            f"--output {path!r} is a picture, but the fixed image is {dimension}D; give a folder or "
+            "a file that ends in .nii.gz."
+        )
+
+
+def _draw(result: Result, path: Path) -> None:
+    from .plots import overview
+
+    overview(result, result.fixed, result.moving, path, overwrite=True)

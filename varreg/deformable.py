@@ -1,0 +1,143 @@
+"""The deformable stage at one level: the energy in coordinates z, kept free of folds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .descent import Trial
+from .displacement import axis_table
+from .energy import Matching, as_volume_field, from_volume_field, index_affine, voxel_map
+from .kernels.arrays import Array
+from .options import Options
+from .smoothness import Smoothness
+
+#: Radius, in nodes, of the region that is held where a step would fold.
+HOLD_RADIUS = 3.0
+
+
+class DeformableObjective:
+    """E(z) = -lambda MI(S z) + |z|^2 / 2 of one level: an Objective for ``descent.minimise``.
+
+    A state is a pair (z, u): coordinates and the field at the nodes (d, *m), mm.
+
+    Parameters
+    ----------
+    matching : Matching
+    affine : (d + 1, d + 1) array
+        Fixed world -> moving world.
+    smoothness : Smoothness
+        Of the displacement grid.
+    options : Options
+    """
+
+    def __init__(
+        self, matching: Matching, affine: Array, smoothness: Smoothness, options: Options
+    ) -> None:
+        self.matching, self.smoothness, self.options = matching, smoothness, options
+        fixed = matching.fixed_grid
+        self.dimension = fixed.dim
+        self.voxel = fixed.spacing
+        self.node_spacing = fixed.extent / np.array(smoothness.shape)
+        linear = index_affine(fixed, matching.moving_grid, affine)
+        spread = linear[:, :-1] / self.voxel
+        tables = [
+            axis_table(np.arange(n), n, m, options.constraint)
+            for n, m in zip(fixed.shape, smoothness.shape, strict=True)
+        ]
+        self.where = voxel_map(tables, linear, spread, matching.dtype)
+        self.spread = self.where.spread.astype(np.float64)
+        self.folded_cell: tuple[int, ...] | None = None
+
+    def evaluate(self, state: tuple[Array, Array]) -> Trial:
+        """Energy at (z, u); infinite if some cell folds, which is then remembered."""
+        z, field = state
+        self.state = state
+        if not np.isfinite(field).all():
+            return Trial(np.nan, np.nan, np.nan)
+        bound, cell = self.matching.kernels.determinant_bound(
+            field, self.node_spacing, self.matching.threads
+        )
+        if bound < self.options.smallest_determinant:
+            self.folded_cell = cell
+            return Trial(np.inf, np.nan, np.nan, bound)
+        similarity = self.matching.value(self.where, as_volume_field(field))
+        smoothness = self.smoothness.value(z)
+        energy = -self.options.similarity_weight * similarity
+        energy += self.options.smoothness_weight * smoothness
+        return Trial(energy, similarity, smoothness, bound)
+
+    def gradient(self) -> Array:
+        """dE/dz at the state evaluated last."""
+        pushed = self.matching.gradient().astype(np.float64)
+        force = np.einsum("de,d...->e...", self.spread, pushed)
+        force *= -self.options.similarity_weight
+        return (
+            self.smoothness.pull_gradient(from_volume_field(force, self.dimension)) + self.state[0]
+        )
+
+    def move(self, state: tuple[Array, Array], direction: Array, step: float) -> tuple:
+        """(z, u) moved along a direction in z."""
+        z, field = state
+        return z + step * direction, field + step * self._field(direction)
+
+    def reach(self, direction: Array) -> float:
+        """Largest displacement of a unit step, in voxels of the level."""
+        field = self._field(direction)
+        return float(np.abs(field).max() / self.voxel.min())
+
+    def size(self, state: tuple[Array, Array]) -> float:
+        """Largest displacement, in mm."""
+        return float(np.sqrt(np.square(state[1]).sum(0).max()))
+
+    def hold(self, gradient: Array) -> Array | None:
+        """-Q Q^T g with Q = S^-1 chi S and chi = 0 around the cell that folded: others go on.
+
+        Q Q^T is positive semidefinite, so this descends; without it one tight cell would stop all.
+        """
+        if self.folded_cell is None:
+            return None
+        chi = self._window(self.folded_cell)
+        scale, inverse = self.smoothness.scale, self.smoothness.inverse_scale
+        field = self.smoothness._backward(gradient * scale) * chi
+        held = self.smoothness._forward(field) * inverse
+        field = self.smoothness._backward(held * inverse) * chi
+        return -self.smoothness._forward(field) * scale
+
+    def bound(self, field: Array) -> float:
+        """Lower bound of det(id + grad u) over every point."""
+        threads = self.matching.threads
+        return self.matching.kernels.determinant_bound(field, self.node_spacing, threads)[0]
+
+    def _window(self, cell: tuple[int, ...]) -> Array:
+        distance = 0.0
+        for axis, position in enumerate(cell):
+            along = [1] * self.dimension
+            along[axis] = self.smoothness.shape[axis]
+            offset = np.arange(self.smoothness.shape[axis]) - position - 0.5
+            distance = distance + np.square(offset).reshape(along)
+        return 1 - np.exp(-0.5 * distance / HOLD_RADIUS**2)
+
+    def _field(self, direction: Array) -> Array:
+        """S d, computed once for all trials along one direction."""
+        if getattr(self, "_last_direction", None) is not direction:
+            self._last_direction = direction
+            self._last_field = self.smoothness.to_field(direction)
+        return self._last_field
+
+
+def unfold(objective: DeformableObjective, z: Array) -> tuple[Array, Array]:
+    """The state (z, u) of coordinates z, with just enough of its high frequencies damped that no
+    cell folds: a field carried to a finer grid may fold between its old nodes.
+    """
+    smoothness, least = objective.smoothness, objective.options.smallest_determinant
+    symbol = np.square(smoothness.scale)
+    symbol = symbol / symbol.max()
+    damping = 0.0
+    while True:
+        state = z * np.exp(-damping * symbol)
+        field = smoothness.to_field(state)
+        if objective.bound(field) >= least:
+            return state, field
+        damping = 2 * damping if damping else 0.25
+        if damping > 1e12:  # even the smoothest modes fold: shrink the whole field
+            z, damping = 0.5 * z, 0.0

@@ -1,0 +1,23 @@
+"""Coarse images by averaging over the exact area of each coarse voxel."""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def average_axis(first, blocks, step, source, start, share, out):
+    """out[p, j, q] = sum_t share[j, t] source[p, start[j] + t, q].
+
+    source (a, n, c), out (a, m, c), start (m,) int array, share (m, t) with rows that sum to 1;
+    blocks cut the first axis.
+    """
+    planes, count = source.shape[0], start.shape[0]
+    for block in range(first, blocks, step):
+        for p in range(block * planes // blocks, (block + 1) * planes // blocks):
+            for j in range(count):
+                for q in range(source.shape[2]):
+                    total = source[p, start[j], q] * share[j, 0]
+                    for t in range(1, share.shape[1]):
+                        total += source[p, start[j] + t, q] * share[j, t]
+                    out[p, j, q] = total

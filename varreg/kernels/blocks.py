@@ -1,0 +1,44 @@
+"""Fixed blocks of work, handed to threads: the same bits for any number of threads.
+
+A kernel is compiled without the GIL and takes ``(first, stop, step, ...)``: it computes blocks
+first, first + step, ... Blocks never share what they write, so threads only decide who computes a
+block, never what comes out.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+VOXELS_PER_BLOCK = 12_500
+MOST_BLOCKS = 64
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def block_count(voxels: int) -> int:
+    """Number of blocks for an image: a function of its size only."""
+    return max(1, min(MOST_BLOCKS, voxels // VOXELS_PER_BLOCK))
+
+
+def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) -> None:
+    """Run all blocks of a kernel on the given number of threads and wait."""
+    workers = min(threads, blocks)
+    if workers <= 1:
+        kernel(0, blocks, 1, *arguments)
+        return
+    pool = _pool(workers - 1)
+    others = [pool.submit(kernel, k, blocks, workers, *arguments) for k in range(1, workers)]
+    kernel(0, blocks, workers, *arguments)
+    for other in others:
+        other.result()
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    key = (os.getpid(), workers)  # a forked process must not inherit threads that do not exist
+    if key not in _pools:
+        _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="varreg")
+        atexit.register(_pools[key].shutdown, wait=False)
+    return _pools[key]

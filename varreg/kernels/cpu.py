@@ -1,0 +1,111 @@
+"""The Numba backend: the functions that every backend has, on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import averaging, folding, histogram, warping
+from .arrays import Array, Moving, VoxelMap, Warped, Windows
+from .blocks import block_count, run
+
+NAME = "numba"
+
+
+def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
+    """Fill `warped` with value and weight of the moving image at every fixed voxel."""
+    blocks = block_count(warped.value.size)
+    run(
+        warping.warp, blocks, threads,
+        moving.image, moving.mask, nodes, *where, moving.cubic, moving.low, moving.high,
+        warped.value, warped.share, warped.full,
+    )  # fmt: skip
+
+
+def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> Array:
+    """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
+    planes, rows, _ = warped.value.shape
+    _, a, b, c = nodes.shape
+    blocks = block_count(warped.value.size)
+    rowwise = np.empty((3, planes, rows, c), nodes.dtype)
+    run(
+        warping.push, blocks, threads,
+        moving.image, moving.mask, nodes, *where, moving.cubic, moving.low, moving.high,
+        warped.slope, warped.share_slope, warped.full, rowwise,
+    )  # fmt: skip
+    planewise = np.empty((3, planes, b, c), nodes.dtype)
+    count = min(planes, blocks)
+    run(warping.gather_rows, count, threads, rowwise, where.index, where.weight, planes, planewise)
+    if planes == 1:
+        return planewise
+    out = np.empty((3, a, b, c), nodes.dtype)
+    run(warping.gather_planes, min(b, blocks), threads, planewise, where.index, where.weight, out)
+    return out
+
+
+def joint_histogram(fixed: NDArray, warped: Warped, bins: int, windows: Windows | None,
+                    threads: int) -> Array:  # fmt: skip
+    """(B, B) sum of weights: fixed bin x moving bin."""
+    blocks = block_count(fixed.size)
+    partial = np.empty((blocks, bins, bins))
+    images = (fixed, warped.value, warped.share, warped.full)
+    if windows is None:
+        run(histogram.scatter, blocks, threads, *images, partial)
+    else:
+        run(histogram.scatter_windows, blocks, threads, *images, *windows, partial)
+    total = partial[0].copy()
+    for table in partial[1:]:  # in block order: the same bits for any number of threads
+        total += table
+    return total
+
+
+def histogram_slope(
+    fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
+) -> None:
+    """Fill the slopes in `warped` from the derivative `table`, (B, B), for the histogram."""
+    blocks = block_count(fixed.size)
+    images = (fixed, warped.value, warped.share, warped.full)
+    rest = (table, warped.slope, warped.share_slope)
+    if windows is None:
+        run(histogram.scatter_slope, blocks, threads, *images, *rest)
+    else:
+        run(histogram.windows_slope, blocks, threads, *images, *windows, *rest)
+
+
+def smooth_table(table: Array, kernel: Array) -> Array:
+    """K table K^T for the banded matrix K."""
+    out, scratch = np.empty_like(table), np.empty_like(table)
+    histogram.smooth_table(table, kernel, out, scratch)
+    return out
+
+
+def smooth_table_transposed(table: Array, kernel: Array) -> Array:
+    """K^T table K."""
+    out, scratch = np.empty_like(table), np.empty_like(table)
+    histogram.smooth_table_transposed(table, kernel, out, scratch)
+    return out
+
+
+def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:
+    """Lower bound of det(id + grad u) over every point, and the cell where it is found.
+
+    field (d, *m), spacing (d,) in the same unit.
+    """
+    cells = tuple(m - 1 for m in field.shape[1:])
+    blocks = min(cells[0], block_count(int(np.prod(cells))))
+    bound, place = np.empty(blocks), np.zeros((blocks, field.shape[0]), np.int64)
+    kernel = folding.plane_bound if field.shape[0] == 2 else folding.volume_bound
+    run(kernel, blocks, threads, field, spacing, bound, place)
+    worst = int(np.argmin(bound))
+    return float(bound[worst]), tuple(int(p) for p in place[worst])
+
+
+def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads: int) -> Array:
+    """Weighted sums of neighbours along one axis: see :mod:`varreg.kernels.averaging`."""
+    shape = image.shape
+    before, after = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
+    out = np.empty((before, len(start), after), image.dtype)
+    source = np.ascontiguousarray(image).reshape(before, shape[axis], after)
+    blocks = min(before, block_count(image.size))
+    run(averaging.average_axis, blocks, threads, source, start, share, out)
+    return out.reshape(*shape[:axis], len(start), *shape[axis + 1 :])

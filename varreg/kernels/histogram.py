@@ -1,0 +1,186 @@
+"""Joint histograms and their transposed derivatives, for both Parzen estimators.
+
+Fine histogram: the fixed value is a bin number, the warped moving value (in bins) is spread by a
+quadratic B-spline over three bins; the table is smoothed afterwards.  Per pixel: both values are
+spread by Gaussian windows that are normalised at each pixel (the parent paper's estimator).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def scatter(first, blocks, step, bins, value, share, full, out):
+    """Partial joint histograms, one per block.
+
+    Parameters
+    ----------
+    bins : (*S) int16 array
+        Fixed bin of each voxel; negative takes the voxel out.
+    value, share, full : arrays
+        Warped moving value in bins, its weight, and rows whose weights are all 1.
+    out : (blocks, B, B) float64 array, output
+        Sum of weights; the second axis is the fixed bin, the third the moving bin.
+    """
+    planes, rows, n = value.shape
+    total = planes * rows
+    for block in range(first, blocks, step):
+        table = out[block]
+        table[:, :] = 0
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                f = bins[i, j, k]
+                if f < 0:
+                    continue
+                m = value[i, j, k]
+                centre = int(m + 0.5)
+                t = m - centre
+                below, above = 0.5 - t, 0.5 + t
+                w = 1.0 if full[r] else float(share[i, j, k])
+                table[f, centre - 1] += w * 0.5 * below * below
+                table[f, centre] += w * (0.75 - t * t)
+                table[f, centre + 1] += w * 0.5 * above * above
+
+
+@njit(nogil=True, cache=True)
+def scatter_slope(first, blocks, step, bins, value, share, full, table, slope, share_slope):  # fmt: skip
+    """d/dvalue and d/dshare of a function of the histogram whose derivative is `table`.
+
+    slope = share * sum_b beta'(value - b) table[f, b];
+    share_slope = sum_b beta(value - b) table[f, b], for rows that are not full.
+    """
+    planes, rows, n = value.shape
+    total = planes * rows
+    for block in range(first, blocks, step):
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                f = bins[i, j, k]
+                if f < 0:
+                    slope[i, j, k] = 0
+                    share_slope[i, j, k] = 0
+                    continue
+                m = value[i, j, k]
+                centre = int(m + 0.5)
+                t = m - centre
+                left, mid, right = table[f, centre - 1], table[f, centre], table[f, centre + 1]
+                change = (t - 0.5) * left - 2 * t * mid + (t + 0.5) * right
+                if full[r]:
+                    slope[i, j, k] = change
+                    continue
+                slope[i, j, k] = share[i, j, k] * change
+                mean = 0.5 * (0.5 - t) ** 2 * left + (0.75 - t * t) * mid
+                mean += 0.5 * (0.5 + t) ** 2 * right
+                share_slope[i, j, k] = mean
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _windows(x, reach, precision, bins, weights, slopes):
+    """Gaussian windows of value x (in bins) normalised to sum 1; returns the first bin."""
+    start = max(int(x + 0.5) - reach, 0)
+    stop = min(int(x + 0.5) + reach + 1, bins)
+    total = change = 0.0
+    for b in range(start, stop):
+        w = math.exp(-precision * (x - b) * (x - b))
+        weights[b - start] = w
+        slopes[b - start] = -2 * precision * (x - b) * w
+        total += w
+        change += slopes[b - start]
+    for b in range(stop - start):
+        slopes[b] = (slopes[b] - weights[b] * change / total) / total
+        weights[b] /= total
+    return start, stop
+
+
+@njit(nogil=True, cache=True)
+def scatter_windows(first, blocks, step, fixed, value, share, full, reach, precision, out):
+    """As :func:`scatter`, with per-pixel windows; `fixed` holds values in bins, negative is out."""
+    planes, rows, n = value.shape
+    total, size = planes * rows, out.shape[1]
+    scratch = np.empty((4, 2 * reach + 1))
+    for block in range(first, blocks, step):
+        table = out[block]
+        table[:, :] = 0
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                if fixed[i, j, k] < 0:
+                    continue
+                w = 1.0 if full[r] else float(share[i, j, k])
+                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
+                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                for f in range(f0, f1):
+                    for m in range(m0, m1):
+                        table[f, m] += w * scratch[0, f - f0] * scratch[2, m - m0]
+
+
+@njit(nogil=True, cache=True)
+def windows_slope(first, blocks, step, fixed, value, share, full, reach, precision, table,
+                  slope, share_slope):  # fmt: skip
+    """As :func:`scatter_slope`, with per-pixel windows."""
+    planes, rows, n = value.shape
+    total, size = planes * rows, table.shape[0]
+    scratch = np.empty((4, 2 * reach + 1))
+    for block in range(first, blocks, step):
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                slope[i, j, k] = 0
+                share_slope[i, j, k] = 0
+                if fixed[i, j, k] < 0:
+                    continue
+                w = 1.0 if full[r] else float(share[i, j, k])
+                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
+                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                change = mean = 0.0
+                for f in range(f0, f1):
+                    for m in range(m0, m1):
+                        change += scratch[0, f - f0] * scratch[3, m - m0] * table[f, m]
+                        mean += scratch[0, f - f0] * scratch[2, m - m0] * table[f, m]
+                slope[i, j, k] = w * change
+                share_slope[i, j, k] = mean
+
+
+@njit(nogil=True, cache=True)
+def smooth_table(table, kernel, out, scratch):
+    """out = K table K^T with K[b, c] = kernel[c, b - c + reach], a banded matrix.
+
+    table, out, scratch (B, B); kernel (B, 2 * reach + 1), zero where b falls off the table.
+    """
+    size, reach = table.shape[0], kernel.shape[1] // 2
+    scratch[:, :] = 0
+    out[:, :] = 0
+    for c in range(size):
+        for b in range(max(c - reach, 0), min(c + reach + 1, size)):
+            w = kernel[c, b - c + reach]
+            for m in range(size):
+                scratch[b, m] += w * table[c, m]
+    for f in range(size):
+        for c in range(size):
+            mass = scratch[f, c]
+            if mass != 0:
+                for b in range(max(c - reach, 0), min(c + reach + 1, size)):
+                    out[f, b] += kernel[c, b - c + reach] * mass
+
+
+@njit(nogil=True, cache=True)
+def smooth_table_transposed(table, kernel, out, scratch):
+    """out = K^T table K: the transpose of :func:`smooth_table`."""
+    size, reach = table.shape[0], kernel.shape[1] // 2
+    scratch[:, :] = 0
+    for c in range(size):
+        for b in range(max(c - reach, 0), min(c + reach + 1, size)):
+            w = kernel[c, b - c + reach]
+            for m in range(size):
+                scratch[c, m] += w * table[b, m]
+    for f in range(size):
+        for c in range(size):
+            total = 0.0
+            for b in range(max(c - reach, 0), min(c + reach + 1, size)):
+                total += kernel[c, b - c + reach] * scratch[f, b]
+            out[f, c] = total

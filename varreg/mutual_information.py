@@ -1,0 +1,168 @@
+r"""Mutual information of a joint histogram, and its derivative table.
+
+With the histogram :math:`H` of the voxels in view (total weight :math:`N`), the Parzen matrix
+:math:`K` and :math:`p = K H K^T / N`,
+
+.. math:: \mathrm{MI}_{\mathrm{view}} = \sum_{ab} p_{ab} \log\frac{p_{ab}}{p_a\,p_b}, \qquad
+          \frac{\partial (N\,\mathrm{MI}_{\mathrm{view}})}{\partial H} = K^T L K,
+          \qquad L_{ab} = \log\frac{p_{ab}}{p_a\,p_b}.
+
+A voxel that maps out of view is in none of the three densities, and shares no information.  The
+similarity is therefore the mutual information *given what is in view*,
+:math:`\mathrm{MI} = (N / N_F)\,\mathrm{MI}_{\mathrm{view}}` with :math:`N_F` the fixed voxels that count:
+without the factor an image gains by pushing its background out of view.
+
+Smoothing the table is the same as smoothing every sample, so nothing of size N x B exists
+(Thevenaz and Unser, IEEE TIP 2000, doi 10.1109/83.887976, for the Parzen estimator; the energy is
+eq. (13) of doi 10.3390/math14122131).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from .errors import InputError
+from .kernels.arrays import Array, Windows
+from .options import Options
+
+#: The parent paper's guard inside its logarithms.
+GUARD = 1e-7
+#: Weight of a Gaussian beyond this many standard deviations is dropped from the Parzen matrix ...
+REACH = 4.0
+#: ... and, for the parent paper's windows, beyond this many (relative weight 1e-8).
+WINDOW_REACH = 6.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mutual information (nats) and its derivative with respect to the histogram, (B, B)."""
+
+    value: float
+    slope: Array
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """How intensities become bins and a histogram becomes mutual information.
+
+    Parameters
+    ----------
+    bins : int
+        B, bins per image.
+    kernel : (B, 2 r + 1) array or None
+        Columns of the Parzen matrix: ``kernel[c, k]`` is the share of fine bin c that goes to bin
+        c + k - r.  None for the parent paper's per-pixel windows.
+    windows : Windows or None
+        The parent paper's windows.
+    """
+
+    bins: int
+    kernel: Array | None
+    windows: Windows | None
+
+    @classmethod
+    def from_options(cls, options: Options) -> Estimator:
+        """The estimator that the options name."""
+        if options.estimator == "per-pixel":
+            reach = math.ceil(WINDOW_REACH * options.kernel_width)
+            return cls(options.bins, None, Windows(reach, 0.5 / options.kernel_width**2))
+        return cls(options.bins, parzen_kernel(options.bins, options.kernel_width), None)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Bin coordinates of intensities 0 and 1; the spline needs one spare bin at either end."""
+        return (0.0, self.bins - 1.0) if self.windows else (1.0, self.bins - 2.0)
+
+    def to_bins(self, unit: Array) -> Array:
+        """Bin coordinates of intensities scaled to [0, 1]."""
+        low, high = self.span
+        return (low + (high - low) * unit).astype(unit.dtype)
+
+    def label(self, unit: Array, mask: np.ndarray | None) -> np.ndarray:
+        """What the histogram needs of the fixed image: int16 bins, or values in bins (per pixel).
+
+        Voxels outside the mask become -1.
+        """
+        bins = self.to_bins(unit)
+        if not self.windows:
+            bins = np.floor(bins + bins.dtype.type(0.5)).astype(np.int16)
+        if mask is not None:
+            bins[~mask] = -1
+        return bins
+
+    def __call__(self, histogram: Array, total: float, kernels: ModuleType) -> Estimate:
+        """Mutual information of a (B, B) histogram of weights, given what is in view.
+
+        Parameters
+        ----------
+        histogram : (B, B) array
+        total : float
+            Number of fixed voxels that count, in view or not.
+        kernels : module
+            The backend.
+
+        Raises
+        ------
+        InputError
+            If no weight is left: the masks or the map leave no voxel in view.
+        """
+        mass = float(histogram.sum())
+        if not mass > 0:
+            raise InputError(
+                "varreg: no voxel is left in the joint histogram: the masks and the overlap of the"
+                " fields of view exclude each other; widen the masks or start from another affine."
+            )
+        if self.kernel is None:
+            value, slope = _guarded(histogram / mass)
+        else:
+            value, ratio = _information(kernels.smooth_table(histogram, self.kernel) / mass)
+            slope = kernels.smooth_table_transposed(ratio, self.kernel)
+        return Estimate(value * mass / total, slope / total)
+
+
+def parzen_kernel(bins: int, width: float) -> Array:
+    """Gaussian shares, (B, 2 r + 1), each row summing to 1 within the table: mass is kept.
+
+    Parameters
+    ----------
+    bins : int
+    width : float
+        Standard deviation in bins.
+    """
+    reach = max(1, math.ceil(REACH * width))
+    offset = np.arange(-reach, reach + 1)
+    target = np.arange(bins)[:, None] + offset
+    kernel = np.exp(-0.5 * (offset / width) ** 2) * ((target >= 0) & (target < bins))
+    return kernel / kernel.sum(1, keepdims=True)
+
+
+def _information(density: Array) -> tuple[float, Array]:
+    """(MI in nats, log ratio table) of a joint density; empty cells contribute nothing."""
+    present = density > 0
+    logarithm = np.log(density, out=np.zeros_like(density), where=present)
+    fixed, moving = density.sum(1), density.sum(0)
+    log_fixed = np.log(fixed, out=np.zeros_like(fixed), where=fixed > 0)
+    log_moving = np.log(moving, out=np.zeros_like(moving), where=moving > 0)
+    ratio = np.where(present, logarithm - log_fixed[:, None] - log_moving, 0.0)
+    return float((density * ratio).sum()), ratio
+
+
+def _guarded(density: Array) -> tuple[float, Array]:
+    """The parent paper's sum p log(p / (p_F p_M + eps) + eps), and N times its exact derivative
+    with respect to the histogram, shifted so that it is that of N times the sum.
+    """
+    fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
+    product = fixed * moving + GUARD
+    ratio = density / product + GUARD
+    logarithm = np.log(ratio)
+    direct = logarithm + density / (ratio * product)
+    through = -(density**2) / (ratio * product**2)
+    slope = (
+        direct + (through * moving).sum(1, keepdims=True) + (through * fixed).sum(0, keepdims=True)
+    )
+    value = float((density * logarithm).sum())
+    return value, slope - float((density * slope).sum()) + value

@@ -1,0 +1,74 @@
+"""u at the nodes of its grid as a NIfTI vector image in float64, so that no bit is lost."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from . import slices
+from .displacement import Float
+from .nifti import nifti_image
+from .records import Damage
+from .scalar_image import Image
+
+_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
+
+
+def write_nodes(path: Path, nodes: Float, fixed: Image) -> None:
+    """Write u on the grid of its nodes.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii.gz``.
+    nodes : (d, *m) array
+        In mm along the axes of the fixed array; ITK and FSL mean something else by a vector image.
+    fixed : Image
+        An image on the fixed grid.
+    """
+    affine = fixed.grid.resized(nodes.shape[1:]).affine
+    if nodes.ndim == 3:
+        frame = np.eye(4) if fixed.frame is None else fixed.frame
+        affine = slices.join_affine(affine, frame, frame[:3, 2], 2)
+    stored = np.moveaxis(nodes, 0, -1).reshape(_stored_shape(nodes.shape))
+    image = nifti_image(stored, affine)
+    image.header.set_intent("vector")
+    image.header["descrip"] = b"varreg u, mm along the fixed array axes"
+    image.to_filename(path)
+
+
+def read_nodes(path: Path, shape: tuple[int, ...]) -> Float:
+    """Read u, with the file's header compared to what is expected before memory is taken.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`write_nodes` made it.
+    shape : tuple of int
+        (d, *m).
+
+    Returns
+    -------
+    (d, *m) float64 array
+
+    Raises
+    ------
+    FileError
+        If the file holds something else; what nibabel and gzip raise is let through.
+    """
+    import nibabel
+
+    image = nibabel.Nifti1Image.from_filename(path)
+    if image.shape != _stored_shape(shape) or image.get_data_dtype() != np.float64:
+        raise Damage(f"{path.name} holds {image.shape} numbers and not nodes of shape {shape}")
+    if math.prod(shape) * 8 > path.stat().st_size * _DEFLATE:
+        raise Damage(f"{path.name} is too short for {math.prod(shape)} numbers")
+    stored = np.asarray(image.dataobj, dtype=np.float64)
+    return np.ascontiguousarray(np.moveaxis(stored.reshape(*shape[1:], shape[0]), -1, 0))
+
+
+def _stored_shape(nodes: tuple[int, ...]) -> tuple[int, ...]:
+    """(d, *m) -> (x, y, z, 1, d), with z = 1 in 2D."""
+    return (*nodes[1:], *(1,) * (4 - len(nodes)), 1, nodes[0])

@@ -1,0 +1,223 @@
+"""Every choice that defines what is minimised and how: one frozen, validated dataclass.
+
+What only concerns the machine (backend, threads, progress) is not an option of the problem and is
+an argument of :func:`varreg.solve` instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InputError
+
+AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    r"""What :func:`varreg.solve` minimises, and by which steps.
+
+    The energy is
+    :math:`E(u) = -\lambda\,\mathrm{MI} + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^2 |\Delta u|^2)`,
+    with u in mm (docs/theory.md).
+
+    Parameters
+    ----------
+    similarity_weight : float
+        :math:`\lambda > 0`, in front of mutual information (nats).
+    smoothness_weight : float
+        :math:`\mu > 0`, in front of the smoothness term (no unit).
+    smoothness_length : float or None
+        :math:`\ell \ge 0` in mm, the length of the second-order term; 0 is the paper's H1 energy.
+        None takes 7 % of the geometric mean extent of the fixed image: 16 mm for a head.
+    constraint : {"zero-mean", "zero-boundary"}
+        The set on which the energy is coercive; zero mean leaves translation to the affine part.
+    estimator : {"fine-histogram", "per-pixel"}
+        How densities are estimated: smoothed fine histogram, or the parent paper's Gaussian windows
+        normalised at each pixel.
+    bins : int
+        Bins per image, at least 8.
+    kernel_width : float
+        Standard deviation of the Parzen kernel in bins.
+    fixed_range, moving_range : (float, float) or None
+        Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
+        of all voxels and the 99.8 percentile of the foreground.
+    interpolation : {"linear", "cubic"}
+        How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
+    levels : tuple of float or None
+        Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
+        image so that the coarsest has 40 to 80 voxels per axis.
+    iterations : int or tuple of int
+        Largest number of accepted steps per level, coarse to fine; one number serves every level.
+    memory : int
+        Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
+    gradient_tolerance : float
+        Stop when the gradient norm has fallen below this fraction of its first value.
+    energy_tolerance : float
+        Stop when five steps together gain less than this fraction of the energy gained so far.
+    largest_step : float
+        No point moves further than this in one step, in voxels of the level.
+    smallest_determinant : float
+        det(id + grad u) stays above this everywhere, in (0, 1).
+    affine_iterations : int
+        Largest number of accepted steps per level of the affine stage.
+    """
+
+    similarity_weight: float = 1.0
+    smoothness_weight: float = 1.0
+    smoothness_length: float | None = None
+    constraint: str = "zero-mean"
+    estimator: str = "fine-histogram"
+    bins: int = 64
+    kernel_width: float = 1.0
+    fixed_range: Range | None = None
+    moving_range: Range | None = None
+    interpolation: str = "linear"
+    levels: tuple[float, ...] | None = None
+    iterations: int | tuple[int, ...] = (60, 30, 15)
+    memory: int = 6
+    gradient_tolerance: float = 1e-3
+    energy_tolerance: float = 1e-4
+    largest_step: float = 1.0
+    smallest_determinant: float = 0.05
+    affine_iterations: int = 40
+
+    def __post_init__(self) -> None:
+        _positive(self, "similarity_weight", "smoothness_weight", "kernel_width", "largest_step")
+        _choice(self, "constraint", ("zero-mean", "zero-boundary"))
+        _choice(self, "estimator", ("fine-histogram", "per-pixel"))
+        _choice(self, "interpolation", ("linear", "cubic"))
+        _whole(self, "bins", 8, 1024)
+        _whole(self, "memory", 0, 1000)
+        _whole(self, "affine_iterations", 1, 1_000_000)
+        for name in ("gradient_tolerance", "energy_tolerance", "smallest_determinant"):
+            _check(self, name, lambda v: _real(v) and 0 <= v < 1, "a number in [0, 1)")
+        _check(
+            self,
+            "smoothness_length",
+            lambda v: v is None or (_real(v) and v >= 0),
+            "a length in mm, 0 for the paper's H1 energy, or None",
+        )
+        for name in ("fixed_range", "moving_range"):
+            _normalise(self, name, tuple)
+            _check(self, name, _is_range, "None or two finite numbers (low, high) with low < high")
+        _normalise(self, "levels", lambda v: tuple(float(f) for f in v))
+        _check(self, "levels", _are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
+        _normalise(self, "iterations", tuple)
+        _check(self, "iterations", _are_counts, "a whole number >= 0 or one per level")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Options:
+        """The named choice, with single fields changed.
+
+        Parameters
+        ----------
+        name : {"default", "paper", "cfir", "precise"}
+            ``"paper"``: H1 energy (length 0) and plain backtracking gradient descent;
+            ``"cfir"``: the same with the parent paper's estimator (100 bins on [0, 1], Gaussian
+            windows normalised per pixel); ``"precise"``: the default energy run to convergence.
+        **changes
+            Fields of :class:`Options` to set on top.
+
+        Examples
+        --------
+        >>> from varreg.options import Options
+        >>> Options.preset("paper", bins=32).memory
+        0
+        """
+        if name not in PRESETS:
+            raise InputError(
+                f"Options.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got {name!r}."
+            )
+        return cls().replace(**PRESETS[name]).replace(**changes)
+
+    def replace(self, **changes: Any) -> Options:
+        """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                hint = f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(names)}."
+                raise InputError(f"varreg.Options has no field `{name}`.{hint}")
+        return dataclasses.replace(self, **changes)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {"smoothness_length": 0.0, "memory": 0, "iterations": (300, 200, 150)},
+    "cfir": {
+        "smoothness_length": 0.0,
+        "memory": 0,
+        "iterations": (300, 200, 150),
+        "estimator": "per-pixel",
+        "bins": 100,
+        "fixed_range": (0.0, 1.0),
+        "moving_range": (0.0, 1.0),
+    },
+    "precise": {"iterations": 300, "gradient_tolerance": 1e-5, "energy_tolerance": 1e-7},
+}
+
+
+def _real(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) or hasattr(value, "__float__")
+    return is_number and not isinstance(value, (bool, str)) and math.isfinite(value)
+
+
+def _is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+    return _real(value) and float(value).is_integer() and low <= value <= high
+
+
+def _is_range(value: Any) -> bool:
+    return value is None or (len(value) == 2 and all(map(_real, value)) and value[0] < value[1])
+
+
+def _are_levels(value: Any) -> bool:
+    if value is None:
+        return True
+    decreasing = all(a > b for a, b in zip(value, value[1:], strict=False))
+    return len(value) > 0 and decreasing and all(_real(f) and f >= 1 for f in value)
+
+
+def _are_counts(value: Any) -> bool:
+    counts = value if isinstance(value, tuple) else (value,)
+    return len(counts) > 0 and all(_is_whole(n, 0) for n in counts)
+
+
+def _normalise(options: Options, name: str, convert: Callable[[Any], Any]) -> None:
+    """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
+    value = getattr(options, name)
+    if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return
+    try:
+        object.__setattr__(options, name, convert(value))
+    except (TypeError, ValueError):
+        raise InputError(f"`Options({name}=...)` must be numbers; got {value!r}.") from None
+
+
+def _check(options: Options, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
+    value = getattr(options, name)
+    try:
+        good = valid(value)
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
+
+
+def _positive(options: Options, *names: str) -> None:
+    for name in names:
+        _check(options, name, lambda v: _real(v) and v > 0, "a finite number above 0")
+
+
+def _choice(options: Options, name: str, choices: tuple[str, ...]) -> None:
+    _check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
+
+
+def _whole(options: Options, name: str, low: int, high: int) -> None:
+    _check(options, name, lambda v: _is_whole(v, low, high), f"a whole number from {low} to {high}")

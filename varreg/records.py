@@ -1,0 +1,156 @@
+"""Plain JSON values <-> dataclasses, strictly: a damaged file becomes a sentence, never an object."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import FileError, VarregError
+from .history import Stop
+from .options import Options
+
+Record = TypeVar("Record")
+
+
+class Damage(FileError):
+    """What is wrong with a stored value; the reader of the file adds which file."""
+
+
+def plain(value: Any) -> Any:
+    """A dataclass, enum or number as a value that JSON holds without loss.
+
+    Examples
+    --------
+    >>> plain(float("inf")), plain(Stop.BUDGET), plain((1, 2))
+    ('inf', 'BUDGET', [1, 2])
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it; `number` reads it back
+    return value
+
+
+def entry(mapping: Any, key: str) -> Any:
+    """The value of a key that must be there."""
+    if not isinstance(mapping, dict):
+        raise Damage(f"an object with `{key}` is expected, not {_shown(mapping)}")
+    if key not in mapping:
+        raise Damage(f"`{key}` is missing")
+    return mapping[key]
+
+
+def text(mapping: Any, key: str) -> str:
+    """The text of a key."""
+    return _text(entry(mapping, key), key)
+
+
+def number(value: Any, name: str) -> float:
+    """A number, also one that is not finite."""
+    if value in ("inf", "-inf", "nan"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Damage(f"`{name}` must be a number, not {_shown(value)}")
+    return float(value)
+
+
+def shape_of(mapping: Any, key: str) -> tuple[int, ...]:
+    """The tuple of positive whole numbers of a key."""
+    return _shape(entry(mapping, key), key)
+
+
+def array_of(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The array of numbers of a key, of known shape."""
+    value = entry(mapping, key)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Damage(f"`{key}` is not an array of numbers") from error
+    if array.shape != shape or not np.isfinite(array).all():
+        raise Damage(f"`{key}` must be {shape} finite numbers, not {_shown(value)}")
+    return array
+
+
+def record(kind: type[Record], mapping: Any, name: str) -> Record:
+    """A dataclass whose fields are numbers, text, shapes or stop reasons.
+
+    Examples
+    --------
+    >>> from varreg.history import Energy
+    >>> record(Energy, {"similarity": 1.0, "smoothness": 0.0, "total": -1.0}, "energy").total
+    -1.0
+    """
+    _same_keys(kind, mapping, name)
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    return kind(**{f.name: _READERS[str(f.type)](mapping[f.name], f.name) for f in fields})
+
+
+def options_of(mapping: Any) -> Options:
+    """Options, which check their own values."""
+    _same_keys(Options, mapping, "options")
+    try:
+        return Options(**mapping)
+    except (VarregError, TypeError, ValueError, OverflowError) as error:
+        raise Damage(f"`options` are not valid: {error}") from error
+
+
+def _same_keys(kind: type, mapping: Any, name: str) -> None:
+    wanted = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(mapping, dict) or set(mapping) != wanted:
+        came = sorted(mapping) if isinstance(mapping, dict) else _shown(mapping)
+        raise Damage(f"`{name}` must have the keys {sorted(wanted)}, not {came}")
+
+
+def _shown(value: Any) -> str:
+    """The value in an error message, cut short."""
+    words = repr(value)
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise Damage(f"`{name}` must be text, not {_shown(value)}")
+    return value
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Damage(f"`{name}` must be a whole number from 0, not {_shown(value)}")
+    return value
+
+
+def _shape(value: Any, name: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= 5:
+        raise Damage(f"`{name}` must be a list of 1 to 5 sizes, not {_shown(value)}")
+    sizes = tuple(_count(size, name) for size in value)
+    if 0 in sizes:
+        raise Damage(f"`{name}` has a size of 0: {sizes}")
+    return sizes
+
+
+def _stop(value: Any, name: str) -> Stop:
+    if not isinstance(value, str) or value not in Stop.__members__:
+        raise Damage(f"`{name}` is no known reason to stop: {_shown(value)}")
+    return Stop[value]
+
+
+# By the annotation that the field of a dataclass carries.
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "float": number,
+    "int": _count,
+    "str": _text,
+    "tuple[int, ...]": _shape,
+    "Stop": _stop,
+}

@@ -1,0 +1,183 @@
+"""The two stages: an affine search over a few starts, then the deformable continuation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .affine import AffineObjective
+from .deformable import DeformableObjective, unfold
+from .descent import Descent, Objective, Rules, Step, minimise
+from .errors import OverlapError
+from .history import Energy, Iteration, Level
+from .kernels.arrays import Array
+from .problem import Problem
+from .pyramid import iteration_budget, node_shape, smoothness_length
+from .smoothness import Smoothness
+from .starts import candidates
+
+#: Starts that are refined at the coarsest affine level.
+KEPT_STARTS = 3
+#: The affine search begins this much coarser than the deformable continuation ...
+COARSER = 2.0
+#: ... unless that leaves fewer voxels than this along the shortest axis.
+LEAST_VOXELS = 16
+
+Observer = Callable[[Iteration], None]
+
+
+class Recorder:
+    """Collects history and level summaries, and tells the observer."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self.observer = observer
+        self.history: list[Iteration] = []
+        self.levels: list[Level] = []
+
+    def run(
+        self, objective: Objective, state, rules: Rules, stage: str, level: int, factor: float,
+        shape: tuple[int, ...],
+    ) -> Descent:  # fmt: skip
+        """One level of one stage."""
+
+        def observe(step: Step) -> None:
+            record = _iteration(step, stage, level, factor)
+            self.history.append(record)
+            if self.observer is not None:
+                self.observer(record)
+
+        begun = time.perf_counter()
+        ended = minimise(objective, state, rules, observe, f"{stage} stage, level {level}")
+        self.levels.append(
+            Level(
+                stage, level, factor, shape, ended.iterations, ended.evaluations, ended.stop,
+                ended.gradient_reduction, time.perf_counter() - begun,
+            )
+        )  # fmt: skip
+        return ended
+
+
+def affine_stage(
+    problem: Problem, model: str, starts: tuple[str, ...] | Array, last: bool, recorder: Recorder
+) -> Array:
+    """The affine map, (d + 1, d + 1) fixed world -> moving world.
+
+    Parameters
+    ----------
+    problem : Problem
+    model : {"translation", "rigid", "similarity", "affine"}
+    starts : tuple of str, or (d + 1, d + 1) array
+        Names for :func:`varreg.starts.candidates`, or one start.
+    last : bool
+        Whether no deformable stage follows; then the finest level is worth its time.
+    recorder : Recorder
+    """
+    factors = affine_factors(problem, last)
+    matrices = [starts] if isinstance(starts, np.ndarray) else None
+    for level, factor in enumerate(factors):
+        matching = problem.matching(factor)
+        objective = AffineObjective(matching, model, problem.options.similarity_weight)
+        if matrices is None:
+            matrices = _best_starts(problem, objective, starts, model, factor)
+        rules = _rules(problem, problem.options.affine_iterations)
+        shape = matching.fixed_grid.shape
+        ended = [
+            recorder.run(objective, matrix, rules, "affine", level, factor, shape)
+            for matrix in matrices
+        ]
+        matrices = [min(ended, key=lambda e: e.trial.energy).state]
+    return matrices[0]
+
+
+def deformable_stage(
+    problem: Problem, affine: Array, recorder: Recorder
+) -> tuple[Array, Energy, float]:
+    """u at the nodes, (d, *m) mm; its energy; and the bound of det(id + grad u)."""
+    grid, options = problem.fixed.grid, problem.options
+    coordinates: Array | None = None
+    smoothness: Smoothness | None = None
+    for level, factor in enumerate(problem.factors):
+        matching = problem.matching(factor)
+        finer = _smoothness(problem, matching.fixed_grid.shape)
+        if coordinates is None or smoothness is None:
+            coordinates = np.zeros((grid.dim, *finer.shape))
+        else:
+            coordinates = smoothness.transfer(coordinates, finer)
+        smoothness = finer
+        objective = DeformableObjective(matching, affine, smoothness, options)
+        state = unfold(objective, coordinates)
+        rules = _rules(problem, iteration_budget(options, level))
+        shape = matching.fixed_grid.shape
+        ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
+        coordinates = ended.state[0]
+    trial = ended.trial
+    energy = Energy(trial.similarity, trial.smoothness, trial.energy)
+    return ended.state[1], energy, trial.smallest_determinant
+
+
+def affine_energy(problem: Problem, affine: Array) -> Energy:
+    """The energy of an affine map at the finest level."""
+    objective = AffineObjective(
+        problem.matching(problem.factors[-1]), "translation", problem.options.similarity_weight
+    )
+    trial = objective.evaluate(affine)
+    if not np.isfinite(trial.energy):  # hardly anything in view: nothing is shared
+        return Energy(0.0, 0.0, 0.0)
+    return Energy(trial.similarity, 0.0, trial.energy)
+
+
+def starting_energy(problem: Problem) -> Energy:
+    """The energy of the images as their headers place them."""
+    return affine_energy(problem, np.eye(problem.fixed.grid.dim + 1))
+
+
+def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
+    grid, options = problem.fixed.grid, problem.options
+    length = smoothness_length(grid, options)
+    nodes = node_shape(grid, options) if length > 0 else shape
+    spacing = grid.extent / np.array(nodes)
+    weight, constraint = options.smoothness_weight, options.constraint
+    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads)
+
+
+def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
+    """Levels of the affine stage: from one coarser than the deformable continuation."""
+    factors = list(problem.factors)
+    coarser = COARSER * factors[0]
+    if (
+        min(problem.fixed.grid.extent) / (coarser * problem.fixed.grid.spacing.min())
+        >= LEAST_VOXELS
+    ):
+        factors.insert(0, coarser)
+    return factors if last or len(factors) < 3 else factors[:-1]
+
+
+def _best_starts(
+    problem: Problem, objective: AffineObjective, names: tuple[str, ...], model: str, factor: float
+) -> list[Array]:
+    """The start matrices of lowest energy."""
+    found = candidates(*problem.level(factor), names, turn=model != "translation")
+    energies = [objective.evaluate(matrix).energy for matrix in found]
+    order = sorted(range(len(found)), key=lambda k: (energies[k], k))
+    usable = [found[k] for k in order if np.isfinite(energies[k])]
+    if not usable:
+        raise OverlapError(
+            "varreg.solve: no start brings the two fields of view together; pass a matrix as"
+            " `start`, or check the headers of `fixed` and `moving`."
+        )
+    return usable[:KEPT_STARTS]
+
+
+def _rules(problem: Problem, iterations: int) -> Rules:
+    o = problem.options
+    return Rules(iterations, o.memory, o.gradient_tolerance, o.energy_tolerance, o.largest_step)
+
+
+def _iteration(step: Step, stage: str, level: int, factor: float) -> Iteration:
+    trial = step.trial
+    return Iteration(
+        stage, level, factor, step.iteration, trial.energy, trial.similarity, trial.smoothness,
+        step.step, step.backtracks, step.gradient_norm, step.size, trial.smallest_determinant,
+    )  # fmt: skip
