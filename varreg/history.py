@@ -13,6 +13,7 @@ class Stop(Enum):
     STAGNATION = "the last steps gained next to nothing"
     BUDGET = "the budget of iterations was spent"
     LINE_SEARCH = "no step along the descent direction lowered the energy any more"
+    IDENTICAL = "the two images are the same voxel by voxel, so the answer is the identity"
     STATIONARY = "the start is already a stationary point"
 
 

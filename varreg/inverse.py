@@ -80,10 +80,7 @@ class Inverse:
     def warp(
         self, image: Any, interpolation: str = "linear", fill: float = 0.0
     ) -> NDArray[np.float32]:
-        """Bring an image of the fixed side onto the moving grid, (*T) float32.
-
-        As :meth:`varreg.transform.Transform.warp`: an array must have the shape of the fixed image.
-        """
+        """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
         sampling.check_choice(
             interpolation, sampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
         )
@@ -151,11 +148,9 @@ class Inverse:
     def _coordinates(self, grid: Grid) -> sampling.Coordinates:
         """Slab of the moving grid -> voxel coordinates of a grid on the fixed side."""
         matrix, linear = self._matrices(grid)
+        shape = self.transform.moving.shape
         return lambda slab: sampling.affine_coordinates(
-            matrix,
-            self.transform.moving.shape,
-            slab,
-            sampling.Vectors(linear, self.v[:, slab]),
+            matrix, shape, slab, sampling.Vectors(linear, self.v[:, slab])
         )
 
 
@@ -177,7 +172,7 @@ def invert(
     tolerance : float
         In mm, above 0.
     iterations : int
-        Most iterations, at least 1.
+        Most iterations.
     method : {"fixed-point", "paper"}
         See :class:`Inverse`.
 

@@ -95,11 +95,12 @@ def middle_planes(shape: tuple[int, ...], affine: NDArray[np.floating]) -> list[
     planes = []
     for world, down, right in ((2, 1, 0), (1, 2, 0), (0, 2, 1)):
         cut, rows, columns = axis_of[world], axis_of[down], axis_of[right]
+        index = int(shape[cut] * POSITIONS[world])
         planes.append(
             Plane(
                 NAMES[world],
                 cut,
-                int(shape[cut] * POSITIONS[world]),
+                shape[cut] - 1 - index if reversed_[world] else index,
                 (rows, columns),
                 # Pictures run downwards, anterior and superior point up.
                 (not reversed_[down], reversed_[right]),

@@ -108,7 +108,7 @@ class Result:
         """Time of all stages together."""
         seconds = self.provenance.get("seconds")
         if isinstance(seconds, dict):
-            return float(sum(seconds.values()))
+            return float(sum(map(float, seconds.values())))
         return sum(level.seconds for level in self.levels)
 
     def warp(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,11 +77,14 @@ def affine_stage(
     """
     factors = affine_factors(problem, last)
     matrices = [starts] if isinstance(starts, np.ndarray) else None
+    origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
     for level, factor in enumerate(factors):
         matching = problem.matching(factor)
         objective = AffineObjective(matching, model, problem.options.similarity_weight)
         if matrices is None:
             matrices = _best_starts(problem, objective, starts, model, factor)
+        elif len(factors) > 1:
+            matrices = [_lower(objective, matrices[0], origin)]
         rules = _rules(problem, problem.options.affine_iterations)
         shape = matching.fixed_grid.shape
         ended = [
@@ -107,7 +111,7 @@ def deformable_stage(
             coordinates = smoothness.transfer(coordinates, finer)
         smoothness = finer
         objective = DeformableObjective(matching, affine, smoothness, options)
-        state = unfold(objective, coordinates)
+        state = _lower(objective, unfold(objective, coordinates), _rest(coordinates, smoothness))
         rules = _rules(problem, iteration_budget(options, level))
         shape = matching.fixed_grid.shape
         ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
@@ -115,6 +119,16 @@ def deformable_stage(
     trial = ended.trial
     energy = Energy(trial.similarity, trial.smoothness, trial.energy)
     return ended.state[1], energy, trial.smallest_determinant
+
+
+def _lower(objective: Objective, carried: Any, origin: Any) -> Any:
+    """The state to start a level from: coarser levels may have drifted off a good start."""
+    return origin if objective.evaluate(origin).energy <= objective.evaluate(carried).energy else carried
+
+
+def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:
+    """The state u = 0."""
+    return np.zeros_like(coordinates), np.zeros((len(coordinates), *smoothness.shape))
 
 
 def affine_energy(problem: Problem, affine: Array) -> Energy:

@@ -89,7 +89,6 @@ def fingerprint(array: NDArray[Any]) -> str:
 
     Examples
     --------
-    >>> import numpy as np
     >>> fingerprint(np.zeros(2)) == fingerprint(np.zeros((2, 1)))
     False
     """
@@ -160,9 +159,6 @@ def _result(folder: Path, content: dict[str, Any]) -> Result:
             "use the varreg that wrote it"
         )
     transform = _transform(folder, content)
-    provenance = entry(content, "provenance")
-    if not isinstance(provenance, dict):
-        raise Damage("`provenance` is not an object")
     return Result(
         transform=transform,
         warped=_warped(folder / WARPED, entry(content, "warped"), transform.fixed),
@@ -175,8 +171,19 @@ def _result(folder: Path, content: dict[str, Any]) -> Result:
         options=options_of(entry(content, "options")),
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
-        provenance=provenance,
+        provenance=_provenance(content),
     )
+
+
+def _provenance(content: dict[str, Any]) -> dict[str, Any]:
+    """Any JSON object; only the seconds are computed with, and must be numbers."""
+    provenance = entry(content, "provenance")
+    if not isinstance(provenance, dict):
+        raise Damage("`provenance` is not an object")
+    seconds = provenance.get("seconds")
+    for stage, value in seconds.items() if isinstance(seconds, dict) else ():
+        number(value, stage)
+    return provenance
 
 
 def _list(content: dict[str, Any], key: str) -> list[Any]:
@@ -218,9 +225,8 @@ def _warped(path: Path, described: Any, grid: Grid) -> Image:
     if array.size != math.prod(grid.shape):
         raise Damage(f"{WARPED} has shape {array.shape}, the fixed image {grid.shape}")
     data = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
-    _compare(data, described, WARPED)
     return Image(
-        data,
+        _same(data, described, WARPED),
         grid,
         text(described, "name"),
         _optional(described, "frame", (4, 4)),
@@ -234,11 +240,11 @@ def _nodes(path: Path, described: Any, dim: int) -> Float:
     shape = shape_of(described, "shape")
     if len(shape) != dim + 1 or shape[0] != dim:
         raise Damage(f"nodes of shape {shape} do not fit a {dim}D image")
-    nodes = read_nodes(path, shape)
-    _compare(nodes, described, NODES)
-    return nodes
+    return _same(read_nodes(path, shape), described, NODES)
 
 
-def _compare(array: NDArray[Any], described: Any, name: str) -> None:
+def _same(array: NDArray[Any], described: Any, name: str) -> NDArray[Any]:
+    """The array, if it is the one that was saved."""
     if fingerprint(array) != text(described, "sha256"):
         raise Damage(f"{name} is not the file that was saved (its checksum differs)")
+    return array

@@ -128,6 +128,8 @@ def _energy(result: Result) -> str:
 
 def _verdict(level: Level) -> str:
     """What the end of the last level says about the minimisation, and what it does not."""
+    if level.stop is Stop.IDENTICAL:
+        return "The two images are the same voxel by voxel, so there was nothing to minimise."
     near = {
         Stop.GRADIENT: "near a stationary point",
         Stop.STATIONARY: "at a stationary point",

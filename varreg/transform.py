@@ -110,10 +110,7 @@ class Transform:
         return result
 
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
-        """Where every fixed voxel lies, (d, *S) float32, in voxels of the moving image.
-
-        `slab` is a part of the first axis of the fixed image; None is all of it.
-        """
+        """Voxels of the moving image, (d, *S) float32, of a slab of the fixed (None: all of it)."""
         start, stop, _ = (slab or slice(None)).indices(self.fixed.shape[0])
         return self._coordinates(self.moving)(slice(start, max(start, stop)))
 
