@@ -7,6 +7,7 @@ import numpy as np
 from .descent import Trial
 from .displacement import axis_table
 from .energy import Matching, as_volume_field, from_volume_field, index_affine, voxel_map
+from .folding import smallest_determinant
 from .kernels.arrays import Array
 from .options import Options
 from .smoothness import Smoothness
@@ -54,9 +55,7 @@ class DeformableObjective:
         self.state = state
         if not np.isfinite(field).all():
             return Trial(np.nan, np.nan, np.nan)
-        bound, cell = self.matching.kernels.determinant_bound(
-            field, self.node_spacing, self.matching.threads
-        )
+        bound, cell = self._fold(field)
         if bound < self.options.smallest_determinant:
             self.folded_cell = cell
             return Trial(np.inf, np.nan, np.nan, bound)
@@ -105,8 +104,13 @@ class DeformableObjective:
 
     def bound(self, field: Array) -> float:
         """Lower bound of det(id + grad u) over every point."""
-        threads = self.matching.threads
-        return self.matching.kernels.determinant_bound(field, self.node_spacing, threads)[0]
+        return self._fold(field)[0]
+
+    def _fold(self, field: Array) -> tuple[float, tuple[int, ...]]:
+        """The bound, and the cell where it is found."""
+        kernels, threads = self.matching.kernels, self.matching.threads
+        constraint = self.options.constraint
+        return smallest_determinant(field, self.node_spacing, constraint, kernels, threads)
 
     def _window(self, cell: tuple[int, ...]) -> Array:
         distance = 0.0

@@ -87,7 +87,7 @@ def voxel_map(
     weight = np.concatenate([np.stack([t.weight0, t.weight1]) for t in tables], axis=1)
     longest = max(len(t.index0) for t in tables)
     return VoxelMap(
-        np.ascontiguousarray(index),
+        np.ascontiguousarray(index, dtype=np.uint32),
         np.ascontiguousarray(weight, dtype=dtype),
         full_linear.astype(dtype),
         full_spread.astype(dtype),
@@ -130,6 +130,5 @@ def _moving(image: Sampled, estimator: Estimator, cubic: bool, dtype: np.dtype) 
     empty = np.zeros((0, 0, 0), dtype)
     mask = empty if image.mask is None else as_volume(np.asarray(image.mask, dtype=dtype))
     low, high = estimator.span
-    return Moving(
-        np.ascontiguousarray(data), np.ascontiguousarray(mask), cubic, float(low), float(high)
-    )
+    limit = np.maximum(np.array(data.shape) - 2, 0).astype(dtype)
+    return Moving(np.ascontiguousarray(data), np.ascontiguousarray(mask), limit, cubic, low, high)

@@ -30,7 +30,19 @@ def random_affine(dimension, rng, size=0.03):
     return matrix
 
 
-def pair(shape, spacing, seed=0, fixed_mask=False, moving_mask=False, moving_shape=None):
+def oblique_grid(grid, rng):
+    """The grid turned and mirrored at random about its centre."""
+    d = grid.dim
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    matrix = np.eye(d + 1)
+    matrix[:-1, :-1] = turn
+    matrix[:-1, -1] = grid.centre - turn @ grid.centre
+    return Grid(grid.shape, matrix @ grid.affine)
+
+
+def pair(
+    shape, spacing, seed=0, fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False
+):  # fmt: skip
     """Two unrelated smooth images on grids of their own, with optional masks."""
     rng = np.random.default_rng(seed)
     moving_shape = moving_shape or shape
@@ -39,19 +51,22 @@ def pair(shape, spacing, seed=0, fixed_mask=False, moving_mask=False, moving_sha
     for wanted, size in ((fixed_mask, shape), (moving_mask, moving_shape)):
         mask = smooth_image(size, rng, 0.7) > 0.3
         masks.append(mask if wanted else None)
-    fixed = Sampled(smooth_image(shape, rng), masks[0], Grid.with_spacing(shape, spacing))
+    here = Grid.with_spacing(shape, spacing)
     grid = Grid.with_spacing(moving_shape, moving_spacing)
+    if oblique:
+        here, grid = oblique_grid(here, rng), oblique_grid(grid, rng)
+    fixed = Sampled(smooth_image(shape, rng), masks[0], here)
     share = None if masks[1] is None else masks[1].astype(float)
     return fixed, Sampled(smooth_image(moving_shape, rng), share, grid)
 
 
 def deformable_problem(
     shape=(20, 23), spacing=(1.0, 1.0), nodes=None, seed=0, kernels=cpu, threads=1,
-    fixed_mask=False, moving_mask=False, moving_shape=None, length=4.0, **options,
+    fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False, length=4.0, **options,
 ):  # fmt: skip
     """(objective, z): a deformable objective in float64 and a random state inside its domain."""
     options = Options(smoothness_length=length, **options)
-    fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape)
+    fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
     matching = Matching(fixed, moving, options, kernels, threads, np.float64)
     nodes = nodes or shape
     smoothness = Smoothness(

@@ -15,6 +15,7 @@ class Moving(NamedTuple):
 
     image: Array  # (p, q, r), in bins; cubic B-spline coefficients if cubic
     mask: Array  # (p, q, r) weights in [0, 1], or size 0 for none
+    limit: Array  # (3,) last cell of each axis, max(n - 2, 0), in the precision of the image
     cubic: bool
     low: float  # values are clipped to [low, high]
     high: float
@@ -23,7 +24,7 @@ class Moving(NamedTuple):
 class VoxelMap(NamedTuple):
     """Fixed voxel i -> moving voxel W (i, 1) + V u(i), u linear between nodes."""
 
-    index: NDArray[np.int32]  # (2, planes + rows + n) two-node tables of the three axes
+    index: NDArray[np.uint32]  # (2, planes + rows + n) two-node tables of the three axes
     weight: Array  # (2, planes + rows + n)
     linear: Array  # (3, 4) W
     spread: Array  # (3, 3) V

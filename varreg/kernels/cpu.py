@@ -17,8 +17,8 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     blocks = block_count(warped.value.size)
     run(
         warping.warp, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.cubic, moving.low, moving.high,
-        warped.value, warped.share, warped.full,
+        moving.image, moving.mask, nodes, *where, moving.limit, moving.cubic, moving.low,
+        moving.high, warped.value, warped.share, warped.full,
     )  # fmt: skip
 
 
@@ -30,8 +30,8 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     rowwise = np.empty((3, planes, rows, c), nodes.dtype)
     run(
         warping.push, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.cubic, moving.low, moving.high,
-        warped.slope, warped.share_slope, warped.full, rowwise,
+        moving.image, moving.mask, nodes, *where, moving.limit, moving.cubic, moving.low,
+        moving.high, warped.value, warped.slope, warped.share_slope, warped.full, rowwise,
     )  # fmt: skip
     planewise = np.empty((3, planes, b, c), nodes.dtype)
     count = min(planes, blocks)

@@ -33,18 +33,38 @@ def scatter(first, blocks, step, bins, value, share, full, out):
         table[:, :] = 0
         for r in range(block * total // blocks, (block + 1) * total // blocks):
             i, j = r // rows, r % rows
+            if full[r]:
+                _scatter_row(bins[i, j], value[i, j], table)
+                continue
             for k in range(n):
-                f = bins[i, j, k]
-                if f < 0:
-                    continue
-                m = value[i, j, k]
-                centre = int(m + 0.5)
-                t = m - centre
-                below, above = 0.5 - t, 0.5 + t
-                w = 1.0 if full[r] else float(share[i, j, k])
-                table[f, centre - 1] += w * 0.5 * below * below
-                table[f, centre] += w * (0.75 - t * t)
-                table[f, centre + 1] += w * 0.5 * above * above
+                if bins[i, j, k] >= 0:
+                    _add(table, bins[i, j, k], value[i, j, k], float(share[i, j, k]))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _add(table, f, m, w):
+    """Spread weight w over three moving bins."""
+    centre = int(m + 0.5)
+    t = m - centre
+    below, above = 0.5 - t, 0.5 + t
+    table[f, centre - 1] += w * 0.5 * below * below
+    table[f, centre] += w * (0.75 - t * t)
+    table[f, centre + 1] += w * 0.5 * above * above
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _scatter_row(bins, value, table):
+    """A row of weight 1; runs of equal voxels, such as background, are added at once."""
+    run, f, m = 0, bins[0], value[0]
+    for k in range(value.size):
+        if bins[k] == f and value[k] == m:
+            run += 1
+            continue
+        if f >= 0:
+            _add(table, f, m, float(run))
+        run, f, m = 1, bins[k], value[k]
+    if f >= 0:
+        _add(table, f, m, float(run))
 
 
 @njit(nogil=True, cache=True)
@@ -59,24 +79,28 @@ def scatter_slope(first, blocks, step, bins, value, share, full, table, slope, s
     for block in range(first, blocks, step):
         for r in range(block * total // blocks, (block + 1) * total // blocks):
             i, j = r // rows, r % rows
+            f, m, change, mean = -1, value[i, j, 0], 0.0, 0.0
             for k in range(n):
-                f = bins[i, j, k]
-                if f < 0:
-                    slope[i, j, k] = 0
-                    share_slope[i, j, k] = 0
-                    continue
-                m = value[i, j, k]
-                centre = int(m + 0.5)
-                t = m - centre
-                left, mid, right = table[f, centre - 1], table[f, centre], table[f, centre + 1]
-                change = (t - 0.5) * left - 2 * t * mid + (t + 0.5) * right
+                if bins[i, j, k] != f or value[i, j, k] != m:  # else as the voxel before
+                    f, m = bins[i, j, k], value[i, j, k]
+                    change, mean = _look_up(table, f, m)
                 if full[r]:
                     slope[i, j, k] = change
-                    continue
-                slope[i, j, k] = share[i, j, k] * change
-                mean = 0.5 * (0.5 - t) ** 2 * left + (0.75 - t * t) * mid
-                mean += 0.5 * (0.5 + t) ** 2 * right
-                share_slope[i, j, k] = mean
+                else:
+                    slope[i, j, k] = share[i, j, k] * change
+                    share_slope[i, j, k] = mean
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _look_up(table, f, m):
+    """(derivative, value) of the spline through row f of the table at m; 0 for voxels left out."""
+    if f < 0:
+        return 0.0, 0.0
+    centre = int(m + 0.5)
+    t = m - centre
+    left, mid, right = table[f, centre - 1], table[f, centre], table[f, centre + 1]
+    mean = 0.5 * (0.5 - t) ** 2 * left + (0.75 - t * t) * mid + 0.5 * (0.5 + t) ** 2 * right
+    return (t - 0.5) * left - 2 * t * mid + (t + 0.5) * right, mean
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -1,53 +1,157 @@
-"""Where a voxel goes, and what the moving image is there: value, gradient, share in view.
+"""Where the voxels of a row go, and what the moving image is there: value, gradient, share in view.
 
 The map of a level, in voxels: y(i) = W (i, 1) + V u(i), with u interpolated linearly between
 nodes.  A point more than one voxel outside the moving image is out of view; in between its weight
 falls smoothly (3 s^2 - 2 s^3), so that the energy stays differentiable when voxels leave.
+
+Rows that stay inside the image take the fast functions (``row_*``), written as plain loops over
+arrays so that the compiler turns them into vector instructions; the others go voxel by voxel.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True, inline="always")
-def row_positions(i, j, planes, rows, nodes, index, weight, linear, spread, coordinate, line, y):
-    """Positions in the moving image of all voxels of row (i, j).
-
-    nodes (3, a, b, c); index, weight (2, planes + rows + n) two-node tables of the three axes;
-    linear (3, 4) is W, spread (3, 3) is V; coordinate (n,) holds 0, 1, 2, ...; line (3, c) is
-    scratch; y (3, n) receives the positions.
-    """
-    n, count = y.shape[1], nodes.shape[3]
-    row, column = planes + j, planes + rows
-    i0, i1, j0, j1 = index[0, i], index[1, i], index[0, row], index[1, row]
-    w00 = weight[0, i] * weight[0, row]
-    w01 = weight[0, i] * weight[1, row]
-    w10 = weight[1, i] * weight[0, row]
-    w11 = weight[1, i] * weight[1, row]
+@njit(nogil=True, cache=True)
+def plane_displacement(i, nodes, index, weight, spread, plane):
+    """V u between the node planes next to image plane i, into plane (3, b, c)."""
+    low, high, w0, w1 = index[0, i], index[1, i], weight[0, i], weight[1, i]
     for d in range(3):
         v0, v1, v2 = spread[d, 0], spread[d, 1], spread[d, 2]
-        for k in range(count):
-            u0 = w00 * nodes[0, i0, j0, k] + w01 * nodes[0, i0, j1, k]
-            u1 = w00 * nodes[1, i0, j0, k] + w01 * nodes[1, i0, j1, k]
-            u2 = w00 * nodes[2, i0, j0, k] + w01 * nodes[2, i0, j1, k]
-            u0 += w10 * nodes[0, i1, j0, k] + w11 * nodes[0, i1, j1, k]
-            u1 += w10 * nodes[1, i1, j0, k] + w11 * nodes[1, i1, j1, k]
-            u2 += w10 * nodes[2, i1, j0, k] + w11 * nodes[2, i1, j1, k]
-            line[d, k] = v0 * u0 + v1 * u1 + v2 * u2
+        for j in range(plane.shape[1]):
+            along = plane[d, j]
+            for k in range(along.size):
+                u0 = w0 * nodes[0, low, j, k] + w1 * nodes[0, high, j, k]
+                u1 = w0 * nodes[1, low, j, k] + w1 * nodes[1, high, j, k]
+                u2 = w0 * nodes[2, low, j, k] + w1 * nodes[2, high, j, k]
+                along[k] = v0 * u0 + v1 * u1 + v2 * u2
+
+
+@njit(nogil=True, cache=True)
+def row_positions(i, j, plane, planes, rows, index, weight, linear, coordinate, line, y):
+    """Positions in the moving image of all voxels of row (i, j), into y (3, n).
+
+    plane (3, b, c) is the displacement of plane i; index, weight (2, planes + rows + n) are the
+    two-node tables of the three axes; linear (3, 4) is W; coordinate (n,) holds 0, 1, 2, ...;
+    line (3, c) is scratch.
+    """
+    row, column = planes + j, planes + rows
+    j0, j1, w0, w1 = index[0, row], index[1, row], weight[0, row], weight[1, row]
+    first, second = index[0, column:], index[1, column:]
+    share0, share1 = weight[0, column:], weight[1, column:]
+    for d in range(3):
+        along, low, high, position = line[d], plane[d, j0], plane[d, j1], y[d]
+        for k in range(along.size):
+            along[k] = w0 * low[k] + w1 * high[k]
         start = linear[d, 0] * coordinate[i] + linear[d, 1] * coordinate[j] + linear[d, 3]
         slope = linear[d, 2]
-        for k in range(n):
-            moved = weight[0, column + k] * line[d, index[0, column + k]]
-            moved += weight[1, column + k] * line[d, index[1, column + k]]
-            y[d, k] = start + slope * coordinate[k] + moved
+        for k in range(position.size):
+            moved = share0[k] * along[first[k]] + share1[k] * along[second[k]]
+            position[k] = start + slope * coordinate[k] + moved
+
+
+@njit(nogil=True, cache=True)
+def row_span(y, shape, inside):
+    """The stretch [first, last) of a row that lies inside the moving image; (0, 0) if there are
+    several.  inside (n,) bool is scratch.
+    """
+    inside[:] = True
+    for d in range(3):
+        last, position = shape[d] - 1, y[d]
+        for k in range(inside.size):
+            inside[k] &= (position[k] >= 0) & (position[k] <= last)
+    first, stop = 0, inside.size
+    while first < stop and not inside[first]:
+        first += 1
+    while stop > first and not inside[stop - 1]:
+        stop -= 1
+    for k in range(first, stop):
+        if not inside[k]:
+            return 0, 0
+    return first, stop
+
+
+@njit(nogil=True, cache=True)
+def row_cells(y, start, stop, shape, limit, offset, t):
+    """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
+
+    limit (3,) holds the last cell of each axis, max(n - 2, 0), in the precision of y.
+    """
+    stride0, stride1 = np.uint32(shape[1] * shape[2]), np.uint32(shape[2])
+    y0, y1, y2, t0, t1, t2 = y[0], y[1], y[2], t[0], t[1], t[2]
+    limit0, limit1, limit2 = limit[0], limit[1], limit[2]
+    for k in range(start, stop):
+        f0 = min(np.floor(y0[k]), limit0)
+        f1 = min(np.floor(y1[k]), limit1)
+        f2 = min(np.floor(y2[k]), limit2)
+        offset[k] = np.uint32(f0) * stride0 + np.uint32(f1) * stride1 + np.uint32(f2)
+        t0[k], t1[k], t2[k] = y0[k] - f0, y1[k] - f1, y2[k] - f2
+
+
+@njit(nogil=True, cache=True)
+def row_values(flat, start, stop, shape, offset, t, value):
+    """Linear interpolation in the cells of a row; `flat` is the image as one line."""
+    t0, t1, t2, one = t[0], t[1], t[2], np.uint32(1)
+    row = np.uint32(shape[2])
+    if shape[0] == 1:
+        for k in range(start, stop):
+            a = offset[k]
+            b = a + row
+            low = flat[a] + t2[k] * (flat[a + one] - flat[a])
+            high = flat[b] + t2[k] * (flat[b + one] - flat[b])
+            value[k] = low + t1[k] * (high - low)
+        return
+    plane = np.uint32(shape[1] * shape[2])
+    for k in range(start, stop):
+        a = offset[k]
+        b, c = a + row, a + plane
+        d = c + row
+        p00 = flat[a] + t2[k] * (flat[a + one] - flat[a])
+        p01 = flat[b] + t2[k] * (flat[b + one] - flat[b])
+        p10 = flat[c] + t2[k] * (flat[c + one] - flat[c])
+        p11 = flat[d] + t2[k] * (flat[d + one] - flat[d])
+        low = p00 + t1[k] * (p01 - p00)
+        value[k] = low + t0[k] * (p10 + t1[k] * (p11 - p10) - low)
+
+
+@njit(nogil=True, cache=True)
+def row_forces(flat, start, stop, shape, offset, t, slope, force):
+    """force[d, k] = slope[k] times the gradient of the linear interpolant."""
+    t0, t1, t2, one = t[0], t[1], t[2], np.uint32(1)
+    q0, q1, q2, row = force[0], force[1], force[2], np.uint32(shape[2])
+    if shape[0] == 1:
+        for k in range(start, stop):
+            a = offset[k]
+            b = a + row
+            e0, e1 = flat[a + one] - flat[a], flat[b + one] - flat[b]
+            rise = flat[b] + t2[k] * e1 - (flat[a] + t2[k] * e0)
+            q0[k] = 0
+            q1[k] = slope[k] * rise
+            q2[k] = slope[k] * (e0 + t1[k] * (e1 - e0))
+        return
+    plane = np.uint32(shape[1] * shape[2])
+    for k in range(start, stop):
+        a = offset[k]
+        b, c = a + row, a + plane
+        d = c + row
+        e00, e01 = flat[a + one] - flat[a], flat[b + one] - flat[b]
+        e10, e11 = flat[c + one] - flat[c], flat[d + one] - flat[d]
+        p00, p01 = flat[a] + t2[k] * e00, flat[b] + t2[k] * e01
+        p10, p11 = flat[c] + t2[k] * e10, flat[d] + t2[k] * e11
+        d0, d1 = p01 - p00, p11 - p10
+        f0, f1 = e00 + t1[k] * (e01 - e00), e10 + t1[k] * (e11 - e10)
+        q0[k] = slope[k] * (p10 + t1[k] * d1 - p00 - t1[k] * d0)
+        q1[k] = slope[k] * (d0 + t0[k] * (d1 - d0))
+        q2[k] = slope[k] * (f0 + t0[k] * (f1 - f0))
 
 
 @njit(nogil=True, cache=True, inline="always")
 def clamp_axis(y, n):
-    """(nearest position inside [0, n - 1], weight, d weight / dy); 1-D."""
+    """(nearest position inside [0, n - 1], weight, d weight / dy) along one axis."""
     last = n - 1
     if y < 0:
         s = max(1 + y, y * 0)
@@ -58,58 +162,25 @@ def clamp_axis(y, n):
     return y, y * 0 + 1, y * 0
 
 
-@njit(nogil=True, cache=True, inline="always")
-def linear_value(image, y0, y1, y2):
-    """Trilinear value at a position inside the image; one plane is bilinear."""
+@njit(nogil=True, cache=True)
+def linear_sample(image, y0, y1, y2):
+    """(value, g0, g1, g2) of the linear interpolant at a position inside the image."""
     n0, n1, n2 = image.shape
-    b = min(int(y1), max(n1 - 2, 0))
-    c = min(int(y2), max(n2 - 2, 0))
-    t1, t2 = y1 - b, y2 - c
-    b1, c1 = min(b + 1, n1 - 1), min(c + 1, n2 - 1)
+    a, b, c = min(int(y0), max(n0 - 2, 0)), min(int(y1), n1 - 2), min(int(y2), n2 - 2)
+    t0, t1, t2 = y0 - a, y1 - b, y2 - c
+    e00 = image[a, b, c + 1] - image[a, b, c]
+    e01 = image[a, b + 1, c + 1] - image[a, b + 1, c]
+    p00, p01 = image[a, b, c] + t2 * e00, image[a, b + 1, c] + t2 * e01
+    low, slope = p00 + t1 * (p01 - p00), e00 + t1 * (e01 - e00)
     if n0 == 1:
-        low = image[0, b, c] + t2 * (image[0, b, c1] - image[0, b, c])
-        high = image[0, b1, c] + t2 * (image[0, b1, c1] - image[0, b1, c])
-        return low + t1 * (high - low)
-    a = min(int(y0), n0 - 2)
-    t0 = y0 - a
-    p00 = image[a, b, c] + t2 * (image[a, b, c1] - image[a, b, c])
-    p01 = image[a, b1, c] + t2 * (image[a, b1, c1] - image[a, b1, c])
-    p10 = image[a + 1, b, c] + t2 * (image[a + 1, b, c1] - image[a + 1, b, c])
-    p11 = image[a + 1, b1, c] + t2 * (image[a + 1, b1, c1] - image[a + 1, b1, c])
-    low = p00 + t1 * (p01 - p00)
-    return low + t0 * (p10 + t1 * (p11 - p10) - low)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def linear_gradient(image, y0, y1, y2):
-    """Gradient of the trilinear interpolant, per voxel of the image."""
-    n0, n1, n2 = image.shape
-    b = min(int(y1), max(n1 - 2, 0))
-    c = min(int(y2), max(n2 - 2, 0))
-    t1, t2 = y1 - b, y2 - c
-    b1, c1 = min(b + 1, n1 - 1), min(c + 1, n2 - 1)
-    if n0 == 1:
-        e0 = image[0, b, c1] - image[0, b, c]
-        e1 = image[0, b1, c1] - image[0, b1, c]
-        low = image[0, b, c] + t2 * e0
-        high = image[0, b1, c] + t2 * e1
-        return y0 * 0, high - low, e0 + t1 * (e1 - e0)
-    a = min(int(y0), n0 - 2)
-    t0 = y0 - a
-    e00 = image[a, b, c1] - image[a, b, c]
-    e01 = image[a, b1, c1] - image[a, b1, c]
-    e10 = image[a + 1, b, c1] - image[a + 1, b, c]
-    e11 = image[a + 1, b1, c1] - image[a + 1, b1, c]
-    p00 = image[a, b, c] + t2 * e00
-    p01 = image[a, b1, c] + t2 * e01
-    p10 = image[a + 1, b, c] + t2 * e10
-    p11 = image[a + 1, b1, c] + t2 * e11
-    low = p00 + t1 * (p01 - p00)
+        return low, y0 * 0, p01 - p00, slope
+    e10 = image[a + 1, b, c + 1] - image[a + 1, b, c]
+    e11 = image[a + 1, b + 1, c + 1] - image[a + 1, b + 1, c]
+    p10, p11 = image[a + 1, b, c] + t2 * e10, image[a + 1, b + 1, c] + t2 * e11
     high = p10 + t1 * (p11 - p10)
-    f0 = e00 + t1 * (e01 - e00)
-    f1 = e10 + t1 * (e11 - e10)
     g1 = (p01 - p00) + t0 * ((p11 - p10) - (p01 - p00))
-    return high - low, g1, f0 + t0 * (f1 - f0)
+    g2 = slope + t0 * (e10 + t1 * (e11 - e10) - slope)
+    return low + t0 * (high - low), high - low, g1, g2
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -138,9 +209,9 @@ def _cubic_weights(t, value, slope):
 
 @njit(nogil=True, cache=True)
 def cubic_sample(coefficients, y0, y1, y2, weights):
-    """Value and gradient of a cubic B-spline image (coefficients prefiltered, mirrored border).
+    """(value, g0, g1, g2) of a cubic B-spline image (coefficients prefiltered, mirrored border).
 
-    weights (6, 4) is scratch.  Returns (value, g0, g1, g2).
+    weights (6, 4) is scratch.
     """
     n0, n1, n2 = coefficients.shape
     a, b, c = int(math.floor(y0)), int(math.floor(y1)), int(math.floor(y2))

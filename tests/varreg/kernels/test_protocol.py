@@ -1,0 +1,51 @@
+"""Every backend is a module that satisfies the protocol."""
+
+import inspect
+
+import pytest
+
+from varreg.kernels import cpu, reference
+from varreg.kernels.protocol import Backend
+
+FUNCTIONS = {
+    name: f for name, f in vars(Backend).items() if inspect.isfunction(f) and name[0] != "_"
+}
+
+
+def test_the_protocol_describes_all_eight_functions():
+    assert set(FUNCTIONS) == {
+        "warp", "push", "joint_histogram", "histogram_slope", "smooth_table",
+        "smooth_table_transposed", "determinant_bound", "average_axis",
+    }  # fmt: skip
+    assert all(inspect.getdoc(function) for function in FUNCTIONS.values())
+
+
+@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_signatures_are_those_of_the_protocol(backend, name):
+    wanted = inspect.signature(FUNCTIONS[name])
+    parameters = list(wanted.parameters.values())[1:]  # a module has no self
+    assert inspect.signature(getattr(backend, name)) == wanted.replace(parameters=parameters)
+
+
+@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+def test_a_backend_has_no_other_public_function(backend):
+    own = {
+        name
+        for name, value in vars(backend).items()
+        if inspect.isfunction(value) and value.__module__ == backend.__name__ and name[0] != "_"
+    }
+    assert own == set(FUNCTIONS)
+
+
+def test_names_of_the_backends():
+    assert (cpu.NAME, reference.NAME) == ("numba", "numpy")
+
+
+def test_the_reference_needs_no_numba():
+    import subprocess
+    import sys
+
+    code = "import sys, varreg.kernels.reference as r; assert 'numba' not in sys.modules, 'numba'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
