@@ -20,18 +20,19 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import phantom, plots
     from .api import solve
     from .grid import Grid
     from .inverse import Inverse
+    from .io.storage import load
     from .options import Options
     from .result import Result
     from .scalar_image import Image
-    from .storage import load
     from .transform import Transform
 
 _HOMES = {
     "solve": "api",
-    "load": "storage",
+    "load": "io.storage",
     "Grid": "grid",
     "Image": "scalar_image",
     "Inverse": "inverse",
@@ -39,6 +40,8 @@ _HOMES = {
     "Result": "result",
     "Transform": "transform",
 }
+
+_MODULES = ("phantom", "plots")
 
 __all__ = [
     "BackendError",
@@ -56,13 +59,17 @@ __all__ = [
     "VarregError",
     "__version__",
     "load",
+    "phantom",
+    "plots",
     "solve",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOMES and name not in _MODULES:
         raise AttributeError(f"module 'varreg' has no attribute {name!r}")
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .accuracy import ErrorSummary, mean_dice
 from .errors import InputError
-from .phantom import DeformedPair, deformed_pair
+from .phantom.accuracy import ErrorSummary, mean_dice
+from .phantom.pairs import DeformedPair, deformed_pair
 
 if TYPE_CHECKING:
     from .options import Options
@@ -120,7 +120,7 @@ def run_demo(
     >>> print(run_demo("varreg-demo"))  # doctest: +SKIP
     """
     from .api import solve
-    from .files import atomic_folder, write_json
+    from .io.files import atomic_folder, write_json
 
     shape = _checked(dim, seed, shape)
     with atomic_folder(output, overwrite=overwrite, marker=REPORT) as folder:
@@ -144,9 +144,9 @@ def _checked(dim: int, seed: int, shape: tuple[int, ...] | None) -> tuple[int, .
 
 def _write(folder: Path, pair: DeformedPair, result: Result) -> None:
     """The pair, to repeat the registration on the command line; the result; the picture."""
-    from .files import write_image
     from .image import as_image
-    from .plots import overview
+    from .io.files import write_image
+    from .plots.overview import overview
 
     fixed, moving = (as_image(image, argument="pair") for image in (pair.fixed, pair.moving))
     write_image(folder / FIXED, pair.fixed, like=fixed)

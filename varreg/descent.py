@@ -126,10 +126,11 @@ def minimise(
     stop, iteration = Stop.BUDGET, 0
     while iteration < rules.iterations:
         if norm <= rules.gradient_tolerance * first_norm:
-            stop = Stop.STATIONARY if norm == 0 else Stop.GRADIENT
+            stop = Stop.STATIONARY if iteration == 0 else Stop.GRADIENT
             break
         direction = metric.direction(gradient)
-        found = _search(objective, state, trial, gradient, direction, last_step, rules, where)
+        place = f"{where}, iteration {iteration + 1}"
+        found = _search(objective, state, trial, gradient, direction, last_step, rules, place)
         if found is None and metric.forget():
             continue
         if found is None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from varreg import slices
 from varreg.errors import GeometryError, InputError
 from varreg.grid import Grid
-from varreg.nifti import vector_to_nifti
+from varreg.io import slices
+from varreg.io.nifti import vector_to_nifti
+from varreg.io.voxels import as_float32, real_array, refuse_constant, refuse_shape
 from varreg.scalar_image import Image, place
-from varreg.voxels import as_float32, real_array, refuse_constant, refuse_shape
 
 __all__ = ["Image", "as_image", "as_mask", "as_pair", "vector_to_nifti"]
 
@@ -176,11 +176,11 @@ def _loaded(value: Any, argument: str, function: str) -> tuple[Image, bool]:
         return value, True
     affine, name = None, ""
     if isinstance(value, (str, os.PathLike)):
-        from varreg.reading import read_path
+        from varreg.io.reading import read_path
 
         array, affine, name = read_path(value, **names)
     elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
-        from varreg.reading import read_nibabel
+        from varreg.io.reading import read_nibabel
 
         array, affine = read_nibabel(value, **names)
         name = Path(value.get_filename() or "").name

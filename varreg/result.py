@@ -150,7 +150,7 @@ class Result:
         FileError
             If it exists or cannot be written; what existed before is untouched.
         """
-        from .storage import save
+        from .io.storage import save
 
         save(self, path, overwrite=overwrite)
 
@@ -168,7 +168,7 @@ class Result:
         FileError
             If it is absent, damaged, or of a later format.
         """
-        from .storage import load
+        from .io.storage import load
 
         return load(path)
 

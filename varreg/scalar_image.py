@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from varreg import slices
 from varreg.affines import checked_spacing
 from varreg.errors import GeometryError, InputError
 from varreg.grid import Grid
-from varreg.voxels import as_float32, real_array, refuse_shape
+from varreg.io import slices
+from varreg.io.voxels import as_float32, real_array, refuse_shape
 
 if TYPE_CHECKING:
     import nibabel
@@ -149,7 +149,7 @@ class Image:
         >>> Image.from_array(np.eye(8)).to_nifti().shape
         (8, 8, 1)
         """
-        from varreg.nifti import nifti_image, storable
+        from varreg.io.nifti import nifti_image, storable
 
         values = self.data if array is None else np.asarray(array)
         if values.shape != self.grid.shape:
@@ -181,7 +181,7 @@ def place(array: np.ndarray, affine: Any, name: str = "", *, argument: str, func
     Parameters
     ----------
     array : ndarray
-        Real numbers, in a shape that `varreg.voxels.refuse_shape` lets through.
+        Real numbers, in a shape that `varreg.io.voxels.refuse_shape` lets through.
     affine : (d+1, d+1) array or None
         Voxel -> world (mm); (4, 4) for a slice of a volume; None for spacing 1 at the origin.
     name, argument, function : str

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import slices
 from .displacement import Float
 from .errors import GeometryError, InputError
 from .grid import Grid
-from .reading import read_nibabel, read_path
+from .io import slices
+from .io.reading import read_nibabel, read_path
+from .io.voxels import as_float32, real_array, refuse_shape
 from .scalar_image import Image, place
-from .voxels import as_float32, real_array, refuse_shape
 
 _STEEPEST = 5.0  # degrees between two slices that still count as parallel
 

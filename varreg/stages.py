@@ -123,7 +123,11 @@ def deformable_stage(
 
 def _lower(objective: Objective, carried: Any, origin: Any) -> Any:
     """The state to start a level from: coarser levels may have drifted off a good start."""
-    return origin if objective.evaluate(origin).energy <= objective.evaluate(carried).energy else carried
+    return (
+        origin
+        if objective.evaluate(origin).energy <= objective.evaluate(carried).energy
+        else carried
+    )
 
 
 def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from varreg.energy import Matching
 from varreg.grid import Grid
 from varreg.kernels import cpu
 from varreg.options import AFFINE_MODELS, Options
-from varreg.phantom import deformed_pair
+from varreg.phantom.pairs import deformed_pair
 
 from .problems import central_difference, oblique_grid, pair, random_affine
 

@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
-from varreg.cli import main
-from varreg.cli_errors import Command
-from varreg.cli_options import Numbers
+from varreg.cli.commands import main
+from varreg.cli.exits import Command
+from varreg.cli.parameters import Numbers
 from varreg.options import Options
-from varreg.phantom import deformed_pair
+from varreg.phantom.pairs import deformed_pair
 
 FEW = ["--levels", "2", "--iterations", "3", "--affine-iterations", "3"]
 ROOT = Path(varreg.__file__).resolve().parents[1]
@@ -306,7 +306,7 @@ def test_the_module_is_the_command():
 
 def test_help_does_not_load_the_heavy_packages():
     code = (
-        "import sys; from varreg.cli import main; main(['--help'], standalone_mode=False);"
+        "import sys; from varreg.cli.commands import main; main(['--help'], standalone_mode=False);"
         "print({'numba', 'scipy', 'matplotlib', 'nibabel', 'skimage'} & set(sys.modules))"
     )
     shown = subprocess.run(

@@ -48,11 +48,9 @@ def test_the_held_direction_descends_and_stands_still_at_the_fold(dimension, con
     gradient = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
     direction = objective.hold(gradient)
     assert float((direction * gradient).sum()) < 0
-    plain, held = (np.abs(objective.smoothness.to_field(d)) for d in (-gradient, direction))
+    held = np.abs(objective.smoothness.to_field(direction))
     cell = (slice(None), *(slice(c, c + 2) for c in objective.folded_cell))
-    still = held - (0 if constraint == "zero-boundary" else 0)
-    assert still[cell].max() < 0.25 * held.max()
-    assert plain[cell].max() > 0.25 * plain.max() or held.max() > 0
+    assert held[cell].max() < 0.25 * held.max()
 
 
 @both_dimensions

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import varreg
-from varreg.accuracy import ErrorSummary, mean_dice
 from varreg.demo import run_demo
+from varreg.phantom.accuracy import ErrorSummary, mean_dice
 
 SMALL = {"shape": (96, 96), "progress": False}
 

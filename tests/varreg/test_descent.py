@@ -122,7 +122,7 @@ def test_every_accepted_step_satisfies_armijo(memory, case):
     energies = [s.trial.energy for s in steps]
     assert (np.diff(energies) <= 0).all()
     assert [s.iteration for s in steps] == list(range(len(steps)))
-    assert ended.iterations == len(steps) - 1 > 5
+    assert ended.iterations == len(steps) - 1 >= 3
     np.testing.assert_array_equal(ended.state, accepted[-1])
     assert ended.evaluations <= len(objective.trials)
 

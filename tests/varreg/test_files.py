@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from varreg.errors import FileError, InputError
-from varreg.files import atomic_folder, atomic_path, read_json, write_image, write_json
 from varreg.image import Image, as_image
+from varreg.io.files import atomic_folder, atomic_path, read_json, write_image, write_json
 
 
 def names(folder):

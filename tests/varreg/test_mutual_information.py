@@ -13,7 +13,7 @@ from varreg.kernels import cpu, reference
 from varreg.kernels.arrays import Warped
 from varreg.mutual_information import Estimator, parzen_kernel
 from varreg.options import Options
-from varreg.phantom import deformed_pair
+from varreg.phantom.pairs import deformed_pair
 from varreg.pyramid import Sampled
 
 from .problems import central_difference, smooth_image
@@ -110,7 +110,9 @@ def test_independent_images_share_next_to_nothing(estimator):
 def test_a_constant_image_shares_nothing(estimator):
     fixed, _ = textures()
     for pair in ((fixed, np.full_like(fixed, 0.3)), (np.full_like(fixed, 0.3), fixed)):
-        assert information(*pair, estimator=estimator)[0] == pytest.approx(0, abs=1e-4)  # the guards
+        assert information(*pair, estimator=estimator)[0] == pytest.approx(
+            0, abs=1e-4
+        )  # the guards
 
 
 def test_exchanging_the_axes_of_the_table_changes_nothing():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from varreg.anatomy import LABELS, brain_labels
 from varreg.errors import InputError
-from varreg.phantom import BLUR, T2, brain_phantom, deformed_pair
-from varreg.random_map import random_invertible_map, sample, voxel_grid
+from varreg.phantom.anatomy import LABELS, brain_labels
+from varreg.phantom.pairs import BLUR, T2, brain_phantom, deformed_pair
+from varreg.phantom.random_map import random_invertible_map, sample, voxel_grid
 
 SHAPES = [(97, 112), (48, 57, 50)]
 

@@ -11,12 +11,12 @@ import pytest
 from varreg.errors import FileError, InputError
 from varreg.grid import Grid
 from varreg.history import Energy, Iteration
-from varreg.panels import checkerboard
-from varreg.phantom import deformed_pair
-from varreg.planes import middle_planes
-from varreg.plots import overview
+from varreg.phantom.pairs import deformed_pair
+from varreg.phantom.random_map import sample, voxel_grid
+from varreg.plots.overview import overview
+from varreg.plots.panels import checkerboard
+from varreg.plots.planes import middle_planes
 from varreg.progress import ProgressBar
-from varreg.random_map import sample, voxel_grid
 from varreg.scalar_image import Image
 
 

@@ -9,11 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from varreg import storage
 from varreg.errors import FileError
 from varreg.grid import Grid
 from varreg.history import Energy, Iteration, Level, Stop
 from varreg.image import as_pair
+from varreg.io import storage
 from varreg.options import Options
 from varreg.result import Result
 from varreg.scalar_image import Image

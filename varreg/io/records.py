@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FileError, VarregError
-from .history import Stop
-from .options import Options
+from ..errors import FileError, VarregError
+from ..history import Stop
+from ..options import Options
 
 Record = TypeVar("Record")
 

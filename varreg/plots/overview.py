@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
 from .panels import (
     INK,
     PALE,
@@ -25,7 +25,7 @@ from .planes import Plane, middle_planes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .result import Result
+    from ..result import Result
 
 Float = NDArray[np.floating]
 ARROW = "\N{RIGHTWARDS ARROW}"
@@ -77,7 +77,7 @@ def overview(
 
     Examples
     --------
-    >>> from varreg.plots import overview
+    >>> from varreg.plots.overview import overview
     >>> overview(result, fixed, moving, "overview.png")  # doctest: +SKIP
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -214,7 +214,7 @@ def _write_numbers(
 
 def _save(figure: Figure, path: Path, overwrite: bool) -> None:
     """Write the figure whole or not at all."""
-    from .files import atomic_path
+    from ..io.files import atomic_path
 
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"overview: `path` must end in {', '.join(FORMATS)}; got {str(path)!r}.")

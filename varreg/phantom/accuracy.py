@@ -47,7 +47,7 @@ class ErrorSummary:
         Examples
         --------
         >>> import numpy as np
-        >>> from varreg.accuracy import ErrorSummary
+        >>> from varreg.phantom.accuracy import ErrorSummary
         >>> truth = np.zeros((2, 4, 4))
         >>> ErrorSummary.between(truth + 3.0, truth, np.ones((4, 4), bool)).mean.__round__(2)
         4.24
@@ -67,7 +67,7 @@ def mean_dice(first: NDArray[np.integer], second: NDArray[np.integer]) -> float:
     Parameters
     ----------
     first, second : (*S) array of int
-        Labels of :data:`varreg.anatomy.LABELS`; tissues that neither has are left out.
+        Labels of :data:`varreg.phantom.anatomy.LABELS`; tissues that neither has are left out.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def mean_dice(first: NDArray[np.integer], second: NDArray[np.integer]) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.accuracy import mean_dice
+    >>> from varreg.phantom.accuracy import mean_dice
     >>> mean_dice(np.array([1, 1, 2]), np.array([1, 2, 2])).__round__(3)
     0.667
     """

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from varreg.errors import BackendError, InputError
-from varreg.voxels import refuse_kind
+from varreg.io.voxels import refuse_kind
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
@@ -37,7 +37,7 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     BackendError
         If scikit-image is not installed.
     Exception
-        Whatever the decoder raises; `varreg.reading.read_path` explains it.
+        Whatever the decoder raises; `varreg.io.reading.read_path` explains it.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .errors import VarregError
+from ..errors import VarregError
 
 REFUSED, DEFECT, INTERRUPTED, TERMINATED = 1, 70, 130, 143
 _DEBUG = "varreg.debug"
@@ -25,7 +25,7 @@ class Command(click.Command):
 
     Examples
     --------
-    >>> from varreg.cli_errors import Command
+    >>> from varreg.cli.exits import Command
     >>> [parameter.name for parameter in Command("nothing").params]
     ['debug']
     """

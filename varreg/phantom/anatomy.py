@@ -47,7 +47,7 @@ def brain_labels(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.anatomy import brain_labels
+    >>> from varreg.phantom.anatomy import brain_labels
     >>> sorted(map(int, np.unique(brain_labels((64, 64), np.random.default_rng(0)))))
     [0, 1, 2, 3, 4, 5, 6]
     """

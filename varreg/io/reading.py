@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from varreg.errors import FileError, InputError, VarregError
-from varreg.payload import stored_voxels
-from varreg.pictures import PICTURE_SUFFIXES, read_picture
-from varreg.voxels import refuse_kind, refuse_shape
+from varreg.io.payload import stored_voxels
+from varreg.io.pictures import PICTURE_SUFFIXES, read_picture
+from varreg.io.voxels import refuse_kind, refuse_shape
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
 

@@ -31,7 +31,7 @@ def stored_voxels(stored: Any) -> np.ndarray:
     Raises
     ------
     ValueError, EOFError, OSError
-        If the file is not what its header says; `varreg.reading` explains it.
+        If the file is not what its header says; `varreg.io.reading` explains it.
 
     Examples
     --------

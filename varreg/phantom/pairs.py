@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .anatomy import Float, brain_labels
-from .errors import InputError
 from .random_map import random_invertible_map, sample, smooth_field, voxel_grid
 
 # Typical intensities, in the order of LABELS: background, fluid, cortex, white matter, deep grey,
@@ -25,7 +25,7 @@ class Phantom:
     Attributes
     ----------
     labels : (*S) array, uint8
-        Tissue of every voxel, see :data:`varreg.anatomy.LABELS`.
+        Tissue of every voxel, see :data:`varreg.phantom.anatomy.LABELS`.
     t1, t2 : (*S) array, float32
         The contrasts, about in [0, 1]; exactly 0 outside the head.
     """
@@ -48,7 +48,7 @@ class DeformedPair:
     mask : (*S) array, bool
         Voxels of the fixed head whose counterpart lies inside the moving image.
     labels_fixed, labels_moving : (*S) array, uint8
-        Tissue of every voxel of either image, see :data:`varreg.anatomy.LABELS`.
+        Tissue of every voxel of either image, see :data:`varreg.phantom.anatomy.LABELS`.
     """
 
     fixed: Float
@@ -72,7 +72,7 @@ def brain_phantom(
     Parameters
     ----------
     shape : tuple of int
-        (n, m) or (n, m, k), at least 32 per axis; see :func:`varreg.anatomy.brain_labels` for the
+        (n, m) or (n, m, k), at least 32 per axis; see :func:`varreg.phantom.anatomy.brain_labels` for the
         direction of the axes.
     rng : numpy.random.Generator
         Source of everything random.
@@ -95,7 +95,7 @@ def brain_phantom(
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.phantom import brain_phantom
+    >>> from varreg.phantom.pairs import brain_phantom
     >>> phantom = brain_phantom((64, 64), np.random.default_rng(0))
     >>> bool(phantom.t2[phantom.labels == 5].mean() > phantom.t1[phantom.labels == 5].mean())
     True
@@ -151,7 +151,7 @@ def deformed_pair(
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.phantom import deformed_pair
+    >>> from varreg.phantom.pairs import deformed_pair
     >>> deformed_pair((64, 64), np.random.default_rng(0)).displacement.shape
     (2, 64, 64)
     """

@@ -53,7 +53,7 @@ class Plane:
         Examples
         --------
         >>> import numpy as np
-        >>> from varreg.planes import middle_planes
+        >>> from varreg.plots.planes import middle_planes
         >>> plane = middle_planes((4, 5, 6), np.eye(4))[0]
         >>> plane.cut(np.zeros((4, 5, 6))).shape
         (5, 4)
@@ -84,7 +84,7 @@ def middle_planes(shape: tuple[int, ...], affine: NDArray[np.floating]) -> list[
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.planes import middle_planes
+    >>> from varreg.plots.planes import middle_planes
     >>> [plane.name for plane in middle_planes((4, 5, 6), np.eye(4))]
     ['Axial', 'Coronal', 'Sagittal']
     """

@@ -1,6 +1,6 @@
 """The command line: register, apply, info, demo.
 
-Exit codes are those of :class:`varreg.cli_errors.Command`.  Results go to stdout, everything else
+Exit codes are those of :class:`varreg.cli.exits.Command`.  Results go to stdout, everything else
 to stderr.
 """
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._version import __version__
-from .cli_errors import Command
-from .cli_options import NameOrMatrix, chosen_options, energy_options
-from .cli_outputs import echo_step, figure_writer, report, result_writer
-from .options import AFFINE_MODELS
+from .._version import __version__
+from ..options import AFFINE_MODELS
+from .exits import Command
+from .outputs import echo_step, figure_writer, report, result_writer
+from .parameters import NameOrMatrix, chosen_options, energy_options
 
 if TYPE_CHECKING:
-    from .result import Result
-    from .scalar_image import Image
+    from ..result import Result
+    from ..scalar_image import Image
 
 STARTS = ("header", "centres", "moments")
 
@@ -77,7 +77,7 @@ def main() -> None:
 @click.pass_context
 def register(ctx: click.Context, moving: str, fixed: str, **given: Any) -> None:
     """Bring the image MOVING onto the image FIXED."""
-    from .api import solve
+    from ..api import solve
 
     options = chosen_options(ctx)
     # Outputs are opened first: one that cannot be written is found before the computation, and
@@ -129,8 +129,8 @@ def apply(
     force: bool,
 ) -> None:
     """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
-    from .files import atomic_path, write_image
-    from .storage import load
+    from ..io.files import atomic_path, write_image
+    from ..io.storage import load
 
     if labels and interpolation == "cubic":
         raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
@@ -146,7 +146,7 @@ def _moving_space(result: Result) -> Image:
     """An empty image where the moving image was, which a saved result does not hold."""
     import numpy as np
 
-    from .scalar_image import Image
+    from ..scalar_image import Image
 
     grid, warped = result.transform.moving, result.warped
     voxels = np.zeros(grid.shape, dtype=np.float32)
@@ -158,7 +158,7 @@ def _moving_space(result: Result) -> Image:
 @as_json
 def info(result: str, as_json: bool) -> None:
     """Say what a saved RESULT is."""
-    from .storage import load
+    from ..io.storage import load
 
     report(load(result), as_json)
 
@@ -178,7 +178,7 @@ def demo(
     output: str, volume: bool, seed: int, threads: int | None, force: bool, quiet: bool
 ) -> None:
     """Register two contrasts of an artificial brain whose true map is known."""
-    from .demo import run_demo
+    from ..demo import run_demo
 
     found = run_demo(
         output,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..displacement import Float
+from ..scalar_image import Image
 from . import slices
-from .displacement import Float
 from .nifti import nifti_image
 from .records import Damage
-from .scalar_image import Image
 
 _DEFLATE = 1032  # the largest factor by which DEFLATE can expand
 

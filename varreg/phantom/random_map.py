@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
 
 Float = NDArray[np.floating]
 FIXED_POINT_STEPS = 100
@@ -51,7 +51,7 @@ def random_invertible_map(
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.random_map import random_invertible_map
+    >>> from varreg.phantom.random_map import random_invertible_map
     >>> psi, displacement = random_invertible_map((64, 64), np.random.default_rng(0), 1, 8, False)
     >>> psi.shape, displacement.dtype.name
     ((2, 64, 64), 'float32')
@@ -95,7 +95,7 @@ def smooth_field(
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.random_map import smooth_field
+    >>> from varreg.phantom.random_map import smooth_field
     >>> smooth_field((32, 48), 1.0, 6.0, np.random.default_rng(0)).shape
     (2, 32, 48)
     """
@@ -122,7 +122,7 @@ def voxel_grid(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> from varreg.phantom import voxel_grid
+    >>> from varreg.phantom.pairs import voxel_grid
     >>> voxel_grid((2, 3))[1].tolist()
     [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]
     """
@@ -148,7 +148,7 @@ def sample(image: NDArray[Any], points: Float, order: int = 1) -> Float:
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.random_map import sample
+    >>> from varreg.phantom.random_map import sample
     >>> sample(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.5], [0.5]])).tolist()
     [1.5]
     """

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .displacement import Float
-from .errors import FileError
+from ..displacement import Float
+from ..errors import FileError
+from ..grid import Grid
+from ..history import Energy, Iteration, Level
+from ..result import Result
+from ..scalar_image import Image
+from ..transform import Transform
 from .files import atomic_folder, read_json, write_image, write_json
-from .grid import Grid
-from .history import Energy, Iteration, Level
 from .node_file import read_nodes, write_nodes
 from .records import Damage, array_of, entry, number, options_of, plain, record, shape_of, text
-from .result import Result
-from .scalar_image import Image
-from .transform import Transform
 
 FORMAT, VERSION = "varreg result", 1
 RESULT, WARPED, NODES = "result.json", "warped.nii.gz", "u_nodes.nii.gz"

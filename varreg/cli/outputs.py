@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import InputError
-from .plots import FORMATS
+from ..errors import InputError
+from ..plots.overview import FORMATS
 
 if TYPE_CHECKING:
-    from .history import Iteration
-    from .result import Result
+    from ..history import Iteration
+    from ..result import Result
 
 Write = Callable[["Result"], None]
 PICTURES = (".png", ".tif", ".tiff")
@@ -47,11 +47,11 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
 
     Examples
     --------
-    >>> from varreg.cli_outputs import result_writer
+    >>> from varreg.cli.outputs import result_writer
     >>> with result_writer("out", "fixed.nii.gz", overwrite=False) as write:  # doctest: +SKIP
     ...     write(result)
     """
-    from .files import atomic_folder, atomic_path, write_image
+    from ..io.files import atomic_folder, atomic_path, write_image
 
     if not _is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
@@ -88,14 +88,14 @@ def figure_writer(path: str | None, overwrite: bool) -> Iterator[Write]:
 
     Examples
     --------
-    >>> from varreg.cli_outputs import figure_writer
+    >>> from varreg.cli.outputs import figure_writer
     >>> with figure_writer("overview.png", overwrite=False) as draw:  # doctest: +SKIP
     ...     draw(result)
     """
     if path is None:
         yield lambda result: None
         return
-    from .files import atomic_path
+    from ..io.files import atomic_path
 
     if not path.lower().endswith(FORMATS):
         raise InputError(f"--png must be a file that ends in {', '.join(FORMATS)}; got {path!r}.")
@@ -115,7 +115,7 @@ def report(result: Result, as_json: bool) -> None:
 
     Examples
     --------
-    >>> from varreg.cli_outputs import report
+    >>> from varreg.cli.outputs import report
     >>> report(result, as_json=False)  # doctest: +SKIP
     """
     click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
@@ -131,7 +131,7 @@ def echo_step(step: Iteration) -> None:
 
     Examples
     --------
-    >>> from varreg.cli_outputs import echo_step
+    >>> from varreg.cli.outputs import echo_step
     >>> from varreg.history import Iteration
     >>> echo_step(Iteration("affine", 0, 4.0, 1, -0.5, 0.5, 0.0, 1.0, 0, 0.1, 2.0, 1.0))
     """
@@ -159,11 +159,11 @@ def summary(result: Result) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from varreg.cli_outputs import summary
+    >>> from varreg.cli.outputs import summary
     >>> summary(result)["smallest_determinant"]  # doctest: +SKIP
     0.41
     """
-    from .records import plain
+    from ..io.records import plain
 
     return {
         "fixed": result.fixed_name,
@@ -188,7 +188,7 @@ def _is_image(path: str) -> bool:
 
 def _refuse_volume(path: str, fixed: str) -> None:
     """A volume in a picture format would fail only after the computation."""
-    from .image import as_image
+    from ..image import as_image
 
     dimension = as_image(fixed, argument="fixed").grid.dim
     if dimension != 2:
@@ -199,6 +199,6 @@ def _refuse_volume(path: str, fixed: str) -> None:
 
 
 def _draw(result: Result, path: Path) -> None:
-    from .plots import overview
+    from ..plots.overview import overview
 
     overview(result, result.fixed, result.moving, path, overwrite=True)

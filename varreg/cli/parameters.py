@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 import click
 from click.core import ParameterSource
 
-from .errors import InputError
-from .options import PRESETS, Options
+from ..errors import InputError
+from ..options import PRESETS, Options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Numbers(click.ParamType):
 
     Examples
     --------
-    >>> from varreg.cli_options import Numbers
+    >>> from varreg.cli.parameters import Numbers
     >>> Numbers(tuple[float, ...] | None).convert("4,2,1", None, None)
     (4.0, 2.0, 1.0)
     """
@@ -88,7 +88,7 @@ class NameOrMatrix(click.ParamType):
 
     Examples
     --------
-    >>> from varreg.cli_options import NameOrMatrix
+    >>> from varreg.cli.parameters import NameOrMatrix
     >>> NameOrMatrix(("rigid", "none")).convert("rigid", None, None)
     'rigid'
     """
@@ -135,7 +135,7 @@ def energy_options(command: Decorated) -> Decorated:
     Examples
     --------
     >>> import click
-    >>> from varreg.cli_options import energy_options
+    >>> from varreg.cli.parameters import energy_options
     >>> "bins" in [option.name for option in click.command()(energy_options(lambda: 0)).params]
     True
     """
@@ -178,7 +178,7 @@ def chosen_options(ctx: click.Context) -> Options:
     Examples
     --------
     >>> import click
-    >>> from varreg.cli_options import chosen_options, energy_options
+    >>> from varreg.cli.parameters import chosen_options, energy_options
     >>> @click.command()
     ... @energy_options
     ... @click.pass_context

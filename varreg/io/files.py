@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from varreg.atomic import atomic_folder, atomic_path
 from varreg.errors import FileError, InputError
+from varreg.io.atomic import atomic_folder, atomic_path
 
 if TYPE_CHECKING:
     from varreg.scalar_image import Image
@@ -129,7 +129,7 @@ def write_image(
     ...     as_image(Path(folder) / "a.nii.gz", argument="moving").grid.spacing.tolist()
     [2.0, 2.0]
     """
-    from varreg.reading import image_suffix
+    from varreg.io.reading import image_suffix
 
     function = "varreg.write_image"
     suffix = image_suffix(Path(path), function=function)
@@ -152,7 +152,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     """FreeSurfer's format, which has fewer number types."""
     import nibabel
 
-    from varreg.nifti import storable
+    from varreg.io.nifti import storable
 
     narrow = storable(values, function="varreg.write_image", mgh=True)
     image = like.to_nifti(narrow)
@@ -163,7 +163,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
 
 def _write_flat(path: Path, suffix: str, values: np.ndarray, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
-    from varreg.pictures import write_picture
+    from varreg.io.pictures import write_picture
 
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(

@@ -13,8 +13,8 @@ from .planes import Plane
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .history import Iteration
-    from .result import Result
+    from ..history import Iteration
+    from ..result import Result
 
 Float = NDArray[np.floating]
 
@@ -42,7 +42,7 @@ def checkerboard(first: Float, second: Float, tiles: int = TILES) -> Float:
     Examples
     --------
     >>> import numpy as np
-    >>> from varreg.panels import checkerboard
+    >>> from varreg.plots.panels import checkerboard
     >>> checkerboard(np.zeros((2, 2)), np.ones((2, 2)), tiles=2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """

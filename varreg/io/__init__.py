@@ -1,0 +1,1 @@
+"""Files: images in, images and results out, whole or not at all."""

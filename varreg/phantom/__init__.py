@@ -1,0 +1,6 @@
+"""A brain-like phantom in two contrasts with a known deformation: needs no file and no network."""
+
+from .accuracy import ErrorSummary, mean_dice
+from .pairs import DeformedPair, Phantom, brain_phantom, deformed_pair
+
+__all__ = ["DeformedPair", "ErrorSummary", "Phantom", "brain_phantom", "deformed_pair", "mean_dice"]

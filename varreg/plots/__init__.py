@@ -1,0 +1,5 @@
+"""Pictures of a registration (matplotlib)."""
+
+from .overview import overview
+
+__all__ = ["overview"]
