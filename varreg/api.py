@@ -32,6 +32,7 @@ from .stages import (
     affine_factors,
     affine_stage,
     deformable_stage,
+    identical_level,
     starting_energy,
 )
 from .starts import NAMES
@@ -136,6 +137,9 @@ def solve(
     expected = _level_count(problem, model, deformable)
     with _observer(progress, callback, expected) as observe:
         recorder = Recorder(observe)
+        if model is not None and _identical(problem):
+            recorder.levels.append(identical_level(problem))
+            model, deformable = None, False
         clock = time.perf_counter()
         if model is not None:
             matrix = affine_stage(problem, model, starts, not deformable, recorder)
@@ -263,6 +267,14 @@ def _check_overlap(
             f" image is in view of the moving one and their centres are {apart:.0f} mm apart; pass"
             " start='centres' or start='moments' with an affine model, or correct the headers."
         )
+
+
+def _identical(problem: Problem) -> bool:
+    """Whether the images are the same voxel by voxel: an estimate of mutual information has its
+    maximum near the identity, not exactly there, so this answer is not left to the descent.
+    """
+    fixed, moving = problem.fixed, problem.moving
+    return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
 
 
 def _level_count(problem: Problem, model: str | None, deformable: bool) -> int:

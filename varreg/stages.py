@@ -12,7 +12,7 @@ from .affine import AffineObjective
 from .deformable import DeformableObjective, unfold
 from .descent import Descent, Objective, Rules, Step, minimise
 from .errors import OverlapError
-from .history import Energy, Iteration, Level
+from .history import Energy, Iteration, Level, Stop
 from .kernels.arrays import Array
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length
@@ -158,6 +158,12 @@ def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
     spacing = grid.extent / np.array(nodes)
     weight, constraint = options.smoothness_weight, options.constraint
     return Smoothness(nodes, spacing, weight, length, constraint, problem.threads)
+
+
+def identical_level(problem: Problem) -> Level:
+    """The record of a problem whose answer is the identity."""
+    shape = problem.fixed.grid.shape
+    return Level("affine", 0, 1.0, shape, 0, 0, Stop.IDENTICAL, 0.0, 0.0)
 
 
 def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
