@@ -11,11 +11,13 @@ import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from .errors import InputError
 
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
+WHOLE_NUMBERS = ("bins", "memory", "affine_iterations", "iterations")
 Range = tuple[float, float]
 
 
@@ -96,8 +98,9 @@ class Options:
         _whole(self, "bins", 8, 1024)
         _whole(self, "memory", 0, 1000)
         _whole(self, "affine_iterations", 1, 1_000_000)
-        for name in ("gradient_tolerance", "energy_tolerance", "smallest_determinant"):
+        for name in ("gradient_tolerance", "energy_tolerance"):
             _check(self, name, lambda v: _real(v) and 0 <= v < 1, "a number in [0, 1)")
+        _check(self, "smallest_determinant", lambda v: _real(v) and 0 < v < 1, "a number in (0, 1)")
         _check(
             self,
             "smoothness_length",
@@ -105,12 +108,15 @@ class Options:
             "a length in mm, 0 for the paper's H1 energy, or None",
         )
         for name in ("fixed_range", "moving_range"):
-            _normalise(self, name, tuple)
+            _as_tuple(self, name)
             _check(self, name, _is_range, "None or two finite numbers (low, high) with low < high")
-        _normalise(self, "levels", lambda v: tuple(float(f) for f in v))
+        _as_tuple(self, "levels")
         _check(self, "levels", _are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
-        _normalise(self, "iterations", tuple)
+        _as_tuple(self, "iterations")
         _check(self, "iterations", _are_counts, "a whole number >= 0 or one per level")
+        for field in dataclasses.fields(self):
+            number = int if field.name in WHOLE_NUMBERS else float
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name), number))
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Options:
@@ -131,7 +137,7 @@ class Options:
         >>> Options.preset("paper", bins=32).memory
         0
         """
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise InputError(
                 f"Options.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got {name!r}."
             )
@@ -165,8 +171,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def _real(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) or hasattr(value, "__float__")
-    return is_number and not isinstance(value, (bool, str)) and math.isfinite(value)
+    """Numpy's scalars are numbers.Real too, its bool and complex are not."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_whole(value: Any, low: int, high: float = math.inf) -> bool:
@@ -189,15 +195,18 @@ def _are_counts(value: Any) -> bool:
     return len(counts) > 0 and all(_is_whole(n, 0) for n in counts)
 
 
-def _normalise(options: Options, name: str, convert: Callable[[Any], Any]) -> None:
+def _as_tuple(options: Options, name: str) -> None:
     """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
     value = getattr(options, name)
-    if value is None or isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return
-    try:
-        object.__setattr__(options, name, convert(value))
-    except (TypeError, ValueError):
-        raise InputError(f"`Options({name}=...)` must be numbers; got {value!r}.") from None
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
+        object.__setattr__(options, name, tuple(value))
+
+
+def _plain(value: Any, number: type) -> Any:
+    """Python's own numbers instead of any other, in tuples too; what is no number as it is."""
+    if isinstance(value, tuple):
+        return tuple(number(v) for v in value)
+    return number(value) if isinstance(value, Real) else value
 
 
 def _check(options: Options, name: str, valid: Callable[[Any], bool], wanted: str) -> None:

@@ -11,71 +11,52 @@ import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _determinant(a, b, c):
-    """det of the matrix with columns a, b, c (length 3)."""
-    return (
-        a[0] * (b[1] * c[2] - b[2] * c[1])
-        - b[0] * (a[1] * c[2] - a[2] * c[1])
-        + c[0] * (a[1] * b[2] - a[2] * b[1])
-    )
+@njit(nogil=True, cache=True)
+def _row_edges(field, spacing, i, j, d0, d1, d2):
+    """Derivatives of id + u on the edges of the cells (i, j, :).
 
-
-@njit(nogil=True, cache=True, inline="always")
-def _edges(field, spacing, i, j, k, edge):
-    """edge[axis, p, q, :] = d(id + u)/d axis on the four edges of cell (i, j, k) along each axis."""
+    d0[q, d, k], d1[p, d, k]: along the first and second axis, at node column k, on the edge at
+    second (first) coordinate q (p); d2[p, q, d, k]: along the third axis, of cell k.
+    """
     for d in range(3):
         for p in range(2):
+            low, high = field[d, i, j + p], field[d, i + 1, j + p]
+            for k in range(low.size):
+                d0[p, d, k] = (high[k] - low[k]) / spacing[0] + (d == 0)
+            low, high = field[d, i + p, j], field[d, i + p, j + 1]
+            for k in range(low.size):
+                d1[p, d, k] = (high[k] - low[k]) / spacing[1] + (d == 1)
             for q in range(2):
-                edge[0, p, q, d] = field[d, i + 1, j + p, k + q] - field[d, i, j + p, k + q]
-                edge[1, p, q, d] = field[d, i + p, j + 1, k + q] - field[d, i + p, j, k + q]
-                edge[2, p, q, d] = field[d, i + p, j + q, k + 1] - field[d, i + p, j + q, k]
-    for axis in range(3):
-        for p in range(2):
-            for q in range(2):
-                for d in range(3):
-                    edge[axis, p, q, d] /= spacing[axis]
-                edge[axis, p, q, axis] += 1
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _dominance_bound(edge):
-    """Cheap bound for diagonally dominant gradients: prod_d (g_dd - sum_e |g_de|); else -inf."""
-    bound = 1.0
-    for d in range(3):
-        margin = edge[d, 0, 0, d]
-        for p in range(2):
-            for q in range(2):
-                margin = min(margin, edge[d, p, q, d])
-        for axis in range(3):
-            if axis != d:
-                largest = 0.0
-                for p in range(2):
-                    for q in range(2):
-                        largest = max(largest, abs(edge[axis, p, q, d]))
-                margin -= largest
-        if margin <= 0:
-            return -np.inf
-        bound *= margin
-    return bound
+                line = field[d, i + p, j + q]
+                for k in range(line.size - 1):
+                    d2[p, q, d, k] = (line[k + 1] - line[k]) / spacing[2] + (d == 2)
 
 
 @njit(nogil=True, cache=True)
-def _bernstein_bound(edge, coefficient):
-    """Smallest Bernstein coefficient of the determinant of a trilinear cell."""
-    coefficient[:, :, :] = 0
-    for a in range(64):  # one bit per (derivative, other coordinate)
-        q0, r0, p1, r1 = a & 1, (a >> 1) & 1, (a >> 2) & 1, (a >> 3) & 1
-        p2, q2 = (a >> 4) & 1, (a >> 5) & 1
-        value = _determinant(edge[0, q0, r0], edge[1, p1, r1], edge[2, p2, q2])
-        coefficient[p1 + p2, q0 + q2, r0 + r1] += value
-    smallest = np.inf
-    for p in range(3):
-        for q in range(3):
-            for r in range(3):
-                ways = (1 + (p == 1)) * (1 + (q == 1)) * (1 + (r == 1))
-                smallest = min(smallest, coefficient[p, q, r] / ways)
-    return smallest
+def _row_coefficients(d0, d1, d2, cross, coefficient):
+    """Bernstein coefficients (3, 3, 3, cells) of the determinant in a row of trilinear cells.
+
+    The determinant is the triple product of three derivatives, each bilinear in the two other
+    coordinates; the coefficient at (a, b, c) is the mean of the products of edge values whose
+    indices add up to it.
+    """
+    cells = coefficient.shape[3]
+    coefficient[:] = 0
+    x, y, z = cross[0], cross[1], cross[2]
+    for a in range(16):
+        p1, r1, p2, q2 = a & 1, (a >> 1) & 1, (a >> 2) & 1, (a >> 3) & 1
+        b0, b1, b2 = d1[p1, 0, r1:], d1[p1, 1, r1:], d1[p1, 2, r1:]
+        c0, c1, c2 = d2[p2, q2, 0], d2[p2, q2, 1], d2[p2, q2, 2]
+        for k in range(cells):
+            x[k] = b1[k] * c2[k] - b2[k] * c1[k]
+            y[k] = b2[k] * c0[k] - b0[k] * c2[k]
+            z[k] = b0[k] * c1[k] - b1[k] * c0[k]
+        for e in range(4):
+            q0, r0 = e & 1, e >> 1
+            a0, a1, a2 = d0[q0, 0, r0:], d0[q0, 1, r0:], d0[q0, 2, r0:]
+            total = coefficient[p1 + p2, q0 + q2, r0 + r1]
+            for k in range(cells):
+                total[k] += a0[k] * x[k] + a1[k] * y[k] + a2[k] * z[k]
 
 
 @njit(nogil=True, cache=True)
@@ -91,21 +72,22 @@ def volume_bound(first, blocks, step, field, spacing, bound, place):
     bound : (blocks,) array, output
     place : (blocks, 3) int array, output
     """
-    cells, rows, columns = field.shape[1] - 1, field.shape[2] - 1, field.shape[3] - 1
-    edge = np.empty((3, 2, 2, 3))
-    coefficient = np.empty((3, 3, 3))
+    planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
+    d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
+    cross, coefficient = np.empty((3, nodes - 1)), np.empty((3, 3, 3, nodes - 1))
     for block in range(first, blocks, step):
         bound[block] = np.inf
-        for i in range(block * cells // blocks, (block + 1) * cells // blocks):
+        for i in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(rows):
-                for k in range(columns):
-                    _edges(field, spacing, i, j, k, edge)
-                    if _dominance_bound(edge) >= bound[block]:
-                        continue
-                    value = _bernstein_bound(edge, coefficient)
-                    if value < bound[block]:
-                        bound[block] = value
-                        place[block, 0], place[block, 1], place[block, 2] = i, j, k
+                _row_edges(field, spacing, i, j, d0, d1, d2)
+                _row_coefficients(d0, d1, d2, cross, coefficient)
+                for a in range(27):
+                    p, q, r = a // 9, a // 3 % 3, a % 3
+                    ways = (1 + (p == 1)) * (1 + (q == 1)) * (1 + (r == 1))
+                    for k in range(nodes - 1):
+                        if coefficient[p, q, r, k] < bound[block] * ways:
+                            bound[block] = coefficient[p, q, r, k] / ways
+                            place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 
 @njit(nogil=True, cache=True)
