@@ -20,8 +20,6 @@ from .kernels.arrays import Array
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
-#: A map that leaves less than this share of the fixed voxels in view is not considered.
-LEAST_OVERLAP = 0.1
 
 
 class AffineObjective:
@@ -51,19 +49,13 @@ class AffineObjective:
         self.to_moving = np.linalg.inv(moving.affine)[:-1]
 
     def evaluate(self, state: Array) -> Trial:
-        """Energy of a matrix; infinite if hardly any voxel stays in view."""
+        """Energy of a matrix; 0 if nothing is in view."""
         if not np.isfinite(state).all():
             return Trial(np.nan, np.nan, np.nan)
         self.state = state
         nodes = np.tensordot(self.to_moving @ state, self.corners, 1)
-        if self.in_view(state) < LEAST_OVERLAP:
-            return Trial(np.inf, np.nan, np.nan)
         similarity = self.matching.value(self.where, as_volume_field(nodes))
         return Trial(-self.weight * similarity, similarity, 0.0)
-
-    def in_view(self, state: Array) -> float:
-        """Share of the fixed field of view that maps into the moving one."""
-        return self.matching.fixed_grid.overlap_fraction(self.matching.moving_grid, state)
 
     def gradient(self) -> Array:
         """dE/dz at the state evaluated last, (number of parameters,)."""

@@ -27,6 +27,7 @@ from .problem import Problem
 from .pyramid import Sampled, unit_intensities
 from .result import Result
 from .stages import (
+    NOTHING_IN_VIEW,
     Recorder,
     affine_energy,
     affine_factors,
@@ -145,11 +146,13 @@ def solve(
             matrix = affine_stage(problem, model, starts, not deformable, recorder)
         seconds["affine"] = time.perf_counter() - clock
         clock = time.perf_counter()
-        before = starting_energy(problem)
+        before, at_affine = starting_energy(problem), affine_energy(problem, matrix)
+        if at_affine.similarity == 0:
+            raise OverlapError(NOTHING_IN_VIEW)
         if deformable:
             nodes, energy, bound = deformable_stage(problem, matrix, recorder)
         else:
-            nodes, energy, bound = None, affine_energy(problem, matrix), 1.0
+            nodes, energy, bound = None, at_affine, 1.0
         seconds["deformable"] = time.perf_counter() - clock
     clock = time.perf_counter()
     frame = fixed_image.frame if moving_image.frame is not None else None

@@ -25,7 +25,6 @@ from types import ModuleType
 
 import numpy as np
 
-from .errors import InputError
 from .kernels.arrays import Array, Windows
 from .options import Options
 
@@ -105,17 +104,14 @@ class Estimator:
         kernels : module
             The backend.
 
-        Raises
-        ------
-        InputError
-            If no weight is left: the masks or the map leave no voxel in view.
+        Returns
+        -------
+        Estimate
+            Zero with a zero slope if nothing is in view.
         """
         mass = float(histogram.sum())
         if not mass > 0:
-            raise InputError(
-                "varreg: no voxel is left in the joint histogram: the masks and the overlap of the"
-                " fields of view exclude each other; widen the masks or start from another affine."
-            )
+            return Estimate(0.0, np.zeros_like(histogram))
         if self.kernel is None:
             value, slope = _guarded(histogram / mass)
         else:

@@ -26,6 +26,11 @@ COARSER = 2.0
 #: ... unless that leaves fewer voxels than this along the shortest axis.
 LEAST_VOXELS = 16
 
+NOTHING_IN_VIEW = (
+    "varreg.solve: no voxel of `fixed` meets a voxel of `moving` that counts: the fields of view or"
+    " the masks exclude each other; widen the masks, or pass another `start`."
+)
+
 Observer = Callable[[Iteration], None]
 
 
@@ -36,6 +41,11 @@ class Recorder:
         self.observer = observer
         self.history: list[Iteration] = []
         self.levels: list[Level] = []
+
+    def keep(self, other: Recorder) -> None:
+        """Take over what another recorder collected."""
+        self.history += other.history
+        self.levels += other.levels
 
     def run(
         self, objective: Objective, state, rules: Rules, stage: str, level: int, factor: float,
@@ -87,11 +97,14 @@ def affine_stage(
             matrices = [_lower(objective, matrices[0], origin)]
         rules = _rules(problem, problem.options.affine_iterations)
         shape = matching.fixed_grid.shape
-        ended = [
-            recorder.run(objective, matrix, rules, "affine", level, factor, shape)
-            for matrix in matrices
-        ]
-        matrices = [min(ended, key=lambda e: e.trial.energy).state]
+        tried = []
+        for matrix in matrices:
+            record = Recorder(recorder.observer)
+            ended = record.run(objective, matrix, rules, "affine", level, factor, shape)
+            tried.append((ended.trial.energy, record, ended.state))
+        _, record, matrix = min(tried, key=lambda entry: entry[0])
+        recorder.keep(record)
+        matrices = [matrix]
     return matrices[0]
 
 
@@ -141,8 +154,6 @@ def affine_energy(problem: Problem, affine: Array) -> Energy:
         problem.matching(problem.factors[-1]), "translation", problem.options.similarity_weight
     )
     trial = objective.evaluate(affine)
-    if not np.isfinite(trial.energy):  # hardly anything in view: nothing is shared
-        return Energy(0.0, 0.0, 0.0)
     return Energy(trial.similarity, 0.0, trial.energy)
 
 
@@ -185,13 +196,9 @@ def _best_starts(
     found = candidates(*problem.level(factor), names, turn=model != "translation")
     energies = [objective.evaluate(matrix).energy for matrix in found]
     order = sorted(range(len(found)), key=lambda k: (energies[k], k))
-    usable = [found[k] for k in order if np.isfinite(energies[k])]
-    if not usable:
-        raise OverlapError(
-            "varreg.solve: no start brings the two fields of view together; pass a matrix as"
-            " `start`, or check the headers of `fixed` and `moving`."
-        )
-    return usable[:KEPT_STARTS]
+    if energies[order[0]] >= 0:
+        raise OverlapError(NOTHING_IN_VIEW)
+    return [found[k] for k in order[:KEPT_STARTS]]
 
 
 def _rules(problem: Problem, iterations: int) -> Rules:
