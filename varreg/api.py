@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import logging
 import os
 import platform
 import sys
@@ -38,6 +39,8 @@ from .stages import (
 )
 from .starts import NAMES
 from .transform import Transform
+
+logger = logging.getLogger(__name__)
 
 BACKENDS = {"numba": "varreg.kernels.cpu", "numpy": "varreg.kernels.reference"}
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
@@ -196,11 +199,15 @@ def _backend(name: str) -> ModuleType:
         raise BackendError(
             "varreg.solve: `backend` 'cupy' is not part of this version; use 'numba'."
         )
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(
             f"varreg.solve: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
         )
-    return importlib.import_module(BACKENDS[name])
+    kernels = importlib.import_module(BACKENDS[name])
+    if name == "numba" and not kernels.is_compiled():
+        # a warning, because it must be seen: nothing else explains the wait
+        logger.warning("varreg: compiling the kernels, once, about 15 s; later runs start at once.")
+    return kernels
 
 
 def _threads(threads: int | None) -> int:

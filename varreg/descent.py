@@ -229,8 +229,8 @@ def _stagnates(energies: list[float], tolerance: float) -> bool:
 
 
 def _dot(a: Array, b: Array) -> float:
-    # not BLAS: its sums depend on the number of threads
-    return float(np.multiply(a, b).sum())
+    # not BLAS, whose sums depend on the number of threads
+    return float(np.einsum("i,i->", a.ravel(), b.ravel()))
 
 
 def _norm(gradient: Array, where: str, iteration: int) -> float:

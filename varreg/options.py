@@ -46,7 +46,7 @@ class Options:
     bins : int
         Bins per image, at least 8.
     kernel_width : float
-        Standard deviation of the Parzen kernel in bins.
+        Standard deviation of the Parzen kernel in bins, from 0.05 to 100.
     fixed_range, moving_range : (float, float) or None
         Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
         of all voxels and the 99.8 percentile of the foreground.
@@ -91,7 +91,9 @@ class Options:
     affine_iterations: int = 40
 
     def __post_init__(self) -> None:
-        _positive(self, "similarity_weight", "smoothness_weight", "kernel_width", "largest_step")
+        for name in ("similarity_weight", "smoothness_weight", "largest_step"):
+            _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
+        _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
         _choice(self, "constraint", ("zero-mean", "zero-boundary"))
         _choice(self, "estimator", ("fine-histogram", "per-pixel"))
         _choice(self, "interpolation", ("linear", "cubic"))
@@ -104,7 +106,7 @@ class Options:
         _check(
             self,
             "smoothness_length",
-            lambda v: v is None or (_real(v) and v >= 0),
+            lambda v: v is None or (_real(v) and 0 <= v <= 1e30),
             "a length in mm, 0 for the paper's H1 energy, or None",
         )
         for name in ("fixed_range", "moving_range"):
@@ -217,11 +219,6 @@ def _check(options: Options, name: str, valid: Callable[[Any], bool], wanted: st
         good = False
     if not good:
         raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
-
-
-def _positive(options: Options, *names: str) -> None:
-    for name in names:
-        _check(options, name, lambda v: _real(v) and v > 0, "a finite number above 0")
 
 
 def _choice(options: Options, name: str, choices: tuple[str, ...]) -> None:

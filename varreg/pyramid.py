@@ -15,7 +15,7 @@ from .options import Options
 #: The coarsest level has between this many voxels and twice as many along a typical axis.
 COARSEST = 40
 #: Nodes of the displacement grid per smoothness length.
-NODES_PER_LENGTH = 4
+NODES_PER_LENGTH = 3
 #: Share of the geometric mean extent that the smoothness length takes by default.
 LENGTH_SHARE = 0.07
 
@@ -45,7 +45,7 @@ def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
 
 
 def node_shape(grid: Grid, options: Options) -> tuple[int, ...]:
-    """Nodes of the displacement grid: every voxel for the H1 energy, else ell / 4 apart."""
+    """Nodes of the displacement grid: every voxel for the H1 energy, else ell / 3 apart."""
     length = smoothness_length(grid, options)
     return level_shape(grid, max(float(grid.spacing.min()), length / NODES_PER_LENGTH))
 
@@ -67,6 +67,9 @@ def iteration_budget(options: Options, level: int) -> int:
 def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
     """Intensities scaled so that `limits` become 0 and 1, clipped beyond; float32."""
     low, high = limits if limits is not None else robust_range(data)
+    if not 1e-30 < high - low < 1e30 or abs(low) > 1e30:  # beyond what float32 can subtract
+        with np.errstate(over="ignore"):
+            return np.clip((data.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
     scaled = np.subtract(data, np.float32(low), dtype=np.float32)
     scaled *= np.float32(1 / (high - low))
     return np.clip(scaled, 0, 1, out=scaled)

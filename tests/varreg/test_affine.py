@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 import varreg
-from varreg.affine import LEAST_OVERLAP, AffineObjective, orthonormal_generators
+from varreg.affine import AffineObjective, orthonormal_generators
 from varreg.energy import Matching
 from varreg.grid import Grid
 from varreg.kernels import cpu
@@ -127,12 +127,14 @@ def test_reach_bounds_every_voxel_and_size_is_in_mm(dimension):
     assert objective.size(matrix) == pytest.approx(largest, rel=1e-9)
 
 
-def test_a_map_out_of_view_is_not_considered():
+def test_a_map_out_of_view_shares_nothing_and_pulls_nowhere():
     objective = objective_of(2, "affine")
     away = np.eye(3)
     away[:-1, -1] = 500
-    assert objective.in_view(away) < LEAST_OVERLAP
-    assert objective.evaluate(away).energy == np.inf
+    trial = objective.evaluate(away)
+    assert (trial.energy, trial.similarity) == (0, 0)
+    assert (objective.gradient() == 0).all()
+    assert objective.evaluate(np.eye(3)).energy < 0
     assert np.isnan(objective.evaluate(np.full((3, 3), np.nan)).energy)
 
 

@@ -156,7 +156,7 @@ def test_the_affine_cannot_be_changed_from_outside():
 
 def test_importing_does_not_load_reading_libraries():
     program = (
-        "import sys, varreg.grid, varreg.image, varreg.files; "
+        "import sys, varreg.grid, varreg.image, varreg.io.files; "
         "sys.exit(any(m in sys.modules for m in ('nibabel', 'skimage', 'PIL', 'scipy')))"
     )
     path = [entry for entry in sys.path if entry]

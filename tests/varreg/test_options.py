@@ -57,6 +57,9 @@ BAD = {
     ],
 }  # fmt: skip
 BAD["smallest_determinant"] = [*BAD["smallest_determinant"], 0, 0.0]
+BAD["kernel_width"] = [*BAD["kernel_width"], 0.01, 101, 1e300]
+BAD["smoothness_length"] = [*BAD["smoothness_length"], 1e200]
+BAD["similarity_weight"] = [*BAD["similarity_weight"], 1e300, 1e-300]
 BAD["bins"] = [*BAD["bins"], 7, 0, 1025]
 
 

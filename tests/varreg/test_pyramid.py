@@ -7,6 +7,7 @@ from varreg.grid import Grid
 from varreg.kernels import cpu
 from varreg.options import Options
 from varreg.pyramid import (
+    NODES_PER_LENGTH,
     Sampled,
     coarsen,
     iteration_budget,
@@ -172,7 +173,7 @@ def test_intensities_are_invariant_to_scale_and_offset():
 def test_nodes_and_length():
     grid = Grid.with_spacing((200, 100), 1.0)
     assert smoothness_length(grid, Options()) == pytest.approx(0.07 * np.sqrt(200 * 100))
-    assert node_shape(grid, Options(smoothness_length=20.0)) == (40, 20)
+    assert node_shape(grid, Options(smoothness_length=10.0 * NODES_PER_LENGTH)) == (20, 10)
     assert node_shape(grid, Options(smoothness_length=0.0)) == (200, 100)
     assert node_shape(grid, Options(smoothness_length=1.0)) == (200, 100)
     assert node_shape(grid, Options(smoothness_length=1e9)) == (2, 2)
@@ -181,3 +182,19 @@ def test_nodes_and_length():
 def test_budget_per_level():
     assert [iteration_budget(Options(iterations=(9, 5)), k) for k in range(4)] == [9, 5, 5, 5]
     assert [iteration_budget(Options(iterations=7), k) for k in range(2)] == [7, 7]
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e-35, 1e35, 3e38])
+def test_ranges_at_the_ends_of_float32(scale):
+    unit = np.linspace(-1, 1, 41)
+    data = (scale * unit).astype(np.float32).reshape(1, 41)
+    scaled = unit_intensities(data, None)
+    exact = data.astype(float)
+    wanted = np.clip((exact - exact.min()) / np.ptp(exact), 0, 1)
+    np.testing.assert_allclose(scaled, wanted, atol=0.01)
+    assert scaled.dtype == np.float32
+
+
+def test_a_range_that_is_nearly_a_point_is_a_threshold():
+    data = np.array([[0.0, 0.5], [1.0, -1.0]], np.float32)
+    np.testing.assert_array_equal(unit_intensities(data, (0.0, 1e-320)), [[0, 1], [1, 0]])

@@ -277,13 +277,21 @@ def test_zero_boundary_keeps_the_faces_in_place(which, request):
 
 
 def test_the_callback_sees_every_iteration(bent):
+    """Also of the starts that were tried and given up, which the history leaves out."""
     seen = []
-    result = varreg.solve(bent.moving, bent.fixed, callback=seen.append, **QUICK)
-    assert tuple(seen) == result.history
-    assert {h.stage for h in seen} == {"affine", "deformable"}
-    ends = [h for h, after in zip(seen, [*seen[1:], None], strict=True)
-            if after is None or after.iteration == 0]  # fmt: skip
+    result = varreg.solve(bent.moving, bent.fixed, callback=seen.append, start="header", **QUICK)
+    rest = iter(seen)
+    assert all(any(record is other for other in rest) for record in result.history)
+    assert [h for h in seen if h.stage == "deformable"] == [
+        h for h in result.history if h.stage == "deformable"
+    ]
+    ends = [
+        h
+        for h, after in zip(result.history, [*result.history[1:], None], strict=True)
+        if after is None or after.iteration == 0
+    ]
     assert [h.iteration for h in ends] == [level.iterations for level in result.levels]
+    assert {h.stage for h in ends} == {"affine", "deformable"}
 
 
 def test_an_exception_in_the_callback_reaches_the_caller(bent):
@@ -422,7 +430,7 @@ def test_flips_of_a_brain_with_default_options_change_little(bent, name):
     turned = varreg.solve(turn(bent.moving).copy(), turn(bent.fixed).copy(), threads=1)
     wanted = turned_field(plain.displacement, turn, bent.fixed.shape)
     assert np.abs(turned.displacement - wanted)[:, turn(bent.mask)].mean() < 0.2
-    assert turned.energy.total == pytest.approx(plain.energy.total, abs=0.05)
+    assert turned.energy.total == pytest.approx(plain.energy.total, rel=0.1)
 
 
 def test_a_header_that_undoes_a_flip_gives_the_same_map_in_the_world(bent):
@@ -554,7 +562,7 @@ def test_masks_that_exclude_each_other_are_refused():
     left, right = (np.zeros((40, 44), bool) for _ in range(2))
     left[:, :10], right[:, -10:] = True, True
     fixed = smooth_image((40, 44), np.random.default_rng(12))
-    with pytest.raises(InputError, match="masks"):
+    with pytest.raises(OverlapError, match="masks"):
         varreg.solve(
             1 - fixed[::-1], fixed, affine=None, fixed_mask=left, moving_mask=right, threads=1
         )
@@ -568,7 +576,9 @@ def odd_images(draw, shape):
     """An image of a given shape that nobody would register."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(
-        st.sampled_from(["noise", "blocks", "spike", "ramp", "binary", "few", "edge", "same"])
+        st.sampled_from(
+            ["noise", "noise", "blocks", "spike", "ramp", "binary", "few", "edge", "same"]
+        )
     )
     image = {
         "noise": lambda: rng.normal(size=shape),
@@ -585,23 +595,13 @@ def odd_images(draw, shape):
     image = image[tuple(slice(n) for n in shape)]
     if kind == "spike":
         image[tuple(rng.integers(0, n) for n in shape)] = 1
-    image = image * draw(st.sampled_from([1.0, -1.0, 1e-30, 1e30, 255.0, 1e-3, 1e38, 1e300, 1e-44]))
-    image = image + draw(st.sampled_from([0.0, 0.0, -5.0, 1e6, -1e30]))
-    bad_value = draw(st.sampled_from([None] * 9 + [np.nan, np.inf]))
+    image = image * draw(st.sampled_from([1.0, -1.0, 255.0, 1e-3, 1e-30, 1e30, 3e38, 1e-44]))
+    image = image + draw(st.sampled_from([0.0, 0.0, 0.0, -5.0, 1e6, -1e30]))
+    bad_value = draw(st.sampled_from([None] * 18 + [np.nan, np.inf]))
     if bad_value is not None:
         image.flat[rng.integers(image.size)] = bad_value
-    kinds = [
-        float,
-        float,
-        np.float32,
-        np.float16,
-        np.int16,
-        np.uint8,
-        bool,
-        np.int64,
-        ">f4",
-        complex,
-    ]
+    kinds = [float] * 8 + [np.float32] * 4
+    kinds += [np.float16, np.int16, np.uint8, bool, np.int64, ">f4", complex]
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return image.astype(draw(st.sampled_from(kinds)))
@@ -611,7 +611,7 @@ def odd_images(draw, shape):
 def odd_problems(draw):
     """(moving, fixed, settings) of two or three dimensions, often tiny, of unlike shapes."""
     dimension = draw(st.sampled_from([2, 2, 2, 3]))
-    sizes = st.integers(3, 24 if dimension == 2 else 9)
+    sizes = st.integers(4, 24 if dimension == 2 else 9)
     shapes = [tuple(draw(sizes) for _ in range(dimension)) for _ in range(2)]
     if draw(st.integers(0, 3)):
         shapes[1] = shapes[0]

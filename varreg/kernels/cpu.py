@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,14 @@ from .arrays import Array, Moving, VoxelMap, Warped, Windows
 from .blocks import block_count, run
 
 NAME = "numba"
+
+
+def is_compiled() -> bool:
+    """Whether the kernels are compiled already, in this process or in the cache on disk."""
+    if warping.push.signatures:
+        return True
+    folder = getattr(getattr(warping.push, "_cache", None), "cache_path", None)
+    return folder is not None and any(Path(folder).glob("warping.push-*.nbi"))
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
