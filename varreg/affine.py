@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import expm
 
-from .descent import Trial
 from .displacement import AxisTable
 from .energy import Matching, as_volume_field, from_volume_field, voxel_map
 from .grid import Grid
 from .kernels.arrays import Array
+from .objective import Trial
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
@@ -115,7 +115,7 @@ def _algebra(model: str, d: int) -> list[Array]:
     if model != "translation":
         generators += [unit(i, j) - unit(j, i) for i, j in pairs]
     if model == "similarity":
-        generators.append(sum(unit(i, i) for i in range(d)))
+        generators.append(np.diag([1.0] * d + [0.0]))
     if model == "affine":
         generators += [unit(i, i) for i in range(d)] + [unit(i, j) + unit(j, i) for i, j in pairs]
     return generators
@@ -125,4 +125,4 @@ def _corner_table(voxels: int) -> AxisTable:
     """Linear interpolation between the first and the last voxel of an axis."""
     weight1 = np.arange(voxels) / (voxels - 1)
     first = np.zeros(voxels, np.int32)
-    return AxisTable(first, first + 1, 1 - weight1, weight1)
+    return AxisTable(first, first + 1, 1 - weight1, weight1)  # float64: no rounding of corners

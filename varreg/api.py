@@ -5,30 +5,31 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import logging
-import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ._version import __version__
-from .affines import checked_affine
-from .errors import BackendError, GeometryError, InputError, OverlapError
-from .grid import Grid
+from .arguments import (
+    affine_model,
+    affine_starts,
+    check_overlap,
+    chosen_backend,
+    merged_options,
+    sampled,
+    thread_count,
+)
 from .history import Iteration
 from .image import as_mask, as_pair
 from .kernels.arrays import Array
-from .options import AFFINE_MODELS, Options
+from .options import Options
 from .problem import Problem
-from .pyramid import Sampled, unit_intensities
 from .result import Result
 from .stages import (
-    NOTHING_IN_VIEW,
     Recorder,
     affine_energy,
     affine_factors,
@@ -37,14 +38,7 @@ from .stages import (
     identical_level,
     starting_energy,
 )
-from .starts import NAMES
 from .transform import Transform
-
-logger = logging.getLogger(__name__)
-
-BACKENDS = {"numba": "varreg.kernels.cpu", "numpy": "varreg.kernels.reference"}
-#: Below this share of fixed voxels in view the header cannot be trusted as a start.
-LEAST_OVERLAP = 0.01
 
 
 def solve(
@@ -94,7 +88,8 @@ def solve(
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
     callback : callable, optional
-        Called with a :class:`varreg.history.Iteration` after each accepted step.
+        Called with a :class:`varreg.history.Iteration` after each accepted step, also of affine
+        starts that are given up later and do not enter the history.
     **changes
         Single fields of :class:`Options`, e.g. ``memory=0`` or ``smoothness_weight=2``.
 
@@ -119,20 +114,20 @@ def solve(
     True
     """
     begun = time.perf_counter()
-    options = _options(options, preset, changes)
-    kernels, threads = _backend(backend), _threads(threads)
+    options = merged_options(options, preset, changes)
+    kernels, threads = chosen_backend(backend), thread_count(threads)
     moving_image, fixed_image = as_pair(moving, fixed)
     masks = (
         as_mask(fixed_mask, fixed_image, argument="fixed_mask", function="varreg.solve"),
         as_mask(moving_mask, moving_image, argument="moving_mask", function="varreg.solve"),
     )
     grids = fixed_image.grid, moving_image.grid
-    model, matrix = _affine(affine, grids[0].dim)
-    starts = _starts(start, grids[0].dim)
-    _check_overlap(grids[0], grids[1], matrix, model, starts)
+    model, matrix = affine_model(affine, grids[0].dim)
+    starts = affine_starts(start, grids[0].dim)
+    check_overlap(grids[0], grids[1], matrix, model, starts)
     problem = Problem(
-        Sampled(unit_intensities(fixed_image.data, options.fixed_range), masks[0], grids[0]),
-        Sampled(unit_intensities(moving_image.data, options.moving_range), masks[1], grids[1]),
+        sampled(fixed_image, masks[0], options.fixed_range, "fixed"),
+        sampled(moving_image, masks[1], options.moving_range, "moving"),
         options,
         kernels,
         threads,
@@ -150,8 +145,6 @@ def solve(
         seconds["affine"] = time.perf_counter() - clock
         clock = time.perf_counter()
         before, at_affine = starting_energy(problem), affine_energy(problem, matrix)
-        if at_affine.similarity == 0:
-            raise OverlapError(NOTHING_IN_VIEW)
         if deformable:
             nodes, energy, bound = deformable_stage(problem, matrix, recorder)
         else:
@@ -181,102 +174,6 @@ def solve(
         overlap=overlap,
         provenance=_provenance(backend, threads, seconds),
     )
-
-
-def _options(options: Options | None, preset: str, changes: dict[str, Any]) -> Options:
-    if options is None:
-        return Options.preset(preset, **changes)
-    if not isinstance(options, Options):
-        raise InputError(
-            "varreg.solve: `options` must be a varreg.Options (or use `preset` and single fields);"
-            f" got {type(options).__name__}."
-        )
-    return options.replace(**changes)
-
-
-def _backend(name: str) -> ModuleType:
-    if name == "cupy":
-        raise BackendError(
-            "varreg.solve: `backend` 'cupy' is not part of this version; use 'numba'."
-        )
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise InputError(
-            f"varreg.solve: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
-        )
-    kernels = importlib.import_module(BACKENDS[name])
-    if name == "numba" and not kernels.is_compiled():
-        # a warning, because it must be seen: nothing else explains the wait
-        logger.warning("varreg: compiling the kernels, once, about 15 s; later runs start at once.")
-    return kernels
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise InputError(f"varreg.solve: `threads` must be a whole number >= 1; got {threads!r}.")
-    return int(threads)
-
-
-def _matrix(value: Any, dimension: int, argument: str) -> Array:
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"varreg.solve: `{argument}` must be a name or a matrix; got {type(value).__name__}."
-        ) from None
-    try:
-        return checked_affine(matrix, dimension)
-    except GeometryError as error:
-        raise GeometryError(f"varreg.solve: `{argument}` is not usable: {error}") from None
-
-
-def _affine(affine: Any, dimension: int) -> tuple[str | None, Array]:
-    """(model to search for or None, matrix to use without one)."""
-    if affine is None:
-        return None, np.eye(dimension + 1)
-    if not isinstance(affine, str):
-        return None, _matrix(affine, dimension, "affine")
-    if affine not in AFFINE_MODELS:
-        raise InputError(
-            f"varreg.solve: `affine` must be one of {', '.join(map(repr, AFFINE_MODELS))}, a matrix"
-            f" or None; got {affine!r}."
-        )
-    return affine, np.eye(dimension + 1)
-
-
-def _starts(start: Any, dimension: int) -> tuple[str, ...] | Array:
-    if start is None:
-        return NAMES
-    if not isinstance(start, str):
-        return _matrix(start, dimension, "start")
-    if start not in NAMES:
-        raise InputError(
-            f"varreg.solve: `start` must be one of {', '.join(map(repr, NAMES))} or a matrix;"
-            f" got {start!r}."
-        )
-    return (start,)
-
-
-def _check_overlap(
-    fixed: Grid, moving: Grid, matrix: Array, model: str | None, starts: tuple[str, ...] | Array
-) -> None:
-    """Refuse to guess when the headers put the images apart, unless a start was asked for."""
-    if isinstance(starts, tuple) and model is not None and starts in (("centres",), ("moments",)):
-        return
-    start = starts if model is not None and not isinstance(starts, tuple) else matrix
-    overlap = fixed.overlap_fraction(moving, start)
-    if overlap < LEAST_OVERLAP:
-        apart = float(np.linalg.norm((start @ np.append(fixed.centre, 1))[:-1] - moving.centre))
-        raise OverlapError(
-            f"varreg.solve: `moving` and `fixed` hardly overlap: {100 * overlap:.1f} % of the fixed"
-            f" image is in view of the moving one and their centres are {apart:.0f} mm apart; pass"
-            " start='centres' or start='moments' with an affine model, or correct the headers."
-        )
 
 
 def _identical(problem: Problem) -> bool:

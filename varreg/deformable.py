@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .descent import Trial
 from .displacement import axis_table
 from .energy import Matching, as_volume_field, from_volume_field, index_affine, voxel_map
 from .folding import smallest_determinant
 from .kernels.arrays import Array
+from .objective import Trial
 from .options import Options
 from .smoothness import Smoothness
 

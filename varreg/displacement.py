@@ -22,8 +22,8 @@ class AxisTable(NamedTuple):
 
     index0: NDArray[np.int32]  # (n,)
     index1: NDArray[np.int32]  # (n,)
-    weight0: NDArray[np.float32]  # (n,)
-    weight1: NDArray[np.float32]  # (n,)
+    weight0: Float  # (n,)
+    weight1: Float  # (n,)
 
 
 def axis_table(positions: ArrayLike, voxels: int, nodes: int, constraint: str) -> AxisTable:

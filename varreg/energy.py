@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .displacement import AxisTable, axis_table
 from .grid import Grid
@@ -100,7 +102,7 @@ def index_affine(fixed: Grid, moving: Grid, affine: Array) -> Array:
     return (np.linalg.inv(moving.affine) @ affine @ fixed.affine)[:-1]
 
 
-def as_volume(image: Array) -> Array:
+def as_volume(image: NDArray[Any]) -> NDArray[Any]:
     """(n, m) -> (1, n, m); volumes as they are."""
     return image if image.ndim == 3 else image[None]
 

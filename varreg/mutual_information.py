@@ -38,10 +38,11 @@ WINDOW_REACH = 6.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mutual information (nats) and its derivative with respect to the histogram, (B, B)."""
+    """Mutual information (nats), its derivative with respect to the histogram, and who took part."""
 
     value: float
-    slope: Array
+    slope: Array  # (B, B)
+    share: float  # of the fixed voxels that count, how many are in view
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,13 @@ class Estimator:
         """
         mass = float(histogram.sum())
         if not mass > 0:
-            return Estimate(0.0, np.zeros_like(histogram))
+            return Estimate(0.0, np.zeros_like(histogram), 0.0)
         if self.kernel is None:
             value, slope = _guarded(histogram / mass)
         else:
             value, ratio = _information(kernels.smooth_table(histogram, self.kernel) / mass)
             slope = kernels.smooth_table_transposed(ratio, self.kernel)
-        return Estimate(value * mass / total, slope / total)
+        return Estimate(value * mass / total, slope / total, mass / total)
 
 
 def parzen_kernel(bins: int, width: float) -> Array:

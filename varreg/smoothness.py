@@ -17,6 +17,8 @@ not a coordinate: it stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.339
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import fft
 
@@ -92,7 +94,7 @@ class Smoothness:
         transform = fft.idctn if self.constraint == "zero-mean" else fft.idstn
         return self._each(transform, coefficients)
 
-    def _each(self, transform, values: Array) -> Array:
+    def _each(self, transform: Callable[..., Array], values: Array) -> Array:
         axes = tuple(range(1, values.ndim))
         return transform(values, axes=axes, norm="ortho", workers=self.threads)
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from .affine import AffineObjective
 from .deformable import DeformableObjective, unfold
-from .descent import Descent, Objective, Rules, Step, minimise
+from .descent import Descent, Rules, Step, minimise
+from .energy import Matching
 from .errors import OverlapError
 from .history import Energy, Iteration, Level, Stop
 from .kernels.arrays import Array
+from .objective import Objective
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length
 from .smoothness import Smoothness
@@ -48,7 +50,7 @@ class Recorder:
         self.levels += other.levels
 
     def run(
-        self, objective: Objective, state, rules: Rules, stage: str, level: int, factor: float,
+        self, objective: Objective, state: Any, rules: Rules, stage: str, level: int, factor: float,
         shape: tuple[int, ...],
     ) -> Descent:  # fmt: skip
         """One level of one stage."""
@@ -86,14 +88,14 @@ def affine_stage(
     recorder : Recorder
     """
     factors = affine_factors(problem, last)
-    matrices = [starts] if isinstance(starts, np.ndarray) else None
     origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
+    matrices = [origin]
     for level, factor in enumerate(factors):
         matching = problem.matching(factor)
         objective = AffineObjective(matching, model, problem.options.similarity_weight)
-        if matrices is None:
+        if level == 0 and not isinstance(starts, np.ndarray):
             matrices = _best_starts(problem, objective, starts, model, factor)
-        elif len(factors) > 1:
+        elif level > 0:
             matrices = [_lower(objective, matrices[0], origin)]
         rules = _rules(problem, problem.options.affine_iterations)
         shape = matching.fixed_grid.shape
@@ -148,18 +150,20 @@ def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:
     return np.zeros_like(coordinates), np.zeros((len(coordinates), *smoothness.shape))
 
 
-def affine_energy(problem: Problem, affine: Array) -> Energy:
+def affine_energy(problem: Problem, affine: Array, needs_view: bool = True) -> Energy:
     """The energy of an affine map at the finest level."""
-    objective = AffineObjective(
-        problem.matching(problem.factors[-1]), "translation", problem.options.similarity_weight
-    )
+    matching = problem.matching(problem.factors[-1])
+    objective = AffineObjective(matching, "translation", problem.options.similarity_weight)
     trial = objective.evaluate(affine)
-    return Energy(trial.similarity, 0.0, trial.energy)
+    if needs_view:
+        _check_view(matching)
+    return Energy(trial.similarity, trial.smoothness, trial.energy)
 
 
 def starting_energy(problem: Problem) -> Energy:
     """The energy of the images as their headers place them."""
-    return affine_energy(problem, np.eye(problem.fixed.grid.dim + 1))
+    identity = np.eye(problem.fixed.grid.dim + 1)
+    return affine_energy(problem, identity, needs_view=False)
 
 
 def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
@@ -196,9 +200,14 @@ def _best_starts(
     found = candidates(*problem.level(factor), names, turn=model != "translation")
     energies = [objective.evaluate(matrix).energy for matrix in found]
     order = sorted(range(len(found)), key=lambda k: (energies[k], k))
-    if energies[order[0]] >= 0:
-        raise OverlapError(NOTHING_IN_VIEW)
+    objective.evaluate(found[order[0]])
+    _check_view(objective.matching)
     return [found[k] for k in order[:KEPT_STARTS]]
+
+
+def _check_view(matching: Matching) -> None:
+    if matching.estimate is not None and matching.estimate.share == 0:
+        raise OverlapError(NOTHING_IN_VIEW)
 
 
 def _rules(problem: Problem, iterations: int) -> Rules:

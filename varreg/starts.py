@@ -57,9 +57,9 @@ def _rotations(d: int) -> list[Array]:
         return [_rotation(np.deg2rad(a), 0, 1, 2) for a in sorted(ANGLES_2D, key=abs)]
     triples = sorted(itertools.product(ANGLES_3D, repeat=3), key=lambda t: sum(map(abs, t)))
     planes = [(0, 1), (0, 2), (1, 2)]
-    result = []
+    result: list[Array] = []
     for triple in triples:
-        rotation = np.eye(3)
+        rotation: Array = np.eye(3)
         for angle, (i, j) in zip(triple, planes, strict=True):
             rotation = rotation @ _rotation(np.deg2rad(angle), i, j, 3)
         result.append(rotation)

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from varreg.descent import ARMIJO, MOST_BACKTRACKS, Metric, Rules, Trial, minimise
+from varreg.backtracking import ARMIJO, MOST_BACKTRACKS
+from varreg.descent import Rules, minimise
 from varreg.errors import DivergenceError, VarregError
 from varreg.history import Stop
+from varreg.metric import Metric
+from varreg.objective import Trial
 
 BOTH = pytest.mark.parametrize("memory", [0, 6])
 

@@ -24,7 +24,7 @@ class Moving(NamedTuple):
 class VoxelMap(NamedTuple):
     """Fixed voxel i -> moving voxel W (i, 1) + V u(i), u linear between nodes."""
 
-    index: NDArray[np.uint32]  # (2, planes + rows + n) two-node tables of the three axes
+    index: NDArray[np.uint32]  # type: ignore[assignment]  # (2, planes + rows + n) two-node tables of the three axes
     weight: Array  # (2, planes + rows + n)
     linear: Array  # (3, 4) W
     spread: Array  # (3, 3) V
