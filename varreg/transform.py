@@ -46,7 +46,7 @@ class Transform:
         The constraint u was found under; it rules u between the outermost nodes and the border.
     frame : (4, 4) array or None
         Of two slices of volumes: the in-plane world that both grids are expressed in
-        (:class:`varreg.image.Image`).  Slices warped later are brought to it.
+        (:class:`varreg.Image`).  Slices warped later are brought to it.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
 
 
 def load(path: str | os.PathLike[str]) -> Result:
-    """Read a result that :func:`save` wrote.
+    """Read a result that :meth:`varreg.Result.save` wrote.
 
     Parameters
     ----------

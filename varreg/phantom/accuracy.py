@@ -62,7 +62,7 @@ class ErrorSummary:
 
 
 def mean_dice(first: NDArray[np.integer], second: NDArray[np.integer]) -> float:
-    """Dice coefficient 2 |A and B| / (|A| + |B|), mean over the tissues of the phantom.
+    r"""Dice coefficient :math:`2 |A \cap B| / (|A| + |B|)`, mean over the tissues of the phantom.
 
     Parameters
     ----------
