@@ -58,11 +58,14 @@ class Estimator:
         c + k - r.  None for the parent paper's per-pixel windows.
     windows : Windows or None
         The parent paper's windows.
+    margin : float
+        Bins left free at either end: one for the spline, another for what cubic splines overshoot.
     """
 
     bins: int
     kernel: Array | None
     windows: Windows | None
+    margin: float = 1.0
 
     @classmethod
     def from_options(cls, options: Options) -> Estimator:
@@ -70,12 +73,14 @@ class Estimator:
         if options.estimator == "per-pixel":
             reach = math.ceil(WINDOW_REACH * options.kernel_width)
             return cls(options.bins, None, Windows(reach, 0.5 / options.kernel_width**2))
-        return cls(options.bins, parzen_kernel(options.bins, options.kernel_width), None)
+        margin = 2.0 if options.interpolation == "cubic" else 1.0
+        return cls(options.bins, parzen_kernel(options.bins, options.kernel_width), None, margin)
 
     @property
     def span(self) -> tuple[float, float]:
-        """Bin coordinates of intensities 0 and 1; the spline needs one spare bin at either end."""
-        return (0.0, self.bins - 1.0) if self.windows else (1.0, self.bins - 2.0)
+        """Bin coordinates of intensities 0 and 1."""
+        margin = 0.0 if self.windows else self.margin
+        return margin, self.bins - 1.0 - margin
 
     def to_bins(self, unit: Array) -> Array:
         """Bin coordinates of intensities scaled to [0, 1]."""

@@ -17,7 +17,7 @@ class Moving(NamedTuple):
     mask: Array  # (p, q, r) weights in [0, 1], or size 0 for none
     limit: Array  # (3,) last cell of each axis, max(n - 2, 0), in the precision of the image
     cubic: bool
-    low: float  # values are clipped to [low, high]
+    low: float  # range of the image; cubic values are bent back to within one bin of it
     high: float
 
 

@@ -35,10 +35,17 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     share = np.prod(fade(np.abs(position - inside)), axis=0)
     if moving.mask.size:
         share = share * sample(moving.mask, inside, False)[0]
-    warped.value[...] = np.clip(value, moving.low, moving.high) if moving.cubic else value
+    warped.value[...] = bend(value, moving)[0] if moving.cubic else value
     warped.share[...] = share
     in_view = (position == inside).all(axis=(0, -1)).reshape(-1)
     warped.full[...] = in_view & (moving.mask.size == 0)
+
+
+def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
+    """Values beyond the range decay exponentially towards one bin from it; and the derivative."""
+    beyond = value - np.clip(value, moving.low, moving.high)
+    slope = np.exp(-np.abs(beyond))
+    return value - beyond + np.sign(beyond) * (1 - slope), slope
 
 
 def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> Array:
@@ -49,7 +56,7 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     value, change = sample(moving.image, inside, moving.cubic)
     live = warped.slope
     if moving.cubic:
-        live = np.where((value < moving.low) | (value > moving.high), 0, live)
+        live = live * bend(value, moving)[1]
     force = live * change * free
 
     full = warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)

@@ -239,3 +239,18 @@ def cubic_sample(coefficients, y0, y1, y2, weights):
             g1 += weights[0, p] * weights[4, q] * along
             g2 += weights[0, p] * weights[1, q] * slope
     return value, g0, g1, g2
+
+
+@njit(nogil=True, cache=True, inline="always")
+def bend(value, low, high):
+    """(value kept within one bin of [low, high], its derivative): once continuously differentiable.
+
+    Cubic splines overshoot; clipping would put a kink exactly where the background lies.
+    """
+    if value < low:
+        slope = math.exp(value - low)
+        return low - 1 + slope, slope
+    if value > high:
+        slope = math.exp(high - value)
+        return high + 1 - slope, slope
+    return value, value * 0 + 1

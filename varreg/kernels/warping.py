@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from .sampling import (
+    bend,
     clamp_axis,
     cubic_sample,
     linear_sample,
@@ -38,7 +39,7 @@ def warp(
     nodes, index, weight, linear, spread, coordinate, limit
         The map: see :func:`varreg.kernels.sampling.row_positions` and ``row_cells``.
     low, high : float
-        Values are clipped to this range (only cubic interpolation can leave it).
+        The range of the image; only cubic interpolation can leave it, and is bent back.
     value, share : (*S) arrays, output
         Warped value; weight in [0, 1], written only for rows that are not `full`.
     full : (rows,) uint8 array, output
@@ -86,7 +87,7 @@ def _warp_row(image, mask, y, start, stop, cubic, low, high, scratch, value, sha
             w *= linear_sample(mask, y0, y1, y2)[0]
         share[k] = w
         if cubic:
-            value[k] = min(max(cubic_sample(image, y0, y1, y2, scratch)[0], low), high)
+            value[k] = bend(cubic_sample(image, y0, y1, y2, scratch)[0], low, high)[0]
         else:
             value[k] = linear_sample(image, y0, y1, y2)[0]
 
@@ -176,7 +177,7 @@ def _push_row(
             continue
         if cubic:
             level, g0, g1, g2 = cubic_sample(image, y0, y1, y2, scratch)
-            live = slope[k] if low <= level <= high else slope[k] * 0
+            live = slope[k] * bend(level, low, high)[1]
         else:
             _, g0, g1, g2 = linear_sample(image, y0, y1, y2)
             live = slope[k]
