@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from .kernels.arrays import Array, Moving, VoxelMap, Warped
 from .mutual_information import Estimate, Estimator
 from .options import Options
 from .pyramid import Sampled
+from .regions import region_counts, region_index
 
 
 class Matching:
@@ -29,6 +31,8 @@ class Matching:
     threads : int
     dtype : dtype
         Precision of images and maps (float32; float64 for derivative checks).
+    regional : bool
+        Whether each region of the fixed image has a table of its own.
     """
 
     def __init__(
@@ -39,12 +43,15 @@ class Matching:
         kernels: ModuleType,
         threads: int,
         dtype: np.dtype | type = np.float32,
+        regional: bool = False,
     ) -> None:
         self.kernels, self.threads, self.dtype = kernels, threads, np.dtype(dtype)
         self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
-        self.estimator = Estimator.from_options(options)
+        counts = region_counts(fixed.grid, options.regions if regional else 1)
+        self.estimator = Estimator.from_options(options, math.prod(counts))
         inside = None if fixed.mask is None else as_volume(fixed.mask > 0.5)
-        self.label = self.estimator.label(as_volume(fixed.data).astype(dtype), inside)
+        region = as_volume(region_index(fixed.grid.shape, counts))
+        self.label = self.estimator.label(as_volume(fixed.data).astype(dtype), inside, region)
         self.moving = _moving(moving, self.estimator, options.interpolation == "cubic", self.dtype)
         self.count = int((self.label >= 0).sum())
         self.warped = Warped.empty(self.label.shape, self.dtype)
@@ -55,9 +62,10 @@ class Matching:
         self.where, self.nodes = where, np.ascontiguousarray(nodes, dtype=self.dtype)
         self.kernels.warp(self.moving, where, self.nodes, self.warped, self.threads)
         histogram = self.kernels.joint_histogram(
-            self.label, self.warped, self.estimator.bins, self.estimator.windows, self.threads
-        )
-        self.estimate = self.estimator(histogram, self.count, self.kernels)
+            self.label, self.warped, self.estimator.bins, self.estimator.windows, self.threads,
+            self.estimator.regions,
+        )  # fmt: skip
+        self.estimate = self.estimator(histogram, self.count, self.kernels, self.threads)
         return self.estimate.value
 
     def gradient(self) -> Array:

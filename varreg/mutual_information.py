@@ -20,10 +20,13 @@ eq. (13) of doi 10.3390/math14122131).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .kernels.arrays import Array, Windows
 from .options import Options
@@ -38,11 +41,16 @@ WINDOW_REACH = 6.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mutual information (nats), its derivative with respect to the histogram, and who took part."""
+    """Mutual information of a histogram, and its derivative once it is asked for."""
 
-    value: float
-    slope: Array  # (B, B)
+    value: float  # nats
     share: float  # of the fixed voxels that count, how many are in view
+    derivative: Callable[[], Array]
+
+    @cached_property
+    def slope(self) -> Array:
+        """Derivative with respect to the histogram, (R B, B); most trial steps never need it."""
+        return self.derivative()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Estimator:
     ----------
     bins : int
         B, bins per image.
+    regions : int
+        R, boxes with a table of their own (:mod:`varreg.regions`).
     kernel : (B, 2 r + 1) array or None
         Columns of the Parzen matrix: ``kernel[c, k]`` is the share of fine bin c that goes to bin
         c + k - r.  None for the parent paper's per-pixel windows.
@@ -66,15 +76,17 @@ class Estimator:
     kernel: Array | None
     windows: Windows | None
     margin: float = 1.0
+    regions: int = 1
 
     @classmethod
-    def from_options(cls, options: Options) -> Estimator:
+    def from_options(cls, options: Options, regions: int = 1) -> Estimator:
         """The estimator that the options name."""
         if options.estimator == "per-pixel":
             reach = math.ceil(WINDOW_REACH * options.kernel_width)
             return cls(options.bins, None, Windows(reach, 0.5 / options.kernel_width**2))
         margin = 2.0 if options.interpolation == "cubic" else 1.0
-        return cls(options.bins, parzen_kernel(options.bins, options.kernel_width), None, margin)
+        kernel = parzen_kernel(options.bins, options.kernel_width)
+        return cls(options.bins, kernel, None, margin, regions)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -87,28 +99,38 @@ class Estimator:
         low, high = self.span
         return (low + (high - low) * unit).astype(unit.dtype)
 
-    def label(self, unit: Array, mask: np.ndarray | None) -> np.ndarray:
-        """What the histogram needs of the fixed image: int16 bins, or values in bins (per pixel).
+    def label(
+        self, unit: Array, mask: NDArray[np.bool_] | None, region: NDArray | None = None
+    ) -> NDArray:
+        """What the histogram needs of the fixed image.
 
-        Voxels outside the mask become -1.
+        Whole numbers region * B + bin, or values in bins for the per-pixel estimator; -1 outside
+        the mask.
         """
         bins = self.to_bins(unit)
         if not self.windows:
-            bins = np.floor(bins + bins.dtype.type(0.5)).astype(np.int16)
+            small = self.regions * self.bins <= np.iinfo(np.int16).max
+            bins = np.floor(bins + bins.dtype.type(0.5)).astype(np.int16 if small else np.int32)
+            if region is not None:
+                bins += (region * self.bins).astype(bins.dtype)
         if mask is not None:
             bins[~mask] = -1
         return bins
 
-    def __call__(self, histogram: Array, total: float, kernels: ModuleType) -> Estimate:
-        """Mutual information of a (B, B) histogram of weights, given what is in view.
+    def __call__(
+        self, histogram: Array, total: float, kernels: ModuleType, threads: int = 1
+    ) -> Estimate:
+        """Mutual information of a histogram of weights, given region and what is in view.
 
         Parameters
         ----------
-        histogram : (B, B) array
+        histogram : (R B, B) array
+            One B x B table per region.
         total : float
             Number of fixed voxels that count, in view or not.
         kernels : module
             The backend.
+        threads : int
 
         Returns
         -------
@@ -117,13 +139,19 @@ class Estimator:
         """
         mass = float(histogram.sum())
         if not mass > 0:
-            return Estimate(0.0, np.zeros_like(histogram), 0.0)
+            return Estimate(0.0, 0.0, lambda: np.zeros_like(histogram))
         if self.kernel is None:
             value, slope = _guarded(histogram / mass)
-        else:
-            value, ratio = _information(kernels.smooth_table(histogram, self.kernel) / mass)
-            slope = kernels.smooth_table_transposed(ratio, self.kernel)
-        return Estimate(value * mass / total, slope / total, mass / total)
+            return Estimate(value * mass / total, mass / total, lambda: slope / total)
+        kernel = self.kernel
+        smooth = kernels.smooth_table(histogram, kernel, threads)
+        value, ratio = _information(smooth.reshape(-1, self.bins, self.bins))
+
+        def derivative() -> Array:
+            table = ratio.reshape(histogram.shape) / total
+            return kernels.smooth_table_transposed(table, kernel, threads)
+
+        return Estimate(value / total, mass / total, derivative)
 
 
 def parzen_kernel(bins: int, width: float) -> Array:
@@ -142,15 +170,23 @@ def parzen_kernel(bins: int, width: float) -> Array:
     return kernel / kernel.sum(1, keepdims=True)
 
 
-def _information(density: Array) -> tuple[float, Array]:
-    """(MI in nats, log ratio table) of a joint density; empty cells contribute nothing."""
-    present = density > 0
-    logarithm = np.log(density, out=np.zeros_like(density), where=present)
-    fixed, moving = density.sum(1), density.sum(0)
-    log_fixed = np.log(fixed, out=np.zeros_like(fixed), where=fixed > 0)
-    log_moving = np.log(moving, out=np.zeros_like(moving), where=moving > 0)
-    ratio = np.where(present, logarithm - log_fixed[:, None] - log_moving, 0.0)
-    return float((density * ratio).sum()), ratio
+def _information(weight: Array) -> tuple[float, Array]:
+    """(sum over regions of N MI in nats, log ratio tables) of smoothed weights, (R, B, B).
+
+    Empty cells and empty regions contribute nothing.
+    """
+    mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
+    ratio = _log(weight)
+    ratio += _log(mass)[:, None, None]
+    ratio -= _log(fixed)[:, :, None]
+    ratio -= _log(moving)[:, None, :]
+    ratio *= weight > 0
+    return float((weight * ratio).sum()), ratio
+
+
+def _log(value: Array) -> Array:
+    """Natural logarithm, 0 where the value is 0."""
+    return np.log(value, out=np.zeros_like(value), where=value > 0)
 
 
 def _guarded(density: Array) -> tuple[float, Array]:

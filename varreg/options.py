@@ -17,7 +17,7 @@ from typing import Any
 from .errors import InputError
 
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
-WHOLE_NUMBERS = ("bins", "memory", "affine_iterations", "iterations")
+WHOLE_NUMBERS = ("regions", "bins", "memory", "affine_iterations", "iterations")
 Range = tuple[float, float]
 
 
@@ -31,6 +31,11 @@ class Options:
 
     Parameters
     ----------
+    similarity : {"regional-mi", "mi"}
+        Mutual information conditioned on place (:mod:`varreg.regions`), or of the whole image. The
+        affine stage always takes the whole image.
+    regions : int
+        Boxes along the longest axis for "regional-mi", each with a joint density of its own.
     similarity_weight : float
         :math:`\lambda > 0`, in front of mutual information (nats).
     smoothness_weight : float
@@ -71,13 +76,15 @@ class Options:
         Largest number of accepted steps per level of the affine stage.
     """
 
+    similarity: str = "regional-mi"
+    regions: int = 8
     similarity_weight: float = 1.0
     smoothness_weight: float = 1.0
     smoothness_length: float | None = None
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
-    bins: int = 64
-    kernel_width: float = 1.0
+    bins: int = 32
+    kernel_width: float = 0.7
     fixed_range: Range | None = None
     moving_range: Range | None = None
     interpolation: str = "linear"
@@ -94,10 +101,16 @@ class Options:
         for name in ("similarity_weight", "smoothness_weight", "largest_step"):
             _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
         _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
+        _choice(self, "similarity", ("regional-mi", "mi"))
         _choice(self, "constraint", ("zero-mean", "zero-boundary"))
         _choice(self, "estimator", ("fine-histogram", "per-pixel"))
         _choice(self, "interpolation", ("linear", "cubic"))
         _whole(self, "bins", 8, 1024)
+        _whole(self, "regions", 1, 64)
+        if self.estimator == "per-pixel" and self.similarity != "mi":
+            raise InputError(
+                "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
+            )
         _whole(self, "memory", 0, 1000)
         _whole(self, "affine_iterations", 1, 1_000_000)
         for name in ("gradient_tolerance", "energy_tolerance"):
@@ -156,13 +169,19 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
+PAPER: dict[str, Any] = {
+    "similarity": "mi",
+    "bins": 64,
+    "kernel_width": 1.0,
+    "smoothness_length": 0.0,
+    "memory": 0,
+    "iterations": (300, 200, 150),
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "paper": {"smoothness_length": 0.0, "memory": 0, "iterations": (300, 200, 150)},
+    "paper": PAPER,
     "cfir": {
-        "smoothness_length": 0.0,
-        "memory": 0,
-        "iterations": (300, 200, 150),
+        **PAPER,
         "estimator": "per-pixel",
         "bins": 100,
         "fixed_range": (0.0, 1.0),

@@ -50,11 +50,11 @@ class Problem:
             )
         return self._levels[factor]
 
-    def matching(self, factor: float) -> Matching:
+    def matching(self, factor: float, regional: bool = False) -> Matching:
         """The similarity at a level; a level never has more bins than the root of its voxels."""
         fixed, moving = self.level(factor)
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options
         if options.estimator == "fine-histogram" and options.bins > most:
             options = options.replace(bins=most)
-        return Matching(fixed, moving, options, self.kernels, self.threads)
+        return Matching(fixed, moving, options, self.kernels, self.threads, regional=regional)

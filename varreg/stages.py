@@ -118,7 +118,7 @@ def deformable_stage(
     coordinates: Array | None = None
     smoothness: Smoothness | None = None
     for level, factor in enumerate(problem.factors):
-        matching = problem.matching(factor)
+        matching = problem.matching(factor, regional=options.similarity == "regional-mi")
         finer = _smoothness(problem, matching.fixed_grid.shape)
         if coordinates is None or smoothness is None:
             coordinates = np.zeros((grid.dim, *finer.shape))

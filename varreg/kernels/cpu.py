@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from . import averaging, folding, histogram, warping
 from .arrays import Array, Moving, VoxelMap, Warped, Windows
-from .blocks import block_count, run
+from .blocks import MOST_BLOCKS, block_count, run
 
 NAME = "numba"
+#: Entries of all partial histograms together: 64 MiB.
+MOST_PARTIAL_ENTRIES = 2**23
 
 
 def is_compiled() -> bool:
@@ -53,11 +56,14 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     return out
 
 
-def joint_histogram(fixed: NDArray, warped: Warped, bins: int, windows: Windows | None,
-                    threads: int) -> Array:  # fmt: skip
-    """(B, B) sum of weights: fixed bin x moving bin."""
-    blocks = block_count(fixed.size)
-    partial = np.empty((blocks, bins, bins))
+def joint_histogram(
+    fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
+    regions: int = 1,
+) -> Array:  # fmt: skip
+    """(R B, B) sum of weights: fixed label x moving bin."""
+    most = max(1, MOST_PARTIAL_ENTRIES // (regions * bins * bins))
+    blocks = min(block_count(fixed.size), most)
+    partial = np.empty((blocks, regions * bins, bins))
     images = (fixed, warped.value, warped.share, warped.full)
     if windows is None:
         run(histogram.scatter, blocks, threads, *images, partial)
@@ -82,18 +88,22 @@ def histogram_slope(
         run(histogram.windows_slope, blocks, threads, *images, *windows, *rest)
 
 
-def smooth_table(table: Array, kernel: Array) -> Array:
-    """K table K^T for the banded matrix K."""
-    out, scratch = np.empty_like(table), np.empty_like(table)
-    histogram.smooth_table(table, kernel, out, scratch)
-    return out
+def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
+    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
+    return _each_region(histogram.smooth_tables, table, kernel, threads)
 
 
-def smooth_table_transposed(table: Array, kernel: Array) -> Array:
-    """K^T table K."""
-    out, scratch = np.empty_like(table), np.empty_like(table)
-    histogram.smooth_table_transposed(table, kernel, out, scratch)
-    return out
+def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
+    """K^T table K of every region; table (R B, B)."""
+    return _each_region(histogram.smooth_tables_transposed, table, kernel, threads)
+
+
+def _each_region(smooth: Callable, table: Array, kernel: Array, threads: int) -> Array:
+    bins = table.shape[1]
+    tables = np.ascontiguousarray(table).reshape(-1, bins, bins)
+    out = np.empty_like(tables)
+    run(smooth, min(len(tables), MOST_BLOCKS), threads, tables, kernel, out)
+    return out.reshape(table.shape)
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:

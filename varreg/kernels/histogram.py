@@ -171,40 +171,51 @@ def windows_slope(first, blocks, step, fixed, value, share, full, reach, precisi
 
 
 @njit(nogil=True, cache=True)
-def smooth_table(table, kernel, out, scratch):
-    """out = K table K^T with K[b, c] = kernel[c, b - c + reach], a banded matrix.
+def smooth_tables(first, blocks, step, table, kernel, out):
+    """out[r] = K table[r] K^T with K[b, c] = kernel[c, b - c + reach], a banded matrix.
 
-    table, out, scratch (B, B); kernel (B, 2 * reach + 1), zero where b falls off the table.
+    table, out (R, B, B); kernel (B, 2 * reach + 1), zero where b falls off the table.
     """
-    size, reach = table.shape[0], kernel.shape[1] // 2
-    scratch[:, :] = 0
-    out[:, :] = 0
-    for c in range(size):
-        for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-            w = kernel[c, b - c + reach]
-            for m in range(size):
-                scratch[b, m] += w * table[c, m]
-    for f in range(size):
-        for c in range(size):
-            mass = scratch[f, c]
-            if mass != 0:
+    count, size, reach = table.shape[0], table.shape[1], kernel.shape[1] // 2
+    scratch, taps = np.empty((size, size)), np.ascontiguousarray(kernel.T)
+    for block in range(first, blocks, step):
+        for r in range(block * count // blocks, (block + 1) * count // blocks):
+            scratch[:] = 0
+            out[r] = 0
+            for c in range(size):
+                if not table[r, c].any():  # most fixed bins are empty in a small region
+                    continue
+                source = table[r, c]
                 for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-                    out[f, b] += kernel[c, b - c + reach] * mass
+                    w, target = kernel[c, b - c + reach], scratch[b]
+                    for m in range(size):
+                        target[m] += w * source[m]
+            for f in range(size):
+                source, target = scratch[f], out[r, f]
+                for k in range(2 * reach + 1):
+                    shift, tap = k - reach, taps[k]
+                    for c in range(max(0, -shift), min(size, size - shift)):
+                        target[c + shift] += tap[c] * source[c]
 
 
 @njit(nogil=True, cache=True)
-def smooth_table_transposed(table, kernel, out, scratch):
-    """out = K^T table K: the transpose of :func:`smooth_table`."""
-    size, reach = table.shape[0], kernel.shape[1] // 2
-    scratch[:, :] = 0
-    for c in range(size):
-        for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-            w = kernel[c, b - c + reach]
-            for m in range(size):
-                scratch[c, m] += w * table[b, m]
-    for f in range(size):
-        for c in range(size):
-            total = 0.0
-            for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-                total += kernel[c, b - c + reach] * scratch[f, b]
-            out[f, c] = total
+def smooth_tables_transposed(first, blocks, step, table, kernel, out):
+    """out[r] = K^T table[r] K: the transpose of :func:`smooth_tables`."""
+    count, size, reach = table.shape[0], table.shape[1], kernel.shape[1] // 2
+    scratch, taps = np.empty((size, size)), np.ascontiguousarray(kernel.T)
+    for block in range(first, blocks, step):
+        for r in range(block * count // blocks, (block + 1) * count // blocks):
+            scratch[:] = 0
+            out[r] = 0
+            for c in range(size):
+                target = scratch[c]
+                for b in range(max(c - reach, 0), min(c + reach + 1, size)):
+                    w, source = kernel[c, b - c + reach], table[r, b]
+                    for m in range(size):
+                        target[m] += w * source[m]
+            for f in range(size):
+                source, target = scratch[f], out[r, f]
+                for k in range(2 * reach + 1):
+                    shift, tap = k - reach, taps[k]
+                    for c in range(max(0, -shift), min(size, size - shift)):
+                        target[c] += tap[c] * source[c + shift]

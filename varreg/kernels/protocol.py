@@ -56,14 +56,15 @@ class Backend(Protocol):
         """
 
     def joint_histogram(
-        self, fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int
-    ) -> Array:
-        """Sum of weights, fixed bin x moving bin.
+        self, fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
+        regions: int = 1,
+    ) -> Array:  # fmt: skip
+        """Sum of weights, fixed label x moving bin.
 
         Parameters
         ----------
         fixed : (*S) array
-            Bin numbers (int16), or values in bins (float) if there are `windows`; a negative one
+            Labels region * B + bin (whole numbers), or values in bins (float) if there are `windows`; a negative one
             takes the voxel out.
         warped : Warped
         bins : int
@@ -71,25 +72,27 @@ class Backend(Protocol):
             None spreads the moving value by a quadratic B-spline; else both values are spread by
             Gaussian windows normalised at each voxel.
         threads : int
+        regions : int
+            R, how many regions the labels distinguish.
 
         Returns
         -------
-        (B, B) float64 array
+        (R B, B) float64 array
         """
 
     def histogram_slope(
         self, fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
     ) -> None:
-        """The transposed derivative of :meth:`joint_histogram`, applied to `table`, (B, B).
+        """The transposed derivative of :meth:`joint_histogram`, applied to `table`, (R B, B).
 
         Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``share_slope``.
         """
 
-    def smooth_table(self, table: Array, kernel: Array) -> Array:
-        """K table K^T with the banded K[b, c] = kernel[c, b - c + r], kernel (B, 2 r + 1)."""
+    def smooth_table(self, table: Array, kernel: Array, threads: int = 1) -> Array:
+        """K table K^T of every region, K[b, c] = kernel[c, b - c + r] banded, kernel (B, 2 r + 1)."""
 
-    def smooth_table_transposed(self, table: Array, kernel: Array) -> Array:
-        """K^T table K."""
+    def smooth_table_transposed(self, table: Array, kernel: Array, threads: int = 1) -> Array:
+        """K^T table K of every region."""
 
     def determinant_bound(
         self, field: Array, spacing: Array, threads: int

@@ -76,10 +76,12 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     return np.einsum("dijk,ia,jb,kc->dabc", force, planes, rows, columns, optimize=True)
 
 
-def joint_histogram(fixed: NDArray, warped: Warped, bins: int, windows: Windows | None,
-                    threads: int) -> Array:  # fmt: skip
-    """(B, B) sum of weights: fixed bin x moving bin."""
-    table = np.zeros((bins, bins))
+def joint_histogram(
+    fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
+    regions: int = 1,
+) -> Array:  # fmt: skip
+    """(R B, B) sum of weights: fixed label x moving bin."""
+    table = np.zeros((regions * bins, bins))
     for _, _, label, value, share in _rows(fixed, warped):
         if windows is None:
             spread, _ = _spline_weights(value, bins)
@@ -94,10 +96,10 @@ def joint_histogram(fixed: NDArray, warped: Warped, bins: int, windows: Windows 
 def histogram_slope(
     fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
 ) -> None:
-    """Fill the slopes in `warped` from the derivative `table`, (B, B), for the histogram."""
+    """Fill the slopes in `warped` from the derivative `table`, (R B, B), for the histogram."""
     warped.slope[...] = 0
     warped.share_slope[...] = 0
-    bins = len(table)
+    bins = table.shape[1]
     for place, live, label, value, share in _rows(fixed, warped):
         if windows is None:
             along = table[label]  # (voxels, B): how E answers to weight in each moving bin
@@ -109,16 +111,18 @@ def histogram_slope(
         warped.share_slope[place][live] = (spread * along).sum(1)
 
 
-def smooth_table(table: Array, kernel: Array) -> Array:
-    """K table K^T for the banded matrix K."""
+def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
+    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
     matrix = _banded(kernel)
-    return matrix @ table @ matrix.T
+    tables = table.reshape(-1, len(matrix), len(matrix))
+    return (matrix @ tables @ matrix.T).reshape(table.shape)
 
 
-def smooth_table_transposed(table: Array, kernel: Array) -> Array:
-    """K^T table K."""
+def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
+    """K^T table K of every region; table (R B, B)."""
     matrix = _banded(kernel)
-    return matrix.T @ table @ matrix
+    tables = table.reshape(-1, len(matrix), len(matrix))
+    return (matrix.T @ tables @ matrix).reshape(table.shape)
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:
