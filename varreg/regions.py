@@ -7,7 +7,7 @@ bias field, white matter there.  Mutual information conditioned on place,
 
 has one table per box.  Which box a voxel belongs to does not depend on the displacement, so the
 energy stays as smooth as with one table, and a voxel costs the same three additions: the region is
-part of its label (Studholme et al., doi 10.1109/TMI.2006.871426, name the idea regional MI).
+part of its label (Studholme et al., IEEE Trans. Medical Imaging 25, 2006, introduced regional mutual information).
 """
 
 from __future__ import annotations

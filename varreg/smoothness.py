@@ -24,6 +24,9 @@ from scipy import fft
 
 from .kernels.arrays import Array
 
+#: Smaller transforms take less time than waking a thread.
+LEAST_FOR_THREADS = 50_000
+
 
 class Smoothness:
     """The smoothness term on one displacement grid.
@@ -96,7 +99,8 @@ class Smoothness:
 
     def _each(self, transform: Callable[..., Array], values: Array) -> Array:
         axes = tuple(range(1, values.ndim))
-        return transform(values, axes=axes, norm="ortho", workers=self.threads)
+        workers = self.threads if values.size > LEAST_FOR_THREADS else 1
+        return transform(values, axes=axes, norm="ortho", workers=workers)
 
 
 def laplacian_symbol(shape: tuple[int, ...], spacing: Array, constraint: str) -> Array:

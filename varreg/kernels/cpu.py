@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,11 @@ from numpy.typing import NDArray
 
 from . import averaging, folding, histogram, warping
 from .arrays import Array, Moving, VoxelMap, Warped, Windows
-from .blocks import MOST_BLOCKS, block_count, run
+from .blocks import block_count, run
 
 NAME = "numba"
+#: Histogram entries that are smoothed by one thread at a time.
+ENTRIES_PER_BLOCK = 2**16
 #: Entries of all partial histograms together: 64 MiB.
 MOST_PARTIAL_ENTRIES = 2**23
 
@@ -90,19 +91,25 @@ def histogram_slope(
 
 def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
     """K table K^T of every region, for the banded matrix K; table (R B, B)."""
-    return _each_region(histogram.smooth_tables, table, kernel, threads)
+    reach = kernel.shape[1] // 2
+    band = np.zeros(kernel.shape[::-1])
+    for k, column in enumerate(kernel.T):  # band[k, b] = K[b, b + k - reach]
+        low, high = max(0, k - reach), min(len(kernel), len(kernel) + k - reach)
+        band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
+    return _smooth(table, band, threads)
 
 
 def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
     """K^T table K of every region; table (R B, B)."""
-    return _each_region(histogram.smooth_tables_transposed, table, kernel, threads)
+    return _smooth(table, np.ascontiguousarray(kernel.T), threads)
 
 
-def _each_region(smooth: Callable, table: Array, kernel: Array, threads: int) -> Array:
+def _smooth(table: Array, band: Array, threads: int) -> Array:
     bins = table.shape[1]
     tables = np.ascontiguousarray(table).reshape(-1, bins, bins)
     out = np.empty_like(tables)
-    run(smooth, min(len(tables), MOST_BLOCKS), threads, tables, kernel, out)
+    blocks = max(1, min(len(tables), tables.size // ENTRIES_PER_BLOCK))
+    run(histogram.smooth_tables, blocks, threads, tables, band, out)
     return out.reshape(table.shape)
 
 

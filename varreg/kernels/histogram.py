@@ -171,51 +171,41 @@ def windows_slope(first, blocks, step, fixed, value, share, full, reach, precisi
 
 
 @njit(nogil=True, cache=True)
-def smooth_tables(first, blocks, step, table, kernel, out):
-    """out[r] = K table[r] K^T with K[b, c] = kernel[c, b - c + reach], a banded matrix.
+def smooth_tables(first, blocks, step, table, band, out):
+    """out[r] = K table[r] K^T for a banded matrix K.
 
-    table, out (R, B, B); kernel (B, 2 * reach + 1), zero where b falls off the table.
+    Parameters
+    ----------
+    table, out : (R, B, B) arrays
+    band : (2 * reach + 1, B) array
+        band[k, b] = K[b, b + k - reach], zero where the column falls off the table.
     """
-    count, size, reach = table.shape[0], table.shape[1], kernel.shape[1] // 2
-    scratch, taps = np.empty((size, size)), np.ascontiguousarray(kernel.T)
+    count, size, reach = table.shape[0], table.shape[1], band.shape[0] // 2
+    scratch = np.zeros((size, size + 2 * reach))  # a margin of zeros spares the inner loop its ends
     for block in range(first, blocks, step):
         for r in range(block * count // blocks, (block + 1) * count // blocks):
             scratch[:] = 0
             out[r] = 0
             for c in range(size):
-                if not table[r, c].any():  # most fixed bins are empty in a small region
-                    continue
                 source = table[r, c]
-                for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-                    w, target = kernel[c, b - c + reach], scratch[b]
-                    for m in range(size):
-                        target[m] += w * source[m]
+                if source.any():  # most fixed bins are empty in a small region
+                    for k in range(2 * reach + 1):
+                        b = c - k + reach
+                        if 0 <= b < size:
+                            _accumulate(scratch[b, reach : size + reach], band[k, b], source)
             for f in range(size):
-                source, target = scratch[f], out[r, f]
-                for k in range(2 * reach + 1):
-                    shift, tap = k - reach, taps[k]
-                    for c in range(max(0, -shift), min(size, size - shift)):
-                        target[c + shift] += tap[c] * source[c]
+                if scratch[f].any():
+                    for k in range(2 * reach + 1):
+                        _accumulate_product(out[r, f], band[k], scratch[f, k : k + size])
 
 
-@njit(nogil=True, cache=True)
-def smooth_tables_transposed(first, blocks, step, table, kernel, out):
-    """out[r] = K^T table[r] K: the transpose of :func:`smooth_tables`."""
-    count, size, reach = table.shape[0], table.shape[1], kernel.shape[1] // 2
-    scratch, taps = np.empty((size, size)), np.ascontiguousarray(kernel.T)
-    for block in range(first, blocks, step):
-        for r in range(block * count // blocks, (block + 1) * count // blocks):
-            scratch[:] = 0
-            out[r] = 0
-            for c in range(size):
-                target = scratch[c]
-                for b in range(max(c - reach, 0), min(c + reach + 1, size)):
-                    w, source = kernel[c, b - c + reach], table[r, b]
-                    for m in range(size):
-                        target[m] += w * source[m]
-            for f in range(size):
-                source, target = scratch[f], out[r, f]
-                for k in range(2 * reach + 1):
-                    shift, tap = k - reach, taps[k]
-                    for c in range(max(0, -shift), min(size, size - shift)):
-                        target[c] += tap[c] * source[c + shift]
+@njit(nogil=True, cache=True, inline="always")
+def _accumulate(target, factor, source):
+    for m in range(target.size):
+        target[m] += factor * source[m]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _accumulate_product(target, factors, source):
+    for m in range(target.size):
+        target[m] += factors[m] * source[m]
