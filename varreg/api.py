@@ -144,7 +144,7 @@ def solve(
             matrix = affine_stage(problem, model, starts, not deformable, recorder)
         seconds["affine"] = time.perf_counter() - clock
         clock = time.perf_counter()
-        before, at_affine = starting_energy(problem), affine_energy(problem, matrix)
+        before, at_affine = starting_energy(problem, deformable), affine_energy(problem, matrix)
         if deformable:
             nodes, energy, bound = deformable_stage(problem, matrix, recorder)
         else:

@@ -26,11 +26,14 @@ def region_counts(grid: Grid, regions: int) -> tuple[int, ...]:
 
 
 def region_index(shape: tuple[int, ...], counts: tuple[int, ...]) -> NDArray[np.int32]:
-    """Number of the box of each voxel, (*S)."""
+    """Number of the box of each voxel, (*S); boxes of a mirrored image are mirrored boxes."""
     index = np.zeros((), np.int32)
     for axis, (voxels, count) in enumerate(zip(shape, counts, strict=True)):
         along = [1] * len(shape)
         along[axis] = voxels
-        box = (np.arange(voxels, dtype=np.int32) * count // voxels).astype(np.int32)
+        middle = 2 * np.arange(voxels) + 1
+        box = middle * count // (2 * voxels)
+        # a voxel whose middle is on an edge is in the outer box
+        box = np.where(middle < voxels, count - 1 - box[::-1], box).astype(np.int32)
         index = index * np.int32(count) + box.reshape(along)
     return index

@@ -25,6 +25,8 @@ from .starts import candidates
 KEPT_STARTS = 3
 #: The affine search begins this much coarser than the deformable continuation ...
 COARSER = 2.0
+#: ... and leaves this many of the finest levels to it ...
+LEFT_TO_DEFORMABLE = 2
 #: ... unless that leaves fewer voxels than this along the shortest axis.
 LEAST_VOXELS = 16
 
@@ -150,9 +152,11 @@ def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:
     return np.zeros_like(coordinates), np.zeros((len(coordinates), *smoothness.shape))
 
 
-def affine_energy(problem: Problem, affine: Array, needs_view: bool = True) -> Energy:
+def affine_energy(
+    problem: Problem, affine: Array, needs_view: bool = True, regional: bool = False
+) -> Energy:
     """The energy of an affine map at the finest level."""
-    matching = problem.matching(problem.factors[-1])
+    matching = problem.matching(problem.factors[-1], regional)
     objective = AffineObjective(matching, "translation", problem.options.similarity_weight)
     trial = objective.evaluate(affine)
     if needs_view:
@@ -160,10 +164,11 @@ def affine_energy(problem: Problem, affine: Array, needs_view: bool = True) -> E
     return Energy(trial.similarity, trial.smoothness, trial.energy)
 
 
-def starting_energy(problem: Problem) -> Energy:
-    """The energy of the images as their headers place them."""
+def starting_energy(problem: Problem, deformable: bool) -> Energy:
+    """The energy of the images as their headers place them, of the similarity of the last stage."""
     identity = np.eye(problem.fixed.grid.dim + 1)
-    return affine_energy(problem, identity, needs_view=False)
+    regional = deformable and problem.options.similarity == "regional-mi"
+    return affine_energy(problem, identity, needs_view=False, regional=regional)
 
 
 def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
@@ -190,7 +195,7 @@ def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
         >= LEAST_VOXELS
     ):
         factors.insert(0, coarser)
-    return factors if last or len(factors) < 3 else factors[:-1]
+    return factors if last else factors[: max(len(factors) - LEFT_TO_DEFORMABLE, 1)]
 
 
 def _best_starts(

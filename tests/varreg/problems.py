@@ -62,12 +62,14 @@ def pair(
 
 def deformable_problem(
     shape=(20, 23), spacing=(1.0, 1.0), nodes=None, seed=0, kernels=cpu, threads=1,
-    fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False, length=4.0, **options,
+    fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False, length=4.0,
+    regional=False, **options,
 ):  # fmt: skip
-    """(objective, z): a deformable objective in float64 and a random state inside its domain."""
-    options = Options(smoothness_length=length, **options)
+    """(objective, z, rng): a deformable objective in float64 and a random state in its domain."""
+    similarity = "regional-mi" if regional else "mi"
+    options = Options(smoothness_length=length, similarity=similarity, **options)
     fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
-    matching = Matching(fixed, moving, options, kernels, threads, np.float64)
+    matching = Matching(fixed, moving, options, kernels, threads, np.float64, regional)
     nodes = nodes or shape
     smoothness = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), options.smoothness_weight, length,

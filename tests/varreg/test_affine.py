@@ -28,6 +28,7 @@ both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 def objective_of(dimension, model, seed=0, weight=1.0, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
+    options["similarity"] = "mi"
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
     matching = Matching(fixed, moving, Options(**options), cpu, 1, np.float64)
     return AffineObjective(matching, model, weight)

@@ -88,8 +88,9 @@ def test_unfold_returns_a_whole_field_and_leaves_a_whole_field_alone(dimension, 
 def test_a_descent_that_wants_to_fold_goes_on_elsewhere(dimension, constraint):
     """Almost no smoothness: the bound becomes active, and the energy still falls every step."""
     objective, z, _ = deformable_problem(
-        **SHAPES[dimension], length=0.0, smoothness_weight=1e-4, constraint=constraint
-    )
+        **SHAPES[dimension], length=0.0, smoothness_weight=1e-4, constraint=constraint,
+        bins=64, kernel_width=1.0,
+    )  # fmt: skip
     steps = []
     minimise(objective, state(objective, 0 * z), Rules(25, 6, 0.0, 0.0, 1.0), steps.append)
     energies = [s.trial.energy for s in steps]

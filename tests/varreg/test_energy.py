@@ -32,6 +32,17 @@ PLANE = {  # what each case adds to 2D and to 3D
     ),
     "weights": dict(similarity_weight=3.0, smoothness_weight=0.05),
     "wide-kernel": dict(kernel_width=2.5, bins=20),
+    "regional": dict(regional=True, regions=3),
+    "regional-cubic": dict(regional=True, regions=3, interpolation="cubic"),
+    "regional-masks": dict(regional=True, regions=4, fixed_mask=True, moving_mask=True),
+    "regional-oblique": dict(
+        regional=True, spacing=(1.3, 0.8), oblique=True, moving_shape=(27, 18), nodes=(5, 6)
+    ),
+    "regional-all-at-once": dict(
+        regional=True, regions=3, spacing=(2.1, 0.6), oblique=True, moving_shape=(17, 26),
+        nodes=(7, 5), fixed_mask=True, moving_mask=True, interpolation="cubic", bins=16,
+        kernel_width=1.3, constraint="zero-boundary",
+    ),
     "all-at-once": dict(
         spacing=(2.1, 0.6), oblique=True, moving_shape=(17, 26), nodes=(7, 5), fixed_mask=True,
         moving_mask=True, interpolation="cubic", estimator="per-pixel", bins=16,
@@ -91,7 +102,7 @@ def test_gradient_against_differences(name, dimension):
 
 
 @both_dimensions
-@pytest.mark.parametrize("name", ["plain", "all-at-once", "weights", "h1"])
+@pytest.mark.parametrize("name", ["plain", "all-at-once", "regional", "weights", "h1"])
 @pytest.mark.parametrize("part", ["similarity", "smoothness"])
 def test_gradient_of_each_term_by_itself(name, dimension, part):
     objective, z, rng = deformable_problem(**case(name, dimension))
@@ -115,7 +126,7 @@ def test_gradient_along_single_coordinates(dimension, axis):
 
 
 @both_dimensions
-@pytest.mark.parametrize("name", ["cubic", "both-masks-cubic"])
+@pytest.mark.parametrize("name", ["cubic", "both-masks-cubic", "regional-cubic"])
 def test_taylor_remainder_is_of_second_order(name, dimension):
     objective, z, rng = deformable_problem(**case(name, dimension))
     direction = random_direction(objective, rng, 1.0)
@@ -131,7 +142,9 @@ def test_taylor_remainder_is_of_second_order(name, dimension):
 
 
 @both_dimensions
-@pytest.mark.parametrize("name", ["plain", "all-at-once", "per-pixel-masks"])
+@pytest.mark.parametrize(
+    "name", ["plain", "all-at-once", "per-pixel-masks", "regional-masks", "regional-all-at-once"]
+)
 def test_both_backends_have_the_same_energy_and_gradient(name, dimension):
     values = []
     for kernels in (cpu, reference):
@@ -153,9 +166,10 @@ def test_the_energy_is_the_weighted_sum_of_its_parts(dimension):
 
 
 @both_dimensions
-def test_the_energy_has_no_memory(dimension):
+@pytest.mark.parametrize("name", ["both-masks-cubic", "regional-masks"])
+def test_the_energy_has_no_memory(name, dimension):
     """Buffers are reused: neither value nor gradient may depend on what came before."""
-    objective, z, rng = deformable_problem(**case("both-masks-cubic", dimension))
+    objective, z, rng = deformable_problem(**case(name, dimension))
     first = objective.evaluate(state(objective, z)).energy
     gradient = objective.gradient()
     objective.evaluate(state(objective, z + random_direction(objective, rng, 2.0)))

@@ -14,8 +14,8 @@ from varreg.options import PRESETS, Options
 
 POSITIVE = ["similarity_weight", "smoothness_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
-WHOLE = ["bins", "memory", "affine_iterations"]
-CHOICES = ["constraint", "estimator", "interpolation"]
+WHOLE = ["bins", "regions", "memory", "affine_iterations"]
+CHOICES = ["similarity", "constraint", "estimator", "interpolation"]
 RANGES = ["fixed_range", "moving_range"]
 NOT_NUMBERS = [
     np.nan,
@@ -61,6 +61,7 @@ BAD["kernel_width"] = [*BAD["kernel_width"], 0.01, 101, 1e300]
 BAD["smoothness_length"] = [*BAD["smoothness_length"], 1e200]
 BAD["similarity_weight"] = [*BAD["similarity_weight"], 1e300, 1e-300]
 BAD["bins"] = [*BAD["bins"], 7, 0, 1025]
+BAD["regions"] = [*BAD["regions"], 0, 65]
 
 
 def test_every_field_is_tested():
@@ -82,6 +83,8 @@ GOOD = {
     "similarity_weight": [1, 0.5, np.float32(2), np.int16(3), Fraction(1, 2)],
     "smoothness_length": [None, 0, 0.0, 16, np.float64(3.5)],
     "bins": [8, 1024, 64.0, np.int64(32), np.float32(16)],
+    "similarity": ["regional-mi", "mi"],
+    "regions": [1, 64, 8.0, np.int64(5)],
     "memory": [0, 1000, 6.0, np.uint8(3)],
     "affine_iterations": [1, 5.0],
     "fixed_range": [None, (0, 1), [0.0, 2.5], np.array([1, 3])],
@@ -98,9 +101,10 @@ GOOD = {
 @pytest.mark.parametrize("name, value", [(n, v) for n, values in GOOD.items() for v in values])
 def test_a_good_value_becomes_a_plain_one(name, value):
     """Ints stay ints, tuples hold numbers: they are hashed, compared, and written to JSON."""
-    options = Options(**{name: value})
+    others = {"similarity": "mi"} if name == "estimator" else {}
+    options = Options(**{name: value}, **others)
     stored = getattr(options, name)
-    again = Options(**{name: json.loads(json.dumps(stored))})
+    again = Options(**{name: json.loads(json.dumps(stored))}, **others)
     assert again == options
     assert hash(again) == hash(options)
     assert pickle.loads(pickle.dumps(options)) == options
@@ -123,8 +127,8 @@ def test_equal_by_value_and_frozen():
     assert Options() == Options()
     assert Options(levels=[4, 2, 1]) == Options(levels=(4.0, 2.0, 1.0))
     assert Options(iterations=np.array([3, 2])) == Options(iterations=(3, 2))
-    assert Options() != Options(bins=32)
-    assert len({Options(), Options(), Options(bins=32)}) == 2
+    assert Options() != Options(bins=33)
+    assert len({Options(), Options(), Options(bins=33)}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):
         Options().bins = 3
 
@@ -147,7 +151,7 @@ def test_a_misspelt_name_suggests_the_nearest(typo, meant):
 
 
 def test_a_name_like_no_other_lists_all():
-    with pytest.raises(InputError, match="Known: similarity_weight, .*affine_iterations"):
+    with pytest.raises(InputError, match="Known: similarity, regions, .*affine_iterations"):
         Options().replace(zzz=1)
 
 
@@ -166,9 +170,23 @@ def test_the_papers_presets():
         assert options.smoothness_length == 0
         assert options.memory == 0
         assert options.constraint == "zero-mean"
-    assert paper.estimator == "fine-histogram"
+        assert options.similarity == "mi"
+    assert (paper.estimator, paper.bins, paper.kernel_width) == ("fine-histogram", 64, 1.0)
     assert (cfir.estimator, cfir.bins, cfir.kernel_width) == ("per-pixel", 100, 1.0)
     assert cfir.fixed_range == cfir.moving_range == (0, 1)
+
+
+def test_the_per_pixel_estimator_needs_the_whole_image():
+    message = r"estimator='per-pixel'.*add similarity='mi'"
+    for refused in (
+        lambda: Options(estimator="per-pixel"),
+        lambda: Options().replace(estimator="per-pixel"),
+        lambda: Options.preset("cfir", similarity="regional-mi"),
+        lambda: Options.preset("cfir").replace(similarity="regional-mi"),
+    ):
+        with pytest.raises(InputError, match=message):
+            refused()
+    assert Options(estimator="per-pixel", similarity="mi").estimator == "per-pixel"
 
 
 @pytest.mark.parametrize("name", ["Paper", "", None, 3, ["paper"], {}])

@@ -95,7 +95,8 @@ def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
     band = np.zeros(kernel.shape[::-1])
     for k, column in enumerate(kernel.T):  # band[k, b] = K[b, b + k - reach]
         low, high = max(0, k - reach), min(len(kernel), len(kernel) + k - reach)
-        band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
+        if low < high:  # else a kernel wider than the table
+            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
     return _smooth(table, band, threads)
 
 

@@ -261,6 +261,80 @@ def test_smooth_table_and_its_transpose(width):
     assert smoothed.sum() == pytest.approx(table.sum(), rel=1e-13)
 
 
+@pytest.mark.parametrize("bins, width", [(8, 9.0), (8, 2.0), (16, 100.0)])
+def test_a_kernel_wider_than_the_table(bins, width):
+    kernel = parzen_kernel(bins, width)
+    tables = np.random.default_rng(1).random((3 * bins, bins))
+    for name in ("smooth_table", "smooth_table_transposed"):
+        numba, numpy = (getattr(b, name)(tables, kernel) for b in (cpu, reference))
+        close(numba, numpy, np.float64)
+
+
+@pytest.mark.parametrize("width", [0.3, 0.7, 2.3])
+@pytest.mark.parametrize("regions", [1, 2, 5, 300])
+def test_stacked_tables_are_smoothed_one_by_one(regions, width):
+    """The same bits as each by itself: empty rows and empty tables too, for any threads."""
+    rng = np.random.default_rng(regions)
+    tables = rng.random((regions, BINS, BINS)) * (rng.random((regions, BINS, 1)) < 0.4)
+    tables[regions // 2 :: 7] = 0
+    stacked, kernel = tables.reshape(-1, BINS), parzen_kernel(BINS, width)
+    for name in ("smooth_table", "smooth_table_transposed"):
+        fast, slow = getattr(cpu, name), getattr(reference, name)
+        numba = fast(stacked, kernel)
+        assert numba.shape == stacked.shape
+        close(numba, slow(stacked, kernel), np.float64)
+        alone = np.concatenate([fast(table, kernel) for table in tables])
+        assert numba.tobytes() == alone.tobytes()
+        assert all(fast(stacked, kernel, t).tobytes() == numba.tobytes() for t in (2, 4))
+
+
+REGIONS = {"int16": (7, np.int16), "int32": (7, np.int32), "beyond-int16": (1500, np.int32)}
+
+
+def regional_label(s, regions, dtype):
+    """The labels of the scene with a random region in each; the last region is not empty."""
+    region = s.rng.integers(0, regions, s.shape)
+    region.flat[np.flatnonzero(s.label >= 0)[-1]] = regions - 1
+    return np.where(s.label < 0, -1, region * BINS + s.label).astype(dtype)
+
+
+@pytest.mark.parametrize("case", ["2d", "3d-mask"])
+@pytest.mark.parametrize("which", REGIONS)
+@both_types
+def test_joint_histogram_of_regions(case, which, dtype):
+    s = scene(case, dtype)
+    regions, kind = REGIONS[which]
+    warped, fixed = s.warped(reference), regional_label(s, regions, kind)
+    assert (fixed.max() > np.iinfo(np.int16).max) == (which == "beyond-int16")
+    numba, numpy = (
+        b.joint_histogram(fixed, warped, BINS, None, 1, regions) for b in (cpu, reference)
+    )
+    assert numba.shape == numpy.shape == (regions * BINS, BINS)
+    close(numba, numpy, dtype)
+    # the regions together are the histogram of the whole image, and each has its own voxels
+    whole = cpu.joint_histogram(s.label, warped, BINS, None, 1)
+    np.testing.assert_allclose(numba.reshape(regions, BINS, BINS).sum(0), whole, atol=1e-9)
+    for region in (0, regions - 1):
+        alone = np.where(fixed // BINS == region, s.label, -1).astype(np.int16)
+        table = cpu.joint_histogram(alone, warped, BINS, None, 1)
+        np.testing.assert_allclose(numba.reshape(-1, BINS, BINS)[region], table, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["2d", "3d-mask"])
+@pytest.mark.parametrize("which", REGIONS)
+@both_types
+def test_histogram_slope_of_regions(case, which, dtype):
+    s = scene(case, dtype)
+    regions, kind = REGIONS[which]
+    fixed, table = regional_label(s, regions, kind), s.rng.normal(size=(regions * BINS, BINS))
+    numba, numpy = s.warped(reference), s.warped(reference)
+    for backend, warped in ((cpu, numba), (reference, numpy)):
+        backend.histogram_slope(fixed, warped, table, None, 1)
+    close(numba.slope, numpy.slope, dtype)
+    close(s.share_slope(numba), s.share_slope(numpy), dtype)
+    assert (numba.slope[fixed < 0] == 0).all()
+
+
 @pytest.mark.parametrize("shape", [(2, 2), (7, 9), (30, 21), (2, 3, 2), (5, 8, 6), (12, 7, 9)])
 @pytest.mark.parametrize("size", [0.05, 0.4, 2.0])
 @both_types
@@ -320,6 +394,25 @@ def test_any_number_of_threads_gives_the_same_bits(case, estimator, cubic):
     assert everything(2) == one
     assert everything(4) == one
     assert everything(2) == one
+
+
+@pytest.mark.parametrize("case", LARGE)
+@pytest.mark.parametrize("which", REGIONS)
+def test_any_number_of_threads_gives_the_same_bits_with_regions(case, which):
+    s = Scene(**LARGE[case], dtype=np.float32, cubic=False)
+    regions, kind = REGIONS[which]
+    fixed, kernel = regional_label(s, regions, kind), parzen_kernel(BINS, 0.7)
+
+    def everything(threads):
+        warped = s.warped(cpu, threads)
+        histogram = cpu.joint_histogram(fixed, warped, BINS, None, threads, regions)
+        smooth = cpu.smooth_table(histogram, kernel, threads)
+        table = cpu.smooth_table_transposed(smooth, kernel, threads)
+        cpu.histogram_slope(fixed, warped, table, None, threads)
+        return [a.tobytes() for a in (histogram, smooth, table, warped.slope)]
+
+    one = everything(1)
+    assert all(everything(threads) == one for threads in (2, 4, 2))
 
 
 @pytest.mark.parametrize("shape", [(190, 181), (29, 37, 31)])
