@@ -32,7 +32,10 @@ numpydoc_xref_param_type = False
 # Names of other packages are not resolved, so that the build needs no network; helpers that
 # docstrings mention but that are not part of the API have no page.
 nitpick_ignore_regex = [
-    (r"py:.*", r"varreg\.(displacement|kernels|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?"),
+    (
+        r"py:.*",
+        r"varreg\.(displacement|kernels|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?",
+    ),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
 ]

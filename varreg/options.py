@@ -33,7 +33,7 @@ class Options:
     ----------
     similarity : {"regional-mi", "mi"}
         Mutual information conditioned on place (:mod:`varreg.regions`), or of the whole image. The
-        affine stage always takes the whole image.
+        affine stage and the coarsest of several levels always take the whole image.
     regions : int
         Boxes along the longest axis for "regional-mi", each with a joint density of its own.
     similarity_weight : float
@@ -89,7 +89,7 @@ class Options:
     moving_range: Range | None = None
     interpolation: str = "linear"
     levels: tuple[float, ...] | None = None
-    iterations: int | tuple[int, ...] = (60, 30, 15)
+    iterations: int | tuple[int, ...] = (40, 30, 20)
     memory: int = 6
     gradient_tolerance: float = 1e-3
     energy_tolerance: float = 1e-4

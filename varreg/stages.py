@@ -120,7 +120,9 @@ def deformable_stage(
     coordinates: Array | None = None
     smoothness: Smoothness | None = None
     for level, factor in enumerate(problem.factors):
-        matching = problem.matching(factor, regional=options.similarity == "regional-mi")
+        # from afar a region sees too little: the coarsest of several levels takes the whole image
+        near = level > 0 or len(problem.factors) == 1
+        matching = problem.matching(factor, near and options.similarity == "regional-mi")
         finer = _smoothness(problem, matching.fixed_grid.shape)
         if coordinates is None or smoothness is None:
             coordinates = np.zeros((grid.dim, *finer.shape))
