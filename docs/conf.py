@@ -34,7 +34,7 @@ numpydoc_xref_param_type = False
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"varreg\.(displacement|kernels|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?",
+        r"varreg\.(displacement|kernels|regions|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?",
     ),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
