@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,20 @@ class Warped(NamedTuple):
     full: NDArray[np.uint8]  # (planes * rows,) rows whose weights are all 1
     slope: Array  # (planes, rows, n) dE/dvalue
     share_slope: Array  # (planes, rows, n) dE/dshare, valid for rows that are not full
+    kept: dict[str, Array]  # scratch that a backend keeps from one evaluation to the next
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype) -> Warped:
         images = [np.zeros(shape, dtype) for _ in range(4)]
         full = np.zeros(shape[0] * shape[1], np.uint8)
-        return cls(images[0], images[1], full, images[2], images[3])
+        return cls(images[0], images[1], full, images[2], images[3], {})
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An array with any content, allocated once: large ones cost their page faults."""
+        found = self.kept.get(name)
+        if found is None or found.shape != shape or found.dtype != dtype:
+            found = self.kept[name] = np.empty(shape, dtype)
+        return found
 
 
 class Windows(NamedTuple):

@@ -37,22 +37,22 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
 
 
 def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> Array:
-    """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
+    """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`; valid until the next call."""
     planes, rows, _ = warped.value.shape
     _, a, b, c = nodes.shape
     blocks = block_count(warped.value.size)
-    rowwise = np.empty((3, planes, rows, c), nodes.dtype)
+    rowwise = warped.scratch("rowwise", (3, planes, rows, c), nodes.dtype)
     run(
         warping.push, blocks, threads,
         moving.image, moving.mask, nodes, *where, moving.limit, moving.cubic, moving.low,
         moving.high, warped.value, warped.slope, warped.share_slope, warped.full, rowwise,
     )  # fmt: skip
-    planewise = np.empty((3, planes, b, c), nodes.dtype)
+    planewise = warped.scratch("planewise", (3, planes, b, c), nodes.dtype)
     count = min(planes, blocks)
     run(warping.gather_rows, count, threads, rowwise, where.index, where.weight, planes, planewise)
     if planes == 1:
         return planewise
-    out = np.empty((3, a, b, c), nodes.dtype)
+    out = warped.scratch("nodewise", (3, a, b, c), nodes.dtype)
     run(warping.gather_planes, min(b, blocks), threads, planewise, where.index, where.weight, out)
     return out
 
@@ -64,7 +64,7 @@ def joint_histogram(
     """(R B, B) sum of weights: fixed label x moving bin."""
     most = max(1, MOST_PARTIAL_ENTRIES // (regions * bins * bins))
     blocks = min(block_count(fixed.size), most)
-    partial = np.empty((blocks, regions * bins, bins))
+    partial = warped.scratch("partial", (blocks, regions * bins, bins), np.float64)
     images = (fixed, warped.value, warped.share, warped.full)
     if windows is None:
         run(histogram.scatter, blocks, threads, *images, partial)

@@ -52,7 +52,7 @@ class Backend(Protocol):
         Returns
         -------
         (3, a, b, c) array
-            dE/dy gathered at the nodes, y being moving voxels: dE/du is V^T times this.
+            Valid until the next call: dE/dy gathered at the nodes, y being moving voxels: dE/du is V^T times this.
         """
 
     def joint_histogram(

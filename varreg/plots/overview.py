@@ -207,7 +207,7 @@ def _write_numbers(
         color=INK,
         va="center",
     )
-    for place, (value, label) in zip(np.linspace(0.36, 0.86, len(numbers)), numbers, strict=True):
+    for place, (value, label) in zip(np.linspace(0.26, 0.87, len(numbers)), numbers, strict=True):
         figure.text(place, 1 - 0.27 / height, value, fontsize=15, color=INK, va="center")
         figure.text(place, 1 - 0.52 / height, label, fontsize=9, color=PALE, va="center")
 

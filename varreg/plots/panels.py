@@ -129,17 +129,25 @@ def draw_determinant(axes: Axes, plane: Plane, result: Result, outline: Float) -
 
 
 def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
-    """Energy of every accepted step; one band per level, one colour per stage."""
+    """What every accepted step gained; one band per level, one colour per stage.
+
+    Levels see different images, so only differences within a level mean something.
+    """
     start = 0
     for band, (level, steps) in enumerate(groupby(history, lambda s: (s.stage, s.level, s.factor))):
-        energies = _broken_at_restarts(list(steps))
+        energies = np.array([step.energy for step in steps])
         stage, _, factor = level
         end = start + len(energies)
         if band % 2:
             axes.axvspan(start - 0.5, end - 0.5, color="#f1f1f1", zorder=0, linewidth=0)
         colour = STAGE_COLOURS.get(stage, INK)
         axes.plot(
-            range(start, end), energies, color=colour, linewidth=1.8, marker=".", markersize=3
+            range(start, end),
+            energies - energies[0],
+            color=colour,
+            linewidth=1.8,
+            marker=".",
+            markersize=3,
         )
         axes.text(
             (start + end - 1) / 2,
@@ -159,25 +167,15 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
     )
 
 
-def _broken_at_restarts(steps: list[Iteration]) -> list[float]:
-    """Energies of a level, with a gap before each further start of the affine search."""
-    energies: list[float] = []
-    for step in steps:
-        if step.iteration == 0 and energies:
-            energies.append(float("nan"))
-        energies.append(step.energy)
-    return energies
-
-
 def _finish_energy(axes: Axes, stages: list[str]) -> None:
     """Words, ticks and the names of the colours."""
-    axes.set_title("Energy at every step, per image size", fontsize=11, color=INK, pad=5)
+    axes.set_title("Energy since the start of each image size", fontsize=11, color=INK, pad=5)
     axes.set_xlabel("accepted steps", fontsize=9, color=INK, labelpad=2)
     axes.tick_params(labelsize=8, length=2, color=PALE, labelcolor=INK)
     for position, stage in enumerate(stages):
         axes.text(
             0.97,
-            0.88 - 0.07 * position,
+            0.12 - 0.07 * position,
             stage,
             transform=axes.transAxes,
             ha="right",
