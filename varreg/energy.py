@@ -141,4 +141,15 @@ def _moving(image: Sampled, estimator: Estimator, cubic: bool, dtype: np.dtype) 
     mask = empty if image.mask is None else as_volume(np.asarray(image.mask, dtype=dtype))
     low, high = estimator.span
     limit = np.maximum(np.array(data.shape) - 2, 0).astype(dtype)
-    return Moving(np.ascontiguousarray(data), np.ascontiguousarray(mask), limit, cubic, low, high)
+    data = np.ascontiguousarray(data)
+    return Moving(data, np.ascontiguousarray(mask), limit, _content(data > low), cubic, low, high)
+
+
+def _content(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """First and last index on each axis where anything is inside, (2, 3)."""
+    box = np.zeros((2, 3), np.int64)
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        found = np.flatnonzero(inside.any(axis=others))
+        box[:, axis] = (found[0], found[-1]) if found.size else (0, -1)
+    return box

@@ -16,6 +16,7 @@ class Moving(NamedTuple):
     image: Array  # (p, q, r), in bins; cubic B-spline coefficients if cubic
     mask: Array  # (p, q, r) weights in [0, 1], or size 0 for none
     limit: Array  # (3,) last cell of each axis, max(n - 2, 0), in the precision of the image
+    box: NDArray[np.int64]  # (2, 3) first and last voxel above `low` on each axis
     cubic: bool
     low: float  # range of the image; cubic values are bent back to within one bin of it
     high: float

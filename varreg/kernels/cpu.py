@@ -31,7 +31,7 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     blocks = block_count(warped.value.size)
     run(
         warping.warp, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.limit, moving.cubic, moving.low,
+        moving.image, moving.mask, nodes, *where, moving.limit, moving.box, moving.cubic, moving.low,
         moving.high, warped.value, warped.share, warped.full,
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     rowwise = warped.scratch("rowwise", (3, planes, rows, c), nodes.dtype)
     run(
         warping.push, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.limit, moving.cubic, moving.low,
+        moving.image, moving.mask, nodes, *where, moving.limit, moving.box, moving.cubic, moving.low,
         moving.high, warped.value, warped.slope, warped.share_slope, warped.full, rowwise,
     )  # fmt: skip
     planewise = warped.scratch("planewise", (3, planes, b, c), nodes.dtype)

@@ -33,12 +33,7 @@ def scatter(first, blocks, step, bins, value, share, full, out):
         table[:, :] = 0
         for r in range(block * total // blocks, (block + 1) * total // blocks):
             i, j = r // rows, r % rows
-            if full[r]:
-                _scatter_row(bins[i, j], value[i, j], table)
-                continue
-            for k in range(n):
-                if bins[i, j, k] >= 0:
-                    _add(table, bins[i, j, k], value[i, j, k], float(share[i, j, k]))
+            _scatter_row(bins[i, j], value[i, j], share[i, j], full[r], table)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -53,18 +48,17 @@ def _add(table, f, m, w):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _scatter_row(bins, value, table):
-    """A row of weight 1; runs of equal voxels, such as background, are added at once."""
-    run, f, m = 0, bins[0], value[0]
+def _scatter_row(bins, value, share, full, table):
+    """One row; runs of equal voxels, such as background, are added at once."""
+    weight, f, m = 0.0, bins[0], value[0]
     for k in range(value.size):
-        if bins[k] == f and value[k] == m:
-            run += 1
-            continue
-        if f >= 0:
-            _add(table, f, m, float(run))
-        run, f, m = 1, bins[k], value[k]
+        if bins[k] != f or value[k] != m:
+            if f >= 0:
+                _add(table, f, m, weight)
+            weight, f, m = 0.0, bins[k], value[k]
+        weight += 1.0 if full else share[k]
     if f >= 0:
-        _add(table, f, m, float(run))
+        _add(table, f, m, weight)
 
 
 @njit(nogil=True, cache=True)

@@ -32,26 +32,57 @@ def plane_displacement(i, nodes, index, weight, spread, plane):
 
 
 @njit(nogil=True, cache=True)
-def row_positions(i, j, plane, planes, rows, index, weight, linear, coordinate, line, y):
-    """Positions in the moving image of all voxels of row (i, j), into y (3, n).
+def row_line(i, j, plane, planes, index, weight, linear, coordinate, line, start):
+    """The map of row (i, j) at the node columns: y = start + slope k + (line between its nodes).
 
-    plane (3, b, c) is the displacement of plane i; index, weight (2, planes + rows + n) are the
-    two-node tables of the three axes; linear (3, 4) is W; coordinate (n,) holds 0, 1, 2, ...;
-    line (3, c) is scratch.
+    plane (3, b, c) is the displacement of plane i; line (3, c) and start (3,) are filled.
     """
-    row, column = planes + j, planes + rows
+    row = planes + j
     j0, j1, w0, w1 = index[0, row], index[1, row], weight[0, row], weight[1, row]
-    first, second = index[0, column:], index[1, column:]
-    share0, share1 = weight[0, column:], weight[1, column:]
     for d in range(3):
-        along, low, high, position = line[d], plane[d, j0], plane[d, j1], y[d]
+        along, low, high = line[d], plane[d, j0], plane[d, j1]
         for k in range(along.size):
             along[k] = w0 * low[k] + w1 * high[k]
-        start = linear[d, 0] * coordinate[i] + linear[d, 1] * coordinate[j] + linear[d, 3]
-        slope = linear[d, 2]
-        for k in range(position.size):
-            moved = share0[k] * along[first[k]] + share1[k] * along[second[k]]
-            position[k] = start + slope * coordinate[k] + moved
+        start[d] = linear[d, 0] * coordinate[i] + linear[d, 1] * coordinate[j] + linear[d, 3]
+
+
+@njit(nogil=True, cache=True)
+def row_positions(line, start, column, index, weight, linear, coordinate, y):
+    """Positions in the moving image of all voxels of a row, into y (3, n).
+
+    index, weight (2, .) are the two-node tables, that of the last axis from `column` on; linear
+    (3, 4) is W; coordinate (n,) holds 0, 1, 2, ...
+    """
+    first, second = index[0, column:], index[1, column:]
+    share0, share1 = weight[0, column:], weight[1, column:]
+    line0, line1, line2, y0, y1, y2 = line[0], line[1], line[2], y[0], y[1], y[2]
+    s0, s1, s2 = start[0], start[1], start[2]
+    r0, r1, r2 = linear[0, 2], linear[1, 2], linear[2, 2]
+    for k in range(y0.size):
+        a, b, w, v, x = first[k], second[k], share0[k], share1[k], coordinate[k]
+        y0[k] = s0 + r0 * x + (w * line0[a] + v * line0[b])
+        y1[k] = s1 + r1 * x + (w * line1[a] + v * line1[b])
+        y2[k] = s2 + r2 * x + (w * line2[a] + v * line2[b])
+
+
+@njit(nogil=True, cache=True)
+def row_bounds(line, start, last, linear, shape, box):
+    """(whether a whole row is in view, whether it meets only the background of the moving image).
+
+    last is the last coordinate of the row; box (2, 3) holds the first and last voxel that is not
+    background, on each axis.  Cautious: bounds the row by its end points and its nodes.
+    """
+    in_view, missed = True, False
+    for d in range(3):
+        low = high = line[d, 0] * 0  # the border value of a zero-boundary field is between
+        for k in range(line.shape[1]):
+            low, high = min(low, line[d, k]), max(high, line[d, k])
+        end = start[d] + linear[d, 2] * last
+        low += min(start[d], end)
+        high += max(start[d], end)
+        in_view &= low >= 0 and high <= shape[d] - 1
+        missed |= high < box[0, d] - 1 or low > box[1, d] + 1
+    return in_view, missed
 
 
 @njit(nogil=True, cache=True)

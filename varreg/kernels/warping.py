@@ -15,8 +15,10 @@ from .sampling import (
     cubic_sample,
     linear_sample,
     plane_displacement,
+    row_bounds,
     row_cells,
     row_forces,
+    row_line,
     row_positions,
     row_span,
     row_values,
@@ -26,7 +28,7 @@ from .sampling import (
 @njit(nogil=True, cache=True)
 def warp(
     first, blocks, step, image, mask, nodes, index, weight, linear, spread, coordinate, limit,
-    cubic, low, high, value, share, full,
+    box, cubic, low, high, value, share, full,
 ):  # fmt: skip
     """Moving value and weight at every fixed voxel, for blocks first, first + step, ...
 
@@ -36,8 +38,9 @@ def warp(
         Moving image, or its cubic B-spline coefficients if `cubic`.
     mask : (p, q, r) array or (0, 0, 0) array
         Weight of the moving voxels in [0, 1], empty for none.
-    nodes, index, weight, linear, spread, coordinate, limit
-        The map: see :func:`varreg.kernels.sampling.row_positions` and ``row_cells``.
+    nodes, index, weight, linear, spread, coordinate, limit, box
+        The map: see ``row_line``, ``row_cells`` and ``row_bounds`` of
+        :mod:`varreg.kernels.sampling`.
     low, high : float
         The range of the image; only cubic interpolation can leave it, and is bent back.
     value, share : (*S) arrays, output
@@ -46,7 +49,8 @@ def warp(
         1 where all weights of a row are 1.
     """
     planes, rows, n = value.shape
-    total, flat = planes * rows, image.reshape(-1)
+    total, flat, column = planes * rows, image.reshape(-1), planes + rows
+    plain, origin = not cubic and mask.size == 0, np.empty(3, nodes.dtype)
     plane, line = np.empty_like(nodes[:, 0]), np.empty_like(nodes[:, 0, 0])
     y, t = np.empty((3, n), nodes.dtype), np.empty((3, n), nodes.dtype)
     offset, inside = np.empty(n, np.uint32), np.empty(n, np.bool_)
@@ -57,12 +61,19 @@ def warp(
             i, j = r // rows, r % rows
             if j == 0 or r == begin:
                 plane_displacement(i, nodes, index, weight, spread, plane)
-            row_positions(i, j, plane, planes, rows, index, weight, linear, coordinate, line, y)
+            row_line(i, j, plane, planes, index, weight, linear, coordinate, line, origin)
+            in_view, missed = row_bounds(line, origin, coordinate[n - 1], linear, image.shape, box)
+            if plain and missed:
+                value[i, j] = low
+                if in_view:
+                    full[r] = 1
+                    continue
+            row_positions(line, origin, column, index, weight, linear, coordinate, y)
             start, stop = row_span(y, image.shape, inside)
             full[r] = mask.size == 0 and start == 0 and stop == n
-            if cubic or mask.size:
+            if not plain:
                 start = stop = 0
-            if stop > start:
+            if stop > start and not missed:
                 row_cells(y, start, stop, image.shape, limit, offset, t)
                 row_values(flat, start, stop, image.shape, offset, t, value[i, j])
             if stop - start < n:
@@ -95,7 +106,7 @@ def _warp_row(image, mask, y, start, stop, cubic, low, high, scratch, value, sha
 @njit(nogil=True, cache=True)
 def push(
     first, blocks, step, image, mask, nodes, index, weight, linear, spread, coordinate, limit,
-    cubic, low, high, value, slope, share_slope, full, out,
+    box, cubic, low, high, value, slope, share_slope, full, out,
 ):  # fmt: skip
     """dE/dy at every voxel, gathered along rows onto the last axis of the node grid.
 
@@ -111,6 +122,7 @@ def push(
     """
     planes, rows, n = slope.shape
     total, flat, column = planes * rows, image.reshape(-1), planes + rows
+    plain, origin = not cubic and mask.size == 0, np.empty(3, nodes.dtype)
     plane, line = np.empty_like(nodes[:, 0]), np.empty_like(nodes[:, 0, 0])
     y, t = np.empty((3, n), nodes.dtype), np.empty((3, n), nodes.dtype)
     offset, inside = np.empty(n, np.uint32), np.empty(n, np.bool_)
@@ -122,13 +134,17 @@ def push(
             if j == 0 or r == begin:
                 plane_displacement(i, nodes, index, weight, spread, plane)
             out[:, i, j] = 0
-            if full[r] and _is_flat(value[i, j], low):
+            empty = plain and _is_flat(value[i, j], low)
+            if empty and full[r]:
                 continue
-            row_positions(i, j, plane, planes, rows, index, weight, linear, coordinate, line, y)
+            row_line(i, j, plane, planes, index, weight, linear, coordinate, line, origin)
+            row_positions(line, origin, column, index, weight, linear, coordinate, y)
             start, stop = row_span(y, image.shape, inside)
-            if cubic or mask.size:
+            if not plain:
                 start = stop = 0
-            if stop > start:
+            if empty:
+                force[:, start:stop] = 0
+            elif stop > start:
                 row_cells(y, start, stop, image.shape, limit, offset, t)
                 row_forces(flat, start, stop, image.shape, offset, t, slope[i, j], force)
             ends = (0, start), (stop, n)

@@ -48,7 +48,8 @@ class Scene:
             weights = np.clip(ndimage.gaussian_filter(rng.normal(size=size), 1.5) * 6 + 0.5, 0, 1)
         self.moving = Moving(
             image=image.astype(dtype), mask=weights.astype(dtype),
-            limit=np.maximum(np.array(size) - 2, 0).astype(dtype), cubic=cubic,
+            limit=np.maximum(np.array(size) - 2, 0).astype(dtype),
+            box=np.array([(0, 0, 0), np.array(size) - 1]), cubic=cubic,
             low=span[0], high=span[1],
         )  # fmt: skip
         constraint = "zero-boundary" if boundary else "zero-mean"
