@@ -427,3 +427,24 @@ def test_any_number_of_threads_finds_the_same_bound_and_average(shape):
     averages = [cpu.average_axis(image, 0, start, share, threads) for threads in (1, 2, 4)]
     assert bounds[0] == bounds[1] == bounds[2]
     assert averages[0].tobytes() == averages[1].tobytes() == averages[2].tobytes()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not CASES[case].get("mask")])
+def test_a_row_that_meets_only_background_is_skipped_without_a_trace(case):
+    s = scene(case)
+    size = s.moving.image.shape
+    inside = np.zeros(size, bool)
+    inside[tuple(slice(n // 3, n // 3 + 2) if n > 1 else slice(None) for n in size)] = True
+    image = np.where(inside, s.moving.image, s.moving.low)
+    place = np.argwhere(inside)
+    found = []
+    for box in (s.moving.box, np.array([place.min(0), place.max(0)])):
+        s.moving = s.moving._replace(image=image, box=box)
+        warped = s.warped(cpu)
+        slopes = np.random.default_rng(1).normal(size=(2, *s.shape))
+        warped.slope[...], warped.share_slope[...] = slopes
+        push = cpu.push(s.moving, s.where, s.nodes, warped, 1).copy()
+        found.append((warped.value, warped.full, s.share(warped), push))
+    assert (found[0][0] == s.moving.low).mean() > 0.5
+    for whole, tight in zip(*found, strict=True):
+        np.testing.assert_array_equal(whole, tight)
