@@ -90,7 +90,8 @@ def row_span(y, shape, inside):
     """The stretch [first, last) of a row that lies inside the moving image; (0, 0) if there are
     several.  inside (n,) bool is scratch.
     """
-    inside[:] = True
+    for k in range(inside.size):
+        inside[k] = True
     for d in range(3):
         last, position = shape[d] - 1, y[d]
         for k in range(inside.size):
@@ -250,9 +251,9 @@ def cubic_sample(coefficients, y0, y1, y2, weights):
     _cubic_weights(y1 - b, weights[1], weights[4])
     _cubic_weights(y2 - c, weights[2], weights[5])
     if n0 == 1:
-        weights[0, :] = 0
-        weights[3, :] = 0
-        weights[0, 1] = 1
+        for p in range(4):
+            weights[0, p] = p == 1
+            weights[3, p] = 0
     value = g0 = g1 = g2 = y0 * 0
     for p in range(4):
         if n0 == 1 and p != 1:

@@ -51,7 +51,8 @@ def warp(
     planes, rows, n = value.shape
     total, flat, column = planes * rows, image.reshape(-1), planes + rows
     plain, origin = not cubic and mask.size == 0, np.empty(3, nodes.dtype)
-    plane, line = np.empty_like(nodes[:, 0]), np.empty_like(nodes[:, 0, 0])
+    plane = np.empty((3, nodes.shape[2], nodes.shape[3]), nodes.dtype)
+    line = np.empty((3, nodes.shape[3]), nodes.dtype)
     y, t = np.empty((3, n), nodes.dtype), np.empty((3, n), nodes.dtype)
     offset, inside = np.empty(n, np.uint32), np.empty(n, np.bool_)
     scratch = np.empty((6, 4), nodes.dtype)
@@ -64,7 +65,7 @@ def warp(
             row_line(i, j, plane, planes, index, weight, linear, coordinate, line, origin)
             in_view, missed = row_bounds(line, origin, coordinate[n - 1], linear, image.shape, box)
             if plain and missed:
-                value[i, j] = low
+                _fill(value[i, j], 0, n, low)
                 if in_view:
                     full[r] = 1
                     continue
@@ -77,7 +78,7 @@ def warp(
                 row_cells(y, start, stop, image.shape, limit, offset, t)
                 row_values(flat, start, stop, image.shape, offset, t, value[i, j])
             if stop - start < n:
-                share[i, j, start:stop] = 1
+                _fill(share[i, j], start, stop, 1)
                 ends = (0, start), (stop, n)
                 for a, b in ends:
                     _warp_row(
@@ -123,7 +124,8 @@ def push(
     planes, rows, n = slope.shape
     total, flat, column = planes * rows, image.reshape(-1), planes + rows
     plain, origin = not cubic and mask.size == 0, np.empty(3, nodes.dtype)
-    plane, line = np.empty_like(nodes[:, 0]), np.empty_like(nodes[:, 0, 0])
+    plane = np.empty((3, nodes.shape[2], nodes.shape[3]), nodes.dtype)
+    line = np.empty((3, nodes.shape[3]), nodes.dtype)
     y, t = np.empty((3, n), nodes.dtype), np.empty((3, n), nodes.dtype)
     offset, inside = np.empty(n, np.uint32), np.empty(n, np.bool_)
     force, scratch = np.empty((3, n), nodes.dtype), np.empty((6, 4), nodes.dtype)
@@ -133,7 +135,8 @@ def push(
             i, j = r // rows, r % rows
             if j == 0 or r == begin:
                 plane_displacement(i, nodes, index, weight, spread, plane)
-            out[:, i, j] = 0
+            for d in range(3):
+                _fill(out[d, i, j], 0, out.shape[3], 0)
             empty = plain and _is_flat(value[i, j], low)
             if empty and full[r]:
                 continue
@@ -143,7 +146,8 @@ def push(
             if not plain:
                 start = stop = 0
             if empty:
-                force[:, start:stop] = 0
+                for d in range(3):
+                    _fill(force[d], start, stop, 0)
             elif stop > start:
                 row_cells(y, start, stop, image.shape, limit, offset, t)
                 row_forces(flat, start, stop, image.shape, offset, t, slope[i, j], force)
@@ -158,6 +162,13 @@ def push(
 
 
 @njit(nogil=True, cache=True)
+def _fill(row, start, stop, value):
+    # a slice assignment does the same, but takes the compiler half a second each
+    for k in range(start, stop):
+        row[k] = value
+
+
+@njit(nogil=True, cache=True)
 def _is_flat(value, low):
     for k in range(value.size):
         if value[k] > low:
@@ -169,7 +180,8 @@ def _is_flat(value, low):
 def _gather_row(force, index, weight, out):
     """Add each voxel's force to its two nodes."""
     if out.size == force.size:  # every voxel is a node
-        out[:] = force
+        for k in range(force.size):
+            out[k] += force[k]
         return
     first, second, share0, share1 = index[0], index[1], weight[0], weight[1]
     for k in range(force.size):
