@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from .arguments import (
     sampled,
     thread_count,
 )
-from .history import Iteration
+from .history import Energy, Iteration
 from .image import as_mask, as_pair
 from .kernels.arrays import Array
 from .options import Options
 from .problem import Problem
 from .result import Result
+from .scalar_image import Image
 from .stages import (
     Recorder,
     affine_energy,
@@ -116,48 +118,30 @@ def solve(
     begun = time.perf_counter()
     options = merged_options(options, preset, changes)
     kernels, threads = chosen_backend(backend), thread_count(threads)
-    moving_image, fixed_image = as_pair(moving, fixed)
-    masks = (
-        as_mask(fixed_mask, fixed_image, argument="fixed_mask", function="varreg.solve"),
-        as_mask(moving_mask, moving_image, argument="moving_mask", function="varreg.solve"),
-    )
+    images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
     model, matrix = affine_model(affine, grids[0].dim)
     starts = affine_starts(start, grids[0].dim)
-    check_overlap(grids[0], grids[1], matrix, model, starts)
-    problem = Problem(
-        sampled(fixed_image, masks[0], options.fixed_range, "fixed"),
-        sampled(moving_image, masks[1], options.moving_range, "moving"),
-        options,
-        kernels,
-        threads,
-    )
+    check_overlap(*grids, matrix, model, starts)
+    problem = _problem(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
-    expected = _level_count(problem, model, deformable)
-    with _observer(progress, callback, expected) as observe:
-        recorder = Recorder(observe)
+    recorder = Recorder(None)
+    with _observer(progress, callback, _level_count(problem, model, deformable)) as observe:
+        recorder.observer = observe
         if np.array_equal(matrix, np.eye(len(matrix))) and _identical(problem):
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
-        clock = time.perf_counter()
-        if model is not None:
-            matrix = affine_stage(problem, model, starts, not deformable, recorder)
-        seconds["affine"] = time.perf_counter() - clock
-        clock = time.perf_counter()
-        before, at_affine = starting_energy(problem, deformable), affine_energy(problem, matrix)
-        if deformable:
-            nodes, energy, bound = deformable_stage(problem, matrix, recorder)
-        else:
-            nodes, energy, bound = None, at_affine, 1.0
-        seconds["deformable"] = time.perf_counter() - clock
-    clock = time.perf_counter()
+        with _timed(seconds, "affine"):
+            if model is not None:
+                matrix = affine_stage(problem, model, starts, not deformable, recorder)
+        with _timed(seconds, "deformable"):
+            before = starting_energy(problem, deformable)
+            nodes, energy, bound = _second_stage(problem, matrix, deformable, recorder)
     frame = fixed_image.frame if moving_image.frame is not None else None
     transform = Transform(*grids, matrix, nodes, options.constraint, frame)
-    warped = dataclasses.replace(
-        fixed_image, data=transform.warp(moving_image), name=f"warped {moving_image.name}".strip()
-    )
-    overlap = grids[0].overlap_fraction(grids[1], matrix)
-    seconds["warping"] = time.perf_counter() - clock
+    with _timed(seconds, "warping"):
+        name = f"warped {moving_image.name}".strip()
+        warped = dataclasses.replace(fixed_image, data=transform.warp(moving_image), name=name)
     return Result(
         transform=transform,
         warped=warped,
@@ -171,9 +155,43 @@ def solve(
         levels=tuple(recorder.levels),
         options=options,
         smallest_determinant=bound,
-        overlap=overlap,
+        overlap=grids[0].overlap_fraction(grids[1], matrix),
         provenance=_provenance(backend, threads, seconds),
     )
+
+
+def _problem(
+    moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
+    kernels: ModuleType, threads: int,
+) -> Problem:  # fmt: skip
+    """Both images in unit intensities, with their masks."""
+    masks = (
+        as_mask(fixed_mask, fixed, argument="fixed_mask", function="varreg.solve"),
+        as_mask(moving_mask, moving, argument="moving_mask", function="varreg.solve"),
+    )
+    return Problem(
+        sampled(fixed, masks[0], options.fixed_range, "fixed"),
+        sampled(moving, masks[1], options.moving_range, "moving"),
+        options,
+        kernels,
+        threads,
+    )
+
+
+def _second_stage(
+    problem: Problem, matrix: Array, deformable: bool, recorder: Recorder
+) -> tuple[Array | None, Energy, float]:
+    """u at the nodes, energy and bound on the determinant, whether or not anything deforms."""
+    if deformable:
+        return deformable_stage(problem, matrix, recorder)
+    return None, affine_energy(problem, matrix), 1.0
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    clock = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - clock
 
 
 def _identical(problem: Problem) -> bool:

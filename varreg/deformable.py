@@ -48,6 +48,7 @@ class DeformableObjective:
         self.where = voxel_map(tables, linear, spread, matching.dtype)
         self.spread = self.where.spread.astype(np.float64)
         self.folded_cell: tuple[int, ...] | None = None
+        self._last: tuple[Array, Array] | None = None  # direction and S times it
 
     def evaluate(self, state: tuple[Array, Array]) -> Trial:
         """Energy at (z, u); infinite if some cell folds, which is then remembered."""
@@ -97,10 +98,10 @@ class DeformableObjective:
             return None
         chi = self._window(self.folded_cell)
         scale, inverse = self.smoothness.scale, self.smoothness.inverse_scale
-        field = self.smoothness._backward(gradient * scale) * chi
-        held = self.smoothness._forward(field) * inverse
-        field = self.smoothness._backward(held * inverse) * chi
-        return -self.smoothness._forward(field) * scale
+        field = self.smoothness.backward(gradient * scale) * chi
+        held = self.smoothness.forward(field) * inverse
+        field = self.smoothness.backward(held * inverse) * chi
+        return -self.smoothness.forward(field) * scale
 
     def bound(self, field: Array) -> float:
         """Lower bound of det(id + grad u) over every point."""
@@ -123,10 +124,9 @@ class DeformableObjective:
 
     def _field(self, direction: Array) -> Array:
         """S d, computed once for all trials along one direction."""
-        if getattr(self, "_last_direction", None) is not direction:
-            self._last_direction = direction
-            self._last_field = self.smoothness.to_field(direction)
-        return self._last_field
+        if self._last is None or self._last[0] is not direction:
+            self._last = direction, self.smoothness.to_field(direction)
+        return self._last[1]
 
 
 def unfold(objective: DeformableObjective, z: Array) -> tuple[Array, Array]:

@@ -64,15 +64,15 @@ class Smoothness:
 
     def to_field(self, z: Array) -> Array:
         """u at the nodes, (d, *m) mm, from coordinates z, (d, *m)."""
-        return self._backward(z * self.inverse_scale)
+        return self.backward(z * self.inverse_scale)
 
     def to_coordinates(self, field: Array) -> Array:
         """z from u at the nodes; a mean that the constraint forbids is dropped."""
-        return self._forward(field) * self.scale
+        return self.forward(field) * self.scale
 
     def pull_gradient(self, gradient: Array) -> Array:
         """dE/dz from dE/du: the transpose of :meth:`to_field`."""
-        return self._forward(gradient) * self.inverse_scale
+        return self.forward(gradient) * self.inverse_scale
 
     def value(self, z: Array) -> float:
         """R(u), no unit; mu R(u) is half the squared norm of z."""
@@ -89,11 +89,13 @@ class Smoothness:
         out[(slice(None), *low)] = coefficients[(slice(None), *low)] * factor
         return out * other.scale
 
-    def _forward(self, field: Array) -> Array:
+    def forward(self, field: Array) -> Array:
+        """Orthonormal coefficients of a field at the nodes, (d, *m)."""
         transform = fft.dctn if self.constraint == "zero-mean" else fft.dstn
         return self._each(transform, field)
 
-    def _backward(self, coefficients: Array) -> Array:
+    def backward(self, coefficients: Array) -> Array:
+        """The field at the nodes from its coefficients: inverse and transpose of :meth:`forward`."""
         transform = fft.idctn if self.constraint == "zero-mean" else fft.idstn
         return self._each(transform, coefficients)
 

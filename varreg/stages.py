@@ -25,10 +25,10 @@ from .starts import candidates
 KEPT_STARTS = 3
 #: The affine search begins this much coarser than the deformable continuation ...
 COARSER = 2.0
-#: ... and leaves this many of the finest levels to it ...
-LEFT_TO_DEFORMABLE = 2
-#: ... unless that leaves fewer voxels than this along the shortest axis.
+#: ... unless that leaves fewer voxels than this along the shortest axis ...
 LEAST_VOXELS = 16
+#: ... and leaves this many of the finest levels to it.
+LEFT_TO_DEFORMABLE = 2
 
 NOTHING_IN_VIEW = (
     "varreg.solve: no voxel of `fixed` meets a voxel of `moving` that counts: the fields of view or"
@@ -131,6 +131,8 @@ def deformable_stage(
         smoothness = finer
         objective = DeformableObjective(matching, affine, smoothness, options)
         state = _lower(objective, unfold(objective, coordinates), _rest(coordinates, smoothness))
+        if level == len(problem.factors) - 1:  # small masks may vanish at coarser levels
+            _check_view(matching)
         rules = _rules(problem, iteration_budget(options, level))
         shape = matching.fixed_grid.shape
         ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
