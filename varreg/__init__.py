@@ -22,6 +22,7 @@ from .errors import (
 if TYPE_CHECKING:
     from . import phantom, plots
     from .api import solve
+    from .batch import iterate_batch, solve_batch
     from .grid import Grid
     from .inverse import Inverse
     from .io.storage import load
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "solve": "api",
+    "solve_batch": "batch",
+    "iterate_batch": "batch",
     "load": "io.storage",
     "Grid": "grid",
     "Image": "scalar_image",
@@ -58,10 +61,12 @@ __all__ = [
     "Transform",
     "VarregError",
     "__version__",
+    "iterate_batch",
     "load",
     "phantom",
     "plots",
     "solve",
+    "solve_batch",
 ]
 
 

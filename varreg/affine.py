@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from .displacement import AxisTable
-from .energy import Matching, as_volume_field, from_volume_field, voxel_map
+from .energy import as_volume_field, from_volume_field, voxel_map
 from .grid import Grid
 from .kernels.arrays import Array
 from .objective import Trial
+from .similarities.protocol import Similarity
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
@@ -28,23 +29,26 @@ class AffineObjective:
 
     Parameters
     ----------
-    matching : Matching
+    matching : Similarity
     model : {"translation", "rigid", "similarity", "affine"}
     weight : float
         lambda.
     """
 
-    def __init__(self, matching: Matching, model: str, weight: float = 1.0) -> None:
+    def __init__(self, matching: Similarity, model: str, weight: float = 1.0) -> None:
         self.matching, self.weight = matching, weight
         fixed, moving = matching.fixed_grid, matching.moving_grid
         d = fixed.dim
         self.generators = orthonormal_generators(fixed, model, UNIT * float(fixed.spacing.min()))
+        self.generator_list = self.generators.reshape(len(self.generators), -1)
+        self.voxel = float(fixed.spacing.min())
         tables = [_corner_table(n) for n in fixed.shape]
         self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), matching.dtype)
         corners = np.stack(np.meshgrid(*[(0, n - 1) for n in fixed.shape], indexing="ij"))
         self.corners = np.concatenate(
             [fixed.voxel_to_world(corners.astype(float)), np.ones((1, *corners.shape[1:]))]
         )
+        self.corner_list = self.corners.reshape(d + 1, -1)
         self.to_moving = np.linalg.inv(moving.affine)[:-1]
 
     def evaluate(self, state: Array) -> Trial:
@@ -52,32 +56,41 @@ class AffineObjective:
         if not np.isfinite(state).all():
             return Trial(np.nan, np.nan, np.nan)
         self.state = state
-        nodes = np.tensordot(self.to_moving @ state, self.corners, 1)
+        nodes = (self.to_moving @ state @ self.corner_list).reshape(-1, *self.corners.shape[1:])
         similarity = self.matching.value(self.where, as_volume_field(nodes))
         return Trial(-self.weight * similarity, similarity, 0.0)
+
+    def distance(self, state: Array, other: Array) -> float:
+        """How far apart two matrices put a corner of the fixed image, in voxels of the level."""
+        apart = ((state - other) @ self.corner_list)[:-1]
+        return float(np.sqrt(np.square(apart).sum(0).max()) / self.voxel)
 
     def gradient(self) -> Array:
         """dE/dz at the state evaluated last, (number of parameters,)."""
         pushed = from_volume_field(self.matching.gradient().astype(float), len(self.state) - 1)
         d = len(self.state) - 1
-        by_corner = pushed.reshape(d, -1) @ self.corners.reshape(d + 1, -1).T
+        by_corner = pushed.reshape(d, -1) @ self.corner_list.T
         by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
         return np.einsum("ij,kij->k", by_matrix, (self.state @ self.generators)[:, :-1])
 
     def move(self, state: Array, direction: Array, step: float) -> Array:
         """The matrix moved along a direction in the Lie algebra."""
-        return state @ exponential(step * np.tensordot(direction, self.generators, 1))
+        return state @ exponential(step * self._element(direction))
 
     def reach(self, direction: Array) -> float:
         """Largest displacement of a unit step over the corners, in voxels of the level."""
-        shift = np.tensordot(np.tensordot(direction, self.generators, 1), self.corners, 1)[:-1]
-        largest = np.sqrt(np.square(shift).sum(0).max())
-        return float(largest / self.matching.fixed_grid.spacing.min())
+        shift = (self._element(direction) @ self.corner_list)[:-1]
+        return float(np.sqrt(np.square(shift).sum(0).max())) / self.voxel
 
     def size(self, state: Array) -> float:
         """Largest displacement of a corner, in mm."""
-        moved = np.tensordot(state - np.eye(len(state)), self.corners, 1)[:-1]
+        moved = (state @ self.corner_list - self.corner_list)[:-1]
         return float(np.sqrt(np.square(moved).sum(0).max()))
+
+    def _element(self, direction: Array) -> Array:
+        """The element of the Lie algebra with these coordinates, (d + 1, d + 1)."""
+        size = self.generators.shape[1:]
+        return (direction @ self.generator_list).reshape(size)
 
     def hold(self, gradient: Array) -> None:
         """An affine map has no cells to hold."""
@@ -92,7 +105,7 @@ def exponential(matrix: Array) -> Array:
     halvings = max(0, int(np.ceil(np.log2(max(np.abs(matrix).sum(0).max(), 1e-300)))) + 3)
     small = matrix / 2.0**halvings
     result = term = np.eye(len(matrix))
-    for order in range(1, 13):
+    for order in range(1, 11):
         term = term @ small / order
         result = result + term
     for _ in range(halvings):

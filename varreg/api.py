@@ -20,6 +20,7 @@ from .arguments import (
     affine_starts,
     check_overlap,
     chosen_backend,
+    intensity_ranges,
     merged_options,
     sampled,
     thread_count,
@@ -169,9 +170,10 @@ def _problem(
         as_mask(fixed_mask, fixed, argument="fixed_mask", function="varreg.solve"),
         as_mask(moving_mask, moving, argument="moving_mask", function="varreg.solve"),
     )
+    limits = intensity_ranges(fixed.data, moving.data, options)
     return Problem(
-        sampled(fixed, masks[0], options.fixed_range, "fixed"),
-        sampled(moving, masks[1], options.moving_range, "moving"),
+        sampled(fixed, masks[0], limits[0], "fixed"),
+        sampled(moving, masks[1], limits[1], "moving"),
         options,
         kernels,
         threads,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +13,9 @@ from .affines import checked_affine
 from .errors import BackendError, GeometryError, InputError, OverlapError
 from .grid import Grid
 from .kernels.arrays import Array
-from .options import AFFINE_MODELS, Options
-from .pyramid import Sampled, unit_intensities
+from .kernels.blocks import available_threads
+from .options import AFFINE_MODELS, Options, Range
+from .pyramid import Sampled, robust_range, unit_intensities
 from .scalar_image import Image
 from .starts import NAMES
 
@@ -39,6 +39,15 @@ def merged_options(options: Options | None, preset: str, changes: dict[str, Any]
 
 
 def chosen_backend(name: str) -> ModuleType:
+    """The module of the kernels, with a warning if they are compiled only now."""
+    kernels = backend_module(name)
+    if name == "numba" and not kernels.is_compiled():
+        # a warning, because it must be seen: nothing else explains the wait
+        logger.warning("varreg: compiling the kernels, once, about 15 s; later runs start at once.")
+    return kernels
+
+
+def backend_module(name: str) -> ModuleType:
     """The module of the kernels; never another than the one asked for."""
     if name == "cupy":
         raise BackendError(
@@ -48,23 +57,15 @@ def chosen_backend(name: str) -> ModuleType:
         raise InputError(
             f"varreg.solve: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
         )
-    kernels = importlib.import_module(BACKENDS[name])
-    if name == "numba" and not kernels.is_compiled():
-        # a warning, because it must be seen: nothing else explains the wait
-        logger.warning("varreg: compiling the kernels, once, about 15 s; later runs start at once.")
-    return kernels
+    return importlib.import_module(BACKENDS[name])
 
 
-def thread_count(threads: int | None) -> int:
+def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
     """The number asked for, or all that this process may use."""
     if threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        return available_threads()
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise InputError(f"varreg.solve: `threads` must be a whole number >= 1; got {threads!r}.")
+        raise InputError(f"{function}: `threads` must be a whole number >= 1; got {threads!r}.")
     return int(threads)
 
 
@@ -124,6 +125,21 @@ def check_overlap(
             f" image is in view of the moving one and their centres are {apart:.0f} mm apart; pass"
             " start='centres' or start='moments' with an affine model, or correct the headers."
         )
+
+
+def intensity_ranges(
+    fixed: Array, moving: Array, options: Options
+) -> tuple[Range | None, Range | None]:
+    """The ranges that become [0, 1]: for "ssd" one for both images, else each its own."""
+    given = options.fixed_range, options.moving_range
+    if options.similarity != "ssd" or None not in given:
+        return given
+    if given != (None, None):
+        common = given[0] or given[1]
+    else:
+        ranges = robust_range(fixed), robust_range(moving)
+        common = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return common, common
 
 
 def sampled(image: Image, mask: Any, limits: tuple[float, float] | None, argument: str) -> Sampled:

@@ -22,7 +22,9 @@ from .objective import Objective, Trial
 
 ARMIJO = 1e-4
 MOST_BACKTRACKS = 25
-#: Folding trials after which the direction is replaced.
+#: Share of the energy that its rounding errors cannot be told from: shorter steps show nothing.
+RESOLUTION = 1e-8
+#: Folding trials after which the direction is replaced, and trials after which steps too short to show are given up.
 PATIENCE = 3
 
 
@@ -82,6 +84,8 @@ def backtrack(
                 direction, slope = instead, dot(gradient, instead)
                 step = _capped(objective, direction, 1.0, largest_step)
                 continue
+        if backtracks >= PATIENCE and -step * slope <= RESOLUTION * abs(trial.energy):
+            break
         step *= 0.5 if np.isinf(new.energy) else _shrink(trial.energy, slope, step, new.energy)
     return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .displacement import axis_table
-from .energy import Matching, as_volume_field, from_volume_field, index_affine, voxel_map
+from .energy import as_volume_field, from_volume_field, index_affine, voxel_map
 from .folding import smallest_determinant
 from .kernels.arrays import Array
 from .objective import Trial
 from .options import Options
+from .similarities.protocol import Similarity
 from .smoothness import Smoothness
 
 #: Radius, in nodes, of the region that is held where a step would fold.
@@ -23,7 +24,7 @@ class DeformableObjective:
 
     Parameters
     ----------
-    matching : Matching
+    matching : Similarity
     affine : (d + 1, d + 1) array
         Fixed world -> moving world.
     smoothness : Smoothness
@@ -32,12 +33,12 @@ class DeformableObjective:
     """
 
     def __init__(
-        self, matching: Matching, affine: Array, smoothness: Smoothness, options: Options
+        self, matching: Similarity, affine: Array, smoothness: Smoothness, options: Options
     ) -> None:
         self.matching, self.smoothness, self.options = matching, smoothness, options
         fixed = matching.fixed_grid
         self.dimension = fixed.dim
-        self.voxel = fixed.spacing
+        self.voxel, self.smallest_voxel = fixed.spacing, float(fixed.spacing.min())
         self.node_spacing = fixed.extent / np.array(smoothness.shape)
         linear = index_affine(fixed, matching.moving_grid, affine)
         spread = linear[:, :-1] / self.voxel
@@ -48,12 +49,16 @@ class DeformableObjective:
         self.where = voxel_map(tables, linear, spread, matching.dtype)
         self.spread = self.where.spread.astype(np.float64)
         self.folded_cell: tuple[int, ...] | None = None
+        self.state: tuple[Array, Array] | None = None  # evaluated last
         self._last: tuple[Array, Array] | None = None  # direction and S times it
 
     def evaluate(self, state: tuple[Array, Array]) -> Trial:
         """Energy at (z, u); infinite if some cell folds, which is then remembered."""
-        z, field = state
-        self.state = state
+        if state is not self.state:
+            self.state, self.trial = state, self._evaluated(*state)
+        return self.trial
+
+    def _evaluated(self, z: Array, field: Array) -> Trial:
         if not np.isfinite(field).all():
             return Trial(np.nan, np.nan, np.nan)
         bound, cell = self._fold(field)
@@ -68,6 +73,8 @@ class DeformableObjective:
 
     def gradient(self) -> Array:
         """dE/dz at the state evaluated last."""
+        if self.state is None:
+            raise RuntimeError("DeformableObjective.gradient needs a value first")
         pushed = self.matching.gradient().astype(np.float64)
         force = np.einsum("de,d...->e...", self.spread, pushed)
         force *= -self.options.similarity_weight
@@ -83,7 +90,7 @@ class DeformableObjective:
     def reach(self, direction: Array) -> float:
         """Largest displacement of a unit step, in voxels of the level."""
         field = self._field(direction)
-        return float(np.abs(field).max() / self.voxel.min())
+        return float(np.abs(field).max()) / self.smallest_voxel
 
     def size(self, state: tuple[Array, Array]) -> float:
         """Largest displacement, in mm."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from .displacement import AxisTable, axis_table
 from .grid import Grid
-from .kernels.arrays import Array, Moving, VoxelMap, Warped
+from .kernels.arrays import PATCH, Array, Moving, Scratch, VoxelMap, Warped
+from .labels import label_image
 from .mutual_information import Estimate, Estimator
 from .options import Options
 from .pyramid import Sampled
-from .regions import region_counts, region_index
+from .regions import region_counts
 
 
 class Matching:
@@ -33,6 +34,8 @@ class Matching:
         Precision of images and maps (float32; float64 for derivative checks).
     regional : bool
         Whether each region of the fixed image has a table of its own.
+    stride : int
+        Every how many rows of the fixed image one is compared.
     """
 
     def __init__(
@@ -44,39 +47,61 @@ class Matching:
         threads: int,
         dtype: np.dtype | type = np.float32,
         regional: bool = False,
+        stride: int = 1,
     ) -> None:
         self.kernels, self.threads, self.dtype = kernels, threads, np.dtype(dtype)
         self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
-        counts = region_counts(fixed.grid, options.regions if regional else 1)
-        self.estimator = Estimator.from_options(options, math.prod(counts))
+        self.estimator = Estimator.from_options(options)
         inside = None if fixed.mask is None else as_volume(fixed.mask > 0.5)
-        region = as_volume(region_index(fixed.grid.shape, counts))
-        self.label = self.estimator.label(as_volume(fixed.data).astype(dtype), inside, region)
-        self.moving = _moving(moving, self.estimator, options.interpolation == "cubic", self.dtype)
-        self.count = int((self.label >= 0).sum())
-        self.warped = Warped.empty(self.label.shape, self.dtype)
+        unit = self.estimator.to_bins(as_volume(fixed.data).astype(dtype))
+        values = self.estimator.to_bins(moving.data.astype(dtype))
+        cubic = options.interpolation == "cubic"
+        self.moving = moving_image(values, moving.mask, self.estimator.span, cubic)
+        self.scratch = Scratch()
         self.estimate: Estimate | None = None
+        if self.estimator.windows is None:
+            counts = region_counts(fixed.grid, options.regions if regional else 1)
+            counts = (1,) * (3 - len(counts)) + counts
+            bins = np.floor(unit + unit.dtype.type(0.5)).astype(np.int32)
+            self.labels = label_image(bins, self.estimator.bins, counts, inside, stride)
+            self.count = int((self.labels.label >= 0).sum())
+        else:
+            self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
+            self.warped = Warped.empty(self.fixed.shape, self.dtype)
+            self.count = int((self.fixed >= 0).sum())
+
+    @property
+    def share(self) -> float:
+        """Share of the fixed voxels that count that was in view last; nan before the first value."""
+        return math.nan if self.estimate is None else self.estimate.share
 
     def value(self, where: VoxelMap, nodes: Array) -> float:
         """Mutual information (nats) with the nodes at `nodes`, (3, a, b, c)."""
         self.where, self.nodes = where, np.ascontiguousarray(nodes, dtype=self.dtype)
-        self.kernels.warp(self.moving, where, self.nodes, self.warped, self.threads)
-        histogram = self.kernels.joint_histogram(
-            self.label, self.warped, self.estimator.bins, self.estimator.windows, self.threads,
-            self.estimator.regions,
-        )  # fmt: skip
-        self.estimate = self.estimator(histogram, self.count, self.kernels, self.threads)
+        self.estimate = self.estimator(
+            self._histogram(), self.count, self.kernels, self.scratch, self.threads
+        )
         return self.estimate.value
 
     def gradient(self) -> Array:
         """dMI/d(moving voxel position) gathered at the nodes evaluated last, (3, a, b, c)."""
-        estimate = self.estimate
-        if estimate is None:
+        if self.estimate is None:
             raise RuntimeError("Matching.gradient needs a value first")
-        self.kernels.histogram_slope(
-            self.label, self.warped, estimate.slope, self.estimator.windows, self.threads
-        )
-        return self.kernels.push(self.moving, self.where, self.nodes, self.warped, self.threads)
+        kernels, table = self.kernels, self.estimate.slope
+        place = self.moving, self.where, self.nodes
+        if self.estimator.windows is None:
+            return kernels.pull_table(*place, self.labels, table, self.scratch, self.threads)
+        windows = self.estimator.windows
+        kernels.windowed_slope(self.fixed, self.warped, table, windows, self.threads)
+        return kernels.push(*place, self.warped, self.scratch, self.threads)
+
+    def _histogram(self) -> Array:
+        kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
+        place = self.moving, self.where, self.nodes
+        if windows is None:
+            return kernels.joint_histogram(*place, self.labels, self.scratch, self.threads)
+        kernels.warp(*place, self.warped, self.threads)
+        return kernels.windowed_histogram(self.fixed, self.warped, bins, windows, self.threads)
 
 
 def voxel_map(
@@ -129,8 +154,22 @@ def from_volume_field(field: Array, dimension: int) -> Array:
     return field if dimension == 3 else field[1:, 0]
 
 
-def _moving(image: Sampled, estimator: Estimator, cubic: bool, dtype: np.dtype) -> Moving:
-    data = as_volume(estimator.to_bins(image.data.astype(dtype)))
+def moving_image(
+    values: NDArray[Any], mask: NDArray[Any] | None, span: tuple[float, float], cubic: bool
+) -> Moving:
+    """The moving image for the kernels, in the precision of its values.
+
+    Parameters
+    ----------
+    values : (*S) array
+    mask : (*S) array or None
+        Weights in [0, 1].
+    span : (float, float)
+        Range of the values; the lowest is the background.
+    cubic : bool
+        Whether it is interpolated by cubic B-splines.
+    """
+    data, dtype = as_volume(values), values.dtype
     if cubic:
         from scipy.ndimage import spline_filter1d
 
@@ -138,18 +177,20 @@ def _moving(image: Sampled, estimator: Estimator, cubic: bool, dtype: np.dtype) 
             if data.shape[axis] > 1:
                 data = spline_filter1d(data, order=3, axis=axis, mode="mirror", output=dtype)
     empty = np.zeros((0, 0, 0), dtype)
-    mask = empty if image.mask is None else as_volume(np.asarray(image.mask, dtype=dtype))
-    low, high = estimator.span
+    weight = empty if mask is None else as_volume(np.asarray(mask, dtype=dtype))
     limit = np.maximum(np.array(data.shape) - 2, 0).astype(dtype)
     data = np.ascontiguousarray(data)
-    return Moving(data, np.ascontiguousarray(mask), limit, _content(data > low), cubic, low, high)
+    content = _content(data > span[0]).astype(dtype)
+    return Moving(data, np.ascontiguousarray(weight), limit, content, cubic, *span)
 
 
 def _content(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """First and last index on each axis where anything is inside, (2, 3)."""
-    box = np.zeros((2, 3), np.int64)
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(inside.any(axis=others))
-        box[:, axis] = (found[0], found[-1]) if found.size else (0, -1)
-    return box
+    """First and last voxel inside, along the last axis, in patches of rows; (n, -1) where none is."""
+    planes, rows, n = inside.shape
+    first = np.where(inside.any(axis=2), inside.argmax(axis=2), n)
+    last = np.where(inside.any(axis=2), n - 1 - inside[:, :, ::-1].argmax(axis=2), -1)
+    cuts = [np.arange(0, size, PATCH) for size in (planes, rows)]
+    for axis, cut in enumerate(cuts):
+        first = np.minimum.reduceat(first, cut, axis=axis)
+        last = np.maximum.reduceat(last, cut, axis=axis)
+    return np.stack([first, last], axis=-1)

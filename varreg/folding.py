@@ -7,9 +7,11 @@ the field is constant (zero mean) or falls linearly to zero (zero boundary): see
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .kernels.arrays import Array
 
@@ -40,8 +42,7 @@ def smallest_determinant(
     d = len(spacing)
     last = np.array(field.shape[1:]) - 2
     if constraint == "zero-mean":  # one more node on either side continues the field constantly
-        padded = np.pad(field, [(0, 0)] + [(1, 1)] * d, mode="edge")
-        bound, cell = kernels.determinant_bound(padded, spacing, threads)
+        bound, cell = kernels.determinant_bound(_extended(field), spacing, threads)
         return bound, _nearest(np.array(cell) - 1, last)
     bound, cell = kernels.determinant_bound(field, spacing, threads)
     for axis in range(d):
@@ -53,6 +54,19 @@ def smallest_determinant(
                 where[axis] = 0 if face == 0 else last[axis]
                 bound, cell = value, _nearest(where, last)
     return bound, cell
+
+
+def _extended(field: Array) -> Array:
+    """The field with the values at the border repeated once: (d, .. m + 2 ..)."""
+    shape = field.shape[1:]
+    extended = np.take(field.reshape(len(field), -1), _extension(shape), axis=1)
+    return extended.reshape(len(field), *(m + 2 for m in shape))
+
+
+@lru_cache(maxsize=8)
+def _extension(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Which node each node of the extended field repeats: np.pad takes ten times as long."""
+    return np.pad(np.arange(np.prod(shape)).reshape(shape), 1, mode="edge").ravel()
 
 
 def _nearest(cell: Array, last: Array) -> tuple[int, ...]:

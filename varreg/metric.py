@@ -8,6 +8,9 @@ import numpy as np
 
 from .kernels.arrays import Array
 
+#: Entries of arrays that BLAS never shares between threads.
+SHORT = 4096
+
 
 class Metric:
     """The variable metric: identity in z, improved by the last pairs (step, gradient change)."""
@@ -44,5 +47,7 @@ class Metric:
 
 
 def dot(a: Array, b: Array) -> float:
-    """Inner product; not by BLAS, whose sums depend on the number of threads."""
+    """Inner product; of long arrays not by BLAS, whose sums then depend on the number of threads."""
+    if a.size <= SHORT:
+        return float(np.dot(a.ravel(), b.ravel()))
     return float(np.einsum("i,i->", a.ravel(), b.ravel()))

@@ -26,15 +26,14 @@ from functools import cached_property
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .kernels.arrays import Array, Windows
+from .kernels.arrays import Array, Scratch, Windows
 from .options import Options
 
 #: The parent paper's guard inside its logarithms.
 GUARD = 1e-7
 #: Weight of a Gaussian beyond this many standard deviations is dropped from the Parzen matrix ...
-REACH = 4.0
+REACH = 2.5
 #: ... and, for the parent paper's windows, beyond this many (relative weight 1e-8).
 WINDOW_REACH = 6.0
 
@@ -61,8 +60,6 @@ class Estimator:
     ----------
     bins : int
         B, bins per image.
-    regions : int
-        R, boxes with a table of their own (:mod:`varreg.regions`).
     kernel : (B, 2 r + 1) array or None
         Columns of the Parzen matrix: ``kernel[c, k]`` is the share of fine bin c that goes to bin
         c + k - r.  None for the parent paper's per-pixel windows.
@@ -76,17 +73,16 @@ class Estimator:
     kernel: Array | None
     windows: Windows | None
     margin: float = 1.0
-    regions: int = 1
 
     @classmethod
-    def from_options(cls, options: Options, regions: int = 1) -> Estimator:
+    def from_options(cls, options: Options) -> Estimator:
         """The estimator that the options name."""
         if options.estimator == "per-pixel":
             reach = math.ceil(WINDOW_REACH * options.kernel_width)
             return cls(options.bins, None, Windows(reach, 0.5 / options.kernel_width**2))
         margin = 2.0 if options.interpolation == "cubic" else 1.0
         kernel = parzen_kernel(options.bins, options.kernel_width)
-        return cls(options.bins, kernel, None, margin, regions)
+        return cls(options.bins, kernel, None, margin)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -99,26 +95,13 @@ class Estimator:
         low, high = self.span
         return (low + (high - low) * unit).astype(unit.dtype)
 
-    def label(
-        self, unit: Array, mask: NDArray[np.bool_] | None, region: NDArray | None = None
-    ) -> NDArray:
-        """What the histogram needs of the fixed image.
-
-        Whole numbers region * B + bin, or values in bins for the per-pixel estimator; -1 outside
-        the mask.
-        """
-        bins = self.to_bins(unit)
-        if not self.windows:
-            small = self.regions * self.bins <= np.iinfo(np.int16).max
-            bins = np.floor(bins + bins.dtype.type(0.5)).astype(np.int16 if small else np.int32)
-            if region is not None:
-                bins += (region * self.bins).astype(bins.dtype)
-        if mask is not None:
-            bins[~mask] = -1
-        return bins
-
     def __call__(
-        self, histogram: Array, total: float, kernels: ModuleType, threads: int = 1
+        self,
+        histogram: Array,
+        total: float,
+        kernels: ModuleType,
+        scratch: Scratch,
+        threads: int = 1,
     ) -> Estimate:
         """Mutual information of a histogram of weights, given region and what is in view.
 
@@ -130,6 +113,8 @@ class Estimator:
             Number of fixed voxels that count, in view or not.
         kernels : module
             The backend.
+        scratch : Scratch
+            The derivative is valid until its next use.
         threads : int
 
         Returns
@@ -144,12 +129,10 @@ class Estimator:
             value, slope = _guarded(histogram / mass)
             return Estimate(value * mass / total, mass / total, lambda: slope / total)
         kernel = self.kernel
-        smooth = kernels.smooth_table(histogram, kernel, threads)
-        value, ratio = _information(smooth.reshape(-1, self.bins, self.bins))
+        value, ratio = kernels.information(histogram, kernel, scratch, threads)
 
         def derivative() -> Array:
-            table = ratio.reshape(histogram.shape) / total
-            return kernels.smooth_table_transposed(table, kernel, threads)
+            return kernels.smooth_table_transposed(ratio, kernel, threads) / total
 
         return Estimate(value / total, mass / total, derivative)
 
@@ -168,25 +151,6 @@ def parzen_kernel(bins: int, width: float) -> Array:
     target = np.arange(bins)[:, None] + offset
     kernel = np.exp(-0.5 * (offset / width) ** 2) * ((target >= 0) & (target < bins))
     return kernel / kernel.sum(1, keepdims=True)
-
-
-def _information(weight: Array) -> tuple[float, Array]:
-    """(sum over regions of N MI in nats, log ratio tables) of smoothed weights, (R, B, B).
-
-    Empty cells and empty regions contribute nothing.
-    """
-    mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
-    ratio = _log(weight)
-    ratio += _log(mass)[:, None, None]
-    ratio -= _log(fixed)[:, :, None]
-    ratio -= _log(moving)[:, None, :]
-    ratio *= weight > 0
-    return float((weight * ratio).sum()), ratio
-
-
-def _log(value: Array) -> Array:
-    """Natural logarithm, 0 where the value is 0."""
-    return np.log(value, out=np.zeros_like(value), where=value > 0)
 
 
 def _guarded(density: Array) -> tuple[float, Array]:

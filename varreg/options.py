@@ -16,8 +16,19 @@ from typing import Any
 
 from .errors import InputError
 
+#: The similarities, and what to call their values.
+SIMILARITIES = {
+    "regional-mi": "mutual information",
+    "mi": "mutual information",
+    "nmi": "normalised mutual information",
+    "lncc": "local correlation",
+    "mind": "self-similarity",
+    "ssd": "squared differences",
+}
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
-WHOLE_NUMBERS = ("regions", "bins", "memory", "affine_iterations", "iterations")
+WHOLE_NUMBERS = (
+    "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
+)  # fmt: skip
 Range = tuple[float, float]
 
 
@@ -26,23 +37,28 @@ class Options:
     r"""What :func:`varreg.solve` minimises, and by which steps.
 
     The energy is
-    :math:`E(u) = -\lambda\,\mathrm{MI} + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^2 |\Delta u|^2)`,
-    with u in mm (docs/theory.md).
+    :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2)`,
+    with u in mm and m the smoothness order (docs/theory.md).
 
     Parameters
     ----------
-    similarity : {"regional-mi", "mi"}
-        Mutual information conditioned on place (:mod:`varreg.regions`), or of the whole image. The
-        affine stage and the coarsest of several levels always take the whole image.
+    similarity : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd"}
+        S, in nats: mutual information conditioned on place, or of the whole image; normalised mutual
+        information; local correlation, for contrasts that are locally affine functions of each
+        other; self-similarity descriptors, for structures in common; squared differences, for one
+        contrast in the same range of intensities. The affine stage takes "mi" except for "ssd", and
+        so does the coarsest of several levels for "regional-mi", "lncc" and "mind".
     regions : int
         Boxes along the longest axis for "regional-mi", each with a joint density of its own.
     similarity_weight : float
-        :math:`\lambda > 0`, in front of mutual information (nats).
+        :math:`\lambda > 0`, in front of the similarity (nats).
     smoothness_weight : float
         :math:`\mu > 0`, in front of the smoothness term (no unit).
     smoothness_length : float or None
-        :math:`\ell \ge 0` in mm, the length of the second-order term; 0 is the paper's H1 energy.
-        None takes 7 % of the geometric mean extent of the fixed image: 16 mm for a head.
+        :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
+        None takes 5 % of the geometric mean extent of the fixed image: 11 mm for a head.
+    smoothness_order : {2, 3, 4}
+        m, the order of the derivatives in the high-order term.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -57,6 +73,10 @@ class Options:
         of all voxels and the 99.8 percentile of the foreground.
     interpolation : {"linear", "cubic"}
         How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
+    samples_per_node : float or None
+        Of an image with many voxels for each node of the displacement, only every second or fourth
+        row enters the histogram, as long as this many voxels per node are left; None takes all rows.
+        "lncc", "mind" and "ssd" always do.
     levels : tuple of float or None
         Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
         image so that the coarsest has 40 to 80 voxels per axis.
@@ -79,17 +99,19 @@ class Options:
     similarity: str = "regional-mi"
     regions: int = 8
     similarity_weight: float = 1.0
-    smoothness_weight: float = 1.0
+    smoothness_weight: float = 0.35
     smoothness_length: float | None = None
+    smoothness_order: int = 4
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
-    bins: int = 32
-    kernel_width: float = 0.7
+    bins: int = 24
+    kernel_width: float = 0.5
     fixed_range: Range | None = None
     moving_range: Range | None = None
     interpolation: str = "linear"
+    samples_per_node: float | None = 250.0
     levels: tuple[float, ...] | None = None
-    iterations: int | tuple[int, ...] = (40, 30, 20)
+    iterations: int | tuple[int, ...] = (12, 10, 18)
     memory: int = 6
     gradient_tolerance: float = 1e-3
     energy_tolerance: float = 1e-4
@@ -101,7 +123,7 @@ class Options:
         for name in ("similarity_weight", "smoothness_weight", "largest_step"):
             _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
         _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
-        _choice(self, "similarity", ("regional-mi", "mi"))
+        _choice(self, "similarity", tuple(SIMILARITIES))
         _choice(self, "constraint", ("zero-mean", "zero-boundary"))
         _choice(self, "estimator", ("fine-histogram", "per-pixel"))
         _choice(self, "interpolation", ("linear", "cubic"))
@@ -111,6 +133,7 @@ class Options:
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
             )
+        _whole(self, "smoothness_order", 2, 4)
         _whole(self, "memory", 0, 1000)
         _whole(self, "affine_iterations", 1, 1_000_000)
         for name in ("gradient_tolerance", "energy_tolerance"):
@@ -121,6 +144,12 @@ class Options:
             "smoothness_length",
             lambda v: v is None or (_real(v) and 0 <= v <= 1e30),
             "a length in mm, 0 for the paper's H1 energy, or None",
+        )
+        _check(
+            self,
+            "samples_per_node",
+            lambda v: v is None or (_real(v) and 1 <= v <= 1e30),
+            "a number of voxels, at least 1, or None",
         )
         for name in ("fixed_range", "moving_range"):
             _as_tuple(self, name)
@@ -139,7 +168,8 @@ class Options:
 
         Parameters
         ----------
-        name : {"default", "paper", "cfir", "precise"}
+        name : {"default", "fast", "accurate", "precise", "paper", "cfir"}
+            ``"fast"``: fewer steps; ``"accurate"``: more steps, finer bins and cubic interpolation;
             ``"paper"``: H1 energy (length 0) and plain backtracking gradient descent;
             ``"cfir"``: the same with the parent paper's estimator (100 bins on [0, 1], Gaussian
             windows normalised per pixel); ``"precise"``: the default energy run to convergence.
@@ -171,14 +201,23 @@ class Options:
 
 PAPER: dict[str, Any] = {
     "similarity": "mi",
+    "smoothness_weight": 1.0,
     "bins": 64,
     "kernel_width": 1.0,
     "smoothness_length": 0.0,
     "memory": 0,
     "iterations": (300, 200, 150),
+    "samples_per_node": None,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    "fast": {"iterations": (10, 8, 6)},
+    "accurate": {
+        "interpolation": "cubic",
+        "bins": 32,
+        "kernel_width": 0.7,
+        "iterations": 60,
+    },
     "paper": PAPER,
     "cfir": {
         **PAPER,
@@ -187,7 +226,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fixed_range": (0.0, 1.0),
         "moving_range": (0.0, 1.0),
     },
-    "precise": {"iterations": 300, "gradient_tolerance": 1e-5, "energy_tolerance": 1e-7},
+    "precise": {
+        "iterations": 300,
+        "gradient_tolerance": 1e-5,
+        "energy_tolerance": 1e-7,
+        "samples_per_node": None,
+    },
 }
 
 

@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from .energy import Matching
+from .labels import row_stride
 from .options import Options
-from .pyramid import Sampled, coarsen, level_factors
+from .pyramid import Sampled, coarsen, level_factors, node_shape
+from .similarities import Similarity, similarity
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
+#: With fewer voxels than this, waking a thread takes longer than what it could do meanwhile.
+LEAST_FOR_THREADS = 2**17
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,14 @@ class Problem:
             )
         return self._levels[factor]
 
-    def matching(self, factor: float, regional: bool = False) -> Matching:
-        """The similarity at a level; a level never has more bins than the root of its voxels."""
+    def matching(self, factor: float, name: str) -> Similarity:
+        """The similarity of this name at a level, with no more bins than the root of its voxels."""
         fixed, moving = self.level(factor)
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options
         if options.estimator == "fine-histogram" and options.bins > most:
             options = options.replace(bins=most)
-        return Matching(fixed, moving, options, self.kernels, self.threads, regional=regional)
+        nodes = node_shape(self.fixed.grid, options)
+        stride = row_stride(fixed.grid, nodes, options.samples_per_node)
+        threads = self.threads if fixed.data.size >= LEAST_FOR_THREADS else 1
+        return similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from .history import Iteration
 
 _FORMAT = "|{bar:24}| {elapsed}  {desc}"
+_PAIRS = "|{bar:24}| {n_fmt}/{total_fmt} pairs  {elapsed}<{remaining}"
 
 
 class ProgressBar:
@@ -98,6 +99,36 @@ def bar(total_levels: int) -> ProgressBar:
     >>> bar(3).close()
     """
     return ProgressBar(total_levels)
+
+
+def pair_bar(total: int | None, progress: bool | None, stream: TextIO | None = None) -> Any:
+    """The bar :func:`varreg.solve_batch` shows: how many pairs are done.
+
+    Parameters
+    ----------
+    total : int or None
+        Pairs altogether, if that is known.
+    progress : bool or None
+        False shows nothing.
+    stream : text file, optional
+        Where to draw, stderr by default.  Nothing is drawn if it is not a terminal.
+
+    Returns
+    -------
+    tqdm.tqdm
+        A context manager; ``update()`` counts one pair.
+
+    Examples
+    --------
+    >>> from varreg.progress import pair_bar
+    >>> with pair_bar(3, progress=False) as shown:
+    ...     _ = shown.update()
+    """
+    from tqdm import tqdm
+
+    stream = sys.stderr if stream is None else stream
+    silent = progress is False or not _is_terminal(stream)
+    return tqdm(total=total, file=stream, disable=silent, leave=False, bar_format=_PAIRS)
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from .grid import Grid
 from .kernels.arrays import Array
@@ -15,9 +16,9 @@ from .options import Options
 #: The coarsest level has between this many voxels and twice as many along a typical axis.
 COARSEST = 40
 #: Nodes of the displacement grid per smoothness length.
-NODES_PER_LENGTH = 3
+NODES_PER_LENGTH = 1
 #: Share of the geometric mean extent that the smoothness length takes by default.
-LENGTH_SHARE = 0.07
+LENGTH_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,16 @@ def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
 
 
 def node_shape(grid: Grid, options: Options) -> tuple[int, ...]:
-    """Nodes of the displacement grid: every voxel for the H1 energy, else ell / 3 apart."""
+    """Nodes of the displacement grid: every voxel for the H1 energy, else at most ell apart.
+
+    Their numbers are good for Fourier transforms.
+    """
     length = smoothness_length(grid, options)
-    return level_shape(grid, max(float(grid.spacing.min()), length / NODES_PER_LENGTH))
+    if length == 0:
+        return grid.shape
+    counts = level_shape(grid, max(float(grid.spacing.min()), length / NODES_PER_LENGTH))
+    fast = (next_fast_len(count, real=True) for count in counts)
+    return tuple(min(n, count) for n, count in zip(grid.shape, fast, strict=True))
 
 
 def smoothness_length(grid: Grid, options: Options) -> float:

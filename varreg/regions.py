@@ -25,15 +25,13 @@ def region_counts(grid: Grid, regions: int) -> tuple[int, ...]:
     return tuple(int(min(c, max(n // 4, 1))) for c, n in zip(counts, grid.shape, strict=True))
 
 
-def region_index(shape: tuple[int, ...], counts: tuple[int, ...]) -> NDArray[np.int32]:
-    """Number of the box of each voxel, (*S); boxes of a mirrored image are mirrored boxes."""
-    index = np.zeros((), np.int32)
-    for axis, (voxels, count) in enumerate(zip(shape, counts, strict=True)):
-        along = [1] * len(shape)
-        along[axis] = voxels
-        middle = 2 * np.arange(voxels) + 1
-        box = middle * count // (2 * voxels)
-        # a voxel whose middle is on an edge is in the outer box
-        box = np.where(middle < voxels, count - 1 - box[::-1], box).astype(np.int32)
-        index = index * np.int32(count) + box.reshape(along)
-    return index
+def region_cuts(voxels: int, count: int) -> NDArray[np.int64]:
+    """First voxel of each of `count` boxes along an axis, and the end, (count + 1,).
+
+    Boxes of a mirrored image are mirrored boxes: a voxel whose middle is on an edge is in the outer
+    box.
+    """
+    middle = 2 * np.arange(voxels) + 1
+    box = middle * count // (2 * voxels)
+    box = np.where(middle < voxels, count - 1 - box[::-1], box)
+    return np.searchsorted(box, np.arange(count + 1)).astype(np.int64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .displacement import Float
 from .errors import InputError
 from .history import Energy, Iteration, Level, Stop
-from .options import Options
+from .options import SIMILARITIES, Options
 from .scalar_image import Image
 from .transform import Transform
 
@@ -102,6 +102,13 @@ class Result:
     def stop(self) -> Stop | None:
         """Why the last level ended; None if no level was run."""
         return self.levels[-1].stop if self.levels else None
+
+    @property
+    def similarity_name(self) -> str:
+        """What the energies measure, in words: the affine stage takes mutual information, mostly."""
+        name = self.options.similarity
+        alone = self.transform.nodes is None and name != "ssd"
+        return SIMILARITIES["mi" if alone else name]
 
     @property
     def seconds(self) -> float:

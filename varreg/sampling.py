@@ -8,6 +8,7 @@ border, and beyond it there is no image, only `fill`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from .displacement import Float
 from .errors import InputError
+from .kernels.blocks import available_threads
 
 INTERPOLATIONS = ("linear", "nearest", "cubic")
 LABEL_RULES = ("linear", "nearest")
@@ -142,7 +144,8 @@ def warp(
     if order > 1:
         source = ndimage.spline_filter(source, order, output=np.float32, mode="mirror")
     result = np.empty(shape, dtype=np.float32)
-    for slab in slabs(shape):
+
+    def read(slab: slice) -> None:
         points = coordinates(slab)
         absent = outside(points, source.shape)
         clamp(points, source.shape)
@@ -150,7 +153,22 @@ def warp(
             source, points, output=result[slab], order=order, mode=ends, prefilter=False
         )
         result[slab][absent] = fill
+
+    each_slab(read, shape)
     return result
+
+
+def each_slab(work: Callable[[slice], None], shape: tuple[int, ...]) -> None:
+    """Call `work` for every slab, several at a time: what it does with one must not meet another."""
+    every = list(slabs(shape))
+    workers = min(available_threads(), len(every))
+    if workers == 1:
+        for slab in every:
+            work(slab)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(work, every):
+            pass
 
 
 def warp_labels(
@@ -176,7 +194,8 @@ def warp_labels(
     (*S) array of the dtype of `labels`.
     """
     result = np.empty(shape, dtype=labels.dtype)
-    for slab in slabs(shape):
+
+    def read(slab: slice) -> None:
         points = coordinates(slab)
         absent = outside(points, labels.shape)
         clamp(points, labels.shape)
@@ -185,6 +204,8 @@ def warp_labels(
         else:
             result[slab] = _largest_share(labels, points)
         result[slab][absent] = 0
+
+    each_slab(read, shape)
     return result
 
 

@@ -2,12 +2,12 @@ r"""The smoothness term, and the coordinates in which it is half a squared norm.
 
 On a displacement grid of n nodes with spacing h the discrete term is
 
-.. math:: R(u) = \frac1n \sum_{c} \langle u_c, (L + \ell^2 L^2) u_c\rangle,
+.. math:: R(u) = \frac1n \sum_{c} \langle u_c, (L + \ell^{2m-2} L^m) u_c\rangle,
 
 with L minus the finite-difference Laplacian: forward differences, no flux through the border (zero
 mean) or u = 0 on it (zero boundary).  L is diagonal in the orthonormal cosine (DCT-II) or sine
 (DST-II) basis with eigenvalues :math:`\Lambda = \sum_k (2 - 2\cos\theta_k) / h_k^2`.  In the
-coordinates :math:`z = \sqrt{2\mu\rho/n}\,\hat u`, :math:`\rho = \Lambda + \ell^2\Lambda^2`,
+coordinates :math:`z = \sqrt{2\mu\rho/n}\,\hat u`, :math:`\rho = \Lambda + \ell^{2m-2}\Lambda^m`,
 
 .. math:: \mu R(u) = \tfrac12 |z|^2 ,
 
@@ -44,6 +44,8 @@ class Smoothness:
     constraint : {"zero-mean", "zero-boundary"}
     threads : int
         Workers of the transforms; the result does not depend on it.
+    order : int
+        m, of the derivatives that the length weighs.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class Smoothness:
         length: float,
         constraint: str,
         threads: int = 1,
+        order: int = 3,
     ) -> None:
         self.shape, self.constraint, self.threads = shape, constraint, threads
         symbol = laplacian_symbol(shape, spacing, constraint)
-        symbol = symbol + length**2 * symbol**2
+        symbol = symbol + length ** (2 * order - 2) * symbol**order
         self.weight = weight
         self.scale = np.sqrt(2 * weight * symbol / np.prod(shape))  # z = scale * coefficients
         self.inverse_scale = np.divide(1.0, self.scale, out=np.zeros(shape), where=self.scale > 0)

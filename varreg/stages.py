@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,18 +12,24 @@ import numpy as np
 from .affine import AffineObjective
 from .deformable import DeformableObjective, unfold
 from .descent import Descent, Rules, Step, minimise
-from .energy import Matching
 from .errors import OverlapError
 from .history import Energy, Iteration, Level, Stop
 from .kernels.arrays import Array
 from .objective import Objective
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length
+from .similarities import Similarity, affine_choice, deformable_choice
 from .smoothness import Smoothness
 from .starts import candidates
 
 #: Starts that are refined at the coarsest affine level.
 KEPT_STARTS = 3
+#: Starts that put no corner further apart than this, in voxels of the level, count as one.
+NEIGHBOURS = 3.0
+#: Steps after which the most promising of several starts is chosen.
+TRIAL_STEPS = 8
+#: Energy tolerance of an affine stage that is followed by a deformable one.
+LOOSE = 1e-3
 #: The affine search begins this much coarser than the deformable continuation ...
 COARSER = 2.0
 #: ... unless that leaves fewer voxels than this along the shortest axis ...
@@ -93,22 +100,17 @@ def affine_stage(
     origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
     matrices = [origin]
     for level, factor in enumerate(factors):
-        matching = problem.matching(factor)
+        matching = problem.matching(factor, affine_choice(problem.options.similarity))
         objective = AffineObjective(matching, model, problem.options.similarity_weight)
         if level == 0 and not isinstance(starts, np.ndarray):
             matrices = _best_starts(problem, objective, starts, model, factor)
         elif level > 0:
             matrices = [_lower(objective, matrices[0], origin)]
-        rules = _rules(problem, problem.options.affine_iterations)
-        shape = matching.fixed_grid.shape
-        tried = []
-        for matrix in matrices:
-            record = Recorder(recorder.observer)
-            ended = record.run(objective, matrix, rules, "affine", level, factor, shape)
-            tried.append((ended.trial.energy, record, ended.state))
-        _, record, matrix = min(tried, key=lambda entry: entry[0])
-        recorder.keep(record)
-        matrices = [matrix]
+        shape, rules = matching.fixed_grid.shape, _affine_rules(problem, last)
+        if len(matrices) > 1:
+            matrices = [_most_promising(objective, matrices, rules, recorder, level, factor, shape)]
+        ended = recorder.run(objective, matrices[0], rules, "affine", level, factor, shape)
+        matrices = [ended.state]
     return matrices[0]
 
 
@@ -120,9 +122,8 @@ def deformable_stage(
     coordinates: Array | None = None
     smoothness: Smoothness | None = None
     for level, factor in enumerate(problem.factors):
-        # from afar a region sees too little: the coarsest of several levels takes the whole image
-        near = level > 0 or len(problem.factors) == 1
-        matching = problem.matching(factor, near and options.similarity == "regional-mi")
+        coarsest = level == 0 and len(problem.factors) > 1
+        matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))
         finer = _smoothness(problem, matching.fixed_grid.shape)
         if coordinates is None or smoothness is None:
             coordinates = np.zeros((grid.dim, *finer.shape))
@@ -130,7 +131,10 @@ def deformable_stage(
             coordinates = smoothness.transfer(coordinates, finer)
         smoothness = finer
         objective = DeformableObjective(matching, affine, smoothness, options)
-        state = _lower(objective, unfold(objective, coordinates), _rest(coordinates, smoothness))
+        state = unfold(objective, coordinates)
+        if level > 0:
+            state = _lower(objective, state, _rest(coordinates, smoothness))
+        objective.evaluate(state)
         if level == len(problem.factors) - 1:  # small masks may vanish at coarser levels
             _check_view(matching)
         rules = _rules(problem, iteration_budget(options, level))
@@ -157,10 +161,12 @@ def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:
 
 
 def affine_energy(
-    problem: Problem, affine: Array, needs_view: bool = True, regional: bool = False
+    problem: Problem, affine: Array, needs_view: bool = True, deformable: bool = False
 ) -> Energy:
-    """The energy of an affine map at the finest level."""
-    matching = problem.matching(problem.factors[-1], regional)
+    """The energy of an affine map at the finest level, of the similarity of either stage."""
+    name = problem.options.similarity
+    name = deformable_choice(name, coarsest=False) if deformable else affine_choice(name)
+    matching = problem.matching(problem.factors[-1], name)
     objective = AffineObjective(matching, "translation", problem.options.similarity_weight)
     trial = objective.evaluate(affine)
     if needs_view:
@@ -171,8 +177,7 @@ def affine_energy(
 def starting_energy(problem: Problem, deformable: bool) -> Energy:
     """The energy of the images as their headers place them, of the similarity of the last stage."""
     identity = np.eye(problem.fixed.grid.dim + 1)
-    regional = deformable and problem.options.similarity == "regional-mi"
-    return affine_energy(problem, identity, needs_view=False, regional=regional)
+    return affine_energy(problem, identity, needs_view=False, deformable=deformable)
 
 
 def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
@@ -181,7 +186,8 @@ def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
     nodes = node_shape(grid, options) if length > 0 else shape
     spacing = grid.extent / np.array(nodes)
     weight, constraint = options.smoothness_weight, options.constraint
-    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads)
+    order = options.smoothness_order
+    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
 
 
 def identical_level(problem: Problem) -> Level:
@@ -211,17 +217,43 @@ def _best_starts(
     order = sorted(range(len(found)), key=lambda k: (energies[k], k))
     objective.evaluate(found[order[0]])
     _check_view(objective.matching)
-    return [found[k] for k in order[:KEPT_STARTS]]
+    kept: list[Array] = []
+    for matrix in (found[k] for k in order):  # neighbours would end in the same minimum
+        if all(objective.distance(matrix, other) > NEIGHBOURS for other in kept):
+            kept.append(matrix)
+    return kept[:KEPT_STARTS]
 
 
-def _check_view(matching: Matching) -> None:
-    if matching.estimate is not None and matching.estimate.share == 0:
+def _most_promising(
+    objective: AffineObjective, matrices: list[Array], rules: Rules, recorder: Recorder, level: int,
+    factor: float, shape: tuple[int, ...],
+) -> Array:  # fmt: skip
+    """The matrix that a few steps from each start lower most; these steps are not recorded."""
+    few = dataclasses.replace(rules, iterations=min(rules.iterations, TRIAL_STEPS))
+    tried = []
+    for matrix in matrices:
+        trial = Recorder(recorder.observer)
+        ended = trial.run(objective, matrix, few, "affine", level, factor, shape)
+        tried.append((ended.trial.energy, ended.state))
+    return min(tried, key=lambda entry: entry[0])[1]
+
+
+def _check_view(matching: Similarity) -> None:
+    if matching.share == 0:
         raise OverlapError(NOTHING_IN_VIEW)
 
 
 def _rules(problem: Problem, iterations: int) -> Rules:
     o = problem.options
     return Rules(iterations, o.memory, o.gradient_tolerance, o.energy_tolerance, o.largest_step)
+
+
+def _affine_rules(problem: Problem, last: bool) -> Rules:
+    """A deformable stage that follows does not wait for the last digits."""
+    rules = _rules(problem, problem.options.affine_iterations)
+    if last:
+        return rules
+    return dataclasses.replace(rules, energy_tolerance=max(rules.energy_tolerance, LOOSE))
 
 
 def _iteration(step: Step, stage: str, level: int, factor: float) -> Iteration:

@@ -63,17 +63,19 @@ def pair(
 def deformable_problem(
     shape=(20, 23), spacing=(1.0, 1.0), nodes=None, seed=0, kernels=cpu, threads=1,
     fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False, length=4.0,
-    regional=False, **options,
+    regional=False, order=3, stride=1, **options,
 ):  # fmt: skip
     """(objective, z, rng): a deformable objective in float64 and a random state in its domain."""
     similarity = "regional-mi" if regional else "mi"
-    options = Options(smoothness_length=length, similarity=similarity, **options)
+    options = Options(
+        smoothness_length=length, smoothness_order=order, similarity=similarity, **options
+    )
     fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
-    matching = Matching(fixed, moving, options, kernels, threads, np.float64, regional)
+    matching = Matching(fixed, moving, options, kernels, threads, np.float64, regional, stride)
     nodes = nodes or shape
     smoothness = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), options.smoothness_weight, length,
-        options.constraint,
+        options.constraint, order=order,
     )  # fmt: skip
     rng = np.random.default_rng(seed + 1)
     objective = DeformableObjective(matching, random_affine(len(shape), rng), smoothness, options)

@@ -26,11 +26,11 @@ every_model = pytest.mark.parametrize("model", AFFINE_MODELS)
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 
-def objective_of(dimension, model, seed=0, weight=1.0, **settings):
+def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
     options["similarity"] = "mi"
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
-    matching = Matching(fixed, moving, Options(**options), cpu, 1, np.float64)
+    matching = Matching(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
     return AffineObjective(matching, model, weight)
 
 
@@ -43,8 +43,10 @@ def objective_of(dimension, model, seed=0, weight=1.0, **settings):
         dict(weight=2.5),
         dict(interpolation="cubic", fixed_mask=True, moving_mask=True),
         dict(estimator="per-pixel"),
+        dict(stride=2),
+        dict(stride=4, fixed_mask=True),
     ],
-    ids=["plain", "weight", "cubic-masks", "per-pixel"],
+    ids=["plain", "weight", "cubic-masks", "per-pixel", "stride-2", "stride-4-mask"],
 )
 def test_gradient_against_differences(model, dimension, settings):
     objective = objective_of(dimension, model, **settings)

@@ -218,7 +218,7 @@ def test_a_volume_is_not_computed_to_become_a_picture(tmp_path):
         (["--fixed-range", "1,0"], "'--fixed-range': must be"),
         (["--smoothness-length", "1,2"], "is more than one number"),
         (["--affine", "elastic"], "is neither translation, rigid"),
-        (["--preset", "fast"], "'fast' is not one of"),
+        (["--preset", "quick"], "'quick' is not one of"),
         (["--threads", "0"], "'--threads'"),
     ],
 )

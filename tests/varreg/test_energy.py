@@ -32,6 +32,19 @@ PLANE = {  # what each case adds to 2D and to 3D
     ),
     "weights": dict(similarity_weight=3.0, smoothness_weight=0.05),
     "wide-kernel": dict(kernel_width=2.5, bins=20),
+    "order-2": dict(order=2),
+    "order-4": dict(order=4, length=2.0),
+    "order-2-zero-boundary": dict(order=2, nodes=(6, 7), constraint="zero-boundary"),
+    "order-4-oblique": dict(order=4, spacing=(1.3, 0.8), oblique=True, nodes=(5, 6)),
+    "stride-2": dict(stride=2),
+    "stride-4": dict(stride=4),
+    "stride-2-regional-masks": dict(
+        stride=2, regional=True, regions=3, fixed_mask=True, moving_mask=True
+    ),
+    "stride-4-oblique-cubic": dict(
+        stride=4, spacing=(1.3, 0.8), oblique=True, moving_shape=(27, 18), nodes=(5, 6),
+        interpolation="cubic",
+    ),
     "regional": dict(regional=True, regions=3),
     "regional-cubic": dict(regional=True, regions=3, interpolation="cubic"),
     "regional-masks": dict(regional=True, regions=4, fixed_mask=True, moving_mask=True),
@@ -102,7 +115,10 @@ def test_gradient_against_differences(name, dimension):
 
 
 @both_dimensions
-@pytest.mark.parametrize("name", ["plain", "all-at-once", "regional", "weights", "h1"])
+@pytest.mark.parametrize("name", [
+    "plain", "all-at-once", "regional", "weights", "h1", "order-2", "order-4",
+    "stride-2-regional-masks", "stride-4",
+])  # fmt: skip
 @pytest.mark.parametrize("part", ["similarity", "smoothness"])
 def test_gradient_of_each_term_by_itself(name, dimension, part):
     objective, z, rng = deformable_problem(**case(name, dimension))
@@ -143,8 +159,12 @@ def test_taylor_remainder_is_of_second_order(name, dimension):
 
 @both_dimensions
 @pytest.mark.parametrize(
-    "name", ["plain", "all-at-once", "per-pixel-masks", "regional-masks", "regional-all-at-once"]
-)
+    "name",
+    [
+        "plain", "all-at-once", "per-pixel-masks", "regional-masks", "regional-all-at-once",
+        "stride-2-regional-masks", "stride-4-oblique-cubic",
+    ],
+)  # fmt: skip
 def test_both_backends_have_the_same_energy_and_gradient(name, dimension):
     values = []
     for kernels in (cpu, reference):
@@ -166,7 +186,7 @@ def test_the_energy_is_the_weighted_sum_of_its_parts(dimension):
 
 
 @both_dimensions
-@pytest.mark.parametrize("name", ["both-masks-cubic", "regional-masks"])
+@pytest.mark.parametrize("name", ["both-masks-cubic", "regional-masks", "stride-4"])
 def test_the_energy_has_no_memory(name, dimension):
     """Buffers are reused: neither value nor gradient may depend on what came before."""
     objective, z, rng = deformable_problem(**case(name, dimension))

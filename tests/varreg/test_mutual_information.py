@@ -9,7 +9,8 @@ from varreg.affine import AffineObjective
 from varreg.energy import Matching
 from varreg.grid import Grid
 from varreg.kernels import cpu, reference
-from varreg.kernels.arrays import Warped
+from varreg.kernels.arrays import Scratch, Warped
+from varreg.labels import label_image
 from varreg.mutual_information import Estimator, parzen_kernel
 from varreg.options import Options
 from varreg.phantom.pairs import deformed_pair
@@ -18,6 +19,7 @@ from varreg.pyramid import Sampled
 from .problems import central_difference, smooth_image
 
 ESTIMATORS = ["fine-histogram", "per-pixel"]
+both_backends = pytest.mark.parametrize("kernels", [cpu, reference], ids=["cpu", "reference"])
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 
 
@@ -41,11 +43,17 @@ def information(fixed, moving, shift=(0.0, 0.0), **options):
     matrix = np.eye(3)
     matrix[:-1, -1] = shift
     value = AffineObjective(problem, "translation").evaluate(matrix).similarity
-    estimator = problem.estimator
-    histogram = cpu.joint_histogram(
-        problem.label, problem.warped, estimator.bins, estimator.windows, 1
-    )
-    return value, histogram
+    return value, histogram_of(problem)
+
+
+def histogram_of(problem):
+    """The joint histogram where the nodes were last."""
+    place, estimator = (problem.moving, problem.where, problem.nodes), problem.estimator
+    if estimator.windows is None:
+        return cpu.joint_histogram(*place, problem.labels, Scratch(), 1)
+    warped = Warped.empty(problem.fixed.shape, problem.dtype)
+    cpu.warp(*place, warped, 1)
+    return cpu.windowed_histogram(problem.fixed, warped, estimator.bins, estimator.windows, 1)
 
 
 def density_of(histogram, options):
@@ -121,7 +129,9 @@ def test_exchanging_the_axes_of_the_table_changes_nothing():
         Estimator.from_options(Options(bins=40)),
         Estimator.from_options(Options(similarity="mi", bins=40, estimator="per-pixel")),
     ):
-        here, there = (estimator(t, histogram.sum(), cpu) for t in (histogram, histogram.T.copy()))
+        here, there = (
+            estimator(t, histogram.sum(), cpu, Scratch()) for t in (histogram, histogram.T.copy())
+        )
         assert here.value == pytest.approx(there.value, rel=1e-13)
         np.testing.assert_allclose(here.slope, there.slope.T, rtol=1e-10, atol=1e-13)
 
@@ -142,13 +152,14 @@ def test_exchanging_the_images_changes_little():
 
 @every_estimator
 @pytest.mark.parametrize("total", [1.0, 1.7])
-def test_slope_is_the_derivative_of_the_value_by_the_histogram(estimator, total):
+@both_backends
+def test_slope_is_the_derivative_of_the_value_by_the_histogram(estimator, total, kernels):
     """Of (N / N_F) MI, N = sum H being part of it; `total` x N voxels count."""
     rng = np.random.default_rng(3)
     histogram = rng.random((20, 20)) * (rng.random((20, 20)) < 0.5)
     measure = Estimator.from_options(Options(similarity="mi", bins=20, estimator=estimator))
     count = total * histogram.sum()
-    slope = measure(histogram, count, reference).slope
+    slope = measure(histogram, count, kernels, Scratch()).slope
     for _ in range(20):
         place = tuple(rng.integers(0, 20, 2))
         if histogram[place] < 0.05:
@@ -156,32 +167,33 @@ def test_slope_is_the_derivative_of_the_value_by_the_histogram(estimator, total)
         direction = np.zeros_like(histogram)
         direction[place] = 1.0
         numeric = central_difference(
-            lambda h: measure(h, count, reference).value, histogram, direction, 1e-4
+            lambda h: measure(h, count, kernels, Scratch()).value, histogram, direction, 1e-4
         )
         assert slope[place] == pytest.approx(numeric, rel=1e-6, abs=1e-9)
     direction = rng.normal(size=histogram.shape) * histogram
     numeric = central_difference(
-        lambda h: measure(h, count, reference).value, histogram, direction, 1e-4
+        lambda h: measure(h, count, kernels, Scratch()).value, histogram, direction, 1e-4
     )
     assert (slope * direction).sum() == pytest.approx(numeric, rel=1e-6)
 
 
 @pytest.mark.parametrize("total", [1.0, 1.7])
-def test_slope_of_stacked_tables_is_the_derivative_of_the_value(total):
+@both_backends
+def test_slope_of_stacked_tables_is_the_derivative_of_the_value(total, kernels):
     """One region of three is empty, one nearly."""
     rng = np.random.default_rng(3)
     tables = rng.random((3, 20, 20)) * (rng.random((3, 20, 20)) < 0.5)
     tables[1], tables[2, 3:] = 0, 0
     histogram = tables.reshape(60, 20)
-    measure = Estimator.from_options(Options(bins=20), 3)
+    measure = Estimator.from_options(Options(bins=20))
     count = total * histogram.sum()
-    slope = measure(histogram, count, reference).slope
+    slope = measure(histogram, count, kernels, Scratch()).slope
     assert slope.shape == histogram.shape
     assert (slope[20:40] == 0).all()
     for _ in range(4):
         direction = rng.normal(size=histogram.shape) * histogram
         numeric = central_difference(
-            lambda h: measure(h, count, reference).value, histogram, direction, 1e-4
+            lambda h: measure(h, count, kernels, Scratch()).value, histogram, direction, 1e-4
         )
         assert (slope * direction).sum() == pytest.approx(numeric, rel=1e-6)
 
@@ -300,9 +312,7 @@ def test_leaving_the_view_is_no_way_to_gain():
         )
         problem = Matching(*images, Options(), cpu, 1, np.float64)
         value = AffineObjective(problem, "translation").evaluate(np.eye(3)).similarity
-        histogram = cpu.joint_histogram(
-            problem.label, problem.warped, problem.estimator.bins, None, 1
-        )
+        histogram = histogram_of(problem)
         similarity.append(value)
         in_view.append(value * fixed.size / histogram.sum())
     assert (np.diff(in_view) > 0).all()  # this is the temptation
@@ -318,7 +328,7 @@ def shifted(rows):
 @every_estimator
 def test_without_any_voxel_in_view_nothing_is_shared(estimator):
     measure = Estimator.from_options(Options(similarity="mi", bins=16, estimator=estimator))
-    estimate = measure(np.zeros((16, 16)), 10.0, cpu)
+    estimate = measure(np.zeros((16, 16)), 10.0, cpu, Scratch())
     assert estimate.value == 0
     assert (estimate.slope == 0).all()
 
@@ -330,9 +340,10 @@ def test_the_last_voxels_in_view_share_ever_less(estimator):
     histogram = rng.random((16, 16))
     measure = Estimator.from_options(Options(similarity="mi", bins=16, estimator=estimator))
     total = histogram.sum()
-    full = measure(histogram, total, cpu).value
+    full = measure(histogram, total, cpu, Scratch()).value
     for share in (0.1, 1e-3, 1e-9):
-        assert measure(share * histogram, total, cpu).value == pytest.approx(share * full, rel=1e-9)
+        value = measure(share * histogram, total, cpu, Scratch()).value
+        assert value == pytest.approx(share * full, rel=1e-9)
 
 
 @pytest.mark.parametrize("width", [0.2, 1.0, 7.5])
@@ -351,16 +362,39 @@ def test_every_column_of_the_parzen_matrix_keeps_its_mass(width):
 
 
 @every_estimator
-def test_intensities_fill_the_bins_and_nothing_beyond(estimator):
-    measure = Estimator.from_options(Options(similarity="mi", bins=32, estimator=estimator))
-    unit = np.linspace(0, 1, 101)
-    values = measure.to_bins(unit)
-    assert (values[0], values[-1]) == measure.span
-    labels = measure.label(unit.reshape(1, 1, -1), unit.reshape(1, 1, -1) > 0.5)
-    assert (labels[0, 0, :51] == -1).all()
-    assert labels.max() <= 31
-    warped = Warped.empty((1, 1, 101), np.float64)
-    warped.value[0, 0], warped.full[:] = values, 1
-    every = measure.label(unit.reshape(1, 1, -1), None)
-    table = cpu.joint_histogram(every, warped, 32, measure.windows, 1)
-    assert table.sum() == pytest.approx(101, rel=1e-12)
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_intensities_fill_the_bins_and_nothing_beyond(estimator, interpolation):
+    """Every weight is in the table, whole, also that of the lowest and of the highest intensity."""
+    image = np.linspace(0, 1, 101 * 3).reshape(3, 101)
+    problem = matching(image, image, estimator=estimator, interpolation=interpolation)
+    measure = problem.estimator
+    values = measure.to_bins(image)
+    assert (values[0, 0], values[-1, -1]) == measure.span
+    AffineObjective(problem, "translation").evaluate(np.eye(3))
+    table = histogram_of(problem)
+    assert table.sum() == pytest.approx(image.size, rel=1e-12)
+    if estimator == "fine-histogram":
+        used = np.flatnonzero(table.sum(1))
+        assert (used[0], used[-1]) == measure.span
+        np.testing.assert_array_equal(np.diff(used), 1)
+        bins = problem.labels.label
+        np.testing.assert_array_equal(bins[0], np.floor(values + 0.5))
+        masked = matching(image, image, fixed_mask=image > 0.5, interpolation=interpolation)
+        np.testing.assert_array_equal(masked.labels.label, np.where(image > 0.5, bins, -1))
+
+
+def test_the_bin_of_a_voxel_is_that_of_its_label():
+    """The table of an image with itself where the middles of bins are: one spline per bin."""
+    measure = Estimator.from_options(Options(bins=16))
+    low, high = measure.span
+    levels = np.arange(int(low), int(high) + 1)
+    image = np.repeat((levels - low) / (high - low), 8).reshape(len(levels), 8)
+    problem = matching(image, image, bins=16)
+    labels = label_image(np.repeat(levels, 8).reshape(1, -1, 8), 16, (1, 1, 1), None)
+    np.testing.assert_array_equal(problem.labels.label, labels.label)
+    AffineObjective(problem, "translation").evaluate(np.eye(3))
+    wanted = 8 * sum(
+        weight * np.diag(np.isin(np.arange(16), levels).astype(float)) @ np.eye(16, k=offset)
+        for offset, weight in ((-1, 0.125), (0, 0.75), (1, 0.125))
+    )
+    np.testing.assert_allclose(histogram_of(problem), wanted, atol=1e-12)

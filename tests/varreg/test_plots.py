@@ -41,6 +41,7 @@ def perfect(shape, seed=0, affine=None):
         energy=Energy(0.8, 0.1, -0.7),
         start_energy=Energy(0.5, 0.0, -0.5),
         smallest_determinant=0.43,
+        similarity_name="mutual information",
     )
     return pair, result, Image(pair.fixed, grid), Image(pair.moving, grid)
 

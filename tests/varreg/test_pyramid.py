@@ -7,6 +7,7 @@ from varreg.grid import Grid
 from varreg.kernels import cpu
 from varreg.options import Options
 from varreg.pyramid import (
+    LENGTH_SHARE,
     NODES_PER_LENGTH,
     Sampled,
     coarsen,
@@ -172,11 +173,38 @@ def test_intensities_are_invariant_to_scale_and_offset():
 
 def test_nodes_and_length():
     grid = Grid.with_spacing((200, 100), 1.0)
-    assert smoothness_length(grid, Options()) == pytest.approx(0.07 * np.sqrt(200 * 100))
+    assert smoothness_length(grid, Options()) == pytest.approx(LENGTH_SHARE * np.sqrt(200 * 100))
+    assert smoothness_length(grid, Options(smoothness_length=3)) == 3
     assert node_shape(grid, Options(smoothness_length=10.0 * NODES_PER_LENGTH)) == (20, 10)
     assert node_shape(grid, Options(smoothness_length=0.0)) == (200, 100)
     assert node_shape(grid, Options(smoothness_length=1.0)) == (200, 100)
     assert node_shape(grid, Options(smoothness_length=1e9)) == (2, 2)
+
+
+@pytest.mark.parametrize("shape", [(224, 224), (181, 97), (193, 229, 193), (150, 131, 24)])
+@pytest.mark.parametrize("length", [None, 0.5, 2.0, 7.3, 11.0, 40.0])
+def test_nodes_are_at_most_a_length_apart_and_good_for_fourier_transforms(shape, length):
+    grid = Grid.with_spacing(shape, (1.0, 0.9, 2.5)[: len(shape)])
+    options = Options(smoothness_length=length)
+    apart = max(smoothness_length(grid, options) / NODES_PER_LENGTH, grid.spacing.min())
+    nodes = node_shape(grid, options)
+    for n, voxels, extent, spacing in zip(nodes, shape, grid.extent, grid.spacing, strict=True):
+        assert 2 <= n <= voxels
+        # as near to the distance as whole numbers come, or the voxels themselves
+        assert n == voxels or extent / n <= apart * (1 + 0.5 / n)
+        assert n == voxels or largest_prime(n) <= 5
+        assert n == voxels or n < 1.2 * extent / apart + 3  # and not many more than it takes
+        assert extent / n >= spacing * (1 - 1e-9)
+
+
+def largest_prime(n):
+    return max(p for p in range(2, n + 1) if n % p == 0 and all(p % q for q in range(2, p)))
+
+
+@pytest.mark.parametrize("spacing", [0.001, 1.0, 1000.0])
+def test_nodes_do_not_depend_on_the_unit_of_length(spacing):
+    grids = Grid.with_spacing((224, 181), 1.0), Grid.with_spacing((224, 181), spacing)
+    assert len({node_shape(grid, Options()) for grid in grids}) == 1
 
 
 def test_budget_per_level():

@@ -10,12 +10,13 @@ from varreg.affine import AffineObjective
 from varreg.energy import Matching
 from varreg.grid import Grid
 from varreg.kernels import cpu, reference
+from varreg.kernels.arrays import Scratch
 from varreg.mutual_information import Estimator
 from varreg.options import Options
 from varreg.phantom import ErrorSummary, deformed_pair
 from varreg.phantom.random_map import smooth_field
 from varreg.pyramid import Sampled
-from varreg.regions import region_counts, region_index
+from varreg.regions import region_counts, region_cuts
 
 from .problems import pair
 
@@ -33,15 +34,10 @@ both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 
 def boxes(shape, counts):
-    """Number of the box -> the voxels of it, as slices."""
-    index = region_index(shape, counts)
-    found = {}
-    for number in np.unique(index):
-        places = np.argwhere(index == number)
-        low, high = places.min(0), places.max(0) + 1
-        assert len(places) == np.prod(high - low)  # all of it, and nothing else
-        found[int(number)] = tuple(map(slice, low, high))
-    return found
+    """The boxes as slices, the last axis first to change."""
+    cuts = (region_cuts(n, count) for n, count in zip(shape, counts, strict=True))
+    along = [[slice(*edges) for edges in itertools.pairwise(map(int, c))] for c in cuts]
+    return list(itertools.product(*along))
 
 
 @every_shape
@@ -51,26 +47,26 @@ def test_boxes_cover_the_image_once_and_are_never_below_four_voxels(shape, regio
     for count, n in zip(counts, shape, strict=True):
         assert isinstance(count, int)
         assert 1 <= count <= max(1, n // 4)
-    index = region_index(shape, counts)
-    assert index.shape == shape
-    assert index.dtype == np.int32
     found = boxes(shape, counts)
-    assert sorted(found) == list(range(np.prod(counts)))  # no number is left out
+    assert len(found) == np.prod(counts)
+    covered = np.zeros(shape, int)
+    for box in found:
+        covered[box] += 1
+    assert (covered == 1).all()
     for axis, n in enumerate(shape):
-        sides = {box[axis].stop - box[axis].start for box in found.values()}
+        sides = {box[axis].stop - box[axis].start for box in found}
         assert min(sides) >= min(n, 4)
         assert max(sides) - min(sides) <= 1
 
 
 @every_shape
-def test_the_number_of_a_box_is_its_place_in_the_counts(shape):
-    counts = region_counts(Grid.with_spacing(shape), 8)
-    found = boxes(shape, counts)
-    for number, place in enumerate(itertools.product(*map(range, counts))):
-        for axis, box in enumerate(found[number]):
-            edge = shape[axis] / counts[axis]
-            assert abs(box.start - place[axis] * edge) <= 0.5 + 1e-9  # edges on the nearest voxel
-            assert abs(box.stop - (place[axis] + 1) * edge) <= 0.5 + 1e-9
+def test_cuts_are_on_the_voxel_border_nearest_to_where_equal_boxes_end(shape):
+    for n, count in zip(shape, region_counts(Grid.with_spacing(shape), 8), strict=True):
+        cuts = region_cuts(n, count)
+        assert cuts.dtype == np.int64
+        assert (cuts[0], cuts[-1]) == (0, n)
+        assert len(cuts) == count + 1
+        assert (np.abs(cuts - np.arange(count + 1) * n / count) <= 0.5 + 1e-9).all()
 
 
 @pytest.mark.parametrize("shape, spacing", GRIDS, ids=str)
@@ -100,8 +96,14 @@ def test_boxes_of_a_mirrored_image_are_mirrored_boxes():
         for count in range(1, n // 4 + 1):
             if n % 2 and count % 2 == 0:  # an edge through the middle of the middle voxel
                 continue
-            index = region_index((n,), (count,))
-            np.testing.assert_array_equal(index[::-1], count - 1 - index)
+            cuts = region_cuts(n, count)
+            np.testing.assert_array_equal(n - cuts[::-1], cuts)
+
+
+def test_a_voxel_in_the_middle_of_an_image_cut_in_half_is_in_the_box_behind():
+    """With an edge in its middle it cannot be in the outer box: both are."""
+    for half in range(2, 30):
+        np.testing.assert_array_equal(region_cuts(2 * half + 1, 2), [0, half, 2 * half + 1])
 
 
 # -- mutual information given the region
@@ -121,6 +123,14 @@ def similarity(fixed, moving, regional, affine=None, kernels=cpu, threads=1, **o
     )
     affine = np.eye(fixed.grid.dim + 1) if affine is None else affine
     return AffineObjective(problem, "translation").evaluate(affine).similarity, problem
+
+
+def histogram(problem):
+    """The tables of the regions, (R, B, B), where the nodes were last."""
+    place = problem.moving, problem.where, problem.nodes
+    bins = problem.estimator.bins
+    table = problem.kernels.joint_histogram(*place, problem.labels, Scratch(), 1)
+    return table.reshape(-1, bins, bins)
 
 
 def shifted(dimension):
@@ -151,13 +161,13 @@ def test_it_is_the_weighted_sum_over_the_boxes_by_themselves(dimension, masks, m
     value, problem = similarity(fixed, moving, True, affine, regions=3, **options)
     counts = region_counts(fixed.grid, 3)
     wanted = total = 0.0
-    for box in boxes(fixed.grid.shape, counts).values():
+    for box in boxes(fixed.grid.shape, counts):
         part = cut_out(fixed, box)
         count = part.data.size if part.mask is None else part.mask.sum()
         total += count
         if count:
             wanted += count * similarity(part, moving, False, affine, **options)[0]
-    assert len(boxes(fixed.grid.shape, counts)) == problem.estimator.regions > 4
+    assert len(boxes(fixed.grid.shape, counts)) == len(histogram(problem)) > 4
     assert value == pytest.approx(wanted / total, rel=1e-10)
     assert value > 0.005
 
@@ -171,7 +181,8 @@ def test_one_region_is_the_whole_image_bit_for_bit(dimension, masks):
         for regional in (True, False)
     )
     assert here == there
-    assert one.label.tobytes() == whole.label.tobytes()
+    assert one.labels.label.tobytes() == whole.labels.label.tobytes()
+    np.testing.assert_array_equal(one.labels.tiles, whole.labels.tiles)
     assert one.gradient().tobytes() == whole.gradient().tobytes()
 
 
@@ -211,11 +222,8 @@ def test_the_chain_rule_of_information(dimension):
     fixed, moving = textures(dimension)
     value, problem = similarity(fixed, moving, True, regions=4)
     measure = problem.estimator
-    histogram = cpu.joint_histogram(
-        problem.label, problem.warped, measure.bins, None, 1, measure.regions
-    )
-    tables = cpu.smooth_table(histogram, measure.kernel).reshape(-1, measure.bins, measure.bins)
-    tables /= tables.sum()
+    tables = cpu.smooth_table(histogram(problem).reshape(-1, measure.bins), measure.kernel)
+    tables = tables.reshape(-1, measure.bins, measure.bins) / tables.sum()
 
     def information(density):
         product = density.sum(1, keepdims=True) * density.sum(0)
@@ -234,13 +242,16 @@ def test_a_shading_of_each_box_of_its_own_changes_nothing():
     """Per box, intensities may be renumbered at will: nothing is compared across boxes."""
     rng = np.random.default_rng(5)
     regions, bins = 6, 16
-    measure = Estimator.from_options(Options(bins=bins, kernel_width=0.05), regions)
+    measure = Estimator.from_options(Options(bins=bins, kernel_width=0.05))
     tables = rng.random((regions, bins, bins)) * (np.eye(bins) + 0.02)
     turned = np.stack([t[rng.permutation(bins)][:, rng.permutation(bins)] for t in tables])
-    here, there = (measure(t.reshape(-1, bins), tables.sum(), cpu).value for t in (tables, turned))
+
+    def value(histogram):
+        return measure(histogram, tables.sum(), cpu, Scratch()).value
+
+    here, there = (value(t.reshape(-1, bins)) for t in (tables, turned))
     assert here == pytest.approx(there, rel=1e-12)
-    whole = Estimator.from_options(Options(bins=bins, kernel_width=0.05))
-    here, there = (whole(t.sum(0), tables.sum(), cpu).value for t in (tables, turned))
+    here, there = (value(t.sum(0)) for t in (tables, turned))
     assert there < 0.5 * here
 
 
@@ -260,41 +271,18 @@ def test_both_backends_and_any_number_of_threads(dimension):
     np.testing.assert_allclose(other.gradient(), gradient, rtol=0, atol=1e-11 * scale)
 
 
-# -- labels
-
-
-@pytest.mark.parametrize(
-    "regions, bins, dtype",
-    [(1, 32, np.int16), (4681, 7, np.int16), (4096, 8, np.int32), (512, 64, np.int32)],
-)
-def test_labels_are_as_wide_as_their_largest_number(regions, bins, dtype):
-    """4681 x 7 = 32767 is the last to fit 16 bits."""
-    rng = np.random.default_rng(0)
-    unit, mask = rng.random((1, 90, 100)), rng.random((1, 90, 100)) < 0.8
-    region = rng.integers(0, regions, unit.shape).astype(np.int32)
-    region[0, 0, 0], unit[0, 0, 0], mask[0, 0, 0] = regions - 1, 1.0, True
-    plain = Estimator(bins, None, None).label(unit, None)
-    label = Estimator(bins, None, None, regions=regions).label(unit, mask, region)
-    assert label.dtype == dtype
-    assert (label[~mask] == -1).all()
-    np.testing.assert_array_equal(label[mask] // bins, region[mask])
-    np.testing.assert_array_equal(label[mask] % bins, plain[mask])
-    assert label.max() == (regions - 1) * bins + plain[0, 0, 0] <= regions * bins - 1
-
-
-def test_wide_labels_give_what_narrow_ones_give():
-    """More than 32767 rows: the same pair with few bins and with many, box by box."""
+def test_very_many_regions_are_still_the_sum_over_the_boxes():
+    """More than 32767 rows of tables."""
     fixed, moving = textures(2)
     fixed, moving = (
         Sampled(np.kron(i.data, np.ones((3, 3))), None, Grid.with_spacing((135, 114)))
         for i in (fixed, moving)
     )
     value, problem = similarity(fixed, moving, True, regions=64, bins=64)
-    assert problem.label.dtype == np.int32
-    assert problem.estimator.regions * 64 > np.iinfo(np.int16).max
+    assert len(histogram(problem)) * 64 > np.iinfo(np.int16).max
     slow, other = similarity(fixed, moving, True, regions=64, bins=64, kernels=reference)
     assert slow == pytest.approx(value, rel=1e-12)
-    parts = boxes(fixed.grid.shape, region_counts(fixed.grid, 64)).values()
+    parts = boxes(fixed.grid.shape, region_counts(fixed.grid, 64))
     wanted = sum(
         fixed.data[box].size * similarity(cut_out(fixed, box), moving, False, bins=64)[0]
         for box in parts

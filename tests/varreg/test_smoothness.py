@@ -17,9 +17,12 @@ every_grid = pytest.mark.parametrize("grid", GRIDS)
 every_constraint = pytest.mark.parametrize("constraint", CONSTRAINTS)
 
 
-def term(grid, constraint, length=0.0, weight=1.0):
+every_order = pytest.mark.parametrize("order", [2, 3, 4])
+
+
+def term(grid, constraint, length=0.0, weight=1.0, order=3):
     shape, spacing = GRIDS[grid]
-    return Smoothness(shape, np.array(spacing), weight, length, constraint)
+    return Smoothness(shape, np.array(spacing), weight, length, constraint, order=order)
 
 
 def allowed(shape, constraint, rng):
@@ -74,34 +77,41 @@ def test_zero_boundary_counts_the_fall_to_zero_at_the_border(grid):
 
 @every_grid
 @every_constraint
+@every_order
 @pytest.mark.parametrize("length", [0.0, 0.7, 5.0])
-def test_value_is_the_dirichlet_form(grid, constraint, length):
+def test_value_is_the_dirichlet_form(grid, constraint, length, order):
+    """<u, (L + l^(2m-2) L^m) u> / n, with L minus the Laplacian applied m times."""
     shape, spacing = GRIDS[grid]
     field = allowed(shape, constraint, np.random.default_rng(1))
-    once = minus_laplacian(field, spacing, constraint)
-    wanted = ((field * once).sum() + length**2 * (once**2).sum()) / np.prod(shape)
-    smoothness = term(grid, constraint, length)
+    powers = [field]
+    for _ in range(order):
+        powers.append(minus_laplacian(powers[-1], spacing, constraint))
+    wanted = (field * powers[1]).sum() + length ** (2 * order - 2) * (field * powers[order]).sum()
+    wanted /= np.prod(shape)
+    smoothness = term(grid, constraint, length, order=order)
     assert smoothness.value(smoothness.to_coordinates(field)) == pytest.approx(wanted, rel=1e-12)
 
 
 @every_grid
 @every_constraint
+@every_order
 @pytest.mark.parametrize("weight", [0.01, 1.0, 30.0])
-def test_weighted_value_is_half_a_squared_norm(grid, constraint, weight):
-    smoothness = term(grid, constraint, 2.0, weight)
+def test_weighted_value_is_half_a_squared_norm(grid, constraint, order, weight):
+    smoothness = term(grid, constraint, 2.0, weight, order)
     z = np.random.default_rng(2).normal(size=(len(smoothness.shape), *smoothness.shape))
     z *= smoothness.scale > 0
     assert weight * smoothness.value(z) == pytest.approx(0.5 * np.square(z).sum(), rel=1e-14)
     # the value belongs to the field, not to the weight
     field = smoothness.to_field(z)
-    plain = term(grid, constraint, 2.0, 1.0)
+    plain = term(grid, constraint, 2.0, 1.0, order)
     assert plain.value(plain.to_coordinates(field)) == pytest.approx(smoothness.value(z), rel=1e-12)
 
 
 @every_grid
 @every_constraint
-def test_field_and_coordinates_round_trip(grid, constraint):
-    smoothness = term(grid, constraint, 1.5, 0.3)
+@every_order
+def test_field_and_coordinates_round_trip(grid, constraint, order):
+    smoothness = term(grid, constraint, 1.5, 0.3, order)
     field = allowed(smoothness.shape, constraint, np.random.default_rng(3))
     z = smoothness.to_coordinates(field)
     np.testing.assert_allclose(smoothness.to_field(z), field, atol=1e-13)
@@ -140,8 +150,9 @@ def test_zero_boundary_vanishes_at_the_faces(grid):
 
 @every_grid
 @every_constraint
-def test_pull_gradient_is_the_transpose_of_to_field(grid, constraint):
-    smoothness = term(grid, constraint, 2.0, 0.7)
+@every_order
+def test_pull_gradient_is_the_transpose_of_to_field(grid, constraint, order):
+    smoothness = term(grid, constraint, 2.0, 0.7, order)
     rng = np.random.default_rng(6)
     z, force = rng.normal(size=(2, len(smoothness.shape), *smoothness.shape))
     here = (smoothness.to_field(z) * force).sum()
@@ -202,30 +213,33 @@ def test_transfer_to_the_same_grid_with_another_weight(constraint):
 
 
 @every_constraint
+@every_order
 @pytest.mark.parametrize("length", [0.0, 4.0])
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_the_energy_means_the_same_at_every_resolution(dimension, length, constraint):
-    """The value of an analytic wave converges, with h^2, to the integral's mean."""
-    extent, order = np.array([40.0, 30.0, 25.0][:dimension]), (2, 1, 1)[:dimension]
-    frequency = np.square(np.pi * np.array(order) / extent).sum()
-    exact = (frequency + length**2 * frequency**2) / 2**dimension
+def test_the_energy_means_the_same_at_every_resolution(dimension, length, order, constraint):
+    """The value of an analytic wave converges, with h^2, to the mean of |grad u|^2 and
+    l^(2m-2) |D^m u|^2."""
+    extent, periods = np.array([40.0, 30.0, 25.0][:dimension]), (2, 1, 1)[:dimension]
+    frequency = np.square(np.pi * np.array(periods) / extent).sum()
+    exact = (frequency + length ** (2 * order - 2) * frequency**order) / 2**dimension
     errors = []
     for n in (8, 16, 32):
         shape = (n,) * dimension
         field = np.zeros((dimension, *shape))
-        field[0] = waves(shape, extent, constraint, order)
-        smoothness = Smoothness(shape, extent / n, 1.0, length, constraint)
+        field[0] = waves(shape, extent, constraint, periods)
+        smoothness = Smoothness(shape, extent / n, 1.0, length, constraint, order=order)
         errors.append(abs(smoothness.value(smoothness.to_coordinates(field)) / exact - 1))
     assert errors[2] < 0.01
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.1)
 
 
-def test_the_unit_of_length_does_not_matter():
+@every_order
+def test_the_unit_of_length_does_not_matter(order):
     """Scaling field, grid and length together leaves the term as it is."""
     field = allowed((9, 8), "zero-mean", np.random.default_rng(9))
-    here = Smoothness((9, 8), np.array([1.0, 2.0]), 1.0, 3.0, "zero-mean")
-    there = Smoothness((9, 8), np.array([10.0, 20.0]), 1.0, 30.0, "zero-mean")
+    here = Smoothness((9, 8), np.array([1.0, 2.0]), 1.0, 3.0, "zero-mean", order=order)
+    there = Smoothness((9, 8), np.array([10.0, 20.0]), 1.0, 30.0, "zero-mean", order=order)
     value = here.value(here.to_coordinates(field))
     assert there.value(there.to_coordinates(10 * field)) == pytest.approx(value, rel=1e-12)
 

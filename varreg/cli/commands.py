@@ -13,8 +13,8 @@ import click
 
 from .._version import __version__
 from ..options import AFFINE_MODELS
-from .exits import Command
-from .outputs import echo_step, figure_writer, report, result_writer
+from .exits import Command, Failures
+from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMatrix, chosen_options, energy_options
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 @main.command(cls=Command)
-@click.argument("moving", type=click.Path())
-@click.argument("fixed", type=click.Path())
+@click.argument("moving", type=click.Path(), required=False)
+@click.argument("fixed", type=click.Path(), required=False)
 @click.option(
     "-o",
     "--output",
@@ -50,6 +50,13 @@ def main() -> None:
     type=click.Path(),
     help="Folder for the result; or, with an image extension (.nii.gz, .png), a file for the "
     "warped image alone.",
+)
+@click.option(
+    "--pairs",
+    type=click.Path(),
+    help="Instead of MOVING and FIXED: a table (.csv, .tsv) with the columns moving, fixed and, if "
+    "wanted, name, fixed_mask, moving_mask; a row per pair, paths from the table's folder. The "
+    "output is a folder with a folder per pair and summary.csv.",
 )
 @click.option(
     "--affine",
@@ -73,36 +80,63 @@ def main() -> None:
 @force
 @as_json
 @quiet
-@click.option("-v", "--verbose", is_flag=True, help="Print every accepted step.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Print every accepted step; with --pairs, every pair."
+)
 @click.pass_context
-def register(ctx: click.Context, moving: str, fixed: str, **given: Any) -> None:
-    """Bring the image MOVING onto the image FIXED."""
+def register(ctx: click.Context, moving: str | None, fixed: str | None, **given: Any) -> None:
+    """Bring the image MOVING onto the image FIXED, or many with --pairs."""
+    if given["pairs"] is not None:
+        _register_table(ctx, given)
+    elif moving is None or fixed is None:
+        absent = "MOVING" if moving is None else "FIXED"
+        raise click.MissingParameter(ctx=ctx, param_hint=f"'{absent}'", param_type="argument")
+    else:
+        _register_pair(ctx, moving, fixed, given)
+
+
+def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
+    """What solve takes besides the images."""
+    names = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "backend", "threads")
+    silent = given["quiet"] or given["verbose"]
+    chosen = {name: given[name] for name in names}
+    return {**chosen, "options": chosen_options(ctx), "progress": False if silent else None}
+
+
+def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str, Any]) -> None:
     from ..api import solve
 
-    options = chosen_options(ctx)
+    arguments = _arguments(ctx, given)
     # Outputs are opened first: one that cannot be written is found before the computation, and
     # all of them appear only if everything went well.
     with ExitStack() as outputs:
         write = outputs.enter_context(result_writer(given["output"], fixed, given["force"]))
         draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
-        result = solve(
-            moving,
-            fixed,
-            affine=given["affine"],
-            deformable=given["deformable"],
-            fixed_mask=given["fixed_mask"],
-            moving_mask=given["moving_mask"],
-            start=given["start"],
-            options=options,
-            backend=given["backend"],
-            threads=given["threads"],
-            progress=False if given["quiet"] or given["verbose"] else None,
-            callback=echo_step if given["verbose"] else None,
-        )
+        callback = echo_step if given["verbose"] else None
+        result = solve(moving, fixed, callback=callback, **arguments)
         write(result)
         draw(result)
     if given["as_json"] or not given["quiet"]:
         report(result, given["as_json"])
+
+
+def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
+    from .table import echo_pair, register_table, report_pairs
+
+    if ctx.params["moving"] is not None:
+        raise click.UsageError("--pairs names all images; leave out MOVING and FIXED.", ctx)
+    if given["png"] is not None:
+        raise click.UsageError("--png draws one pair; leave it out with --pairs.", ctx)
+    if is_image(given["output"]):
+        raise click.UsageError("--pairs needs a folder as --output, not an image file.", ctx)
+    failures = Failures(ctx)
+    finished = echo_pair if given["verbose"] else lambda report: None
+    table, output, force = given["pairs"], given["output"], given["force"]
+    arguments = _arguments(ctx, given)
+    reports = register_table(table, output, force, failures.add, finished, **arguments)
+    if given["as_json"] or not given["quiet"]:
+        report_pairs(reports, output, given["as_json"])
+    failures.end()
 
 
 @main.command(cls=Command)

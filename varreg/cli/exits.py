@@ -51,14 +51,50 @@ class Command(click.Command):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            _end(ctx, "interrupted; nothing was written", INTERRUPTED)
+        except KeyboardInterrupt as error:
+            _end(ctx, f"interrupted; {str(error) or 'nothing was written'}", INTERRUPTED)
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when the reader of our output has gone
             if ctx.meta.get(_DEBUG):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             _end(ctx, *_verdict(error))
+
+
+class Failures:
+    """What failed of many things that do not stop each other.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of a :class:`Command`.
+
+    Examples
+    --------
+    >>> import click
+    >>> from varreg.cli.exits import Failures
+    >>> Failures(click.Context(click.Command("nothing"))).add("a", ValueError("no"))[:21]
+    'unexpected ValueError'
+    """
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx, self._lines, self._code = ctx, list[str](), 0
+
+    def add(self, name: str, error: Exception) -> str:
+        """Take down an error, which itself would hold on to images; returns its message."""
+        line, code = _verdict(error)
+        if self._ctx.meta.get(_DEBUG):
+            self._lines += "".join(traceback.format_exception(error)).splitlines()
+        self._lines.append(f"varreg: {name}: {line}")
+        self._code = max(self._code, code)  # a defect outweighs what is refused
+        return line.removeprefix("error: ")
+
+    def end(self) -> None:
+        """Report on stderr and leave with the exit code of the worst; go on if there was none."""
+        for line in self._lines:
+            click.echo(line, err=True)
+        if self._code:
+            self._ctx.exit(self._code)
 
 
 def _verdict(error: Exception) -> tuple[str, int]:

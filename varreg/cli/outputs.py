@@ -53,7 +53,7 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
     """
     from ..io.files import atomic_folder, atomic_path, write_image
 
-    if not _is_image(path):
+    if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
             yield lambda result: result.save(folder, overwrite=True)
         return
@@ -137,7 +137,7 @@ def echo_step(step: Iteration) -> None:
     """
     click.echo(
         f"{step.stage} 1/{step.factor:g} size, step {step.iteration}: energy {step.energy:.6f}, "
-        f"mutual information {step.similarity:.6f}, smoothness {step.smoothness:.6f}, "
+        f"similarity {step.similarity:.6f}, smoothness {step.smoothness:.6f}, "
         f"gradient {step.gradient_norm:.3g}, moved at most {step.largest_displacement:.3g} mm, "
         f"smallest determinant {step.smallest_determinant:.3f}",
         err=True,
@@ -182,7 +182,24 @@ def summary(result: Result) -> dict[str, Any]:
     }
 
 
-def _is_image(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Whether an output is a file for the warped image rather than a folder.
+
+    Parameters
+    ----------
+    path : str
+        Only its ending counts.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from varreg.cli.outputs import is_image
+    >>> is_image("warped.NII.gz"), is_image("registration")
+    (True, False)
+    """
     return path.lower().endswith(VOLUMES + PICTURES)
 
 

@@ -115,10 +115,7 @@ def atomic_folder(
     ...     [entry.name for entry in (Path(parent) / "out").iterdir()]
     ['result.json']
     """
-    target = _target(path)
-    _refuse_existing(target, overwrite)
-    with _explained(target):
-        _refuse_foreign(target, marker)
+    target = free_folder(path, overwrite=overwrite, marker=marker)
     temporary = target.with_name(_PREFIX + secrets.token_hex(8))
     try:
         with _explained(target):
@@ -130,6 +127,38 @@ def atomic_folder(
             _force_to_disk(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def free_folder(
+    path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = "result.json"
+) -> Path:
+    """The absolute path of a folder that :func:`atomic_folder` would make, refused if it would not.
+
+    Parameters
+    ----------
+    path, overwrite, marker
+        As for :func:`atomic_folder`.
+
+    Returns
+    -------
+    Path
+        Nothing is made.
+
+    Raises
+    ------
+    FileError
+        If `path` exists, may not be replaced, or has no folder to be in.
+
+    Examples
+    --------
+    >>> free_folder("out").name
+    'out'
+    """
+    target = _target(path)
+    _refuse_existing(target, overwrite)
+    with _explained(target):
+        _refuse_foreign(target, marker)
+    return target
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

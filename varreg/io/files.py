@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from varreg.errors import FileError, InputError
-from varreg.io.atomic import atomic_folder, atomic_path
+from varreg.io.atomic import atomic_folder, atomic_path, free_folder
 
 if TYPE_CHECKING:
     from varreg.scalar_image import Image
 
-__all__ = ["atomic_folder", "atomic_path", "read_json", "write_image", "write_json"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "free_folder",
+    "read_json",
+    "write_image",
+    "write_json",
+]
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+#: Rows of the moving image whose content is recorded together, per axis.
+PATCH = 8
 
 
 class Moving(NamedTuple):
@@ -16,7 +18,7 @@ class Moving(NamedTuple):
     image: Array  # (p, q, r), in bins; cubic B-spline coefficients if cubic
     mask: Array  # (p, q, r) weights in [0, 1], or size 0 for none
     limit: Array  # (3,) last cell of each axis, max(n - 2, 0), in the precision of the image
-    box: NDArray[np.int64]  # (2, 3) first and last voxel above `low` on each axis
+    content: Array  # (p / PATCH, q / PATCH, 2) first and last voxel above `low` in patches of rows
     cubic: bool
     low: float  # range of the image; cubic values are bent back to within one bin of it
     high: float
@@ -32,6 +34,32 @@ class VoxelMap(NamedTuple):
     coordinate: Array  # (largest axis,) 0, 1, 2, ...
 
 
+class Scratch(dict):  # type: ignore[type-arg]
+    """Arrays with any content that a backend keeps from one evaluation to the next.
+
+    Large ones cost their page faults when they are allocated anew.
+    """
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """The array of this name, allocated if it is not there or does not fit."""
+        found = self.get(name)
+        if found is None or found.shape != shape or found.dtype != dtype:
+            found = self[name] = np.empty(shape, dtype)
+        return found
+
+
+class Labels(NamedTuple):
+    """The fixed image as the joint histogram sees it: which row of which table a voxel adds to."""
+
+    label: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none
+    live: NDArray[np.uint8]  # (planes, rows) whether any voxel of a row has a label
+    tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
+    group: NDArray[np.int64]  # (T,) tiles of one group share their tables
+    total: Array  # (T, height) voxels with each label
+    height: int  # rows of the tables of a group: regions along the last axis x bins
+    bins: int
+
+
 class Warped(NamedTuple):
     """Buffers for the warped image of one level, allocated once."""
 
@@ -40,20 +68,12 @@ class Warped(NamedTuple):
     full: NDArray[np.uint8]  # (planes * rows,) rows whose weights are all 1
     slope: Array  # (planes, rows, n) dE/dvalue
     share_slope: Array  # (planes, rows, n) dE/dshare, valid for rows that are not full
-    kept: dict[str, Array]  # scratch that a backend keeps from one evaluation to the next
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype) -> Warped:
         images = [np.zeros(shape, dtype) for _ in range(4)]
         full = np.zeros(shape[0] * shape[1], np.uint8)
-        return cls(images[0], images[1], full, images[2], images[3], {})
-
-    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array with any content, allocated once: large ones cost their page faults."""
-        found = self.kept.get(name)
-        if found is None or found.shape != shape or found.dtype != dtype:
-            found = self.kept[name] = np.empty(shape, dtype)
-        return found
+        return cls(images[0], images[1], full, images[2], images[3])
 
 
 class Windows(NamedTuple):

@@ -18,9 +18,33 @@ MOST_BLOCKS = 64
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
+def available_threads() -> int:
+    """How many threads this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def block_count(voxels: int) -> int:
     """Number of blocks for an image: a function of its size only."""
     return max(1, min(MOST_BLOCKS, voxels // VOXELS_PER_BLOCK))
+
+
+def row_tiles(
+    planes: tuple[int, int], rows: tuple[int, int], count: int
+) -> list[tuple[int, int, int, int]]:
+    """Rows [rows) of planes [planes) cut into at most `count` tiles of rows: see ``kernels.nodes``."""
+    (i0, i1), (j0, j1) = planes, rows
+    across = min(count, i1 - i0)
+    down = min(max(count // across, 1), j1 - j0)
+    i, j = _cuts(i0, i1, across), _cuts(j0, j1, down)
+    return [
+        (*a, *b) for a in zip(i[:-1], i[1:], strict=True) for b in zip(j[:-1], j[1:], strict=True)
+    ]
+
+
+def _cuts(first: int, stop: int, count: int) -> list[int]:
+    return [first + k * (stop - first) // count for k in range(count + 1)]
 
 
 def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) -> None:

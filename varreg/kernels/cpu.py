@@ -2,102 +2,151 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import averaging, folding, histogram, warping
-from .arrays import Array, Moving, VoxelMap, Warped, Windows
-from .blocks import block_count, run
+from . import averaging, folding, matching, tables, warping, windows
+from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+from .blocks import block_count, row_tiles, run
+from .nodes import sum_tiles
 
 NAME = "numba"
-#: Histogram entries that are smoothed by one thread at a time.
-ENTRIES_PER_BLOCK = 2**16
-#: Entries of all partial histograms together: 64 MiB.
-MOST_PARTIAL_ENTRIES = 2**23
+#: Table entries that one thread works on at a time.
+ENTRIES_PER_BLOCK = 2**13
+#: Sums of fewer entries take less time than waking a thread.
+LEAST_FOR_THREADS = 2**18
 
 
 def is_compiled() -> bool:
     """Whether the kernels are compiled already, in this process or in the cache on disk."""
-    if warping.push.signatures:
+    if matching.pull.signatures:
         return True
-    folder = getattr(getattr(warping.push, "_cache", None), "cache_path", None)
-    return folder is not None and any(Path(folder).glob("warping.push-*.nbi"))
+    folder = getattr(getattr(matching.pull, "_cache", None), "cache_path", None)
+    return folder is not None and any(Path(folder).glob("matching.pull-*.nbi"))
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
     """Fill `warped` with value and weight of the moving image at every fixed voxel."""
-    blocks = block_count(warped.value.size)
-    run(
-        warping.warp, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.limit, moving.box, moving.cubic, moving.low,
-        moving.high, warped.value, warped.share, warped.full,
-    )  # fmt: skip
+    tiles = _tiles(warped.value.shape)
+    images = warped.value, warped.share, warped.full
+    run(warping.warp, len(tiles), threads, moving, where, nodes, tiles, *images)
 
 
-def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> Array:
+def push(
+    moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch, threads: int
+) -> Array:
     """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`; valid until the next call."""
-    planes, rows, _ = warped.value.shape
-    _, a, b, c = nodes.shape
-    blocks = block_count(warped.value.size)
-    rowwise = warped.scratch("rowwise", (3, planes, rows, c), nodes.dtype)
-    run(
-        warping.push, blocks, threads,
-        moving.image, moving.mask, nodes, *where, moving.limit, moving.box, moving.cubic, moving.low,
-        moving.high, warped.value, warped.slope, warped.share_slope, warped.full, rowwise,
-    )  # fmt: skip
-    planewise = warped.scratch("planewise", (3, planes, b, c), nodes.dtype)
-    count = min(planes, blocks)
-    run(warping.gather_rows, count, threads, rowwise, where.index, where.weight, planes, planewise)
-    if planes == 1:
-        return planewise
-    out = warped.scratch("nodewise", (3, a, b, c), nodes.dtype)
-    run(warping.gather_planes, min(b, blocks), threads, planewise, where.index, where.weight, out)
-    return out
+    tiles = _tiles(warped.value.shape)
+    shape = warped.value.shape
+    partial = _partial_nodes(shape, tiles, where, scratch, nodes)
+    slopes = warped.slope, warped.share_slope, warped.full
+    run(warping.push, len(tiles), threads, moving, where, nodes, tiles, *slopes, partial)
+    return _sum_nodes(partial, shape, tiles, where, nodes, scratch, threads)
 
 
 def joint_histogram(
-    fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
-    regions: int = 1,
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int
+) -> Array:
+    """(R B, B) sum of weights, fixed label x moving bin; valid until the next call."""
+    count, groups = len(labels.tiles), int(labels.group[-1]) + 1
+    partial = scratch.array("tables", (count * (labels.height + 1), labels.bins), np.float64)
+    run(matching.scatter, count, threads, moving, where, nodes, labels, partial)
+    found = partial[: count * labels.height]
+    if count > groups:  # in the order of the tiles: the same bits for any number of threads
+        first = np.searchsorted(labels.group, np.arange(groups))
+        by_tile = found.reshape(count, labels.height, labels.bins)
+        found = np.add.reduceat(by_tile, first, axis=0).reshape(-1, labels.bins)
+    return found
+
+
+def pull_table(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array, scratch: Scratch,
+    threads: int,
 ) -> Array:  # fmt: skip
-    """(R B, B) sum of weights: fixed label x moving bin."""
-    most = max(1, MOST_PARTIAL_ENTRIES // (regions * bins * bins))
-    blocks = min(block_count(fixed.size), most)
-    partial = warped.scratch("partial", (blocks, regions * bins, bins), np.float64)
+    """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B); valid until the next call."""
+    shape = labels.label.shape
+    partial = _partial_nodes(shape, labels.tiles, where, scratch, nodes)
+    groups, count = int(labels.group[-1]) + 1, len(labels.tiles)
+    padded = scratch.array("padded", (groups * labels.height + 1, labels.bins), nodes.dtype)
+    padded[:-1] = table
+    padded[-1] = 0  # looked up by the voxels that do not count
+    run(matching.pull, count, threads, moving, where, nodes, labels, padded, partial)
+    return _sum_nodes(partial, shape, labels.tiles, where, nodes, scratch, threads)
+
+
+def _tiles(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    count = block_count(int(np.prod(shape)))
+    return np.array(row_tiles((0, shape[0]), (0, shape[1]), count), np.int64)
+
+
+def _partial_nodes(
+    shape: tuple[int, ...], tiles: NDArray, where: VoxelMap, scratch: Scratch, like: Array
+) -> Array:
+    """Room for the rows of nodes that each tile touches, (T, 3, a', b', n)."""
+    planes, _, n = shape
+    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
+    across = last[tiles[:, 1] - 1] - first[tiles[:, 0]] + 1
+    down = last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]] + 1
+    room = (len(tiles), 3, int(across.max()), int(down.max()), n)
+    return scratch.array("partial", room, like.dtype)
+
+
+def _sum_nodes(
+    partial: Array, shape: tuple[int, ...], tiles: NDArray, where: VoxelMap, nodes: Array,
+    scratch: Scratch, threads: int,
+) -> Array:  # fmt: skip
+    planes, rows, n = shape
+    out = scratch.array("nodes", nodes.shape, nodes.dtype)
+    rowwise = scratch.array("rowwise", (*nodes.shape[:3], n), nodes.dtype)
+    workers = threads if partial.size > LEAST_FOR_THREADS else 1
+    column = planes + rows
+    run(sum_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
+    return out
+
+
+def windowed_histogram(
+    fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+) -> Array:
+    """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin."""
+    blocks = block_count(fixed.size)
+    partial = np.empty((blocks, bins, bins))
     images = (fixed, warped.value, warped.share, warped.full)
-    if windows is None:
-        run(histogram.scatter, blocks, threads, *images, partial)
-    else:
-        run(histogram.scatter_windows, blocks, threads, *images, *windows, partial)
+    run(windows.scatter_windows, blocks, threads, *images, *shape, partial)
     total = partial[0].copy()
     for table in partial[1:]:  # in block order: the same bits for any number of threads
         total += table
     return total
 
 
-def histogram_slope(
-    fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
+def windowed_slope(
+    fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
 ) -> None:
-    """Fill the slopes in `warped` from the derivative `table`, (B, B), for the histogram."""
+    """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
     blocks = block_count(fixed.size)
     images = (fixed, warped.value, warped.share, warped.full)
-    rest = (table, warped.slope, warped.share_slope)
-    if windows is None:
-        run(histogram.scatter_slope, blocks, threads, *images, *rest)
-    else:
-        run(histogram.windows_slope, blocks, threads, *images, *windows, *rest)
+    slopes = (table, warped.slope, warped.share_slope)
+    run(windows.windows_slope, blocks, threads, *images, *shape, *slopes)
+
+
+def information(table: Array, kernel: Array, scratch: Scratch, threads: int) -> tuple[float, Array]:
+    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
+
+    The derivative, log(p / (p_F p_M)), is valid until the next call.
+    """
+    stack = _stacked(table)
+    value = np.empty(len(stack))
+    ratio = scratch.array("ratio", stack.shape, np.float64)
+    blocks = _table_blocks(stack)
+    run(tables.information, blocks, threads, stack, _band(kernel), value, ratio)
+    return float(value.sum()), ratio.reshape(table.shape)
 
 
 def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
     """K table K^T of every region, for the banded matrix K; table (R B, B)."""
-    reach = kernel.shape[1] // 2
-    band = np.zeros(kernel.shape[::-1])
-    for k, column in enumerate(kernel.T):  # band[k, b] = K[b, b + k - reach]
-        low, high = max(0, k - reach), min(len(kernel), len(kernel) + k - reach)
-        if low < high:  # else a kernel wider than the table
-            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
-    return _smooth(table, band, threads)
+    return _smooth(table, _band(kernel), threads)
 
 
 def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
@@ -105,13 +154,37 @@ def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Ar
     return _smooth(table, np.ascontiguousarray(kernel.T), threads)
 
 
+def _band(kernel: Array) -> Array:
+    """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
+    return _band_of(kernel.shape, kernel.tobytes())
+
+
+@lru_cache(maxsize=16)
+def _band_of(shape: tuple[int, int], entries: bytes) -> Array:
+    kernel = np.frombuffer(entries).reshape(shape)
+    reach = shape[1] // 2
+    band = np.zeros(shape[::-1])
+    for k, column in enumerate(kernel.T):
+        low, high = max(0, k - reach), min(shape[0], shape[0] + k - reach)
+        if low < high:  # else a kernel wider than the table
+            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
+    return band
+
+
 def _smooth(table: Array, band: Array, threads: int) -> Array:
-    bins = table.shape[1]
-    tables = np.ascontiguousarray(table).reshape(-1, bins, bins)
-    out = np.empty_like(tables)
-    blocks = max(1, min(len(tables), tables.size // ENTRIES_PER_BLOCK))
-    run(histogram.smooth_tables, blocks, threads, tables, band, out)
+    stack = _stacked(table)
+    out = np.empty_like(stack)
+    run(tables.smooth_tables, _table_blocks(stack), threads, stack, band, out)
     return out.reshape(table.shape)
+
+
+def _stacked(table: Array) -> Array:
+    bins = table.shape[1]
+    return np.ascontiguousarray(table).reshape(-1, bins, bins)
+
+
+def _table_blocks(stack: Array) -> int:
+    return max(1, min(len(stack), stack.size // ENTRIES_PER_BLOCK))
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:

@@ -1,7 +1,8 @@
 """What a backend is: a module with these functions.
 
 All arrays are volumes: a two-dimensional image is one plane.  A function gives the same bits for
-any number of `threads`.
+any number of `threads`.  `scratch` holds what a backend keeps between calls; what is valid until the
+next call is until the next one with the same scratch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from numpy.typing import NDArray
 
-from .arrays import Array, Moving, VoxelMap, Warped, Windows
+from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 
 
 class Backend(Protocol):
@@ -42,57 +43,149 @@ class Backend(Protocol):
         """
 
     def push(
-        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int
-    ) -> Array:
+        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch,
+        threads: int,
+    ) -> Array:  # fmt: skip
         """The transposed derivative of :meth:`warp`, short of the matrix V of the map.
 
-        Reads ``slope`` and, in rows that are not full, ``share_slope``, which hold dE/dvalue and
-        dE/dshare; needs ``full`` as :meth:`warp` left it.
+        Parameters
+        ----------
+        moving, where, nodes
+            As for :meth:`warp`.
+        warped : Warped
+            ``slope`` and, in rows that are not full, ``share_slope`` hold dE/dvalue and dE/dshare;
+            ``full`` is as :meth:`warp` left it.
+        scratch : Scratch
+        threads : int
 
         Returns
         -------
         (3, a, b, c) array
-            Valid until the next call: dE/dy gathered at the nodes, y being moving voxels: dE/du is V^T times this.
+            Valid until the next call: dE/dy gathered at the nodes, y being moving voxels: dE/du is
+            V^T times this.
         """
 
     def joint_histogram(
-        self, fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
-        regions: int = 1,
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch,
+        threads: int,
     ) -> Array:  # fmt: skip
-        """Sum of weights, fixed label x moving bin.
+        """Sum of weights, fixed label x moving bin, without an image in between.
+
+        The weight of a voxel is that of :meth:`warp`; a quadratic B-spline spreads it over the
+        three moving bins around its value.
 
         Parameters
         ----------
-        fixed : (*S) array
-            Labels region * B + bin (whole numbers), or values in bins (float) if there are `windows`; a negative one
-            takes the voxel out.
-        warped : Warped
-        bins : int
-        windows : Windows or None
-            None spreads the moving value by a quadratic B-spline; else both values are spread by
-            Gaussian windows normalised at each voxel.
+        moving, where, nodes
+            As for :meth:`warp`.
+        labels : Labels
+            Which row of which table each fixed voxel adds to.
+        scratch : Scratch
         threads : int
-        regions : int
-            R, how many regions the labels distinguish.
 
         Returns
         -------
         (R B, B) float64 array
+            One table per region, those of a group of tiles below each other.  Valid until the next
+            call.
         """
 
-    def histogram_slope(
-        self, fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
+    def pull_table(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array,
+        scratch: Scratch, threads: int,
+    ) -> Array:  # fmt: skip
+        """The transposed derivative of :meth:`joint_histogram`, short of the matrix V of the map.
+
+        Parameters
+        ----------
+        moving, where, nodes, labels
+            As for :meth:`joint_histogram`.
+        table : (R B, B) array
+            dE/dhistogram.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (3, a, b, c) array
+            dE/dy gathered at the nodes, as by :meth:`push`.  Valid until the next call.
+        """
+
+    def windowed_histogram(
+        self, fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+    ) -> Array:
+        """Sum of weights by Gaussian windows normalised at each voxel, fixed bin x moving bin.
+
+        Parameters
+        ----------
+        fixed : (*S) array
+            Fixed value in bins; a negative one takes the voxel out.
+        warped : Warped
+            As :meth:`warp` left it.
+        bins : int
+        shape : Windows
+        threads : int
+
+        Returns
+        -------
+        (B, B) float64 array
+        """
+
+    def windowed_slope(
+        self, fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
     ) -> None:
-        """The transposed derivative of :meth:`joint_histogram`, applied to `table`, (R B, B).
+        """The transposed derivative of :meth:`windowed_histogram`, applied to `table`, (B, B).
 
         Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``share_slope``.
+
+        Parameters
+        ----------
+        fixed, warped, shape
+            As for :meth:`windowed_histogram`.
+        table : (B, B) array
+            dE/dhistogram.
+        threads : int
+        """
+
+    def information(
+        self, table: Array, kernel: Array, scratch: Scratch, threads: int
+    ) -> tuple[float, Array]:
+        """Mutual information of every region times its weight, from a stack of joint histograms.
+
+        Parameters
+        ----------
+        table : (R B, B) array
+        kernel : (B, 2 r + 1) array
+            As for :meth:`smooth_table`, which comes first.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        value : float
+            Sum of N_r MI_r in nats; a region without weight adds nothing.
+        ratio : (R B, B) array
+            log(p / (p_F p_M)), its derivative by the smoothed table; 0 where p = 0.  Valid until
+            the next call.
         """
 
     def smooth_table(self, table: Array, kernel: Array, threads: int = 1) -> Array:
-        """K table K^T of every region, K[b, c] = kernel[c, b - c + r] banded, kernel (B, 2 r + 1)."""
+        """K table K^T of every region.
+
+        Parameters
+        ----------
+        table : (R B, B) array
+        kernel : (B, 2 r + 1) array
+            Columns of the banded matrix: K[b, c] = kernel[c, b - c + r].
+        threads : int
+
+        Returns
+        -------
+        (R B, B) array
+        """
 
     def smooth_table_transposed(self, table: Array, kernel: Array, threads: int = 1) -> Array:
-        """K^T table K of every region."""
+        """K^T table K of every region: the transpose of :meth:`smooth_table`, with its parameters."""
 
     def determinant_bound(
         self, field: Array, spacing: Array, threads: int
@@ -117,4 +210,19 @@ class Backend(Protocol):
     def average_axis(
         self, image: Array, axis: int, start: NDArray, share: Array, threads: int
     ) -> Array:
-        """out[j] = sum_t share[j, t] image[start[j] + t] along one axis; rows of share sum to 1."""
+        """Weighted sums of neighbours along one axis: out[j] = sum_t share[j, t] image[start[j] + t].
+
+        Parameters
+        ----------
+        image : (*S) array
+        axis : int
+        start : (m,) int array
+            First neighbour of each sum.
+        share : (m, w) array
+            Weights; each row sums to 1.
+        threads : int
+
+        Returns
+        -------
+        (*S) array, m along `axis`
+        """

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array, Moving, VoxelMap, Warped, Windows
+from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 from .reference_sampling import (
     fade,
     fade_slope,
@@ -24,7 +24,7 @@ from .reference_sampling import (
 )
 
 NAME = "numpy"
-Row = tuple[tuple[int, ...], NDArray, NDArray, Array, Array]
+Row = tuple[NDArray, tuple[int, ...], Array, Array]
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
@@ -38,7 +38,7 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     warped.value[...] = bend(value, moving)[0] if moving.cubic else value
     warped.share[...] = share
     in_view = (position == inside).all(axis=(0, -1)).reshape(-1)
-    warped.full[...] = in_view & (moving.mask.size == 0)
+    warped.full[...] = in_view & (moving.mask.size == 0 and not moving.cubic)
 
 
 def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
@@ -48,7 +48,9 @@ def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
     return value - beyond + np.sign(beyond) * (1 - slope), slope
 
 
-def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> Array:
+def push(
+    moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch, threads: int
+) -> Array:
     """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
     position = positions(where, nodes, warped.value.shape)
     inside = nearest_inside(position, moving.image.shape)
@@ -77,38 +79,85 @@ def push(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
 
 
 def joint_histogram(
-    fixed: NDArray, warped: Warped, bins: int, windows: Windows | None, threads: int,
-    regions: int = 1,
-) -> Array:  # fmt: skip
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int
+) -> Array:
     """(R B, B) sum of weights: fixed label x moving bin."""
-    table = np.zeros((regions * bins, bins))
-    for _, _, label, value, share in _rows(fixed, warped):
-        if windows is None:
-            spread, _ = _spline_weights(value, bins)
-            np.add.at(table, label, share[:, None] * spread)
-        else:
-            table += _windows(label, bins, windows)[0].T @ (
-                share[:, None] * _windows(value, bins, windows)[0]
-            )
+    warped = _warped(moving, where, nodes, labels, threads)
+    table = np.zeros(((int(labels.group[-1]) + 1) * labels.height, labels.bins))
+    for live, row, value, share in _rows(labels.label, warped):
+        spread, _ = _spline_weights(value, labels.bins)
+        np.add.at(table, _table_row(labels, row, live), share[:, None] * spread)
     return table
 
 
-def histogram_slope(
-    fixed: NDArray, warped: Warped, table: Array, windows: Windows | None, threads: int
+def pull_table(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array, scratch: Scratch,
+    threads: int,
+) -> Array:  # fmt: skip
+    """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
+    warped = _warped(moving, where, nodes, labels, threads)
+    for live, row, value, share in _rows(labels.label, warped):
+        along = table[_table_row(labels, row, live)]  # how E answers to weight in each moving bin
+        spread, change = _spline_weights(value, labels.bins)
+        warped.slope[row][live] = share * (change * along).sum(1)
+        warped.share_slope[row][live] = (spread * along).sum(1)
+    return push(moving, where, nodes, warped, scratch, threads)
+
+
+def _warped(moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, threads: int) -> Warped:
+    warped = Warped.empty(labels.label.shape, nodes.dtype)
+    warp(moving, where, nodes, warped, threads)
+    return warped
+
+
+def _table_row(labels: Labels, row: tuple[int, ...], live: NDArray) -> NDArray:
+    """Row of the stack of all tables, for the voxels of a row that count."""
+    i, j = row
+    i0, i1, j0, j1 = labels.tiles.T
+    tile = np.flatnonzero((i0 <= i) & (i < i1) & (j0 <= j) & (j < j1))
+    return labels.group[tile] * labels.height + labels.label[row][live]
+
+
+def windowed_histogram(
+    fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+) -> Array:
+    """(B, B) sum of weights by per-pixel windows: fixed bin x moving bin."""
+    table = np.zeros((bins, bins))
+    for live, row, value, share in _rows(fixed, warped):
+        here, there = (_windows(x.astype(float), bins, shape)[0] for x in (fixed[row][live], value))
+        table += here.T @ (share[:, None] * there)
+    return table
+
+
+def windowed_slope(
+    fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
 ) -> None:
-    """Fill the slopes in `warped` from the derivative `table`, (R B, B), for the histogram."""
+    """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
     warped.slope[...] = 0
     warped.share_slope[...] = 0
     bins = table.shape[1]
-    for place, live, label, value, share in _rows(fixed, warped):
-        if windows is None:
-            along = table[label]  # (voxels, B): how E answers to weight in each moving bin
-            spread, change = _spline_weights(value, bins)
-        else:
-            along = _windows(label, bins, windows)[0] @ table
-            spread, change = _windows(value, bins, windows)
-        warped.slope[place][live] = share * (change * along).sum(1)
-        warped.share_slope[place][live] = (spread * along).sum(1)
+    for live, row, value, share in _rows(fixed, warped):
+        along = _windows(fixed[row][live].astype(float), bins, shape)[0] @ table
+        spread, change = _windows(value, bins, shape)
+        warped.slope[row][live] = share * (change * along).sum(1)
+        warped.share_slope[row][live] = (spread * along).sum(1)
+
+
+def information(table: Array, kernel: Array, scratch: Scratch, threads: int) -> tuple[float, Array]:
+    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
+
+    Empty cells and empty regions contribute nothing.
+    """
+    weight = smooth_table(table, kernel).reshape(-1, table.shape[1], table.shape[1])
+    mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
+    ratio = _log(weight) + _log(mass)[:, None, None] - _log(fixed)[:, :, None]
+    ratio = (ratio - _log(moving)[:, None, :]) * (weight > 0)
+    return float((weight * ratio).sum()), ratio.reshape(table.shape)
+
+
+def _log(value: Array) -> Array:
+    """Natural logarithm, 0 where the value is 0."""
+    return np.log(value, out=np.zeros_like(value), where=value > 0)
 
 
 def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
@@ -171,14 +220,12 @@ def _windows(value: Array, bins: int, windows: Windows) -> tuple[Array, Array]:
     return weight, weight * (logarithmic - (weight * logarithmic).sum(1, keepdims=True))
 
 
-def _rows(fixed: NDArray, warped: Warped) -> Iterator[Row]:
-    """The voxels that count, row by row: (where, which, label or value, moving value, weight)."""
-    for number, place in enumerate(np.ndindex(*fixed.shape[:2])):
-        live = fixed[place] >= 0
-        share = np.ones(int(live.sum())) if warped.full[number] else warped.share[place][live]
-        label = fixed[place][live]
-        label = label.astype(float) if label.dtype.kind == "f" else label
-        yield place, live, label, warped.value[place][live].astype(float), share.astype(float)
+def _rows(label: NDArray, warped: Warped) -> Iterator[Row]:
+    """The voxels that count, row by row: (which, row, moving value, weight)."""
+    for number, row in enumerate(np.ndindex(*label.shape[:2])):
+        live = label[row] >= 0
+        share = np.ones(int(live.sum())) if warped.full[number] else warped.share[row][live]
+        yield live, row, warped.value[row][live].astype(float), share.astype(float)
 
 
 def _banded(kernel: Array) -> Array:

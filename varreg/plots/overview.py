@@ -190,7 +190,7 @@ def _write_numbers(
     before, after = result.start_energy.similarity, result.energy.similarity
     steps = sum(step.iteration > 0 for step in result.history)
     numbers = [
-        (f"{before:.2f} {ARROW} {after:.2f} nats", "mutual information, before and after"),
+        (f"{before:.2f} {ARROW} {after:.2f} nats", f"{result.similarity_name}, before and after"),
         (f"{result.smallest_determinant:.3f}", "smallest det J (above 0: no folds)"),
         (f"{steps}", "accepted steps"),
     ]

@@ -7,39 +7,61 @@ import pytest
 from scipy import ndimage
 
 from varreg.displacement import axis_table
-from varreg.energy import voxel_map
+from varreg.energy import _content, voxel_map
 from varreg.kernels import cpu, reference
-from varreg.kernels.arrays import Moving, Warped, Windows
+from varreg.kernels.arrays import Moving, Scratch, Warped, Windows
+from varreg.labels import label_image
 from varreg.mutual_information import parzen_kernel
+from varreg.regions import region_cuts
 
 from ..problems import central_difference
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 BINS = 24
 WINDOWS = Windows(4, 0.5)
-ESTIMATORS = {"fine-histogram": None, "per-pixel": WINDOWS}
 
 CASES = {
     "2d": dict(shape=(17, 22), moving=(19, 20), nodes=(17, 22)),
     "2d-few-nodes": dict(shape=(33, 21), moving=(30, 25), nodes=(5, 4)),
     "2d-zero-boundary": dict(shape=(21, 26), moving=(21, 26), nodes=(6, 7), boundary=True),
     "2d-mask": dict(shape=(18, 23), moving=(21, 19), nodes=(7, 9), mask=True),
+    "2d-half-out-of-view": dict(shape=(25, 29), moving=(27, 26), nodes=(6, 5), shift=(14, -11)),
+    "2d-mirrored": dict(shape=(19, 24), moving=(23, 22), nodes=(5, 6), turn=((1, 0), (0, -1))),
+    "2d-turned": dict(shape=(24, 19), moving=(23, 22), nodes=(5, 6), turn=((0, 1), (-1, 0))),
     "3d": dict(shape=(9, 11, 8), moving=(10, 9, 9), nodes=(9, 11, 8)),
     "3d-few-nodes": dict(shape=(13, 10, 11), moving=(9, 12, 13), nodes=(4, 3, 5)),
     "3d-mask": dict(shape=(8, 9, 11), moving=(9, 11, 10), nodes=(3, 4, 4), mask=True),
-}
+    "3d-half-out-of-view": dict(
+        shape=(10, 12, 11), moving=(11, 10, 13), nodes=(3, 4, 4), shift=(-4, 3, 6)
+    ),
+    "3d-turned": dict(
+        shape=(10, 12, 11), moving=(11, 10, 13), nodes=(3, 4, 4),
+        turn=((0, 0, -1), (0, 1, 0), (1, 0, 0)),
+    ),
+}  # fmt: skip
 
 
 class Scene:
-    """A moving image, a map that leaves its view on purpose, and a fixed image, all random."""
+    """A moving image, a map that leaves its view on purpose, and a fixed image, all random.
 
-    def __init__(self, shape, moving, nodes, dtype, cubic, mask=False, boundary=False, seed=0):
+    Where float32 rounds a position, noise differs by more than the rounding of its values; `exact`
+    maps consist of short binary fractions, so that all backends look at the same places, and the
+    image is smooth, so that cubic coefficients are no larger than its values.
+    """
+
+    def __init__(
+        self, shape, moving, nodes, dtype, cubic=False, mask=False, boundary=False, shift=0.0,
+        turn=None, tilt=0.04, exact=False, seed=0,
+    ):  # fmt: skip
         rng = np.random.default_rng(seed)
         d = len(shape)
         self.dtype, self.rng = dtype, rng
         self.shape, size = (1,) * (3 - d) + tuple(shape), (1,) * (3 - d) + tuple(moving)
         span = (2.0, BINS - 3.0) if cubic else (1.0, BINS - 2.0)
         image = rng.uniform(*span, size)
+        if exact:
+            image = ndimage.gaussian_filter(image, 1)
+            image = np.interp(image, (image.min(), image.max()), span)
         if cubic:
             for axis in range(3 - d, 3):
                 image = ndimage.spline_filter1d(image, 3, axis, mode="mirror")
@@ -49,8 +71,8 @@ class Scene:
         self.moving = Moving(
             image=image.astype(dtype), mask=weights.astype(dtype),
             limit=np.maximum(np.array(size) - 2, 0).astype(dtype),
-            box=np.array([(0, 0, 0), np.array(size) - 1]), cubic=cubic,
-            low=span[0], high=span[1],
+            content=_content(np.ones(size, bool)).astype(dtype), cubic=cubic, low=span[0],
+            high=span[1],
         )  # fmt: skip
         constraint = "zero-boundary" if boundary else "zero-mean"
         tables = [
@@ -58,28 +80,49 @@ class Scene:
         ]
         scale = np.array(moving) / np.array(shape)
         linear = np.zeros((d, d + 1))
-        linear[:, :-1] = np.diag(scale) + rng.uniform(-0.04, 0.04, (d, d))
-        linear[:, -1] = rng.uniform(-0.5, 0.9, d)
+        linear[:, :-1] = np.diag(scale) + rng.uniform(-tilt, tilt, (d, d))
+        linear[:, -1] = rng.uniform(-0.5, 0.9, d) + shift
+        if turn is not None:  # about the centre
+            middle = (np.array(moving) - 1) / 2
+            linear[:, -1] -= middle
+            linear = turn @ linear
+            linear[:, -1] += middle
         spread = np.diag(scale) + rng.uniform(-0.1, 0.1, (d, d))
         self.where = voxel_map(tables, linear, spread, dtype)
         field = np.zeros((3, *(1,) * (3 - d), *nodes))
         field[3 - d :] = rng.uniform(-0.8, 0.8, (d, *field.shape[1:]))
         self.nodes = field.astype(dtype)
-        self.label = rng.integers(0, BINS, self.shape).astype(np.int16)
-        self.label[rng.random(self.shape) < 0.2] = -1
+        if exact:
+            linear, spread = short(self.where.linear, 64), short(self.where.spread, 4)
+            weight = short(self.where.weight, 8)
+            self.where = self.where._replace(linear=linear, spread=spread, weight=weight)
+            self.nodes = short(self.nodes, 8)
+        self.bins = rng.integers(0, BINS, self.shape)
+        self.counted = rng.random(self.shape) >= 0.2
+        self.values = np.clip(self.bins + rng.uniform(-0.49, 0.49, self.shape), 0, BINS - 1)
 
-    def fixed(self, estimator):
-        if ESTIMATORS[estimator] is None:
-            return self.label
-        value = self.label + self.rng.uniform(-0.49, 0.49, self.shape)
-        return np.where(self.label < 0, -1, np.clip(value, 0, BINS - 1)).astype(self.dtype)
+    def labels(self, counts=(1, 1, 1), stride=1):
+        """The fixed image as labels, some voxels masked; a plane is not cut along the first axis."""
+        counts = (min(counts[0], self.shape[0]), *counts[1:])
+        return label_image(self.bins, BINS, counts, self.counted, stride)
+
+    def place(self, nodes=None):
+        return self.moving, self.where, self.nodes if nodes is None else nodes
+
+    def direction(self):
+        """A random direction of the nodes; a plane does not leave itself."""
+        direction = self.rng.normal(size=self.nodes.shape)
+        return direction * self.nodes.any(axis=(1, 2, 3), keepdims=True)
+
+    def fixed(self):
+        """The fixed image as values in bins, for the windows."""
+        return np.where(self.counted, self.values, -1).astype(self.dtype)
 
     def warped(self, backend, threads=1, nodes=None):
-        nodes = self.nodes if nodes is None else nodes
         warped = Warped.empty(self.shape, self.dtype)
         warped.share[...] = np.nan  # only what is defined may be read
         warped.share_slope[...] = np.nan
-        backend.warp(self.moving, self.where, nodes, warped, threads)
+        backend.warp(*self.place(nodes), warped, threads)
         return warped
 
     def rows(self, warped):
@@ -89,11 +132,21 @@ class Scene:
         return np.where(self.rows(warped), 1, warped.share)
 
     def share_slope(self, warped):
-        return np.where(self.rows(warped) | (self.label < 0), 0, warped.share_slope)
+        return np.where(self.rows(warped) | ~self.counted, 0, warped.share_slope)
 
 
-def scene(case, dtype=np.float64, cubic=False):
-    return Scene(**CASES[case], dtype=dtype, cubic=cubic)
+def short(values, denominator):
+    """Binary fractions of few digits."""
+    return (np.round(values * denominator) / denominator).astype(values.dtype)
+
+
+def scene(case, dtype=np.float64, cubic=False, exact=False):
+    return Scene(**CASES[case], dtype=dtype, cubic=cubic, exact=exact)
+
+
+def tables(labels):
+    """Number of tables that the labels distinguish."""
+    return (labels.group.max() + 1) * labels.height // labels.bins
 
 
 def close(a, b, dtype):
@@ -103,8 +156,13 @@ def close(a, b, dtype):
 
 every_case = pytest.mark.parametrize("case", CASES)
 both_types = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
+every_label = pytest.mark.parametrize(
+    "label",
+    [dict(), dict(counts=(2, 2, 3), stride=2), dict(counts=(1, 1, 2), stride=4)],
+    ids=["whole", "regions-stride-2", "regions-stride-4"],
+)
 both_orders = pytest.mark.parametrize("cubic", [False, True], ids=["linear", "cubic"])
-both_estimators = pytest.mark.parametrize("estimator", ESTIMATORS)
+both_backends = pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
 
 
 def test_the_scenes_are_not_trivial():
@@ -125,6 +183,8 @@ def test_warp(case, cubic, dtype):
     close(s.share(numba), s.share(numpy), dtype)
     close(numba.value, numpy.value, dtype)
     assert numba.value.dtype == numpy.value.dtype == dtype
+    if cubic or s.moving.mask.size:
+        assert not numba.full.any()
 
 
 def test_cubic_values_are_those_of_scipy_and_stay_in_range():
@@ -159,15 +219,14 @@ def test_push(case, cubic, dtype):
     warped = s.warped(reference)
     warped.slope[...] = s.rng.normal(size=s.shape)
     warped.share_slope[...] = s.rng.normal(size=s.shape)
-    numba = cpu.push(s.moving, s.where, s.nodes, warped, 1)
-    numpy = reference.push(s.moving, s.where, s.nodes, warped, 1)
+    numba, numpy = (b.push(*s.place(), warped, Scratch(), 1) for b in (cpu, reference))
     assert numba.shape == numpy.shape == s.nodes.shape
     close(numba, numpy, dtype)
 
 
 @every_case
 @both_orders
-@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+@both_backends
 def test_push_is_the_transposed_derivative_of_warp(case, cubic, backend):
     s = scene(case, cubic=cubic)
     warped = s.warped(backend)
@@ -175,15 +234,14 @@ def test_push_is_the_transposed_derivative_of_warp(case, cubic, backend):
     warped.slope[s.share(warped) == 0] = 0  # no value is asked of what is out of view
     warped.share_slope[...] = s.rng.normal(size=s.shape)
     slope, share_slope = warped.slope.copy(), warped.share_slope.copy()
-    direction = s.rng.normal(size=s.nodes.shape)
-    direction[: 3 - len(CASES[case]["shape"])] = 0
+    direction = s.direction()
 
     def forward(t):
         moved = s.warped(backend, nodes=s.nodes + t * direction)
         # rows that leave the view only within the step would not be counted: none do
         return float((slope * moved.value).sum() + (share_slope * s.share(moved)).sum())
 
-    pushed = backend.push(s.moving, s.where, s.nodes, warped, 1)
+    pushed = backend.push(*s.place(), warped, Scratch(), 1)
     along = np.einsum("de,e...->d...", s.where.spread, direction)
     # full rows say nothing of their shares: their shares are 1 around the state as well
     analytic = float((pushed * along).sum())
@@ -192,40 +250,141 @@ def test_push_is_the_transposed_derivative_of_warp(case, cubic, backend):
 
 
 @every_case
-@both_estimators
+@both_orders
 @both_types
-def test_joint_histogram(case, estimator, dtype):
-    s = scene(case, dtype)
-    warped, fixed = s.warped(reference), s.fixed(estimator)
-    arguments = fixed, warped, BINS, ESTIMATORS[estimator]
-    numba, numpy = (b.joint_histogram(*arguments, 1) for b in (cpu, reference))
+@every_label
+def test_joint_histogram(case, label, cubic, dtype):
+    s = scene(case, dtype, cubic, exact=dtype == np.float32)
+    labels = s.labels(**label)
+    numba, numpy = (b.joint_histogram(*s.place(), labels, Scratch(), 1) for b in (cpu, reference))
+    assert numba.shape == numpy.shape == (tables(labels) * BINS, BINS)
+    assert numba.dtype == numpy.dtype == np.float64
     close(numba, numpy, dtype)
-    inside = s.share(warped)[s.label >= 0].sum(dtype=float)
+    inside = s.share(s.warped(reference))[labels.label >= 0].sum(dtype=float)
     assert numba.sum() == pytest.approx(inside, rel=TOLERANCE[dtype])
 
 
 @every_case
-@both_estimators
+@both_orders
 @both_types
-def test_histogram_slope(case, estimator, dtype):
-    s = scene(case, dtype)
-    fixed, table = s.fixed(estimator), s.rng.normal(size=(BINS, BINS))
-    numba, numpy = s.warped(reference), s.warped(reference)
-    for backend, warped in ((cpu, numba), (reference, numpy)):
-        backend.histogram_slope(fixed, warped, table, ESTIMATORS[estimator], 1)
-    close(numba.slope, numpy.slope, dtype)
-    close(s.share_slope(numba), s.share_slope(numpy), dtype)
-    assert (numba.slope[s.label < 0] == 0).all()
+@every_label
+def test_pull_table(case, label, cubic, dtype):
+    s = scene(case, dtype, cubic, exact=dtype == np.float32)
+    labels = s.labels(**label)
+    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    numba, numpy = (b.pull_table(*s.place(), labels, table, Scratch(), 1) for b in (cpu, reference))
+    assert numba.shape == numpy.shape == s.nodes.shape
+    assert numba.dtype == dtype
+    close(numba, numpy, dtype)
+
+
+@every_case
+@both_orders
+@every_label
+@both_backends
+def test_pull_table_is_the_transposed_derivative_of_joint_histogram(case, label, cubic, backend):
+    s = scene(case, cubic=cubic)
+    labels, scratch = s.labels(**label), Scratch()
+    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    direction = s.direction()
+
+    def forward(t):
+        place = s.place(s.nodes + t * direction)
+        return float((backend.joint_histogram(*place, labels, scratch, 1) * table).sum())
+
+    pulled = backend.pull_table(*s.place(), labels, table, scratch, 1).copy()
+    analytic = float((pulled * np.einsum("de,e...->d...", s.where.spread, direction)).sum())
+    numeric = central_difference(forward, 0.0, 1.0, 2e-7)
+    assert analytic == pytest.approx(numeric, rel=2e-6, abs=1e-6 * np.abs(pulled).max())
+
+
+@pytest.mark.parametrize("case", ["2d", "2d-half-out-of-view", "3d-mask", "3d-few-nodes"])
+@both_backends
+def test_each_region_has_the_histogram_of_its_voxels_alone(case, backend):
+    s = scene(case)
+    counts = (1, 2, 3) if "2d" in case else (2, 1, 3)
+    together = backend.joint_histogram(*s.place(), s.labels(counts), Scratch(), 1)
+    stack = together.reshape(-1, BINS, BINS)
+    cuts = [region_cuts(n, count) for n, count in zip(s.shape, counts, strict=True)]
+    boxes = itertools.product(*(itertools.pairwise(c) for c in cuts))
+    counted, seen = s.counted.copy(), 0.0
+    for table, box in zip(stack, boxes, strict=True):
+        s.counted = np.zeros_like(counted)
+        inside = tuple(slice(*edges) for edges in box)
+        s.counted[inside] = counted[inside]
+        alone = backend.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+        np.testing.assert_allclose(table, alone, rtol=0, atol=1e-12)
+        seen += table.sum()
+    assert (stack.sum(axis=(1, 2)) > 0).sum() > 1
+    s.counted = counted
+    whole = backend.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+    np.testing.assert_allclose(stack.sum(0), whole, rtol=0, atol=1e-9)
+    assert whole.sum() == pytest.approx(seen, rel=1e-12)
 
 
 @pytest.mark.parametrize("case", ["2d", "3d-mask"])
-@both_estimators
-@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
-def test_histogram_slope_is_the_transposed_derivative(case, estimator, backend):
+@both_types
+def test_the_width_of_the_labels_does_not_matter(case, dtype):
+    s = scene(case, dtype)
+    labels = s.labels((2, 2, 3))
+    assert labels.label.dtype == np.int16
+    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    found = []
+    for kind in (np.int16, np.int32):
+        some, scratch = labels._replace(label=labels.label.astype(kind)), Scratch()
+        histogram = cpu.joint_histogram(*s.place(), some, scratch, 1)
+        pulled = cpu.pull_table(*s.place(), some, table, scratch, 1)
+        found.append((histogram.tobytes(), pulled.tobytes()))
+    assert found[0] == found[1]
+
+
+@both_types
+def test_more_labels_than_16_bits_hold(dtype):
+    """Every column of the image is a region of its own."""
+    s = Scene((4, 1400), (5, 1390), (3, 60), dtype, tilt=1e-3, exact=True)
+    labels = s.labels((1, 1, 1400))
+    assert labels.label.max() > np.iinfo(np.int16).max
+    table = s.rng.normal(size=(1400 * BINS, BINS))
+    histograms, pulled = [], []
+    for backend in (cpu, reference):
+        histograms.append(backend.joint_histogram(*s.place(), labels, Scratch(), 1))
+        pulled.append(backend.pull_table(*s.place(), labels, table, Scratch(), 1))
+    close(*histograms, dtype)
+    close(*pulled, dtype)
+    assert (histograms[0].reshape(1400, -1).sum(1) > 0).mean() > 0.9
+
+
+@every_case
+@both_types
+def test_windowed_histogram(case, dtype):
+    s = scene(case, dtype)
+    warped, fixed = s.warped(reference), s.fixed()
+    numba, numpy = (b.windowed_histogram(fixed, warped, BINS, WINDOWS, 1) for b in (cpu, reference))
+    close(numba, numpy, dtype)
+    inside = s.share(warped)[s.counted].sum(dtype=float)
+    assert numba.sum() == pytest.approx(inside, rel=TOLERANCE[dtype])
+
+
+@every_case
+@both_types
+def test_windowed_slope(case, dtype):
+    s = scene(case, dtype)
+    fixed, table = s.fixed(), s.rng.normal(size=(BINS, BINS))
+    numba, numpy = s.warped(reference), s.warped(reference)
+    for backend, warped in ((cpu, numba), (reference, numpy)):
+        backend.windowed_slope(fixed, warped, table, WINDOWS, 1)
+    close(numba.slope, numpy.slope, dtype)
+    close(s.share_slope(numba), s.share_slope(numpy), dtype)
+    assert (numba.slope[~s.counted] == 0).all()
+
+
+@pytest.mark.parametrize("case", ["2d", "3d-mask"])
+@both_backends
+def test_windowed_slope_is_the_transposed_derivative(case, backend):
     s = scene(case)
-    fixed, table = s.fixed(estimator), s.rng.normal(size=(BINS, BINS))
+    fixed, table = s.fixed(), s.rng.normal(size=(BINS, BINS))
     warped = s.warped(backend)
-    backend.histogram_slope(fixed, warped, table, ESTIMATORS[estimator], 1)
+    backend.windowed_slope(fixed, warped, table, WINDOWS, 1)
     value, share = warped.value.copy(), s.share(warped)
     by_value = s.rng.normal(size=s.shape)
     by_share = s.rng.normal(size=s.shape)
@@ -234,106 +393,18 @@ def test_histogram_slope_is_the_transposed_derivative(case, estimator, backend):
         moved = Warped.empty(s.shape, np.float64)
         moved.value[...] = np.clip(value + t * by_value, 1, BINS - 2)
         moved.share[...] = share + t * by_share
-        histogram = backend.joint_histogram(fixed, moved, BINS, ESTIMATORS[estimator], 1)
-        return float((histogram * table).sum())
+        return float((backend.windowed_histogram(fixed, moved, BINS, WINDOWS, 1) * table).sum())
 
     free = (value > 1 + 1e-3) & (value < BINS - 2 - 1e-3)
     by_value *= free
     every = Warped.empty(s.shape, np.float64)  # no row is full: all shares count
     every.value[...], every.share[...] = value, share
-    backend.histogram_slope(fixed, every, table, ESTIMATORS[estimator], 1)
+    backend.windowed_slope(fixed, every, table, WINDOWS, 1)
     analytic = (every.slope * by_value).sum()
     analytic += np.where(fixed < 0, 0, every.share_slope * by_share).sum()
     numeric = central_difference(forward, 0.0, 1.0, 1e-5)
     assert analytic == pytest.approx(numeric, rel=1e-6)
     np.testing.assert_allclose(warped.slope, every.slope, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("width", [0.5, 1.0, 2.3])
-def test_smooth_table_and_its_transpose(width):
-    rng = np.random.default_rng(0)
-    table, other = rng.random((2, BINS, BINS))
-    kernel = parzen_kernel(BINS, width)
-    smoothed = cpu.smooth_table(table, kernel)
-    close(smoothed, reference.smooth_table(table, kernel), np.float64)
-    transposed = cpu.smooth_table_transposed(other, kernel)
-    close(transposed, reference.smooth_table_transposed(other, kernel), np.float64)
-    assert (smoothed * other).sum() == pytest.approx((table * transposed).sum(), rel=1e-13)
-    assert smoothed.sum() == pytest.approx(table.sum(), rel=1e-13)
-
-
-@pytest.mark.parametrize("bins, width", [(8, 9.0), (8, 2.0), (16, 100.0)])
-def test_a_kernel_wider_than_the_table(bins, width):
-    kernel = parzen_kernel(bins, width)
-    tables = np.random.default_rng(1).random((3 * bins, bins))
-    for name in ("smooth_table", "smooth_table_transposed"):
-        numba, numpy = (getattr(b, name)(tables, kernel) for b in (cpu, reference))
-        close(numba, numpy, np.float64)
-
-
-@pytest.mark.parametrize("width", [0.3, 0.7, 2.3])
-@pytest.mark.parametrize("regions", [1, 2, 5, 300])
-def test_stacked_tables_are_smoothed_one_by_one(regions, width):
-    """The same bits as each by itself: empty rows and empty tables too, for any threads."""
-    rng = np.random.default_rng(regions)
-    tables = rng.random((regions, BINS, BINS)) * (rng.random((regions, BINS, 1)) < 0.4)
-    tables[regions // 2 :: 7] = 0
-    stacked, kernel = tables.reshape(-1, BINS), parzen_kernel(BINS, width)
-    for name in ("smooth_table", "smooth_table_transposed"):
-        fast, slow = getattr(cpu, name), getattr(reference, name)
-        numba = fast(stacked, kernel)
-        assert numba.shape == stacked.shape
-        close(numba, slow(stacked, kernel), np.float64)
-        alone = np.concatenate([fast(table, kernel) for table in tables])
-        assert numba.tobytes() == alone.tobytes()
-        assert all(fast(stacked, kernel, t).tobytes() == numba.tobytes() for t in (2, 4))
-
-
-REGIONS = {"int16": (7, np.int16), "int32": (7, np.int32), "beyond-int16": (1500, np.int32)}
-
-
-def regional_label(s, regions, dtype):
-    """The labels of the scene with a random region in each; the last region is not empty."""
-    region = s.rng.integers(0, regions, s.shape)
-    region.flat[np.flatnonzero(s.label >= 0)[-1]] = regions - 1
-    return np.where(s.label < 0, -1, region * BINS + s.label).astype(dtype)
-
-
-@pytest.mark.parametrize("case", ["2d", "3d-mask"])
-@pytest.mark.parametrize("which", REGIONS)
-@both_types
-def test_joint_histogram_of_regions(case, which, dtype):
-    s = scene(case, dtype)
-    regions, kind = REGIONS[which]
-    warped, fixed = s.warped(reference), regional_label(s, regions, kind)
-    assert (fixed.max() > np.iinfo(np.int16).max) == (which == "beyond-int16")
-    numba, numpy = (
-        b.joint_histogram(fixed, warped, BINS, None, 1, regions) for b in (cpu, reference)
-    )
-    assert numba.shape == numpy.shape == (regions * BINS, BINS)
-    close(numba, numpy, dtype)
-    # the regions together are the histogram of the whole image, and each has its own voxels
-    whole = cpu.joint_histogram(s.label, warped, BINS, None, 1)
-    np.testing.assert_allclose(numba.reshape(regions, BINS, BINS).sum(0), whole, atol=1e-9)
-    for region in (0, regions - 1):
-        alone = np.where(fixed // BINS == region, s.label, -1).astype(np.int16)
-        table = cpu.joint_histogram(alone, warped, BINS, None, 1)
-        np.testing.assert_allclose(numba.reshape(-1, BINS, BINS)[region], table, atol=1e-12)
-
-
-@pytest.mark.parametrize("case", ["2d", "3d-mask"])
-@pytest.mark.parametrize("which", REGIONS)
-@both_types
-def test_histogram_slope_of_regions(case, which, dtype):
-    s = scene(case, dtype)
-    regions, kind = REGIONS[which]
-    fixed, table = regional_label(s, regions, kind), s.rng.normal(size=(regions * BINS, BINS))
-    numba, numpy = s.warped(reference), s.warped(reference)
-    for backend, warped in ((cpu, numba), (reference, numpy)):
-        backend.histogram_slope(fixed, warped, table, None, 1)
-    close(numba.slope, numpy.slope, dtype)
-    close(s.share_slope(numba), s.share_slope(numpy), dtype)
-    assert (numba.slope[fixed < 0] == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (7, 9), (30, 21), (2, 3, 2), (5, 8, 6), (12, 7, 9)])
@@ -369,51 +440,88 @@ def test_average_axis(shape, dtype):
         close(numba, numpy, dtype)
 
 
-LARGE = {  # several blocks of work
+LARGE = {  # several tiles of work
     "2d": dict(shape=(260, 251), moving=(255, 249), nodes=(40, 37)),
+    "3d": dict(shape=(43, 45, 47), moving=(41, 48, 44), nodes=(12, 11, 13)),
     "3d-mask": dict(shape=(41, 47, 53), moving=(43, 45, 50), nodes=(14, 11, 12), mask=True),
 }
+LARGE_COUNTS = {"2d": (1, 2, 3), "3d": (2, 1, 2), "3d-mask": (1, 2, 2)}
+every_large_case = pytest.mark.parametrize("case", LARGE)
 
 
-@pytest.mark.parametrize("case", LARGE)
-@both_estimators
+@every_large_case
+@both_types
+@pytest.mark.parametrize("stride", [1, 4])
+def test_several_tiles_of_several_groups(case, stride, dtype):
+    s = Scene(**LARGE[case], dtype=dtype, exact=dtype == np.float32)
+    labels = s.labels(LARGE_COUNTS[case], stride)
+    assert len(labels.tiles) >= 2 * (labels.group.max() + 1) >= 4
+    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    histograms, pulled = [], []
+    for backend in (cpu, reference):
+        histograms.append(backend.joint_histogram(*s.place(), labels, Scratch(), 1))
+        pulled.append(backend.pull_table(*s.place(), labels, table, Scratch(), 1))
+    close(*histograms, dtype)
+    close(*pulled, dtype)
+
+
+@every_large_case
 @both_orders
-def test_any_number_of_threads_gives_the_same_bits(case, estimator, cubic):
+def test_any_number_of_threads_gives_the_same_bits(case, cubic):
     s = Scene(**LARGE[case], dtype=np.float32, cubic=cubic)
-    fixed, table = s.fixed(estimator), s.rng.normal(size=(BINS, BINS))
+    fixed, table = s.fixed(), s.rng.normal(size=(BINS, BINS))
+    scratch = Scratch()
 
     def everything(threads):
         warped = s.warped(cpu, threads)
-        windows = ESTIMATORS[estimator]
-        histogram = cpu.joint_histogram(fixed, warped, BINS, windows, threads)
-        cpu.histogram_slope(fixed, warped, table, windows, threads)
-        pushed = cpu.push(s.moving, s.where, s.nodes, warped, threads)
+        histogram = cpu.windowed_histogram(fixed, warped, BINS, WINDOWS, threads)
+        cpu.windowed_slope(fixed, warped, table, WINDOWS, threads)
+        pushed = cpu.push(*s.place(), warped, scratch, threads)
         arrays = [warped.value, s.share(warped), histogram, warped.slope, pushed]
         return [a.tobytes() for a in [*arrays, s.share_slope(warped)]]
 
     one = everything(1)
-    assert everything(2) == one
-    assert everything(4) == one
-    assert everything(2) == one
+    assert all(everything(threads) == one for threads in (2, 4, 2))
 
 
-@pytest.mark.parametrize("case", LARGE)
-@pytest.mark.parametrize("which", REGIONS)
-def test_any_number_of_threads_gives_the_same_bits_with_regions(case, which):
-    s = Scene(**LARGE[case], dtype=np.float32, cubic=False)
-    regions, kind = REGIONS[which]
-    fixed, kernel = regional_label(s, regions, kind), parzen_kernel(BINS, 0.7)
+@every_large_case
+@both_orders
+@pytest.mark.parametrize("regional", [False, True], ids=["whole", "regions"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_any_number_of_threads_gives_the_same_tables_and_forces(case, stride, regional, cubic):
+    s = Scene(**LARGE[case], dtype=np.float32, cubic=cubic)
+    labels = s.labels(LARGE_COUNTS[case] if regional else (1, 1, 1), stride)
+    kernel, scratch = parzen_kernel(BINS, 0.7), Scratch()
 
     def everything(threads):
-        warped = s.warped(cpu, threads)
-        histogram = cpu.joint_histogram(fixed, warped, BINS, None, threads, regions)
-        smooth = cpu.smooth_table(histogram, kernel, threads)
-        table = cpu.smooth_table_transposed(smooth, kernel, threads)
-        cpu.histogram_slope(fixed, warped, table, None, threads)
-        return [a.tobytes() for a in (histogram, smooth, table, warped.slope)]
+        histogram = cpu.joint_histogram(*s.place(), labels, scratch, threads)
+        value, ratio = cpu.information(histogram, kernel, scratch, threads)
+        table = cpu.smooth_table_transposed(ratio, kernel, threads)
+        pulled = cpu.pull_table(*s.place(), labels, table, scratch, threads)
+        return [value, *(a.tobytes() for a in (histogram, ratio, table, pulled))]
 
     one = everything(1)
     assert all(everything(threads) == one for threads in (2, 4, 2))
+
+
+def test_scratch_of_one_image_serves_another():
+    """What a scratch holds is of no consequence, nor is its size."""
+    scratch = Scratch()
+    for case in ("2d", "3d", "2d-few-nodes", "3d-mask", "2d", "3d-few-nodes"):
+        for dtype in TOLERANCE:
+            s = scene(case, dtype)
+            labels, warped = s.labels((2, 2, 2)), s.warped(cpu)
+            table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+            warped.slope[...], warped.share_slope[...] = s.rng.normal(size=(2, *s.shape))
+            for kept in scratch.values():
+                kept.fill(1e30)
+            found = []
+            for which in (scratch, Scratch()):
+                histogram = cpu.joint_histogram(*s.place(), labels, which, 2).tobytes()
+                pulled = cpu.pull_table(*s.place(), labels, table, which, 2).tobytes()
+                pushed = cpu.push(*s.place(), warped, which, 2).tobytes()
+                found.append((histogram, pulled, pushed))
+            assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("shape", [(190, 181), (29, 37, 31)])
@@ -429,22 +537,72 @@ def test_any_number_of_threads_finds_the_same_bound_and_average(shape):
     assert averages[0].tobytes() == averages[1].tobytes() == averages[2].tobytes()
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not CASES[case].get("mask")])
-def test_a_row_that_meets_only_background_is_skipped_without_a_trace(case):
-    s = scene(case)
+PLAIN = {name: case for name, case in (CASES | LARGE).items() if not case.get("mask")}
+
+
+def of_little_content(name):
+    """A scene whose moving image is background but for a few voxels in its middle."""
+    s = Scene(**(LARGE | CASES)[name], dtype=np.float64)
     size = s.moving.image.shape
     inside = np.zeros(size, bool)
     inside[tuple(slice(n // 3, n // 3 + 2) if n > 1 else slice(None) for n in size)] = True
     image = np.where(inside, s.moving.image, s.moving.low)
-    place = np.argwhere(inside)
+    return s, s.moving._replace(image=image), _content(inside).astype(float)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_row_that_meets_only_background_is_skipped_without_a_trace(name, stride):
+    s, moving, tight = of_little_content(name)
+    labels, slopes = s.labels((2, 2, 2), stride), s.rng.normal(size=(2, *s.shape))
+    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
     found = []
-    for box in (s.moving.box, np.array([place.min(0), place.max(0)])):
-        s.moving = s.moving._replace(image=image, box=box)
+    for content in (moving.content, tight):
+        s.moving = moving._replace(content=content)
         warped = s.warped(cpu)
-        slopes = np.random.default_rng(1).normal(size=(2, *s.shape))
         warped.slope[...], warped.share_slope[...] = slopes
-        push = cpu.push(s.moving, s.where, s.nodes, warped, 1).copy()
-        found.append((warped.value, warped.full, s.share(warped), push))
-    assert (found[0][0] == s.moving.low).mean() > 0.5
-    for whole, tight in zip(*found, strict=True):
-        np.testing.assert_array_equal(whole, tight)
+        pushed = cpu.push(*s.place(), warped, Scratch(), 1)
+        histogram = cpu.joint_histogram(*s.place(), labels, Scratch(), 1)
+        pulled = cpu.pull_table(*s.place(), labels, table, Scratch(), 1)
+        found.append((warped.value, warped.full, s.share(warped), pushed, histogram, pulled))
+    assert (found[0][0] == moving.low).mean() > 0.5
+    for whole, part in itertools.islice(zip(*found, strict=True), 4):
+        np.testing.assert_array_equal(whole, part)
+    np.testing.assert_allclose(found[0][4], found[1][4], rtol=0, atol=1e-9)
+    scale = np.abs(found[0][5]).max()
+    np.testing.assert_allclose(found[0][5], found[1][5], rtol=0, atol=1e-12 * scale)
+    assert scale > 0
+
+
+@pytest.mark.parametrize("name", ["2d-few-nodes", "3d-few-nodes", "2d-half-out-of-view"])
+def test_what_is_called_background_is_not_looked_at(name):
+    """Else the test above would show nothing."""
+    s = scene(name)
+    right, content = s.warped(cpu).value, s.moving.content
+    s.moving = s.moving._replace(
+        content=_content(np.zeros(s.moving.image.shape, bool)).astype(float)
+    )
+    assert s.moving.content.shape == content.shape
+    value = s.warped(cpu).value
+    assert ((value == right) | (value == s.moving.low)).all()
+    assert (value == s.moving.low).mean() > 0.1
+
+
+@both_types
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_rounding_puts_no_position_beyond_the_border(dimension, dtype):
+    """A displacement that undoes a translation: the outermost voxels lie on the border but for
+    the last bits of sums."""
+    rng = np.random.default_rng(11)
+    shape, nodes = ((1, 24, 40), (1, 7, 5)) if dimension == 2 else ((8, 10, 16), (5, 7, 6))
+    s = Scene(shape[3 - dimension :], shape[3 - dimension :], nodes[3 - dimension :], dtype)
+    for _ in range(200):
+        shift = rng.uniform(-3, 3, dimension).astype(dtype)
+        linear = np.eye(3, 4).astype(dtype)
+        linear[3 - dimension :, 3] = -shift
+        s.where = s.where._replace(linear=linear, spread=np.eye(3, dtype=dtype))
+        s.nodes[3 - dimension :] = shift.reshape(-1, 1, 1, 1)
+        value = s.warped(cpu).value
+        close(value, s.moving.image, np.float32)  # the shares of the nodes are of this precision
+        histogram = cpu.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+        assert histogram.sum() == pytest.approx(s.counted.sum(), rel=TOLERANCE[np.float32])

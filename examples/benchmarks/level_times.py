@@ -1,0 +1,119 @@
+"""Where an iteration of the deformable stage goes: one evaluation and one gradient at each level."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import checkout  # noqa: F401
+import numpy as np
+from machine import BYTES
+
+import varreg
+from varreg.arguments import chosen_backend, sampled
+from varreg.deformable import DeformableObjective
+from varreg.image import as_pair
+from varreg.options import Options
+from varreg.problem import Problem
+from varreg.pyramid import node_shape, smoothness_length
+from varreg.result import Result
+from varreg.similarities import deformable_choice
+from varreg.smoothness import Smoothness
+
+#: Each duration is the median of as many repeats as fit into this many seconds, but at least 3.
+SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class LevelTime:
+    """Durations at one level, in ms.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the images at this level.
+    threads : int
+    evaluation, gradient : float
+        One energy, one gradient, at the map that was found.
+    whole : float
+        What the descent took per energy that it evaluated, everything included.
+    triads : float
+        (evaluation + gradient) over the time that the memory triad takes for 12 bytes per voxel of
+        the image at full resolution.
+    """
+
+    shape: tuple[int, ...]
+    threads: int
+    evaluation: float
+    gradient: float
+    whole: float
+    triads: float
+
+
+def level_times(
+    fixed: np.ndarray, moving: np.ndarray, threads: int, gb_per_s: float
+) -> list[dict[str, Any]]:
+    """All levels, coarse to fine, with the default options.
+
+    Parameters
+    ----------
+    fixed, moving : (*S) array
+    threads : int
+    gb_per_s : float
+        Of the memory triad with as many threads.
+    """
+    problem = deformable_problem(fixed, moving, threads)
+    result = varreg.solve(moving, fixed, threads=threads, progress=False)
+    solved = [level for level in result.levels if level.stage == "deformable"]
+    triad = 1e3 * BYTES * fixed.size / (gb_per_s * 1e9)
+    found = []
+    for level, record in enumerate(solved):
+        objective, state = level_objective(problem, result, level)
+        evaluation = milliseconds(lambda o=objective, s=state: o.evaluate((*s,)))
+        gradient = milliseconds(objective.gradient)
+        whole = 1e3 * record.seconds / max(record.evaluations, 1)
+        triads = (evaluation + gradient) / triad
+        entry = LevelTime(record.shape, threads, evaluation, gradient, whole, triads)
+        found.append(asdict(entry))
+    return found
+
+
+def deformable_problem(fixed: np.ndarray, moving: np.ndarray, threads: int) -> Problem:
+    """What ``varreg.solve`` makes of two arrays before its stages run."""
+    images = as_pair(moving, fixed)
+    there, here = (
+        sampled(image, None, None, name)
+        for image, name in zip(images, ("moving", "fixed"), strict=True)
+    )
+    return Problem(here, there, Options(), chosen_backend("numba"), threads)
+
+
+def level_objective(
+    problem: Problem, result: Result, level: int
+) -> tuple[DeformableObjective, tuple[np.ndarray, np.ndarray]]:
+    """The objective of a level of ``varreg.stages.deformable_stage``, and the map found, as a state."""
+    grid, options, factor = problem.fixed.grid, problem.options, problem.factors[level]
+    coarsest = level == 0 and len(problem.factors) > 1
+    matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))
+    nodes, length = node_shape(grid, options), smoothness_length(grid, options)
+    smoothness = Smoothness(
+        nodes, grid.extent / np.array(nodes), options.smoothness_weight, length,
+        options.constraint, problem.threads, options.smoothness_order,
+    )  # fmt: skip
+    objective = DeformableObjective(matching, result.affine, smoothness, options)
+    z = smoothness.to_coordinates(result.transform.nodes)
+    return objective, (z, smoothness.to_field(z))
+
+
+def milliseconds(call: Callable[[], Any]) -> float:
+    """The median duration of a call, after one that does not count."""
+    call()
+    durations: list[float] = []
+    begun = time.perf_counter()
+    while len(durations) < 3 or time.perf_counter() - begun < SECONDS:
+        start = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(durations))

@@ -1,0 +1,225 @@
+"""``varreg register --pairs``: every pair of a table into a folder of its own, and a summary."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import FileError
+
+if TYPE_CHECKING:
+    from ..io.pair_table import TableRow
+    from ..result import Result
+
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """A line of the summary; numbers are None for a pair that failed.
+
+    Parameters
+    ----------
+    name, moving, fixed : str
+        As in the table.
+    seconds : float or None
+        For this pair, with the threads it had.
+    similarity_before, similarity_after : float or None
+        With nothing done, and at the end.
+    energy : float or None
+        At the end.
+    smallest_determinant : float or None
+        Lower bound on det(id + grad u) at every point.
+    stop : str
+        Why the last level ended.
+    error : str
+        What went wrong; empty if nothing did.
+    """
+
+    name: str
+    moving: str
+    fixed: str
+    seconds: float | None = None
+    similarity_before: float | None = None
+    similarity_after: float | None = None
+    energy: float | None = None
+    smallest_determinant: float | None = None
+    stop: str = ""
+    error: str = ""
+
+
+def register_table(
+    table: str,
+    output: str,
+    overwrite: bool,
+    failed: Callable[[str, Exception], str],
+    finished: Callable[[PairReport], None],
+    **arguments: Any,
+) -> list[PairReport]:
+    """Register the pairs of a table and write each as soon as it is there.
+
+    Parameters
+    ----------
+    table : str
+        See :func:`varreg.io.pair_table.read_pairs`.
+    output : str
+        Folder for a folder per pair, and ``summary.csv``.
+    overwrite : bool
+        Replace results and a summary that exist.
+    failed : callable
+        Takes the name of a pair and its error; returns the words for the summary.
+    finished : callable
+        Takes the report of every pair.
+    **arguments
+        As for :func:`varreg.solve_batch`.
+
+    Returns
+    -------
+    list of PairReport
+        In the order of the table.
+
+    Raises
+    ------
+    varreg.errors.VarregError
+        If the table, an argument or the output is unusable; nothing has been computed then.
+    KeyboardInterrupt
+        Says how many pairs were written; they stay.
+
+    Examples
+    --------
+    >>> from varreg.cli.table import register_table
+    >>> register_table("pairs.csv", "out", False, print, print, preset="paper")  # doctest: +SKIP
+    """
+    from ..batch import iterate_batch
+    from ..io.files import atomic_path
+    from ..io.pair_table import read_pairs
+
+    rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
+    pairs = (row.files for row in rows)
+    results = iterate_batch(pairs, errors="return", **arguments)
+    with _folder(output, rows, overwrite) as folder, closing(results):
+        # reserved before the work: a folder that cannot be written to is found before it
+        with atomic_path(folder / SUMMARY, overwrite=overwrite) as file:
+            try:
+                for row, result in zip(rows, results, strict=True):
+                    reports.append(_settled(row, result, folder, overwrite, failed))
+                    finished(reports[-1])
+            except KeyboardInterrupt:
+                written = sum(not report.error for report in reports)
+                raise KeyboardInterrupt(
+                    f"{written} of {len(rows)} pairs were written, no summary"
+                ) from None
+            _write_summary(file, reports)
+    return reports
+
+
+@contextlib.contextmanager
+def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path]:
+    """The folder of all results, in which nothing is in the way; removed if it stays empty."""
+    from ..io.files import free_folder
+
+    folder = Path(output).expanduser()
+    existed = os.path.lexists(folder)
+    if not existed:
+        folder = free_folder(folder)
+        folder.mkdir()
+    elif not folder.is_dir():
+        raise FileError(f"--output {output!r} is a file; with --pairs give a folder.")
+    try:
+        for row in rows:
+            free_folder(folder / row.name, overwrite=overwrite)
+        yield folder
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):  # it holds results
+                folder.rmdir()
+
+
+def _settled(
+    row: TableRow, result: Result | Exception, folder: Path, overwrite: bool,
+    failed: Callable[[str, Exception], str],
+) -> PairReport:  # fmt: skip
+    """Write a result, or take down why there is none."""
+    report = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
+    try:
+        if isinstance(result, Exception):
+            raise result
+        result.save(folder / row.name, overwrite=overwrite)
+    except Exception as error:
+        return dataclasses.replace(report, error=failed(row.name, error))
+    return dataclasses.replace(
+        report,
+        seconds=round(result.seconds, 3),
+        similarity_before=float(result.start_energy.similarity),
+        similarity_after=float(result.energy.similarity),
+        energy=float(result.energy.total),
+        smallest_determinant=float(result.smallest_determinant),
+        stop="" if result.stop is None else result.stop.value,
+    )
+
+
+def _write_summary(file: Path, reports: list[PairReport]) -> None:
+    with open(file, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(field.name for field in dataclasses.fields(PairReport))
+        writer.writerows(dataclasses.astuple(report) for report in reports)
+
+
+def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
+    """Print how many pairs were registered on stdout, or the summary as JSON.
+
+    Parameters
+    ----------
+    reports : list of PairReport
+    output : str
+        The folder of the summary.
+    as_json : bool
+
+    Examples
+    --------
+    >>> from varreg.cli.table import PairReport, report_pairs
+    >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
+    0 of 1 pairs were registered; out/summary.csv says how each ended.
+    """
+    from ..io.records import plain
+
+    if as_json:
+        click.echo(json.dumps(plain(reports), indent=2))
+        return
+    written = sum(not report.error for report in reports)
+    click.echo(
+        f"{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
+        "ended."
+    )
+
+
+def echo_pair(report: PairReport) -> None:
+    """Print one finished pair on stderr, for logs where no progress bar is shown.
+
+    Parameters
+    ----------
+    report : PairReport
+
+    Examples
+    --------
+    >>> from varreg.cli.table import PairReport, echo_pair
+    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, "converged"))
+    """
+    if report.error:
+        return  # which has been reported
+    click.echo(
+        f"{report.name}: similarity {report.similarity_before:.4f} -> "
+        f"{report.similarity_after:.4f}, energy {report.energy:.4f}, smallest determinant "
+        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s",
+        err=True,
+    )

@@ -1,0 +1,111 @@
+r"""Normalised mutual information of the whole image, in nats.
+
+With the smoothed joint histogram Q of the voxels in view (total weight N, p = Q / N) and the
+entropies H_F, H_M and H_FM of p and its marginals, normalised mutual information is
+:math:`(H_F + H_M) / H_{FM} = 1 + \mathrm{MI}_{\mathrm{view}} / H_{FM}` (Studholme et al., Pattern
+Recognition 32, 1999, doi 10.1016/S0031-3203(98)00091-0).  It is a ratio; what is maximised is
+
+.. math:: S = \frac{N}{N_F}\,H_0\,(\mathrm{NMI} - 1)
+            = \frac{N}{N_F}\,\mathrm{MI}_{\mathrm{view}}\,\frac{H_0}{H_{FM}},
+
+with H_0 the entropy of the fixed image, a constant: mutual information (nats) that counts in full
+where the moving image follows from the fixed one (then H_FM = H_F), and less the more it has of its
+own.  So the usual weights serve.  As with mutual information (:mod:`varreg.mutual_information`), the
+factor N / N_F says that a voxel out of view shares nothing; without it an image gains by pushing its
+background out of view.
+
+With :math:`L = \log(p / (p_F p_M))`,
+
+.. math:: \frac{\partial S}{\partial Q} = \frac{H_0}{N_F H_{FM}} \Bigl(\mathrm{MI}_{\mathrm{view}} + L
+          + \frac{\mathrm{MI}_{\mathrm{view}}}{H_{FM}} \log p\Bigr).
+
+H_FM is not 0: the B-spline spreads even a constant moving image over two bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from ..energy import Matching
+from ..kernels.arrays import Array, Labels, Scratch
+from ..mutual_information import Estimate, Estimator
+from ..options import Options
+from ..pyramid import Sampled
+
+
+class Normalised(Matching):
+    """Normalised mutual information: see :mod:`varreg.similarities.normalised`.
+
+    Parameters are those of :class:`varreg.energy.Matching`, without regions.
+    """
+
+    def __init__(
+        self,
+        fixed: Sampled,
+        moving: Sampled,
+        options: Options,
+        kernels: ModuleType,
+        threads: int,
+        dtype: np.dtype | type = np.float32,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
+        entropy = fixed_entropy(self.labels, self.estimator, kernels)
+        self.estimator = NormalisedEstimator(**vars(self.estimator), fixed_entropy=entropy)
+
+
+@dataclass(frozen=True)
+class NormalisedEstimator(Estimator):
+    """How a histogram becomes S.
+
+    Parameters
+    ----------
+    fixed_entropy : float
+        H_0, nats.
+    Others as for :class:`varreg.mutual_information.Estimator`.
+    """
+
+    fixed_entropy: float = 1.0
+
+    def __call__(
+        self,
+        histogram: Array,
+        total: float,
+        kernels: ModuleType,
+        scratch: Scratch,
+        threads: int = 1,
+    ) -> Estimate:
+        """S of a histogram of weights; see :class:`varreg.mutual_information.Estimator`."""
+        mass, kernel = float(histogram.sum()), self.kernel
+        if not mass > 0 or kernel is None:
+            return Estimate(0.0, 0.0, lambda: np.zeros_like(histogram))
+        density = kernels.smooth_table(histogram, kernel, threads) / mass
+        joint = logarithm(density)
+        fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
+        ratio = joint - logarithm(fixed) - logarithm(moving)  # L; where p = 0 it meets no voxel
+        information = float((density * ratio).sum())
+        entropy = -float((density * joint).sum())
+        scale = self.fixed_entropy / (total * entropy)
+
+        def derivative() -> Array:
+            table = scale * (information + ratio + information / entropy * joint)
+            return kernels.smooth_table_transposed(table, kernel, threads)
+
+        return Estimate(mass * scale * information, mass / total, derivative)
+
+
+def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> float:
+    """Entropy (nats) of the smoothed histogram of the fixed voxels that count."""
+    count = labels.total.sum(0)
+    if estimator.kernel is None or not count.sum() > 0:
+        return 0.0
+    density = kernels.smooth_table(np.diag(count / count.sum()), estimator.kernel).sum(1)
+    return -float((density * logarithm(density)).sum())
+
+
+def logarithm(value: Array) -> Array:
+    """Natural logarithm, 0 where the value is 0."""
+    return np.log(value, out=np.zeros_like(value), where=value > 0)
