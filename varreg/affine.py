@@ -60,10 +60,13 @@ class AffineObjective:
         similarity = self.matching.value(self.where, as_volume_field(nodes))
         return Trial(-self.weight * similarity, similarity, 0.0)
 
-    def distance(self, state: Array, other: Array) -> float:
-        """How far apart two matrices put a corner of the fixed image, in voxels of the level."""
-        apart = ((state - other) @ self.corner_list)[:-1]
-        return float(np.sqrt(np.square(apart).sum(0).max()) / self.voxel)
+    def distances(self, states: Array) -> Array:
+        """How far apart each two of n matrices put a corner of the fixed image, (n, n), in voxels of
+        the level.
+        """
+        moved = (states @ self.corner_list)[:, :-1]
+        apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
+        return np.sqrt(apart) / self.voxel
 
     def gradient(self) -> Array:
         """dE/dz at the state evaluated last, (number of parameters,)."""

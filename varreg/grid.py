@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -85,10 +86,12 @@ class Grid:
         """Number of voxels."""
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def spacing(self) -> np.ndarray:
-        """Voxel size along each array axis in mm, shape (d,)."""
-        return np.asarray(np.linalg.norm(self.affine[:-1, :-1], axis=0))
+        """Voxel size along each array axis in mm, shape (d,); not to be written to."""
+        spacing = np.asarray(np.linalg.norm(self.affine[:-1, :-1], axis=0))
+        spacing.flags.writeable = False
+        return spacing
 
     @property
     def direction(self) -> np.ndarray:

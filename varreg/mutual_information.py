@@ -32,9 +32,9 @@ from .options import Options
 
 #: The parent paper's guard inside its logarithms.
 GUARD = 1e-7
-#: Weight of a Gaussian beyond this many standard deviations is dropped from the Parzen matrix ...
-REACH = 2.5
-#: ... and, for the parent paper's windows, beyond this many (relative weight 1e-8).
+#: Weights of the Parzen kernel below this share of the largest are dropped ...
+LEAST_WEIGHT = 1e-3
+#: ... and those of the parent paper's windows beyond this many standard deviations (share 1e-8).
 WINDOW_REACH = 6.0
 
 
@@ -146,7 +146,7 @@ def parzen_kernel(bins: int, width: float) -> Array:
     width : float
         Standard deviation in bins.
     """
-    reach = max(1, math.ceil(REACH * width))
+    reach = max(1, math.floor(width * math.sqrt(-2 * math.log(LEAST_WEIGHT))))
     offset = np.arange(-reach, reach + 1)
     target = np.arange(bins)[:, None] + offset
     kernel = np.exp(-0.5 * (offset / width) ** 2) * ((target >= 0) & (target < bins))

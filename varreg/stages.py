@@ -26,10 +26,10 @@ from .starts import candidates
 KEPT_STARTS = 3
 #: Starts that put no corner further apart than this, in voxels of the level, count as one.
 NEIGHBOURS = 3.0
+#: Starts as near as this are not even compared.
+SAME = 0.5
 #: Steps after which the most promising of several starts is chosen.
-TRIAL_STEPS = 8
-#: Energy tolerance of an affine stage that is followed by a deformable one.
-LOOSE = 1e-3
+TRIAL_STEPS = 10
 #: The affine search begins this much coarser than the deformable continuation ...
 COARSER = 2.0
 #: ... unless that leaves fewer voxels than this along the shortest axis ...
@@ -106,7 +106,7 @@ def affine_stage(
             matrices = _best_starts(problem, objective, starts, model, factor)
         elif level > 0:
             matrices = [_lower(objective, matrices[0], origin)]
-        shape, rules = matching.fixed_grid.shape, _affine_rules(problem, last)
+        shape, rules = matching.fixed_grid.shape, _rules(problem, problem.options.affine_iterations)
         if len(matrices) > 1:
             matrices = [_most_promising(objective, matrices, rules, recorder, level, factor, shape)]
         ended = recorder.run(objective, matrices[0], rules, "affine", level, factor, shape)
@@ -213,15 +213,22 @@ def _best_starts(
 ) -> list[Array]:
     """The start matrices of lowest energy."""
     found = candidates(*problem.level(factor), names, turn=model != "translation")
+    found = _apart(objective, found, SAME)
     energies = [objective.evaluate(matrix).energy for matrix in found]
     order = sorted(range(len(found)), key=lambda k: (energies[k], k))
     objective.evaluate(found[order[0]])
     _check_view(objective.matching)
-    kept: list[Array] = []
-    for matrix in (found[k] for k in order):  # neighbours would end in the same minimum
-        if all(objective.distance(matrix, other) > NEIGHBOURS for other in kept):
-            kept.append(matrix)
-    return kept[:KEPT_STARTS]
+    return _apart(objective, [found[k] for k in order], NEIGHBOURS)[:KEPT_STARTS]
+
+
+def _apart(objective: AffineObjective, matrices: list[Array], least: float) -> list[Array]:
+    """The matrices that are further than `least` voxels from all before: others would end alike."""
+    apart = objective.distances(np.array(matrices))
+    kept: list[int] = []
+    for k in range(len(matrices)):
+        if not kept or apart[k, kept].min() > least:
+            kept.append(k)
+    return [matrices[k] for k in kept]
 
 
 def _most_promising(
@@ -246,14 +253,6 @@ def _check_view(matching: Similarity) -> None:
 def _rules(problem: Problem, iterations: int) -> Rules:
     o = problem.options
     return Rules(iterations, o.memory, o.gradient_tolerance, o.energy_tolerance, o.largest_step)
-
-
-def _affine_rules(problem: Problem, last: bool) -> Rules:
-    """A deformable stage that follows does not wait for the last digits."""
-    rules = _rules(problem, problem.options.affine_iterations)
-    if last:
-        return rules
-    return dataclasses.replace(rules, energy_tolerance=max(rules.energy_tolerance, LOOSE))
 
 
 def _iteration(step: Step, stage: str, level: int, factor: float) -> Iteration:

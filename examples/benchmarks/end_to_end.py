@@ -53,7 +53,7 @@ def scaling(cubes: tuple[int, ...], threads: int) -> list[dict[str, Any]]:
     ``deformable`` is that stage with :data:`FIXED`; ``iteration`` its finest level, per energy that
     was evaluated; ``whole`` a registration with the default options.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for n in cubes:
         fixed, moving = enlarged_pair((n, n, n))
         if not found:

@@ -179,7 +179,7 @@ def _cuts(t1: Array, t2: Array, dimension: int) -> Iterator[tuple[str, Array, Ar
     area = (t1 > HEAD).sum((0, 1)).astype(float)
     filled = np.flatnonzero(area > 0.6 * area.max())
     for z in filled[[len(filled) // 3, (2 * len(filled)) // 3]]:
-        yield f":z{z}", *(_fitted(image[:, :, z], SLICE_SIZE) for image in (t1, t2))
+        yield f":z{z}", _fitted(t1[:, :, z], SLICE_SIZE), _fitted(t2[:, :, z], SLICE_SIZE)
 
 
 def _fitted(image: Array, size: int) -> Array:

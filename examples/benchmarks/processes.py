@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,12 @@ def main() -> None:
     task, *folder = sys.argv[1:]
     names = ("fixed.npy", "moving.npy")
     images: list[Any] = [np.load(Path(folder[0]) / name) for name in names] if folder else []
-    found = {"memory": _memory, "import": _import, "calls": _calls}[task](*images)
+    tasks: dict[str, Callable[..., dict[str, float]]] = {
+        "memory": _memory,
+        "import": _import,
+        "calls": _calls,
+    }
+    found = tasks[task](*images)
     print(json.dumps(found))
 
 

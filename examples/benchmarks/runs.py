@@ -34,7 +34,8 @@ def measure_all(
     """
     if not any(method.peer for method in methods):
         return measure(methods, pairs, threads), {}
-    rows, known = [], {}
+    rows: list[Row] = []
+    known: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         save_pairs(pairs, Path(folder))
         for method in methods:

@@ -73,7 +73,10 @@ def inverse(field: Array) -> Array:
 def random_map(
     shape: tuple[int, ...], rng: np.random.Generator, affine: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """psi(y) = A (y + v(y)), (d, *S) voxel coordinates, and psi^-1(x) - x, voxels."""
+    """psi(y) = A (y + v(y)), (d, *S) voxel coordinates, and psi^-1(x) - x, voxels.
+
+    The inverse is exact, to 0.01 voxels or so, where A^-1 x lies in the grid; v is not known beyond.
+    """
     grid, dimension = voxel_grid(shape), len(shape)
     field = random_field(shape, rng)
     matrix = random_affine(dimension, rng) if affine else np.eye(dimension + 1)

@@ -606,3 +606,29 @@ def test_rounding_puts_no_position_beyond_the_border(dimension, dtype):
         close(value, s.moving.image, np.float32)  # the shares of the nodes are of this precision
         histogram = cpu.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
         assert histogram.sum() == pytest.approx(s.counted.sum(), rel=TOLERANCE[np.float32])
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("shift", [4.7, -4.7])
+def test_a_field_of_one_sign_that_falls_to_zero_at_the_border(dimension, shift):
+    """Along a row it takes values that none of its nodes has."""
+    shape, nodes = ((24, 40), (5, 6)) if dimension == 2 else ((9, 14, 16), (4, 4, 3))
+    s = Scene(shape, shape, nodes, np.float64, boundary=True)
+    image = s.moving.image.copy()
+    image[:, : shape[-2] // 2, : shape[-1] // 2] = s.moving.low
+    content = _content(image > s.moving.low).astype(float)
+    s.moving = s.moving._replace(image=image, content=content)
+    linear = np.eye(3, 4)
+    linear[3 - dimension :, 3] = -shift
+    s.where = s.where._replace(linear=linear, spread=np.eye(3))
+    s.nodes[3 - dimension :] = shift
+    numba, numpy = s.warped(cpu), s.warped(reference)
+    np.testing.assert_array_equal(numba.full, numpy.full)
+    close(s.share(numba), s.share(numpy), np.float64)
+    close(numba.value, numpy.value, np.float64)
+    table = s.rng.normal(size=(BINS, BINS))
+    for name, more in (("joint_histogram", ()), ("pull_table", (table,))):
+        numba, numpy = (
+            getattr(b, name)(*s.place(), s.labels(), *more, Scratch(), 1) for b in (cpu, reference)
+        )
+        close(numba, numpy, np.float64)
