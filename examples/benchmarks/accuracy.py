@@ -4,7 +4,7 @@
     python examples/benchmarks/accuracy.py --data MANIFEST --affine --seed 1 --seed 2 \\
         --peer-python PYTHON varreg ants-syn greedy-nmi-affine elastix
 
-Methods: identity; varreg, varreg-PRESET for every preset, varreg-cubic, varreg-mi,
+Methods: identity; varreg, varreg-PRESET for every preset, varreg-cubic, varreg-{mi,nmi,lncc,mind},
 varreg-iterations-{half,double,fourfold}; ants-syn, ants-synonly, greedy-nmi, greedy-nmi-affine,
 elastix.  README.md beside this file says what the columns mean.
 """

@@ -88,8 +88,11 @@ def seeded_pairs(
 
 def describe_pairs(given: argparse.Namespace, pairs: list[Pair]) -> dict[str, Any]:
     """What the pairs are, as plain JSON values."""
-    names = sorted({pair.name.split(":")[0] for pair in pairs})
-    described = {"count": len(pairs), "shape": list(pairs[0].fixed.shape), "heads": names}
+    described = {
+        "count": len(pairs),
+        "shapes": [list(shape) for shape in sorted({pair.fixed.shape for pair in pairs})],
+        "heads": sorted({pair.name.split(":")[0] for pair in pairs}),
+    }
     if given.pairs:
         return described
     return {**described, "affine": given.affine, "seeds": given.seed or [0]}
@@ -97,11 +100,11 @@ def describe_pairs(given: argparse.Namespace, pairs: list[Pair]) -> dict[str, An
 
 def pairs_line(described: dict[str, Any]) -> str:
     """One line of text for the head of a table."""
-    shape = " x ".join(map(str, described["shape"]))
-    words = [f"{described['count']} pairs of {shape} ({', '.join(described['heads'])})"]
+    shapes = " and ".join(" x ".join(map(str, shape)) for shape in described["shapes"])
+    words = [f"pairs: {described['count']} of {shapes} ({', '.join(described['heads'])})"]
     if "affine" in described:
         words.append("affine + warp" if described["affine"] else "warp only")
-        words.append("seeds " + ", ".join(map(str, described["seeds"])))
+        words.append(f"seed {' and '.join(map(str, described['seeds']))}")
     return ", ".join(words)
 
 

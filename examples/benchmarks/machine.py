@@ -81,12 +81,13 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 def varreg_version() -> str:
     """Version of varreg and, in a checkout, its commit."""
-    import checkout  # noqa: F401
+    import checkout
 
     import varreg
 
-    folder = Path(varreg.__file__).parent
-    git = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude", "*"]
+    if Path(varreg.__file__).resolve().parents[1] != checkout.ROOT:
+        return varreg.__version__
+    git = ["git", "-C", str(checkout.ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -66,7 +66,7 @@ def varreg_settings() -> dict[str, dict[str, Any]]:
         "varreg-iterations-double": {"iterations": scaled_iterations(2)},
         "varreg-iterations-fourfold": {"iterations": scaled_iterations(4)},
         "varreg-cubic": {"interpolation": "cubic"},
-        "varreg-mi": {"similarity": "mi"},
+        **{f"varreg-{name}": {"similarity": name} for name in ("mi", "nmi", "lncc", "mind")},
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from . import averaging, folding, matching, tables, warping, windows
 from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 from .blocks import block_count, row_tiles, run
+from .cache import cache_folder, drop_stale
 from .nodes import sum_tiles
 
 NAME = "numba"
@@ -20,12 +20,15 @@ ENTRIES_PER_BLOCK = 2**13
 LEAST_FOR_THREADS = 2**18
 
 
+drop_stale(matching.pull)
+
+
 def is_compiled() -> bool:
     """Whether the kernels are compiled already, in this process or in the cache on disk."""
     if matching.pull.signatures:
         return True
-    folder = getattr(getattr(matching.pull, "_cache", None), "cache_path", None)
-    return folder is not None and any(Path(folder).glob("matching.pull-*.nbi"))
+    folder = cache_folder(matching.pull)
+    return folder is not None and any(folder.glob("matching.pull-*.nbi"))
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
@@ -42,7 +45,7 @@ def push(
     tiles = _tiles(warped.value.shape)
     shape = warped.value.shape
     partial = _partial_nodes(shape, tiles, where, scratch, nodes)
-    slopes = warped.slope, warped.share_slope, warped.full
+    slopes = warped.slope, warped.share_slope
     run(warping.push, len(tiles), threads, moving, where, nodes, tiles, *slopes, partial)
     return _sum_nodes(partial, shape, tiles, where, nodes, scratch, threads)
 

@@ -25,7 +25,7 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
     tiles : (T, 4) int array
         Boxes of rows: see :mod:`varreg.kernels.nodes`.
     value, share : (*S) arrays, output
-        Warped value; weight in [0, 1], written only for rows that are not `full`.
+        Warped value; weight in [0, 1].
     full : (rows,) uint8 array, output
         1 where all weights of a row are 1.
     """
@@ -50,13 +50,13 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
 
 
 @njit(nogil=True, cache=True)
-def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, full, out):
+def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, out):
     """dE/dy at every voxel, added up at the rows of nodes of each tile.
 
     Parameters
     ----------
     slope, share_slope : (*S) arrays
-        dE/dvalue, and dE/dshare (read only for rows that are not `full`).
+        dE/dvalue and dE/dshare.
     out : (T, 3, a', b', n) array, output
         Sums of the voxels' dE/dy times the weights of their node rows.
     Others as for :func:`warp`.
