@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from .arguments import affine_model, affine_starts, backend_module, merged_optio
 from .errors import InputError
 from .history import Iteration
 from .job import as_job, located
+from .problem import LEAST_FOR_THREADS
 from .progress import pair_bar
 from .result import Result
 
@@ -214,6 +216,7 @@ class _Work:
     executor: ThreadPoolExecutor
     threads: int
     workers: int
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, position: int, pair: Any) -> tuple[str, Future[Result]]:
         """Label and future result of a pair; the pair itself is kept only until it is solved."""
@@ -240,7 +243,11 @@ class _Work:
     def _solve(self, arguments: dict[str, Any], threads: int) -> Result:
         settings = {**self.common, **arguments}
         settings["callback"] = self._heeding(settings.get("callback"))
-        return solve(**settings, threads=threads, progress=False)
+        # much of a small pair is Python, which runs one thread at a time: two such pairs side by side
+        # take longer than one after the other
+        turn = self.turn if _is_small(settings["fixed"]) else nullcontext()
+        with turn:
+            return solve(**settings, threads=threads, progress=False)
 
     def _heeding(self, callback: Callable[[Iteration], None] | None) -> Callable[[Iteration], None]:
         """What is told of every step, which is also where a pair can be cancelled."""
@@ -256,3 +263,9 @@ class _Work:
     def _is_compiled(self) -> bool:
         ready: Callable[[], bool] | None = getattr(self.kernels, "is_compiled", None)
         return ready is None or ready()
+
+
+def _is_small(image: Any) -> bool:
+    """Whether an image that is in memory has too few voxels for several threads."""
+    shape = getattr(image, "shape", None)
+    return shape is not None and math.prod(shape) < LEAST_FOR_THREADS

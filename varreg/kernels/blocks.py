@@ -53,11 +53,11 @@ def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) 
     if workers <= 1:
         kernel(0, blocks, 1, *arguments)
         return
-    pool = _pool(workers - 1)
-    others = [pool.submit(kernel, k, blocks, workers, *arguments) for k in range(1, workers)]
-    kernel(0, blocks, workers, *arguments)
-    for other in others:
-        other.result()
+    pool = _pool(workers)
+    # the calling thread only waits: were it to compute too, the scheduler would often wake a worker
+    # on its core, and leave it there for milliseconds
+    for part in [pool.submit(kernel, k, blocks, workers, *arguments) for k in range(workers)]:
+        part.result()
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
