@@ -80,9 +80,12 @@ def _tiles(
     return np.array(tiles, np.int64), np.array(group, np.int64)
 
 
-def row_stride(grid: Grid, nodes: tuple[int, ...], wanted: float | None) -> int:
-    """The largest stride that leaves `wanted` voxels per node of the displacement."""
+def row_stride(grid: Grid, nodes: tuple[int, ...], wanted: float | None, share: float = 1.0) -> int:
+    """The largest stride that leaves `wanted` voxels per node of the displacement.
+
+    share is that of the voxels that count: rows of a small mask are all compared.
+    """
     if wanted is None:
         return 1
-    available = math.prod(grid.shape) / math.prod(nodes)
+    available = share * math.prod(grid.shape) / math.prod(nodes)
     return max(s for s in SKEW if s == 1 or available >= s * wanted)

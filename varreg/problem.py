@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from types import ModuleType
 
+import numpy as np
+
 from .labels import row_stride
 from .options import Options
 from .pyramid import Sampled, coarsen, level_factors, node_shape
@@ -61,6 +63,7 @@ class Problem:
         if options.estimator == "fine-histogram" and options.bins > most:
             options = options.replace(bins=most)
         nodes = node_shape(self.fixed.grid, options)
-        stride = row_stride(fixed.grid, nodes, options.samples_per_node)
+        share = 1.0 if fixed.mask is None else float(np.mean(fixed.mask > 0.5))
+        stride = row_stride(fixed.grid, nodes, options.samples_per_node, share)
         threads = self.threads if fixed.data.size >= LEAST_FOR_THREADS else 1
         return similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)

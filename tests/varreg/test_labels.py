@@ -160,5 +160,6 @@ def test_the_stride_leaves_as_many_voxels_per_node_as_are_wanted(shape, nodes):
         stride = row_stride(grid, nodes, wanted)
         assert available / stride >= wanted
         assert stride == max(SKEW) or available / (2 * stride) < wanted
+    assert row_stride(grid, nodes, wanted, share=1e-6) == 1  # a small mask: every row
     assert row_stride(grid, nodes, None) == 1
     assert row_stride(grid, nodes, 10 * available) == 1  # there are no more than all
