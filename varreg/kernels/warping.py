@@ -10,7 +10,8 @@ from __future__ import annotations
 from numba import njit
 
 from .nodes import add_row, clear_nodes, tile_nodes
-from .rows import allocate_row, fill, fill_plane, forces, gradients, place_row, stretch, values
+from .row_values import forces, gradients, values
+from .rows import allocate_row, fill, fill_plane, place_row, stretch
 
 
 @njit(nogil=True, cache=True)
