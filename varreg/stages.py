@@ -53,11 +53,6 @@ class Recorder:
         self.history: list[Iteration] = []
         self.levels: list[Level] = []
 
-    def keep(self, other: Recorder) -> None:
-        """Take over what another recorder collected."""
-        self.history += other.history
-        self.levels += other.levels
-
     def run(
         self, objective: Objective, state: Any, rules: Rules, stage: str, level: int, factor: float,
         shape: tuple[int, ...],
@@ -98,20 +93,18 @@ def affine_stage(
     """
     factors = affine_factors(problem, last)
     origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
-    matrices = [origin]
+    matrix = origin
     for level, factor in enumerate(factors):
         matching = problem.matching(factor, affine_choice(problem.options.similarity))
         objective = AffineObjective(matching, model, problem.options.similarity_weight)
-        if level == 0 and not isinstance(starts, np.ndarray):
-            matrices = _best_starts(problem, objective, starts, model, factor)
-        elif level > 0:
-            matrices = [_lower(objective, matrices[0], origin)]
         shape, rules = matching.fixed_grid.shape, _rules(problem, problem.options.affine_iterations)
-        if len(matrices) > 1:
-            matrices = [_most_promising(objective, matrices, rules, recorder, level, factor, shape)]
-        ended = recorder.run(objective, matrices[0], rules, "affine", level, factor, shape)
-        matrices = [ended.state]
-    return matrices[0]
+        if level > 0:
+            matrix = _lower(objective, matrix, origin)
+        elif not isinstance(starts, np.ndarray):
+            found = _best_starts(problem, objective, starts, model, factor)
+            matrix = _most_promising(objective, found, rules, recorder.observer, factor, shape)
+        matrix = recorder.run(objective, matrix, rules, "affine", level, factor, shape).state
+    return matrix
 
 
 def deformable_stage(
@@ -232,15 +225,16 @@ def _apart(objective: AffineObjective, matrices: list[Array], least: float) -> l
 
 
 def _most_promising(
-    objective: AffineObjective, matrices: list[Array], rules: Rules, recorder: Recorder, level: int,
+    objective: AffineObjective, matrices: list[Array], rules: Rules, observer: Observer | None,
     factor: float, shape: tuple[int, ...],
 ) -> Array:  # fmt: skip
-    """The matrix that a few steps from each start lower most; these steps are not recorded."""
+    """What a few steps from each start lower most, at level 0; these steps are not recorded."""
+    if len(matrices) == 1:
+        return matrices[0]
     few = dataclasses.replace(rules, iterations=min(rules.iterations, TRIAL_STEPS))
     tried = []
     for matrix in matrices:
-        trial = Recorder(recorder.observer)
-        ended = trial.run(objective, matrix, few, "affine", level, factor, shape)
+        ended = Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)
         tried.append((ended.trial.energy, ended.state))
     return min(tried, key=lambda entry: entry[0])[1]
 

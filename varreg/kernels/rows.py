@@ -6,9 +6,9 @@ A row falls into five stretches:
     0 ... start ... begin ... end ... stop ... n
 
 Voxels in [start, stop) are inside the moving image and have weight 1; of those, the ones outside
-[begin, end) meet only background: they have the lowest value and no gradient.  Voxels in [begin, end)
-take loops that compile to vector instructions; the ones before `start` and from `stop` on, which may
-be out of view, go one by one.  With cubic interpolation or a moving mask all of them do.
+[begin, end) meet only background: they have the lowest value and no gradient.  Voxels before `start`
+and from `stop` on may be out of view.  With cubic interpolation or a moving mask all of them count as
+such.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def allocate_row(n, node_rows, columns, like):
     return Row(
         np.empty((3, node_rows, n), kind), np.empty((2, 3, node_rows), kind),
         np.empty(columns, kind), np.empty((2, 3), kind), np.empty((3, n), kind),
-        np.empty(3, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32), np.empty((6, 4), kind),
-        np.empty(n, kind),
+        np.empty(3, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
+        np.empty((6, 4), kind), np.empty(n, kind),
         np.empty(n, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, kind),
         np.empty(n, kind),
     )  # fmt: skip
