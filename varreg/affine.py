@@ -4,10 +4,13 @@ The current matrix A is updated on the fixed side, :math:`A \leftarrow A\,T_c\ex
 with c the centre of the fixed image and G_k a basis of the Lie algebra of the model (translation,
 rigid, similarity, affine) that is orthonormal for the mean squared displacement over the field of
 view: one unit of any z_k moves the image by the same root-mean-square distance.  Value and gradient
-come from the kernels of the deformable stage, with the 2^d corners of the image as nodes.
+come from the kernels of the deformable stage, with the 2^d corners of the image as nodes, where the
+displacement stays zero: A is the linear part of the map.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -20,6 +23,8 @@ from .similarities.protocol import Similarity
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
+#: 1 / k! for k = 0 to 8, three in a row.
+TAYLOR = 1 / np.array([[1, 1, 2], [6, 24, 120], [720, 5040, 40320]])
 
 
 class AffineObjective:
@@ -49,15 +54,17 @@ class AffineObjective:
             [fixed.voxel_to_world(corners.astype(float)), np.ones((1, *corners.shape[1:]))]
         )
         self.corner_list = self.corners.reshape(d + 1, -1)
-        self.to_moving = np.linalg.inv(moving.affine)[:-1]
+        self.to_moving, self.to_fixed = np.linalg.inv(moving.affine)[:-1], fixed.affine
+        self.rest = as_volume_field(np.zeros((d, *self.corners.shape[1:])))
 
     def evaluate(self, state: Array) -> Trial:
         """Energy of a matrix; 0 if nothing is in view."""
         if not np.isfinite(state).all():
             return Trial(np.nan, np.nan, np.nan)
         self.state = state
-        nodes = (self.to_moving @ state @ self.corner_list).reshape(-1, *self.corners.shape[1:])
-        similarity = self.matching.value(self.where, as_volume_field(nodes))
+        d = len(self.to_moving)
+        self.where.linear[3 - d :, 3 - d :] = self.to_moving @ state @ self.to_fixed
+        similarity = self.matching.value(self.where, self.rest)
         return Trial(-self.weight * similarity, similarity, 0.0)
 
     def distances(self, states: Array) -> Array:
@@ -74,7 +81,7 @@ class AffineObjective:
         d = len(self.state) - 1
         by_corner = pushed.reshape(d, -1) @ self.corner_list.T
         by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
-        return np.einsum("ij,kij->k", by_matrix, (self.state @ self.generators)[:, :-1])
+        return self.generator_list @ (self.state[:-1].T @ by_matrix).ravel()  # <dE/dA, A G_k>
 
     def move(self, state: Array, direction: Array, step: float) -> Array:
         """The matrix moved along a direction in the Lie algebra."""
@@ -101,16 +108,20 @@ class AffineObjective:
 
 
 def exponential(matrix: Array) -> Array:
-    """Matrix exponential by scaling and squaring of a Taylor series, exact to rounding.
+    """Exponential of an element of the Lie algebra, (d + 1, d + 1) with a last row of zeros.
 
-    scipy's wakes threads even for a matrix this small: milliseconds each on a busy machine.
+    Scaling and squaring of a Taylor series of order 8, exact to rounding: the linear part alone decides
+    how fast it converges.  scipy's wakes threads even for a matrix this small: milliseconds each on a
+    busy machine.
     """
-    halvings = max(0, int(np.ceil(np.log2(max(np.abs(matrix).sum(0).max(), 1e-300)))) + 3)
-    small = matrix / 2.0**halvings
-    result = term = np.eye(len(matrix))
-    for order in range(1, 11):
-        term = term @ small / order
-        result = result + term
+    linear = matrix[:-1, :-1]
+    halvings = max(0, math.frexp(math.sqrt(np.vdot(linear, linear)))[1] + 4)
+    small = matrix * 0.5**halvings
+    square = small @ small
+    powers = np.stack([np.eye(len(matrix)), small, square]).reshape(3, -1)
+    one, two, three = (TAYLOR @ powers).reshape(3, *matrix.shape)
+    cube = square @ small
+    result = one + cube @ (two + cube @ three)
     for _ in range(halvings):
         result = result @ result
     return result

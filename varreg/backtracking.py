@@ -48,6 +48,7 @@ def backtrack(
     step: float,
     largest_step: float,
     place: str,
+    shortest_step: float = 0.0,
 ) -> Accepted | None:
     """The first acceptable step, or None if none lowers the energy.
 
@@ -62,6 +63,8 @@ def backtrack(
         First step tried, shortened so that no point moves further than `largest_step` voxels.
     place : str
         Stage, level and iteration, for messages.
+    shortest_step : float
+        A step that moves no point further than this, in voxels, is not shortened any more.
 
     Raises
     ------
@@ -85,6 +88,8 @@ def backtrack(
                 step = _capped(objective, direction, 1.0, largest_step)
                 continue
         if backtracks >= PATIENCE and -step * slope <= RESOLUTION * abs(trial.energy):
+            break
+        if step * objective.reach(direction) < shortest_step:
             break
         step *= 0.5 if np.isinf(new.energy) else _shrink(trial.energy, slope, step, new.energy)
     return None

@@ -33,6 +33,7 @@ class Rules:
     gradient_tolerance: float
     energy_tolerance: float
     largest_step: float
+    shortest_step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ def minimise(
         direction = metric.direction(gradient)
         place = f"{where}, iteration {iteration + 1}"
         found = backtrack(
-            objective, state, trial, gradient, direction, first_step, rules.largest_step, place
-        )
+            objective, state, trial, gradient, direction, first_step, rules.largest_step, place,
+            rules.shortest_step,
+        )  # fmt: skip
         if found is None and metric.forget():
             continue
         if found is None:

@@ -53,8 +53,7 @@ class Matching:
         self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
         self.estimator = Estimator.from_options(options)
         inside = None if fixed.mask is None else as_volume(fixed.mask > 0.5)
-        unit = self.estimator.to_bins(as_volume(fixed.data).astype(dtype))
-        values = self.estimator.to_bins(moving.data.astype(dtype))
+        values = self.estimator.to_bins(moving.data, self.dtype)
         cubic = options.interpolation == "cubic"
         self.moving = moving_image(values, moving.mask, self.estimator.span, cubic)
         self.scratch = Scratch()
@@ -62,13 +61,14 @@ class Matching:
         if self.estimator.windows is None:
             counts = region_counts(fixed.grid, options.regions if regional else 1)
             counts = (1,) * (3 - len(counts)) + counts
-            bins = np.floor(unit + unit.dtype.type(0.5)).astype(np.int32)
-            self.labels = label_image(bins, self.estimator.bins, counts, inside, stride)
-            self.count = int((self.labels.label >= 0).sum())
+            shown, bins = as_volume(fixed.data), self.estimator.bins
+            self.labels = label_image(shown, bins, counts, inside, stride, self.estimator.span)
+            self.count = max(int(self.labels.total.sum()), 1)
         else:
+            unit = self.estimator.to_bins(as_volume(fixed.data), self.dtype)
             self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
             self.warped = Warped.empty(self.fixed.shape, self.dtype)
-            self.count = int((self.fixed >= 0).sum())
+            self.count = max(int((self.fixed >= 0).sum()), 1)
 
     @property
     def share(self) -> float:
@@ -78,29 +78,41 @@ class Matching:
     def value(self, where: VoxelMap, nodes: Array) -> float:
         """Mutual information (nats) with the nodes at `nodes`, (3, a, b, c)."""
         self.where, self.nodes = where, np.ascontiguousarray(nodes, dtype=self.dtype)
-        self.estimate = self.estimator(
-            self._histogram(), self.count, self.kernels, self.scratch, self.threads
-        )
+        self.estimate = self.measure()
         return self.estimate.value
 
     def gradient(self) -> Array:
         """dMI/d(moving voxel position) gathered at the nodes evaluated last, (3, a, b, c)."""
         if self.estimate is None:
             raise RuntimeError("Matching.gradient needs a value first")
-        kernels, table = self.kernels, self.estimate.slope
-        place = self.moving, self.where, self.nodes
-        if self.estimator.windows is None:
-            return kernels.pull_table(*place, self.labels, table, self.scratch, self.threads)
-        windows = self.estimator.windows
-        kernels.windowed_slope(self.fixed, self.warped, table, windows, self.threads)
-        return kernels.push(*place, self.warped, self.scratch, self.threads)
+        return self.pull(self.estimate)
 
-    def _histogram(self) -> Array:
-        kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
-        place = self.moving, self.where, self.nodes
+    @property
+    def place(self) -> tuple[Moving, VoxelMap, Array]:
+        """What the kernels need to know of where the moving image is."""
+        return self.moving, self.where, self.nodes
+
+    def measure(self) -> Estimate:
+        """The similarity where the nodes are now."""
+        estimator, kernels = self.estimator, self.kernels
+        if estimator.kernel is None:
+            return estimator.of_histogram(self._windowed_histogram(), self.count)
+        images = (*self.place, self.labels, estimator.kernel)
+        mass, value = kernels.mutual_information(*images, self.scratch, self.threads)
+        return Estimate(value / self.count, mass / self.count)
+
+    def pull(self, estimate: Estimate) -> Array:
+        """The derivative of what was measured last, gathered at the nodes."""
+        kernels, windows, threads = self.kernels, self.estimator.windows, self.threads
         if windows is None:
-            return kernels.joint_histogram(*place, self.labels, self.scratch, self.threads)
-        kernels.warp(*place, self.warped, self.threads)
+            images = (*self.place, self.labels, self.estimator.kernel, 1 / self.count)
+            return kernels.pull_information(*images, self.scratch, threads)
+        kernels.windowed_slope(self.fixed, self.warped, estimate.slope, windows, threads)
+        return kernels.push(*self.place, self.warped, self.scratch, threads)
+
+    def _windowed_histogram(self) -> Array:
+        kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
+        kernels.warp(*self.place, self.warped, self.threads)
         return kernels.windowed_histogram(self.fixed, self.warped, bins, windows, self.threads)
 
 

@@ -22,18 +22,19 @@ SKEW = {1: 0, 2: 1, 4: 2}
 
 
 def label_image(
-    bins: NDArray,
+    values: NDArray[Any],
     size: int,
     counts: tuple[int, ...],
     mask: NDArray[np.bool_] | None,
     stride: int = 1,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> Labels:
     """Assign every voxel to a row of a table.
 
     Parameters
     ----------
-    bins : (planes, rows, n) int array
-        Bin of each fixed voxel.
+    values : (planes, rows, n) array
+        The fixed image.
     size : int
         B, bins per image.
     counts : (3,) tuple of int
@@ -42,26 +43,38 @@ def label_image(
         Voxels that count.
     stride : {1, 2, 4}
         Every how many rows one is kept.
+    span : (float, float)
+        Bins of the values 0 and 1; by default the values are bins.
     """
     height = counts[2] * size
-    dtype = np.int16 if height <= np.iinfo(np.int16).max else np.int32
-    label: NDArray[Any] = bins.astype(dtype)
-    cuts = [region_cuts(n, count) for n, count in zip(bins.shape, counts, strict=True)]
-    along = np.repeat(np.arange(counts[2]), np.diff(cuts[2]))
-    label += (along * size).astype(dtype)
+    cuts = [region_cuts(n, count) for n, count in zip(values.shape, counts, strict=True)]
+    kept = _kept_rows(values.shape, stride)
+    label = np.full(values.shape, -1, np.int16 if height <= np.iinfo(np.int16).max else np.int32)
+    found = np.floor(values[kept] * (span[1] - span[0]) + (span[0] + 0.5)).astype(label.dtype)
+    found += (np.repeat(np.arange(counts[2]), np.diff(cuts[2])) * size).astype(label.dtype)
     if mask is not None:
-        label[~mask] = -1
-    if stride > 1:
-        i, j = np.ogrid[: label.shape[0], : label.shape[1]]
-        skew = SKEW[stride] if len(label) > 1 else 1
-        label[(i + skew * j) % stride != 0] = -1
-    live = (label.max(axis=2) >= 0).astype(np.uint8)
-    tiles, group = _tiles(bins.shape, cuts)
-    total = [
-        np.bincount(label[i0:i1, j0:j1].ravel() + 1, minlength=height + 1)[1:]
-        for i0, i1, j0, j1 in tiles
-    ]
-    return Labels(label, live, tiles, group, np.array(total, float), height, size)
+        found[~mask[kept]] = -1
+    label[kept] = found
+    live = np.zeros(values.shape[:2], np.uint8)
+    live[kept] = found.max(axis=1) >= 0
+    tiles, group = _tiles(values.shape, cuts)
+    total = np.array([_count(label, live, tile, height) for tile in tiles], float)
+    return Labels(label, live, tiles, group, total, height, size)
+
+
+def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
+    """(i, j) of the rows that are compared."""
+    i, j = np.ogrid[: shape[0], : shape[1]]
+    skew = SKEW[stride] if shape[0] > 1 else 1
+    return np.nonzero((i + skew * j) % stride == 0)
+
+
+def _count(
+    label: NDArray[Any], live: NDArray[np.uint8], tile: NDArray[np.int64], height: int
+) -> NDArray[np.int64]:
+    """Voxels of a tile with each label."""
+    box = slice(tile[0], tile[1]), slice(tile[2], tile[3])
+    return np.bincount(label[box][live[box] > 0].ravel() + 1, minlength=height + 1)[1:]
 
 
 def _tiles(

@@ -20,14 +20,11 @@ eq. (13) of doi 10.3390/math14122131).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from types import ModuleType
 
 import numpy as np
 
-from .kernels.arrays import Array, Scratch, Windows
+from .kernels.arrays import Array, Windows
 from .options import Options
 
 #: The parent paper's guard inside its logarithms.
@@ -40,16 +37,11 @@ WINDOW_REACH = 6.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mutual information of a histogram, and its derivative once it is asked for."""
+    """Mutual information of a histogram, and its derivative where that is not left to the backend."""
 
     value: float  # nats
     share: float  # of the fixed voxels that count, how many are in view
-    derivative: Callable[[], Array]
-
-    @cached_property
-    def slope(self) -> Array:
-        """Derivative with respect to the histogram, (R B, B); most trial steps never need it."""
-        return self.derivative()
+    slope: Array | None = None  # by the histogram, (B, B)
 
 
 @dataclass(frozen=True)
@@ -90,32 +82,22 @@ class Estimator:
         margin = 0.0 if self.windows else self.margin
         return margin, self.bins - 1.0 - margin
 
-    def to_bins(self, unit: Array) -> Array:
+    def to_bins(self, unit: Array, dtype: np.dtype | type) -> Array:
         """Bin coordinates of intensities scaled to [0, 1]."""
         low, high = self.span
-        return (low + (high - low) * unit).astype(unit.dtype)
+        bins = np.multiply(unit, high - low, dtype=dtype)
+        bins += low
+        return bins
 
-    def __call__(
-        self,
-        histogram: Array,
-        total: float,
-        kernels: ModuleType,
-        scratch: Scratch,
-        threads: int = 1,
-    ) -> Estimate:
-        """Mutual information of a histogram of weights, given region and what is in view.
+    def of_histogram(self, histogram: Array, total: float) -> Estimate:
+        """Mutual information of a histogram by the parent paper's windows, given what is in view.
 
         Parameters
         ----------
-        histogram : (R B, B) array
-            One B x B table per region.
+        histogram : (B, B) array
+            Sums of weights.
         total : float
             Number of fixed voxels that count, in view or not.
-        kernels : module
-            The backend.
-        scratch : Scratch
-            The derivative is valid until its next use.
-        threads : int
 
         Returns
         -------
@@ -124,17 +106,9 @@ class Estimator:
         """
         mass = float(histogram.sum())
         if not mass > 0:
-            return Estimate(0.0, 0.0, lambda: np.zeros_like(histogram))
-        if self.kernel is None:
-            value, slope = _guarded(histogram / mass)
-            return Estimate(value * mass / total, mass / total, lambda: slope / total)
-        kernel = self.kernel
-        value, ratio = kernels.information(histogram, kernel, scratch, threads)
-
-        def derivative() -> Array:
-            return kernels.smooth_table_transposed(ratio, kernel, threads) / total
-
-        return Estimate(value / total, mass / total, derivative)
+            return Estimate(0.0, 0.0, np.zeros_like(histogram))
+        value, slope = _guarded(histogram / mass)
+        return Estimate(value * mass / total, mass / total, slope / total)
 
 
 def parzen_kernel(bins: int, width: float) -> Array:

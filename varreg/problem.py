@@ -16,7 +16,7 @@ from .similarities import Similarity, similarity
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
 #: With fewer voxels than this, waking a thread takes longer than what it could do meanwhile.
-LEAST_FOR_THREADS = 2**17
+LEAST_FOR_THREADS = 2**12
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Problem:
     kernels: ModuleType
     threads: int
     _levels: dict[float, tuple[Sampled, Sampled]] = field(default_factory=dict)
+    _matchings: dict[tuple[float, str], Similarity] = field(default_factory=dict)
 
     @property
     def factors(self) -> tuple[float, ...]:
@@ -57,6 +58,11 @@ class Problem:
 
     def matching(self, factor: float, name: str) -> Similarity:
         """The similarity of this name at a level, with no more bins than the root of its voxels."""
+        if (factor, name) not in self._matchings:
+            self._matchings[factor, name] = self._matching(factor, name)
+        return self._matchings[factor, name]
+
+    def _matching(self, factor: float, name: str) -> Similarity:
         fixed, moving = self.level(factor)
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options

@@ -73,12 +73,12 @@ def iteration_budget(options: Options, level: int) -> int:
 
 
 def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
-    """Intensities scaled so that `limits` become 0 and 1, clipped beyond; float32."""
+    """Intensities scaled so that `limits` become 0 and 1, clipped beyond; float32, in C order."""
     low, high = limits if limits is not None else robust_range(data)
     if not 1e-30 < high - low < 1e30 or abs(low) > 1e30:  # beyond what float32 can subtract
         with np.errstate(over="ignore"):
             return np.clip((data.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
-    scaled = np.subtract(data, np.float32(low), dtype=np.float32)
+    scaled = np.subtract(data, np.float32(low), dtype=np.float32, order="C")
     scaled *= np.float32(1 / (high - low))
     return np.clip(scaled, 0, 1, out=scaled)
 

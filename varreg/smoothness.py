@@ -18,6 +18,7 @@ not a coordinate: it stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.339
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -26,6 +27,9 @@ from .kernels.arrays import Array
 
 #: Smaller transforms take less time than waking a thread.
 LEAST_FOR_THREADS = 50_000
+#: Planes of up to this many nodes along each axis are transformed by matrices, without the many checks
+#: of a transform; products this small are never shared between threads, so that no bit depends on them.
+MOST_FOR_MATRICES = 48
 
 
 class Smoothness:
@@ -103,9 +107,18 @@ class Smoothness:
         return self._each(transform, coefficients)
 
     def _each(self, transform: Callable[..., Array], values: Array) -> Array:
+        if len(self.shape) == 2 and max(self.shape) <= MOST_FOR_MATRICES:
+            first, second = (_matrix(transform, nodes) for nodes in self.shape)
+            return first @ values @ second.T
         axes = tuple(range(1, values.ndim))
         workers = self.threads if values.size > LEAST_FOR_THREADS else 1
         return transform(values, axes=axes, norm="ortho", workers=workers)
+
+
+@lru_cache(maxsize=16)
+def _matrix(transform: Callable[..., Array], nodes: int) -> Array:
+    """A transform of one axis as a matrix, (nodes, nodes)."""
+    return transform(np.eye(nodes), axes=(0,), norm="ortho")
 
 
 def laplacian_symbol(shape: tuple[int, ...], spacing: Array, constraint: str) -> Array:

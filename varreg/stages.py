@@ -30,6 +30,8 @@ NEIGHBOURS = 3.0
 SAME = 0.5
 #: Steps after which the most promising of several starts is chosen.
 TRIAL_STEPS = 10
+#: Steps that move no corner further than this, in voxels of the level, show nothing about a start.
+SHORTEST_TRIAL_STEP = 0.005
 #: The affine search begins this much coarser than the deformable continuation ...
 COARSER = 2.0
 #: ... unless that leaves fewer voxels than this along the shortest axis ...
@@ -231,7 +233,8 @@ def _most_promising(
     """What a few steps from each start lower most, at level 0; these steps are not recorded."""
     if len(matrices) == 1:
         return matrices[0]
-    few = dataclasses.replace(rules, iterations=min(rules.iterations, TRIAL_STEPS))
+    steps = min(rules.iterations, TRIAL_STEPS)
+    few = dataclasses.replace(rules, iterations=steps, shortest_step=SHORTEST_TRIAL_STEP)
     tried = []
     for matrix in matrices:
         ended = Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)

@@ -38,7 +38,14 @@ class Scratch(dict):  # type: ignore[type-arg]
     """Arrays with any content that a backend keeps from one evaluation to the next.
 
     Large ones cost their page faults when they are allocated anew.
+
+    Attributes
+    ----------
+    crew : object
+        What else a backend keeps.
     """
+
+    crew: Any = None
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """The array of this name, allocated if it is not there or does not fit."""

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-from . import averaging, folding, matching, tables, warping, windows
+from . import averaging, folding, tables, warping, windows
 from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 from .blocks import block_count, row_tiles, run
 from .cache import cache_folder, drop_stale
-from .nodes import sum_tiles
+from .crew import banded, crew_at
+from .evaluation import GATHER, INFORM, PULL, SCATTER, SLOPE, take_part
+from .nodes import sum_all_tiles
 
 NAME = "numba"
-#: Table entries that one thread works on at a time.
-ENTRIES_PER_BLOCK = 2**13
 #: Sums of fewer entries take less time than waking a thread.
 LEAST_FOR_THREADS = 2**18
 
 
-drop_stale(matching.pull)
+drop_stale(take_part)
 
 
 def is_compiled() -> bool:
     """Whether the kernels are compiled already, in this process or in the cache on disk."""
-    if matching.pull.signatures:
+    if take_part.signatures:
         return True
-    folder = cache_folder(matching.pull)
-    return folder is not None and any(folder.glob("matching.pull-*.nbi"))
+    folder = cache_folder(take_part)
+    return folder is not None and any(folder.glob("evaluation.take_part-*.nbi"))
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
@@ -54,12 +52,11 @@ def joint_histogram(
     moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int
 ) -> Array:
     """(R B, B) sum of weights, fixed label x moving bin; valid until the next call."""
-    count, groups = len(labels.tiles), int(labels.group[-1]) + 1
-    partial = scratch.array("tables", (count * (labels.height + 1), labels.bins), np.float64)
-    run(matching.scatter, count, threads, moving, where, nodes, labels, partial)
-    found = partial[: count * labels.height]
-    if count > groups:  # in the order of the tiles: the same bits for any number of threads
-        first = np.searchsorted(labels.group, np.arange(groups))
+    crew = crew_at(moving, where, nodes, labels, scratch, threads)
+    crew.do(SCATTER)
+    work, count = crew.work, len(labels.tiles)
+    found, first = work.tables[: count * labels.height], work.first_tile[:-1]
+    if count > len(first):  # in the order of the tiles: the same bits for any number of threads
         by_tile = found.reshape(count, labels.height, labels.bins)
         found = np.add.reduceat(by_tile, first, axis=0).reshape(-1, labels.bins)
     return found
@@ -70,14 +67,33 @@ def pull_table(
     threads: int,
 ) -> Array:  # fmt: skip
     """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B); valid until the next call."""
-    shape = labels.label.shape
-    partial = _partial_nodes(shape, labels.tiles, where, scratch, nodes)
-    groups, count = int(labels.group[-1]) + 1, len(labels.tiles)
-    padded = scratch.array("padded", (groups * labels.height + 1, labels.bins), nodes.dtype)
-    padded[:-1] = table
-    padded[-1] = 0  # looked up by the voxels that do not count
-    run(matching.pull, count, threads, moving, where, nodes, labels, padded, partial)
-    return _sum_nodes(partial, shape, labels.tiles, where, nodes, scratch, threads)
+    crew = crew_at(moving, where, nodes, labels, scratch, threads)
+    crew.work.slope[:-1] = table
+    crew.do(PULL + GATHER)
+    return crew.work.gathered
+
+
+def mutual_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scratch: Scratch,
+    threads: int,
+) -> tuple[float, float]:  # fmt: skip
+    """(weight in view, sum over regions of weight times mutual information in nats)."""
+    crew = crew_at(moving, where, nodes, labels, scratch, threads, kernel)
+    crew.do(SCATTER + INFORM)
+    return float(crew.work.mass.sum()), float(crew.work.value.sum())
+
+
+def pull_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scale: float,
+    scratch: Scratch, threads: int,
+) -> Array:  # fmt: skip
+    """`scale` times the derivative of the last :func:`mutual_information` with this scratch, by y at
+    the nodes, (3, a, b, c); valid until the next call.
+    """
+    crew = crew_at(moving, where, nodes, labels, scratch, threads, kernel)
+    crew.work.scale[0] = scale
+    crew.do(SLOPE + PULL + GATHER)
+    return crew.work.gathered
 
 
 def _tiles(shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -106,7 +122,7 @@ def _sum_nodes(
     rowwise = scratch.array("rowwise", (*nodes.shape[:3], n), nodes.dtype)
     workers = threads if partial.size > LEAST_FOR_THREADS else 1
     column = planes + rows
-    run(sum_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
+    run(sum_all_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
     return out
 
 
@@ -134,60 +150,22 @@ def windowed_slope(
     run(windows.windows_slope, blocks, threads, *images, *shape, *slopes)
 
 
-def information(table: Array, kernel: Array, scratch: Scratch, threads: int) -> tuple[float, Array]:
-    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
-
-    The derivative, log(p / (p_F p_M)), is valid until the next call.
-    """
-    stack = _stacked(table)
-    value = np.empty(len(stack))
-    ratio = scratch.array("ratio", stack.shape, np.float64)
-    blocks = _table_blocks(stack)
-    run(tables.information, blocks, threads, stack, _band(kernel), value, ratio)
-    return float(value.sum()), ratio.reshape(table.shape)
-
-
-def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
+def smooth_table(table: Array, kernel: Array) -> Array:
     """K table K^T of every region, for the banded matrix K; table (R B, B)."""
-    return _smooth(table, _band(kernel), threads)
+    return _smooth(table, banded(kernel))
 
 
-def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
+def smooth_table_transposed(table: Array, kernel: Array) -> Array:
     """K^T table K of every region; table (R B, B)."""
-    return _smooth(table, np.ascontiguousarray(kernel.T), threads)
+    return _smooth(table, np.ascontiguousarray(kernel.T))
 
 
-def _band(kernel: Array) -> Array:
-    """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
-    return _band_of(kernel.shape, kernel.tobytes())
-
-
-@lru_cache(maxsize=16)
-def _band_of(shape: tuple[int, int], entries: bytes) -> Array:
-    kernel = np.frombuffer(entries).reshape(shape)
-    reach = shape[1] // 2
-    band = np.zeros(shape[::-1])
-    for k, column in enumerate(kernel.T):
-        low, high = max(0, k - reach), min(shape[0], shape[0] + k - reach)
-        if low < high:  # else a kernel wider than the table
-            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
-    return band
-
-
-def _smooth(table: Array, band: Array, threads: int) -> Array:
-    stack = _stacked(table)
-    out = np.empty_like(stack)
-    run(tables.smooth_tables, _table_blocks(stack), threads, stack, band, out)
-    return out.reshape(table.shape)
-
-
-def _stacked(table: Array) -> Array:
+def _smooth(table: Array, band: Array) -> Array:
     bins = table.shape[1]
-    return np.ascontiguousarray(table).reshape(-1, bins, bins)
-
-
-def _table_blocks(stack: Array) -> int:
-    return max(1, min(len(stack), stack.size // ENTRIES_PER_BLOCK))
+    stack = np.ascontiguousarray(table).reshape(-1, bins, bins)
+    out = np.empty_like(stack)
+    tables.smooth_tables(stack, band, out)
+    return out.reshape(table.shape)
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:

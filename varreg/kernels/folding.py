@@ -90,21 +90,38 @@ def volume_bound(first, blocks, step, field, spacing, bound, place):
                             place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 
+@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+def _row_minimum(field, j, first, second, low):
+    """Smallest determinant in each cell (j, :), left in `low`, and of all; steps 1 / spacing."""
+    smallest = np.inf
+    for k in range(low.size):
+        b0 = second * (field[0, j, k + 1] - field[0, j, k])
+        b1 = second * (field[1, j, k + 1] - field[1, j, k]) + 1
+        c0 = second * (field[0, j + 1, k + 1] - field[0, j + 1, k])
+        c1 = second * (field[1, j + 1, k + 1] - field[1, j + 1, k]) + 1
+        a0 = first * (field[0, j + 1, k] - field[0, j, k]) + 1
+        a1 = first * (field[1, j + 1, k] - field[1, j, k])
+        d0 = first * (field[0, j + 1, k + 1] - field[0, j, k + 1]) + 1
+        d1 = first * (field[1, j + 1, k + 1] - field[1, j, k + 1])
+        one, two = (
+            min(a0 * b1 - a1 * b0, a0 * c1 - a1 * c0),
+            min(d0 * b1 - d1 * b0, d0 * c1 - d1 * c0),
+        )
+        low[k] = min(one, two)
+        smallest = min(smallest, low[k])
+    return smallest
+
+
 @njit(nogil=True, cache=True)
 def plane_bound(first, blocks, step, field, spacing, bound, place):
     """Exact minimum and its cell for each block of cells; 2-D, `field` (2, b, c)."""
-    cells, columns = field.shape[1] - 1, field.shape[2] - 1
+    rows, low = field.shape[1] - 1, np.empty(field.shape[2] - 1)
     for block in range(first, blocks, step):
         bound[block] = np.inf
-        for j in range(block * cells // blocks, (block + 1) * cells // blocks):
-            for k in range(columns):
-                for p in range(2):
-                    for q in range(2):
-                        a0 = (field[0, j + 1, k + q] - field[0, j, k + q]) / spacing[0]
-                        a1 = (field[1, j + 1, k + q] - field[1, j, k + q]) / spacing[0]
-                        b0 = (field[0, j + p, k + 1] - field[0, j + p, k]) / spacing[1]
-                        b1 = (field[1, j + p, k + 1] - field[1, j + p, k]) / spacing[1]
-                        value = (1 + a0) * (1 + b1) - a1 * b0
-                        if value < bound[block]:
-                            bound[block] = value
-                            place[block, 0], place[block, 1] = j, k
+        for j in range(block * rows // blocks, (block + 1) * rows // blocks):
+            smallest = _row_minimum(field, j, 1 / spacing[0], 1 / spacing[1], low)
+            if smallest < bound[block]:
+                bound[block], k = smallest, 0
+                while low[k] > smallest:
+                    k += 1
+                place[block, 0], place[block, 1] = j, k

@@ -12,50 +12,52 @@ from numba import njit
 
 from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import forces, gradients, values
-from .rows import allocate_row, fill, fill_plane, place_row, stretch
+from .rows import fill, fill_plane, place_row, stretch
 
 
-@njit(nogil=True, cache=True)
-def scatter(first, blocks, step, moving, where, nodes, labels, out):
-    """The joint histogram of each tile.
+@njit(nogil=True, cache=True, _nrt=False)
+def scatter(tile, moving, where, nodes, labels, out, row, missing):
+    """The joint histogram of one tile.
 
     Parameters
     ----------
+    tile : int
     moving, where, nodes
         As for :func:`varreg.kernels.warping.warp`.
     labels : Labels
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
+    row : Row
+        Scratch.
+    missing : (L,) array
+        Scratch: what the voxels of each label lack of weight 1.
     """
     label, tiles = labels.label, labels.tiles
     planes, rows, n = label.shape
-    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
     height, bins, table = labels.total.shape[1], out.shape[1], out.reshape(-1)
-    missing = np.zeros(height)
-    for block in range(first, blocks, step):
-        i0, i1, j0, j1 = tiles[block]
-        _, _, b, down = tile_nodes(tiles[block], where, planes)
-        base, nowhere = block * height, tiles.shape[0] * height + block
-        fill(table, base * bins, (base + height) * bins, 0)
-        fill(missing, 0, height, 0)
-        for i in range(i0, i1):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
-            for j in range(j0, j1):
-                if labels.live[i, j]:
-                    start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                    values(start, begin, end, stop, moving, row)
-                    _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
-                    _add_weighted(i, j, 0, start, label, base, row, bins, table, missing)
-                    _add_weighted(i, j, stop, n, label, base, row, bins, table, missing)
-        _add_background(block, base, labels.total, missing, moving.low, bins, table)
+    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
+    _, _, b, down = tile_nodes(tile, tiles, where, planes)
+    base, nowhere = tile * height, tiles.shape[0] * height + tile
+    fill(table, base * bins, (base + height) * bins, 0)
+    fill(missing, 0, height, 0)
+    for i in range(i0, i1):
+        fill_plane(i, b, down, planes + rows, nodes, where, row)
+        for j in range(j0, j1):
+            if labels.live[i, j]:
+                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
+                values(start, begin, end, stop, moving, row)
+                _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
+                _add_weighted(i, j, 0, start, label, base, row, bins, table, missing)
+                _add_weighted(i, j, stop, n, label, base, row, bins, table, missing)
+    _add_background(tile, base, labels.total, missing, moving.low, bins, table)
 
 
 @njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _add_background(block, base, total, missing, low, bins, table):
+def _add_background(tile, base, total, missing, low, bins, table):
     """Add the voxels that meet only background: all others have been added or are missing."""
     for f in range(total.shape[1]):
-        rest = total[block, f] - missing[f]
+        rest = total[tile, f] - missing[f]
         for m in range(bins):
             rest -= table[(base + f) * bins + m]
         rest = np.round(rest)
@@ -90,9 +92,9 @@ def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
             _add(table, (base + f) * bins, row.value[k], row.share[k])
 
 
-@njit(nogil=True, cache=True)
-def pull(first, blocks, step, moving, where, nodes, labels, table, out):
-    """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
+@njit(nogil=True, cache=True, _nrt=False)
+def pull(tile, moving, where, nodes, labels, table, out, row):
+    """dE/dy added up at the rows of nodes of one tile, from the derivative of E by the histogram.
 
     Parameters
     ----------
@@ -103,26 +105,24 @@ def pull(first, blocks, step, moving, where, nodes, labels, table, out):
     """
     label, tiles = labels.label, labels.tiles
     planes, rows, n = label.shape
-    row = allocate_row(n, out.shape[3], nodes.shape[3], nodes)
     bins, derivative = table.shape[1], table.reshape(-1)
-    for block in range(first, blocks, step):
-        i0, i1, j0, j1 = tiles[block]
-        a, across, b, down = tile_nodes(tiles[block], where, planes)
-        clear_nodes(out[block], across, down)
-        base = labels.group[block] * labels.total.shape[1]
-        for i in range(i0, i1):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
-            for j in range(j0, j1):
-                if labels.live[i, j]:
-                    start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                    gradients(start, begin, end, stop, moving, row)
-                    _look_up(i, j, begin, end, label, base, row, bins, derivative)
-                    _look_up_weighted(i, j, 0, start, label, base, row, bins, derivative)
-                    _look_up_weighted(i, j, stop, n, label, base, row, bins, derivative)
-                    forces(start, begin, end, stop, row)
-                    for part in range(3):
-                        low, high = stretch(part, start, begin, end, stop, n)
-                        add_row(i, j, planes, a, b, low, high, where, row.gradient, out[block])
+    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
+    a, across, b, down = tile_nodes(tile, tiles, where, planes)
+    clear_nodes(tile, across, down, out)
+    base = labels.group[tile] * labels.total.shape[1]
+    for i in range(i0, i1):
+        fill_plane(i, b, down, planes + rows, nodes, where, row)
+        for j in range(j0, j1):
+            if labels.live[i, j]:
+                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
+                gradients(start, begin, end, stop, moving, row)
+                _look_up(i, j, begin, end, label, base, row, bins, derivative)
+                _look_up_weighted(i, j, 0, start, label, base, row, bins, derivative)
+                _look_up_weighted(i, j, stop, n, label, base, row, bins, derivative)
+                forces(start, begin, end, stop, row)
+                for part in range(3):
+                    low, high = stretch(part, start, begin, end, stop, n)
+                    add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
 
 
 @njit(nogil=True, cache=True, forceinline=True, _nrt=False)

@@ -147,29 +147,50 @@ class Backend(Protocol):
         threads : int
         """
 
-    def information(
-        self, table: Array, kernel: Array, scratch: Scratch, threads: int
-    ) -> tuple[float, Array]:
-        """Mutual information of every region times its weight, from a stack of joint histograms.
+    def mutual_information(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
+        scratch: Scratch, threads: int,
+    ) -> tuple[float, float]:  # fmt: skip
+        """Mutual information of every region times its weight, added up.
 
         Parameters
         ----------
-        table : (R B, B) array
+        moving, where, nodes, labels
+            As for :meth:`joint_histogram`.
         kernel : (B, 2 r + 1) array
-            As for :meth:`smooth_table`, which comes first.
+            As for :meth:`smooth_table`, which is done to each joint histogram.
         scratch : Scratch
         threads : int
 
         Returns
         -------
+        weight : float
+            N, of all voxels in view.
         value : float
             Sum of N_r MI_r in nats; a region without weight adds nothing.
-        ratio : (R B, B) array
-            log(p / (p_F p_M)), its derivative by the smoothed table; 0 where p = 0.  Valid until
-            the next call.
         """
 
-    def smooth_table(self, table: Array, kernel: Array, threads: int = 1) -> Array:
+    def pull_information(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
+        scale: float, scratch: Scratch, threads: int,
+    ) -> Array:  # fmt: skip
+        """`scale` times the derivative of the second result of :meth:`mutual_information`.
+
+        Parameters
+        ----------
+        moving, where, nodes, labels, kernel
+            Those of the last call of :meth:`mutual_information` with the same scratch.
+        scale : float
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (3, a, b, c) array
+            By y, gathered at the nodes, as by :meth:`pull_table`.  Valid until the next call.
+        """
+
+    def smooth_table(self, table: Array, kernel: Array) -> Array:
         """K table K^T of every region.
 
         Parameters
@@ -177,14 +198,13 @@ class Backend(Protocol):
         table : (R B, B) array
         kernel : (B, 2 r + 1) array
             Columns of the banded matrix: K[b, c] = kernel[c, b - c + r].
-        threads : int
 
         Returns
         -------
         (R B, B) array
         """
 
-    def smooth_table_transposed(self, table: Array, kernel: Array, threads: int = 1) -> Array:
+    def smooth_table_transposed(self, table: Array, kernel: Array) -> Array:
         """K^T table K of every region: the transpose of :meth:`smooth_table`, with its parameters."""
 
     def determinant_bound(

@@ -143,7 +143,27 @@ def windowed_slope(
         warped.share_slope[row][live] = (spread * along).sum(1)
 
 
-def information(table: Array, kernel: Array, scratch: Scratch, threads: int) -> tuple[float, Array]:
+def mutual_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scratch: Scratch,
+    threads: int,
+) -> tuple[float, float]:  # fmt: skip
+    """(weight in view, sum over regions of weight times mutual information in nats)."""
+    histogram = joint_histogram(moving, where, nodes, labels, scratch, threads)
+    value, ratio = information(histogram, kernel)
+    scratch["slope"] = smooth_table_transposed(ratio, kernel)
+    return float(histogram.sum()), value
+
+
+def pull_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scale: float,
+    scratch: Scratch, threads: int,
+) -> Array:  # fmt: skip
+    """`scale` times the derivative of the last :func:`mutual_information` with this scratch."""
+    table = scale * scratch["slope"]
+    return pull_table(moving, where, nodes, labels, table, scratch, threads)
+
+
+def information(table: Array, kernel: Array) -> tuple[float, Array]:
     """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
 
     Empty cells and empty regions contribute nothing.
@@ -160,14 +180,14 @@ def _log(value: Array) -> Array:
     return np.log(value, out=np.zeros_like(value), where=value > 0)
 
 
-def smooth_table(table: Array, kernel: Array, threads: int = 1) -> Array:
+def smooth_table(table: Array, kernel: Array) -> Array:
     """K table K^T of every region, for the banded matrix K; table (R B, B)."""
     matrix = _banded(kernel)
     tables = table.reshape(-1, len(matrix), len(matrix))
     return (matrix @ tables @ matrix.T).reshape(table.shape)
 
 
-def smooth_table_transposed(table: Array, kernel: Array, threads: int = 1) -> Array:
+def smooth_table_transposed(table: Array, kernel: Array) -> Array:
     """K^T table K of every region; table (R B, B)."""
     matrix = _banded(kernel)
     tables = table.reshape(-1, len(matrix), len(matrix))

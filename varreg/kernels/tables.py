@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+from .arrays import Array
+
+
+class TableScratch(NamedTuple):
+    """Scratch of one thread for tables of B x B."""
+
+    rows: Array  # (B, B + 2 reach) half-smoothed rows, with a margin of zeros on either side
+    used: NDArray[np.bool_]  # (B,) rows that can be other than 0
+    fixed: Array  # (B,)
+    moving: Array  # (B,)
+    table: Array  # (1, B, B)
 
 
 @njit(nogil=True, cache=True)
-def smooth_tables(first, blocks, step, table, band, out):
+def allocate_tables(bins, reach):
+    """A :class:`TableScratch`; the margin spares the inner loop of the smoothing its ends."""
+    return TableScratch(
+        np.zeros((bins, bins + 2 * reach)), np.zeros(bins, np.bool_), np.zeros(bins),
+        np.zeros(bins), np.zeros((1, bins, bins)),
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def smooth_tables(table, band, out):
     """out[r] = K table[r] K^T for a banded matrix K.
 
     Parameters
@@ -18,45 +41,37 @@ def smooth_tables(first, blocks, step, table, band, out):
     band : (2 * reach + 1, B) array
         band[k, b] = K[b, b + k - reach], zero where the column falls off the table.
     """
-    count, size, reach = table.shape[0], table.shape[1], band.shape[0] // 2
-    scratch = np.zeros((size, size + 2 * reach))  # a margin of zeros spares the inner loop its ends
-    used = np.zeros(size, np.bool_)
-    for block in range(first, blocks, step):
-        for r in range(block * count // blocks, (block + 1) * count // blocks):
-            _smooth(r, table, band, used, scratch, out)
+    scratch = allocate_tables(table.shape[1], band.shape[0] // 2)
+    for r in range(table.shape[0]):
+        smooth(r, table, band, scratch, r, out)
 
 
-@njit(nogil=True, cache=True)
-def information(first, blocks, step, table, band, value, ratio):
-    """N MI of every region, and its derivative by the smoothed table.
+@njit(nogil=True, cache=True, _nrt=False)
+def information(source, tables, band, scratch, r, ratio):
+    """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
 
     Parameters
     ----------
-    table : (R, B, B) array
-        Joint histograms.
+    tables, ratio : (.., B, B) arrays
+        Joint histograms; the derivative of N MI by the smoothed one, output.
     band
         As for :func:`smooth_tables`.
-    value : (R,) array, output
-        N_r MI_r in nats.
-    ratio : (R, B, B) array, output
-        log(p / (p_F p_M)), 0 where p = 0.
     """
-    count, size, reach = table.shape[0], table.shape[1], band.shape[0] // 2
-    scratch = np.zeros((size, size + 2 * reach))
-    fixed, moving, used = np.zeros(size), np.zeros(size), np.zeros(size, np.bool_)
-    for block in range(first, blocks, step):
-        for r in range(block * count // blocks, (block + 1) * count // blocks):
-            _smooth(r, table, band, used, scratch, ratio)
-            _marginals(r, ratio, used, fixed, moving)
-            value[r] = _log_ratio(r, ratio, used, fixed, moving)
+    smooth(source, tables, band, scratch, r, ratio)
+    _marginals(r, ratio, scratch.used, scratch.fixed, scratch.moving)
+    mass = 0.0
+    for f in range(tables.shape[1]):
+        for m in range(tables.shape[2]):
+            mass += tables[source, f, m]
+    return mass, _log_ratio(r, ratio, scratch.used, scratch.fixed, scratch.moving)
 
 
 @njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
-def _smooth(r, table, band, used, scratch, out):
-    """out[r] = K table[r] K^T; used[f] says whether row f of it can be other than 0."""
+def smooth(source, table, band, room, r, out):
+    """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
     rows, reach = table.shape[1], band.shape[0] // 2
-    margin = np.uint64(reach)
+    margin, scratch, used = np.uint64(reach), room.rows, room.used
     for f in range(rows):
         used[f] = False
         for m in range(size):
@@ -64,7 +79,7 @@ def _smooth(r, table, band, used, scratch, out):
     for c in range(rows):
         total = 0.0
         for m in range(size):
-            total += abs(table[r, c, m])
+            total += abs(table[source, c, m])
         if total > 0:  # most fixed bins are empty in a small region
             for f in range(max(c - reach, 0), min(c + reach + 1, rows)):
                 weight = band[c - f + reach, f]
@@ -73,7 +88,7 @@ def _smooth(r, table, band, used, scratch, out):
                     for m in range(size):
                         scratch[f, margin + m] = 0
                 for m in range(size):
-                    scratch[f, margin + m] += weight * table[r, c, m]
+                    scratch[f, margin + m] += weight * table[source, c, m]
     for f in range(rows):
         if used[f]:
             for k in range(width):

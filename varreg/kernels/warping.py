@@ -34,7 +34,7 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
     row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
     for block in range(first, blocks, step):
         i0, i1, j0, j1 = tiles[block]
-        _, _, b, down = tile_nodes(tiles[block], where, planes)
+        _, _, b, down = tile_nodes(block, tiles, where, planes)
         for i in range(i0, i1):
             fill_plane(i, b, down, planes + rows, nodes, where, row)
             for j in range(j0, j1):
@@ -66,8 +66,8 @@ def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, o
     row = allocate_row(n, out.shape[3], nodes.shape[3], nodes)
     for block in range(first, blocks, step):
         i0, i1, j0, j1 = tiles[block]
-        a, across, b, down = tile_nodes(tiles[block], where, planes)
-        clear_nodes(out[block], across, down)
+        a, across, b, down = tile_nodes(block, tiles, where, planes)
+        clear_nodes(block, across, down, out)
         for i in range(i0, i1):
             fill_plane(i, b, down, planes + rows, nodes, where, row)
             for j in range(j0, j1):
@@ -80,4 +80,4 @@ def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, o
                 forces(start, begin, end, stop, row)
                 for part in range(3):
                     low, high = stretch(part, start, begin, end, stop, n)
-                    add_row(i, j, planes, a, b, low, high, where, row.gradient, out[block])
+                    add_row(block, i, j, planes, a, b, low, high, where, row.gradient, out)

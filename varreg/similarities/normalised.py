@@ -24,13 +24,12 @@ H_FM is not 0: the B-spline spreads even a constant moving image over two bins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
 from ..energy import Matching
-from ..kernels.arrays import Array, Labels, Scratch
+from ..kernels.arrays import Array, Labels
 from ..mutual_information import Estimate, Estimator
 from ..options import Options
 from ..pyramid import Sampled
@@ -53,48 +52,29 @@ class Normalised(Matching):
         stride: int = 1,
     ) -> None:
         super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
-        entropy = fixed_entropy(self.labels, self.estimator, kernels)
-        self.estimator = NormalisedEstimator(**vars(self.estimator), fixed_entropy=entropy)
+        self.fixed_entropy = fixed_entropy(self.labels, self.estimator, kernels)  # H_0
 
-
-@dataclass(frozen=True)
-class NormalisedEstimator(Estimator):
-    """How a histogram becomes S.
-
-    Parameters
-    ----------
-    fixed_entropy : float
-        H_0, nats.
-    Others as for :class:`varreg.mutual_information.Estimator`.
-    """
-
-    fixed_entropy: float = 1.0
-
-    def __call__(
-        self,
-        histogram: Array,
-        total: float,
-        kernels: ModuleType,
-        scratch: Scratch,
-        threads: int = 1,
-    ) -> Estimate:
-        """S of a histogram of weights; see :class:`varreg.mutual_information.Estimator`."""
-        mass, kernel = float(histogram.sum()), self.kernel
-        if not mass > 0 or kernel is None:
-            return Estimate(0.0, 0.0, lambda: np.zeros_like(histogram))
-        density = kernels.smooth_table(histogram, kernel, threads) / mass
+    def measure(self) -> Estimate:
+        """S where the nodes are now."""
+        kernels, kernel = self.kernels, self.estimator.kernel
+        histogram = kernels.joint_histogram(*self.place, self.labels, self.scratch, self.threads)
+        mass = float(histogram.sum())
+        if not mass > 0:
+            return Estimate(0.0, 0.0, np.zeros_like(histogram))
+        density = kernels.smooth_table(histogram, kernel) / mass
         joint = logarithm(density)
         fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
         ratio = joint - logarithm(fixed) - logarithm(moving)  # L; where p = 0 it meets no voxel
         information = float((density * ratio).sum())
         entropy = -float((density * joint).sum())
-        scale = self.fixed_entropy / (total * entropy)
+        scale = self.fixed_entropy / (self.count * entropy)
+        slope = scale * (information + ratio + information / entropy * joint)
+        return Estimate(mass * scale * information, mass / self.count, slope)
 
-        def derivative() -> Array:
-            table = scale * (information + ratio + information / entropy * joint)
-            return kernels.smooth_table_transposed(table, kernel, threads)
-
-        return Estimate(mass * scale * information, mass / total, derivative)
+    def pull(self, estimate: Estimate) -> Array:
+        """The derivative of what was measured last, gathered at the nodes."""
+        table = self.kernels.smooth_table_transposed(estimate.slope, self.estimator.kernel)
+        return self.kernels.pull_table(*self.place, self.labels, table, self.scratch, self.threads)
 
 
 def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> float:

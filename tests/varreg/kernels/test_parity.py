@@ -1,6 +1,8 @@
 """Numba against NumPy, one against several threads, and the transposes against their forward maps."""
 
 import itertools
+import threading
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from scipy import ndimage
 
 from varreg.displacement import axis_table
 from varreg.energy import _content, voxel_map
-from varreg.kernels import cpu, reference
+from varreg.kernels import cpu, crew, reference
 from varreg.kernels.arrays import Moving, Scratch, Warped, Windows
 from varreg.labels import label_image
 from varreg.mutual_information import parzen_kernel
@@ -494,14 +496,61 @@ def test_any_number_of_threads_gives_the_same_tables_and_forces(case, stride, re
     kernel, scratch = parzen_kernel(BINS, 0.7), Scratch()
 
     def everything(threads):
-        histogram = cpu.joint_histogram(*s.place(), labels, scratch, threads)
-        value, ratio = cpu.information(histogram, kernel, scratch, threads)
-        table = cpu.smooth_table_transposed(ratio, kernel, threads)
-        pulled = cpu.pull_table(*s.place(), labels, table, scratch, threads)
-        return [value, *(a.tobytes() for a in (histogram, ratio, table, pulled))]
+        place = (*s.place(), labels)
+        histogram = cpu.joint_histogram(*place, scratch, threads).copy()
+        found = cpu.mutual_information(*place, kernel, scratch, threads)
+        pulled = cpu.pull_information(*place, kernel, 0.7, scratch, threads).copy()
+        table = np.random.default_rng(0).normal(size=histogram.shape)
+        again = cpu.pull_table(*place, table, scratch, threads)
+        return [*found, *(a.tobytes() for a in (histogram, pulled, again))]
 
     one = everything(1)
     assert all(everything(threads) == one for threads in (2, 4, 2))
+
+
+@every_case
+@both_orders
+@both_types
+@every_label
+def test_mutual_information_and_its_derivative(case, label, cubic, dtype):
+    """One call does what joint histogram, smoothing, logarithms and pull do one after the other."""
+    s = scene(case, dtype, cubic, exact=dtype == np.float32)
+    place = (*s.place(), s.labels(**label), parzen_kernel(BINS, 0.7))
+    found, pulled = [], []
+    for backend in (cpu, reference):
+        scratch = Scratch()
+        found.append(backend.mutual_information(*place, scratch, 2))
+        pulled.append(backend.pull_information(*place, 0.3, scratch, 2).copy())
+    np.testing.assert_allclose(*found, rtol=TOLERANCE[dtype])
+    assert pulled[0].dtype == dtype
+    close(*pulled, dtype)
+
+
+def test_helpers_come_late_or_never_and_nothing_changes(monkeypatch):
+    """The leader waits for no helper: neither for one that sleeps, nor for one that never starts."""
+    s = Scene(**LARGE["3d"], dtype=np.float32, cubic=False)
+    place = (*s.place(), s.labels((2, 2, 2)), parzen_kernel(BINS, 0.7))
+
+    def everything(threads):
+        scratch = Scratch()
+        found = cpu.mutual_information(*place, scratch, threads)
+        return found, cpu.pull_information(*place, 1.0, scratch, threads).tobytes()
+
+    alone = everything(1)
+
+    class Late:
+        def __init__(self, seconds):
+            self.seconds = seconds
+
+        def submit(self, function, *arguments):
+            future = Future()
+            if self.seconds is not None:
+                threading.Timer(self.seconds, function, arguments).start()
+            return future
+
+    for seconds in (None, 0.0, 0.01):
+        monkeypatch.setattr(crew, "_pool", lambda seconds=seconds: Late(seconds))
+        assert everything(3) == alone
 
 
 def test_scratch_of_one_image_serves_another():

@@ -14,10 +14,10 @@ FUNCTIONS = {
 }
 
 
-def test_the_protocol_describes_all_eleven_functions():
+def test_the_protocol_describes_all_twelve_functions():
     assert set(FUNCTIONS) == {
         "warp", "push", "joint_histogram", "pull_table", "windowed_histogram", "windowed_slope",
-        "information", "smooth_table", "smooth_table_transposed", "determinant_bound",
+        "mutual_information", "pull_information", "smooth_table", "smooth_table_transposed", "determinant_bound",
         "average_axis",
     }  # fmt: skip
     assert all(inspect.getdoc(function) for function in FUNCTIONS.values())

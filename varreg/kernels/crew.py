@@ -1,0 +1,141 @@
+"""The threads that share out an evaluation: one that leads, and helpers that stay awake for a while.
+
+Waking a thread takes longer than most blocks do, and the scheduler may leave it on a busy core for
+milliseconds.  So helpers look for the next evaluation for about half a millisecond before they sleep,
+and the leader never waits for one to arrive: it does all that nobody else takes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Array, Labels, Moving, Scratch, VoxelMap
+from .evaluation import CLOSED, PLACES, Evaluation, take_part
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_has_cores = hasattr(os, "sched_setaffinity")
+_sched_getcpu = getattr(ctypes.CDLL(None), "sched_getcpu", None) if _has_cores else None
+
+
+class Crew:
+    """The threads of one level.
+
+    Parameters
+    ----------
+    work : Evaluation
+        What they work on.
+    threads : int
+        How many, with the one that calls.
+    """
+
+    def __init__(self, work: Evaluation, threads: int) -> None:
+        self.work, self.threads = work, threads
+        self.shared = np.zeros(PLACES, np.int64)
+        self.helpers: list[Future[None] | None] = [None] * (threads - 1)
+
+    def do(self, steps: int) -> None:
+        """Carry out the steps and wait until they are done."""
+        for k, helper in enumerate(self.helpers):
+            if helper is None or helper.done():
+                self.helpers[k] = _pool().submit(_help, _current_core(), self.shared, self.work)
+        take_part(steps, True, self.shared, self.work)
+
+    def __del__(self) -> None:
+        self.shared[CLOSED] = 1  # helpers that still look for work go at once
+
+
+def _help(core: int, shared: NDArray[np.int64], work: Evaluation) -> None:
+    """Take part, on another core than the one that is known to be busy.
+
+    A scheduler often wakes a thread on the core of the one that woke it, and leaves both there for
+    milliseconds though another core is idle.
+    """
+    if core >= 0:
+        free = os.sched_getaffinity(os.getpid()) - {core}  # of those that the first thread may use
+        if free:
+            os.sched_setaffinity(0, free)
+    take_part(0, False, shared, work)
+
+
+def _current_core() -> int:
+    """The core that this thread runs on, or -1 where the system does not say."""
+    return -1 if _sched_getcpu is None else int(_sched_getcpu())
+
+
+def crew_at(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int,
+    kernel: Array | None = None,
+) -> Crew:  # fmt: skip
+    """The crew of a level, kept in its scratch, with the nodes where they are now."""
+    crew = scratch.crew
+    if crew is None or not _serves(crew, moving, where, nodes, labels, threads, kernel):
+        crew = scratch.crew = Crew(_evaluation(moving, where, nodes, labels, kernel), threads)
+    crew.work.nodes[...] = nodes
+    return crew
+
+
+def _serves(
+    crew: Crew, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, threads: int,
+    kernel: Array | None,
+) -> bool:  # fmt: skip
+    work = crew.work
+    same = work.moving is moving and work.where is where and work.labels is labels
+    same = same and work.nodes.shape == nodes.shape and work.nodes.dtype == nodes.dtype
+    return same and crew.threads == threads and (kernel is None or work.band is banded(kernel))
+
+
+def _evaluation(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array | None
+) -> Evaluation:
+    """Arrays for one level."""
+    kernel = np.ones((labels.bins, 1)) if kernel is None else kernel
+    planes, rows, n = labels.label.shape
+    tiles, bins, groups = labels.tiles, labels.bins, int(labels.group[-1]) + 1
+    tables = np.zeros((len(tiles) * (labels.height + 1), bins))
+    regions = groups * labels.height // bins
+    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
+    across = int((last[tiles[:, 1] - 1] - first[tiles[:, 0]]).max()) + 1
+    down = int((last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]]).max()) + 1
+    return Evaluation(
+        moving, where, np.empty(nodes.shape, nodes.dtype), labels,
+        np.searchsorted(labels.group, np.arange(groups + 1)),
+        tables, tables[: len(tiles) * labels.height].reshape(-1, bins, bins),
+        banded(kernel), np.ascontiguousarray(kernel.T), np.ones(1),
+        np.zeros(regions), np.zeros(regions), np.zeros((regions, bins, bins)),
+        np.zeros((regions * bins + 1, bins), nodes.dtype),
+        np.empty((len(tiles), 3, across, down, n), nodes.dtype),
+        np.empty((*nodes.shape[:3], n), nodes.dtype), np.empty(nodes.shape, nodes.dtype),
+    )  # fmt: skip
+
+
+def banded(kernel: Array) -> Array:
+    """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
+    return _band_of(kernel.shape, kernel.tobytes())
+
+
+@lru_cache(maxsize=16)
+def _band_of(shape: tuple[int, int], entries: bytes) -> Array:
+    kernel = np.frombuffer(entries).reshape(shape)
+    reach = shape[1] // 2
+    band = np.zeros(shape[::-1])
+    for k, column in enumerate(kernel.T):
+        low, high = max(0, k - reach), min(shape[0], shape[0] + k - reach)
+        if low < high:  # else a kernel wider than the table
+            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
+    return band
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Threads for the helpers of all crews: with all of them busy, a crew does without."""
+    process = os.getpid()  # a forked process must not inherit threads that do not exist
+    if process not in _pools:
+        _pools[process] = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="varreg")
+        atexit.register(_pools[process].shutdown, wait=False)
+    return _pools[process]
