@@ -123,7 +123,9 @@ def test_methods_know_every_preset(bench):
     assert {f"varreg-{name}" for name in PRESETS} - set(known) == {"varreg-default"}
     for arguments in known.values():
         settings = dict(arguments)
+        settings.pop("iterations_factor", None)
         varreg.Options.preset(settings.pop("preset", "default"), **settings)
+    assert bench("methods").scaled_iterations(0.5, 3) == (6, 5, 16)
 
 
 def test_factors_are_options_around_the_default(bench):

@@ -124,6 +124,7 @@ def solve(
     model, matrix = affine_model(affine, grids[0].dim)
     starts = affine_starts(start, grids[0].dim)
     check_overlap(*grids, matrix, model, starts)
+    options = options.for_dimension(grids[0].dim)
     problem = _problem(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
     recorder = Recorder(None)
@@ -142,7 +143,8 @@ def solve(
     transform = Transform(*grids, matrix, nodes, options.constraint, frame)
     with _timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
-        warped = dataclasses.replace(fixed_image, data=transform.warp(moving_image), name=name)
+        data = transform.warp(moving_image, threads=threads)
+        warped = dataclasses.replace(fixed_image, data=data, name=name)
     return Result(
         transform=transform,
         warped=warped,

@@ -68,7 +68,7 @@ class DeformableObjective:
         similarity = self.matching.value(self.where, as_volume_field(field))
         smoothness = self.smoothness.value(z)
         energy = -self.options.similarity_weight * similarity
-        energy += self.options.smoothness_weight * smoothness
+        energy += self.smoothness.weight * smoothness
         return Trial(energy, similarity, smoothness, bound)
 
     def gradient(self) -> Array:

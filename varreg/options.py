@@ -52,8 +52,9 @@ class Options:
         Boxes along the longest axis for "regional-mi", each with a joint density of its own.
     similarity_weight : float
         :math:`\lambda > 0`, in front of the similarity (nats).
-    smoothness_weight : float
-        :math:`\mu > 0`, in front of the smoothness term (no unit).
+    smoothness_weight : float or None
+        :math:`\mu > 0`, in front of the smoothness term (no unit). None takes 0.35 for slices, 0.25
+        for volumes.
     smoothness_length : float or None
         :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
         None takes 5 % of the geometric mean extent of the fixed image: 11 mm for a head.
@@ -80,8 +81,9 @@ class Options:
     levels : tuple of float or None
         Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
         image so that the coarsest has 40 to 80 voxels per axis.
-    iterations : int or tuple of int
+    iterations : int, tuple of int or None
         Largest number of accepted steps per level, coarse to fine; one number serves every level.
+        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes.
     memory : int
         Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
     gradient_tolerance : float
@@ -99,7 +101,7 @@ class Options:
     similarity: str = "regional-mi"
     regions: int = 8
     similarity_weight: float = 1.0
-    smoothness_weight: float = 0.35
+    smoothness_weight: float | None = None
     smoothness_length: float | None = None
     smoothness_order: int = 4
     constraint: str = "zero-mean"
@@ -111,7 +113,7 @@ class Options:
     interpolation: str = "linear"
     samples_per_node: float | None = 250.0
     levels: tuple[float, ...] | None = None
-    iterations: int | tuple[int, ...] = (12, 10, 18)
+    iterations: int | tuple[int, ...] | None = None
     memory: int = 6
     gradient_tolerance: float = 1e-3
     energy_tolerance: float = 1e-4
@@ -120,8 +122,14 @@ class Options:
     affine_iterations: int = 40
 
     def __post_init__(self) -> None:
-        for name in ("similarity_weight", "smoothness_weight", "largest_step"):
+        for name in ("similarity_weight", "largest_step"):
             _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
+        _check(
+            self,
+            "smoothness_weight",
+            lambda v: v is None or (_real(v) and 1e-30 <= v <= 1e30),
+            "above 0, up to 1e30, or None",
+        )
         _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
         _choice(self, "similarity", tuple(SIMILARITIES))
         _choice(self, "constraint", ("zero-mean", "zero-boundary"))
@@ -157,7 +165,7 @@ class Options:
         _as_tuple(self, "levels")
         _check(self, "levels", _are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
         _as_tuple(self, "iterations")
-        _check(self, "iterations", _are_counts, "a whole number >= 0 or one per level")
+        _check(self, "iterations", _are_counts, "a whole number >= 0, one per level, or None")
         for field in dataclasses.fields(self):
             number = int if field.name in WHOLE_NUMBERS else float
             object.__setattr__(self, field.name, _plain(getattr(self, field.name), number))
@@ -188,6 +196,26 @@ class Options:
             )
         return cls().replace(**PRESETS[name]).replace(**changes)
 
+    def for_dimension(self, dimension: int) -> Options:
+        """These options with all numbers that only the dimension decides.
+
+        Parameters
+        ----------
+        dimension : {2, 3}
+
+        Examples
+        --------
+        >>> from varreg.options import Options
+        >>> Options().for_dimension(3).smoothness_weight
+        0.25
+        """
+        missing = {
+            name: value
+            for name, value in BY_DIMENSION[dimension].items()
+            if getattr(self, name) is None
+        }
+        return dataclasses.replace(self, **missing) if missing else self
+
     def replace(self, **changes: Any) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
         names = [field.name for field in dataclasses.fields(self)]
@@ -199,6 +227,11 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
+#: What the options leave open: a volume has more voxels for each node, and gains from more steps.
+BY_DIMENSION: dict[int, dict[str, Any]] = {
+    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18)},
+    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32)},
+}
 PAPER: dict[str, Any] = {
     "similarity": "mi",
     "smoothness_weight": 1.0,
@@ -256,6 +289,8 @@ def _are_levels(value: Any) -> bool:
 
 
 def _are_counts(value: Any) -> bool:
+    if value is None:
+        return True
     counts = value if isinstance(value, tuple) else (value,)
     return len(counts) > 0 and all(_is_whole(n, 0) for n in counts)
 

@@ -65,11 +65,18 @@ def smoothness_length(grid: Grid, options: Options) -> float:
     return LENGTH_SHARE * float(np.exp(np.mean(np.log(grid.extent))))
 
 
-def iteration_budget(options: Options, level: int) -> int:
+def iteration_budget(options: Options, level: int, dimension: int) -> int:
     """Largest number of iterations at a level (0 is the coarsest)."""
-    if isinstance(options.iterations, tuple):
-        return options.iterations[min(level, len(options.iterations) - 1)]
-    return options.iterations
+    budget = options.for_dimension(dimension).iterations
+    assert budget is not None
+    return budget[min(level, len(budget) - 1)] if isinstance(budget, tuple) else budget
+
+
+def smoothness_weight(options: Options, dimension: int) -> float:
+    """mu: the option, or what the dimension decides."""
+    weight = options.for_dimension(dimension).smoothness_weight
+    assert weight is not None
+    return weight
 
 
 def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:

@@ -17,7 +17,7 @@ from .history import Energy, Iteration, Level, Stop
 from .kernels.arrays import Array
 from .objective import Objective
 from .problem import Problem
-from .pyramid import iteration_budget, node_shape, smoothness_length
+from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
 from .similarities import Similarity, affine_choice, deformable_choice
 from .smoothness import Smoothness
 from .starts import candidates
@@ -29,7 +29,7 @@ NEIGHBOURS = 3.0
 #: Starts as near as this are not even compared.
 SAME = 0.5
 #: Steps after which the most promising of several starts is chosen.
-TRIAL_STEPS = 10
+TRIAL_STEPS = 6
 #: Steps that move no corner further than this, in voxels of the level, show nothing about a start.
 SHORTEST_TRIAL_STEP = 0.005
 #: The affine search begins this much coarser than the deformable continuation ...
@@ -132,7 +132,7 @@ def deformable_stage(
         objective.evaluate(state)
         if level == len(problem.factors) - 1:  # small masks may vanish at coarser levels
             _check_view(matching)
-        rules = _rules(problem, iteration_budget(options, level))
+        rules = _rules(problem, iteration_budget(options, level, grid.dim))
         shape = matching.fixed_grid.shape
         ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
         coordinates = ended.state[0]
@@ -180,7 +180,7 @@ def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
     length = smoothness_length(grid, options)
     nodes = node_shape(grid, options) if length > 0 else shape
     spacing = grid.extent / np.array(nodes)
-    weight, constraint = options.smoothness_weight, options.constraint
+    weight, constraint = smoothness_weight(options, grid.dim), options.constraint
     order = options.smoothness_order
     return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
 

@@ -105,8 +105,11 @@ class Transform:
         """
         matrix = voxel_matrix(self.fixed.affine, self.affine, self.fixed.affine)
         result = np.empty((self.fixed.dim, *self.fixed.shape), dtype=np.float32)
-        for slab in sampling.slabs(self.fixed.shape):
+
+        def fill(slab: slice) -> None:
             result[:, slab] = self._mapped(matrix - np.eye(len(matrix)), matrix, slab)
+
+        sampling.each_slab(fill, self.fixed.shape)
         return result
 
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
@@ -115,7 +118,11 @@ class Transform:
         return self._coordinates(self.moving)(slice(start, max(start, stop)))
 
     def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
+        self,
+        image: Any,
+        interpolation: str = "linear",
+        fill: float = 0.0,
+        threads: int | None = None,
     ) -> NDArray[np.float32]:
         """Bring an image of the moving side onto the fixed grid.
 
@@ -128,6 +135,8 @@ class Transform:
             Between voxels.
         fill : float
             Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].
+        threads : int, optional
+            Threads to use; the result does not depend on it. All available by default.
 
         Returns
         -------
@@ -142,7 +151,8 @@ class Transform:
         sampling.check_choice(interpolation, sampling.INTERPOLATIONS, function, "interpolation")
         data, grid = image_on(self.moving, self.frame, image, function)
         coordinates = self._coordinates(grid)
-        return sampling.warp(data, self.fixed.shape, coordinates, interpolation, fill)
+        shape = self.fixed.shape
+        return sampling.warp(data, shape, coordinates, interpolation, fill, threads)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.

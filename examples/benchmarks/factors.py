@@ -18,7 +18,7 @@ from varreg.pyramid import LENGTH_SHARE
 
 Change = dict[str, Any]
 
-DEFAULT = Options()
+DEFAULT = Options().for_dimension(2)
 #: Factors that only images with many voxels feel; studied in 3D and only when named.
 VOLUME_FACTORS = ("samples_per_node",)
 

@@ -18,7 +18,7 @@ from varreg.deformable import DeformableObjective
 from varreg.image import as_pair
 from varreg.options import Options
 from varreg.problem import Problem
-from varreg.pyramid import node_shape, smoothness_length
+from varreg.pyramid import node_shape, smoothness_length, smoothness_weight
 from varreg.result import Result
 from varreg.similarities import deformable_choice
 from varreg.smoothness import Smoothness
@@ -100,7 +100,7 @@ def level_objective(
     matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))
     nodes, length = node_shape(grid, options), smoothness_length(grid, options)
     smoothness = Smoothness(
-        nodes, grid.extent / np.array(nodes), options.smoothness_weight, length,
+        nodes, grid.extent / np.array(nodes), smoothness_weight(options, grid.dim), length,
         options.constraint, problem.threads, options.smoothness_order,
     )  # fmt: skip
     objective = DeformableObjective(matching, result.affine, smoothness, options)

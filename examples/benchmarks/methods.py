@@ -46,9 +46,14 @@ def identity(fixed: Array, moving: Array, threads: int) -> Array:
 
 
 def solve(fixed: Array, moving: Array, threads: int, **arguments: Any) -> Array:
-    """varreg, everything as a user calls it, the total displacement included."""
+    """varreg, everything as a user calls it, the total displacement included.
+
+    `iterations_factor` multiplies the default budget of iterations.
+    """
     import varreg
 
+    if "iterations_factor" in arguments:
+        arguments["iterations"] = scaled_iterations(arguments.pop("iterations_factor"), fixed.ndim)
     return varreg.solve(moving, fixed, threads=threads, progress=False, **arguments).displacement
 
 
@@ -62,24 +67,21 @@ def varreg_settings() -> dict[str, dict[str, Any]]:
     return {
         DEFAULT: {},
         **presets,
-        "varreg-iterations-half": {"iterations": scaled_iterations(0.5)},
-        "varreg-iterations-double": {"iterations": scaled_iterations(2)},
-        "varreg-iterations-fourfold": {"iterations": scaled_iterations(4)},
+        "varreg-iterations-half": {"iterations_factor": 0.5},
+        "varreg-iterations-double": {"iterations_factor": 2},
+        "varreg-iterations-fourfold": {"iterations_factor": 4},
         "varreg-cubic": {"interpolation": "cubic"},
         **{f"varreg-{name}": {"similarity": name} for name in ("mi", "nmi", "lncc", "mind")},
     }
 
 
-def scaled_iterations(factor: float) -> int | tuple[int, ...]:
+def scaled_iterations(factor: float, dimension: int = 2) -> tuple[int, ...]:
     """The default budget of iterations, times a factor."""
     import checkout  # noqa: F401
 
-    from varreg.options import Options
+    from varreg.options import BY_DIMENSION
 
-    budget = Options().iterations
-    if isinstance(budget, tuple):
-        return tuple(max(round(factor * n), 1) for n in budget)
-    return max(round(factor * budget), 1)
+    return tuple(max(round(factor * n), 1) for n in BY_DIMENSION[dimension]["iterations"])
 
 
 def peer_methods() -> dict[str, Method]:

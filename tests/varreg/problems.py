@@ -9,7 +9,7 @@ from varreg.energy import Matching
 from varreg.grid import Grid
 from varreg.kernels import cpu
 from varreg.options import Options
-from varreg.pyramid import Sampled
+from varreg.pyramid import Sampled, smoothness_weight
 from varreg.smoothness import Smoothness
 
 
@@ -74,7 +74,7 @@ def deformable_problem(
     matching = Matching(fixed, moving, options, kernels, threads, np.float64, regional, stride)
     nodes = nodes or shape
     smoothness = Smoothness(
-        nodes, fixed.grid.extent / np.array(nodes), options.smoothness_weight, length,
+        nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, fixed.grid.dim), length,
         options.constraint, order=order,
     )  # fmt: skip
     rng = np.random.default_rng(seed + 1)

@@ -94,7 +94,7 @@ def directional_derivatives(objective, z, direction, part):
     gradient = {
         "energy": objective.gradient,
         "similarity": lambda: (z - objective.gradient()) / objective.options.similarity_weight,
-        "smoothness": lambda: z / objective.options.smoothness_weight,
+        "smoothness": lambda: z / objective.smoothness.weight,
     }[part]()
     analytic = float((gradient * direction).sum())
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError, VarregError
-from varreg.options import PRESETS, Options
+from varreg.options import BY_DIMENSION, PRESETS, Options
 
-POSITIVE = ["similarity_weight", "smoothness_weight", "kernel_width", "largest_step"]
+POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
 WHOLE = ["bins", "regions", "memory", "affine_iterations", "smoothness_order"]
 CHOICES = ["similarity", "constraint", "estimator", "interpolation"]
@@ -46,6 +46,7 @@ BAD = {
         ]
         for name in RANGES
     },
+    "smoothness_weight": [*NOT_NUMBERS, 0, 0.0],
     "smoothness_length": [v for v in NOT_NUMBERS],
     "samples_per_node": [*NOT_NUMBERS, 0, 0.0, 0.99],
     "levels": [
@@ -53,7 +54,7 @@ BAD = {
         (4, None), object(), [[4, 1]], {}, (4, 0),
     ],
     "iterations": [
-        (), -1, (5, -1), 2.5, (2.5,), np.nan, (np.nan,), np.inf, "10", ("10",), True, (True,), None,
+        (), -1, (5, -1), 2.5, (2.5,), np.nan, (np.nan,), np.inf, "10", ("10",), True, (True,),
         object(), [[1, 2]], {}, (None,), 1j,
     ],
 }  # fmt: skip
@@ -94,7 +95,8 @@ GOOD = {
     "affine_iterations": [1, 5.0],
     "fixed_range": [None, (0, 1), [0.0, 2.5], np.array([1, 3])],
     "levels": [None, (1,), [4, 2, 1], (3.5, 1), np.array([8.0, 4.0]), range(3, 0, -1)],
-    "iterations": [0, 5, 5.0, (5, 3), [1, 2, 3], np.array([4, 2])],
+    "smoothness_weight": [None, 1, 0.25, np.float32(2)],
+    "iterations": [None, 0, 5, 5.0, (5, 3), [1, 2, 3], np.array([4, 2])],
     "smallest_determinant": [0.01, 0.5],
     "gradient_tolerance": [0, 0.0, 0.999],
     "constraint": ["zero-mean", "zero-boundary"],
@@ -115,7 +117,7 @@ def test_a_good_value_becomes_a_plain_one(name, value):
     assert pickle.loads(pickle.dumps(options)) == options
     if name in WHOLE:
         assert type(stored) is int
-    if name == "iterations":
+    if name == "iterations" and value is not None:
         assert all(type(n) is int for n in (stored if isinstance(stored, tuple) else (stored,)))
     if value is not None and not isinstance(value, str):
         np.testing.assert_array_equal(np.asarray(stored, float), np.asarray(value, float))
@@ -198,3 +200,12 @@ def test_the_per_pixel_estimator_needs_the_whole_image():
 def test_an_unknown_preset_lists_the_known(name):
     with pytest.raises(InputError, match="`name` must be one of 'default', .*'paper', 'cfir'"):
         Options.preset(name)
+
+
+def test_what_only_the_dimension_decides():
+    for dimension, wanted in BY_DIMENSION.items():
+        options = Options(bins=40).for_dimension(dimension)
+        assert {name: getattr(options, name) for name in wanted} == wanted
+        assert options.bins == 40
+        assert options.for_dimension(5 - dimension) == options  # nothing is left open
+    assert Options(smoothness_weight=2, iterations=7).for_dimension(3).smoothness_weight == 2

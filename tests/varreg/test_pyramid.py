@@ -5,7 +5,7 @@ import pytest
 
 from varreg.grid import Grid
 from varreg.kernels import cpu
-from varreg.options import Options
+from varreg.options import BY_DIMENSION, Options
 from varreg.pyramid import (
     LENGTH_SHARE,
     NODES_PER_LENGTH,
@@ -17,6 +17,7 @@ from varreg.pyramid import (
     node_shape,
     robust_range,
     smoothness_length,
+    smoothness_weight,
     unit_intensities,
 )
 
@@ -208,8 +209,13 @@ def test_nodes_do_not_depend_on_the_unit_of_length(spacing):
 
 
 def test_budget_per_level():
-    assert [iteration_budget(Options(iterations=(9, 5)), k) for k in range(4)] == [9, 5, 5, 5]
-    assert [iteration_budget(Options(iterations=7), k) for k in range(2)] == [7, 7]
+    assert [iteration_budget(Options(iterations=(9, 5)), k, 2) for k in range(4)] == [9, 5, 5, 5]
+    assert [iteration_budget(Options(iterations=7), k, 3) for k in range(2)] == [7, 7]
+    for dimension in (2, 3):
+        budget = [iteration_budget(Options(), k, dimension) for k in range(3)]
+        assert tuple(budget) == BY_DIMENSION[dimension]["iterations"]
+        assert smoothness_weight(Options(), dimension) == BY_DIMENSION[dimension]["smoothness_weight"]
+        assert smoothness_weight(Options(smoothness_weight=3), dimension) == 3
 
 
 @pytest.mark.parametrize("scale", [1e-44, 1e-35, 1e35, 3e38])

@@ -86,11 +86,11 @@ def test_every_fourth_row_is_enough_for_a_few_nodes(which, request):
     pair = request.getfixturevalue(which)
     settings = dict(smoothness_length=8.0, threads=2)
     every, some = (
-        varreg.solve(pair.moving, pair.fixed, samples_per_node=n, **settings) for n in (None, 1)
+        varreg.solve(pair.moving, pair.fixed, samples_per_node=n, **settings) for n in (None, 16)
     )
     assert some.energy != every.energy
     assert mean_error(every, pair) < 0.5 * initial_error(pair)
-    assert mean_error(some, pair) < mean_error(every, pair) + 0.12 * initial_error(pair)
+    assert mean_error(some, pair) < mean_error(every, pair) + 0.1 * initial_error(pair)
 
 
 def test_the_deformable_stage_improves_on_the_affine_one(bent):
@@ -342,7 +342,7 @@ def test_budgets_are_kept(bent):
 @pytest.mark.parametrize("preset", ["default", "paper", "cfir", "precise"])
 def test_presets_run_and_improve(bent, preset):
     result = varreg.solve(bent.moving, bent.fixed, preset=preset, affine=None, threads=2)
-    assert result.options == Options.preset(preset)
+    assert result.options == Options.preset(preset).for_dimension(2)
     assert mean_error(result, bent) < 0.75 * initial_error(bent)
     for energies in levels_of(result):
         assert (np.diff(energies) <= 0).all()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .cores import move_to_core
+
 VOXELS_PER_BLOCK = 12_500
 MOST_BLOCKS = 64
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
@@ -54,10 +56,14 @@ def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) 
         kernel(0, blocks, 1, *arguments)
         return
     pool = _pool(workers)
-    # the calling thread only waits: were it to compute too, the scheduler would often wake a worker
-    # on its core, and leave it there for milliseconds
-    for part in [pool.submit(kernel, k, blocks, workers, *arguments) for k in range(workers)]:
+    jobs = ((kernel, k, blocks, workers, *arguments) for k in range(workers))
+    for part in [pool.submit(_part, *job) for job in jobs]:
         part.result()
+
+
+def _part(kernel: Callable[..., Any], first: int, blocks: int, step: int, *arguments: Any) -> None:
+    move_to_core(first)  # the calling thread only waits, so that there is a core for each part
+    kernel(first, blocks, step, *arguments)
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:

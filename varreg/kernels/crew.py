@@ -1,14 +1,12 @@
 """The threads that share out an evaluation: one that leads, and helpers that stay awake for a while.
 
-Waking a thread takes longer than most blocks do, and the scheduler may leave it on a busy core for
-milliseconds.  So helpers look for the next evaluation for about half a millisecond before they sleep,
+Waking a thread takes longer than most blocks do.  So helpers look for the next evaluation for about half a millisecond before they sleep,
 and the leader never waits for one to arrive: it does all that nobody else takes.
 """
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -17,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array, Labels, Moving, Scratch, VoxelMap
+from .cores import current_core, move_to_core
 from .evaluation import CLOSED, PLACES, Evaluation, take_part
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-_has_cores = hasattr(os, "sched_setaffinity")
-_sched_getcpu = getattr(ctypes.CDLL(None), "sched_getcpu", None) if _has_cores else None
 
 
 class Crew:
@@ -44,29 +41,17 @@ class Crew:
         """Carry out the steps and wait until they are done."""
         for k, helper in enumerate(self.helpers):
             if helper is None or helper.done():
-                self.helpers[k] = _pool().submit(_help, _current_core(), self.shared, self.work)
+                job = (k, current_core(), self.shared, self.work)
+                self.helpers[k] = _pool().submit(_help, *job)
         take_part(steps, True, self.shared, self.work)
 
     def __del__(self) -> None:
         self.shared[CLOSED] = 1  # helpers that still look for work go at once
 
 
-def _help(core: int, shared: NDArray[np.int64], work: Evaluation) -> None:
-    """Take part, on another core than the one that is known to be busy.
-
-    A scheduler often wakes a thread on the core of the one that woke it, and leaves both there for
-    milliseconds though another core is idle.
-    """
-    if core >= 0:
-        free = os.sched_getaffinity(os.getpid()) - {core}  # of those that the first thread may use
-        if free:
-            os.sched_setaffinity(0, free)
+def _help(number: int, busy: int, shared: NDArray[np.int64], work: Evaluation) -> None:
+    move_to_core(number, busy)
     take_part(0, False, shared, work)
-
-
-def _current_core() -> int:
-    """The core that this thread runs on, or -1 where the system does not say."""
-    return -1 if _sched_getcpu is None else int(_sched_getcpu())
 
 
 def crew_at(

@@ -96,25 +96,6 @@ def _slope(r, work, scratch):
             work.slope[r * bins + f, m] = scale * scratch.table[0, f, m]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def _carry_out(step, block, work, scratch):
-    place = work.labels.label.shape
-    if step == SCATTER:
-        images = work.moving, work.where, work.nodes, work.labels
-        scatter(block, *images, work.tables, scratch.row, scratch.missing)
-    elif step == INFORM:
-        _inform(block, work, scratch.tables)
-    elif step == SLOPE:
-        _slope(block, work, scratch.tables)
-    elif step == PULL:
-        images = work.moving, work.where, work.nodes, work.labels
-        pull(block, *images, work.slope, work.partial, scratch.row)
-    else:
-        column, tiles = place[0] + place[1], work.labels.tiles
-        sums = work.where, place[0], column, work.rowwise, work.gathered
-        sum_tiles(block, work.partial, tiles, *sums)
-
-
 @njit(nogil=True, cache=True)
 def _blocks(step, work):
     if step == SCATTER or step == PULL:
@@ -136,14 +117,27 @@ def take_part(steps, leads, shared, work):
         The numbers that all threads share.
     work : Evaluation
     """
-    scratch, vain, step, count = _allocate(work), 0, SCATTER, 0
+    scratch, labels, vain, step, count = _allocate(work), work.labels, 0, SCATTER, 0
+    images = work.moving, work.where, work.nodes, labels
+    planes, rows, _ = labels.label.shape
+    sums = work.where, planes, planes + rows, work.rowwise, work.gathered
     while True:
         ticket = load(shared, TICKET)
         if ticket & FIELD < ticket >> COUNT & FIELD:
             ticket = fetch_add(shared, TICKET, 1)
             block, blocks = ticket & FIELD, ticket >> COUNT & FIELD
             if block < blocks:
-                _carry_out(ticket >> STEP, block, work, scratch)
+                this = ticket >> STEP  # in line: a function more would be optimised once more
+                if this == SCATTER:
+                    scatter(block, *images, work.tables, scratch.row, scratch.missing)
+                elif this == INFORM:
+                    _inform(block, work, scratch.tables)
+                elif this == SLOPE:
+                    _slope(block, work, scratch.tables)
+                elif this == PULL:
+                    pull(block, *images, work.slope, work.partial, scratch.row)
+                else:
+                    sum_tiles(block, work.partial, labels.tiles, *sums)
                 fetch_add(shared, DONE, 1)
                 vain = 0
         elif not leads:

@@ -1,0 +1,41 @@
+"""An image at any points, linearly interpolated: what warping a finished result needs."""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def read_linear(image, points, fill, out):
+    """out[k] = the image at points[:, k], or `fill` outside its field of view.
+
+    Parameters
+    ----------
+    image : (p, q, r) array
+        A plane has p = 1.
+    points : (d, n) array
+        Voxels; for d = 2 of the last two axes.
+    fill : float
+        Value beyond [-1/2, n - 1/2]; between the outermost voxel centre and there the image is
+        continued constantly.
+    out : (n,) array, output
+    """
+    n0, n1, n2 = image.shape
+    first, zero = points.shape[0] - 2, points.dtype.type(0)
+    for k in range(points.shape[1]):
+        y0 = points[0, k] if first == 1 else zero
+        y1, y2 = points[first, k], points[first + 1, k]
+        inside = -0.5 <= y0 <= n0 - 0.5 and -0.5 <= y1 <= n1 - 0.5 and -0.5 <= y2 <= n2 - 0.5
+        if not inside:  # what is not a number is not inside either
+            out[k] = fill
+            continue
+        y0, y1, y2 = max(y0, zero), max(y1, zero), max(y2, zero)
+        a, b, c = min(int(y0), n0 - 1), min(int(y1), n1 - 1), min(int(y2), n2 - 1)
+        d, e, f = min(a + 1, n0 - 1), min(b + 1, n1 - 1), min(c + 1, n2 - 1)
+        t0, t1, t2 = y0 - a, y1 - b, y2 - c
+        p00 = image[a, b, c] + t2 * (image[a, b, f] - image[a, b, c])
+        p01 = image[a, e, c] + t2 * (image[a, e, f] - image[a, e, c])
+        p10 = image[d, b, c] + t2 * (image[d, b, f] - image[d, b, c])
+        p11 = image[d, e, c] + t2 * (image[d, e, f] - image[d, e, c])
+        low, high = p00 + t1 * (p01 - p00), p10 + t1 * (p11 - p10)
+        out[k] = low + t0 * (high - low)
