@@ -43,7 +43,7 @@ def chosen_backend(name: str) -> ModuleType:
     kernels = backend_module(name)
     if name == "numba" and not kernels.is_compiled():
         # a warning, because it must be seen: nothing else explains the wait
-        logger.warning("varreg: compiling the kernels, once, about 20 s; later runs start at once.")
+        logger.warning("varreg: compiling the kernels, once, about 25 s; later runs start at once.")
     return kernels
 
 

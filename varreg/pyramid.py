@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -127,6 +128,7 @@ def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: 
     return data
 
 
+@lru_cache(maxsize=64)
 def _cells(fine: int, coarse: int) -> tuple[NDArray[np.int64], Array]:
     """First fine voxel of each coarse voxel, and the share of each fine voxel in it."""
     edge = np.arange(coarse + 1) * (fine / coarse)

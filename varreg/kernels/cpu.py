@@ -14,7 +14,7 @@ from .evaluation import GATHER, INFORM, PULL, SCATTER, SLOPE, take_part
 from .nodes import sum_all_tiles
 
 NAME = "numba"
-#: Sums of fewer entries take less time than waking a thread.
+#: Sums over fewer entries take less time than waking a thread.
 LEAST_FOR_THREADS = 2**18
 
 
@@ -189,5 +189,6 @@ def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads:
     out = np.empty((before, len(start), after), image.dtype)
     source = np.ascontiguousarray(image).reshape(before, shape[axis], after)
     blocks = min(before, block_count(image.size))
-    run(averaging.average_axis, blocks, threads, source, start, share, out)
+    workers = threads if image.size > LEAST_FOR_THREADS else 1
+    run(averaging.average_axis, blocks, workers, source, start, share, out)
     return out.reshape(*shape[:axis], len(start), *shape[axis + 1 :])
