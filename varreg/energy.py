@@ -59,7 +59,8 @@ class Matching:
         self.scratch = Scratch()
         self.estimate: Estimate | None = None
         if self.estimator.windows is None:
-            counts = region_counts(fixed.grid, options.regions if regional else 1)
+            boxes = options.for_dimension(fixed.grid.dim).regions if regional else 1
+            counts = region_counts(fixed.grid, boxes or 1)
             counts = (1,) * (3 - len(counts)) + counts
             shown, bins = as_volume(fixed.data), self.estimator.bins
             self.labels = label_image(shown, bins, counts, inside, stride, self.estimator.span)

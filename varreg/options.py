@@ -48,8 +48,9 @@ class Options:
         other; self-similarity descriptors, for structures in common; squared differences, for one
         contrast in the same range of intensities. The affine stage takes "mi" except for "ssd", and
         so does the coarsest of several levels for "regional-mi", "lncc" and "mind".
-    regions : int
-        Boxes along the longest axis for "regional-mi", each with a joint density of its own.
+    regions : int or None
+        Boxes along the longest axis for "regional-mi", each with a joint density of its own. None
+        takes 8 for slices, 10 for volumes.
     similarity_weight : float
         :math:`\lambda > 0`, in front of the similarity (nats).
     smoothness_weight : float or None
@@ -99,7 +100,7 @@ class Options:
     """
 
     similarity: str = "regional-mi"
-    regions: int = 8
+    regions: int | None = None
     similarity_weight: float = 1.0
     smoothness_weight: float | None = None
     smoothness_length: float | None = None
@@ -136,7 +137,9 @@ class Options:
         _choice(self, "estimator", ("fine-histogram", "per-pixel"))
         _choice(self, "interpolation", ("linear", "cubic"))
         _whole(self, "bins", 8, 1024)
-        _whole(self, "regions", 1, 64)
+        _check(
+            self, "regions", lambda v: v is None or _is_whole(v, 1, 64), "from 1 to 64, or None"
+        )
         if self.estimator == "per-pixel" and self.similarity != "mi":
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
@@ -227,10 +230,11 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-#: What the options leave open: a volume has more voxels for each node, and gains from more steps.
+#: What the options leave open: a volume has more voxels for each node and each box, and gains from more
+#: of both, and from more steps.
 BY_DIMENSION: dict[int, dict[str, Any]] = {
-    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18)},
-    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32)},
+    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), "regions": 8},
+    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), "regions": 10},
 }
 PAPER: dict[str, Any] = {
     "similarity": "mi",

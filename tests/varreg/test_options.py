@@ -14,7 +14,7 @@ from varreg.options import BY_DIMENSION, PRESETS, Options
 
 POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
-WHOLE = ["bins", "regions", "memory", "affine_iterations", "smoothness_order"]
+WHOLE = ["bins", "memory", "affine_iterations", "smoothness_order"]
 CHOICES = ["similarity", "constraint", "estimator", "interpolation"]
 RANGES = ["fixed_range", "moving_range"]
 NOT_NUMBERS = [
@@ -47,6 +47,7 @@ BAD = {
         for name in RANGES
     },
     "smoothness_weight": [*NOT_NUMBERS, 0, 0.0],
+    "regions": [*NOT_NUMBERS, 1.5, 10**400],
     "smoothness_length": [v for v in NOT_NUMBERS],
     "samples_per_node": [*NOT_NUMBERS, 0, 0.0, 0.99],
     "levels": [
@@ -90,7 +91,7 @@ GOOD = {
     "samples_per_node": [None, 1, 250, 1e6, np.float64(3.5), np.int16(300)],
     "bins": [8, 1024, 64.0, np.int64(32), np.float32(16)],
     "similarity": ["regional-mi", "mi"],
-    "regions": [1, 64, 8.0, np.int64(5)],
+    "regions": [None, 1, 64, 8.0, np.int64(5)],
     "memory": [0, 1000, 6.0, np.uint8(3)],
     "affine_iterations": [1, 5.0],
     "fixed_range": [None, (0, 1), [0.0, 2.5], np.array([1, 3])],
