@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
-import threading
+import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Sequence, Sized
+from contextlib import closing
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
+from . import workers
 from .api import solve
 from .arguments import affine_model, affine_starts, backend_module, merged_options, thread_count
 from .errors import InputError
-from .history import Iteration
-from .job import as_job, located
-from .problem import LEAST_FOR_THREADS
+from .job import as_job
+from .parallel import Pending, Work, is_small
 from .progress import pair_bar
 from .result import Result
 
+logger = logging.getLogger(__name__)
+
 #: Pairs taken from the source but not yet handed out, per worker: enough that none of them waits.
 AHEAD = 2
+#: Small pairs that pay for starting worker processes: the seconds that a core needs for as many.
+LEAST_FOR_PROCESSES = 48
 ERRORS = ("raise", "return")
 
 
@@ -32,6 +35,7 @@ def solve_batch(
     pairs: Iterable[Any],
     *,
     threads: int | None = None,
+    processes: int | None = None,
     progress: bool | None = None,
     errors: str = "raise",
     **arguments: Any,
@@ -49,13 +53,18 @@ def solve_batch(
     threads : int, optional
         Threads to use, all available by default: one for each pair, or several if there are fewer
         pairs than threads.
+    processes : int, optional
+        Worker processes that solve the pairs, with the threads shared out among them; 0 for none.
+        By default as many as threads for many small images in memory, which gain nothing from
+        threads, and none for anything else.  They stay ready for the next call for a while.
     progress : bool, optional
         Whether to show a progress bar over the pairs; by default on a terminal only.
     errors : {"raise", "return"}
         Whether the first error ends everything, or stands in the place of its result.
     **arguments
         What else :func:`varreg.solve` takes, for all pairs: `affine`, `preset`, `options`, single
-        fields of :class:`Options`, ... A `callback` is called from several threads.
+        fields of :class:`Options`, ... A `callback` is called from several threads, and cannot be
+        called from processes.
 
     Returns
     -------
@@ -69,6 +78,9 @@ def solve_batch(
     Exception
         With ``errors="raise"``, what :func:`varreg.solve` raises of the first pair, in the order of
         `pairs`, that fails; the message begins with its position and its names.
+    VarregError
+        If a worker process is killed; with ``errors="return"`` in the place of the results of all
+        pairs under way, and the others go to new processes.
 
     Examples
     --------
@@ -80,7 +92,7 @@ def solve_batch(
     >>> [round(float(result.displacement[0].mean())) for result in results]
     [1, 3]
     """
-    results = _checked("varreg.solve_batch", pairs, threads, progress, errors, arguments)
+    results = _checked("varreg.solve_batch", pairs, threads, processes, progress, errors, arguments)
     with closing(results):
         return list(results)
 
@@ -89,6 +101,7 @@ def iterate_batch(
     pairs: Iterable[Any],
     *,
     threads: int | None = None,
+    processes: int | None = None,
     progress: bool | None = None,
     errors: str = "raise",
     **arguments: Any,
@@ -97,7 +110,7 @@ def iterate_batch(
 
     Parameters
     ----------
-    pairs, threads, progress, errors, **arguments
+    pairs, threads, processes, progress, errors, **arguments
         As for :func:`varreg.solve_batch`. At most two pairs per worker are taken from `pairs` before
         their results are asked for.
 
@@ -122,12 +135,12 @@ def iterate_batch(
     1
     3
     """
-    return _checked("varreg.iterate_batch", pairs, threads, progress, errors, arguments)
+    return _checked("varreg.iterate_batch", pairs, threads, processes, progress, errors, arguments)
 
 
 def _checked(
-    function: str, pairs: Iterable[Any], threads: int | None, progress: bool | None, errors: str,
-    arguments: dict[str, Any],
+    function: str, pairs: Iterable[Any], threads: int | None, processes: int | None,
+    progress: bool | None, errors: str, arguments: dict[str, Any],
 ) -> Generator[Result, None, None]:  # fmt: skip
     """The generator of results, once everything that holds for all pairs is known to be usable."""
     if errors not in ERRORS:
@@ -137,12 +150,38 @@ def _checked(
             f"{function}: `pairs` must be an iterable of (moving, fixed); got "
             f"{type(pairs).__name__}."
         )
-    wanted = thread_count(threads, function)
+    wanted, processes = thread_count(threads, function), _process_count(processes, function)
     common, kernels = _common(arguments)
+    if processes:
+        _refuse_for_processes(function, common)
     if errors == "raise" and isinstance(pairs, Sequence):
         for position, pair in enumerate(pairs):  # found before the work rather than amid it
             as_job(pair, position, function)
-    return _results(function, pairs, wanted, progress, errors, common, kernels)
+    return _results(function, pairs, wanted, processes, progress, errors, common, kernels)
+
+
+def _process_count(processes: Any, function: str) -> int | None:
+    if processes is None:
+        return None
+    whole = isinstance(processes, (int, np.integer)) and not isinstance(processes, bool)
+    if not whole or processes < 0:
+        raise InputError(
+            f"{function}: `processes` must be a whole number >= 0, or None; got {processes!r}."
+        )
+    return int(processes)
+
+
+def _refuse_for_processes(function: str, common: dict[str, Any]) -> None:
+    """What holds for all pairs must also hold in another process."""
+    if common.get("callback") is not None:
+        raise InputError(
+            f"{function}: `callback` is a function of this process, which worker processes cannot "
+            "call; leave it out, or use threads: processes=0."
+        )
+    try:
+        workers.packed(common)
+    except InputError as error:
+        raise InputError(f"{function}: {error}") from error
 
 
 def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
@@ -159,113 +198,63 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
 
 
 def _results(
-    function: str, pairs: Iterable[Any], threads: int, progress: bool | None, errors: str,
-    common: dict[str, Any], kernels: ModuleType,
+    function: str, pairs: Iterable[Any], threads: int, processes: int | None,
+    progress: bool | None, errors: str, common: dict[str, Any], kernels: ModuleType,
 ) -> Generator[Result, None, None]:  # fmt: skip
     """The results in order; whoever closes this generator cancels the pairs under way."""
-    source = iter(pairs)
-    first = list(itertools.islice(source, threads))
-    workers = max(1, min(threads, len(first)))
-    total = len(first) if workers < threads else len(pairs) if isinstance(pairs, Sized) else None
+    source, most = iter(pairs), processes or threads
+    first = list(itertools.islice(source, most))
+    count = max(1, min(most, len(first)))
+    total = len(first) if count < most else len(pairs) if isinstance(pairs, Sized) else None
+    insists = processes is not None
+    if processes is None and _pays(first, most, total, common):
+        processes = count
     source = itertools.chain(first, source)
     del first  # nothing here may keep a pair whose result has been handed out
-    executor, stop = ThreadPoolExecutor(workers, "varreg-batch"), threading.Event()
-    work = _Work(function, common, kernels, stop, executor, threads, workers)
-    waiting: deque[tuple[str, Future[Result]]] = deque()
+    pool = _pool(function, most, count) if processes else None
+    work = Work(function, common, kernels, threads, count, pool, insists)
+    waiting: deque[Pending] = deque()
     with pair_bar(total, progress) as shown:
 
         def next_result() -> Result:
-            result = _outcome(*waiting.popleft(), errors)
+            result = waiting.popleft().outcome(errors)
             shown.update()
             return result
 
         try:
+            work.open()
             for position, pair in enumerate(source):
                 waiting.append(work.begin(position, pair))
-                if len(waiting) == AHEAD * workers:
+                if len(waiting) == AHEAD * count:
                     yield next_result()
             while waiting:
                 yield next_result()
         finally:
-            stop.set()
-            executor.shutdown(wait=True, cancel_futures=True)
+            work.end()
 
 
-def _outcome(label: str, future: Future[Any], errors: str) -> Any:
-    """The result of a pair, or its error in the way that was asked for."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if errors == "return" and isinstance(error, Exception):
-        return error
-    raise located(error, label) if label else error
+def _pays(pairs: list[Any], most: int, total: int | None, common: dict[str, Any]) -> bool:
+    """Whether processes gain more than starting them takes, as far as that is known."""
+    if most == 1 or common.get("callback") is not None or not workers.should_start():
+        return False
+    warm = workers.has_warm_pool(most) and len(pairs) > 1
+    return (
+        (warm or (total is not None and total >= LEAST_FOR_PROCESSES))
+        and all(map(_is_small_pair, pairs))
+        and workers.can_be_packed(common)
+    )
 
 
-class _Cancelled(Exception):
-    """Ends a pair whose result nobody waits for any more."""
+def _is_small_pair(pair: Any) -> bool:
+    try:
+        return is_small(as_job(pair, 0, "").arguments["fixed"])
+    except InputError:
+        return True  # which takes no time at all
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Begins pairs: in the threads of `executor`, once the kernels are compiled."""
-
-    function: str
-    common: dict[str, Any]
-    kernels: ModuleType
-    stop: threading.Event
-    executor: ThreadPoolExecutor
-    threads: int
-    workers: int
-    turn: threading.Lock = field(default_factory=threading.Lock)
-
-    def begin(self, position: int, pair: Any) -> tuple[str, Future[Result]]:
-        """Label and future result of a pair; the pair itself is kept only until it is solved."""
-        try:
-            job = as_job(pair, position, self.function)
-        except InputError as error:
-            future: Future[Result] = Future()
-            future.set_exception(error)
-            return "", future  # the message has the position already
-        if self._is_compiled():
-            share = self.threads // self.workers
-            return job.label, self.executor.submit(self._solve, job.arguments, share)
-        return job.label, self._at_once(job.arguments)
-
-    def _at_once(self, arguments: dict[str, Any]) -> Future[Result]:
-        """In the calling thread, where it alone compiles what all others then use."""
-        future: Future[Result] = Future()
-        try:
-            future.set_result(self._solve(arguments, self.threads))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def _solve(self, arguments: dict[str, Any], threads: int) -> Result:
-        settings = {**self.common, **arguments}
-        settings["callback"] = self._heeding(settings.get("callback"))
-        # much of a small pair is Python, which runs one thread at a time: two such pairs side by side
-        # take longer than one after the other
-        turn = self.turn if _is_small(settings["fixed"]) else nullcontext()
-        with turn:
-            return solve(**settings, threads=threads, progress=False)
-
-    def _heeding(self, callback: Callable[[Iteration], None] | None) -> Callable[[Iteration], None]:
-        """What is told of every step, which is also where a pair can be cancelled."""
-
-        def observe(iteration: Iteration) -> None:
-            if self.stop.is_set():
-                raise _Cancelled
-            if callback is not None:
-                callback(iteration)
-
-        return observe
-
-    def _is_compiled(self) -> bool:
-        ready: Callable[[], bool] | None = getattr(self.kernels, "is_compiled", None)
-        return ready is None or ready()
-
-
-def _is_small(image: Any) -> bool:
-    """Whether an image that is in memory has too few voxels for several threads."""
-    shape = getattr(image, "shape", None)
-    return shape is not None and math.prod(shape) < LEAST_FOR_THREADS
+def _pool(function: str, most: int, count: int) -> workers.Pool | None:
+    """Processes for `count` pairs at a time; None, for threads, if there can be none."""
+    if workers.may_start():
+        return workers.take_pool(most if workers.has_warm_pool(most) else count)
+    logger.info("%s: a process of multiprocessing.Pool cannot have others; threads", function)
+    return None

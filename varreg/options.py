@@ -137,9 +137,7 @@ class Options:
         _choice(self, "estimator", ("fine-histogram", "per-pixel"))
         _choice(self, "interpolation", ("linear", "cubic"))
         _whole(self, "bins", 8, 1024)
-        _check(
-            self, "regions", lambda v: v is None or _is_whole(v, 1, 64), "from 1 to 64, or None"
-        )
+        _check(self, "regions", lambda v: v is None or _is_whole(v, 1, 64), "from 1 to 64, or None")
         if self.estimator == "per-pixel" and self.similarity != "mi":
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."

@@ -17,7 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
+from varreg import workers
 from varreg.cli.commands import main
+from varreg.cli.table import register_table
+from varreg.errors import InputError
 from varreg.io.pair_table import read_pairs
 from varreg.phantom.pairs import deformed_pair
 
@@ -114,6 +117,40 @@ def test_every_pair_gets_what_register_gives_it(study, tmp_path, monkeypatch, th
         assert float(row["smallest_determinant"]) == wanted.smallest_determinant
         assert row["stop"] == wanted.stop.value and row["error"] == ""
         assert 0 < float(row["seconds"]) < 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "threads", "size", "processes"),
+    [(48, 3, 10, 3), (48, None, 10, 2), (47, 3, 10, None), (48, 1, 10, None), (48, 3, 2**19, None)],
+)
+def test_many_slices_get_worker_processes(tmp_path, monkeypatch, rows, threads, size, processes):
+    for name in ("m.nii", "f.nii"):
+        (tmp_path / name).write_bytes(bytes(size if name == "f.nii" else 10))
+    (tmp_path / "pairs.csv").write_text("\n".join(["moving,fixed", *["m.nii,f.nii"] * rows]))
+    monkeypatch.setattr("varreg.arguments.available_threads", lambda: 2)
+    used = []
+
+    def iterate_batch(pairs, **given):
+        used.append(given["processes"])
+        yield from [InputError("not computed")] * len(pairs)
+
+    monkeypatch.setattr("varreg.batch.iterate_batch", iterate_batch)
+    table, out = str(tmp_path / "pairs.csv"), str(tmp_path / "out")
+    register_table(table, out, False, lambda *_: "", lambda _: None, threads=threads)
+    assert used == [processes]
+
+
+def test_pairs_from_worker_processes_are_those_of_register(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("varreg.batch.LEAST_FOR_PROCESSES", 3)
+    monkeypatch.chdir(study)
+    outcome = call("--pairs", "pairs.csv", "-o", tmp_path / "out", *FEW, "--threads", 2, "-v")
+    workers.take_pool(2).end()
+    assert outcome.exit_code == 0, outcome.output
+    for number, row in enumerate(summary(tmp_path / "out")):
+        wanted = varreg.solve(study / f"t2/{number}.nii.gz", study / f"t1-{number}.nii", **SAME)
+        found = varreg.load(tmp_path / "out" / row["name"])
+        np.testing.assert_array_equal(found.displacement, wanted.displacement)
+        assert found.energy == wanted.energy and found.provenance["threads"] == 1 + (number == 0)
 
 
 def test_names_masks_tabs_and_a_byte_order_mark(study, tmp_path, table):
@@ -295,30 +332,39 @@ def test_outputs_that_cannot_be_made(study, tmp_path, no_work):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_ends_all_threads_and_keeps_what_is_written(tmp_path, number, code):
+@pytest.mark.parametrize(
+    ("number", "code", "rows"),
+    [(signal.SIGINT, 130, 5), (signal.SIGTERM, 143, 5), (signal.SIGINT, 130, 50)],
+)  # 50 rows are enough for worker processes
+def test_an_interruption_ends_everything_and_keeps_what_is_written(tmp_path, number, code, rows):
     pair = deformed_pair((224, 224), np.random.default_rng(0))
     for name in ("fixed", "moving"):
         image = nib.Nifti1Image(getattr(pair, name)[..., None], np.eye(4))
         image.to_filename(tmp_path / f"{name}.nii")
     # an image onto itself ends at once, the others take longer than this test
-    lines = ["moving,fixed", "fixed.nii,fixed.nii", *["moving.nii,fixed.nii"] * 4]
+    lines = ["moving,fixed", "fixed.nii,fixed.nii", *["moving.nii,fixed.nii"] * (rows - 1)]
     (tmp_path / "pairs.csv").write_text("\n".join(lines))
     command = [sys.executable, "-m", "varreg", "register", "--pairs", "pairs.csv", "-o", "out"]
     endless = ["--iterations", "100000", "--energy-tolerance", "0", "--gradient-tolerance", "0"]
     process = subprocess.Popen(
         [*command, "--threads", "2", "--memory", "0", *endless], cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
     limit = time.monotonic() + 60
-    while not (tmp_path / "out" / "1-fixed").is_dir() and time.monotonic() < limit:
+    while not list((tmp_path / "out").glob("*1-fixed")) and time.monotonic() < limit:
         time.sleep(0.02)
-    process.send_signal(number)
+    time.sleep(0.5)
+    if number == signal.SIGINT:  # what a terminal does: all processes get it
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     begun = time.monotonic()
     _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - begun < 20
     assert process.returncode == code and "Traceback" not in stderr
     if number == signal.SIGINT:
-        assert "of 5 pairs were written, no summary" in stderr
-    assert "1-fixed" in names(tmp_path / "out") and "summary.csv" not in names(tmp_path / "out")
+        assert f"of {rows} pairs were written, no summary" in stderr
+    assert any(name.endswith("1-fixed") for name in names(tmp_path / "out"))
+    assert "summary.csv" not in names(tmp_path / "out")
     assert not [name for name in names(tmp_path / "out") if name.startswith(".")]

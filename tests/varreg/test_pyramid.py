@@ -214,7 +214,9 @@ def test_budget_per_level():
     for dimension in (2, 3):
         budget = [iteration_budget(Options(), k, dimension) for k in range(3)]
         assert tuple(budget) == BY_DIMENSION[dimension]["iterations"]
-        assert smoothness_weight(Options(), dimension) == BY_DIMENSION[dimension]["smoothness_weight"]
+        assert (
+            smoothness_weight(Options(), dimension) == BY_DIMENSION[dimension]["smoothness_weight"]
+        )
         assert smoothness_weight(Options(smoothness_weight=3), dimension) == 3
 
 

@@ -84,7 +84,7 @@ def test_a_known_deformation_of_a_volume_is_recovered(volume):
 @pytest.mark.parametrize("which", ["plane", "volume"])
 def test_every_fourth_row_is_enough_for_a_few_nodes(which, request):
     pair = request.getfixturevalue(which)
-    settings = dict(smoothness_length=8.0, threads=2)
+    settings = dict(smoothness_length=8.0, regions=6, threads=2)
     every, some = (
         varreg.solve(pair.moving, pair.fixed, samples_per_node=n, **settings) for n in (None, 16)
     )

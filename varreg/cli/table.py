@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..result import Result
 
 SUMMARY = "summary.csv"
+#: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
+SMALL_FILE = 2**19
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def register_table(
     overwrite: bool,
     failed: Callable[[str, Exception], str],
     finished: Callable[[PairReport], None],
+    processes: int | None = None,
     **arguments: Any,
 ) -> list[PairReport]:
     """Register the pairs of a table and write each as soon as it is there.
@@ -80,6 +83,9 @@ def register_table(
         Takes the name of a pair and its error; returns the words for the summary.
     finished : callable
         Takes the report of every pair.
+    processes : int, optional
+        As for :func:`varreg.solve_batch`, but by default also files are taken for slices, by their
+        size on disk.
     **arguments
         As for :func:`varreg.solve_batch`.
 
@@ -105,8 +111,10 @@ def register_table(
     from ..io.pair_table import read_pairs
 
     rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
-    pairs = (row.files for row in rows)
-    results = iterate_batch(pairs, errors="return", **arguments)
+    pairs = [row.files for row in rows]
+    if processes is None:
+        processes = _process_count(pairs, arguments.get("threads"))
+    results = iterate_batch(pairs, errors="return", processes=processes, **arguments)
     with _folder(output, rows, overwrite) as folder, closing(results):
         # reserved before the work: a folder that cannot be written to is found before it
         with atomic_path(folder / SUMMARY, overwrite=overwrite) as file:
@@ -121,6 +129,19 @@ def register_table(
                 ) from None
             _write_summary(file, reports)
     return reports
+
+
+def _process_count(pairs: list[dict[str, Path]], threads: int | None) -> int | None:
+    """A process for every thread if there are many slices, as far as the sizes of their files tell."""
+    from ..arguments import thread_count
+    from ..batch import LEAST_FOR_PROCESSES
+    from ..workers import should_start
+
+    count = min(thread_count(threads), len(pairs))
+    if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not should_start():
+        return None
+    files = (pair[key] for pair in pairs for key in ("moving", "fixed"))
+    return count if all(file.stat().st_size < SMALL_FILE for file in files) else None
 
 
 @contextlib.contextmanager
