@@ -1,1 +1,52 @@
-"""Place of the learned cascade (AT-Net, DT-Net), which is not part of this release: nothing is here yet."""
+"""learned: registration by a trained network (AT-Net, DT-Net) in one pass, beside the solver.
+
+The public names are loaded on first use, so that ``import learned`` does not import torch yet; it
+only makes sure that it is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from varreg.errors import BackendError
+
+if TYPE_CHECKING:
+    from .inference import Registrar, load
+    from .predict import predict, predict_batch
+    from .prediction import Prediction
+
+_HOMES = {
+    "Prediction": "prediction",
+    "Registrar": "inference",
+    "load": "inference",
+    "predict": "predict",
+    "predict_batch": "predict",
+}
+
+__all__ = ["Prediction", "Registrar", "load", "predict", "predict_batch"]
+
+
+def _refuse_without(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BackendError(
+            f"learned: {' and '.join(missing)} cannot be found, which networks need; varreg.solve "
+            'does without. Install what is missing by: python -m pip install "varreg[learned]"'
+        )
+
+
+_refuse_without("torch", "safetensors")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'learned' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,136 @@
+"""AT-Net: both images in, an affine map out (section 2.1.1 of doi 10.3390/math14122131)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.utils import skip_init
+
+from varreg.errors import InputError
+
+from .blocks import (
+    DROPOUT,
+    check_network,
+    check_pair,
+    encoder,
+    full_precision,
+    halve,
+    pad_to,
+    start_weights,
+)
+
+#: Multiples of the width in the six blocks, and the size of the hidden dense layer.
+WIDTHS = (1, 2, 2, 4, 4, 8)
+HIDDEN = 32
+POOLINGS = ("flatten", "global")
+
+
+class ATNet(nn.Module):
+    """Predicts the affine map on centred coordinates from a pair of images.
+
+    Six blocks (w, 2w, 2w, 4w, 4w, 8w channels; two 3 x 3 convolutions each, with batch
+    normalisation and LeakyReLU) with five poolings between them and dropout in the last two, a dense
+    layer of 32 with ReLU, and a dense layer to d (d + 1) numbers whose weights start at zero and
+    whose bias is the identity.
+
+    In two dimensions, w = 16 and 224 x 224 voxels there are 588,006 parameters: 385,728 in the
+    convolutions and 1,344 in their normalisations, 200,736 in the dense layer on 7 x 7 x 128 values
+    and 198 in the last one.
+
+    Parameters
+    ----------
+    dimension : {2, 3}
+    width : int
+        w.
+    shape : tuple of int
+        The size of the images; only "flatten" depends on it.
+    pooling : {"flatten", "global"}
+        What the dense layers see: all values of the last block, for images of one size; or their
+        means over the image, for images of any size.
+    dropout : float
+        In the two deepest blocks, in [0, 1).
+    generator : torch.Generator, optional
+        Draws the weights, then the dropout masks; None is a new one with seed 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = ATNet(width=2, shape=(64, 64)).eval()
+    >>> net(torch.rand(1, 2, 64, 64)).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+
+    def __init__(
+        self,
+        dimension: int = 2,
+        width: int = 16,
+        shape: Sequence[int] = (224, 224),
+        pooling: str = "flatten",
+        dropout: float = DROPOUT,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_network("ATNet", dimension, width)
+        if pooling not in POOLINGS:
+            raise InputError(
+                f"learned.ATNet: `pooling` must be one of {', '.join(map(repr, POOLINGS))}; got "
+                f"{pooling!r}."
+            )
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        self.dimension, self.pooling, self.shape = dimension, pooling, tuple(shape)
+        widths = [width * factor for factor in WIDTHS]
+        self.multiple = 2 ** (len(widths) - 1)
+        self.blocks = encoder(dimension, 2, widths, generator, dropout)
+        values = widths[-1]
+        if pooling == "flatten":
+            values *= self._deepest()
+        self.hidden = skip_init(nn.Linear, values, HIDDEN)
+        self.head = skip_init(nn.Linear, HIDDEN, dimension * (dimension + 1))
+        start_weights(self.hidden, generator)
+        start_weights(self.head, None)
+        with torch.no_grad():
+            self.head.bias.copy_(torch.eye(dimension, dimension + 1).flatten())
+
+    def forward(self, pair: Tensor) -> Tensor:
+        """The affine map that takes the fixed to the moving image.
+
+        Parameters
+        ----------
+        pair : (N, 2, *S) tensor
+            Moving and fixed image.
+
+        Returns
+        -------
+        (N, d, d + 1) tensor, on centred coordinates.
+
+        Raises
+        ------
+        InputError
+            If the images are not of the size that a flattening network was built for.
+        """
+        check_pair("ATNet", pair, self.dimension)
+        if self.pooling == "flatten" and tuple(pair.shape[2:]) != self.shape:
+            raise InputError(
+                f"learned.ATNet: `pair` has images of {tuple(pair.shape[2:])} voxels, but with "
+                f"pooling='flatten' this network is for {self.shape} only. Resample the images, or "
+                "train with pooling='global'."
+            )
+        values, _ = pad_to(pair, self.multiple)
+        for k, each in enumerate(self.blocks):
+            values = each(halve(values) if k else values)
+        values = values.flatten(2)
+        values = values.flatten(1) if self.pooling == "flatten" else values.mean(2)
+        numbers = full_precision(self.head, torch.relu(self.hidden(values)))
+        return numbers.unflatten(1, (self.dimension, self.dimension + 1))
+
+    def _deepest(self) -> int:
+        """Voxels of the last block."""
+        if len(self.shape) != self.dimension or min(self.shape) < 1:
+            raise InputError(
+                f"learned.ATNet: `shape` must be {self.dimension} numbers of voxels; got {self.shape}."
+            )
+        padded, _ = pad_to(torch.empty(1, 1, *self.shape), self.multiple)
+        return math.prod(n // self.multiple for n in padded.shape[2:])

@@ -1,0 +1,264 @@
+"""The cascade: an affine map, then displacements coarse to fine (doi 10.3390/math14122131).
+
+Section 2.2.1 of the paper composes one displacement per stage, each predicted from the fixed image
+and the moving image warped so far.  Here every stage warps the moving image itself, once, through
+the composed map, so that nothing is interpolated twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Real
+
+import torch
+from torch import Generator, Tensor, nn
+
+from varreg.errors import InputError
+
+from .at_net import ATNet
+from .blocks import check_images
+from .dt_net import DTNet
+from .spatial import (
+    affine_displacement,
+    compose,
+    compose_affine,
+    resize_field,
+    resize_image,
+    view_weight,
+    warp,
+)
+
+#: Scales of the paper's groups 1 to 4 (Table 2): how many times coarser than the images.
+GROUPS = {1: (1.0,), 2: (2.0, 1.0), 3: (4.0, 2.0, 1.0), 4: (8.0, 4.0, 2.0, 1.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    r"""What a cascade predicts: the fixed voxel x corresponds to the moving voxel A(x + u(x)).
+
+    Attributes
+    ----------
+    affine : (N, d, d + 1) tensor
+        A, on centred coordinates.
+    stages : tuple of (N, d, \*T) tensors
+        u after each stage, at its resolution and in its voxels.
+    displacement : (N, d, \*S) tensor
+        u after the last stage, in voxels of the images.
+    total : (N, d, \*S) tensor
+        A(x + u(x)) - x, in voxels of the images.
+    warped_affine : (N, 1, \*S) tensor
+        The moving image at A(x).
+    warped : (N, 1, \*S) tensor
+        The moving image at A(x + u(x)), interpolated once.
+    view : (N, 1, \*S) tensor
+        How far A(x + u(x)) is in view of the moving image, from 0 to 1.
+    """
+
+    affine: Tensor
+    stages: tuple[Tensor, ...]
+    displacement: Tensor
+    total: Tensor
+    warped_affine: Tensor
+    warped: Tensor
+    view: Tensor
+
+
+class Cascade(nn.Module):
+    """AT-Net, then one DT-Net per scale; see :meth:`build` for a new one.
+
+    Untrained, it returns the moving image, bit for bit.
+
+    Parameters
+    ----------
+    at_net : ATNet or None
+        None leaves the affine map the identity.
+    dt_nets : sequence of DTNet
+        One per scale; a single one if shared.
+    scales : tuple of float
+        How many times coarser than the images each stage is, coarse to fine, down to 1 or not.
+        Empty: the affine map only.
+    shared : bool
+        Every stage uses the same weights.
+
+    Raises
+    ------
+    InputError
+        If the scales do not decrease or the numbers of networks and scales do not agree.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cascade = Cascade.build(shape=(64, 64), at_width=2, dt_width=2).eval()
+    >>> moving, fixed = torch.rand(2, 1, 1, 64, 64)
+    >>> prediction = cascade(moving, fixed)
+    >>> torch.equal(prediction.warped, moving), [tuple(u.shape[2:]) for u in prediction.stages]
+    (True, [(16, 16), (32, 32), (64, 64)])
+    """
+
+    def __init__(
+        self,
+        at_net: ATNet | None,
+        dt_nets: Sequence[DTNet],
+        scales: Sequence[float] = GROUPS[3],
+        shared: bool = False,
+    ) -> None:
+        super().__init__()
+        self.scales, self.shared, self.affine_is_frozen = _scales(scales), bool(shared), False
+        wanted = min(len(self.scales), 1) if shared else len(self.scales)
+        if len(dt_nets) != wanted:
+            raise InputError(
+                f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {self.scales} "
+                f"and shared={shared}; got {len(dt_nets)}."
+            )
+        nets: list[ATNet | DTNet] = [*([] if at_net is None else [at_net]), *dt_nets]
+        if len({net.dimension for net in nets}) != 1:
+            raise InputError("learned.Cascade: give at least one network, all of one dimension.")
+        self.dimension = nets[0].dimension
+        self.at_net, self.dt_nets = at_net, nn.ModuleList(dt_nets)
+
+    @classmethod
+    def build(
+        cls,
+        dimension: int = 2,
+        shape: Sequence[int] = (224, 224),
+        at_width: int = 16,
+        dt_width: int = 32,
+        scales: Sequence[float] = GROUPS[3],
+        shared: bool = False,
+        pooling: str = "flatten",
+        zero_mean: bool = True,
+        generator: Generator | None = None,
+        seed: int = 0,
+    ) -> Cascade:
+        """An untrained cascade.
+
+        Parameters
+        ----------
+        dimension, shape, pooling
+            See :class:`learned.at_net.ATNet`.
+        at_width, dt_width : int
+            Widths of the two networks.
+        scales, shared
+            See :class:`Cascade`.
+        zero_mean : bool
+            See :class:`learned.dt_net.DTNet`; the displacement of every stage.
+        generator : torch.Generator, optional
+            Draws all weights, then all dropout masks: save its state to go on exactly.  None is a
+            new one with `seed`.
+        seed : int
+            Only without a generator.
+        """
+        generator = torch.Generator().manual_seed(seed) if generator is None else generator
+        at_net = ATNet(dimension, at_width, shape, pooling, generator=generator)
+        scales = _scales(scales)
+        count = min(len(scales), 1) if shared else len(scales)
+        dt_nets = [
+            DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
+            for _ in range(count)
+        ]
+        return cls(at_net, dt_nets, scales, shared)
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
+        r"""Register a batch of pairs.
+
+        Parameters
+        ----------
+        moving, fixed : (N, 1, \*S) tensors
+            Intensities in [0, 1], on one grid of isotropic voxels.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        InputError
+            If the images are no pair of finite images of one size.
+        """
+        check_images("Cascade", moving, fixed, self.dimension)
+        size = tuple(moving.shape[2:])
+        affine = self._affine(moving, fixed)
+        displacement = moving.new_zeros(len(moving), self.dimension, *size)
+        stages: list[Tensor] = []
+        for k, scale in enumerate(self.scales):
+            shape = stage_shape(size, scale)
+            before = stages[-1] if stages else displacement
+            net = self.dt_nets[0 if self.shared else k]
+            images = resize_image(moving, shape), resize_image(fixed, shape)
+            stages.append(_stage(net, *images, affine, resize_field(before, shape), size))
+        if stages:
+            displacement = resize_field(stages[-1], size)
+        total = compose_affine(affine, displacement)
+        return Prediction(
+            affine=affine,
+            stages=tuple(stages),
+            displacement=displacement,
+            total=total,
+            warped_affine=warp(moving, affine_displacement(affine, size)),
+            warped=warp(moving, total),
+            view=view_weight(total, size),
+        )
+
+    def freeze_affine(self) -> None:
+        """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
+
+        Without the latter dropout would shake its answer, and its batch statistics would move.
+        """
+        if self.at_net is None:
+            raise InputError("learned.Cascade.freeze_affine: this cascade has no AT-Net to freeze.")
+        self.affine_is_frozen = True
+        self.at_net.requires_grad_(False)
+        self.at_net.eval()
+
+    def train(self, mode: bool = True) -> Cascade:
+        """Training mode or not; a frozen AT-Net stays in evaluation mode."""
+        super().train(mode)
+        if self.affine_is_frozen and self.at_net is not None:
+            self.at_net.eval()
+        return self
+
+    def _affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        if self.at_net is not None:
+            return self.at_net(torch.cat((moving, fixed), 1)).to(moving.dtype)
+        identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
+        return identity.expand(len(moving), -1, -1)
+
+
+def stage_shape(shape: Sequence[int], scale: float) -> tuple[int, ...]:
+    """Voxels of a stage, (d): as in ``varreg``, rounded, at least 2, never more than the image has.
+
+    Examples
+    --------
+    >>> stage_shape((225, 181), 4)
+    (56, 45)
+    """
+    return tuple(min(n, max(round(n / scale), 2)) for n in shape)
+
+
+def _stage(
+    net: nn.Module,
+    moving: Tensor,
+    fixed: Tensor,
+    affine: Tensor,
+    before: Tensor,
+    extent: tuple[int, ...],
+) -> Tensor:
+    """u after one more stage, from u before it, all at the resolution of the images given."""
+    warped = warp(moving, compose_affine(affine, before, extent))
+    update = net(torch.cat((warped, fixed), 1)).to(before.dtype)
+    return compose(before, update)
+
+
+def _scales(scales: Sequence[float]) -> tuple[float, ...]:
+    good = isinstance(scales, Sequence) and all(
+        isinstance(s, Real) and 1 <= s < math.inf for s in scales
+    )
+    if not good or any(a <= b for a, b in pairwise(scales)):
+        raise InputError(
+            "learned.Cascade: `scales` must be decreasing factors from 1, e.g. (4, 2, 1), or (); got "
+            f"{scales!r}."
+        )
+    return tuple(map(float, scales))

@@ -1,0 +1,213 @@
+"""Pairs of images with the map between them, the same at the same position whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from varreg.errors import InputError
+
+from ..spatial import view_weight
+from .augmentation import WarpedScene, random_flips, warp_scene
+from .intensity import acquire
+from .random_fields import seeded_generator, uniform
+from .random_maps import POSE, WarpRanges, random_map
+from .sources import Scene, Source
+
+_LEAST_VISIBLE = 0.25  # of the foreground that must have a counterpart in view
+_TRIES = 10
+
+Position = tuple[int, int]
+
+
+class Pair(NamedTuple):
+    """A pair and its truth; a batch has the same fields with N in front.
+
+    Attributes
+    ----------
+    moving, fixed : (1, *S) float32 tensor
+        In [0, 1].
+    truth : (d, *S) float32 tensor
+        Displacement fixed -> moving, voxels.
+    affine : (d, d + 1) float32 tensor
+        Affine part of the truth, which is x -> A(x + v(x)), on centred coordinates.
+    visible : (1, *S) bool tensor
+        Voxels of the fixed foreground whose counterpart is in view: where errors count.
+    subject : str
+    """
+
+    moving: Tensor
+    fixed: Tensor
+    truth: Tensor
+    affine: Tensor
+    visible: Tensor
+    subject: str
+
+
+class PairDataset(Dataset[Pair]):
+    """Random pairs; the one at (seed, epoch, index) is always the same.
+
+    That holds whatever was asked before and by however many processes, so a run that is resumed
+    sees what it would have seen.  Index by ``(epoch, index)``, as :class:`EpochSampler` does; a
+    single number is of epoch 0.
+
+    Parameters
+    ----------
+    sources : sequence of (Source, float)
+        Sources of one shape and their shares, in any unit.
+    length : int
+        Pairs in an epoch.
+    seed : int
+        At least 0.
+    warp : WarpRanges
+        Of the map between the two images.
+    pose : WarpRanges
+        Of the map that both share; random flips come on top.
+
+    Raises
+    ------
+    InputError
+        If there is no source, the shapes differ, or a share is not above 0.
+
+    Examples
+    --------
+    >>> from learned.data.sources import PhantomSource
+    >>> dataset = PairDataset([(PhantomSource(range(4), (48, 48)), 1.0)], length=8, seed=0)
+    >>> dataset[0, 3].truth.shape
+    torch.Size([2, 48, 48])
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Source, float]],
+        *,
+        length: int,
+        seed: int,
+        warp: WarpRanges | None = None,
+        pose: WarpRanges = POSE,
+    ) -> None:
+        shapes = {source.shape for source, _ in sources}
+        if len(shapes) != 1:
+            raise InputError(
+                "PairDataset: `sources` must be one or more sources of one shape; got "
+                f"{len(sources)} with the shapes {sorted(shapes)}."
+            )
+        shares = np.array([share for _, share in sources], dtype=np.float64)
+        if not (np.isfinite(shares).all() and (shares > 0).all()):
+            raise InputError(
+                f"PairDataset: every share of `sources` must be a number above 0; got {shares}. Leave "
+                "out what is not wanted."
+            )
+        if length < 1:
+            raise InputError(f"PairDataset: `length` must be at least 1; got {length}.")
+        seeded_generator(seed)
+        self.sources = tuple(source for source, _ in sources)
+        self.shape = shapes.pop()
+        self.length, self.seed, self.pose = length, seed, pose
+        self.warp = WarpRanges() if warp is None else warp
+        self._limits = np.cumsum(shares / shares.sum())
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Ids of all subjects of all sources, for :func:`learned.data.splits.check_disjoint`."""
+        return tuple(sorted({name for source in self.sources for name in source.subjects}))
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int | Position) -> Pair:
+        """The pair at (epoch, index), or at an index of epoch 0.
+
+        Raises
+        ------
+        InputError
+            If no pair with enough in view of both images comes up.
+        IndexError
+            If the index is not below the length.
+        """
+        epoch, index = position if isinstance(position, tuple) else (0, position)
+        if not 0 <= index < self.length:
+            raise IndexError(f"PairDataset: index {index} is not in [0, {self.length}).")
+        generator = seeded_generator(self.seed, epoch, index)
+        for _ in range(_TRIES):
+            pair = self._drawn(generator)
+            if pair is not None:
+                return pair
+        raise InputError(
+            f"PairDataset: of {_TRIES} random pairs none had {_LEAST_VISIBLE:.0%} of the foreground in "
+            "view of both images; narrow `warp` and `pose`."
+        )
+
+    def _drawn(self, generator: torch.Generator) -> Pair | None:
+        """A pair, unless too little of it can be seen."""
+        which = int(np.searchsorted(self._limits, uniform(0, 1, generator), side="right"))
+        source = self.sources[min(which, len(self.sources) - 1)]
+        scene = source.draw(generator)
+        truth = random_map(self.shape, self.warp, generator)
+        warped = _warped(scene, truth.displacement, self.pose, generator)
+        visible = _visible(warped)
+        if not visible.any() or visible.sum() < _LEAST_VISIBLE * scene.foreground.sum():
+            return None
+        moving, fixed = (
+            acquire(image[0, 0].clamp(0, 1), source.intensities, generator)[None]
+            for image in (warped.moving, warped.fixed)
+        )
+        return Pair(
+            moving, fixed, truth.displacement[0], truth.affine[0], visible[0], scene.subject
+        )
+
+
+class EpochSampler(Sampler[Position]):
+    """The positions of one epoch in order; their content is random already.
+
+    Parameters
+    ----------
+    length : int
+        Pairs in an epoch.
+    epoch : int
+    start : int
+        First index, to resume in the middle of an epoch.
+
+    Examples
+    --------
+    >>> list(EpochSampler(3, epoch=5, start=1))
+    [(5, 1), (5, 2)]
+    """
+
+    def __init__(self, length: int, epoch: int, start: int = 0) -> None:
+        if not 0 <= start <= length or epoch < 0:
+            raise InputError(
+                f"EpochSampler: `start` must be in [0, {length}] and `epoch` at least 0; got {start} "
+                f"and {epoch}."
+            )
+        self.length, self.epoch, self.start = length, epoch, start
+
+    def __len__(self) -> int:
+        return self.length - self.start
+
+    def __iter__(self) -> Iterator[Position]:
+        return iter([(self.epoch, index) for index in range(self.start, self.length)])
+
+
+def _warped(
+    scene: Scene, truth: Tensor, pose: WarpRanges, generator: torch.Generator
+) -> WarpedScene:
+    """Both images with the foreground as a second channel, in a random pose."""
+    foreground = scene.foreground.float()
+    stack = random_flips(torch.stack([scene.moving, scene.fixed, foreground]), generator)[:, None]
+    shared = random_map(stack.shape[2:], pose, generator)
+    return warp_scene(
+        torch.stack([stack[0], stack[2]], 1), torch.stack([stack[1], stack[2]], 1),
+        shared.displacement, truth,
+    )  # fmt: skip
+
+
+def _visible(warped: WarpedScene) -> Tensor:
+    """(1, 1, *S): foreground of the fixed image whose counterpart is in view of the moving one."""
+    seen = view_weight(warped.truth, warped.moving.shape[2:]) == 1
+    return seen & (warped.fixed[:, 1:] > 0.5)

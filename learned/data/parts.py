@@ -1,0 +1,216 @@
+"""What a configuration trains, validates and tests on: subjects dealt once, never in two parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from varreg.errors import InputError
+
+from ..config import Config, DataConfig
+from .datasets import PairDataset
+from .intensity import PAINTED, IntensityRanges
+from .manifest import label_files, read_manifest
+from .random_maps import POSE, WarpRanges
+from .sources import LabelSource, PhantomSource, RealSource, Source
+from .splits import Split, check_disjoint, split_subjects
+from .volumes import load_labels, load_volume
+
+#: Anatomies of the phantom; a process can keep as many.
+PHANTOMS = tuple(f"phantom-{number}" for number in range(256))
+SHARES = (0.75, 0.125, 0.125)
+#: The split and the pairs that judge are the same for every seed of a training.
+SPLIT_SEED, VALIDATION_SEED, TEST_SEED = 0, 2**62 + 1, 2**62 + 2
+
+
+class Parts(NamedTuple):
+    """Pairs of the three parts.
+
+    Attributes
+    ----------
+    train, validation : PairDataset
+    test : PairDataset or None
+        None if no pairs are wanted, or no subject is left for them.
+    """
+
+    train: PairDataset
+    validation: PairDataset
+    test: PairDataset | None
+
+
+def make_parts(config: Config) -> Parts:
+    """The pairs that a configuration asks for.
+
+    Label maps and volumes of one id are one subject. Subjects named by ``data.validation_subjects``
+    validate and all others of their kind (phantoms; heads) train; where none is named, three
+    quarters train and the rest is halved.
+
+    Parameters
+    ----------
+    config : Config
+
+    Returns
+    -------
+    Parts
+
+    Raises
+    ------
+    InputError
+        If a named subject does not exist, or a part has no subjects.
+    FileError
+        If data cannot be read.
+
+    Examples
+    --------
+    >>> from learned.config import preset
+    >>> parts = make_parts(preset("smoke"))
+    >>> set(parts.train.subjects) & set(parts.validation.subjects)
+    set()
+    """
+    data = config.data
+    shares = data.shares()
+    ids = {name: _ids(name, data) for name in shares}
+    split = _split(ids, data.validation_subjects, wants_test=data.test_pairs > 0)
+    seeds = (config.train.seed, VALIDATION_SEED, TEST_SEED)
+    lengths = (data.pairs_per_epoch, data.validation_pairs, data.test_pairs)
+    parts = []
+    for part, seed, length in zip(("train", "validation", "test"), seeds, lengths, strict=True):
+        wanted = set(getattr(split, part))
+        sources = [
+            (_source(name, [i for i in ids[name] if i in wanted], config), share)
+            for name, share in shares.items()
+            if wanted & set(ids[name]) and length
+        ]
+        # a source that none of the subjects of validation belongs to is left out there
+        if part == "train" and len(sources) < len(shares):
+            raise InputError(
+                "make_parts: every source of `data` must have a subject to train on; take some out of "
+                "`data.validation_subjects`."
+            )
+        parts.append(_dataset(sources, length, seed, data) if sources else None)
+    train, validation, test = parts
+    if train is None or validation is None:
+        raise InputError("make_parts: there must be subjects both to train and to validate on.")
+    check_disjoint({"train": train.subjects, "validation": validation.subjects})
+    return Parts(train, validation, test)
+
+
+def has_motion(data: DataConfig) -> bool:
+    """Whether pairs are moved by random maps; if not, their truth is unknown, whatever they say.
+
+    Examples
+    --------
+    >>> has_motion(DataConfig())
+    True
+    """
+    return any((data.rotation, data.scaling, data.shear, data.shift, data.amplitude))
+
+
+def _ids(name: str, data: DataConfig) -> tuple[str, ...]:
+    """Subjects of a source, as its files name them."""
+    if name == "phantom":
+        return PHANTOMS
+    if name == "labels":
+        return tuple(label_files(str(data.labels)))
+    return tuple(subject.id for subject in read_manifest(str(data.manifest)))
+
+
+def _split(ids: Mapping[str, Iterable[str]], named: tuple[str, ...], wants_test: bool) -> Split:
+    """Phantoms for themselves, heads for themselves."""
+    phantoms = set(ids.get("phantom", ()))
+    heads = {i for name, members in ids.items() if name != "phantom" for i in members}
+    check_disjoint({"the phantom": phantoms, "heads": heads})
+    unknown = sorted(set(named) - phantoms - heads)
+    if unknown:
+        raise InputError(
+            f"`data.validation_subjects` names {unknown[0]!r}, which no source has; they have "
+            f"{', '.join(sorted(heads)[:20]) or 'phantom-0 to phantom-255'}."
+        )
+    dealt = [_dealt(group, set(named), wants_test) for group in (phantoms, heads) if group]
+    train, validation, test = (
+        tuple(sorted(name for split in dealt for name in getattr(split, part)))
+        for part in ("train", "validation", "test")
+    )
+    return Split(train, validation, test)
+
+
+def _dealt(group: set[str], named: set[str], wants_test: bool) -> Split:
+    validation = group & named
+    if validation:
+        return Split(tuple(sorted(group - validation)), tuple(sorted(validation)), ())
+    # of two heads one trains and one validates; nothing is left to test on
+    shares = SHARES if wants_test and len(group) > 2 else (SHARES[0], 1 - SHARES[0], 0.0)
+    return split_subjects(group, shares, seed=SPLIT_SEED)
+
+
+def _source(name: str, ids: list[str], config: Config) -> Source:
+    data, shape = config.data, config.model.shape
+    painted = _weakened(PAINTED, data.intensity)
+    if name == "phantom":
+        return PhantomSource([PHANTOMS.index(i) for i in ids], shape, intensities=painted)
+    if name == "labels":
+        files = label_files(str(data.labels))
+        maps = {i: load_labels(files[i], data.spacing, data.cache) for i in ids}
+        return LabelSource(maps, shape, axes=data.slice_axes, intensities=painted)
+    volumes = [
+        load_volume(subject, data.spacing, data.cache)
+        for subject in read_manifest(str(data.manifest))
+        if subject.id in ids
+    ]
+    scanned = _weakened(IntensityRanges(), data.intensity)
+    return RealSource(volumes, shape, axes=data.slice_axes, intensities=scanned)
+
+
+def _dataset(
+    sources: list[tuple[Source, float]], length: int, seed: int, data: DataConfig
+) -> PairDataset:
+    warp = WarpRanges(
+        rotation=data.rotation,
+        scale=(1 - data.scaling, 1 + data.scaling),
+        shear=data.shear,
+        shift=data.shift,
+        amplitude=data.amplitude,
+    )
+    pose = POSE.shrunk(data.pose)
+    return PairDataset(sources, length=length, seed=seed, warp=warp, pose=pose)
+
+
+def _weakened(ranges: IntensityRanges, strength: float) -> IntensityRanges:
+    """Everything random about intensities times a factor."""
+    low, high = ranges.blur
+    return dataclasses.replace(
+        ranges,
+        gamma=ranges.gamma * strength,
+        inversion=ranges.inversion * strength,
+        blur=(low * strength, high * strength),
+        bias=ranges.bias * strength,
+        noise=ranges.noise * strength,
+    )
+
+
+def described_sources(config: Config, parts: Parts) -> list[dict[str, object]]:
+    """The sources and subjects of a training, for the card of its weights; no paths.
+
+    Examples
+    --------
+    >>> from learned.config import preset
+    >>> config = preset("smoke")
+    >>> [entry["source"] for entry in described_sources(config, make_parts(config))]
+    ['phantom']
+    """
+    places = {"labels": config.data.labels, "manifest": config.data.manifest}
+    described: list[dict[str, object]] = []
+    for number, (name, share) in enumerate(config.data.shares().items()):
+        place = places.get(name)
+        subjects = parts.train.sources[number].subjects
+        described.append(
+            {
+                "source": name,
+                "share": share,
+                "name": Path(place).name if place else None,
+                "subjects": len(subjects) if name == "phantom" else list(subjects),
+            }
+        )
+    return described

@@ -1,0 +1,227 @@
+"""Images and label maps on isotropic grids, axes right, anterior, superior."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varreg.errors import InputError, OverlapError
+from varreg.grid import Grid
+from varreg.image import Image, as_image
+from varreg.pyramid import unit_intensities
+from varreg.sampling import Coordinates, affine_coordinates, voxel_matrix, warp, warp_labels
+
+from .cache import cached
+from .manifest import Subject
+
+_LEAST_OVERLAP = 0.5  # of the first contrast's voxels, in view of every other
+_LARGEST_VOLUME = 1 << 29  # voxels of a resampled image; more is a mistaken spacing
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """The contrasts of one subject on one grid.
+
+    Attributes
+    ----------
+    subject : str
+    contrasts : tuple of str
+    images : (C, *T) float32 array
+        In the order of `contrasts`, in [0, 1], 3D, axes right, anterior, superior; read-only if it
+        is mapped from a cache.
+    """
+
+    subject: str
+    contrasts: tuple[str, ...]
+    images: NDArray[np.float32]
+
+
+def load_volume(
+    subject: Subject, spacing: float = 1.0, cache: str | os.PathLike[str] | None = None
+) -> Volume:
+    """Bring the contrasts of a subject onto one isotropic grid.
+
+    The grid is that of the first contrast with its axes reordered (no rotation), the same field of
+    view about the same centre.  Intensities are scaled as :func:`varreg.solve` does.
+
+    Parameters
+    ----------
+    subject : Subject
+    spacing : float
+        Voxel size in mm, along every axis.
+    cache : str or PathLike, optional
+        Folder that keeps the result as ``.npy`` files, named after paths, sizes and times of the
+        images.
+
+    Returns
+    -------
+    Volume
+
+    Raises
+    ------
+    InputError
+        If an image is not 3D or has NaN, or the spacing makes no sense.
+    OverlapError
+        If less than half of the first contrast lies in view of another.
+    FileError
+        If an image cannot be read, or the cache not written.
+
+    Examples
+    --------
+    >>> import tempfile, nibabel
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "t1.nii"
+    ...     voxels = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    ...     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1.0, 1, 1, 1])), file)
+    ...     load_volume(Subject("a", (("T1", file),))).images[0, :, 0, 0].argmax()
+    np.int64(0)
+    """
+    _check_spacing(spacing, "load_volume")
+
+    def prepare() -> NDArray[np.float32]:
+        images = [_read(path, contrast, "load_volume") for contrast, path in subject.images]
+        grid = isotropic_grid(images[0].grid, spacing)
+        _refuse_apart(subject, images)
+        return np.stack([_resampled(image, grid) for image in images])
+
+    paths = [path for _, path in subject.images]
+    return Volume(subject.id, subject.contrasts, cached(prepare, "image", paths, spacing, cache))
+
+
+def load_labels(
+    path: str | os.PathLike[str],
+    spacing: float = 1.0,
+    cache: str | os.PathLike[str] | None = None,
+) -> NDArray[np.int16]:
+    """Bring a label map onto an isotropic grid, by nearest neighbour.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A 3D image of whole numbers from 0 to 32767.
+    spacing, cache
+        As for :func:`load_volume`.
+
+    Returns
+    -------
+    (*T) int16 array
+        Axes right, anterior, superior.
+
+    Raises
+    ------
+    InputError
+        If it is not 3D or holds anything but such numbers.
+    FileError
+        If it cannot be read, or the cache not written.
+    """
+    _check_spacing(spacing, "load_labels")
+
+    def prepare() -> NDArray[np.int16]:
+        image = _read(path, "path", "load_labels")
+        labels = image.data.astype(np.int16)
+        if not 0 <= image.data.min() <= image.data.max() <= 32767 or (labels != image.data).any():
+            raise InputError(
+                f"load_labels: `path` is {os.fspath(path)!r}, which must hold whole numbers from 0 "
+                "to 32767; give a label map, not an image."
+            )
+        grid = isotropic_grid(image.grid, spacing)
+        return warp_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
+
+    return cached(prepare, "labels", [Path(os.fsdecode(path))], spacing, cache)
+
+
+def isotropic_grid(grid: Grid, spacing: float) -> Grid:
+    """A grid with cubic voxels over the same field of view, axes nearest to right, anterior, superior.
+
+    Parameters
+    ----------
+    grid : Grid
+        3D.
+    spacing : float
+        Voxel size in mm.
+
+    Returns
+    -------
+    Grid
+        Its axes are those of `grid`, reordered and reversed, so that a grid that has this spacing
+        already keeps its voxels; else its extent is rounded to whole voxels about the same centre.
+
+    Raises
+    ------
+    InputError
+        If more than 2**29 voxels would be needed.
+
+    Examples
+    --------
+    >>> grid = Grid((4, 6, 8), np.diag([-2.0, 1.0, 1.0, 1.0]))
+    >>> isotropic_grid(grid, 1.0).shape, isotropic_grid(grid, 1.0).affine[0].tolist()
+    ((8, 6, 8), [1.0, 0.0, 0.0, -6.5])
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    # each world axis takes the array axis that runs most along it, all three together
+    order = linear_sum_assignment(-np.abs(grid.direction))[1]
+    signs = np.sign(grid.direction[np.arange(3), order])
+    direction = grid.direction[:, order] * signs
+    shape = tuple(int(n) for n in np.maximum(np.rint(grid.extent[order] / spacing), 1))
+    if np.prod(np.array(shape, dtype=np.float64)) > _LARGEST_VOLUME:
+        raise InputError(
+            f"isotropic_grid: a field of view of {grid.extent.round().tolist()} mm has {shape} "
+            f"voxels of {spacing:g} mm, which is too many; raise `spacing`."
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = direction * spacing
+    affine[:3, 3] = grid.centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def _check_spacing(spacing: float, function: str) -> None:
+    if not isinstance(spacing, (int, float)) or not 0.05 <= spacing <= 50:
+        raise InputError(f"{function}: `spacing` must be 0.05 to 50 mm; got {spacing!r}.")
+
+
+def _read(path: str | os.PathLike[str], argument: str, function: str) -> Image:
+    """A 3D image; hostile and truncated files are refused by the solver's own reading."""
+    image = as_image(path, argument=argument, function=function)
+    if image.grid.dim != 3:
+        raise InputError(
+            f"{function}: `{argument}` is {os.fspath(path)!r}, which has shape {image.grid.shape}; "
+            "a volume is needed."
+        )
+    return image
+
+
+def _refuse_apart(subject: Subject, images: list[Image]) -> None:
+    """Raise if the contrasts do not show the same place: they are the truth of a pair."""
+    for contrast, image in zip(subject.contrasts, images, strict=True):
+        share = images[0].grid.overlap_fraction(image.grid)
+        if share < _LEAST_OVERLAP:
+            raise OverlapError(
+                f"load_volume: of {subject.contrasts[0]!r} of subject {subject.id!r} only "
+                f"{share:.0%} is in view of {contrast!r}; correct the headers or drop the contrast."
+            )
+
+
+def _resampled(image: Image, grid: Grid) -> NDArray[np.float32]:
+    """The image in [0, 1] on another grid; 0 where there is none."""
+    from scipy.ndimage import gaussian_filter
+
+    data = unit_intensities(image.data, None)
+    coarser = float(grid.spacing[0]) / image.grid.spacing
+    # about the width of the new voxels, so that what they cannot hold is not folded into them
+    sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
+    if (sigma > 0.05).any():
+        data = gaussian_filter(data, sigma, mode="nearest")
+    return warp(data, grid.shape, _coordinates(grid, image.grid), "linear", 0.0)
+
+
+def _coordinates(target: Grid, source: Grid) -> Coordinates:
+    """Slab of the target -> voxels of the source; whole numbers where the grids agree."""
+    matrix = voxel_matrix(target.affine, np.eye(4), source.affine)
+    rounded = np.rint(matrix * 2**10) / 2**10
+    matrix = np.where(np.abs(matrix - rounded) < 1e-6, rounded, matrix)
+    return lambda slab: affine_coordinates(matrix, target.shape, slab)

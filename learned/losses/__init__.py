@@ -1,0 +1,21 @@
+"""What the cascade is trained on: the energy of the solver, and the further terms of the paper.
+
+All terms are per pair of a batch, in voxels of the grid at hand, and computed in float32 or float64
+also under autocast.
+"""
+
+from .background import background_suppression
+from .consistency import dual_consistency
+from .mutual_information import MutualInformation
+from .objective import Losses, LossWeights, Objective
+from .smoothness import smoothness
+
+__all__ = [
+    "LossWeights",
+    "Losses",
+    "MutualInformation",
+    "Objective",
+    "background_suppression",
+    "dual_consistency",
+    "smoothness",
+]

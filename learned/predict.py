@@ -1,0 +1,207 @@
+"""Registration in one pass: ``learned.predict(moving, fixed)`` and ``python -m learned.predict``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from varreg.cli.exits import Command
+from varreg.cli.outputs import result_writer
+from varreg.cli.parameters import NameOrMatrix
+from varreg.starts import NAMES as STARTS
+
+from .weights import DEFAULT
+
+if TYPE_CHECKING:
+    from varreg.displacement import Float
+
+    from .inference import Registrar
+    from .prediction import Prediction
+
+
+def predict(
+    moving: Any,
+    fixed: Any,
+    *,
+    model: str | os.PathLike[str] | Registrar = DEFAULT,
+    start: str | Float | None = "header",
+    spacing: float | None = None,
+    threads: int | None = None,
+) -> Prediction:
+    """Bring `moving` onto `fixed` as a trained network sees it, without a search.
+
+    Every map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
+    Nothing is minimised: :func:`varreg.solve` can go on from the affine part.
+
+    Parameters
+    ----------
+    moving, fixed : array (*S), path, nibabel image or varreg.Image
+        Two images of the same anatomy, of any grids and of the dimension of the network; arrays have
+        a spacing of 1 mm.
+    model : str, PathLike or Registrar
+        One of :func:`learned.weights.names`, a file, or what :func:`learned.load` returned.
+    start : {"header", "centres", "moments"} or (d + 1, d + 1) array
+        World map (fixed -> moving, mm) through which the network sees the moving image: as the
+        headers have it, or with the middles of the fields of view or the centres of mass on each
+        other.
+    spacing : float, optional
+        Voxel size in mm at which the network sees the images, about the middle of the fixed one;
+        what does not fit is cropped, and zeros are padded.  By default all of the fixed field of
+        view just fits.
+    threads : int, optional
+        Threads to use; they change the result by no more than rounding.  All available by default.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    InputError, GeometryError, OverlapError, FileError
+        If an argument is unusable, as for :func:`varreg.solve`.
+    DivergenceError
+        If the network's map is not finite or singular.
+
+    Examples
+    --------
+    >>> import learned, numpy as np
+    >>> moving, fixed = np.random.default_rng(0).random((2, 64, 64))
+    >>> prediction = learned.predict(moving, fixed)  # doctest: +SKIP
+    >>> prediction.warped.data.shape  # doctest: +SKIP
+    (64, 64)
+    """
+    from .inference import registrar
+
+    settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
+    return registrar(model).predict(moving, fixed, **settings)
+
+
+def predict_batch(
+    pairs: Iterable[Any],
+    *,
+    model: str | os.PathLike[str] | Registrar = DEFAULT,
+    batch_size: int = 8,
+    start: str | Float | None = "header",
+    spacing: float | None = None,
+    threads: int | None = None,
+) -> list[Prediction]:
+    """Predict for many pairs, several of which pass through the network together.
+
+    Batch normalisation takes its stored statistics, so a pair's prediction does not depend on the
+    others: it is that of :func:`predict` up to the rounding of float32.
+
+    Parameters
+    ----------
+    pairs : iterable
+        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and, if wanted,
+        ``start``.  Images may be of different sizes; a generator is asked for one batch at a time.
+    batch_size : int
+        Pairs that pass through the network together.
+    model, start, spacing, threads
+        As for :func:`predict`.
+
+    Returns
+    -------
+    list of Prediction
+        In the order of the pairs.
+
+    Raises
+    ------
+    VarregError
+        As :func:`predict`, of the first pair that is refused; the message begins with its position.
+
+    Examples
+    --------
+    >>> import learned
+    >>> learned.predict_batch([("t2.nii", "t1.nii"), ("flair.nii", "t1.nii")])  # doctest: +SKIP
+    """
+    from .inference import registrar
+
+    settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
+    return registrar(model).predict_batch(pairs, batch_size=batch_size, **settings)
+
+
+@click.command(
+    cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.argument("moving", type=click.Path())
+@click.argument("fixed", type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="Folder for the result, which `varreg apply` and `varreg info` read; or, with an image "
+    "extension (.nii.gz, .png), a file for the warped image alone.",
+)
+@click.option(
+    "--model",
+    default=DEFAULT,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A network that comes with the package, or a .safetensors file.",
+)
+@click.option(
+    "--start",
+    type=NameOrMatrix(STARTS),
+    default="header",
+    show_default=True,
+    help="How the images lie before the network, or a text file with a matrix (fixed world to moving "
+    "world, mm).",
+)
+@click.option(
+    "--spacing",
+    type=float,
+    help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
+)
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No report.")
+def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:  # fmt: skip
+    """Bring the image MOVING onto the image FIXED by a trained network, in one pass."""
+    write: Any
+    # opened first: an output that cannot be written is found before the work
+    with result_writer(output, fixed, force) as write:
+        prediction = predict(moving, fixed, **settings)
+        write(prediction)
+    if as_json:
+        click.echo(json.dumps(summary(prediction), indent=2))
+    elif not quiet:
+        click.echo(str(prediction))
+
+
+def summary(prediction: Prediction) -> dict[str, Any]:
+    """The numbers of a prediction, ready for JSON."""
+    return {
+        "fixed": prediction.fixed_name,
+        "moving": prediction.moving_name,
+        "model": prediction.model,
+        "shape": list(prediction.transform.fixed.shape),
+        "affine": prediction.affine.tolist(),
+        "smallest_determinant": prediction.smallest_determinant,
+        "overlap": prediction.overlap,
+        "provenance": prediction.provenance,
+        "seconds": prediction.seconds,
+    }
+
+
+class _CallableModule(types.ModuleType):
+    """Importing this module puts it where ``learned.predict(moving, fixed)`` looks for a function."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Prediction:
+        return predict(*arguments, **settings)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+
+if __name__ == "__main__":
+    main(prog_name="python -m learned.predict")

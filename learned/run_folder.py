@@ -1,0 +1,196 @@
+"""The folder of a training run: its configuration, tables, pictures, checkpoints and weights.
+
+=====================  ==========================================================================
+``config.json``        what the run was started with
+``metrics.jsonl``      a line per validation: error, mutual information and folds of each stage
+``training.jsonl``     a line per step: the loss and its terms
+``pictures``           registered validation pairs
+``tensorboard``        the same figures for TensorBoard
+``checkpoints``        the last states, and the best
+``model.safetensors``  the best weights, with a card
+=====================  ==========================================================================
+
+Tables follow the checkpoint: when a run is resumed, lines of steps after it are taken back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from varreg.errors import FileError, InputError
+from varreg.io.atomic import atomic_path
+
+from .checkpoint import CheckpointFolder
+from .config import Config, changed_keys, from_json, to_json
+
+CONFIG, METRICS, STEPS, MODEL = (
+    "config.json", "metrics.jsonl", "training.jsonl", "model.safetensors",
+)  # fmt: skip
+#: Keys that may change when a run goes on; any other would make it another run.
+RESUMABLE = (
+    "optimiser.epochs", "optimiser.gradient_clipping", "data.manifest", "data.labels", "data.cache",
+    "data.licences", "data.workers", "train.output", "train.threads", "train.devices",
+    "train.checkpoint_every", "train.validation_every", "train.patience",
+)  # fmt: skip
+
+
+class RunFolder:
+    """See the module.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.fsdecode(path)).expanduser()
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "pictures"
+
+    @property
+    def model(self) -> Path:
+        """File of the best weights."""
+        return self.path / MODEL
+
+    def checkpoints(self) -> CheckpointFolder:
+        """The folder of checkpoints, made if need be."""
+        return CheckpointFolder(self.path / "checkpoints")
+
+    def open(self, config: Config, resume: bool) -> None:
+        """Make the folder, or find that the run in it can go on.
+
+        Parameters
+        ----------
+        config : Config
+            Written to the folder.
+        resume : bool
+            Whether there may be a run already.
+
+        Raises
+        ------
+        FileError
+            If there is something in the folder and `resume` is not set, or it cannot be written.
+        InputError
+            If the run in it has another configuration.
+        """
+        self._refuse_foreign(resume)
+        try:
+            self.pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"learned.train: the folder {str(self.path)!r} cannot be made ({error}); give "
+                "another as --output."
+            ) from error
+        if (self.path / CONFIG).is_file():
+            _refuse_changes(self.config(), config, self.path)
+        with atomic_path(self.path / CONFIG, overwrite=True) as temporary:
+            temporary.write_text(to_json(config) + "\n", encoding="utf-8")
+
+    def config(self) -> Config:
+        """The configuration of the run in the folder.
+
+        Raises
+        ------
+        FileError
+            If there is none, or it cannot be read.
+        """
+        file = self.path / CONFIG
+        try:
+            return from_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(
+                f"learned.train: {str(file)!r} cannot be read ({error}); there is no run to resume."
+            ) from error
+
+    def take_back(self, step: int) -> None:
+        """Remove lines of the tables after a step, and what a killed writer left half written."""
+        for name in (METRICS, STEPS):
+            file = self.path / name
+            if not file.is_file():
+                continue
+            kept = [line for line in read_lines(file) if _is_kept(line, step)]
+            with atomic_path(file, overwrite=True) as temporary:
+                temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+    def append(self, name: str, entry: dict[str, Any]) -> None:
+        """Add a line to a table.
+
+        Parameters
+        ----------
+        name : {"metrics.jsonl", "training.jsonl"}
+        entry : dict
+            With the key "step".
+        """
+        with open(self.path / name, "a", encoding="utf-8") as stream:
+            stream.write(_line(entry))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The validations so far."""
+        file = self.path / METRICS
+        return read_lines(file) if file.is_file() else []
+
+    def _refuse_foreign(self, resume: bool) -> None:
+        """Raise if there is anything that may not be added to."""
+        if not os.path.lexists(self.path):
+            return
+        if not self.path.is_dir():
+            raise FileError(f"learned.train: {str(self.path)!r} is no folder; give another name.")
+        names = {entry.name for entry in self.path.iterdir()}
+        if names and not resume:
+            raise FileError(
+                f"learned.train: the folder {str(self.path)!r} is not empty; go on with the run in it "
+                "by --resume, or give another as --output."
+            )
+        # the pictures' folder is made before anything else
+        if names - {self.pictures.name} and CONFIG not in names:
+            raise FileError(
+                f"learned.train: the folder {str(self.path)!r} holds files but no {CONFIG!r}, so there "
+                "is no run in it to resume; give another as --output."
+            )
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a table; one that was cut off ends it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "t.jsonl").write_text('{"step": 1}' + chr(10) + '{"st')
+    ...     read_lines(Path(folder) / "t.jsonl")
+    [{'step': 1}]
+    """
+    lines = []
+    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(text)
+        except ValueError:
+            break
+        if not isinstance(entry, dict):
+            break
+        lines.append(entry)
+    return lines
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, allow_nan=False) + "\n"
+
+
+def _is_kept(line: dict[str, Any], step: int) -> bool:
+    """The test comes after everything else and is made anew."""
+    return type(line.get("step")) is int and line["step"] <= step and line.get("part") != "test"
+
+
+def _refuse_changes(before: Config, after: Config, path: Path) -> None:
+    wrong = [key for key in changed_keys(before, after) if key not in RESUMABLE]
+    if wrong:
+        raise InputError(
+            f"learned.train: the run in {str(path)!r} has another `{wrong[0]}`; leave it as it is, or "
+            "give another folder as --output."
+        )

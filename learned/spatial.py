@@ -1,0 +1,402 @@
+r"""Spatial operations on batches of images and displacements, two- and three-dimensional.
+
+Everything is in voxels of the grid at hand, in the order of the array's axes, and goes from the
+fixed to the moving image: the fixed voxel x corresponds to the moving voxel x + u(x).  Grids of
+different resolution cover the same field of view: voxel x of n lies at (x + 1/2) / n of it.
+
+An affine map acts on centred coordinates with one unit along every axis,
+
+.. math:: c(x) = \frac{x - (n - 1) / 2}{h / 2}, \qquad y_c = A \binom{c}{1},
+
+h the longest axis.  A cascade maps the fixed voxel x to :math:`A(x + u(x))`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from varreg.errors import InputError
+
+
+def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Voxel coordinates, (d, *S), of the type and on the device of `like`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> identity_grid((2, 3), torch.zeros(())).tolist()
+    [[[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]]
+    """
+    axes = (torch.arange(n, dtype=like.dtype, device=like.device) for n in shape)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def warp(image: Tensor, displacement: Tensor) -> Tensor:
+    """The image at x + u(x): bi- or trilinear, continued constantly beyond the outermost centres.
+
+    Where u = 0 the result is the image, bit for bit.  Where u is not finite it is not a number.
+
+    Parameters
+    ----------
+    image : (N, C, *S) tensor
+    displacement : (N, d, *S) tensor
+        Voxels, d = len(S).
+
+    Returns
+    -------
+    (N, C, *S) tensor, differentiable once in both arguments.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not belong together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.tensor([[[[0.0, 1.0, 4.0]] * 2]])
+    >>> half = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 2, 3)
+    >>> warp(image, half)[0, 0, 0].tolist()
+    [0.5, 2.5, 4.0]
+    """
+    check_displacement(displacement, "spatial.warp", "displacement")
+    if image.ndim < 2 or (image.shape[0], *image.shape[2:]) != (
+        displacement.shape[0],
+        *displacement.shape[2:],
+    ):
+        raise InputError(
+            f"learned.spatial.warp: `image` must be (N, C, *S) with the N and S of `displacement` "
+            f"{tuple(displacement.shape)}; got {tuple(image.shape)}. Resize one of them first."
+        )
+    shape = displacement.shape[2:]
+    half = _column([(n - 1) / 2 for n in shape], displacement)
+    position = (identity_grid(shape, displacement) - half + displacement) / half.clamp(min=0.5)
+    sampled = functional.grid_sample(
+        image, position.flip(1).movedim(1, -1), padding_mode="border", align_corners=True
+    )
+    # grid_sample rounds positions, by some 1e-5 of a voxel, and takes what is not finite for 0.
+    # The value is mended; the derivative stays that of the sampled image.
+    still = (displacement == 0).all(1, keepdim=True)
+    mended = torch.where(still, image.detach(), sampled.detach())
+    mended = mended + 0 * displacement.detach().sum(1, keepdim=True)
+    return mended + (sampled - sampled.detach())
+
+
+def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
+    r"""How far x + u(x) is in view of the moving image, (N, 1, *S), from 0 to 1.
+
+    Along each axis 1 up to the outermost voxel centre; s voxels short of leaving it by one voxel,
+    :math:`3 s^2 - 2 s^3`; 0 beyond.  The product over the axes counts.  It is the rule of
+    ``varreg.kernels.sampling.clamp_axis``, so that both energies are one.
+
+    Parameters
+    ----------
+    displacement : (N, d, *S) tensor
+        Voxels of the moving image.
+    shape : tuple of int
+        (*T), the voxels of the moving image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shift = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 2, 3)
+    >>> view_weight(shift, (2, 3))[0, 0, 0].tolist()
+    [1.0, 1.0, 0.5]
+    """
+    check_displacement(displacement, "spatial.view_weight", "displacement")
+    _check_shape(shape, displacement, "view_weight")
+    position = identity_grid(displacement.shape[2:], displacement) + displacement
+    left = torch.minimum(1 + position, _column(shape, displacement) - position).clamp(0, 1)
+    return math.prod((left * left * (3 - 2 * left)).split(1, 1))
+
+
+def compose(first: Tensor, update: Tensor) -> Tensor:
+    """The displacement of s1 o s2: u(x) = update(x) + first(x + update(x)).
+
+    `first` is interpolated linearly and continued constantly beyond the outermost voxel centres.
+
+    Parameters
+    ----------
+    first : (N, d, *S) tensor
+        Of s1, which acts last, next to the moving image.
+    update : (N, d, *S) tensor
+        Of s2, which acts first, next to the fixed image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shift = torch.full((1, 2, 3, 4), 0.25)
+    >>> compose(shift, 2 * shift)[0, 0, 0, 0].item()
+    0.75
+    """
+    check_displacement(first, "spatial.compose", "first")
+    if first.shape != update.shape:
+        raise InputError(
+            f"learned.spatial.compose: `first` and `update` must be of one shape; got "
+            f"{tuple(first.shape)} and {tuple(update.shape)}. Bring one to the grid of the other "
+            "with resize_field."
+        )
+    return update + warp(first, update)
+
+
+def resize_field(displacement: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same displacement on another grid of the same field of view, (N, d, *T).
+
+    Linear between voxel centres, constant between the outermost ones and the border; components
+    are scaled by the ratio of the sizes.  Nothing is averaged: a displacement is smooth.
+
+    Parameters
+    ----------
+    displacement : (N, d, *S) tensor
+        Voxels of its grid.
+    shape : tuple of int
+        (*T), the voxels of the new grid.
+
+    Examples
+    --------
+    >>> import torch
+    >>> resize_field(torch.ones(1, 2, 4, 6), (8, 3))[0, :, 0, 0].tolist()
+    [2.0, 0.5]
+    """
+    check_displacement(displacement, "spatial.resize_field", "displacement")
+    _check_shape(shape, displacement, "resize_field")
+    old = displacement.shape[2:]
+    if tuple(shape) == tuple(old):
+        return displacement
+    mode = "bilinear" if len(old) == 2 else "trilinear"
+    field = functional.interpolate(displacement, tuple(shape), mode=mode, align_corners=False)
+    return field * _column([m / n for m, n in zip(shape, old, strict=True)], field)
+
+
+def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """The image on a coarser grid of the same field of view, (N, C, *T): averages over new voxels.
+
+    A voxel counts by the share of it in the new voxel, as in the levels of ``varreg``; sizes need
+    not divide each other.
+
+    Parameters
+    ----------
+    image : (N, C, *S) tensor
+    shape : tuple of int
+        (*T), no more voxels along any axis than the image has.
+
+    Raises
+    ------
+    InputError
+        If the new grid is finer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> resize_image(torch.tensor([[[[1.0, 2.0, 6.0]] * 2]]), (1, 2)).tolist()
+    [[[[1.3333333730697632, 4.666666507720947]]]]
+    """
+    old = tuple(image.shape[2:])
+    if len(shape) != len(old) or any(not 1 <= m <= n for m, n in zip(shape, old, strict=True)):
+        raise InputError(
+            f"learned.spatial.resize_image: `shape` must have from 1 voxel to as many as the image "
+            f"along each axis, {old}; got {tuple(shape)}."
+        )
+    for axis, (fine, coarse) in enumerate(zip(old, shape, strict=True), start=2):
+        if fine != coarse:
+            share = _shares(fine, coarse, image)
+            with _full_precision(image):
+                image = torch.tensordot(image, share, dims=([axis], [1])).movedim(-1, axis)
+    return image
+
+
+def affine_displacement(
+    affine: Tensor, shape: Sequence[int], extent: Sequence[float] | None = None
+) -> Tensor:
+    """The displacement of an affine map, (N, d, *S) voxels; exactly 0 for the identity.
+
+    Parameters
+    ----------
+    affine : (N, d, d + 1) tensor
+        On centred coordinates.
+    shape : tuple of int
+        (*S).
+    extent : tuple of float, optional
+        See :func:`compose_affine`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shift = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]])
+    >>> affine_displacement(shift, (2, 4))[0, :, 0, 0].tolist()
+    [0.0, 1.0]
+    """
+    return compose_affine(affine, affine.new_zeros(len(affine), len(shape), *shape), extent)
+
+
+def compose_affine(
+    affine: Tensor, displacement: Tensor, extent: Sequence[float] | None = None
+) -> Tensor:
+    """The displacement of the total map x -> A(x + u(x)), (N, d, *S) voxels.
+
+    The affine map is evaluated where it is needed, not interpolated.
+
+    Parameters
+    ----------
+    affine : (N, d, d + 1) tensor
+        On centred coordinates.
+    displacement : (N, d, *S) tensor
+        Voxels.
+    extent : tuple of float, optional
+        Size of the field of view along each axis, in one unit for all.  None takes S: voxels are
+        isotropic.  On a coarse grid whose sizes are rounded they are not: give the full sizes, and
+        the same matrix is the same map there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grow = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
+    >>> compose_affine(grow, torch.ones(1, 2, 3, 3))[0, 0, :, 0].tolist()
+    [1.0, 2.0, 3.0]
+    """
+    check_displacement(displacement, "spatial.compose_affine", "displacement")
+    shape, d = displacement.shape[2:], displacement.shape[1]
+    if affine.shape != (len(displacement), d, d + 1):
+        raise InputError(
+            f"learned.spatial.compose_affine: `affine` must be {(len(displacement), d, d + 1)} for "
+            f"a displacement {tuple(displacement.shape)}; got {tuple(affine.shape)}."
+        )
+    extent = tuple(shape) if extent is None else extent
+    if len(extent) != d or not all(0 < size < math.inf for size in extent):
+        raise InputError(
+            f"learned.spatial.compose_affine: `extent` must be {d} sizes above 0; got {extent}."
+        )
+    size = _column([e / n for e, n in zip(extent, shape, strict=True)], displacement)
+    centre = _column([(n - 1) / 2 for n in shape], displacement)
+    position = (identity_grid(shape, displacement) - centre + displacement) * size
+    change = affine[..., :-1] - torch.eye(d, dtype=affine.dtype, device=affine.device)
+    with _full_precision(displacement):
+        moved = torch.einsum("nij,nj...->ni...", change, position)
+    shift = affine[..., -1] * (max(extent) / 2)
+    return displacement + (moved + shift.reshape(*shift.shape, *[1] * d)) / size
+
+
+def jacobian_determinant(displacement: Tensor) -> Tensor:
+    """A lower bound of det(id + grad u) over each cell between voxel centres, (N, *(S - 1)).
+
+    Two dimensions: the smallest value in the cell, which a corner takes.  Three dimensions: the
+    smallest of the 27 Bernstein coefficients of the determinant, a polynomial of degree 2 in each
+    coordinate (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5), as in ``varreg.folding``.
+
+    Parameters
+    ----------
+    displacement : (N, d, *S) tensor
+        Voxels; at least two along every axis.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grid = identity_grid((3, 4), torch.zeros(()))
+    >>> jacobian_determinant(0.5 * grid[None])[0, 0].tolist()
+    [2.25, 2.25, 2.25]
+    """
+    check_displacement(displacement, "spatial.jacobian_determinant", "displacement")
+    if min(displacement.shape[2:]) < 2:
+        raise InputError(
+            "learned.spatial.jacobian_determinant: `displacement` must have two voxels along every "
+            f"axis; got {tuple(displacement.shape)}."
+        )
+    d = displacement.shape[1]
+    position = displacement + identity_grid(displacement.shape[2:], displacement)
+    edges = [position.diff(dim=axis + 2) for axis in range(d)]
+    degree = range(d)
+    bounds = (_bernstein(edges, index) for index in itertools.product(degree, repeat=d))
+    smallest = next(bounds)
+    for coefficient in bounds:
+        smallest = torch.minimum(smallest, coefficient)
+    return smallest
+
+
+def fold_fraction(displacement: Tensor) -> Tensor:
+    """Share of the cells whose :func:`jacobian_determinant` is not above 0, (N,).
+
+    In three dimensions, of the cells that are not proved to be free of folds.
+    """
+    return (~(jacobian_determinant(displacement) > 0)).flatten(1).to(displacement.dtype).mean(1)
+
+
+def _bernstein(edges: list[Tensor], index: tuple[int, ...]) -> Tensor:
+    """The Bernstein coefficient `index` of the determinant in every cell.
+
+    Column k of the Jacobian matrix is linear in each of the other coordinates: its edges differ by
+    a bit along each.  The coefficient is the mean of the determinants of edges whose bits add up to
+    the index along every axis.
+    """
+    d = len(edges)
+    total, count = None, 0
+    for bits in itertools.product(*(itertools.product((0, 1), repeat=d - 1) for _ in range(d))):
+        full = [(*b[:k], 0, *b[k:]) for k, b in enumerate(bits)]  # no bit along its own axis
+        if tuple(map(sum, zip(*full, strict=True))) == index:
+            value = _determinant([_edge(edges[k], k, full[k]) for k in range(d)])
+            total, count = value if total is None else total + value, count + 1
+    assert total is not None
+    return total / count
+
+
+def _edge(edges: Tensor, axis: int, bits: tuple[int, ...]) -> Tensor:
+    """Edges along `axis` of all cells, those at `bits` along the other axes; (N, d, *cells)."""
+    for other, bit in enumerate(bits):
+        if other != axis:
+            edges = edges.narrow(other + 2, bit, edges.shape[other + 2] - 1)
+    return edges
+
+
+def _determinant(columns: list[Tensor]) -> Tensor:
+    """Determinant of d columns (N, d, *cells)."""
+    if len(columns) == 2:
+        a, b = columns
+        return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    a, b, c = columns
+    return (a * torch.linalg.cross(b, c, dim=1)).sum(1)
+
+
+def _shares(fine: int, coarse: int, like: Tensor) -> Tensor:
+    """Share of each of `fine` voxels in each of `coarse` ones, (coarse, fine); rows add up to 1."""
+    edge = torch.arange(coarse + 1, dtype=torch.float64) * (fine / coarse)
+    voxel = torch.arange(fine, dtype=torch.float64)
+    high = torch.minimum(voxel + 1, edge[1:, None])
+    share = (high - torch.maximum(voxel, edge[:-1, None])).clamp(min=0)
+    return (share / share.sum(1, keepdim=True)).to(like)
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """No autocast within: eight bits cannot tell one voxel of an image from the next."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    """One number per axis, (d, 1, ..., 1), to go with (N, d, *S)."""
+    column = torch.tensor(list(values), dtype=like.dtype, device=like.device)
+    return column.reshape(-1, *[1] * len(values))
+
+
+def check_displacement(displacement: Any, function: str, argument: str) -> None:
+    """Refuse, in the name of ``learned.<function>``, what is not (N, d, *S) of floating-point numbers, d = 2 or 3."""
+    if isinstance(displacement, Tensor) and displacement.is_floating_point():
+        if displacement.ndim in (4, 5) and displacement.shape[1] == displacement.ndim - 2:
+            return
+    what = getattr(displacement, "shape", type(displacement).__name__)
+    raise InputError(
+        f"learned.{function}: `{argument}` must be a floating-point tensor (N, 2, rows, "
+        f"columns) or (N, 3, *S); got {what} of {getattr(displacement, 'dtype', 'no type')}."
+    )
+
+
+def _check_shape(shape: Sequence[int], displacement: Tensor, function: str) -> None:
+    if len(shape) != displacement.shape[1] or min(shape) < 1:
+        raise InputError(
+            f"learned.spatial.{function}: `shape` must be {displacement.shape[1]} numbers of voxels; "
+            f"got {tuple(shape)}."
+        )

@@ -1,0 +1,327 @@
+"""The training of a cascade: two stages, steps, validations, checkpoints, and an end.
+
+All that changes is in the position, the tensors and the states that a checkpoint holds, and a pair
+depends on nothing but its place in the training.  So a run that is killed and resumed ends with the
+bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import torch
+from torch import nn
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from varreg.errors import DivergenceError, InputError
+from varreg.options import Options
+
+from .batches import Batches
+from .blocks import Dropout
+from .cascade import Cascade
+from .checkpoint import Checkpoint, Position, Training, read_checkpoint
+from .config import Config
+from .data.datasets import Pair
+from .data.parts import has_motion, make_parts
+from .distributed import Processes, processes
+from .export import export
+from .interruption import Interruption, heed_signals
+from .losses.mutual_information import MutualInformation
+from .losses.objective import Losses
+from .model_file import load_weights
+from .reports import Reports
+from .reproducible import reproducible
+from .run_folder import RunFolder
+from .shared_layers import share_batch
+from .stages import AFFINE, DEFORMABLE, STAGES, keep_layout, make_training, prepare_stage
+from .validation import Table, evaluate, register, value_of
+
+PICTURES = 4  # pairs in a picture
+
+
+class Trained(NamedTuple):
+    """What a training leaves.
+
+    Attributes
+    ----------
+    model : Path
+        File of the best weights.
+    validation, test : Table or None
+        Their figures; without epochs or test pairs there are none.
+    """
+
+    model: Path
+    validation: Table | None
+    test: Table | None
+
+
+def train(
+    config: Config, *, resume: bool = False, progress: bool | None = None, tensorboard: bool = True
+) -> Trained:
+    """Train a cascade, or go on.
+
+    Parameters
+    ----------
+    config : Config
+        ``train.output`` is the folder, see :mod:`learned.run_folder`.
+    resume : bool
+        Go on with the run in the folder, if there is one.
+    progress : bool or None
+        Show a progress bar; None does on a terminal.
+    tensorboard : bool
+        Write logs for TensorBoard.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    FileError
+        If the folder is not empty and `resume` is not set, or something cannot be read or written.
+    InputError
+        If data and configuration do not go together.
+    DivergenceError
+        If the loss or its gradient is not finite; the last checkpoint is from before.
+    KeyboardInterrupt
+        After Ctrl-C, when a checkpoint has been written; the message says how to go on.
+    """
+    with (
+        processes(config.train.devices) as ours,
+        reproducible(config.train.threads, ours.device, config.train.seed),
+        logging_redirect_tqdm(),
+    ):
+        folder = RunFolder(config.train.output)
+        ours.first(lambda: folder.open(config, resume))
+        return Trainer(config, ours, folder, progress, tensorboard).run()
+
+
+class Trainer:
+    """One training; see :func:`train`.
+
+    Parameters
+    ----------
+    config : Config
+    ours : Processes
+    folder : RunFolder
+        Open.
+    progress, tensorboard
+        As for :func:`train`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        ours: Processes,
+        folder: RunFolder,
+        progress: bool | None = None,
+        tensorboard: bool = True,
+    ) -> None:
+        self.config, self.ours, self.folder = config, ours, folder
+        self.interruption = Interruption()
+        self.parts = make_parts(config)
+        self.batches = Batches(config, self.parts.train, ours)
+        self.steps = self.batches.steps
+        self.has_truth = has_motion(config.data)
+        self.generator = torch.Generator().manual_seed(config.train.seed)
+        self.model = Cascade.build(**dataclasses.asdict(config.model), generator=self.generator)
+        for module in self.model.modules():
+            if isinstance(module, Dropout):
+                module.rate = config.optimiser.dropout
+        share_batch(self.model, ours)
+        self.model.to(ours.device)
+        if config.model.dimension == 2:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.checkpoints = folder.checkpoints()
+        self.checkpoint = self._last_checkpoint()
+        self.position = Position(AFFINE) if self.checkpoint is None else self.checkpoint.position
+        self.reports = Reports(
+            folder,
+            self.position,
+            sum(map(self._epochs, STAGES)) * self.steps,
+            speaks=ours.is_first,
+            progress=progress,
+            tensorboard=tensorboard,
+        )
+
+    def run(self) -> Trained:
+        """Train from where the run stands to its end."""
+        try:
+            with heed_signals() as self.interruption:
+                for name in STAGES[STAGES.index(self.position.stage) :]:
+                    if self._epochs(name):
+                        self._run_stage(name)
+                return self._finish()
+        finally:
+            self.reports.close()
+
+    def _run_stage(self, name: str) -> None:
+        """One stage, from its start or from a checkpoint of it."""
+        config = self.config.optimiser
+        loss = prepare_stage(name, self.model, self.config)
+        training = make_training(
+            self.model, config, self._epochs(name) * self.steps, self.generator
+        )
+        if self.checkpoint is not None and self.checkpoint.position.stage == name:
+            self.checkpoint.restore(training, self.config)
+            keep_layout(training.optimiser)
+        else:
+            self._load_best()
+            best = self.position.best
+            self.position = Position(name, step=self.position.step, best=best)
+            self._save(training)  # from here on the best of the stage before is not needed
+        self.checkpoint = None
+        module = self.ours.share_of(loss)
+        before = config.affine_epochs if name == DEFORMABLE else 0
+        while not self._is_over(name):
+            place = before + self.position.epoch, self.position.step % self.steps
+            for batch in self.batches.of_epoch(*place):
+                self._advance(name, training, self._step(module, training, batch))
+
+    def _advance(self, name: str, training: Training, values: dict[str, float]) -> None:
+        """What follows a step: reports, and where they are due a validation and a checkpoint."""
+        step, epoch = self.position.step + 1, self.position.epoch
+        stopped = bool(values.pop("interrupted"))
+        self.reports.step(dataclasses.replace(self.position, step=step), values)
+        ends_epoch = step % self.steps == 0
+        self.position = dataclasses.replace(self.position, step=step, epoch=epoch + ends_epoch)
+        every = self.config.train.validation_every
+        is_due = self.position.epoch % every == 0 or self.position.epoch == self._epochs(name)
+        is_best = self._validate(name) if ends_epoch and is_due else None
+        if is_best is not None or step % self.config.train.checkpoint_every == 0 or stopped:
+            self._save(training, bool(is_best))
+        if stopped:
+            self.interruption.end(
+                f"the checkpoint of step {step} is written; go on by: python -m learned.train "
+                f"--output {self.config.train.output} --resume"
+            )
+
+    def _step(self, module: nn.Module, training: Training, batch: Pair) -> dict[str, float]:
+        """One step of the optimiser, unless the loss or its gradient is not finite."""
+        device = self.ours.device
+        moving, fixed = (image.to(device) for image in (batch.moving, batch.fixed))
+        training.optimiser.zero_grad()
+        in_half = self.config.train.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_half):
+            losses = module(moving, fixed)
+        losses.total.backward()
+        trained = training.optimiser.param_groups[0]["params"]
+        largest = self.config.optimiser.gradient_clipping or math.inf
+        gradient = nn.utils.clip_grad_norm_(trained, largest)
+        stop = gradient.new_tensor(float(self.interruption.signal != 0))
+        numbers = torch.stack([n.detach().double() for n in (*losses, gradient, stop)])
+        names = (*Losses._fields, "gradient", "interrupted")
+        values = dict(zip(names, self.ours.mean(numbers).tolist(), strict=True))
+        values["learning_rate"] = float(training.scheduler.get_last_lr()[0])
+        if not (math.isfinite(values["total"]) and math.isfinite(values["gradient"])):
+            self._diverged(values, batch)
+        training.optimiser.step()
+        training.scheduler.step()
+        return values
+
+    def _diverged(self, values: dict[str, float], batch: Pair) -> NoReturn:
+        subjects = [name for part in self.ours.gather(list(batch.subject)) for name in part]
+        last, place = self.checkpoints.last, self.position
+        raise DivergenceError(
+            f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
+            f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step + 1}, with the subjects "
+            f"{', '.join(subjects)}. No weight was changed by it; the last checkpoint is "
+            f"{last.name if last else 'none'}. Try a smaller `optimiser.learning_rate` or "
+            "`optimiser.gradient_clipping`, and look at the images of these subjects."
+        )
+
+    def _validate(self, name: str) -> bool:
+        """Judge the cascade; export it if it is the best so far."""
+        # before the second stage its networks move nothing
+        cascade = self.model if name == DEFORMABLE else Cascade(self.model.at_net, (), ())
+        pairs, device = self.parts.validation, self.ours.device
+        table = evaluate(cascade, pairs, self._similarity(), self.ours)
+        value, best = value_of(table, self.has_truth), self.position.best
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"learned.train: the validation after epoch {self.position.epoch} of stage {name!r} gave "
+                f"{value}; the last checkpoint is from before. Try a smaller `optimiser.learning_rate`."
+            )
+        is_best = best is None or value < best
+        self.position = dataclasses.replace(
+            self.position,
+            best=value if is_best else best,
+            waited=0 if is_best else self.position.waited + 1,
+        )
+        if self.ours.is_first:
+            shown = range(min(PICTURES, len(pairs)))
+            registered = [register(cascade, pairs[0, k], device) for k in shown]
+            self.reports.validation(self.position, table, is_best, registered)
+            if is_best:
+                self._export(self.position, table)
+        return is_best
+
+    def _finish(self) -> Trained:
+        """Test the best weights, once, and export them."""
+        best = self._load_best()
+        line = self.ours.first(self.reports.best)
+        if best is None or line is None:
+            raise InputError("learned.train: nothing was trained; raise `optimiser.epochs`.")
+        test = None
+        if self.parts.test is not None:
+            test = evaluate(self.model, self.parts.test, self._similarity(), self.ours)
+            self.reports.entry("test", self.position, test)
+        if self.ours.is_first:
+            self._export(best.position, line["figures"], test)
+        return Trained(self.folder.model, line["figures"], test)
+
+    def _export(self, position: Position, validation: Table, test: Table | None = None) -> None:
+        export(
+            self.folder.model,
+            self.model,
+            self.config,
+            self.parts,
+            position,
+            hours=self.reports.hours,
+            validation=validation,
+            test=test,
+        )
+
+    def _similarity(self) -> MutualInformation:
+        return MutualInformation(Options.preset(self.config.loss.estimator))
+
+    def _epochs(self, name: str) -> int:
+        """Of a stage; without scales there is no second one."""
+        optimiser = self.config.optimiser
+        if name == AFFINE:
+            return optimiser.affine_epochs
+        return optimiser.epochs if self.config.model.scales else 0
+
+    def _is_over(self, name: str) -> bool:
+        patience = self.config.train.patience
+        waited_long = patience is not None and self.position.waited >= patience
+        return waited_long or self.position.epoch >= self._epochs(name)
+
+    def _save(self, training: Training, is_best: bool = False) -> None:
+        if self.ours.is_first:
+            self.checkpoints.save(training, self.config, self.position, is_best=is_best)
+
+    def _last_checkpoint(self) -> Checkpoint | None:
+        """Where the run stands; read by all before the first process writes another."""
+        path = self.ours.first(lambda: self.checkpoints.last)
+        checkpoint = None if path is None else read_checkpoint(path)
+        self.ours.gather(None)
+        return checkpoint
+
+    def _load_best(self) -> Checkpoint | None:
+        """Put the best weights so far into the model, if there are any."""
+        path = self.ours.first(lambda: self.checkpoints.best)
+        if path is None:
+            return None
+        checkpoint = read_checkpoint(path)
+        prefix = "model/"
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(prefix)
+        }
+        load_weights(self.model, weights)
+        return checkpoint

@@ -1,0 +1,194 @@
+"""How well a cascade registers pairs whose truth is known: error, similarity and folds of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .cascade import Cascade
+from .data.datasets import Pair, PairDataset
+from .distributed import Processes
+from .losses.mutual_information import MutualInformation
+from .spatial import (
+    affine_displacement,
+    compose_affine,
+    fold_fraction,
+    resize_field,
+    view_weight,
+    warp,
+)
+
+#: Rows of the table that do not depend on the number of stages.
+IDENTITY, AFFINE = "identity", "affine"
+MEASURES = ("tre", "mi", "folds")
+Table = dict[str, dict[str, float]]
+
+
+class Registered(NamedTuple):
+    """A pair and what a cascade makes of it, on the CPU.
+
+    Attributes
+    ----------
+    pair : Pair
+    maps : dict of str to (d, *S) tensor
+        Displacement fixed -> moving in voxels after nothing, the affine map and each stage.
+    warped : (1, *S) tensor
+        The moving image through the last map.
+    """
+
+    pair: Pair
+    maps: dict[str, Tensor]
+    warped: Tensor
+
+
+def total_maps(cascade: Cascade, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
+    """The displacement after each stage of a cascade.
+
+    Parameters
+    ----------
+    cascade : Cascade
+        In evaluation mode.
+    moving, fixed : (N, 1, *S) tensors
+        In [0, 1].
+
+    Returns
+    -------
+    dict of str to (N, d, *S) tensor
+        "identity", "affine", "stage 1", ...: fixed -> moving, voxels of the images.
+
+    Examples
+    --------
+    >>> cascade = Cascade.build(shape=(32, 32), at_width=1, dt_width=1, scales=(2, 1)).eval()
+    >>> image = torch.rand(1, 1, 32, 32)
+    >>> list(total_maps(cascade, image, image))
+    ['identity', 'affine', 'stage 1', 'stage 2']
+    """
+    prediction = cascade(moving, fixed)
+    size = tuple(moving.shape[2:])
+    affine = affine_displacement(prediction.affine, size)
+    maps = {IDENTITY: torch.zeros_like(affine), AFFINE: affine}
+    for number, displacement in enumerate(prediction.stages, start=1):
+        maps[f"stage {number}"] = compose_affine(
+            prediction.affine, resize_field(displacement, size)
+        )
+    return maps
+
+
+def target_registration_error(displacement: Tensor, truth: Tensor, visible: Tensor) -> Tensor:
+    r"""Mean distance of where voxels go to where they should, (N,) voxels.
+
+    .. math:: \mathrm{TRE} = \frac{1}{|V|} \sum_{x \in V} |u(x) - u^*(x)|
+
+    Parameters
+    ----------
+    displacement, truth : (N, d, *S) tensors
+        Voxels.
+    visible : (N, 1, *S) bool tensor
+        V: the foreground whose counterpart is in view.
+
+    Examples
+    --------
+    >>> still, shift = torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), 3.0)
+    >>> shift[:, 1] = 4
+    >>> target_registration_error(still, shift, torch.ones(1, 1, 4, 4, dtype=torch.bool)).tolist()
+    [5.0]
+    """
+    distance = torch.linalg.vector_norm((displacement - truth).double(), dim=1, keepdim=True)
+    inside = torch.where(visible, distance, 0.0).flatten(1).sum(1)
+    return inside / visible.flatten(1).sum(1).clamp(min=1)
+
+
+@torch.no_grad()
+def register(cascade: Cascade, pair: Pair, device: torch.device) -> Registered:
+    """Let a cascade register one pair; it is left in the mode that it was in."""
+    was_training = cascade.training
+    cascade.eval()
+    try:
+        moving, fixed = (image[None].to(device) for image in (pair.moving, pair.fixed))
+        maps = total_maps(cascade, moving, fixed)
+        last = list(maps)[-1]
+        warped = warp(moving, maps[last])
+    finally:
+        cascade.train(was_training)
+    return Registered(pair, {name: u[0].cpu() for name, u in maps.items()}, warped[0].cpu())
+
+
+def evaluate(
+    cascade: Cascade,
+    dataset: PairDataset,
+    similarity: MutualInformation,
+    ours: Processes,
+) -> Table:
+    """The table of a validation: one row per stage, means over all pairs.
+
+    Each process registers its share of the pairs, one at a time, so that neither the number of
+    processes nor the size of a batch changes a figure.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    dataset : PairDataset
+        The pairs of its epoch 0.
+    similarity : MutualInformation
+    ours : Processes
+
+    Returns
+    -------
+    dict of str to dict
+        "identity", "affine", "stage 1", ... -> "tre" in voxels, "mi" in nats, "folds" as the share
+        of cells in which the whole map folds.
+
+    Examples
+    --------
+    >>> from learned.config import preset
+    >>> from learned.data.parts import make_parts
+    >>> from varreg.options import Options
+    >>> cascade = Cascade.build(shape=(64, 64), at_width=1, dt_width=1, scales=(1,))
+    >>> ours = Processes(0, 1, torch.device("cpu"))
+    >>> pairs = make_parts(preset("smoke")).validation
+    >>> table = evaluate(cascade, pairs, MutualInformation(Options()), ours)
+    >>> table["stage 1"]["tre"] == table["identity"]["tre"]
+    True
+    """
+    mine = {}
+    for index in range(ours.rank, len(dataset), ours.count):
+        registered = register(cascade, dataset[0, index], ours.device)
+        mine[index] = {name: _row(registered, name, similarity) for name in registered.maps}
+    rows = {index: row for part in ours.gather(mine) for index, row in part.items()}
+    return _mean([rows[index] for index in sorted(rows)])
+
+
+def value_of(table: Table, has_truth: bool) -> float:
+    """What a validation judges by, smaller being better: error of the last row, else minus MI.
+
+    Examples
+    --------
+    >>> value_of({"affine": {"tre": 2.0, "mi": 0.5}}, has_truth=False)
+    -0.5
+    """
+    last = table[list(table)[-1]]
+    return last["tre"] if has_truth else -last["mi"]
+
+
+def _row(registered: Registered, name: str, similarity: MutualInformation) -> dict[str, float]:
+    """The figures of one map of one pair."""
+    pair, total = registered.pair, registered.maps[name][None]
+    warped = warp(pair.moving[None], total)
+    view = view_weight(total, tuple(pair.fixed.shape[1:]))
+    error = target_registration_error(total, pair.truth[None], pair.visible[None])
+    return {
+        "tre": float(error),
+        "mi": float(similarity(warped, pair.fixed[None], view)),
+        "folds": float(fold_fraction(total)),
+    }
+
+
+def _mean(rows: Sequence[dict[str, dict[str, Any]]]) -> Table:
+    """Means over pairs, in the order of the pairs."""
+    return {
+        name: {m: sum(row[name][m] for row in rows) / len(rows) for m in MEASURES}
+        for name in rows[0]
+    }
