@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
-from varreg import workers
+from varreg import batch, workers
 from varreg.cli.commands import main
 from varreg.cli.table import register_table
 from varreg.errors import InputError
@@ -151,6 +151,22 @@ def test_pairs_from_worker_processes_are_those_of_register(study, tmp_path, monk
         found = varreg.load(tmp_path / "out" / row["name"])
         np.testing.assert_array_equal(found.displacement, wanted.displacement)
         assert found.energy == wanted.energy and found.provenance["threads"] == 1 + (number == 0)
+
+
+def test_processes_are_asked_for_on_the_command_line(study, tmp_path, monkeypatch):
+    asked = []
+    real = batch.iterate_batch
+    monkeypatch.setattr(
+        "varreg.batch.iterate_batch",
+        lambda *pairs, **given: asked.append(given["processes"]) or real(*pairs, **given),
+    )
+    monkeypatch.chdir(study)
+    for count, number in (((), None), (("--processes", 0), 0)):
+        outcome = call("--pairs", "pairs.csv", "-o", tmp_path / str(number), *FEW, *count, "-q")
+        assert outcome.exit_code == 0, outcome.output
+    assert asked == [None, 0]
+    outcome = call("t2/0.nii.gz", "t1-0.nii", "-o", tmp_path / "x", "--processes", 2)
+    assert outcome.exit_code == 2 and "--pairs" in outcome.output
 
 
 def test_names_masks_tabs_and_a_byte_order_mark(study, tmp_path, table):

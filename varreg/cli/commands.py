@@ -75,6 +75,11 @@ def main() -> None:
 )
 @energy_options
 @threads
+@click.option(
+    "--processes",
+    type=click.IntRange(min=0),
+    help="With --pairs: worker processes for small pairs; 0 for none. [default: for many small files]",
+)
 @click.option("--backend", default="numba", show_default=True, help="What computes.")
 @click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
 @force
@@ -88,6 +93,8 @@ def register(ctx: click.Context, moving: str | None, fixed: str | None, **given:
     """Bring the image MOVING onto the image FIXED, or many with --pairs."""
     if given["pairs"] is not None:
         _register_table(ctx, given)
+    elif given["processes"] is not None:
+        raise click.UsageError("--processes is for --pairs; one pair takes --threads.", ctx)
     elif moving is None or fixed is None:
         absent = "MOVING" if moving is None else "FIXED"
         raise click.MissingParameter(ctx=ctx, param_hint=f"'{absent}'", param_type="argument")
@@ -132,7 +139,7 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
     failures = Failures(ctx)
     finished = echo_pair if given["verbose"] else lambda report: None
     table, output, force = given["pairs"], given["output"], given["force"]
-    arguments = _arguments(ctx, given)
+    arguments = {**_arguments(ctx, given), "processes": given["processes"]}
     reports = register_table(table, output, force, failures.add, finished, **arguments)
     if given["as_json"] or not given["quiet"]:
         report_pairs(reports, output, given["as_json"])
