@@ -457,11 +457,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimiser.affine_epochs": 3,
         "optimiser.epochs": 6,
         "train.checkpoint_every": 16,
-        "train.threads": 2,
+        "train.threads": 1,
         "train.devices": ("cpu",),
     },
-    # Slices of 224 x 224 voxels on two cores: a step of 8 pairs takes about 0.45 s in the affine stage
-    # and 0.6 s in the second, so 3000 + 6000 steps take an hour and a half, validations included.
+    # Slices of 224 x 224 voxels on two cores: a step of 8 pairs takes about 0.5 s in the affine stage
+    # and 0.65 s in the second, so 3000 + 6000 steps take an hour and a half, validations included.
     # It is affordable because the finest stage has half the resolution of the images, enough for
     # what is smooth.  Dual consistency costs more than all other terms, is 0.3 % of the loss for
     # maps that do not fold, and is left out; the loss of every stage at its own resolution costs
@@ -497,7 +497,7 @@ def preset(name: str) -> Config:
     ----------
     name : {"smoke", "laptop", "paper"}
         A minute on the phantom; an hour and a half on two cores, for slices of 224 x 224 voxels (3000
-        steps of 0.45 s, then 6000 of 0.6 s); the paper's Table 1, for which ``data.manifest`` is still
+        steps of 0.5 s, then 6000 of 0.65 s); the paper's Table 1, for which ``data.manifest`` is still
         to be given.
 
     Returns

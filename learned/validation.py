@@ -11,11 +11,11 @@ from torch import Tensor
 from .cascade import Cascade
 from .data.datasets import Pair, PairDataset
 from .distributed import Processes
+from .folding import fold_fraction
 from .losses.mutual_information import MutualInformation
 from .spatial import (
     affine_displacement,
     compose_affine,
-    fold_fraction,
     resize_field,
     view_weight,
     warp,

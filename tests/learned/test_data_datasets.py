@@ -17,7 +17,8 @@ from learned.data.sources import LabelSource, PhantomSource, RealSource  # noqa:
 from learned.data.splits import check_disjoint, split_subjects  # noqa: E402
 from learned.data.synthesis import LabelTable  # noqa: E402
 from learned.data.volumes import Volume, load_labels, load_volume  # noqa: E402
-from learned.spatial import jacobian_determinant, warp  # noqa: E402
+from learned.folding import jacobian_determinant  # noqa: E402
+from learned.spatial import warp  # noqa: E402
 from varreg.errors import InputError  # noqa: E402
 
 SHAPE = (40, 44)

@@ -15,10 +15,10 @@ from learned.data.random_maps import (  # noqa: E402
     random_displacement,
     random_map,
 )
+from learned.folding import jacobian_determinant  # noqa: E402
 from learned.spatial import (  # noqa: E402
     compose_affine,
     identity_grid,
-    jacobian_determinant,
     view_weight,
     warp,
 )

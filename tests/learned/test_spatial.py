@@ -6,13 +6,12 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
+from learned.folding import fold_fraction, jacobian_determinant  # noqa: E402
 from learned.spatial import (  # noqa: E402
     affine_displacement,
     compose,
     compose_affine,
-    fold_fraction,
     identity_grid,
-    jacobian_determinant,
     resize_field,
     resize_image,
     view_weight,
