@@ -7,6 +7,7 @@ moves to a core of its own, and is free to leave it at once.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 
@@ -23,8 +24,9 @@ def move_to_core(number: int, busy: int = -1) -> None:
     """Move this thread to core `number` of those that the process may use, but not to `busy`."""
     if not _can_move:
         return
-    usable = os.sched_getaffinity(os.getpid())
-    free = sorted(usable - {busy})
-    if free:
-        os.sched_setaffinity(0, {free[number % len(free)]})
-        os.sched_setaffinity(0, usable)
+    with contextlib.suppress(OSError):  # where it is forbidden, the scheduler is left alone
+        usable = os.sched_getaffinity(os.getpid())
+        free = sorted(usable - {busy})
+        if free:
+            os.sched_setaffinity(0, {free[number % len(free)]})
+            os.sched_setaffinity(0, usable)
