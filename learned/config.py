@@ -465,7 +465,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # It is affordable because the finest stage has half the resolution of the images, enough for
     # what is smooth.  Dual consistency costs more than all other terms, is 0.3 % of the loss for
     # maps that do not fold, and is left out; the loss of every stage at its own resolution costs
-    # little and spares half of the steps; dropout only disturbs where no pair comes twice.
+    # little and helped in short trials; dropout only disturbs where no pair comes twice.
     "laptop": {
         "model.at_width": 16,
         "model.dt_width": 16,
