@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from varreg.errors import BackendError
 
 if TYPE_CHECKING:
-    from .inference import Registrar, load
+    from .inference import Registrar
+    from .loading import load
     from .predict import predict, predict_batch
     from .prediction import Prediction
 
 _HOMES = {
     "Prediction": "prediction",
     "Registrar": "inference",
-    "load": "inference",
+    "load": "loading",
     "predict": "predict",
     "predict_batch": "predict",
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
 
@@ -18,52 +17,21 @@ from torch import Generator, Tensor, nn
 
 from varreg.errors import InputError
 
+from .affine import affine_displacement, compose_affine
+from .affine_passes import affine_maps
+from .affine_search import search_affine
 from .at_net import ATNet
 from .blocks import check_images
+from .cascade_prediction import Prediction
 from .dt_net import DTNet
-from .spatial import (
-    affine_displacement,
-    compose,
-    compose_affine,
-    resize_field,
-    resize_image,
-    view_weight,
-    warp,
-)
+from .resampling import resize_field, resize_image, stage_shape
+from .spatial import compose, view_weight, warp
 
 #: Scales of the paper's groups 1 to 4 (Table 2): how many times coarser than the images.
 GROUPS = {1: (1.0,), 2: (2.0, 1.0), 3: (4.0, 2.0, 1.0), 4: (8.0, 4.0, 2.0, 1.0)}
 
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    r"""What a cascade predicts: the fixed voxel x corresponds to the moving voxel A(x + u(x)).
-
-    Attributes
-    ----------
-    affine : (N, d, d + 1) tensor
-        A, on centred coordinates.
-    stages : tuple of (N, d, \*T) tensors
-        u after each stage, at its resolution and in its voxels.
-    displacement : (N, d, \*S) tensor
-        u after the last stage, in voxels of the images.
-    total : (N, d, \*S) tensor
-        A(x + u(x)) - x, in voxels of the images.
-    warped_affine : (N, 1, \*S) tensor
-        The moving image at A(x).
-    warped : (N, 1, \*S) tensor
-        The moving image at A(x + u(x)), interpolated once.
-    view : (N, 1, \*S) tensor
-        How far A(x + u(x)) is in view of the moving image, from 0 to 1.
-    """
-
-    affine: Tensor
-    stages: tuple[Tensor, ...]
-    displacement: Tensor
-    total: Tensor
-    warped_affine: Tensor
-    warped: Tensor
-    view: Tensor
+#: How AT-Net may be asked.
+VIEWS = ("one", "symmetric")
 
 
 class Cascade(nn.Module):
@@ -82,11 +50,19 @@ class Cascade(nn.Module):
         Empty: the affine map only.
     shared : bool
         Every stage uses the same weights.
+    affine_scale : float
+        How many times coarser than the images AT-Net sees them.
+    affine_passes : int
+        How often AT-Net is applied, each time to the moving image as it has brought it so far.
+    affine_views : {"one", "symmetric"}
+        Whether, except while AT-Net is trained, it also sees every pair mirrored and the best of its
+        answers is taken: :func:`learned.affine_search.search_affine`.
 
     Raises
     ------
     InputError
-        If the scales do not decrease or the numbers of networks and scales do not agree.
+        If the scales do not decrease, the numbers of networks and scales do not agree, or what is
+        said of the affine stage is not possible.
 
     Examples
     --------
@@ -104,9 +80,15 @@ class Cascade(nn.Module):
         dt_nets: Sequence[DTNet],
         scales: Sequence[float] = GROUPS[3],
         shared: bool = False,
+        affine_scale: float = 1.0,
+        affine_passes: int = 1,
+        affine_views: str = "one",
     ) -> None:
         super().__init__()
         self.scales, self.shared, self.affine_is_frozen = _scales(scales), bool(shared), False
+        _check_affine_stage(affine_scale, affine_passes, affine_views)
+        self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
+        self.affine_views = affine_views
         wanted = min(len(self.scales), 1) if shared else len(self.scales)
         if len(dt_nets) != wanted:
             raise InputError(
@@ -130,6 +112,9 @@ class Cascade(nn.Module):
         shared: bool = False,
         pooling: str = "flatten",
         zero_mean: bool = True,
+        affine_scale: float = 1.0,
+        affine_passes: int = 1,
+        affine_views: str = "one",
         generator: Generator | None = None,
         seed: int = 0,
     ) -> Cascade:
@@ -141,7 +126,7 @@ class Cascade(nn.Module):
             See :class:`learned.at_net.ATNet`.
         at_width, dt_width : int
             Widths of the two networks.
-        scales, shared
+        scales, shared, affine_scale, affine_passes, affine_views
             See :class:`Cascade`.
         zero_mean : bool
             See :class:`learned.dt_net.DTNet`; the displacement of every stage.
@@ -152,14 +137,17 @@ class Cascade(nn.Module):
             Only without a generator.
         """
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
-        at_net = ATNet(dimension, at_width, shape, pooling, generator=generator)
+        _check_affine_stage(affine_scale, affine_passes, affine_views)
+        seen = stage_shape(shape, affine_scale)
+        at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
         scales = _scales(scales)
         count = min(len(scales), 1) if shared else len(scales)
         dt_nets = [
             DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
             for _ in range(count)
         ]
-        return cls(at_net, dt_nets, scales, shared)
+        stage = affine_scale, affine_passes, affine_views
+        return cls(at_net, dt_nets, scales, shared, *stage)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
         r"""Register a batch of pairs.
@@ -213,6 +201,11 @@ class Cascade(nn.Module):
         self.at_net.requires_grad_(False)
         self.at_net.eval()
 
+    def affine_only(self) -> Cascade:
+        """The same AT-Net without any stage behind it."""
+        stage = self.affine_scale, self.affine_passes, self.affine_views
+        return Cascade(self.at_net, (), (), False, *stage)
+
     def train(self, mode: bool = True) -> Cascade:
         """Training mode or not; a frozen AT-Net stays in evaluation mode."""
         super().train(mode)
@@ -222,20 +215,13 @@ class Cascade(nn.Module):
 
     def _affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
         if self.at_net is not None:
-            return self.at_net(torch.cat((moving, fixed), 1)).to(moving.dtype)
+            seen = stage_shape(moving.shape[2:], self.affine_scale)
+            images = resize_image(moving, seen), resize_image(fixed, seen)
+            if self.affine_views == "symmetric" and not self.at_net.training:
+                return search_affine(self.at_net, *images, self.affine_passes)
+            return affine_maps(self.at_net, *images, self.affine_passes)[-1]
         identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
         return identity.expand(len(moving), -1, -1)
-
-
-def stage_shape(shape: Sequence[int], scale: float) -> tuple[int, ...]:
-    """Voxels of a stage, (d): as in ``varreg``, rounded, at least 2, never more than the image has.
-
-    Examples
-    --------
-    >>> stage_shape((225, 181), 4)
-    (56, 45)
-    """
-    return tuple(min(n, max(round(n / scale), 2)) for n in shape)
 
 
 def _stage(
@@ -250,6 +236,15 @@ def _stage(
     warped = warp(moving, compose_affine(affine, before, extent))
     update = net(torch.cat((warped, fixed), 1)).to(before.dtype)
     return compose(before, update)
+
+
+def _check_affine_stage(scale: float, passes: int, views: str) -> None:
+    good = isinstance(scale, Real) and 1 <= scale < math.inf
+    if not good or not isinstance(passes, int) or passes < 1 or views not in VIEWS:
+        raise InputError(
+            "learned.Cascade: `affine_scale` must be a number from 1, `affine_passes` a whole number "
+            f"from 1, `affine_views` 'one' or 'symmetric'; got {scale!r}, {passes!r} and {views!r}."
+        )
 
 
 def _scales(scales: Sequence[float]) -> tuple[float, ...]:

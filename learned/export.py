@@ -101,6 +101,7 @@ def _without_paths(config: Config) -> dict[str, Any]:
     content = json.loads(to_json(config))
     for section, field in (
         ("data", "manifest"), ("data", "labels"), ("data", "cache"), ("train", "output"),
+        ("train", "affine_from"),
     ):  # fmt: skip
         if content[section][field] is not None:
             content[section][field] = Path(content[section][field]).name

@@ -1,48 +1,32 @@
-"""A trained network on images of any grids: both are brought to the network's own grid and size.
-
-That grid covers the fixed image's field of view with voxels of one size along all axes.  The moving
-image is read there through world space, so that the network sees what the headers leave to be done.
-"""
+"""A trained network on images of any grids: prepared, passed through it, and its answer in world space."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import itertools
-import math
-import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from numbers import Real
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from varreg._version import __version__
-from varreg.arguments import affine_starts, check_overlap, sampled, thread_count
+from varreg.arguments import thread_count
 from varreg.displacement import Float
 from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
 from varreg.folding import smallest_determinant
-from varreg.grid import Grid
-from varreg.image import Image, as_pair
 from varreg.job import as_job, located
-from varreg.pyramid import Sampled
-from varreg.sampling import affine_coordinates, voxel_matrix, warp
-from varreg.starts import candidates
 from varreg.transform import Transform
 
-from . import weights
 from .prediction import Prediction, world_transform
+from .preparation import Prepared, prepare
 
 #: Pairs that pass through the network together.
 BATCH = 8
-_FEWEST = 4  # voxels of the network that the fixed field of view must span
 
 
 class Registrar:
@@ -99,8 +83,10 @@ class Registrar:
         """Register one pair: see :func:`learned.predict`."""
         function, count = "learned.predict", thread_count(threads, "learned.predict")
         with _torch_threads(count):
-            view = self._view(moving, fixed, start, spacing, function)
-            return self._predictions([view], count, function)[0]
+            pair = self._prepared(
+                function, moving=moving, fixed=fixed, start=start, spacing=spacing
+            )
+            return self._predictions([pair], count, function)[0]
 
     def predict_batch(
         self,
@@ -117,67 +103,47 @@ class Registrar:
         found: list[Prediction] = []
         with _torch_threads(count):
             while chunk := list(itertools.islice(source, batch_size)):
-                views = []
+                prepared = []
                 for place, pair in chunk:
                     job = as_job(pair, place, function)
-                    arguments = {"start": start, **job.arguments}
+                    arguments = {"start": start, **job.arguments, "spacing": spacing}
                     try:
-                        views.append(self._view(**arguments, spacing=spacing, function=function))
+                        prepared.append(self._prepared(function, **arguments))
                     except VarregError as error:
                         raise located(error, job.label)  # noqa: B904  it is the same error
-                found += self._predictions(views, count, function)
+                found += self._predictions(prepared, count, function)
         return found
 
-    def _view(
-        self,
-        moving: Any,
-        fixed: Any,
-        start: Any,
-        spacing: float | None,
-        function: str,
-        **others: Any,
-    ) -> _View:
-        """What the network will see of a pair; every argument is checked here."""
-        begun = time.perf_counter()
-        if others:
-            raise InputError(
-                f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
-                "or use varreg.solve."
-            )
-        images = as_pair(moving, fixed, function)
-        if images[1].grid.dim != self.dimension:
-            raise InputError(_other_dimension(self, images[1], function))
-        with _said_by(function):
-            inputs = [
-                sampled(image, None, None, argument)
-                for image, argument in zip(images, ("moving", "fixed"), strict=True)
-            ]
-            matrix = _start_matrix(start, *inputs)
-        grid = network_grid(images[1].grid, self.shape, spacing, function)
-        pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
-        return _View(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+    def _prepared(self, function: str, **arguments: Any) -> Prepared:
+        return prepare(**arguments, shape=self.shape, model=self.name, function=function)
 
-    def _predictions(self, views: list[_View], threads: int, function: str) -> list[Prediction]:
+    def _predictions(self, pairs: list[Prepared], threads: int, function: str) -> list[Prediction]:
         """One pass through the network, then each pair for itself."""
         begun = time.perf_counter()
-        batch = torch.from_numpy(np.stack([view.images for view in views]))
+        batch = torch.from_numpy(np.stack([pair.images for pair in pairs]))
         self.network.eval()  # it may have been trained meanwhile
         with torch.inference_mode():
             answer = self.network(batch[:, :1], batch[:, 1:])
         affines, fields = answer.affine.double().numpy(), answer.displacement.float().numpy()
-        seconds = (time.perf_counter() - begun) / len(views)
+        seconds = (time.perf_counter() - begun) / len(pairs)
         return [
             self._prediction(*parts, seconds, threads, function)
-            for parts in zip(views, affines, fields, strict=True)
+            for parts in zip(pairs, affines, fields, strict=True)
         ]
 
     def _prediction(
-        self, view: _View, affine: Float, field: Float, seconds: float, threads: int, function: str
+        self,
+        pair: Prepared,
+        affine: Float,
+        field: Float,
+        seconds: float,
+        threads: int,
+        function: str,
     ) -> Prediction:
         begun = time.perf_counter()
-        moving, fixed = view.moving, view.fixed
+        moving, fixed = pair.moving, pair.fixed
         try:
-            transform = world_transform(affine, field, view.grid, fixed, moving, view.start)
+            transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
         except GeometryError as error:
             raise DivergenceError(
                 f"{function}: the network {self.name!r} predicts no usable map for "
@@ -188,7 +154,7 @@ class Registrar:
         warped = dataclasses.replace(fixed, data=transform.warp(moving), name=name)
         bound = _determinant_bound(transform, threads)
         times = {
-            "preparation": view.seconds,
+            "preparation": pair.seconds,
             "network": seconds,
             "conversion": time.perf_counter() - begun,
         }
@@ -204,187 +170,6 @@ class Registrar:
             fixed=fixed,
             moving=moving,
         )
-
-
-class _View(NamedTuple):
-    """A pair as the network sees it."""
-
-    moving: Image
-    fixed: Image
-    grid: Grid
-    start: Float  # fixed world -> moving world, through which the moving image is seen
-    images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
-    seconds: float
-
-
-def load(model: str | os.PathLike[str] = weights.DEFAULT) -> Registrar:
-    """Make a trained network ready.
-
-    Parameters
-    ----------
-    model : str or PathLike
-        One of :func:`learned.weights.names`, or the path of a file that
-        :func:`learned.model_file.save_model` wrote: see :func:`learned.weights.read`.
-
-    Returns
-    -------
-    Registrar
-
-    Raises
-    ------
-    InputError
-        If there is no network of that name; the nearest is suggested.
-    FileError
-        If the file is absent, damaged, or holds another architecture than it says.
-    """
-    return _ready(*_found(model))
-
-
-def registrar(model: str | os.PathLike[str] | Registrar) -> Registrar:
-    """The network itself, or that of a name or path: read once, and again when its file changes."""
-    if isinstance(model, Registrar):
-        return model
-    path, name = _found(model)
-    try:
-        status = path.stat()
-    except OSError:
-        return _ready(path, name)  # which says what is wrong
-    return _kept(path, name, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=4)
-def _kept(path: Path, name: str, changed: int, size: int) -> Registrar:
-    return _ready(path, name)
-
-
-def _ready(path: Path, name: str) -> Registrar:
-    network, settings, card = weights.read(path)
-    return Registrar(network, settings.shape, name, card)
-
-
-def _found(model: Any) -> tuple[Path, str]:
-    """The file of a network and what to call it."""
-    if not isinstance(model, (str, os.PathLike)):
-        raise InputError(
-            f"learned.load: `model` must be a name or a path; got {type(model).__name__}."
-        )
-    path = Path(os.fsdecode(model))
-    if isinstance(model, str) and path.name == model and path.suffix != weights.SUFFIX:
-        return weights.find(model), model
-    return path.expanduser(), path.stem
-
-
-def network_grid(
-    fixed: Grid,
-    shape: Sequence[int],
-    spacing: float | None = None,
-    function: str = "learned.predict",
-) -> Grid:
-    """The grid on which a network sees a pair: cubic voxels about the fixed image's centre.
-
-    Its axes are those of the fixed array, ordered and directed as the world axes they are nearest
-    to, as in training (:func:`learned.data.volumes.isotropic_grid`).  Where the voxels have the size
-    of the fixed image's they coincide with them.
-
-    Parameters
-    ----------
-    fixed : Grid
-    shape : sequence of int
-        (*S) of the network.
-    spacing : float, optional
-        Voxel size in mm; by default the smallest with which all of the fixed field of view is seen.
-    function : str
-        Name for the messages.
-
-    Returns
-    -------
-    Grid
-
-    Raises
-    ------
-    InputError
-        If the spacing is not positive, or so large that fewer than 4 voxels remain.
-
-    Examples
-    --------
-    >>> network_grid(Grid.with_spacing((10, 20), (2.0, 0.5)), (8, 8)).spacing.tolist()
-    [2.5, 2.5]
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    d, size = fixed.dim, np.array(shape)
-    order = linear_sum_assignment(-np.abs(fixed.direction))[1]
-    left, _, right = np.linalg.svd(fixed.direction[:, order])
-    axes = left @ right  # of a sheared grid, the right angles nearest to it
-    axes = axes * np.where(np.diag(axes) < 0, -1.0, 1.0)
-    extent = np.abs(axes.T @ fixed.affine[:d, :d]) @ np.array(fixed.shape)
-    edge = float((extent / size).max()) if spacing is None else spacing
-    usable = isinstance(edge, Real) and not isinstance(edge, bool) and 0 < edge < math.inf
-    if not usable or extent.max() / edge < _FEWEST:
-        raise InputError(
-            f"{function}: `spacing` must be a voxel size in mm, small enough for {_FEWEST} voxels in "
-            f"the {extent.max():.4g} mm of the fixed image; got {spacing!r}."
-        )
-    affine = np.eye(d + 1)
-    affine[:d, :d] = axes * edge
-    affine[:d, d] = fixed.centre - affine[:d, :d] @ ((size - 1) / 2)
-    index = np.linalg.solve(fixed.affine, affine)
-    whole = np.rint(index)
-    if np.abs(index - whole)[:d, :d].max() < 1e-6:  # half a voxel aside, nothing is interpolated
-        affine = fixed.affine @ whole
-    return Grid(tuple(shape), affine)
-
-
-def resampled(image: Sampled, grid: Grid, start: Float) -> NDArray[np.float32]:
-    """An image in [0, 1] as another grid sees it through a world map, by the rule of the training.
-
-    Parameters
-    ----------
-    image : Sampled
-    grid : Grid
-        With cubic voxels.
-    start : (d + 1, d + 1) array
-        World of `grid` -> world of the image.
-
-    Returns
-    -------
-    (*S) float32 array
-        0 where there is no image.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    data, coarser = image.data, grid.spacing / image.grid.spacing
-    # about the width of the new voxels, so that what they cannot hold is not folded into them
-    sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
-    if (sigma > 0.05).any():
-        data = gaussian_filter(data, sigma, mode="nearest")
-    matrix = voxel_matrix(grid.affine, start, image.grid.affine)
-    coordinates = lambda slab: affine_coordinates(matrix, grid.shape, slab)  # noqa: E731
-    return warp(data, grid.shape, coordinates, "linear", 0.0)
-
-
-def _start_matrix(start: Any, moving: Sampled, fixed: Sampled) -> Float:
-    """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
-    d = fixed.grid.dim
-    chosen = affine_starts("header" if start is None else start, d)
-    check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)
-    if isinstance(chosen, tuple):
-        return candidates(fixed, moving, chosen, turn=False)[0]
-    return chosen
-
-
-def _other_dimension(network: Registrar, image: Image, function: str) -> str:
-    shape = " x ".join(map(str, image.grid.shape))
-    advice = "give volumes, or name a network for slices as `model`."
-    if network.dimension == 2:
-        advice = (
-            "give one slice of each, e.g. image.slicer[:, :, 80:81] of a nibabel image or "
-            "array[:, :, 80], or use varreg.solve, which takes volumes."
-        )
-    return (
-        f"{function}: the network {network.name!r} is for {network.dimension}D images, and these are "
-        f"{image.grid.dim}D (`fixed` is {shape}); {advice}"
-    )
 
 
 def _determinant_bound(transform: Transform, threads: int) -> float:
@@ -419,17 +204,6 @@ def _numbered(pairs: Any, batch_size: Any, function: str) -> Iterator[tuple[int,
             f"{function}: `batch_size` must be a whole number >= 1; got {batch_size!r}."
         )
     return enumerate(pairs)
-
-
-@contextlib.contextmanager
-def _said_by(function: str) -> Iterator[None]:
-    """The solver's own checks, in the name of another function."""
-    try:
-        yield
-    except VarregError as error:
-        if error.args and isinstance(error.args[0], str):
-            error.args = (error.args[0].replace("varreg.solve", function), *error.args[1:])
-        raise
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def predict(
     >>> prediction.warped.data.shape  # doctest: +SKIP
     (64, 64)
     """
-    from .inference import registrar
+    from .loading import registrar
 
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
     return registrar(model).predict(moving, fixed, **settings)
@@ -121,7 +121,7 @@ def predict_batch(
     >>> import learned
     >>> learned.predict_batch([("t2.nii", "t1.nii"), ("flair.nii", "t1.nii")])  # doctest: +SKIP
     """
-    from .inference import registrar
+    from .loading import registrar
 
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
     return registrar(model).predict_batch(pairs, batch_size=batch_size, **settings)

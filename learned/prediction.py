@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from varreg import sampling
 from varreg.displacement import Float
 from varreg.grid import Grid
 from varreg.history import Energy
 from varreg.options import Options
+from varreg.registered import Registered
 from varreg.result import Result
 from varreg.scalar_image import Image
 from varreg.transform import Transform
 
-if TYPE_CHECKING:
-    from varreg.inverse import Inverse
-
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Registered):
     """The answer of :func:`learned.predict`.  ``print(prediction)`` explains it in a paragraph.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
@@ -50,7 +46,6 @@ class Prediction:
         The images that were registered.
     """
 
-    transform: Transform
     warped: Image
     model: str
     fixed_name: str
@@ -62,48 +57,9 @@ class Prediction:
     moving: Image
 
     @property
-    def affine(self) -> Float:
-        """A, (d+1, d+1): fixed world -> moving world (mm, RAS+)."""
-        return self.transform.affine
-
-    @cached_property
-    def u(self) -> NDArray[np.float32]:
-        """The deformable part at every fixed voxel, (d, *S), mm along the axes of the array."""
-        return self.transform.u
-
-    @cached_property
-    def displacement(self) -> NDArray[np.float32]:
-        """The total map, (d, *S), in voxels of the fixed array; see varreg.Transform.displacement."""
-        return self.transform.displacement
-
-    @property
     def seconds(self) -> float:
         """Time of all parts together."""
         return float(sum(self.provenance["seconds"].values()))
-
-    def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
-    ) -> NDArray[np.float32]:
-        """Bring an image of the moving side onto the fixed grid; see varreg.Transform.warp."""
-        return self.transform.warp(image, interpolation, fill)
-
-    def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring labels of the moving side onto the fixed grid; see varreg.Transform.warp_labels."""
-        return self.transform.warp_labels(labels, rule)
-
-    def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
-        """Map points of the fixed image to the moving image; see varreg.Transform.points."""
-        return self.transform.points(points, space)
-
-    def inverse(
-        self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
-    ) -> Inverse:
-        """The map moving -> fixed, with its residual; see varreg.Transform.inverse."""
-        return self.transform.inverse(tolerance, iterations, method)
-
-    def jacobian(self) -> NDArray[np.float32]:
-        """Volume change of the total map at every fixed voxel; see varreg.Transform.jacobian."""
-        return self.transform.jacobian()
 
     def as_result(self) -> Result:
         """The same as a varreg.Result: no level was run, and its energies are not numbers (nan)."""
@@ -169,7 +125,7 @@ def world_transform(
     Parameters
     ----------
     affine : (d, d + 1) array
-        On centred coordinates: see :mod:`learned.spatial`.
+        On centred coordinates: see :mod:`learned.affine`.
     displacement : (d, \*n) array
         u, in voxels of the network's grid.
     network : Grid

@@ -23,7 +23,7 @@ from typing import Any
 from varreg.errors import FileError, InputError
 from varreg.io.atomic import atomic_path
 
-from .checkpoint import CheckpointFolder
+from .checkpoint_folder import CheckpointFolder
 from .config import Config, changed_keys, from_json, to_json
 
 CONFIG, METRICS, STEPS, MODEL = (
@@ -32,7 +32,7 @@ CONFIG, METRICS, STEPS, MODEL = (
 #: Keys that may change when a run goes on; any other would make it another run.
 RESUMABLE = (
     "optimiser.epochs", "optimiser.gradient_clipping", "data.manifest", "data.labels", "data.cache",
-    "data.licences", "data.workers", "train.output", "train.threads", "train.devices",
+    "data.licences", "data.workers", "train.output", "train.affine_from", "train.threads", "train.devices",
     "train.checkpoint_every", "train.validation_every", "train.patience",
 )  # fmt: skip
 

@@ -1,14 +1,7 @@
-r"""Spatial operations on batches of images and displacements, two- and three-dimensional.
+"""Positions, warping and composition on batches of images, two- and three-dimensional.
 
 Everything is in voxels of the grid at hand, in the order of the array's axes, and goes from the
-fixed to the moving image: the fixed voxel x corresponds to the moving voxel x + u(x).  Grids of
-different resolution cover the same field of view: voxel x of n lies at (x + 1/2) / n of it.
-
-An affine map acts on centred coordinates with one unit along every axis,
-
-.. math:: c(x) = \frac{x - (n - 1) / 2}{h / 2}, \qquad y_c = A \binom{c}{1},
-
-h the longest axis.  A cascade maps the fixed voxel x to :math:`A(x + u(x))`.
+fixed to the moving image: the fixed voxel x corresponds to the moving voxel x + u(x).
 """
 
 from __future__ import annotations
@@ -75,7 +68,7 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
             f"{tuple(displacement.shape)}; got {tuple(image.shape)}. Resize one of them first."
         )
     shape = displacement.shape[2:]
-    half = _column([(n - 1) / 2 for n in shape], displacement)
+    half = per_axis([(n - 1) / 2 for n in shape], displacement)
     position = (identity_grid(shape, displacement) - half + displacement) / half.clamp(min=0.5)
     sampled = functional.grid_sample(
         image, position.flip(1).movedim(1, -1), padding_mode="border", align_corners=True
@@ -110,9 +103,9 @@ def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
     [1.0, 1.0, 0.5]
     """
     check_displacement(displacement, "spatial.view_weight", "displacement")
-    _check_shape(shape, displacement, "view_weight")
+    check_shape(shape, displacement, "spatial.view_weight")
     position = identity_grid(displacement.shape[2:], displacement) + displacement
-    left = torch.minimum(1 + position, _column(shape, displacement) - position).clamp(0, 1)
+    left = torch.minimum(1 + position, per_axis(shape, displacement) - position).clamp(0, 1)
     return math.prod((left * left * (3 - 2 * left)).split(1, 1))
 
 
@@ -140,163 +133,12 @@ def compose(first: Tensor, update: Tensor) -> Tensor:
         raise InputError(
             f"learned.spatial.compose: `first` and `update` must be of one shape; got "
             f"{tuple(first.shape)} and {tuple(update.shape)}. Bring one to the grid of the other "
-            "with resize_field."
+            "with learned.resampling.resize_field."
         )
     return update + warp(first, update)
 
 
-def resize_field(displacement: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same displacement on another grid of the same field of view, (N, d, *T).
-
-    Linear between voxel centres, constant between the outermost ones and the border; components
-    are scaled by the ratio of the sizes.  Nothing is averaged: a displacement is smooth.
-
-    Parameters
-    ----------
-    displacement : (N, d, *S) tensor
-        Voxels of its grid.
-    shape : tuple of int
-        (*T), the voxels of the new grid.
-
-    Examples
-    --------
-    >>> import torch
-    >>> resize_field(torch.ones(1, 2, 4, 6), (8, 3))[0, :, 0, 0].tolist()
-    [2.0, 0.5]
-    """
-    check_displacement(displacement, "spatial.resize_field", "displacement")
-    _check_shape(shape, displacement, "resize_field")
-    old = displacement.shape[2:]
-    if tuple(shape) == tuple(old):
-        return displacement
-    mode = "bilinear" if len(old) == 2 else "trilinear"
-    field = functional.interpolate(displacement, tuple(shape), mode=mode, align_corners=False)
-    return field * _column([m / n for m, n in zip(shape, old, strict=True)], field)
-
-
-def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """The image on a coarser grid of the same field of view, (N, C, *T): averages over new voxels.
-
-    A voxel counts by the share of it in the new voxel, as in the levels of ``varreg``; sizes need
-    not divide each other.
-
-    Parameters
-    ----------
-    image : (N, C, *S) tensor
-    shape : tuple of int
-        (*T), no more voxels along any axis than the image has.
-
-    Raises
-    ------
-    InputError
-        If the new grid is finer.
-
-    Examples
-    --------
-    >>> import torch
-    >>> resize_image(torch.tensor([[[[1.0, 2.0, 6.0]] * 2]]), (1, 2)).tolist()
-    [[[[1.3333333730697632, 4.666666507720947]]]]
-    """
-    old = tuple(image.shape[2:])
-    if len(shape) != len(old) or any(not 1 <= m <= n for m, n in zip(shape, old, strict=True)):
-        raise InputError(
-            f"learned.spatial.resize_image: `shape` must have from 1 voxel to as many as the image "
-            f"along each axis, {old}; got {tuple(shape)}."
-        )
-    for axis, (fine, coarse) in enumerate(zip(old, shape, strict=True), start=2):
-        if fine != coarse:
-            share = _shares(fine, coarse, image)
-            with _full_precision(image):
-                image = torch.tensordot(image, share, dims=([axis], [1])).movedim(-1, axis)
-    return image
-
-
-def affine_displacement(
-    affine: Tensor, shape: Sequence[int], extent: Sequence[float] | None = None
-) -> Tensor:
-    """The displacement of an affine map, (N, d, *S) voxels; exactly 0 for the identity.
-
-    Parameters
-    ----------
-    affine : (N, d, d + 1) tensor
-        On centred coordinates.
-    shape : tuple of int
-        (*S).
-    extent : tuple of float, optional
-        See :func:`compose_affine`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> shift = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]])
-    >>> affine_displacement(shift, (2, 4))[0, :, 0, 0].tolist()
-    [0.0, 1.0]
-    """
-    return compose_affine(affine, affine.new_zeros(len(affine), len(shape), *shape), extent)
-
-
-def compose_affine(
-    affine: Tensor, displacement: Tensor, extent: Sequence[float] | None = None
-) -> Tensor:
-    """The displacement of the total map x -> A(x + u(x)), (N, d, *S) voxels.
-
-    The affine map is evaluated where it is needed, not interpolated.
-
-    Parameters
-    ----------
-    affine : (N, d, d + 1) tensor
-        On centred coordinates.
-    displacement : (N, d, *S) tensor
-        Voxels.
-    extent : tuple of float, optional
-        Size of the field of view along each axis, in one unit for all.  None takes S: voxels are
-        isotropic.  On a coarse grid whose sizes are rounded they are not: give the full sizes, and
-        the same matrix is the same map there.
-
-    Examples
-    --------
-    >>> import torch
-    >>> grow = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
-    >>> compose_affine(grow, torch.ones(1, 2, 3, 3))[0, 0, :, 0].tolist()
-    [1.0, 2.0, 3.0]
-    """
-    check_displacement(displacement, "spatial.compose_affine", "displacement")
-    shape, d = displacement.shape[2:], displacement.shape[1]
-    if affine.shape != (len(displacement), d, d + 1):
-        raise InputError(
-            f"learned.spatial.compose_affine: `affine` must be {(len(displacement), d, d + 1)} for "
-            f"a displacement {tuple(displacement.shape)}; got {tuple(affine.shape)}."
-        )
-    extent = tuple(shape) if extent is None else extent
-    if len(extent) != d or not all(0 < size < math.inf for size in extent):
-        raise InputError(
-            f"learned.spatial.compose_affine: `extent` must be {d} sizes above 0; got {extent}."
-        )
-    size = _column([e / n for e, n in zip(extent, shape, strict=True)], displacement)
-    centre = _column([(n - 1) / 2 for n in shape], displacement)
-    position = (identity_grid(shape, displacement) - centre + displacement) * size
-    change = affine[..., :-1] - torch.eye(d, dtype=affine.dtype, device=affine.device)
-    with _full_precision(displacement):
-        moved = torch.einsum("nij,nj...->ni...", change, position)
-    shift = affine[..., -1] * (max(extent) / 2)
-    return displacement + (moved + shift.reshape(*shift.shape, *[1] * d)) / size
-
-
-def _shares(fine: int, coarse: int, like: Tensor) -> Tensor:
-    """Share of each of `fine` voxels in each of `coarse` ones, (coarse, fine); rows add up to 1."""
-    edge = torch.arange(coarse + 1, dtype=torch.float64) * (fine / coarse)
-    voxel = torch.arange(fine, dtype=torch.float64)
-    high = torch.minimum(voxel + 1, edge[1:, None])
-    share = (high - torch.maximum(voxel, edge[:-1, None])).clamp(min=0)
-    return (share / share.sum(1, keepdim=True)).to(like)
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """No autocast within: eight bits cannot tell one voxel of an image from the next."""
-    return torch.autocast(like.device.type, enabled=False)
-
-
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
+def per_axis(values: Sequence[float], like: Tensor) -> Tensor:
     """One number per axis, (d, 1, ..., 1), to go with (N, d, *S)."""
     column = torch.tensor(list(values), dtype=like.dtype, device=like.device)
     return column.reshape(-1, *[1] * len(values))
@@ -314,9 +156,10 @@ def check_displacement(displacement: Any, function: str, argument: str) -> None:
     )
 
 
-def _check_shape(shape: Sequence[int], displacement: Tensor, function: str) -> None:
+def check_shape(shape: Sequence[int], displacement: Tensor, function: str) -> None:
+    """Refuse, in the name of ``learned.<function>``, what is not one number of voxels per axis."""
     if len(shape) != displacement.shape[1] or min(shape) < 1:
         raise InputError(
-            f"learned.spatial.{function}: `shape` must be {displacement.shape[1]} numbers of voxels; "
+            f"learned.{function}: `shape` must be {displacement.shape[1]} numbers of voxels; "
             f"got {tuple(shape)}."
         )

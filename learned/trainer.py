@@ -20,9 +20,7 @@ from varreg.errors import DivergenceError, InputError
 from varreg.options import Options
 
 from .batches import Batches
-from .blocks import Dropout
-from .cascade import Cascade
-from .checkpoint import Checkpoint, Position, Training, read_checkpoint
+from .checkpoint import Checkpoint, Position, read_checkpoint
 from .config import Config
 from .data.datasets import Pair
 from .data.parts import has_motion, make_parts
@@ -30,13 +28,14 @@ from .distributed import Processes, processes
 from .export import export
 from .interruption import Interruption, heed_signals
 from .losses.mutual_information import MutualInformation
-from .losses.objective import Losses
 from .model_file import load_weights
+from .new_cascade import new_cascade
 from .reports import Reports
 from .reproducible import reproducible
 from .run_folder import RunFolder
-from .shared_layers import share_batch
 from .stages import AFFINE, DEFORMABLE, STAGES, keep_layout, make_training, prepare_stage
+from .step import is_finite, take_step
+from .training_state import Training
 from .validation import Table, evaluate, register, value_of
 
 PICTURES = 4  # pairs in a picture
@@ -123,18 +122,15 @@ class Trainer:
         self.config, self.ours, self.folder = config, ours, folder
         self.interruption = Interruption()
         self.parts = make_parts(config)
-        self.batches = Batches(config, self.parts.train, ours)
-        self.steps = self.batches.steps
+        self.steps = Batches(config, self.parts.train, ours).steps
         self.has_truth = has_motion(config.data)
+        if config.loss.known_map and not self.has_truth:
+            raise InputError(
+                "learned.train: `loss.known_map` needs pairs made by random maps, but every motion of "
+                "`data` is 0; set it to 0 or allow some motion."
+            )
         self.generator = torch.Generator().manual_seed(config.train.seed)
-        self.model = Cascade.build(**dataclasses.asdict(config.model), generator=self.generator)
-        for module in self.model.modules():
-            if isinstance(module, Dropout):
-                module.rate = config.optimiser.dropout
-        share_batch(self.model, ours)
-        self.model.to(ours.device)
-        if config.model.dimension == 2:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = new_cascade(config, self.generator, ours)
         self.checkpoints = folder.checkpoints()
         self.checkpoint = self._last_checkpoint()
         self.position = Position(AFFINE) if self.checkpoint is None else self.checkpoint.position
@@ -176,10 +172,18 @@ class Trainer:
         self.checkpoint = None
         module = self.ours.share_of(loss)
         before = config.affine_epochs if name == DEFORMABLE else 0
+        batches = self._batches(name)
         while not self._is_over(name):
             place = before + self.position.epoch, self.position.step % self.steps
-            for batch in self.batches.of_epoch(*place):
+            for batch in batches.of_epoch(*place):
                 self._advance(name, training, self._step(module, training, batch))
+
+    def _batches(self, name: str) -> Batches:
+        """What a stage trains on: AT-Net on pairs made as coarse as it sees them."""
+        pairs, coarser = self.parts.train, self.config.model.affine_scale
+        if name == AFFINE and coarser > 1:
+            pairs = make_parts(self.config, coarser).train
+        return Batches(self.config, pairs, self.ours)
 
     def _advance(self, name: str, training: Training, values: dict[str, float]) -> None:
         """What follows a step: reports, and where they are due a validation and a checkpoint."""
@@ -200,26 +204,17 @@ class Trainer:
             )
 
     def _step(self, module: nn.Module, training: Training, batch: Pair) -> dict[str, float]:
-        """One step of the optimiser, unless the loss or its gradient is not finite."""
-        device = self.ours.device
-        moving, fixed = (image.to(device) for image in (batch.moving, batch.fixed))
-        training.optimiser.zero_grad()
-        in_half = self.config.train.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_half):
-            losses = module(moving, fixed)
-        losses.total.backward()
-        trained = training.optimiser.param_groups[0]["params"]
-        largest = self.config.optimiser.gradient_clipping or math.inf
-        gradient = nn.utils.clip_grad_norm_(trained, largest)
-        stop = gradient.new_tensor(float(self.interruption.signal != 0))
-        numbers = torch.stack([n.detach().double() for n in (*losses, gradient, stop)])
-        names = (*Losses._fields, "gradient", "interrupted")
-        values = dict(zip(names, self.ours.mean(numbers).tolist(), strict=True))
-        values["learning_rate"] = float(training.scheduler.get_last_lr()[0])
-        if not (math.isfinite(values["total"]) and math.isfinite(values["gradient"])):
+        values = take_step(
+            module,
+            training,
+            batch,
+            self.ours,
+            in_half=self.config.train.precision == "bfloat16",
+            largest_gradient=self.config.optimiser.gradient_clipping,
+            interruption=self.interruption,
+        )
+        if not is_finite(values):
             self._diverged(values, batch)
-        training.optimiser.step()
-        training.scheduler.step()
         return values
 
     def _diverged(self, values: dict[str, float], batch: Pair) -> NoReturn:
@@ -236,7 +231,7 @@ class Trainer:
     def _validate(self, name: str) -> bool:
         """Judge the cascade; export it if it is the best so far."""
         # before the second stage its networks move nothing
-        cascade = self.model if name == DEFORMABLE else Cascade(self.model.at_net, (), ())
+        cascade = self.model if name == DEFORMABLE else self.model.affine_only()
         pairs, device = self.parts.validation, self.ours.device
         table = evaluate(cascade, pairs, self._similarity(), self.ours)
         value, best = value_of(table, self.has_truth), self.position.best

@@ -8,18 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .affine import affine_displacement, compose_affine
 from .cascade import Cascade
 from .data.datasets import Pair, PairDataset
 from .distributed import Processes
 from .folding import fold_fraction
 from .losses.mutual_information import MutualInformation
-from .spatial import (
-    affine_displacement,
-    compose_affine,
-    resize_field,
-    view_weight,
-    warp,
-)
+from .resampling import resize_field
+from .spatial import view_weight, warp
 
 #: Rows of the table that do not depend on the number of stages.
 IDENTITY, AFFINE = "identity", "affine"

@@ -190,6 +190,19 @@ def test_accuracy_end_to_end(tmp_path):
     assert solved["tre"] < 0.5 * nothing["tre"]
 
 
+def test_refining_end_to_end(tmp_path):
+    output = tmp_path / "starts.json"
+    command = [
+        sys.executable, str(FOLDER / "refine.py"), "truth", "result",
+        "--limit", "1", "--size", "64", "--threads", "1", "--json", str(output),
+    ]  # fmt: skip
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "| truth " in ended.stdout
+    truth, result = (entry["pairs"][0] for entry in json.loads(output.read_text())["starts"])
+    assert truth["start_tre"] == 0 and truth["tre"] < truth["cold_tre"]
+    assert result["reached"] and result["gap"] <= 0 and result["start_tre"] == result["cold_tre"]
+
+
 def test_a_tool_that_is_absent_is_named(bench):
     methods, runs = bench("methods"), bench("runs")
 

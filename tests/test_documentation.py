@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/quickstart.md", "docs/conventions.md"]
+PAGES = [
+    "README.md",
+    "docs/quickstart.md",
+    "docs/conventions.md",
+    "docs/exchange.md",
+    "docs/certificate.md",
+]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from . import phantom, plots
     from .api import solve
     from .batch import iterate_batch, solve_batch
+    from .certificate import Certificate
+    from .certification import certify
+    from .exchange.reading import read_transform
+    from .exchange.writing import write_transform
     from .grid import Grid
     from .inverse import Inverse
     from .io.storage import load
@@ -35,7 +39,11 @@ _HOMES = {
     "solve": "api",
     "solve_batch": "batch",
     "iterate_batch": "batch",
+    "certify": "certification",
+    "Certificate": "certificate",
     "load": "io.storage",
+    "read_transform": "exchange.reading",
+    "write_transform": "exchange.writing",
     "Grid": "grid",
     "Image": "scalar_image",
     "Inverse": "inverse",
@@ -48,6 +56,7 @@ _MODULES = ("phantom", "plots")
 
 __all__ = [
     "BackendError",
+    "Certificate",
     "DivergenceError",
     "FileError",
     "GeometryError",
@@ -61,12 +70,15 @@ __all__ = [
     "Transform",
     "VarregError",
     "__version__",
+    "certify",
     "iterate_batch",
     "load",
     "phantom",
     "plots",
+    "read_transform",
     "solve",
     "solve_batch",
+    "write_transform",
 ]
 
 

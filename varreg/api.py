@@ -9,39 +9,38 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._version import __version__
 from .arguments import (
     affine_model,
-    affine_starts,
     check_overlap,
     chosen_backend,
-    intensity_ranges,
     merged_options,
-    sampled,
     thread_count,
 )
-from .history import Energy, Iteration
-from .image import as_mask, as_pair
+from .continuation import deformable_stage
+from .given import GivenMap
+from .history import Energy, Iteration, StartReport
+from .image import as_pair
 from .kernels.arrays import Array
 from .options import Options
+from .preparation import prepared
 from .problem import Problem
 from .result import Result
-from .scalar_image import Image
 from .stages import (
     Recorder,
     affine_energy,
     affine_factors,
     affine_stage,
-    deformable_stage,
     identical_level,
     starting_energy,
 )
+from .starting import chosen_start
 from .transform import Transform
+from .warm_start import warm_start
 
 
 def solve(
@@ -52,7 +51,7 @@ def solve(
     deformable: bool = True,
     fixed_mask: Any = None,
     moving_mask: Any = None,
-    start: str | Array | None = None,
+    start: Any = None,
     options: Options | None = None,
     preset: str = "default",
     backend: str = "numba",
@@ -78,8 +77,13 @@ def solve(
         Whether the deformable stage runs.
     fixed_mask, moving_mask : array, path or image, optional
         Voxels that count (non-zero), on the grid of their image.
-    start : {"header", "centres", "moments"} or (d + 1, d + 1) array, optional
-        Where the affine search starts; by default all three are tried.
+    start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
+        Where the affine search starts; by default all three are tried.  Or a map to refine: a
+        :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
+        in fixed voxels, or the path of a saved result or of a transform.  If it deforms, it brings
+        its own affine map, and the affine stage is left out.  The result never has more energy than
+        the start (at the finest level, on the displacement grid, unfolded), and never folds;
+        ``result.start`` says what had to be done to the start.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str
@@ -122,15 +126,18 @@ def solve(
     images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
     model, matrix = affine_model(affine, grids[0].dim)
-    starts = affine_starts(start, grids[0].dim)
+    given, starts = chosen_start(start, affine, deformable, fixed_image, moving_image)
+    if given is not None:
+        model, matrix = None, given.transform.affine
     check_overlap(*grids, matrix, model, starts)
     options = options.for_dimension(grids[0].dim)
-    problem = _problem(*images, fixed_mask, moving_mask, options, kernels, threads)
+    problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
     recorder = Recorder(None)
     with _observer(progress, callback, _level_count(problem, model, deformable)) as observe:
         recorder.observer = observe
-        if np.array_equal(matrix, np.eye(len(matrix))) and _identical(problem):
+        cold = given is None and np.array_equal(matrix, np.eye(len(matrix)))
+        if cold and _identical(problem):
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
         with _timed(seconds, "affine"):
@@ -138,9 +145,9 @@ def solve(
                 matrix = affine_stage(problem, model, starts, not deformable, recorder)
         with _timed(seconds, "deformable"):
             before = starting_energy(problem, deformable)
-            nodes, energy, bound = _second_stage(problem, matrix, deformable, recorder)
+            found = _second_stage(problem, matrix, deformable, given, starts, recorder)
     frame = fixed_image.frame if moving_image.frame is not None else None
-    transform = Transform(*grids, matrix, nodes, options.constraint, frame)
+    transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
     with _timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
         data = transform.warp(moving_image, threads=threads)
@@ -152,43 +159,45 @@ def solve(
         moving_name=moving_image.name,
         fixed=fixed_image,
         moving=moving_image,
-        energy=energy,
+        energy=found.energy,
         start_energy=before,
         history=tuple(recorder.history),
         levels=tuple(recorder.levels),
         options=options,
-        smallest_determinant=bound,
-        overlap=grids[0].overlap_fraction(grids[1], matrix),
+        smallest_determinant=found.bound,
+        overlap=grids[0].overlap_fraction(grids[1], found.affine),
         provenance=_provenance(backend, threads, seconds),
+        start=found.start,
     )
 
 
-def _problem(
-    moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
-    kernels: ModuleType, threads: int,
-) -> Problem:  # fmt: skip
-    """Both images in unit intensities, with their masks."""
-    masks = (
-        as_mask(fixed_mask, fixed, argument="fixed_mask", function="varreg.solve"),
-        as_mask(moving_mask, moving, argument="moving_mask", function="varreg.solve"),
-    )
-    limits = intensity_ranges(fixed.data, moving.data, options)
-    return Problem(
-        sampled(fixed, masks[0], limits[0], "fixed"),
-        sampled(moving, masks[1], limits[1], "moving"),
-        options,
-        kernels,
-        threads,
-    )
+class _Found(NamedTuple):
+    """What the stages end with."""
+
+    affine: Array
+    nodes: Array | None
+    energy: Energy
+    bound: float
+    start: StartReport | None = None
 
 
 def _second_stage(
-    problem: Problem, matrix: Array, deformable: bool, recorder: Recorder
-) -> tuple[Array | None, Energy, float]:
-    """u at the nodes, energy and bound on the determinant, whether or not anything deforms."""
-    if deformable:
-        return deformable_stage(problem, matrix, recorder)
-    return None, affine_energy(problem, matrix), 1.0
+    problem: Problem, matrix: Array, deformable: bool, given: GivenMap | None,
+    starts: tuple[str, ...] | Array, recorder: Recorder,
+) -> _Found:  # fmt: skip
+    """The answer, whether or not anything deforms; never of more energy than a start that was given."""
+    if given is not None:
+        warm = warm_start(problem, given)
+        ended = deformable_stage(problem, warm.affine, recorder, warm.nodes, warm.first)
+        return _Found(warm.affine, *ended, warm.report)
+    if not deformable:
+        return _Found(matrix, None, affine_energy(problem, matrix), 1.0)
+    ended = deformable_stage(problem, matrix, recorder)
+    if isinstance(starts, np.ndarray) and not np.array_equal(matrix, starts):
+        least = affine_energy(problem, starts, needs_view=False, deformable=True)
+        if least.total < ended[1].total:  # the affine search has led away from a better start
+            matrix, ended = starts, deformable_stage(problem, starts, recorder)
+    return _Found(matrix, *ended)
 
 
 @contextlib.contextmanager

@@ -26,13 +26,15 @@ BACKENDS = {"numba": "varreg.kernels.cpu", "numpy": "varreg.kernels.reference"}
 LEAST_OVERLAP = 0.01
 
 
-def merged_options(options: Options | None, preset: str, changes: dict[str, Any]) -> Options:
+def merged_options(
+    options: Options | None, preset: str, changes: dict[str, Any], function: str = "varreg.solve"
+) -> Options:
     """The options, or the preset, with single fields changed."""
     if options is None:
         return Options.preset(preset, **changes)
     if not isinstance(options, Options):
         raise InputError(
-            "varreg.solve: `options` must be a varreg.Options (or use `preset` and single fields);"
+            f"{function}: `options` must be a varreg.Options (or use `preset` and single fields);"
             f" got {type(options).__name__}."
         )
     return options.replace(**changes)
@@ -104,8 +106,8 @@ def affine_starts(start: Any, dimension: int) -> tuple[str, ...] | Array:
         return _matrix(start, dimension, "start")
     if start not in NAMES:
         raise InputError(
-            f"varreg.solve: `start` must be one of {', '.join(map(repr, NAMES))} or a matrix;"
-            f" got {start!r}."
+            f"varreg.solve: `start` must be one of {', '.join(map(repr, NAMES))}, a matrix, a map that"
+            f" was found before or a file of one; got {start!r}."
         )
     return (start,)
 
@@ -142,12 +144,18 @@ def intensity_ranges(
     return common, common
 
 
-def sampled(image: Image, mask: Any, limits: tuple[float, float] | None, argument: str) -> Sampled:
+def sampled(
+    image: Image,
+    mask: Any,
+    limits: tuple[float, float] | None,
+    argument: str,
+    function: str = "varreg.solve",
+) -> Sampled:
     """The image in unit intensities; refused if its range leaves nothing to see."""
     data = unit_intensities(image.data, limits)
     if data.min() == data.max():
         raise InputError(
-            f"varreg.solve: `{argument}` is constant within `{argument}_range` = {limits}, but its"
+            f"{function}: `{argument}` is constant within `{argument}_range` = {limits}, but its"
             f" values run from {image.data.min():g} to {image.data.max():g}; choose a range in there."
         )
     return Sampled(data, mask, image.grid)

@@ -65,6 +65,14 @@ class DeformableObjective:
         if bound < self.options.smallest_determinant:
             self.folded_cell = cell
             return Trial(np.inf, np.nan, np.nan, bound)
+        return self._measured(z, field, bound)
+
+    def evaluate_folded(self, state: tuple[Array, Array]) -> Trial:
+        """Energy at (z, u), also where it folds: what the descent never sees."""
+        self.state, self.trial = state, self._measured(*state, self.bound(state[1]))
+        return self.trial
+
+    def _measured(self, z: Array, field: Array, bound: float) -> Trial:
         similarity = self.matching.value(self.where, as_volume_field(field))
         smoothness = self.smoothness.value(z)
         energy = -self.options.similarity_weight * similarity

@@ -42,7 +42,7 @@ def smallest_determinant(
     d = len(spacing)
     last = np.array(field.shape[1:]) - 2
     if constraint == "zero-mean":  # one more node on either side continues the field constantly
-        bound, cell = kernels.determinant_bound(_extended(field), spacing, threads)
+        bound, cell = kernels.determinant_bound(extended(field), spacing, threads)
         return bound, _nearest(np.array(cell) - 1, last)
     bound, cell = kernels.determinant_bound(field, spacing, threads)
     for axis in range(d):
@@ -56,11 +56,11 @@ def smallest_determinant(
     return bound, cell
 
 
-def _extended(field: Array) -> Array:
+def extended(field: Array) -> Array:
     """The field with the values at the border repeated once: (d, .. m + 2 ..)."""
     shape = field.shape[1:]
-    extended = np.take(field.reshape(len(field), -1), _extension(shape), axis=1)
-    return extended.reshape(len(field), *(m + 2 for m in shape))
+    values = np.take(field.reshape(len(field), -1), _extension(shape), axis=1)
+    return values.reshape(len(field), *(m + 2 for m in shape))
 
 
 @lru_cache(maxsize=8)
@@ -85,6 +85,13 @@ def _strip(field: Array, axis: int, face: int) -> Array:
             edge = _halved(edge, other + 1)
     layers = [np.zeros_like(edge), edge]
     return np.ascontiguousarray(np.concatenate(layers if face == 0 else layers[::-1], axis + 1))
+
+
+def halved(field: Array) -> Array:
+    """The same field under zero boundary values by nodes half as far apart, from face to face."""
+    for axis in range(len(field)):
+        field = _halved(field, axis + 1)
+    return np.ascontiguousarray(field)
 
 
 def _halved(field: Array, axis: int) -> Array:

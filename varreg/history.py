@@ -74,3 +74,67 @@ class Level:
             f"{self.stage} level {self.level} ({size}): {self.iterations} iterations, "
             f"stopped because {self.stop.value}"
         )
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was changed of a start that folds, or comes too near to it.
+
+    Attributes
+    ----------
+    before, after : float
+        Bound on det(id + grad u) over every point.
+    mean, largest : float
+        How far points were moved by the repair, in mm.
+    rounds : int
+        How often the field was smoothed around its folds.
+    everywhere : bool
+        Whether that was not enough, so that the whole field was damped.
+    """
+
+    before: float
+    after: float
+    mean: float
+    largest: float
+    rounds: int
+    everywhere: bool
+
+    def __str__(self) -> str:
+        """
+        >>> print(Repair(-0.5, 0.1, 0.02, 1.5, 3, False))
+        smoothed around its folds in 3 rounds, which moved points by 0.02 mm (at most 1.50 mm) and \
+raised the bound from -0.500 to 0.100
+        """
+        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'}"
+        way = f"smoothed around its folds in {rounds}" if self.rounds else "left as it was there"
+        whole = ", then damped as a whole," if self.everywhere else ","
+        return (
+            f"{way}{whole} which moved points by {self.mean:.2f} mm (at most {self.largest:.2f} mm)"
+            f" and raised the bound from {self.before:.3f} to {self.after:.3f}"
+        )
+
+
+@dataclass(frozen=True)
+class StartReport:
+    """The map that a registration started from, and what had to be done to it first.
+
+    Attributes
+    ----------
+    kind : str
+        What it was given as.
+    energy : Energy
+        At the finest level, after what follows: the solver never ends above it.
+    smallest_determinant : float
+        Bound on det(id + grad u) of the map as it was given, over every point.
+    mean_moved, largest_moved : float
+        How far points were moved (mm) to bring u to the displacement grid; 0 if it was there.
+    repair : Repair or None
+        If it folded on the displacement grid.
+    """
+
+    kind: str
+    energy: Energy
+    smallest_determinant: float
+    mean_moved: float
+    largest_moved: float
+    repair: Repair | None

@@ -210,19 +210,32 @@ def invert(
     return Inverse(transform, v, largest, total / v[0].size, tolerance, used, method)
 
 
+def residuals(
+    transform: Transform, voxels: Float, tolerance: float = 1e-4, iterations: int = 100
+) -> Float:
+    """abs(v + u(w + v)) in mm at (d, n) voxels of the moving image, (n,): as :func:`invert` leaves it."""
+    if transform.nodes is None:
+        return np.zeros(voxels.shape[1])
+    back = np.linalg.inv(transform.affine)
+    w = transform.fixed.world_to_voxel(
+        transform_points(back, transform.moving.voxel_to_world(voxels))
+    )
+    return _solve(transform, w, tolerance, iterations, "fixed-point")[1]
+
+
 def _solve(
     transform: Transform, w: Float, tolerance: float, iterations: int, method: str
 ) -> tuple[Float, Float, int]:
     """v (mm) and its residual (mm) at (d, n) fixed voxel coordinates w, and the iterations used."""
     spacing = transform.fixed.spacing[:, None]
     if method == "paper":
-        v = -transform._u_at(w + transform._u_at(w) / spacing)
-        return v, np.linalg.norm(v + transform._u_at(w + v / spacing), axis=0), 1
+        v = -transform.u_at(w + transform.u_at(w) / spacing)
+        return v, np.linalg.norm(v + transform.u_at(w + v / spacing), axis=0), 1
     v, residual = np.zeros_like(w), np.full(w.shape[1], np.inf)
     relaxation = np.ones(w.shape[1])
     active, count = np.arange(w.shape[1]), 0
     while True:
-        error = v[:, active] + transform._u_at(w[:, active] + v[:, active] / spacing)
+        error = v[:, active] + transform.u_at(w[:, active] + v[:, active] / spacing)
         size = np.linalg.norm(error, axis=0)
         # Plain steps need |grad u| < 1.  A point that gains little steps shorter, which makes the
         # iteration contract wherever id + grad u keeps its eigenvalues in the right half-plane.

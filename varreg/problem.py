@@ -15,8 +15,9 @@ from .similarities import Similarity, similarity
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
-#: With fewer voxels than this, waking a thread takes longer than what it could do meanwhile.
-LEAST_FOR_THREADS = 2**12
+#: With fewer voxels than this an evaluation is not worth sharing out, not even among helpers that still
+#: look for work (see :mod:`varreg.kernels.crew`); those that sleep would come when all is done.
+LEAST_VOXELS_FOR_THREADS = 2**12
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,5 @@ class Problem:
         nodes = node_shape(self.fixed.grid, options)
         share = 1.0 if fixed.mask is None else float(np.mean(fixed.mask > 0.5))
         stride = row_stride(fixed.grid, nodes, options.samples_per_node, share)
-        threads = self.threads if fixed.data.size >= LEAST_FOR_THREADS else 1
+        threads = self.threads if fixed.data.size >= LEAST_VOXELS_FOR_THREADS else 1
         return similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .displacement import Float
 from .errors import InputError
-from .history import Energy, Iteration, Level, Stop
+from .history import Energy, Iteration, Level, StartReport, Stop
 from .options import SIMILARITIES, Options
+from .registered import Registered
 from .scalar_image import Image
-from .transform import Transform
-
-if TYPE_CHECKING:
-    from .inverse import Inverse
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Registered):
     """The answer of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
@@ -54,6 +46,8 @@ class Result:
         ``platform``, ``seconds`` (stage -> seconds).
     fixed, moving : Image or None
         The images that were registered.  They are not saved: None after :meth:`load`.
+    start : StartReport or None
+        The map that was refined, and what had to be done to it first; None if there was none.
 
     Raises
     ------
@@ -61,7 +55,6 @@ class Result:
         If the warped image is not on the fixed grid.
     """
 
-    transform: Transform
     warped: Image
     fixed_name: str
     moving_name: str
@@ -75,6 +68,7 @@ class Result:
     provenance: dict[str, Any]
     fixed: Image | None = None
     moving: Image | None = None
+    start: StartReport | None = None
 
     def __post_init__(self) -> None:
         if self.warped.grid.shape != self.transform.fixed.shape:
@@ -82,21 +76,6 @@ class Result:
                 f"varreg.Result: `warped` has shape {self.warped.grid.shape}, but the fixed grid "
                 f"has {self.transform.fixed.shape}; warp the moving image by the transform."
             )
-
-    @property
-    def affine(self) -> Float:
-        """A, (d+1, d+1): fixed world -> moving world (mm, RAS+)."""
-        return self.transform.affine
-
-    @cached_property
-    def u(self) -> NDArray[np.float32]:
-        """The deformable part at every fixed voxel, (d, *S), mm along the axes of the array."""
-        return self.transform.u
-
-    @cached_property
-    def displacement(self) -> NDArray[np.float32]:
-        """The total map, (d, *S), in voxels of the fixed array; see Transform.displacement."""
-        return self.transform.displacement
 
     @property
     def stop(self) -> Stop | None:
@@ -117,30 +96,6 @@ class Result:
         if isinstance(seconds, dict):
             return float(sum(map(float, seconds.values())))
         return sum(level.seconds for level in self.levels)
-
-    def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
-    ) -> NDArray[np.float32]:
-        """Bring an image of the moving side onto the fixed grid; see :meth:`Transform.warp`."""
-        return self.transform.warp(image, interpolation, fill)
-
-    def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring labels of the moving side onto the fixed grid; see :meth:`Transform.warp_labels`."""
-        return self.transform.warp_labels(labels, rule)
-
-    def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
-        """Map points of the fixed image to the moving image; see :meth:`Transform.points`."""
-        return self.transform.points(points, space)
-
-    def inverse(
-        self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
-    ) -> Inverse:
-        """The map moving -> fixed, with its residual; see :meth:`Transform.inverse`."""
-        return self.transform.inverse(tolerance, iterations, method)
-
-    def jacobian(self) -> NDArray[np.float32]:
-        """Volume change of the total map at every fixed voxel; see :meth:`Transform.jacobian`."""
-        return self.transform.jacobian()
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the result to one folder, whole or not at all.

@@ -25,8 +25,8 @@ from scipy import fft
 
 from .kernels.arrays import Array
 
-#: Smaller transforms take less time than waking a thread.
-LEAST_FOR_THREADS = 50_000
+#: Transforms of fewer coefficients, of all components together, take less time than waking a thread.
+LEAST_COEFFICIENTS_FOR_THREADS = 50_000
 #: Planes of up to this many nodes along each axis are transformed by matrices, without the many checks
 #: of a transform; products this small are never shared between threads, so that no bit depends on them.
 MOST_FOR_MATRICES = 48
@@ -111,7 +111,7 @@ class Smoothness:
             first, second = (_matrix(transform, nodes) for nodes in self.shape)
             return first @ values @ second.T
         axes = tuple(range(1, values.ndim))
-        workers = self.threads if values.size > LEAST_FOR_THREADS else 1
+        workers = self.threads if values.size > LEAST_COEFFICIENTS_FOR_THREADS else 1
         return transform(values, axes=axes, norm="ortho", workers=workers)
 
 

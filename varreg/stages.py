@@ -1,4 +1,4 @@
-"""The two stages: an affine search over a few starts, then the deformable continuation."""
+"""The affine stage, a search over a few starts, and what both stages share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from .affine import AffineObjective
-from .deformable import DeformableObjective, unfold
 from .descent import Descent, Rules, Step, minimise
 from .errors import OverlapError
 from .history import Energy, Iteration, Level, Stop
 from .kernels.arrays import Array
 from .objective import Objective
 from .problem import Problem
-from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
 from .similarities import Similarity, affine_choice, deformable_choice
-from .smoothness import Smoothness
 from .starts import candidates
 
 #: Starts that are refined at the coarsest affine level.
@@ -99,9 +96,12 @@ def affine_stage(
     for level, factor in enumerate(factors):
         matching = problem.matching(factor, affine_choice(problem.options.similarity))
         objective = AffineObjective(matching, model, problem.options.similarity_weight)
-        shape, rules = matching.fixed_grid.shape, _rules(problem, problem.options.affine_iterations)
+        shape, rules = (
+            matching.fixed_grid.shape,
+            level_rules(problem, problem.options.affine_iterations),
+        )
         if level > 0:
-            matrix = _lower(objective, matrix, origin)
+            matrix = lower(objective, matrix, origin)
         elif not isinstance(starts, np.ndarray):
             found = _best_starts(problem, objective, starts, model, factor)
             matrix = _most_promising(objective, found, rules, recorder.observer, factor, shape)
@@ -109,50 +109,13 @@ def affine_stage(
     return matrix
 
 
-def deformable_stage(
-    problem: Problem, affine: Array, recorder: Recorder
-) -> tuple[Array, Energy, float]:
-    """u at the nodes, (d, *m) mm; its energy; and the bound of det(id + grad u)."""
-    grid, options = problem.fixed.grid, problem.options
-    coordinates: Array | None = None
-    smoothness: Smoothness | None = None
-    for level, factor in enumerate(problem.factors):
-        coarsest = level == 0 and len(problem.factors) > 1
-        matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))
-        finer = _smoothness(problem, matching.fixed_grid.shape)
-        if coordinates is None or smoothness is None:
-            coordinates = np.zeros((grid.dim, *finer.shape))
-        else:
-            coordinates = smoothness.transfer(coordinates, finer)
-        smoothness = finer
-        objective = DeformableObjective(matching, affine, smoothness, options)
-        state = unfold(objective, coordinates)
-        if level > 0:
-            state = _lower(objective, state, _rest(coordinates, smoothness))
-        objective.evaluate(state)
-        if level == len(problem.factors) - 1:  # small masks may vanish at coarser levels
-            _check_view(matching)
-        rules = _rules(problem, iteration_budget(options, level, grid.dim))
-        shape = matching.fixed_grid.shape
-        ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
-        coordinates = ended.state[0]
-    trial = ended.trial
-    energy = Energy(trial.similarity, trial.smoothness, trial.energy)
-    return ended.state[1], energy, trial.smallest_determinant
-
-
-def _lower(objective: Objective, carried: Any, origin: Any) -> Any:
+def lower(objective: Objective, carried: Any, origin: Any) -> Any:
     """The state to start a level from: coarser levels may have drifted off a good start."""
     return (
         origin
         if objective.evaluate(origin).energy <= objective.evaluate(carried).energy
         else carried
     )
-
-
-def _rest(coordinates: Array, smoothness: Smoothness) -> tuple[Array, Array]:
-    """The state u = 0."""
-    return np.zeros_like(coordinates), np.zeros((len(coordinates), *smoothness.shape))
 
 
 def affine_energy(
@@ -165,7 +128,7 @@ def affine_energy(
     objective = AffineObjective(matching, "translation", problem.options.similarity_weight)
     trial = objective.evaluate(affine)
     if needs_view:
-        _check_view(matching)
+        check_view(matching)
     return Energy(trial.similarity, trial.smoothness, trial.energy)
 
 
@@ -173,16 +136,6 @@ def starting_energy(problem: Problem, deformable: bool) -> Energy:
     """The energy of the images as their headers place them, of the similarity of the last stage."""
     identity = np.eye(problem.fixed.grid.dim + 1)
     return affine_energy(problem, identity, needs_view=False, deformable=deformable)
-
-
-def _smoothness(problem: Problem, shape: tuple[int, ...]) -> Smoothness:
-    grid, options = problem.fixed.grid, problem.options
-    length = smoothness_length(grid, options)
-    nodes = node_shape(grid, options) if length > 0 else shape
-    spacing = grid.extent / np.array(nodes)
-    weight, constraint = smoothness_weight(options, grid.dim), options.constraint
-    order = options.smoothness_order
-    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
 
 
 def identical_level(problem: Problem) -> Level:
@@ -212,7 +165,7 @@ def _best_starts(
     energies = [objective.evaluate(matrix).energy for matrix in found]
     order = sorted(range(len(found)), key=lambda k: (energies[k], k))
     objective.evaluate(found[order[0]])
-    _check_view(objective.matching)
+    check_view(objective.matching)
     return _apart(objective, [found[k] for k in order], NEIGHBOURS)[:KEPT_STARTS]
 
 
@@ -242,12 +195,12 @@ def _most_promising(
     return min(tried, key=lambda entry: entry[0])[1]
 
 
-def _check_view(matching: Similarity) -> None:
+def check_view(matching: Similarity) -> None:
     if matching.share == 0:
         raise OverlapError(NOTHING_IN_VIEW)
 
 
-def _rules(problem: Problem, iterations: int) -> Rules:
+def level_rules(problem: Problem, iterations: int) -> Rules:
     o = problem.options
     return Rules(iterations, o.memory, o.gradient_tolerance, o.energy_tolerance, o.largest_step)
 

@@ -28,7 +28,7 @@ def summary(result: Result) -> str:
     str
         One statement a line.
     """
-    lines = [_subject(result), _affine(result), _deformable(result)]
+    lines = [_subject(result), _start(result), _affine(result), _deformable(result)]
     if result.levels:
         lines += [_energy(result), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
@@ -93,14 +93,32 @@ def _subject(result: Result) -> str:
     )
 
 
+def _start(result: Result) -> str:
+    """What was refined, if anything was."""
+    start = result.start
+    if start is None:
+        return ""
+    moved = ""
+    if start.largest_moved > 0:
+        moved = (
+            f", brought to the displacement grid, which moved points by {start.mean_moved:.2f} mm "
+            f"(at most {start.largest_moved:.2f} mm)"
+        )
+    mended = "" if start.repair is None else f"; it FOLDED there and was {start.repair}"
+    if start.repair is None and start.smallest_determinant <= 0:
+        mended = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
+    return f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
+
+
 def _affine(result: Result) -> str:
     if np.array_equal(result.affine, np.eye(len(result.affine))):
         return "Affine: the identity."
     degrees, scales, shift = affine_parts(result.affine, result.transform.fixed)
     sizes = " x ".join(f"{scale:.3f}" for scale in scales)
     found = any(level.stage == "affine" for level in result.levels)
+    origin = "" if found else " (given)" if result.start is None else " (of the start)"
     return (
-        f"Affine{'' if found else ' (given)'}: rotation {degrees:.2f} degrees, scale {sizes}, "
+        f"Affine{origin}: rotation {degrees:.2f} degrees, scale {sizes}, "
         f"shift {shift:.2f} mm at the centre."
     )
 

@@ -192,7 +192,7 @@ class Transform:
         rows = point_rows(points, self.fixed.dim, "Transform.points")
         sampling.check_choice(space, ("world", "voxel"), "Transform.points", "space")
         voxels = self.fixed.world_to_voxel(rows.T) if space == "world" else rows.T
-        voxels = voxels + self._u_at(voxels) / self.fixed.spacing[:, None]
+        voxels = voxels + self.u_at(voxels) / self.fixed.spacing[:, None]
         world = transform_points(self.affine, self.fixed.voxel_to_world(voxels))
         result = world if space == "world" else self.moving.world_to_voxel(world)
         return result.T.reshape(np.shape(points))
@@ -252,8 +252,8 @@ class Transform:
             return np.zeros(shape, dtype=np.float32)
         return expand_slab(self.nodes, self.fixed.shape, self.constraint, slab)
 
-    def _u_at(self, voxels: Float) -> Float:
-        """u (mm) at (d, n) voxel coordinates of the fixed image."""
+    def u_at(self, voxels: Float) -> Float:
+        """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image."""
         if self.nodes is None:
             return np.zeros(voxels.shape)
         return evaluate(self.nodes, self.fixed.shape, voxels, self.constraint)

@@ -44,11 +44,11 @@ def learned(fixed: Array, moving: Array, threads: int | None = None, model: Any 
 def learned_varreg(
     fixed: Array, moving: Array, threads: int | None = None, model: Any = None
 ) -> Array:
-    """The network's affine map, from which varreg finds the displacement."""
-    affine = _prediction(fixed, moving, threads, model).affine
+    """The network's answer, refined by varreg."""
+    start = _prediction(fixed, moving, threads, model)
     import varreg
 
-    return varreg.solve(moving, fixed, affine=affine, threads=threads, progress=False).displacement
+    return varreg.solve(moving, fixed, start=start, threads=threads, progress=False).displacement
 
 
 def learned_methods(model: Any = None) -> dict[str, Method]:
@@ -66,10 +66,12 @@ def learned_times(
     from synthetic import enlarged_pair
 
     from learned.cascade import Cascade
-    from learned.inference import Registrar, registrar
+    from learned.folded_normalisation import folded
+    from learned.inference import Registrar
+    from learned.loading import registrar
 
     if model is None:
-        ready = Registrar(Cascade.build(shape=shape), shape, "untrained")
+        ready = Registrar(folded(Cascade.build(shape=shape)), shape, "untrained")
     else:
         ready = registrar(model)
     fixed, moving = enlarged_pair(shape)

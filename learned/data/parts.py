@@ -10,6 +10,7 @@ from typing import NamedTuple
 from varreg.errors import InputError
 
 from ..config import Config, DataConfig
+from ..resampling import stage_shape
 from .datasets import PairDataset
 from .intensity import PAINTED, IntensityRanges
 from .manifest import label_files, read_manifest
@@ -40,7 +41,7 @@ class Parts(NamedTuple):
     test: PairDataset | None
 
 
-def make_parts(config: Config) -> Parts:
+def make_parts(config: Config, coarser: float = 1.0) -> Parts:
     """The pairs that a configuration asks for.
 
     Label maps and volumes of one id are one subject. Subjects named by ``data.validation_subjects``
@@ -50,6 +51,8 @@ def make_parts(config: Config) -> Parts:
     Parameters
     ----------
     config : Config
+    coarser : float
+        How many times fewer voxels along each axis cover the same field of view.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def make_parts(config: Config) -> Parts:
     >>> set(parts.train.subjects) & set(parts.validation.subjects)
     set()
     """
+    config = _coarsened(config, coarser)
     data = config.data
     shares = data.shares()
     ids = {name: _ids(name, data) for name in shares}
@@ -95,6 +99,15 @@ def make_parts(config: Config) -> Parts:
         raise InputError("make_parts: there must be subjects both to train and to validate on.")
     check_disjoint({"train": train.subjects, "validation": validation.subjects})
     return Parts(train, validation, test)
+
+
+def _coarsened(config: Config, factor: float) -> Config:
+    """The same fields of view in fewer, larger voxels."""
+    model = dataclasses.replace(
+        config.model, shape=stage_shape(config.model.shape, factor), affine_scale=1.0
+    )
+    data = dataclasses.replace(config.data, spacing=config.data.spacing * factor)
+    return dataclasses.replace(config, model=model, data=data)
 
 
 def has_motion(data: DataConfig) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-from ..spatial import compose_affine
+from ..affine import compose_affine
 from .random_fields import smooth_noise, uniform
 
 
@@ -97,7 +97,7 @@ class RandomMap(NamedTuple):
     Attributes
     ----------
     affine : (1, d, d + 1) tensor
-        A, on centred coordinates (see :mod:`learned.spatial`).
+        A, on centred coordinates (see :mod:`learned.affine`).
     displacement : (1, d, *S) tensor
         u of the whole map, voxels.
     """

@@ -6,6 +6,7 @@ also under autocast.
 
 from .background import background_suppression
 from .consistency import dual_consistency
+from .known_map import known_map_distance
 from .mutual_information import MutualInformation
 from .objective import Losses, LossWeights, Objective
 from .smoothness import smoothness
@@ -17,5 +18,6 @@ __all__ = [
     "Objective",
     "background_suppression",
     "dual_consistency",
+    "known_map_distance",
     "smoothness",
 ]

@@ -93,11 +93,6 @@ def single_or_double(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def without_autocast(tensor: Tensor) -> torch.autocast:
-    """A context in which products are not rounded to 16 bits, on the device of the tensor."""
-    return torch.autocast(tensor.device.type, enabled=False)
-
-
 def differentiable_once(backward: Callable[..., Result]) -> Callable[..., Result]:
     """A backward pass that refuses to be differentiated again.
 

@@ -22,13 +22,8 @@ from varreg.mutual_information import Estimator
 from varreg.options import Options
 from varreg.regions import region_counts, region_cuts
 
-from .arguments import (
-    check_finite,
-    check_images,
-    check_range,
-    single_or_double,
-    without_autocast,
-)
+from ..precision import without_autocast
+from .arguments import check_finite, check_images, check_range, single_or_double
 from .fine_histogram import information, joint_histogram, parzen_matrix
 from .windows import guarded_information, windowed_histogram
 

@@ -22,7 +22,8 @@ from varreg.grid import Grid
 from varreg.options import Options
 from varreg.pyramid import smoothness_length, smoothness_weight
 
-from .arguments import check_displacement, single_or_double, without_autocast
+from ..precision import without_autocast
+from .arguments import check_displacement, single_or_double
 from .background import background_suppression
 from .consistency import dual_consistency
 from .mutual_information import MutualInformation
@@ -88,6 +89,7 @@ class Losses(NamedTuple):
     similarity: Tensor  # nats; larger is better
     background: Tensor
     consistency: Tensor
+    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.known_map
 
 
 class Objective:
@@ -210,7 +212,7 @@ class Objective:
                 ).mean()
             total = weights.smoothness * rough - weights.similarity * information
             total = total + weights.background * background + weights.consistency * consistency
-        return Losses(total, rough, information, background, consistency)
+        return Losses(total, rough, information, background, consistency, none)
 
     def _smoothness(self, displacement: Tensor, nodes: Tensor | None) -> Tensor:
         """R of the displacement at its nodes, (N,)."""

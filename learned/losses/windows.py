@@ -24,7 +24,8 @@ from torch import Tensor
 from varreg.kernels.arrays import Windows
 from varreg.mutual_information import GUARD
 
-from .arguments import differentiable_once, without_autocast
+from ..precision import without_autocast
+from .arguments import differentiable_once
 
 #: Voxels whose windows exist at one time.
 CHUNK = 8192

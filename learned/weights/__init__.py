@@ -125,7 +125,8 @@ def _refuse_larger(settings: ModelConfig, numbers: int) -> None:
     """Refuse a card that asks for far more weights than its file has, before memory is taken."""
     d, at, dt = settings.dimension, 8 * settings.at_width, 4 * settings.dt_width
     stages = min(len(settings.scales), 1) if settings.shared else len(settings.scales)
-    places = math.prod(n // 32 for n in settings.shape) if settings.pooling == "flatten" else 1
+    seen = (int(n / settings.affine_scale) // 32 for n in settings.shape)
+    places = math.prod(seen) if settings.pooling == "flatten" else 1
     least = at**2 * 3**d + stages * dt**2 * 3**d + 32 * at * places
     if least > numbers:
         raise InputError(f"its card needs {least} weights and more, and it has {numbers}.")

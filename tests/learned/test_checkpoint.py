@@ -17,14 +17,14 @@ pytest.importorskip("safetensors")
 from learned.checkpoint import (  # noqa: E402
     FORMAT,
     VERSION,
-    CheckpointFolder,
     Position,
-    Training,
     read_checkpoint,
     save_checkpoint,
 )
+from learned.checkpoint_folder import CheckpointFolder  # noqa: E402
 from learned.config import Config, with_changes  # noqa: E402
-from learned.model_file import read_tensors, to_bytes  # noqa: E402
+from learned.tensor_file import read_tensors, to_bytes  # noqa: E402
+from learned.training_state import Training  # noqa: E402
 from varreg.errors import FileError, InputError, VarregError  # noqa: E402
 
 CONFIG = with_changes(Config(), ["train.seed=3", "optimiser.learning_rate=0.1"])

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learned.config import (
-    FORMAT,
-    LARGEST_FILE,
     PRESETS,
     SECTIONS,
     Config,
@@ -27,6 +25,7 @@ from learned.config import (
     to_json,
     with_changes,
 )
+from learned.config.files import FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
 from varreg.options import PRESETS as ENERGIES
 from varreg.options import Options
@@ -42,6 +41,7 @@ NOT_NUMBERS = [np.nan, np.inf, "1", b"1", True, np.bool_(True), None, [], [1.0],
 NOT_TEXT = ["", "Flatten", None, 0, 1.5, True, [], ["flatten"], {}, b"flatten"]
 WHOLE = {  # key: lowest and highest
     "model.at_width": (1, 1024),
+    "model.affine_passes": (1, 16),
     "model.dt_width": (1, 1024),
     "data.pairs_per_epoch": (1, 10**7),
     "data.validation_pairs": (1, 10**6),
@@ -61,7 +61,9 @@ REAL = {
     "loss.background": (0, 1e6),
     "loss.consistency": (0, 1e6),
     "loss.gamma": (0, 1),
+    "loss.known_map": (0, 1e6),
     "loss.deep_supervision": (0, 1e6),
+    "model.affine_scale": (1, 64),
     "data.rotation": (0, 180),
     "data.scaling": (0, 0.9),
     "data.shear": (0, 1),
@@ -75,6 +77,7 @@ REAL = {
 }
 CHOICES = {
     "model.pooling": ["flatten", "global"],
+    "model.affine_views": ["one", "symmetric"],
     "loss.inverse": ["fixed-point", "paper"],
     "loss.estimator": list(ENERGIES),
     "optimiser.schedule": ["constant", "cosine"],
@@ -97,6 +100,7 @@ BAD = {
     "data.manifest": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.labels": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.cache": ["", "  ", "a\0b", 3, True, b"x", []],
+    "train.affine_from": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.licences": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
     "data.slice_axes": [(), (3,), (-1,), (2, 2), 2, "2", None, (0.5,), ("2",)],
     "data.validation_subjects": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
@@ -327,6 +331,7 @@ STRATEGIES = {
     "data.manifest": st.none() | paths(),
     "data.labels": st.none() | paths(),
     "data.cache": st.none() | paths(),
+    "train.affine_from": st.none() | paths(),
     "data.licences": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "data.validation_subjects": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "optimiser.gradient_clipping": st.none() | st.floats(1e-300, 1e12),
@@ -415,7 +420,7 @@ def test_files_change_a_preset_or_the_defaults(tmp_path):
         ("a.json", "{'a': 1}", FileError, "not valid JSON"),
         ("a.json", '{"a": {}, "a": {}}', FileError, "'a' is there twice"),
         ("a.json", "\udcff", FileError, "cannot be read"),
-        ("a.json", " " * (LARGEST_FILE + 1), FileError, "longer than"),
+        ("a.json", " " * (LARGEST_FILE + 1), FileError, "bytes are more than the"),
         ("a.yaml", "", FileError, "neither in .toml nor in .json"),
         ("a.json", "[]", InputError, "must be an object of sections"),
         ("a.json", '{"version": 9}', InputError, "has `version` 9"),

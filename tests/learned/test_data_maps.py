@@ -6,6 +6,7 @@ from scipy.interpolate import BSpline
 
 torch = pytest.importorskip("torch")
 
+from learned.affine import compose_affine  # noqa: E402
 from learned.data.augmentation import random_flips, warp_scene  # noqa: E402
 from learned.data.random_fields import seeded_generator, smooth_noise, uniform  # noqa: E402
 from learned.data.random_maps import (  # noqa: E402
@@ -16,12 +17,7 @@ from learned.data.random_maps import (  # noqa: E402
     random_map,
 )
 from learned.folding import jacobian_determinant  # noqa: E402
-from learned.spatial import (  # noqa: E402
-    compose_affine,
-    identity_grid,
-    view_weight,
-    warp,
-)
+from learned.spatial import identity_grid, view_weight, warp  # noqa: E402
 from varreg.errors import InputError  # noqa: E402
 
 SHAPES = [(40, 33), (17, 20, 25)]

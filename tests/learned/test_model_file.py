@@ -14,15 +14,12 @@ from hypothesis import strategies as st  # noqa: E402
 
 from learned.model_file import (  # noqa: E402
     FORMAT,
-    KEY,
-    LARGEST_HEADER,
     VERSION,
     load_weights,
     read_model,
-    read_tensors,
     save_model,
-    to_bytes,
 )
+from learned.tensor_file import KEY, LARGEST_HEADER, read_tensors, to_bytes  # noqa: E402
 from varreg.errors import FileError, InputError  # noqa: E402
 
 CARD = {
@@ -323,7 +320,7 @@ def test_other_formats_and_versions_are_refused(saved, kind, version, message):
 
 def test_a_forged_checksum_does_not_let_nan_or_a_poor_card_in(saved, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("learned.model_file.not_finite", lambda tensors: "")
+        patched.setattr("learned.tensor_file.not_finite", lambda tensors: "")
         data = to_bytes({"a": torch.tensor([0, np.nan])}, FORMAT, VERSION, CARD, "test")
     saved.write_bytes(data)
     with pytest.raises(FileError, match="'a' is not finite"):

@@ -4,19 +4,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from learned.affine import affine_displacement, compose_affine  # noqa: E402
+from learned.affine_passes import affine_maps  # noqa: E402
 from learned.at_net import ATNet  # noqa: E402
 from learned.blocks import Dropout, SameConvolution, pad_to  # noqa: E402
-from learned.cascade import GROUPS, Cascade, stage_shape  # noqa: E402
+from learned.cascade import GROUPS, Cascade  # noqa: E402
 from learned.dt_net import DTNet  # noqa: E402
-from learned.spatial import (  # noqa: E402
-    affine_displacement,
-    compose,
-    compose_affine,
-    resize_field,
-    resize_image,
-    view_weight,
-    warp,
-)
+from learned.resampling import resize_field, resize_image, stage_shape  # noqa: E402
+from learned.spatial import compose, view_weight, warp  # noqa: E402
 from varreg.errors import InputError  # noqa: E402
 
 ODD = [(2, (33, 46)), (2, (7, 70)), (3, (9, 14, 11))]
@@ -363,3 +358,50 @@ def test_images_must_be_on_one_grid(other):
         small()(torch.zeros(2, 1, 20, 30), torch.zeros(other))
     with pytest.raises(InputError, match="one grid"):
         small()(torch.zeros(other), torch.zeros(2, 1, 20, 30))
+
+
+# --- several passes, a coarser view -------------------------------------------------------------
+
+
+def homogeneous(affine):
+    last = torch.zeros(len(affine), 1, affine.shape[-1])
+    last[..., -1] = 1
+    return torch.cat((affine, last), 1)
+
+
+@pytest.mark.parametrize("dimension, shape", [(2, (33, 46)), (3, (9, 14, 11))])
+def test_passes_compose_and_each_sees_what_is_left(dimension, shape):
+    cascade = shaken(small(dimension, shape, scales=(), affine_passes=3)).eval()
+    moving, fixed = images(shape)
+    maps = affine_maps(cascade.at_net, moving, fixed, 3)
+    wanted = torch.eye(dimension + 1).expand(2, -1, -1)
+    for affine in maps:
+        seen = warp(moving, affine_displacement(wanted[:, :-1], shape))
+        wanted = wanted @ homogeneous(cascade.at_net(torch.cat((seen, fixed), 1)))
+        torch.testing.assert_close(affine, wanted[:, :-1])
+    assert torch.equal(cascade(moving, fixed).affine, maps[-1])
+    assert not torch.allclose(maps[0], maps[2])
+
+
+def test_a_pass_leaves_no_gradient_to_the_one_before():
+    cascade = shaken(small()).eval()
+    moving, fixed = images((33, 46))
+    moving.requires_grad_()
+    first, second = affine_maps(lambda pair: cascade.at_net(pair), moving, fixed, 2)
+    (gradient,) = torch.autograd.grad(second.sum(), moving, retain_graph=True)
+    seen = warp(moving, affine_displacement(first.detach(), (33, 46)))
+    update = cascade.at_net(torch.cat((seen, fixed), 1))
+    alone = (homogeneous(first.detach()) @ homogeneous(update))[:, :-1]
+    (wanted,) = torch.autograd.grad(alone.sum(), moving)
+    torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("pooling", ["flatten", "global"])
+def test_at_net_may_see_the_images_coarser(pooling):
+    cascade = shaken(small(shape=(66, 92), affine_scale=2, pooling=pooling)).eval()
+    moving, fixed = images((66, 92))
+    coarse = [resize_image(image, (33, 46)) for image in (moving, fixed)]
+    assert torch.equal(cascade(moving, fixed).affine, cascade.at_net(torch.cat(coarse, 1)))
+    alone = cascade.affine_only()(moving, fixed)
+    assert torch.equal(alone.affine, cascade(moving, fixed).affine)
+    assert alone.stages == ()

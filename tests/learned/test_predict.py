@@ -20,13 +20,16 @@ from click.testing import CliRunner  # noqa: E402
 import learned  # noqa: E402
 import learned.predict  # noqa: E402, F401  it must not hide the function of its name
 import varreg  # noqa: E402
-from learned import spatial, weights  # noqa: E402
+from learned import weights  # noqa: E402
+from learned.affine import affine_displacement  # noqa: E402
 from learned.cascade import Cascade  # noqa: E402
 from learned.config import ModelConfig  # noqa: E402
 from learned.data.manifest import Subject  # noqa: E402
 from learned.data.volumes import isotropic_grid, load_volume  # noqa: E402
-from learned.inference import Registrar, network_grid, registrar, resampled  # noqa: E402
+from learned.inference import Registrar  # noqa: E402
+from learned.loading import registrar  # noqa: E402
 from learned.model_file import save_model  # noqa: E402
+from learned.network_grid import network_grid, resampled  # noqa: E402
 from varreg.affines import transform_points  # noqa: E402
 from varreg.errors import (  # noqa: E402
     DivergenceError,
@@ -258,7 +261,7 @@ def test_an_untrained_cascade_is_the_identity():
 
 
 def test_same_map_as_the_cascade_itself_on_its_own_grid():
-    """x -> A(x + u(x)): the total displacement and the warped image are those of learned.spatial."""
+    """x -> A(x + u(x)): the total displacement and the warped image are those of learned.affine."""
     cascade = shaken().eval()
     moving, fixed = blobs((32, 32)), blobs((32, 32), 1)
     units = [unit_intensities(image, None) for image in (moving, fixed)]
@@ -271,7 +274,7 @@ def test_same_map_as_the_cascade_itself_on_its_own_grid():
     seen = answer.view[0, 0].numpy() == 1
     assert seen.mean() > 0.5
     assert np.abs(prediction.warp(units[0]) - answer.warped[0, 0].numpy())[seen].max() < 1e-4
-    linear = spatial.affine_displacement(answer.affine, (32, 32))[0].numpy()
+    linear = affine_displacement(answer.affine, (32, 32))[0].numpy()
     assert np.abs(Transform(*[prediction.fixed.grid] * 2, prediction.affine).displacement
                   - linear).max() < 1e-4  # fmt: skip
 
@@ -588,9 +591,10 @@ def test_a_network_is_found_by_name_and_by_path(shipped):
     for model in (named, "small-2d", shipped / "small-2d.safetensors"):
         found = learned.predict(moving, fixed, model=model, threads=1)
         assert found.model == "small-2d"
-        assert np.array_equal(found.displacement, wanted.displacement)
+        # normalisations are folded into convolutions on the way: other rounding
+        np.testing.assert_allclose(found.displacement, wanted.displacement, atol=1e-4)
     (found,) = learned.predict_batch([(moving, fixed)], model="small-2d", threads=1)
-    assert np.array_equal(found.displacement, wanted.displacement)
+    np.testing.assert_allclose(found.displacement, wanted.displacement, atol=1e-4)
 
 
 def json_plain(value):

@@ -6,17 +6,10 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
+from learned.affine import affine_displacement, compose_affine  # noqa: E402
 from learned.folding import fold_fraction, jacobian_determinant  # noqa: E402
-from learned.spatial import (  # noqa: E402
-    affine_displacement,
-    compose,
-    compose_affine,
-    identity_grid,
-    resize_field,
-    resize_image,
-    view_weight,
-    warp,
-)
+from learned.resampling import resize_field, resize_image  # noqa: E402
+from learned.spatial import compose, identity_grid, view_weight, warp  # noqa: E402
 from varreg.errors import InputError  # noqa: E402
 from varreg.grid import Grid  # noqa: E402
 from varreg.kernels import cpu, reference  # noqa: E402

@@ -1,5 +1,6 @@
 """The training: what each stage learns, what it is judged by, and that it can stop at any moment."""
 
+import dataclasses
 import json
 import math
 import signal
@@ -12,6 +13,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from learned import trainer as trainer_module  # noqa: E402
+from learned.affine import affine_displacement  # noqa: E402
+from learned.affine_passes import affine_maps  # noqa: E402
 from learned.batches import Batches  # noqa: E402
 from learned.blocks import Dropout  # noqa: E402
 from learned.cascade import Cascade  # noqa: E402
@@ -23,6 +26,7 @@ from learned.data.random_maps import WarpRanges  # noqa: E402
 from learned.data.sources import PhantomSource  # noqa: E402
 from learned.distributed import Processes, choose_device, processes  # noqa: E402
 from learned.interruption import TERMINATED, heed_signals  # noqa: E402
+from learned.losses.known_map import EPSILON, known_map_distance  # noqa: E402
 from learned.losses.mutual_information import MutualInformation  # noqa: E402
 from learned.losses.smoothness import smoothness  # noqa: E402
 from learned.model_file import load_weights, read_model  # noqa: E402
@@ -30,12 +34,15 @@ from learned.pictures import draw_pairs  # noqa: E402
 from learned.reproducible import reproducible  # noqa: E402
 from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines  # noqa: E402
 from learned.shared_layers import SharedDropout, SharedNormalisation  # noqa: E402
+from learned.spatial import view_weight, warp  # noqa: E402
 from learned.stages import (  # noqa: E402
     AffineLoss,
     DeformableLoss,
+    Known,
     keep_layout,
     learning_rate_factor,
     make_training,
+    objective,
     prepare_stage,
 )
 from learned.trainer import train  # noqa: E402
@@ -183,6 +190,86 @@ def test_the_affine_loss_does_not_see_place():
     torch.testing.assert_close(got.similarity, wanted)
     torch.testing.assert_close(got.total, -50 * wanted)
     assert got.smoothness == got.consistency == 0
+
+
+def known(size=(32, 36), distance=3.0):
+    """Every voxel of a pair lies a distance away, across both axes alike."""
+    truth = torch.full((2, 2, *size), distance / math.sqrt(2))
+    return Known(truth, torch.ones(2, 1, *size, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("kind", [AffineLoss, DeformableLoss])
+def test_the_known_map_adds_its_weighted_mean_distance(kind):
+    """An untrained cascade leaves everything where it is, at every stage."""
+    config = tiny("x")
+    cascade = Cascade.build(shape=(32, 36), at_width=1, dt_width=1, scales=(2, 1)).eval()
+    plain = kind(cascade, config.loss)(*images(), known())
+    weighted = dataclasses.replace(config.loss, known_map=2.0)
+    got = kind(cascade, weighted)(*images(), known())
+    distance = math.hypot(3.0, EPSILON) - EPSILON
+    half = math.hypot(3.0, 2 * EPSILON) - 2 * EPSILON  # of the stage of half the resolution
+    deep = config.loss.deep_supervision * half if kind is DeformableLoss else 0
+    assert plain.known_map == 0
+    assert float(got.known_map.detach()) == pytest.approx(distance, rel=1e-5)
+    added = float((got.total - plain.total).detach())
+    assert added == pytest.approx(2 * (distance + deep), rel=1e-4)
+
+
+def test_the_known_map_of_a_coarse_affine_stage_is_in_voxels_of_the_images():
+    cascade = Cascade.build(shape=(64, 72), at_width=1, dt_width=1, scales=(), affine_scale=2)
+    loss = AffineLoss(cascade.eval(), dataclasses.replace(tiny("x").loss, known_map=1.0))
+    got = loss(*images(), known(distance=3.0)).known_map.detach()
+    assert float(got) == pytest.approx(2 * (math.hypot(3.0, EPSILON) - EPSILON), rel=1e-5)
+
+
+def test_distance_counts_what_is_visible_and_has_a_gradient_at_the_answer():
+    truth, visible = known(size=(4, 5))
+    visible[:, :, :2] = False
+    displacement = truth.clone()
+    displacement[:, :, :2] = 100
+    displacement.requires_grad_()
+    distance = known_map_distance(displacement, truth, visible)
+    assert distance.tolist() == [0, 0]
+    distance.sum().backward()
+    assert (displacement.grad == 0).all()
+    nothing = torch.zeros_like(visible)
+    assert known_map_distance(displacement, truth, nothing).tolist() == [0, 0]
+    with pytest.raises(InputError, match="must cover the same voxels"):
+        known_map_distance(displacement, truth[..., 1:], visible)
+
+
+def test_derivative_of_the_distance():
+    generator = torch.Generator().manual_seed(0)
+    u, truth = torch.randn(2, 2, 2, 4, 5, dtype=torch.float64, generator=generator)
+    visible = torch.rand(2, 1, 4, 5, generator=generator) > 0.3
+    u.requires_grad_()
+    assert torch.autograd.gradcheck(lambda u: known_map_distance(u, truth, visible), u)
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_the_affine_loss_is_the_mean_over_the_passes(passes):
+    cascade = Cascade.build(shape=(32, 36), at_width=1, dt_width=1, scales=(), affine_passes=passes)
+    with torch.no_grad():
+        cascade.at_net.head.weight.normal_(0, 0.05, generator=torch.Generator().manual_seed(0))
+    config = tiny("x").loss
+    cascade.eval()
+    moving, fixed = images()
+    terms = []
+    for affine in affine_maps(cascade.at_net, moving, fixed, passes):
+        u = affine_displacement(affine, (32, 36))
+        terms.append(objective(config, Options.preset(config.estimator, similarity="mi"))(
+            warp(moving, u), warp(moving, u), fixed, None, view_weight(u, (32, 36))
+        ).total)  # fmt: skip
+    got = AffineLoss(cascade, config)(moving, fixed).total
+    torch.testing.assert_close(got, torch.stack(terms).mean())
+
+
+def test_pairs_for_a_coarse_at_net_cover_the_same_field_of_view():
+    config = with_changes(tiny("x"), ["model.shape=64,72", "data.shift=0.1"])
+    fine, coarse = make_parts(config).train, make_parts(config, 2).train
+    assert (fine.shape, coarse.shape) == ((64, 72), (32, 36))
+    assert fine.subjects == coarse.subjects
+    assert (fine.warp, fine.pose) == (coarse.warp, coarse.pose)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -505,16 +592,16 @@ class Crash(BaseException):
 
 def crash_at_write(monkeypatch, number):
     """The process dies just before a checkpoint, the best one or another, reaches the disk."""
-    from learned import checkpoint
+    from learned import checkpoint_folder
 
-    write, count = checkpoint._write, iter(range(10**6))
+    write, count = checkpoint_folder.write_whole, iter(range(10**6))
 
     def crashing(path, data):
         if next(count) == number:
             raise Crash
         write(path, data)
 
-    monkeypatch.setattr(checkpoint, "_write", crashing)
+    monkeypatch.setattr(checkpoint_folder, "write_whole", crashing)
 
 
 WRITES = range(1, 12)  # the whole run has at least as many
@@ -540,8 +627,8 @@ def patched_loss(monkeypatch, kind, number, action):
     """Do something to the losses of one step of a stage."""
     forward, count = kind.forward, iter(range(10**6))
 
-    def patched(self, moving, fixed):
-        losses = forward(self, moving, fixed)
+    def patched(self, *batch):
+        losses = forward(self, *batch)
         return action(losses) if next(count) == number else losses
 
     monkeypatch.setattr(kind, "forward", patched)
@@ -637,6 +724,35 @@ def test_half_precision_is_for_networks_and_losses_stay_whole(tmp_path):
 def test_what_cannot_be_trained_is_refused(change, words, tmp_path):
     with pytest.raises(InputError, match=words):
         run(tiny(tmp_path / "run", change))
+
+
+def test_a_known_map_needs_motion(tmp_path):
+    still = [f"data.{n}=0" for n in ("rotation", "scaling", "shear", "shift", "amplitude")]
+    with pytest.raises(InputError, match="known_map` needs pairs made by random maps"):
+        run(tiny(tmp_path / "run", *still, "loss.known_map=1"))
+
+
+def test_a_coarse_at_net_trains_on_coarse_pairs_and_judges_on_whole_ones(tmp_path):
+    coarse = ["model.shape=64,72", "model.affine_scale=2", "model.affine_passes=2"]
+    trained = run(tiny(tmp_path / "run", *coarse, "loss.known_map=1"))
+    assert trained.validation["affine"] != trained.validation["identity"]
+    lines = read_lines(tmp_path / "run" / STEPS)
+    assert all(line["known_map"] > 0 for line in lines)
+
+
+def test_at_net_may_come_from_another_run(whole, tmp_path):
+    given = [f"train.affine_from={whole[1].model}", "optimiser.affine_epochs=0", "train.seed=3"]
+    trained = run(tiny(tmp_path / "run", *given, "model.scales=1"))
+    first, second = (read_model(model)[0] for model in (whole[1].model, trained.model))
+    at_net = [name for name in first if name.startswith("at_net.")]
+    assert at_net
+    assert all(torch.equal(first[name], second[name]) for name in at_net)
+
+
+def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
+    given = [f"train.affine_from={whole[1].model}", "model.at_width=2"]
+    with pytest.raises(InputError, match="affine_from.*does not fit.*at_width"):
+        run(tiny(tmp_path / "run", *given))
 
 
 def test_nothing_to_train_is_an_error(tmp_path):

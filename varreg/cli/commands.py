@@ -1,4 +1,4 @@
-"""The command line: register, apply, info, demo.
+"""The command line: register, apply, convert, info, demo.
 
 Exit codes are those of :class:`varreg.cli.exits.Command`.  Results go to stdout, everything else
 to stderr.
@@ -13,13 +13,16 @@ import click
 
 from .._version import __version__
 from ..options import AFFINE_MODELS
+from .apply import apply
+from .certify import certify
+from .convert import convert
 from .exits import Command, Failures
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
-from .parameters import NameOrMatrix, chosen_options, energy_options
+from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
+from .report import report as write_page
 
 if TYPE_CHECKING:
-    from ..result import Result
-    from ..scalar_image import Image
+    pass
 
 STARTS = ("header", "centres", "moments")
 
@@ -70,8 +73,9 @@ def main() -> None:
 @click.option("--moving-mask", type=click.Path(), help="Image; only voxels above 0 count.")
 @click.option(
     "--start",
-    type=NameOrMatrix(STARTS),
-    help="Where the first stage starts, or a text file with a matrix. [default: tries several]",
+    type=NameOrMap(STARTS),
+    help="Where the first stage starts, or a text file with a matrix; or a map to refine: the folder "
+    "of a saved result, or a file of a transform. [default: tries several]",
 )
 @energy_options
 @threads
@@ -146,52 +150,8 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
     failures.end()
 
 
-@main.command(cls=Command)
-@click.argument("result", type=click.Path())
-@click.argument("image", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="Image file to be made.")
-@click.option(
-    "--interpolation",
-    type=click.Choice(["linear", "nearest", "cubic"]),
-    default="linear",
-    show_default=True,
-    help="Between voxels.",
-)
-@click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
-@click.option("--inverse", is_flag=True, help="IMAGE lies on the fixed side; bring it to MOVING.")
-@force
-def apply(
-    result: str,
-    image: str,
-    output: str,
-    interpolation: str,
-    labels: bool,
-    inverse: bool,
-    force: bool,
-) -> None:
-    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
-    from ..io.files import atomic_path, write_image
-    from ..io.storage import load
-
-    if labels and interpolation == "cubic":
-        raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
-    with atomic_path(output, overwrite=force) as temporary:
-        loaded = load(result)
-        onto = loaded.inverse() if inverse else loaded
-        warped = (onto.warp_labels if labels else onto.warp)(image, interpolation)
-        space = _moving_space(loaded) if inverse else loaded.warped
-        write_image(temporary, warped, like=space, overwrite=True)
-
-
-def _moving_space(result: Result) -> Image:
-    """An empty image where the moving image was, which a saved result does not hold."""
-    import numpy as np
-
-    from ..scalar_image import Image
-
-    grid, warped = result.transform.moving, result.warped
-    voxels = np.zeros(grid.shape, dtype=np.float32)
-    return Image(voxels, grid, frame=warped.frame, slice_step=warped.slice_step)
+main.add_command(apply)
+main.add_command(convert)
 
 
 @main.command(cls=Command)
@@ -231,3 +191,7 @@ def demo(
     )
     if not quiet:
         click.echo(f"{found}\n\nThe picture: {found.picture}")
+
+
+main.add_command(certify)
+main.add_command(write_page, "report")

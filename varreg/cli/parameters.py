@@ -120,6 +120,45 @@ class NameOrMatrix(click.ParamType):
         return f"[{'|'.join(self.names)}|FILE]"
 
 
+class NameOrMap(NameOrMatrix):
+    """One of some names, a text file that holds a matrix, or the path of a map.
+
+    Parameters
+    ----------
+    names : tuple of str
+
+    Examples
+    --------
+    >>> from varreg.cli.parameters import NameOrMap
+    >>> NameOrMap(("header",)).convert("header", None, None)
+    'header'
+    """
+
+    name = "name, file or folder"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | NDArray[np.float64] | None:
+        """The name, the matrix, or the path as it is; a failure is a usage error."""
+        if not isinstance(value, str) or value in self.names:
+            return value  # type: ignore[no-any-return]
+        if not Path(value).exists():
+            self.fail(f"{value!r} is neither {', '.join(self.names)} nor a file.", param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:  # no rows of numbers: another kind of file, or a folder
+            return value
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What --help shows in place of the value."""
+        return f"[{'|'.join(self.names)}|FILE|RESULT]"
+
+
+def said(ctx: click.Context, name: str) -> bool:
+    """Whether a parameter is on the command line."""
+    return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
 def energy_options(command: Decorated) -> Decorated:
     """Add --preset and one option per field of :class:`varreg.Options` to a click command.
 
@@ -190,7 +229,7 @@ def chosen_options(ctx: click.Context) -> Options:
     changes = {
         field.name: ctx.params[field.name]
         for field in dataclasses.fields(Options)
-        if ctx.get_parameter_source(field.name) == ParameterSource.COMMANDLINE
+        if said(ctx, field.name)
     }
     try:
         return Options.preset(ctx.params["preset"], **changes)

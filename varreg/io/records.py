@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,29 @@ def record(kind: type[Record], mapping: Any, name: str) -> Record:
     return kind(**{f.name: _READERS[str(f.type)](mapping[f.name], f.name) for f in fields})
 
 
+def nested(kind: Any, value: Any, name: str) -> Any:
+    """A value of any type that :func:`plain` takes apart, dataclasses within dataclasses too.
+
+    Examples
+    --------
+    >>> nested(tuple[float, ...], [1.0, "inf"], "spacing")
+    (1.0, inf)
+    """
+    if kind is Options:
+        return options_of(value)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        _same_keys(kind, value, name)
+        return kind(**{key: nested(k, value[key], key) for key, k in get_type_hints(kind).items()})
+    arguments = get_args(kind)
+    if type(None) in arguments:
+        return None if value is None else nested(arguments[0], value, name)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise Damage(f"`{name}` must be a list, not {_shown(value)}")
+        return tuple(nested(arguments[0], entry, name) for entry in value)
+    return _READERS[kind.__name__](value, name)
+
+
 def options_of(mapping: Any) -> Options:
     """Options, which check their own values."""
     _same_keys(Options, mapping, "options")
@@ -131,6 +154,12 @@ def _count(value: Any, name: str) -> int:
     return value
 
 
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise Damage(f"`{name}` must be true or false, not {_shown(value)}")
+    return value
+
+
 def _shape(value: Any, name: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= 5:
         raise Damage(f"`{name}` must be a list of 1 to 5 sizes, not {_shown(value)}")
@@ -153,4 +182,5 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "str": _text,
     "tuple[int, ...]": _shape,
     "Stop": _stop,
+    "bool": _flag,
 }

@@ -19,13 +19,24 @@ from numpy.typing import NDArray
 from ..displacement import Float
 from ..errors import FileError
 from ..grid import Grid
-from ..history import Energy, Iteration, Level
+from ..history import Energy, Iteration, Level, StartReport
 from ..result import Result
 from ..scalar_image import Image
 from ..transform import Transform
 from .files import atomic_folder, read_json, write_image, write_json
 from .node_file import read_nodes, write_nodes
-from .records import Damage, array_of, entry, number, options_of, plain, record, shape_of, text
+from .records import (
+    Damage,
+    array_of,
+    entry,
+    nested,
+    number,
+    options_of,
+    plain,
+    record,
+    shape_of,
+    text,
+)
 
 FORMAT, VERSION = "varreg result", 1
 RESULT, WARPED, NODES = "result.json", "warped.nii.gz", "u_nodes.nii.gz"
@@ -142,6 +153,7 @@ def _content(result: Result) -> dict[str, Any]:
         "smallest_determinant": plain(result.smallest_determinant),
         "overlap": plain(result.overlap),
         "provenance": result.provenance,
+        **({} if result.start is None else {"start": plain(result.start)}),
     }
 
 
@@ -172,6 +184,7 @@ def _result(folder: Path, content: dict[str, Any]) -> Result:
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
+        start=nested(StartReport | None, content.get("start"), "start"),  # if there was one
     )
 
 

@@ -11,11 +11,11 @@ from .blocks import block_count, row_tiles, run
 from .cache import cache_folder, drop_stale
 from .crew import banded, crew_at
 from .evaluation import GATHER, INFORM, PULL, SCATTER, SLOPE, take_part
-from .nodes import sum_all_tiles
+from .nodes import most_nodes, sum_all_tiles
 
 NAME = "numba"
 #: Sums over fewer entries take less time than waking a thread.
-LEAST_FOR_THREADS = 2**18
+LEAST_ENTRIES_FOR_THREADS = 2**18
 
 
 drop_stale(take_part)
@@ -106,10 +106,7 @@ def _partial_nodes(
 ) -> Array:
     """Room for the rows of nodes that each tile touches, (T, 3, a', b', n)."""
     planes, _, n = shape
-    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
-    across = last[tiles[:, 1] - 1] - first[tiles[:, 0]] + 1
-    down = last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]] + 1
-    room = (len(tiles), 3, int(across.max()), int(down.max()), n)
+    room = (len(tiles), 3, *most_nodes(tiles, where, planes), n)
     return scratch.array("partial", room, like.dtype)
 
 
@@ -120,7 +117,7 @@ def _sum_nodes(
     planes, rows, n = shape
     out = scratch.array("nodes", nodes.shape, nodes.dtype)
     rowwise = scratch.array("rowwise", (*nodes.shape[:3], n), nodes.dtype)
-    workers = threads if partial.size > LEAST_FOR_THREADS else 1
+    workers = threads if partial.size > LEAST_ENTRIES_FOR_THREADS else 1
     column = planes + rows
     run(sum_all_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
     return out
@@ -189,6 +186,6 @@ def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads:
     out = np.empty((before, len(start), after), image.dtype)
     source = np.ascontiguousarray(image).reshape(before, shape[axis], after)
     blocks = min(before, block_count(image.size))
-    workers = threads if image.size > LEAST_FOR_THREADS else 1
+    workers = threads if image.size > LEAST_ENTRIES_FOR_THREADS else 1
     run(averaging.average_axis, blocks, workers, source, start, share, out)
     return out.reshape(*shape[:axis], len(start), *shape[axis + 1 :])

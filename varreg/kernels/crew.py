@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .arrays import Array, Labels, Moving, Scratch, VoxelMap
 from .cores import current_core, move_to_core
 from .evaluation import CLOSED, PLACES, Evaluation, take_part
+from .nodes import most_nodes
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
@@ -81,13 +82,10 @@ def _evaluation(
 ) -> Evaluation:
     """Arrays for one level."""
     kernel = np.ones((labels.bins, 1)) if kernel is None else kernel
-    planes, rows, n = labels.label.shape
+    planes, _, n = labels.label.shape
     tiles, bins, groups = labels.tiles, labels.bins, int(labels.group[-1]) + 1
     tables = np.zeros((len(tiles) * (labels.height + 1), bins))
     regions = groups * labels.height // bins
-    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
-    across = int((last[tiles[:, 1] - 1] - first[tiles[:, 0]]).max()) + 1
-    down = int((last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]]).max()) + 1
     return Evaluation(
         moving, where, np.empty(nodes.shape, nodes.dtype), labels,
         np.searchsorted(labels.group, np.arange(groups + 1)),
@@ -95,7 +93,7 @@ def _evaluation(
         banded(kernel), np.ascontiguousarray(kernel.T), np.ones(1),
         np.zeros(regions), np.zeros(regions), np.zeros((regions, bins, bins)),
         np.zeros((regions * bins + 1, bins), nodes.dtype),
-        np.empty((len(tiles), 3, across, down, n), nodes.dtype),
+        np.empty((len(tiles), 3, *most_nodes(tiles, where, planes), n), nodes.dtype),
         np.empty((*nodes.shape[:3], n), nodes.dtype), np.empty(nodes.shape, nodes.dtype),
     )  # fmt: skip
 

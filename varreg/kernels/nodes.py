@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+from .arrays import VoxelMap
 
 
 @njit(nogil=True, cache=True, forceinline=True, _nrt=False)
@@ -21,6 +24,14 @@ def tile_nodes(tile, tiles, where, planes):
         a, np.int64(where.index[1, i1 - 1]) + 1 - a,
         b, np.int64(where.index[1, planes + j1 - 1]) + 1 - b,
     )  # fmt: skip
+
+
+def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[int, int]:
+    """(node planes, node rows), the most of each that any tile touches: see :func:`tile_nodes`."""
+    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
+    across = last[tiles[:, 1] - 1] - first[tiles[:, 0]]
+    down = last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]]
+    return int(across.max()) + 1, int(down.max()) + 1
 
 
 @njit(nogil=True, cache=True, forceinline=True, _nrt=False)

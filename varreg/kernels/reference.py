@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+from .logarithm import logarithm
 from .reference_sampling import (
     fade,
     fade_slope,
@@ -170,14 +171,9 @@ def information(table: Array, kernel: Array) -> tuple[float, Array]:
     """
     weight = smooth_table(table, kernel).reshape(-1, table.shape[1], table.shape[1])
     mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
-    ratio = _log(weight) + _log(mass)[:, None, None] - _log(fixed)[:, :, None]
-    ratio = (ratio - _log(moving)[:, None, :]) * (weight > 0)
+    ratio = logarithm(weight) + logarithm(mass)[:, None, None] - logarithm(fixed)[:, :, None]
+    ratio = (ratio - logarithm(moving)[:, None, :]) * (weight > 0)
     return float((weight * ratio).sum()), ratio.reshape(table.shape)
-
-
-def _log(value: Array) -> Array:
-    """Natural logarithm, 0 where the value is 0."""
-    return np.log(value, out=np.zeros_like(value), where=value > 0)
 
 
 def smooth_table(table: Array, kernel: Array) -> Array:

@@ -51,11 +51,16 @@ def checkerboard(first: Float, second: Float, tiles: int = TILES) -> Float:
     return np.where((row[:, None] + column[None, :]) % 2 == 0, first, second)
 
 
-def grey(image: Float) -> Float:
-    """On [0, 1], by the 0.5 percentile of all and the 99.5 percentile of the brighter voxels."""
+def intensity_window(image: Float) -> tuple[float, float]:
+    """What is shown black and white: the 0.5 percentile of all, the 99.5 of the brighter voxels."""
     low = float(np.percentile(image, 0.5))
     bright = image[image > low]
-    high = float(np.percentile(bright, 99.5)) if bright.size else low + 1.0
+    return low, float(np.percentile(bright, 99.5)) if bright.size else low + 1.0
+
+
+def grey(image: Float) -> Float:
+    """On [0, 1], by :func:`intensity_window`."""
+    low, high = intensity_window(image)
     return np.clip((image - low) / max(high - low, 1e-12), 0, 1)
 
 

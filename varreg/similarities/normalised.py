@@ -30,6 +30,7 @@ import numpy as np
 
 from ..energy import Matching
 from ..kernels.arrays import Array, Labels
+from ..kernels.logarithm import logarithm
 from ..mutual_information import Estimate, Estimator
 from ..options import Options
 from ..pyramid import Sampled
@@ -84,8 +85,3 @@ def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> 
         return 0.0
     density = kernels.smooth_table(np.diag(count / count.sum()), estimator.kernel).sum(1)
     return -float((density * logarithm(density)).sum())
-
-
-def logarithm(value: Array) -> Array:
-    """Natural logarithm, 0 where the value is 0."""
-    return np.log(value, out=np.zeros_like(value), where=value > 0)

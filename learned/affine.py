@@ -1,0 +1,92 @@
+r"""Affine maps of images, as displacements.
+
+They act on centred coordinates with one unit along every axis,
+
+.. math:: c(x) = \frac{x - (n - 1) / 2}{h / 2}, \qquad y_c = A \binom{c}{1},
+
+h the longest axis of n.  A cascade maps the fixed voxel x to :math:`A(x + u(x))`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from varreg.errors import InputError
+
+from .precision import without_autocast
+from .spatial import check_displacement, identity_grid, per_axis
+
+
+def affine_displacement(
+    affine: Tensor, shape: Sequence[int], extent: Sequence[float] | None = None
+) -> Tensor:
+    """The displacement of an affine map, (N, d, *S) voxels; exactly 0 for the identity.
+
+    Parameters
+    ----------
+    affine : (N, d, d + 1) tensor
+        On centred coordinates.
+    shape : tuple of int
+        (*S).
+    extent : tuple of float, optional
+        See :func:`compose_affine`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shift = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]])
+    >>> affine_displacement(shift, (2, 4))[0, :, 0, 0].tolist()
+    [0.0, 1.0]
+    """
+    return compose_affine(affine, affine.new_zeros(len(affine), len(shape), *shape), extent)
+
+
+def compose_affine(
+    affine: Tensor, displacement: Tensor, extent: Sequence[float] | None = None
+) -> Tensor:
+    """The displacement of the total map x -> A(x + u(x)), (N, d, *S) voxels.
+
+    The affine map is evaluated where it is needed, not interpolated.
+
+    Parameters
+    ----------
+    affine : (N, d, d + 1) tensor
+        On centred coordinates.
+    displacement : (N, d, *S) tensor
+        Voxels.
+    extent : tuple of float, optional
+        Size of the field of view along each axis, in one unit for all.  None takes S: voxels are
+        isotropic.  On a coarse grid whose sizes are rounded they are not: give the full sizes, and
+        the same matrix is the same map there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grow = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
+    >>> compose_affine(grow, torch.ones(1, 2, 3, 3))[0, 0, :, 0].tolist()
+    [1.0, 2.0, 3.0]
+    """
+    check_displacement(displacement, "affine.compose_affine", "displacement")
+    shape, d = displacement.shape[2:], displacement.shape[1]
+    if affine.shape != (len(displacement), d, d + 1):
+        raise InputError(
+            f"learned.affine.compose_affine: `affine` must be {(len(displacement), d, d + 1)} for "
+            f"a displacement {tuple(displacement.shape)}; got {tuple(affine.shape)}."
+        )
+    extent = tuple(shape) if extent is None else extent
+    if len(extent) != d or not all(0 < size < math.inf for size in extent):
+        raise InputError(
+            f"learned.affine.compose_affine: `extent` must be {d} sizes above 0; got {extent}."
+        )
+    size = per_axis([e / n for e, n in zip(extent, shape, strict=True)], displacement)
+    centre = per_axis([(n - 1) / 2 for n in shape], displacement)
+    position = (identity_grid(shape, displacement) - centre + displacement) * size
+    change = affine[..., :-1] - torch.eye(d, dtype=affine.dtype, device=affine.device)
+    with without_autocast(displacement):
+        moved = torch.einsum("nij,nj...->ni...", change, position)
+    shift = affine[..., -1] * (max(extent) / 2)
+    return displacement + (moved + shift.reshape(*shift.shape, *[1] * d)) / size

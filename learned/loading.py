@@ -1,0 +1,71 @@
+"""Trained networks by name or file, each read once."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from varreg.errors import InputError
+
+from . import weights
+from .folded_normalisation import folded
+from .inference import Registrar
+
+
+def load(model: str | os.PathLike[str] = weights.DEFAULT) -> Registrar:
+    """Make a trained network ready.
+
+    Parameters
+    ----------
+    model : str or PathLike
+        One of :func:`learned.weights.names`, or the path of a file that
+        :func:`learned.model_file.save_model` wrote: see :func:`learned.weights.read`.
+
+    Returns
+    -------
+    Registrar
+
+    Raises
+    ------
+    InputError
+        If there is no network of that name; the nearest is suggested.
+    FileError
+        If the file is absent, damaged, or holds another architecture than it says.
+    """
+    return _ready(*_found(model))
+
+
+def registrar(model: str | os.PathLike[str] | Registrar) -> Registrar:
+    """The network itself, or that of a name or path: read once, and again when its file changes."""
+    if isinstance(model, Registrar):
+        return model
+    path, name = _found(model)
+    try:
+        status = path.stat()
+    except OSError:
+        return _ready(path, name)  # which says what is wrong
+    return _kept(path, name, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, name: str, changed: int, size: int) -> Registrar:
+    return _ready(path, name)
+
+
+def _ready(path: Path, name: str) -> Registrar:
+    network, settings, card = weights.read(path)
+    return Registrar(folded(network), settings.shape, name, card)
+
+
+def _found(model: Any) -> tuple[Path, str]:
+    """The file of a network and what to call it."""
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(
+            f"learned.load: `model` must be a name or a path; got {type(model).__name__}."
+        )
+    path = Path(os.fsdecode(model))
+    if isinstance(model, str) and path.name == model and path.suffix != weights.SUFFIX:
+        return weights.find(model), model
+    return path.expanduser(), path.stem

@@ -1,0 +1,124 @@
+"""A pair of images of any grids, checked and brought to the network's own grid and size.
+
+The moving image is read there through world space, so that the network sees what the headers leave to
+be done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varreg.arguments import affine_starts, check_overlap, sampled
+from varreg.displacement import Float
+from varreg.errors import InputError, VarregError
+from varreg.grid import Grid
+from varreg.image import Image, as_pair
+from varreg.pyramid import Sampled
+from varreg.starts import candidates
+
+from .network_grid import network_grid, resampled
+
+
+class Prepared(NamedTuple):
+    """A pair as a network sees it."""
+
+    moving: Image
+    fixed: Image
+    grid: Grid
+    start: Float  # fixed world -> moving world, through which the moving image is seen
+    images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
+    seconds: float
+
+
+def prepare(
+    moving: Any,
+    fixed: Any,
+    *,
+    shape: tuple[int, ...],
+    model: str,
+    function: str,
+    start: str | Float | None = "header",
+    spacing: float | None = None,
+    **others: Any,
+) -> Prepared:
+    """What a network will see of a pair; every argument is checked here.
+
+    Parameters
+    ----------
+    moving, fixed, start, spacing
+        See :func:`learned.predict`.
+    shape : tuple of int
+        (*S) of the network.
+    model : str
+        Name of the network.
+    function : str
+        Name for the messages.
+    **others
+        Further arguments of :func:`varreg.solve` for this pair: none is possible.
+
+    Raises
+    ------
+    InputError
+        If the images, the start or the spacing cannot be used, or `others` are given.
+    OverlapError
+        If the start leaves next to nothing of the moving image in view.
+    """
+    begun = time.perf_counter()
+    if others:
+        raise InputError(
+            f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
+            "or use varreg.solve."
+        )
+    images = as_pair(moving, fixed, function)
+    if images[1].grid.dim != len(shape):
+        raise InputError(_other_dimension(model, len(shape), images[1], function))
+    with _said_by(function):
+        inputs = [
+            sampled(image, None, None, argument)
+            for image, argument in zip(images, ("moving", "fixed"), strict=True)
+        ]
+        matrix = _start_matrix(start, *inputs)
+    grid = network_grid(images[1].grid, shape, spacing, function)
+    pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
+    return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+
+
+def _start_matrix(start: Any, moving: Sampled, fixed: Sampled) -> Float:
+    """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
+    d = fixed.grid.dim
+    chosen = affine_starts("header" if start is None else start, d)
+    check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)
+    if isinstance(chosen, tuple):
+        return candidates(fixed, moving, chosen, turn=False)[0]
+    return chosen
+
+
+def _other_dimension(model: str, dimension: int, image: Image, function: str) -> str:
+    shape = " x ".join(map(str, image.grid.shape))
+    advice = "give volumes, or name a network for slices as `model`."
+    if dimension == 2:
+        advice = (
+            "give one slice of each, e.g. image.slicer[:, :, 80:81] of a nibabel image or "
+            "array[:, :, 80], or use varreg.solve, which takes volumes."
+        )
+    return (
+        f"{function}: the network {model!r} is for {dimension}D images, and these are "
+        f"{image.grid.dim}D (`fixed` is {shape}); {advice}"
+    )
+
+
+@contextlib.contextmanager
+def _said_by(function: str) -> Iterator[None]:
+    """The solver's own checks, in the name of another function."""
+    try:
+        yield
+    except VarregError as error:
+        if error.args and isinstance(error.args[0], str):
+            error.args = (error.args[0].replace("varreg.solve", function), *error.args[1:])
+        raise

@@ -1,0 +1,139 @@
+"""``varreg apply``: images, labels and points through a saved result or transforms of other tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..exchange.formats import FORMATS
+from .exits import Command
+from .transforms import files_and_flags, on_reference
+
+if TYPE_CHECKING:
+    from ..scalar_image import Image
+    from ..transform import Transform
+
+
+@click.command(cls=Command)
+@click.argument("inputs", metavar="[RESULT] IMAGE", nargs=-1, required=True, type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="File to be made.")
+@click.option(
+    "-t",
+    "--transform",
+    "transforms",
+    multiple=True,
+    help="Instead of RESULT: a transform file of any tool, or a saved result. Several in the order of "
+    "`antsApplyTransforms -t` and `greedy -r`: the first meets a fixed point first. [FILE,1] or "
+    "FILE,-1 inverts an affine one. Needs --fixed and --moving.",
+)
+@click.option(
+    "--from",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="Whose format -t has. [default: found out]",
+)
+@click.option("--fixed", type=click.Path(), help="With -t: the fixed image.")
+@click.option("--moving", type=click.Path(), help="With -t: the moving image. [default: IMAGE]")
+@click.option(
+    "--reference",
+    type=click.Path(),
+    help="Image whose grid the output gets. [default: the fixed image; with --inverse the moving]",
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["linear", "nearest", "cubic"]),
+    default="linear",
+    show_default=True,
+    help="Between voxels. Of labels, linear takes the label with the largest share.",
+)
+@click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
+@click.option(
+    "--points",
+    type=click.Choice(["world", "voxel"]),
+    help="IMAGE is a table (.csv, .tsv) of points of the fixed image, mapped to the moving image, in "
+    "world (RAS+ mm) or voxel coordinates; columns x, y, z or the first ones. Others stay.",
+)
+@click.option(
+    "--inverse",
+    is_flag=True,
+    help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
+    "image are mapped to the fixed image.",
+)
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> None:
+    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
+    from ..io.atomic import atomic_path
+    from .points import read_points, write_points
+
+    expected = 1 if given["transforms"] else 2
+    if len(inputs) != expected:
+        wanted = "IMAGE alone, since -t was given" if expected == 1 else "RESULT and IMAGE"
+        raise click.UsageError(f"give {wanted}; got {len(inputs)} names: {' '.join(inputs)}.")
+    if given["labels"] and given["interpolation"] == "cubic":
+        raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
+    if given["points"] and (given["labels"] or given["reference"]):
+        raise click.UsageError("--points goes with neither --labels nor --reference.")
+    with atomic_path(output, overwrite=force) as temporary:
+        transform, spaces = _loaded(inputs, given)
+        if given["points"]:
+            rows, columns, points = read_points(inputs[-1], transform.fixed.dim)
+            onto = transform.inverse() if given["inverse"] else transform
+            write_points(temporary, rows, columns, onto.points(points, given["points"]))
+        else:
+            _warp(temporary, inputs[-1], transform, spaces, given)
+
+
+def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
+    """The transform, and empty images where the fixed and the moving image are."""
+    from ..exchange.grids import geometry
+    from ..exchange.reading import read_transform
+
+    if not given["transforms"]:
+        from ..io.storage import load
+
+        result = load(inputs[0])
+        return result.transform, [result.warped, _moving_space(result)]
+    moving = given["moving"]
+    if moving is None and not (given["inverse"] or given["points"]):
+        moving = inputs[-1]
+    paths, flags = files_and_flags(given["transforms"])
+    transform = read_transform(paths, given["fixed"], moving, format=given["format_"], invert=flags)
+    if given["fixed"] is None:  # a saved result
+        return transform, [_empty(transform.fixed, transform), _empty(transform.moving, transform)]
+    images = (("fixed", given["fixed"]), ("moving", moving))
+    return transform, [geometry(value, name, "varreg apply") for name, value in images]
+
+
+def _warp(
+    path: Any, image: str, transform: Transform, spaces: list[Image], given: dict[str, Any]
+) -> None:
+    """Warp an image or labels and write them on the grid they were brought to."""
+    from ..exchange.grids import geometry
+    from ..io.files import write_image
+
+    inverse, reference = given["inverse"], given["reference"]
+    space = spaces[1] if inverse else spaces[0]
+    if reference is not None:
+        transform = on_reference(transform, reference, inverse)
+        space = geometry(reference, "reference", "varreg apply")
+    onto = transform.inverse() if inverse else transform
+    warped = (onto.warp_labels if given["labels"] else onto.warp)(image, given["interpolation"])
+    write_image(path, warped, like=space, overwrite=True)
+
+
+def _moving_space(result: Any) -> Image:
+    """An empty image where the moving image was, which a saved result does not hold."""
+    from dataclasses import replace
+
+    warped = result.warped
+    empty = _empty(result.transform.moving, result.transform)
+    return replace(empty, frame=warped.frame, slice_step=warped.slice_step)
+
+
+def _empty(grid: Any, transform: Transform) -> Image:
+    import numpy as np
+
+    from ..scalar_image import Image
+
+    return Image(np.zeros(grid.shape, dtype=np.float32), grid, frame=transform.frame)

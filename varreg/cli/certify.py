@@ -1,0 +1,70 @@
+"""The command ``varreg certify``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from .exits import Command
+from .parameters import chosen_options, energy_options, said
+
+#: Steps of the refinement unless --iterations says otherwise.
+STEPS = 20
+
+
+@click.command(cls=Command)
+@click.argument("moving", type=click.Path())
+@click.argument("fixed", type=click.Path())
+@click.argument("transform", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="Also write the figures to this JSON file.")
+@click.option("--fixed-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option("--moving-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of all that is random.",
+)
+@energy_options
+@click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
+@click.option("--backend", default="numba", show_default=True, help="What computes.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@click.pass_context
+def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given: Any) -> None:
+    """Say how the map TRANSFORM from FIXED to MOVING stands to the energy and to itself.
+
+    TRANSFORM is the folder of a saved result or a file of a transform. The energy is that of the
+    result unless options say otherwise; --iterations is the budget of the refinement (one number).
+    """
+    from ..certification import certify as compute
+    from ..io.files import atomic_path
+
+    names = ("fixed_mask", "moving_mask", "seed", "backend", "threads")
+    arguments = {name: given[name] for name in names}
+    steps = given["iterations"] if said(ctx, "iterations") else STEPS
+    if not isinstance(steps, int):
+        raise click.BadParameter("must be one number here.", ctx, param_hint="'--iterations'")
+    wanted = said(ctx, "preset") or any(said(ctx, name) for name in _energy_fields())
+    options = chosen_options(ctx).replace(iterations=None) if wanted else None
+    with ExitStack() as outputs:
+        if given["output"] is not None:
+            file = outputs.enter_context(atomic_path(given["output"], overwrite=given["force"]))
+        found = compute(moving, fixed, transform, iterations=steps, options=options, **arguments)
+        if given["output"] is not None:
+            file.write_text(found.to_json() + "\n", encoding="utf-8")
+    if given["as_json"] or not given["quiet"]:
+        click.echo(found.to_json() if given["as_json"] else str(found))
+
+
+def _energy_fields() -> list[str]:
+    """Options that change the energy; the budget of iterations does not."""
+    import dataclasses
+
+    from ..options import Options
+
+    return [f.name for f in dataclasses.fields(Options) if f.name != "iterations"]

@@ -1,0 +1,48 @@
+"""``varreg convert``: a saved result or a transform of another tool -> a transform of another tool."""
+
+from __future__ import annotations
+
+import click
+
+from ..exchange.formats import FORMATS, TARGETS
+from .exits import Command
+from .transforms import files_and_flags
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="IN", type=click.Path())
+@click.argument("output", metavar="OUT", type=click.Path())
+@click.option("--to", required=True, type=click.Choice(TARGETS), help="Whose format OUT has.")
+@click.option(
+    "--from",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="Whose format IN has, where the file does not say. [default: found out]",
+)
+@click.option("--fixed", type=click.Path(), help="Fixed image; needed unless IN is a saved result.")
+@click.option("--moving", type=click.Path(), help="Moving image; needed as --fixed is.")
+@click.option("--inverse", is_flag=True, help="Write the map moving -> fixed instead.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+def convert(
+    source: str,
+    output: str,
+    to: str,
+    format_: str | None,
+    fixed: str | None,
+    moving: str | None,
+    inverse: bool,
+    force: bool,
+) -> None:
+    """Write the transform IN (a saved result, or a file of another tool) as OUT for another tool.
+
+    The ending of OUT says in which form: .h5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
+    the two files of ants and greedy.  The files are printed in the order in which
+    `antsApplyTransforms -t` and `greedy -r` take them.
+    """
+    from ..exchange.reading import read_transform
+    from ..exchange.writing import write_transform
+
+    paths, flags = files_and_flags([source])
+    transform = read_transform(paths, fixed, moving, format=format_, invert=flags)
+    for path in write_transform(transform, output, to, overwrite=force, inverse=inverse):
+        click.echo(path)

@@ -1,0 +1,59 @@
+"""The command ``varreg report``."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import InputError
+from .exits import Command
+
+
+@click.command(cls=Command)
+@click.argument("result", type=click.Path())
+@click.option("--moving", required=True, type=click.Path(), help="The moving image of RESULT.")
+@click.option("--fixed", required=True, type=click.Path(), help="The fixed image of RESULT.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="The page to be made, ending in .html."
+)
+@click.option(
+    "--certificate",
+    type=click.Path(),
+    help="What `varreg certify -o` wrote of this result. [default: certifies it]",
+)
+@click.option("--fixed-mask", type=click.Path(), help="For the certificate; only voxels above 0.")
+@click.option("--moving-mask", type=click.Path(), help="For the certificate; only voxels above 0.")
+@click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def report(
+    result: str,
+    moving: str,
+    fixed: str,
+    output: str,
+    certificate: str | None,
+    fixed_mask: str | None,
+    moving_mask: str | None,
+    threads: int | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write one HTML page that shows the saved RESULT, its images and what can be said of it."""
+    from ..certificate import Certificate
+    from ..certification import certify
+    from ..io.storage import load
+    from ..report.page import reserved
+    from ..report.subject import with_images
+
+    masks = {"fixed_mask": fixed_mask, "moving_mask": moving_mask}
+    if certificate is not None and any(masks.values()):
+        raise InputError("--certificate brings its own figures; leave out the masks.")
+    with reserved(output, force) as write:
+        found = with_images(load(result), moving, fixed)
+        said = (
+            certify(found.moving, found.fixed, found, threads=threads, **masks)
+            if certificate is None
+            else Certificate.load(certificate)
+        )
+        write(found, said)
+    if not quiet:
+        click.echo(f"The report: {output}")

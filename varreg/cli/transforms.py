@@ -1,0 +1,78 @@
+"""Transforms named on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..transform import Transform
+
+_INVERTED = re.compile(r"^\[\s*(.+?)\s*,\s*([01])\s*\]$")  # [affine.mat,1] of antsApplyTransforms
+_EXPONENT = re.compile(r"^(.+),(-?1)$")  # affine.mat,-1 of greedy
+
+
+def files_and_flags(given: Sequence[str]) -> tuple[list[str], list[bool]]:
+    """Files and which of them are to be inverted.
+
+    Parameters
+    ----------
+    given : sequence of str
+        ``file``, ``[file,1]`` as in ``antsApplyTransforms``, or ``file,-1`` as in greedy.
+
+    Returns
+    -------
+    paths : list of str
+    flags : list of bool
+
+    Examples
+    --------
+    >>> files_and_flags(["warp.nii.gz", "[affine.mat,1]", "affine.mat,-1"])
+    (['warp.nii.gz', 'affine.mat', 'affine.mat'], [False, True, True])
+    """
+    paths, flags = list[str](), list[bool]()
+    for text in given:
+        if found := _INVERTED.match(text):
+            paths.append(found[1])
+            flags.append(found[2] == "1")
+        elif found := _EXPONENT.match(text):
+            paths.append(found[1])
+            flags.append(found[2] == "-1")
+        else:
+            paths.append(text)
+            flags.append(False)
+    return paths, flags
+
+
+def on_reference(transform: Transform, reference: str, inverse: bool) -> Transform:
+    """The transform whose warped images lie on the grid of another image.
+
+    Parameters
+    ----------
+    transform : Transform
+    reference : str
+        An image of the fixed side, or with `inverse` of the moving side.
+    inverse : bool
+
+    Returns
+    -------
+    Transform
+        The same map, sampled at the voxels of the reference.
+
+    Examples
+    --------
+    >>> on_reference(transform, "t1_hires.nii.gz", inverse=False)  # doctest: +SKIP
+    """
+    from dataclasses import replace
+
+    from ..exchange.composing import chain_of, transform_of
+    from ..exchange.grids import geometry
+    from ..sources import image_on
+
+    image = geometry(reference, "reference", "varreg apply")
+    own = transform.moving if inverse else transform.fixed
+    _, grid = image_on(own, transform.frame, image, "varreg apply")
+    if inverse:
+        return replace(transform, moving=grid)
+    return transform_of(chain_of(transform), grid, transform.moving, transform.frame)

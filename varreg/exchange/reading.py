@@ -1,0 +1,220 @@
+"""read_transform: whatever holds a transform -> varreg.Transform."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import FileError, InputError
+from ..grid import Grid
+from ..inverse import Inverse
+from ..registered import Registered
+from ..transform import Transform
+from .chain import AffineMap, Chain, Part
+from .composing import chain_of, inverted, tool_grid, transform_of
+from .files import FUNCTION, checked_path, is_text, text_of
+from .formats import FORMATS
+from .grids import grid_pair
+
+_NIFTI = (".nii", ".nii.gz")
+_ITK_IMAGES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_RESULT = "result.json"
+
+
+def read_transform(
+    source: Any,
+    fixed: Any = None,
+    moving: Any = None,
+    *,
+    format: str | None = None,
+    invert: bool | Sequence[bool] = False,
+) -> Transform:
+    """Read a transform that another tool, or varreg, has written.
+
+    Parameters
+    ----------
+    source : path, object, or sequence of them
+        A transform file (ITK and ANTs: ``.mat``, ``.tfm``, ``.txt``, ``.h5``, displacement fields;
+        greedy; FSL; elastix; NumPy), the folder of a saved result, a SimpleITK or nitransforms
+        object, a `Transform`, a `Result` or the like.  Of a sequence the first is applied to a fixed
+        point first, the order of ``antsApplyTransforms -t``, ``greedy -r`` and ``fwdtransforms``.
+    fixed, moving : Grid, Image, array, nibabel image or path
+        The images that the transform is between: it maps points of `fixed` to points of `moving`.
+        They may be left out for a saved result.
+    format : {"itk", "ants", "greedy", "fsl", "elastix", "numpy", "result"}, optional
+        Found out from the file by default; a bare 4 x 4 matrix in text may be greedy's (RAS) or
+        FLIRT's, which must be said.
+    invert : bool or sequence of bool
+        Which of the sources are inverted first; only affine ones can be.
+
+    Returns
+    -------
+    Transform
+        Exact for an affine map, and for a displacement field on the fixed grid that is followed by
+        an affine map.  Anything else is sampled at the fixed voxels, with the product of all affine
+        parts as A.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read; the message says why.
+    InputError
+        If it is not clear what a source is.
+    GeometryError
+        If it does not fit the images.
+    BackendError
+        If a library is missing that the format needs; the message holds the pip line.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import varreg
+    >>> grid = varreg.Grid.with_spacing((8, 8))
+    >>> shift = np.array([[1.0, 0, 2], [0, 1, 0], [0, 0, 1]])
+    >>> transform = varreg.Transform(grid, grid, shift)
+    >>> varreg.read_transform([transform, transform], grid, grid).points([0, 0]).tolist()
+    [4.0, 0.0]
+    """
+    if format is not None and format not in FORMATS:
+        raise InputError(f"{FUNCTION}: `format` is {format!r}; give one of {', '.join(FORMATS)}.")
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    flags = [invert] * len(sources) if isinstance(invert, bool) else list(invert)
+    if not sources or len(flags) != len(sources):
+        raise InputError(
+            f"{FUNCTION}: {len(sources)} sources were given and {len(flags)} values of `invert`; "
+            "give at least one source and a value for each."
+        )
+    if len(sources) == 1 and not flags[0] and fixed is None and moving is None:
+        if (whole := _own(sources[0], format)) is not None:
+            return whole
+    target, start, frame = grid_pair(fixed, moving, FUNCTION)
+    if len(sources) == 1 and not flags[0]:
+        if (whole := _direct(sources[0], format, target, start, frame)) is not None:
+            return whole
+    grids = tool_grid(target, frame), tool_grid(start, frame)
+    parts = list[Part]()
+    for one, flag in zip(sources, flags, strict=True):
+        chain = _chain(one, format, *grids)
+        parts += (_inverse(chain, one) if flag else chain).parts
+    return transform_of(Chain(tuple(parts), target.dim), target, start, frame)
+
+
+def _own(source: Any, format: str | None) -> Transform | None:
+    """The transform of something of varreg that knows its own grids."""
+    if isinstance(source, Transform):
+        return source
+    if isinstance(source, Inverse):
+        return inverted(source.transform)
+    if isinstance(source, Registered):
+        return source.transform
+    if format == "result" or (format is None and _is_result(source)):
+        from ..io.storage import load
+
+        return load(source).transform
+    return None
+
+
+def _direct(
+    source: Any, format: str | None, fixed: Grid, moving: Grid, frame: NDArray[Any] | None
+) -> Transform | None:
+    """What need not go through a chain: the grids are right already, or only voxels count."""
+    own = _own(source, format)
+    if own is not None and own.fixed.same_space(fixed) and own.moving.same_space(moving):
+        return own
+    if _is_numpy(source, format):
+        from .numpy_files import read_numpy
+
+        return read_numpy(checked_path(source), fixed, moving, frame)
+    return None
+
+
+def _inverse(chain: Chain, source: Any) -> Chain:
+    if not chain.is_affine:
+        raise InputError(
+            f"{FUNCTION}: {source!r} is a displacement field and cannot be inverted here; give the "
+            "inverse field that the tool wrote, or invert the whole: Transform.inverse(), "
+            "`varreg apply --inverse`."
+        )
+    return Chain((AffineMap(chain.affine).inverse(),), chain.dim)
+
+
+def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
+    """One source as a chain; the grids are in the world of the tools."""
+    own = _own(source, format)
+    if own is not None:
+        return chain_of(own)
+    module = type(source).__module__.split(".")[0]
+    if module == "SimpleITK":
+        from .itk_objects import chain_of_itk
+
+        return chain_of_itk(source)
+    if module == "nitransforms":
+        from .nitransforms_objects import chain_of_nitransforms
+
+        return chain_of_nitransforms(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise InputError(
+            f"{FUNCTION}: `source` is a {type(source).__name__}, which is no transform that is known; "
+            "give a path, a SimpleITK or nitransforms object, or a varreg Transform."
+        )
+    path = checked_path(source)
+    if _is_numpy(source, format):
+        from .numpy_files import read_numpy
+
+        return chain_of(read_numpy(path, fixed, moving))
+    return _file(path, format, fixed, moving)
+
+
+def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
+    """A file, by its name and its first bytes."""
+    from . import elastix, fsl, itk_files, matrices, vector_images
+
+    name = path.name.lower()
+    if name.endswith(_NIFTI):
+        image = vector_images.opened(path)
+        if format == "fsl" or (format is None and not vector_images.is_itk(image)):
+            return fsl.read_warp(path, fixed, moving)
+        return Chain((field := vector_images.read_itk_field(path),), field.dim)
+    if name.endswith(_ITK_IMAGES):
+        return itk_files.read_itk_image(path)
+    if name.endswith(itk_files.HDF5):
+        return itk_files.read_itk_file(path)
+    if not is_text(path):
+        affine = matrices.read_matlab(path)
+        return itk_files.read_itk_file(path) if affine is None else Chain((affine,), affine.dim)
+    text = text_of(path)
+    if format == "elastix" or (format is None and elastix.is_elastix(text)):
+        return elastix.read_elastix(path)
+    if text.startswith("#Insight Transform File"):
+        return itk_files.read_itk_file(path)
+    if format == "fsl":
+        return fsl.read_flirt(path, fixed, moving)
+    matrix = matrices.read_rows(path)
+    if format != "greedy":
+        raise InputError(
+            f"{FUNCTION}: {str(path)!r} is a bare matrix; say whose: format='greedy' (RAS+ world, "
+            "fixed to moving) or format='fsl' (FLIRT) (command line: --from)."
+        )
+    return Chain((AffineMap(matrix),), len(matrix) - 1)
+
+
+def _is_result(source: Any) -> bool:
+    """Whether it is a path to a folder of a saved result."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    try:
+        path = Path(os.fsdecode(source)).expanduser()
+        return path.name == _RESULT or (path / _RESULT).is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FileError(f"{FUNCTION}: {source!r} is no usable path ({error}).") from error
+
+
+def _is_numpy(source: Any, format: str | None) -> bool:
+    named = isinstance(source, (str, os.PathLike)) and os.fsdecode(source).lower().endswith(
+        (".npy", ".npz")
+    )
+    return named and format in (None, "numpy")

@@ -1,0 +1,215 @@
+"""write_transform: varreg.Transform -> files that another tool applies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..io.atomic import atomic_path
+from ..registered import Registered
+from ..transform import Transform
+from .chain import AffineMap, Chain, FieldMap
+from .composing import chain_of, inverted, tool_grid
+from .formats import TARGETS
+from .itk_files import HDF5
+
+FUNCTION = "varreg.write_transform"
+_NIFTI = (".nii", ".nii.gz")
+_TEXT = (".tfm", ".txt")
+_ROWS = (".mat", ".txt")
+
+Writer = Callable[[Path], None]
+Files = list[tuple[str, Writer]]
+
+
+def write_transform(
+    transform: Any,
+    path: str | os.PathLike[str],
+    to: str = "itk",
+    *,
+    overwrite: bool = False,
+    inverse: bool = False,
+) -> tuple[Path, ...]:
+    """Write a transform for another tool.
+
+    Parameters
+    ----------
+    transform : Transform or Result
+        The map fixed -> moving.
+    path : str or PathLike
+        Its ending says in which form, see below.  Anything else is a prefix for two files, of ANTs
+        and greedy.
+    to : {"itk", "ants", "fsl", "greedy", "numpy"}
+        - "itk", "ants": ``.h5`` (all in one file; needs SimpleITK), ``.nii.gz`` (one displacement
+          field of the whole map), for an affine map ``.mat`` and ``.tfm`` or ``.txt`` (needs
+          SimpleITK); a prefix gives ``1Warp.nii.gz`` and ``0GenericAffine.mat``.
+        - "greedy": ``.nii.gz`` (the whole map), for an affine map ``.mat``; a prefix gives
+          ``warp.nii.gz`` and ``affine.mat``.
+        - "fsl": ``.nii.gz``, for an affine map ``.mat`` of FLIRT.
+        - "numpy": ``.npz``, ``.npy``.
+    overwrite : bool
+        Replace files that exist.
+    inverse : bool
+        Write the map moving -> fixed instead, exact at the moving voxels within 0.001 mm.
+
+    Returns
+    -------
+    tuple of Path
+        The files, in the order in which ``antsApplyTransforms -t`` and ``greedy -r`` take them: the
+        first is applied to a fixed point first.
+
+    Raises
+    ------
+    InputError
+        If the ending does not fit `to` or the transform.
+    GeometryError
+        If the format cannot hold the geometry (2D in FSL, oblique slices, sheared voxels), or the
+        inverse does not exist.
+    FileError
+        If a file exists or cannot be written; then none is.
+    BackendError
+        If a library is missing that the format needs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import varreg
+    >>> grid = varreg.Grid.with_spacing((8, 8))
+    >>> transform = varreg.Transform(grid, grid, np.eye(3), np.ones((2, 8, 8)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = varreg.write_transform(transform, folder + "/out_", to="ants")
+    ...     again = varreg.read_transform(files, grid, grid)
+    >>> [file.name for file in files]
+    ['out_1Warp.nii.gz', 'out_0GenericAffine.mat']
+    >>> again.points([3, 3]).tolist()
+    [4.0, 4.0]
+    """
+    map_ = _transform(transform)
+    if to not in TARGETS:
+        raise InputError(f"{FUNCTION}: `to` is {to!r}; give one of {', '.join(TARGETS)}.")
+    try:
+        target = Path(os.fsdecode(path)).expanduser()
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"{FUNCTION}: `path` is {path!r}, no usable path ({error}).") from error
+    map_ = inverted(map_) if inverse else map_
+    makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "numpy": _numpy}
+    files = makers[to](map_, os.fspath(target), to)
+    paths = tuple(Path(name) for name, _ in files)
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(atomic_path(p, overwrite=overwrite)) for p in paths]
+        for file, (_, write) in zip(temporary, files, strict=True):
+            write(file)
+    return paths
+
+
+def _transform(value: Any) -> Transform:
+    """The transform of what may be a Result."""
+    if isinstance(value, Transform):
+        return value
+    if isinstance(value, Registered):
+        return value.transform
+    raise InputError(
+        f"{FUNCTION}: `transform` is a {type(value).__name__}; give a varreg Transform or Result "
+        "(of an Inverse: its transform, with inverse=True)."
+    )
+
+
+def _itk(transform: Transform, path: str, to: str) -> Files:
+    """ITK and ANTs: LPS+."""
+    from .itk_files import write_itk_file
+    from .matrices import write_matlab
+
+    chain, name = chain_of(transform), path.lower()
+    if name.endswith(HDF5):
+        return [(path, lambda file: write_itk_file(file, chain))]
+    if name.endswith(_NIFTI):
+        return [(path, _total(chain, transform))]
+    if name.endswith((".mat", *_TEXT)):
+        _refuse_field(chain, path, to)
+        if name.endswith(".mat"):
+            return [(path, lambda file: write_matlab(file, chain.affine))]
+        return [(path, lambda file: write_itk_file(file, chain))]
+    if to == "itk":
+        raise _unfit(path, to, ".h5, .nii.gz, .mat or .tfm")
+    affine = [(path + "0GenericAffine.mat", lambda file: write_matlab(file, chain.affine))]
+    return _field(chain, path + "1Warp.nii.gz") + affine
+
+
+def _greedy(transform: Transform, path: str, to: str) -> Files:
+    """greedy: matrices in RAS+, fields as ITK's."""
+    from .matrices import write_rows
+
+    chain, name = chain_of(transform), path.lower()
+    if name.endswith(_NIFTI):
+        return [(path, _total(chain, transform))]
+    if name.endswith(_ROWS):
+        _refuse_field(chain, path, to)
+        return [(path, lambda file: write_rows(file, chain.affine))]
+    affine = [(path + "affine.mat", lambda file: write_rows(file, chain.affine))]
+    return _field(chain, path + "warp.nii.gz") + affine
+
+
+def _fsl(transform: Transform, path: str, to: str) -> Files:
+    """FSL: scaled voxels of either image."""
+    from .fsl import write_flirt, write_warp
+
+    fixed, moving, chain = transform.fixed, transform.moving, chain_of(transform)
+    if fixed.dim != 3:
+        raise InputError(
+            f"{FUNCTION}: FSL's transforms are 3D, and this one is 2D; write to='itk'."
+        )
+    if path.lower().endswith(_NIFTI):
+        return [(path, lambda file: write_warp(file, chain, fixed, moving))]
+    if not path.lower().endswith(_ROWS):
+        raise _unfit(path, to, ".nii.gz or .mat")
+    _refuse_field(chain, path, to)
+    return [(path, lambda file: write_flirt(file, chain.affine, fixed, moving))]
+
+
+def _numpy(transform: Transform, path: str, to: str) -> Files:
+    from .numpy_files import write_numpy
+
+    if not path.lower().endswith((".npy", ".npz")):
+        raise _unfit(path, to, ".npz or .npy")
+    return [(path, lambda file: write_numpy(file, transform))]
+
+
+def _field(chain: Chain, path: str) -> Files:
+    """The field of a chain as it is; nothing if there is none."""
+    from .vector_images import write_itk_field
+
+    first = chain.parts[0]
+    if not isinstance(first, FieldMap):
+        return []
+    return [(path, lambda file: write_itk_field(file, first.grid, first.vectors))]
+
+
+def _total(chain: Chain, transform: Transform) -> Writer:
+    """One field of the whole map on the fixed grid."""
+    from .vector_images import write_itk_field
+
+    grid = tool_grid(transform.fixed, transform.frame)
+    return lambda file: write_itk_field(
+        file, grid, chain.on_grid(grid) - grid.voxel_to_world(grid.coordinates())
+    )
+
+
+def _refuse_field(chain: Chain, path: str, to: str) -> None:
+    if all(isinstance(part, AffineMap) for part in chain.parts):
+        return
+    others = {"itk": ".h5 or .nii.gz", "ants": ".h5, .nii.gz or a prefix", "greedy": "a prefix"}
+    raise InputError(
+        f"{FUNCTION}: `path` is {path!r}, which holds an affine map only, and the transform is "
+        f"deformable too; give {others.get(to, '.nii.gz')}."
+    )
+
+
+def _unfit(path: str, to: str, endings: str) -> InputError:
+    return InputError(
+        f"{FUNCTION}: `path` is {path!r}; to={to!r} wants a file that ends in {endings}."
+    )

@@ -1,0 +1,94 @@
+"""A displacement brought from one grid of nodes to another by least squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .displacement import Float, axis_table, expand
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a change of the displacement moves points, over the fixed voxels.
+
+    Attributes
+    ----------
+    mean, largest : float
+        In mm.
+    """
+
+    mean: float = 0.0
+    largest: float = 0.0
+
+
+def distance(change: Float) -> Moved:
+    """Mean and largest length of a (d, ...) field in mm.
+
+    >>> distance(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    Moved(mean=2.5, largest=5.0)
+    """
+    length = np.sqrt(np.square(change).sum(0))
+    return Moved(float(length.mean()), float(length.max()))
+
+
+def project(
+    nodes: Float,
+    constraint: str,
+    voxels: tuple[int, ...],
+    onto: tuple[int, ...],
+    onto_constraint: str,
+) -> Float:
+    r"""The displacement on other nodes that differs least at the fixed voxels, in the mean square.
+
+    Interpolation is a product over the axes, so its pseudo-inverse is too, and an axis costs one
+    product with a small matrix.  What the other nodes can hold is kept exactly.
+
+    Parameters
+    ----------
+    nodes : (d, \*m) array
+        In mm, under `constraint`.
+    constraint, onto_constraint : {"zero-mean", "zero-boundary"}
+        Before and after; the mean is not taken out here.
+    voxels : tuple of int
+        (\*S), of the fixed image.
+    onto : tuple of int
+        Nodes wanted.
+
+    Returns
+    -------
+    (d, \*onto) array
+
+    Examples
+    --------
+    >>> ramp = np.broadcast_to(np.arange(8.0), (2, 8, 8))
+    >>> fewer = project(ramp, "zero-mean", (8, 8), (4, 4), "zero-mean")
+    >>> fewer.shape
+    (2, 4, 4)
+    """
+    if nodes.shape[1:] == onto and constraint == onto_constraint:
+        return nodes
+    fewer = expand(nodes, voxels, constraint)
+    for axis, (n, m) in enumerate(zip(voxels, onto, strict=True), start=1):
+        if n != m:
+            inverse = _inverse(n, m, onto_constraint)
+            fewer = np.moveaxis(np.tensordot(inverse, fewer, (1, axis)), 0, axis)
+    return fewer
+
+
+@lru_cache(maxsize=32)
+def _inverse(voxels: int, nodes: int, constraint: str) -> Float:
+    """Pseudo-inverse of the interpolation along one axis, (nodes, voxels)."""
+    return np.linalg.pinv(interpolation(voxels, nodes, constraint))
+
+
+def interpolation(voxels: int, nodes: int, constraint: str) -> Float:
+    """The interpolation from nodes to voxels along one axis, (voxels, nodes)."""
+    table = axis_table(np.arange(voxels), voxels, nodes, constraint)
+    weights = np.zeros((voxels, nodes))
+    rows = np.arange(voxels)
+    np.add.at(weights, (rows, table.index0), table.weight0)
+    np.add.at(weights, (rows, table.index1), table.weight1)
+    return weights
