@@ -13,7 +13,18 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx_gallery.gen_gallery",
 ]
+# every example runs and shows its figures; one that fails fails the build
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "download_all_examples": False,
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "plot_gallery": True,
+}
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"varreg {release}"

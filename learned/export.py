@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def export(
     hours: float,
     validation: Table | None,
     test: Table | None = None,
+    affine_from: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the weights of a cascade and their card, in place of those that are there.
 
@@ -43,6 +45,8 @@ def export(
         Time until then.
     validation, test : Table or None
         Figures of :func:`learned.validation.evaluate`.
+    affine_from : mapping or None
+        The card of the weights that AT-Net was taken from.
 
     Raises
     ------
@@ -53,7 +57,8 @@ def export(
         path,
         cascade,
         card(
-            config, parts, position, hours=hours, validation=validation, test=test
+            config, parts, position, hours=hours, validation=validation, test=test,
+            affine_from=affine_from,
         ),
         overwrite=True,
     )  # fmt: skip
@@ -67,6 +72,7 @@ def card(
     hours: float,
     validation: Table | None,
     test: Table | None = None,
+    affine_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is to be known about weights; arguments as for :func:`export`.
 
@@ -75,7 +81,8 @@ def card(
     dict
         "architecture" are the arguments of :meth:`learned.cascade.Cascade.build`; "training" holds
         the configuration without paths, sources of data, figures (voxels, nats, shares), the place
-        in the training and the hours it took; "licences" are those of the data.
+        in the training and the hours it took; "affine_training" is the same of the run that AT-Net
+        came from, if it was another; "licences" are those of the data.
     """
     real = set(config.data.shares()) - {"phantom"}
     return {
@@ -91,6 +98,7 @@ def card(
             "hours": hours,
             "torch": str(torch.__version__),
         },
+        "affine_training": None if affine_from is None else affine_from.get("training"),
         "licences": list(config.data.licences)
         or ["not stated" if real else "no data but the phantom of varreg"],
     }

@@ -75,5 +75,8 @@ def heed_signals() -> Iterator[Interruption]:
 
 
 def ignore_interrupts(_: int = 0) -> None:
-    """For processes that prepare data: Ctrl-C reaches them too, and their parent decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """For processes that prepare data: signals to the whole group reach them too, and their parent
+    decides: it needs them until its checkpoint is written.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

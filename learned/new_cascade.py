@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator
@@ -48,6 +50,12 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
     if config.model.dimension == 2:
         cascade.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return cascade
+
+
+def affine_card(config: Config) -> dict[str, Any] | None:
+    """What the file of ``train.affine_from`` says about itself, if there is one."""
+    path = config.train.affine_from
+    return None if path is None or not Path(path).is_file() else read_model(path)[1]
 
 
 def _take_affine(cascade: Cascade, config: Config) -> None:

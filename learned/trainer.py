@@ -29,7 +29,7 @@ from .export import export
 from .interruption import Interruption, heed_signals
 from .losses.mutual_information import MutualInformation
 from .model_file import load_weights
-from .new_cascade import new_cascade
+from .new_cascade import affine_card, new_cascade
 from .reports import Reports
 from .reproducible import reproducible
 from .run_folder import RunFolder
@@ -278,6 +278,7 @@ class Trainer:
             hours=self.reports.hours,
             validation=validation,
             test=test,
+            affine_from=affine_card(self.config),
         )
 
     def _similarity(self) -> MutualInformation:

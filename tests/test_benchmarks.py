@@ -218,3 +218,38 @@ def test_a_tool_that_is_absent_is_named(bench):
     assert third["tre"] > 0
     table = bench("tables").accuracy_table([first, second, third], "varreg")
     assert "absent: not installed" in table and "| identity " in table
+
+
+def test_networks_are_methods_too(bench):
+    learned, refined = bench("methods").find_methods(["learned", "learned+varreg"])
+    assert learned.packages == refined.packages == ("torch", "safetensors")
+    assert not learned.peer
+
+
+def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
+    training_curve = bench("training_curve")
+
+    def run(name, *errors):
+        folder = tmp_path / name
+        folder.mkdir()
+        lines = [
+            {
+                "part": "validation", "hours": 0.5 * (k + 1), "best": error == min(errors[: k + 1]),
+                "figures": {"identity": {"tre": 9.0, "mi": 0.1, "folds": 0.0},
+                            name: {"tre": error, "mi": 0.2, "folds": 0.01}},
+            }
+            for k, error in enumerate(errors)
+        ]  # fmt: skip
+        text = "".join(json.dumps(line) + "\n" for line in (*lines, {"part": "test"}))
+        (folder / "metrics.jsonl").write_text(text)
+        return folder
+
+    pytest.importorskip("torch")  # learned.run_folder reads checkpoints too
+    lines = training_curve.curve([run("affine", 4.0, 3.0), run("stage", 2.0, 1.0, 1.5)])
+    assert [line["hours"] for line in lines] == [0.5, 1.0, 1.5, 2.0, 2.5]
+    table = training_curve.table(training_curve.best(lines))
+    assert "1.00" in table and "1.50" not in table and "1.00%" in table
+    training_curve.draw(lines, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 5000
+    with pytest.raises(ValueError, match="holds no validation"):
+        training_curve.validations(tmp_path)

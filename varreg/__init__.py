@@ -20,7 +20,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import phantom, plots
+    from . import phantom, plots, report
     from .api import solve
     from .batch import iterate_batch, solve_batch
     from .certificate import Certificate
@@ -52,7 +52,7 @@ _HOMES = {
     "Transform": "transform",
 }
 
-_MODULES = ("phantom", "plots")
+_MODULES = ("phantom", "plots", "report")
 
 __all__ = [
     "BackendError",
@@ -76,6 +76,7 @@ __all__ = [
     "phantom",
     "plots",
     "read_transform",
+    "report",
     "solve",
     "solve_batch",
     "write_transform",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Folds that are named in the text; the certificate holds up to ten.
 SHOWN = 3
+#: Nothing is compared with a gradient this much smaller: where the images do not meet there is none.
+LEAST_SHARE = 1e-2
 
 
 def summary(certificate: Certificate) -> str:
@@ -91,7 +93,7 @@ def _gradient(c: Certificate) -> str:
     parts = [
         f"{_percent(100 * g.here / other)} of that at {where}"
         for other, where in ((g.affine, "its affine part"), (g.identity, "the identity"))
-        if other > 0
+        if other > LEAST_SHARE * g.here
     ]
     return f"The gradient has norm {g.here:.3g}" + (f": {', '.join(parts)}." if parts else ".")
 

@@ -5,7 +5,7 @@
         --peer-python PYTHON varreg ants-syn greedy-nmi-affine elastix
 
 Methods: identity; varreg, varreg-PRESET for every preset, varreg-cubic, varreg-{mi,nmi,lncc,mind},
-varreg-iterations-{half,double,fourfold}; ants-syn, ants-synonly, greedy-nmi, greedy-nmi-affine,
+varreg-iterations-{half,double,fourfold}; learned, learned+varreg; ants-syn, ants-synonly, greedy-nmi, greedy-nmi-affine,
 elastix.  README.md beside this file says what the columns mean.
 """
 

@@ -7,8 +7,8 @@ network, then voxelmorph's in a process of its own, then ours again.  Weights do
 so without --model ours has the paper's size and is not trained.  voxelmorph wants an environment of
 its own: python -m venv vxm && vxm/bin/python -m pip install voxelmorph (its torch version, from 0.3).
 
-``learned_methods()`` gives the methods ``learned`` and ``learned+varreg`` as the scripts beside this
-one take them.
+``learned`` and ``learned_varreg`` are methods: (fixed, moving) -> displacement (d, *S) in voxels.
+``python examples/benchmarks/accuracy.py learned learned+varreg varreg`` compares them with others.
 """
 
 from __future__ import annotations

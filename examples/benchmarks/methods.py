@@ -1,4 +1,4 @@
-"""Every method by name: doing nothing, varreg with each preset and some single changes, the peers."""
+"""Every method by name: doing nothing, varreg with each preset and single changes, networks, the peers."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def find_methods(names: list[str]) -> list[Method]:
     """
     known = {"identity": Method("identity", identity), **peer_methods()}
     if not set(names) <= set(known):
-        known |= varreg_methods()
+        from learned_methods import learned_methods
+
+        known |= varreg_methods() | learned_methods()
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"no method {', '.join(unknown)}; there are {', '.join(known)}")

@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data.pairs_per_epoch": 4000,
         "data.workers": 1,
         "optimiser.affine_epochs": 40,
-        "optimiser.epochs": 5,
+        "optimiser.epochs": 6,
         "optimiser.schedule": "cosine",
         "optimiser.warm_up": 40,
         "optimiser.gradient_clipping": 10.0,

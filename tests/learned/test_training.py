@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import multiprocessing
+import os
 import signal
 
 import numpy as np
@@ -25,7 +27,7 @@ from learned.data.parts import described_sources, has_motion, make_parts  # noqa
 from learned.data.random_maps import WarpRanges  # noqa: E402
 from learned.data.sources import PhantomSource  # noqa: E402
 from learned.distributed import Processes, choose_device, processes  # noqa: E402
-from learned.interruption import TERMINATED, heed_signals  # noqa: E402
+from learned.interruption import TERMINATED, heed_signals, ignore_interrupts  # noqa: E402
 from learned.losses.known_map import EPSILON, known_map_distance  # noqa: E402
 from learned.losses.mutual_information import MutualInformation  # noqa: E402
 from learned.losses.smoothness import smoothness  # noqa: E402
@@ -747,6 +749,9 @@ def test_at_net_may_come_from_another_run(whole, tmp_path):
     at_net = [name for name in first if name.startswith("at_net.")]
     assert at_net
     assert all(torch.equal(first[name], second[name]) for name in at_net)
+    cards = [read_model(model)[1] for model in (whole[1].model, trained.model)]
+    assert cards[0]["affine_training"] is None
+    assert cards[1]["affine_training"] == cards[0]["training"]
 
 
 def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
@@ -783,6 +788,31 @@ def test_the_first_signal_waits_and_the_second_does_not():
             interruption.end("")
         assert caught.value.code == TERMINATED == 143
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def preparing(told):
+    ignore_interrupts()
+    told.send("ready")
+    told.recv()
+    told.send("still there")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_those_alone_who_prepare_data(number):
+    """A scheduler terminates the whole group; the checkpoint is still to be written."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=preparing, args=(theirs,))
+    process.start()
+    try:
+        assert ours.recv() == "ready"
+        os.kill(process.pid, number)
+        ours.send("and now?")
+        assert ours.poll(30)
+        assert ours.recv() == "still there"
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_a_process_takes_the_device_of_its_local_rank():

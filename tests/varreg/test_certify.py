@@ -254,6 +254,16 @@ def test_it_reads_as_a_paragraph_without_a_score(certificates):
         assert len(words.splitlines()) > 6
 
 
+def test_nothing_is_compared_with_a_gradient_that_is_none(certificates):
+    """Where the images do not meet at the identity, its gradient is rounding."""
+    certificate = certificates[2]
+    assert "of that at the identity" in str(certificate)
+    gradients = dataclasses.replace(certificate.gradients, identity=1e-15)
+    assert "of that at the identity" not in str(
+        dataclasses.replace(certificate, gradients=gradients)
+    )
+
+
 @both_dimensions
 def test_json_keeps_everything(certificates, dimension, tmp_path):
     certificate = certificates[dimension]

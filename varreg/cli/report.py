@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..errors import InputError
@@ -44,16 +46,15 @@ def report(
     from ..report.page import reserved
     from ..report.subject import with_images
 
-    masks = {"fixed_mask": fixed_mask, "moving_mask": moving_mask}
-    if certificate is not None and any(masks.values()):
+    if certificate is not None and (fixed_mask or moving_mask):
         raise InputError("--certificate brings its own figures; leave out the masks.")
     with reserved(output, force) as write:
         found = with_images(load(result), moving, fixed)
-        said = (
-            certify(found.moving, found.fixed, found, threads=threads, **masks)
-            if certificate is None
-            else Certificate.load(certificate)
-        )
-        write(found, said)
+        if certificate is not None:
+            write(found, Certificate.load(certificate), str(found))
+        else:
+            masks: dict[str, Any] = {"fixed_mask": fixed_mask, "moving_mask": moving_mask}
+            said = certify(found.moving, found.fixed, found, threads=threads, **masks)
+            write(found, said, str(found))
     if not quiet:
         click.echo(f"The report: {output}")

@@ -190,10 +190,12 @@ def _write_numbers(
     before, after = result.start_energy.similarity, result.energy.similarity
     steps = sum(step.iteration > 0 for step in result.history)
     numbers = [
-        (f"{before:.2f} {ARROW} {after:.2f} nats", f"{result.similarity_name}, before and after"),
         (f"{result.smallest_determinant:.3f}", "smallest det J (above 0: no folds)"),
         (f"{steps}", "accepted steps"),
     ]
+    if np.isfinite(after):  # a prediction knows no energy
+        text = f"{before:.2f} {ARROW} {after:.2f} nats"
+        numbers.insert(0, (text, f"{result.similarity_name}, before and after"))
     if errors is not None:
         text = f"{errors[0]:.2f} {ARROW} {errors[1]:.2f} voxels"
         numbers.insert(0, (text, "mean error, before and after"))

@@ -138,6 +138,8 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
 
     Levels see different images, so only differences within a level mean something.
     """
+    if not history:
+        axes.text(0.5, 0.5, "no energy was minimised", ha="center", color=PALE)
     start = 0
     for band, (level, steps) in enumerate(groupby(history, lambda s: (s.stage, s.level, s.factor))):
         energies = np.array([step.energy for step in steps])

@@ -1,0 +1,138 @@
+"""A table as plain values, and these as Markdown."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+import shared  # noqa: F401
+from evaluation import mean_and_deviation
+from tables import markdown
+
+Table = dict[str, Any]
+Row = dict[str, Any]
+#: Of every pair -> summarised by mean and standard deviation.
+SPREAD = ("tre", "mi", "ncc")
+HEADER = (
+    "TRE", "MI", "paper's MI", "NCC", "folds (%)", "least det J", "CPU (s)", "paper's", "GPU (s)", "paper's",
+)  # fmt: skip
+NONE = "-"
+
+
+def row(
+    name: str, record: dict[str, Any], paper: dict[str, Any] | None = None, **extra: Any
+) -> Row:
+    """A row of a table.
+
+    Parameters
+    ----------
+    name : str
+    record : dict
+        What :class:`trainings.Study` found.
+    paper : dict, optional
+        "mi", "gpu" and "cpu" of the paper.
+    **extra
+        Further columns, ready to print; before the figures.
+
+    Returns
+    -------
+    dict
+        "name", "extra", "paper", "parameters", and "figures": "tre" (voxels), "mi" (nats) and "ncc" as
+        mean and standard deviation, "folds" (mean %), "determinant" (the least of all), "cpu" and "gpu"
+        (median seconds per slice) or None; or "error".
+    """
+    found: Row = {"name": name, "extra": extra, "paper": paper or {}}
+    if "error" in record:
+        return {**found, "error": record["error"]}
+    pairs = record["pairs"]
+    figures: dict[str, Any] = {key: mean_and_deviation(p[key] for p in pairs) for key in SPREAD}
+    figures["folds"] = mean_and_deviation(p["folds"] for p in pairs)[0]
+    figures["determinant"] = min(p["determinant"] for p in pairs)
+    for device in ("cpu", "gpu"):
+        seconds = [p[device] for p in pairs if device in p]
+        figures[device] = median(seconds) if seconds else None
+    return {**found, "figures": figures, "parameters": record["parameters"], "key": record["key"]}
+
+
+def claim(text: str, paper: str, measured: str, holds: bool | None) -> dict[str, Any]:
+    """Something that the paper says, and whether it is so here; None if that cannot be said."""
+    return {"claim": text, "paper": paper, "measured": measured, "holds": holds}
+
+
+def by_name(rows: list[Row]) -> dict[str, Row]:
+    """The rows that have figures."""
+    return {r["name"]: r for r in rows if "figures" in r}
+
+
+def mean_of(found: Row, key: str) -> float:
+    """A figure of a row, of several numbers the mean."""
+    value = found["figures"][key]
+    return float(value[0] if isinstance(value, list) else value)
+
+
+def page(table: Table) -> str:
+    """The whole of a table as Markdown, from what its JSON file holds."""
+    parts = [
+        f"## {table['title']}",
+        *(block for block in (row_table(table), *map(_further, table.get("further", ()))) if block),
+        *(f"{r['name']}: not measured. {r['error']}" for r in table["rows"] if "error" in r),
+        _claims(table["claims"]),
+        *table.get("remarks", ()),
+        conditions(table),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def row_table(table: Table) -> str:
+    """The rows, with the paper's figures beside ours."""
+    shown = [r for r in table["rows"] if "figures" in r]
+    if not shown:
+        return ""
+    names = list(dict.fromkeys(name for r in shown for name in r["extra"]))
+    return markdown(
+        (table["rows_are"], *names, *HEADER),
+        [[r["name"], *(str(r["extra"].get(n, "")) for n in names), *_cells(r)] for r in shown],
+    )
+
+
+def spread(values: Any, digits: int = 3) -> str:
+    """Mean and standard deviation as text."""
+    return NONE if values is None else f"{values[0]:.{digits}f} ± {values[1]:.{digits}f}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as text, or a dash."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def conditions(table: Table) -> str:
+    """What the figures were measured on."""
+    data, machine = table["data"], table["machine"]
+    shape = " x ".join(map(str, data["shape"]))
+    changed = f"; changed: {', '.join(table['changes'])}" if table["changes"] else ""
+    return (
+        f"{table['says']}{changed}. {data['pairs']} test pairs of {shape} voxels of {data['spacing']:g} mm from "
+        f"{data['source']}, of {len(data['subjects'])} subjects that nothing was trained on. "
+        f"{machine['cpu']}, {table['threads']} threads, {machine['date']}, varreg {machine['varreg']}."
+    )
+
+
+def _cells(found: Row) -> list[str]:
+    figures, paper = found["figures"], found["paper"]
+    return [
+        spread(figures["tre"], 2), spread(figures["mi"]), spread(paper.get("mi")),
+        spread(figures["ncc"]), number(figures["folds"], 2), number(figures["determinant"], 2),
+        number(figures["cpu"]), number(paper.get("cpu")),
+        number(figures["gpu"]), number(paper.get("gpu")),
+    ]  # fmt: skip
+
+
+def _further(block: dict[str, Any]) -> str:
+    """A table beside the first."""
+    return f"{block['title']}\n\n{markdown(block['header'], block['rows'])}"
+
+
+def _claims(claims: list[dict[str, Any]]) -> str:
+    says = {True: "yes", False: "**no**", None: "cannot be said"}
+    rows = [[c["claim"], c["paper"], c["measured"], says[c["holds"]]] for c in claims]
+    return markdown(("the paper says", "paper", "here", "reproduced"), rows) if rows else ""

@@ -1,0 +1,124 @@
+"""Pictures and histograms say what they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from varreg.report.charts import charts, ticks
+from varreg.report.joint import histogram_picture, joint_histogram, mutual_information
+from varreg.report.pictures import (
+    FOLDED,
+    determinant_colours,
+    edge_thresholds,
+    edges,
+    field_picture,
+    level_lines,
+    to_bytes,
+)
+from varreg.report.tiles import PIXELS, SLICES, resized, stacks
+
+
+def test_the_joint_histogram_counts_every_voxel_and_has_its_margins():
+    random = np.random.default_rng(0)
+    fixed, moving = random.normal(size=(2, 5000))
+    counts = joint_histogram(fixed, moving, (-2, 2), (-1, 3), 16)
+    assert counts.sum() == 5000
+    expected = np.histogram(np.clip(fixed, -2, 2), 16, (-2, 2))[0]
+    assert np.array_equal(counts.sum(1), expected)
+    assert np.array_equal(joint_histogram(moving, fixed, (-1, 3), (-2, 2), 16), counts.T)
+
+
+def test_mutual_information_is_entropy_for_a_relation_and_zero_without_one():
+    assert mutual_information(np.diag([5, 5, 5, 5])) == pytest.approx(np.log(4))
+    assert mutual_information(np.outer([1, 2, 3], [4, 5])) == pytest.approx(0, abs=1e-12)
+    assert mutual_information(np.zeros((3, 3), dtype=int)) == 0
+
+
+def test_the_histogram_is_drawn_with_fixed_to_the_right_and_moving_upwards():
+    counts = np.zeros((4, 4), dtype=int)
+    counts[3, 0] = 9  # bright in the fixed image, dark in the moving one
+    picture = histogram_picture(counts, 9).astype(int).sum(-1)
+    assert np.unravel_index(picture.argmax(), (4, 4)) == (3, 3)
+
+
+def test_edges_lie_on_the_border_of_a_disc_and_nowhere_else():
+    row, column = np.mgrid[:90, :110]
+    radius = np.hypot(row - 44, column - 55)
+    disc = (radius < 28).astype(float)
+    found = edges(disc, 1.5, edge_thresholds(disc, 1.5))
+    assert np.abs(radius[found] - 28).max() < 1.8
+    angle = np.sort(np.arctan2(row - 44, column - 55)[found])
+    assert np.diff(angle).max() < 0.1  # on all sides
+    flat = np.full((40, 40), 0.5)
+    assert not edges(flat, 1.5, edge_thresholds(flat, 1.5)).any()
+
+
+def test_a_grid_line_is_where_the_coordinate_is_a_multiple():
+    row, column = np.mgrid[:60, :60].astype(float)
+    bent = row + 3 * np.sin(column / 9)
+    lines = level_lines(bent, 10.0)
+    away = np.abs(bent - 10 * np.round(bent / 10))
+    assert (lines[away > 1.5] == 0).all() and (lines[away < 0.2] > 0.7).all()
+    assert (level_lines(np.full((5, 5), 3.0), 10.0) == 0).all()
+
+
+def test_red_is_horizontal_and_green_vertical():
+    down, right = np.array([[0.0, -3.0, 1.5]]), np.array([[3.0, 0.0, -9.0]])
+    assert field_picture(down, right, 3.0).tolist() == [[[255, 0, 0], [0, 255, 0], [255, 128, 0]]]
+
+
+def test_determinants_at_and_below_zero_have_a_colour_of_their_own():
+    values = np.linspace(-1, 3, 401)
+    colours = determinant_colours(values)
+    pink = (colours == FOLDED).all(-1)
+    assert np.array_equal(pink, values <= 0)
+    shrinks, grows = colours[(values > 0) & (values < 1)], colours[values > 1]
+    assert (shrinks[:, 2] >= shrinks[:, 0]).all() and (grows[:, 0] > grows[:, 2]).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 66), (20, 90, 31), (300, 280, 310)])
+def test_tiles_keep_proportions_in_mm_and_the_budget_of_pixels(shape):
+    spacing = np.array([1.0, 2.0, 0.5])[: len(shape)]
+    made = stacks(shape, np.diag([*spacing, 1.0]))
+    assert len(made) == (1 if len(shape) == 2 else 3)
+    assert sum(s.height * s.width * len(s.indices) for s in made) < 1.05 * max(PIXELS, 640**2)
+    for stack in made:
+        down, right = (shape[a] * spacing[a] for a in stack.plane.in_plane)
+        assert stack.height / stack.width == pytest.approx(down / right, rel=0.06)
+        axis = stack.plane.axis
+        if axis is not None:
+            assert len(stack.indices) == min(shape[axis], SLICES)
+            assert (stack.indices[0], stack.indices[-1]) == (0, shape[axis] - 1)
+            assert list(stack.indices) == sorted(set(stack.indices))
+
+
+def test_a_mosaic_holds_every_tile_where_the_page_looks_for_it():
+    stack = stacks((9, 10, 11), np.eye(4), scale=0.1)[0]
+    tiles = [np.full((stack.height, stack.width), k, np.uint8) for k in range(len(stack.indices))]
+    whole = stack.mosaic(tiles)
+    for k in range(len(tiles)):
+        row, column = divmod(k, stack.columns)
+        part = whole[row * stack.height :, column * stack.width :][: stack.height, : stack.width]
+        assert (part == k).all()
+
+
+def test_resizing_keeps_constants_and_means():
+    assert np.allclose(resized(np.full((7, 9), 2.5), 20, 31), 2.5)
+    picture = np.random.default_rng(0).normal(size=(64, 64))
+    assert resized(picture, 16, 16).mean() == pytest.approx(picture.mean(), abs=0.01)
+    assert to_bytes(np.array([np.pi]), 0.0, np.pi).tolist() == [255]
+
+
+def test_charts_stay_in_their_box_and_begin_each_level_at_the_same_height(slices):
+    history = slices.result.history
+    energy, gradient = charts(history)
+    for chart in (energy, gradient):
+        points = [[tuple(map(float, p.split(","))) for p in b.points.split()] for b in chart.bands]
+        assert sum(map(len, points)) == len(history)
+        assert all(78 <= x <= 628 and 26 <= y <= 216 for band in points for x, y in band)
+        assert len({band[0][1] for band in points}) == 1
+    assert f"{history[-1].energy:.4f}" in energy.description
+    assert charts(()) == []
+    assert charts(history[:1])[0].bands  # one record has no range
+    assert ticks(0, 70, 6) == [0, 10, 20, 30, 40, 50, 60, 70]

@@ -1,0 +1,176 @@
+"""What the page says in words and numbers besides the certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..certificate import Certificate
+from ..io.storage import fingerprint
+from ..options import SIMILARITIES, Options
+from .joint import mutual_information
+from .layers import Layers
+from .subject import Subject
+
+
+class Figure(NamedTuple):
+    """A number that answers one question."""
+
+    question: str
+    answer: str
+
+
+class View(NamedTuple):
+    """A kind of picture: its name, and what is seen, in numbers."""
+
+    name: str
+    title: str
+    caption: str
+
+
+def key_figures(c: Certificate) -> list[Figure]:
+    """Six questions, six answers; none of them is a score of the whole."""
+    name = SIMILARITIES[c.options.similarity]
+    gradient = (
+        f"{_percent(100 * c.gradients.here / c.gradients.affine)} of that at its affine part"
+        if c.gradients.affine > 0
+        else f"{c.gradients.here:.3g}"
+    )
+    moved = c.refinement
+    return [
+        Figure(
+            f"How much do the images share ({name}, nats)?",
+            f"{c.identity.similarity:.3f} with nothing done, {c.affine.similarity:.3f} by the affine part, "
+            f"{c.energy.similarity:.3f} by the map",
+        ),
+        Figure("Does the map fold?", _fold(c)),
+        Figure("Is the energy stationary there?", f"Gradient norm {gradient}"),
+        Figure(
+            "What would the solver still change?",
+            f"{moved.mean_moved:.2f} mm on average, at most {moved.largest_moved:.2f} mm, in "
+            f"{moved.iterations} step{'' if moved.iterations == 1 else 's'}",
+        ),
+        Figure("Can it be inverted?", f"Residual at most {c.inverse.largest:.2g} mm"),
+        Figure("How much is in view?", f"{100 * c.in_view:.3g} % of the voxels that count"),
+    ]  # fmt: skip
+
+
+def _fold(c: Certificate) -> str:
+    if c.folds.bound > 0:
+        return f"Nowhere: det(id + grad u) \u2265 {c.folds.bound:.3f} at every point"
+    return (
+        f"It may, in {c.folds.folded} of {c.folds.cells} cells: det(id + grad u) \u2265 "
+        f"{c.folds.bound:.3f}"
+    )
+
+
+def image_views(subject: Subject) -> list[View]:
+    """Pictures of the two images."""
+    before, after = (mutual_information(h) for h in subject.histograms)
+    shape = " x ".join(map(str, subject.fixed.grid.shape))
+    shared = f"joint histogram: {before:.3f} nats shared before, {after:.3f} after"
+    both = "Left of the line before, right of it after registration"
+    apart = (
+        " The headers place the images apart, so their centres lie on each other before."
+        if subject.headers_apart
+        else ""
+    )
+    return [
+        View("moving", "Before and after", f"The moving image. {both}; {shared}.{apart}"),
+        View("checkerboard", "Checkerboard", f"Fixed and moving image in turn. {both}."),
+        View(
+            "edges", "Edges of the fixed image",
+            f"Drawn in orange over the moving image, where they should lie on its borders. {both}.",
+        ),
+        View("fixed", "Fixed image", f"{subject.result.fixed_name or 'An array'}, {shape} voxels."),
+    ]  # fmt: skip
+
+
+def map_views(subject: Subject, layers: Layers) -> list[View]:
+    """Pictures of the map."""
+    far = np.linalg.norm(subject.result.displacement, axis=0)
+    u = np.linalg.norm(subject.result.u, axis=0)
+    determinant = subject.determinant
+    folded = int((determinant <= 0).sum())
+    return [
+        View(
+            "grid", "Deformation grid",
+            f"A grid on the moving image, lines {layers.grid_step:.3g} voxels apart, carried to the fixed image by "
+            f"the whole map, which moves points by {far.mean():.2f} voxels on average, at most {far.max():.2f}.",
+        ),
+        View(
+            "field", "Displacement field",
+            f"Red: horizontal. Green: vertical. Black: none. The deformable part u "
+            f"has mean {u.mean():.2f} mm, largest {u.max():.2f} mm.",
+        ),
+        View(
+            "determinant", "Volume change det J",
+            f"Blue shrinks, orange grows, pink folds. At voxels det(id + grad u) is between {determinant.min():.3f} "
+            f"and {determinant.max():.3f}; {folded} of {determinant.size} are at or below 0.",
+        ),
+    ]  # fmt: skip
+
+
+def histogram_captions(subject: Subject) -> list[str]:
+    """What the two joint histograms show."""
+    return [
+        f"{when.capitalize()}: {int(h.sum())} voxels in view fill {int((h > 0).sum())} of {h.size} bins and "
+        f"share {mutual_information(h):.3f} nats."
+        for when, h in zip(("before", "after"), subject.histograms, strict=True)
+    ]  # fmt: skip
+
+
+def option_rows(options: Options) -> list[tuple[str, str, bool]]:
+    """Name, value, and whether it is not the default."""
+    return [
+        (field.name, repr(getattr(options, field.name)), getattr(options, field.name) != field.default)
+        for field in dataclasses.fields(options)
+    ]  # fmt: skip
+
+
+def call(subject: Subject) -> str:
+    """The lines of Python that repeat it."""
+    result = subject.result
+    changes = [f"{name}={value}" for name, value, changed in option_rows(result.options) if changed]
+    images = [repr(name) if name else side for name, side in _sides(subject)]
+    arguments = ",\n    ".join([*images, *changes])
+    return f"import varreg\n\nresult = varreg.solve(\n    {arguments},\n)"
+
+
+def provenance_rows(subject: Subject) -> list[tuple[str, str]]:
+    """Versions, machine, seconds, and which images these were."""
+    rows = []
+    for name, value in subject.result.provenance.items():
+        rows.append((name, _plain(value)))
+    for side in ("fixed", "moving"):
+        image = getattr(subject, side)
+        rows.append((f"{side} image", image.name or "an array"))
+        rows.append((f"SHA-256 of its {image.data.size} voxels", fingerprint(image.data)))
+    return rows
+
+
+def _percent(value: float) -> str:
+    """
+    >>> _percent(100.0), _percent(0.123)
+    ('100 %', '0.12 %')
+    """
+    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
+
+
+def _sides(subject: Subject) -> list[tuple[str, str]]:
+    return [(subject.result.moving_name, "moving"), (subject.result.fixed_name, "fixed")]
+
+
+def _plain(value: Any) -> str:
+    """
+    >>> _plain({"affine": 0.25, "levels": 3})
+    'affine 0.25, levels 3'
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.3g}"
+    return str(value)

@@ -1,0 +1,87 @@
+"""Joint histograms of two images that lie on one grid, and their picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.floating]
+Range = tuple[float, float]
+
+BINS = 64
+#: Few voxels -> many, on a logarithmic scale.
+COLOURS = (
+    (0.0, (16, 18, 24)),
+    (0.05, (38, 33, 84)),
+    (0.35, (121, 40, 130)),
+    (0.65, (229, 89, 84)),
+    (0.88, (253, 190, 110)),
+    (1.0, (252, 253, 225)),
+)
+
+
+def joint_histogram(
+    fixed: Float, moving: Float, fixed_range: Range, moving_range: Range, bins: int = BINS
+) -> NDArray[np.int64]:
+    """Count the pairs of intensities at the same voxels.
+
+    Parameters
+    ----------
+    fixed, moving : (n,) array
+        Intensities of the voxels that count.
+    fixed_range, moving_range : (float, float)
+        Intensities of the first and the last bin's outer borders; what lies beyond is clipped.
+    bins : int
+        Along either axis.
+
+    Returns
+    -------
+    (bins, bins) array
+        Row: bin of the fixed intensity; column: bin of the moving one.  The sum is n.
+
+    Examples
+    --------
+    >>> joint_histogram(np.array([0.0, 1.0]), np.array([1.0, 1.0]), (0, 1), (0, 1), 2).tolist()
+    [[0, 1], [0, 1]]
+    """
+    row, column = _bin(fixed, fixed_range, bins), _bin(moving, moving_range, bins)
+    return np.bincount(row * bins + column, minlength=bins * bins).reshape(bins, bins)
+
+
+def mutual_information(histogram: NDArray[np.integer]) -> float:
+    """Mutual information of the counts, in nats; 0 if there are none.
+
+    Examples
+    --------
+    >>> mutual_information(np.eye(2, dtype=int)) == float(np.log(2))
+    True
+    """
+    total = histogram.sum()
+    if total == 0:
+        return 0.0
+    p = histogram / total
+    product = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+    full = p > 0
+    return float((p[full] * np.log(p[full] / product[full])).sum())
+
+
+def histogram_picture(histogram: NDArray[np.integer], most: int) -> NDArray[np.uint8]:
+    """(bins, bins, 3) pixels: fixed intensities to the right, moving upwards, counts as logarithms.
+
+    Parameters
+    ----------
+    histogram : (bins, bins) array
+        As :func:`joint_histogram` gives it.
+    most : int
+        The count with the brightest colour; larger ones have it too.
+    """
+    unit = np.log1p(histogram.T[::-1]) / np.log1p(max(most, 1))
+    stops = [stop for stop, _ in COLOURS]
+    channels = [np.interp(unit, stops, [colour[k] for _, colour in COLOURS]) for k in range(3)]
+    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def _bin(values: Float, interval: Range, bins: int) -> NDArray[np.int64]:
+    low, high = interval
+    unit = (np.asarray(values, dtype=np.float64) - low) / max(high - low, 1e-30)
+    return np.clip(np.floor(unit * bins), 0, bins - 1).astype(np.int64)

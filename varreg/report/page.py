@@ -1,0 +1,213 @@
+"""The page: everything in one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from .. import __version__
+from ..certificate import Certificate
+from ..errors import InputError
+from ..io.atomic import atomic_path
+from ..result import Result
+from . import facts
+from .charts import BOX, charts
+from .joint import histogram_picture
+from .layers import Layers, fitting_layers
+from .pictures import determinant_colours
+from .subject import Subject, with_images
+from .tiles import data_uri
+
+Write = Callable[[Result, Certificate, str], None]
+#: Characters of all sprites together, so that the page stays below 5 MB.
+LARGEST = 4_300_000
+#: det J on the legend: from, to, step of the colours.
+LEGEND = (-0.5, 2.0, 0.05)
+
+
+def write_report(
+    result: Any,
+    path: str | os.PathLike[str],
+    certificate: Certificate | None = None,
+    overwrite: bool = False,
+    *,
+    moving: Any = None,
+    fixed: Any = None,
+) -> Path:
+    """Write one HTML page that shows a registration and says what can be said of it.
+
+    Parameters
+    ----------
+    result : Result or Prediction
+        What was found.
+    path : str or PathLike
+        The file to be made, ending in ``.html`` or ``.htm``; below 5 MB.
+    certificate : Certificate, optional
+        What :func:`varreg.certify` said of it; by default it is asked, without masks.
+    overwrite : bool
+        Replace an existing file.
+    moving, fixed : array, path, nibabel image or varreg.Image, optional
+        The images that were registered, which a loaded result does not hold.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the images are absent or not those that were registered, or the certificate is not of them.
+    FileError
+        If the file exists or cannot be written; what existed before is untouched.
+
+    Examples
+    --------
+    >>> from varreg.report import write_report
+    >>> write_report(result, "report.html")  # doctest: +SKIP
+    """
+    with reserved(path, overwrite) as write:
+        found = with_images(result, moving, fixed)
+        said = _certified(found, result) if certificate is None else certificate
+        write(found, said, str(result))
+    return Path(os.fsdecode(path))
+
+
+@contextmanager
+def reserved(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Write]:
+    """Find out before the work whether the page can be written; it appears when the block ends.
+
+    Yields
+    ------
+    callable
+        Takes the result, with its images, the certificate, and the result in words.
+    """
+    target = Path(os.fsdecode(path))
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"varreg.report: `path` must end in .html; got {str(target)!r}.")
+    with atomic_path(target, overwrite=overwrite) as file:
+        yield lambda found, certificate, words: _write(file, page(found, certificate, words))
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+
+
+def _certified(found: Result, result: Any) -> Certificate:
+    """What is said of it as it came: a prediction stays one."""
+    from ..certification import certify
+
+    return certify(found.moving, found.fixed, result)
+
+
+def page(found: Result, certificate: Certificate, words: str) -> str:
+    """The page of a result with its images, as text; see :func:`write_report`."""
+    shape = found.transform.fixed.shape
+    if not isinstance(certificate, Certificate) or certificate.shape != shape:
+        came = getattr(certificate, "shape", type(certificate).__name__)
+        raise InputError(
+            f"varreg.report: `certificate` must be the varreg.Certificate of this map, of {shape} voxels;"
+            f" got {came}."
+        )
+    subject = Subject(found)
+    layers = fitting_layers(subject, LARGEST)
+    return _render(subject, layers, certificate, words)
+
+
+def _render(subject: Subject, layers: Layers, certificate: Certificate, words: str) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("varreg.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _own("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        style=Markup(_own("report.css")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        version=__version__,
+        summary=words.splitlines(),
+        verdict=str(certificate).splitlines(),
+        key_figures=facts.key_figures(certificate),
+        groups=[
+            ("images", "The images", facts.image_views(subject)),
+            ("map", "The map", facts.map_views(subject, layers)),
+        ],
+        planes=_planes(subject, layers),
+        full_colour=layers.full_colour,
+        legend=_legend(),
+        histograms=_histograms(subject),
+        charts=charts(subject.result.history),
+        box=BOX,
+        options=facts.option_rows(
+            subject.result.options if subject.result.levels else certificate.options
+        ),
+        provenance=facts.provenance_rows(subject),
+        call=facts.call(subject),
+        result=subject.result,
+    )
+
+
+def _own(name: str) -> str:
+    """The text of a file of ours; it stands in the page as it is."""
+    return (resources.files("varreg.report") / "templates" / name).read_text("utf-8")
+
+
+def _planes(subject: Subject, layers: Layers) -> list[dict[str, Any]]:
+    """What the script knows of each plane."""
+    shape = subject.fixed.grid.shape
+    return [
+        {
+            "name": stack.plane.name,
+            "depth": 1 if stack.plane.axis is None else shape[stack.plane.axis],
+            "indices": stack.indices,
+            "middle": stack.middle,
+            "width": stack.width,
+            "height": stack.height,
+            "columns": stack.columns,
+            "sprites": layer.sprites,
+        }
+        for layer in layers.planes
+        for stack in [layer.stack]
+    ]
+
+
+def _histograms(subject: Subject) -> list[dict[str, str]]:
+    """The two pictures, on one scale of colours."""
+    counts = np.concatenate([h[h > 0] for h in subject.histograms])
+    # of all but the fullest bins, which hold the background and would leave the rest dark
+    most = int(np.percentile(counts, 99.5)) if counts.size else 1
+    return [
+        {"uri": data_uri(histogram_picture(h, most), None), "caption": caption}
+        for h, caption in zip(subject.histograms, facts.histogram_captions(subject), strict=True)
+    ]
+
+
+def _legend() -> dict[str, Any]:
+    """Colours of det J along a linear axis, and the places of its marks in percent."""
+    low, high, step = LEGEND
+    values = np.arange(low, high + step / 2, step)
+    share = 100 * (values - low) / (high - low)
+    stops = [
+        f"rgb({r} {g} {b}) {place:.1f}%"
+        for place, (r, g, b) in zip(share, determinant_colours(np.round(values, 6)), strict=True)
+    ]
+    marks = [(0.0, "0: fold"), (0.5, "\u00bd"), (1.0, "1: no change"), (2.0, "2")]
+    return {
+        "gradient": ", ".join(stops),
+        "marks": [(f"{100 * (v - low) / (high - low):.1f}", text) for v, text in marks],
+    }

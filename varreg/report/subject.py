@@ -1,0 +1,148 @@
+"""What a report is made of: a registration with its two images, brought to the fixed grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..image import as_pair
+from ..plots.panels import intensity_window
+from ..result import Result
+from ..scalar_image import Image
+from ..transform import Transform
+from .joint import joint_histogram
+
+Float = NDArray[np.floating]
+
+#: Share of the fixed image below which "before" is not what the headers say.
+LEAST_OVERLAP = 0.4
+
+
+def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
+    """The result with the two images that were registered, which a saved result does not hold.
+
+    Parameters
+    ----------
+    result : Result or what has ``as_result``
+        A prediction of ``learned`` has it.
+    moving, fixed : array, path, nibabel image or varreg.Image, optional
+        Both or neither.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they are not those that were registered.
+    """
+    found: Result = result.as_result() if hasattr(result, "as_result") else result
+    if (moving is None) != (fixed is None):
+        raise InputError("varreg.report: give `moving` and `fixed` both, or neither.")
+    if moving is not None:
+        first, second = as_pair(moving, fixed, "varreg.report")
+        found = replace(found, moving=first, fixed=second)
+    if found.fixed is None or found.moving is None:
+        raise InputError(
+            "varreg.report: the result holds no images, because it was loaded; give those that were "
+            "registered to varreg.report.write_report(result, path, moving=..., fixed=...) or "
+            "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
+        )
+    _refuse_others(found)
+    return found
+
+
+def _refuse_others(result: Result) -> None:
+    """Images that are not those of the result would make a report that lies."""
+    for side in ("fixed", "moving"):
+        image, grid = getattr(result, side), getattr(result.transform, side)
+        if image.grid.shape != grid.shape or not image.grid.same_space(grid):
+            raise InputError(
+                f"varreg.report: `{side}` does not lie where the {side} image of the result lay "
+                f"({grid.shape} voxels, got {image.grid.shape}); pass the image that was registered."
+            )
+    warped, stored = result.warp(result.moving), result.warped.data
+    low, high = float(stored.min()), float(stored.max())
+    if float(np.abs(warped - stored).mean()) > 1e-3 * max(high - low, 1e-30):
+        raise InputError(
+            "varreg.report: `moving`, warped by the result, is not the warped image that the result "
+            "holds; pass the image that was registered."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A registration and what the page says of its images.
+
+    Attributes
+    ----------
+    result : Result
+        With its images.
+    """
+
+    result: Result
+
+    @property
+    def fixed(self) -> Image:
+        assert self.result.fixed is not None
+        return self.result.fixed
+
+    @property
+    def moving(self) -> Image:
+        assert self.result.moving is not None
+        return self.result.moving
+
+    @cached_property
+    def placed(self) -> Transform:
+        """The map before registration: by the headers, or by the centres if that shows too little."""
+        transform = self.result.transform
+        fixed, moving = transform.fixed, transform.moving
+        matrix = np.eye(fixed.dim + 1)
+        if self.headers_apart:
+            matrix[:-1, -1] = moving.centre - fixed.centre
+        return Transform(fixed, moving, matrix, frame=transform.frame)
+
+    @property
+    def headers_apart(self) -> bool:
+        """Whether the headers place most of the fixed image outside the moving one."""
+        fixed, moving = self.result.transform.fixed, self.result.transform.moving
+        return fixed.overlap_fraction(moving, np.eye(fixed.dim + 1)) < LEAST_OVERLAP
+
+    @cached_property
+    def before(self) -> NDArray[np.float32]:
+        """The moving image on the fixed grid with nothing done, (*S)."""
+        return self.placed.warp(self.moving, fill=self.moving_window[0])
+
+    @cached_property
+    def after(self) -> NDArray[np.float32]:
+        """The same through the map, (*S)."""
+        return self.result.warp(self.moving, fill=self.moving_window[0])
+
+    @cached_property
+    def fixed_window(self) -> tuple[float, float]:
+        return intensity_window(self.fixed.data)
+
+    @cached_property
+    def moving_window(self) -> tuple[float, float]:
+        return intensity_window(self.moving.data)
+
+    @cached_property
+    def determinant(self) -> Float:
+        """det(id + grad u) at every fixed voxel, (*S): the affine part is left out."""
+        return self.result.jacobian() / np.linalg.det(self.result.affine[:-1, :-1])
+
+    @cached_property
+    def histograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Joint histograms before and after, of the voxels that map inside the moving image."""
+        return self._histogram(self.placed, self.before), self._histogram(
+            self.result.transform, self.after
+        )
+
+    def _histogram(self, transform: Transform, warped: Float) -> NDArray[np.int64]:
+        there = np.ones(self.moving.grid.shape, dtype=np.float32)
+        seen = transform.warp(there, interpolation="nearest") > 0
+        return joint_histogram(
+            self.fixed.data[seen], warped[seen], self.fixed_window, self.moving_window
+        )

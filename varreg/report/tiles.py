@@ -1,0 +1,163 @@
+"""Slices of a volume as tiles of one picture, which a browser cuts apart again."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..plots.planes import Plane, middle_planes
+
+Float = NDArray[np.floating]
+Pixels = NDArray[np.uint8]
+
+#: Slices of a plane that are shown at most.
+SLICES = 60
+#: Longest side of a tile in pixels: of a slice, and of a volume at most.
+SIDE_2D, SIDE_3D = 640, 208
+#: Pixels of all tiles of one layer of a volume, before the page is found too large.
+PIXELS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The slices of one plane, and how large they are drawn.
+
+    Attributes
+    ----------
+    plane : Plane
+        The middle one.
+    indices : tuple of int
+        Where the array is cut.
+    height, width : int
+        Of a tile, in pixels; both axes have the same scale in mm.
+    columns : int
+        Tiles in a row of the picture.
+    """
+
+    plane: Plane
+    indices: tuple[int, ...]
+    height: int
+    width: int
+    columns: int
+
+    @property
+    def middle(self) -> int:
+        """Which of the slices lies nearest to the middle plane."""
+        away = [abs(index - self.plane.index) for index in self.indices]
+        return away.index(min(away))
+
+    @property
+    def rows(self) -> int:
+        return math.ceil(len(self.indices) / self.columns)
+
+    def pixels_per_voxel(self, shape: tuple[int, ...]) -> float:
+        """Along the longer side of the tile."""
+        down, right = (shape[axis] for axis in self.plane.in_plane)
+        return max(self.height / down, self.width / right)
+
+    def cuts(self, array: Float) -> list[Float]:
+        """The slices of an (*S) array, resized to the tiles: float64, linear in between."""
+        return [
+            resized(replace(self.plane, index=index).cut(array), self.height, self.width)
+            for index in self.indices
+        ]
+
+    def mosaic(self, tiles: Sequence[Pixels]) -> Pixels:
+        """All tiles in one picture, in rows of `columns`; what is left over is 0."""
+        first = tiles[0]
+        whole = np.zeros(
+            (self.rows * self.height, self.columns * self.width, *first.shape[2:]), np.uint8
+        )
+        for position, tile in enumerate(tiles):
+            row, column = divmod(position, self.columns)
+            top, left = row * self.height, column * self.width
+            whole[top : top + self.height, left : left + self.width] = tile
+        return whole
+
+
+def stacks(shape: tuple[int, ...], affine: Float, scale: float = 1.0) -> list[Stack]:
+    """The planes of an image: itself in 2D, axial, coronal and sagittal slices in 3D.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (*S).
+    affine : (d+1, d+1) array
+        Voxel -> world (RAS+ mm).
+    scale : float
+        Shrinks the tiles, to make the page smaller.
+
+    Examples
+    --------
+    >>> [len(stack.indices) for stack in stacks((40, 50, 90), np.eye(4))]
+    [60, 50, 40]
+    """
+    spacing = np.linalg.norm(np.asarray(affine)[:-1, :-1], axis=0)
+    extent = tuple(float(n * size) for n, size in zip(shape, spacing, strict=True))
+    planes = middle_planes(shape, affine)
+    if len(planes) == 1:
+        return [_stack(planes[0], extent, (0,), SIDE_2D * scale / max(extent))]
+    chosen = [_indices(shape[axis]) for axis in (plane.axis or 0 for plane in planes)]
+    area = sum(
+        len(indices) * extent[plane.in_plane[0]] * extent[plane.in_plane[1]]
+        for plane, indices in zip(planes, chosen, strict=True)
+    )
+    pixels_per_mm = scale * min(SIDE_3D / max(extent), math.sqrt(PIXELS / area))
+    return [
+        _stack(plane, extent, indices, pixels_per_mm)
+        for plane, indices in zip(planes, chosen, strict=True)
+    ]
+
+
+def resized(picture: Float, height: int, width: int) -> Float:
+    """Another size, averaged where it shrinks and linear where it grows."""
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    values = np.ascontiguousarray(picture, dtype=np.float32)
+    if values.shape == (height, width):
+        return values.astype(np.float64)
+    made = Image.fromarray(values).resize((width, height), Resampling.BILINEAR)
+    return np.asarray(made, dtype=np.float64)
+
+
+def data_uri(pixels: Pixels, quality: int | None) -> str:
+    """The picture as a WebP file in a data URI; without a quality it loses nothing."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    options = {"lossless": True} if quality is None else {"quality": quality, "alpha_quality": 70}
+    Image.fromarray(pixels).save(file, "WEBP", method=3, **options)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def sprite(stack: Stack, draw: Callable[[int], Pixels], quality: int | None) -> str:
+    """The data URI of all tiles, drawn one after the other.
+
+    Parameters
+    ----------
+    stack : Stack
+    draw : callable
+        Position of the slice -> (height, width[, channels]) pixels.
+    quality : int or None
+        As in :func:`data_uri`.
+    """
+    return data_uri(stack.mosaic([draw(k) for k in range(len(stack.indices))]), quality)
+
+
+def _indices(count: int) -> tuple[int, ...]:
+    """Evenly spaced slices, the first and the last among them, at most SLICES."""
+    return tuple(int(i) for i in np.round(np.linspace(0, count - 1, min(count, SLICES))))
+
+
+def _stack(
+    plane: Plane, extent: tuple[float, ...], indices: tuple[int, ...], pixels_per_mm: float
+) -> Stack:
+    height, width = (max(4, round(extent[axis] * pixels_per_mm)) for axis in plane.in_plane)
+    return Stack(plane, indices, height, width, math.ceil(math.sqrt(len(indices))))
