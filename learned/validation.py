@@ -98,7 +98,7 @@ def target_registration_error(displacement: Tensor, truth: Tensor, visible: Tens
 
 
 @torch.no_grad()
-def register(cascade: Cascade, pair: Pair, device: torch.device) -> Registered:
+def register(cascade: Cascade, pair: Pair, device: torch.device | None = None) -> Registered:
     """Let a cascade register one pair; it is left in the mode that it was in."""
     was_training = cascade.training
     cascade.eval()
@@ -152,9 +152,14 @@ def evaluate(
     mine = {}
     for index in range(ours.rank, len(dataset), ours.count):
         registered = register(cascade, dataset[0, index], ours.device)
-        mine[index] = {name: _row(registered, name, similarity) for name in registered.maps}
+        mine[index] = figures_of(registered, similarity)
     rows = {index: row for part in ours.gather(mine) for index, row in part.items()}
     return _mean([rows[index] for index in sorted(rows)])
+
+
+def figures_of(registered: Registered, similarity: MutualInformation) -> Table:
+    """The figures of every map of one pair, as :func:`evaluate` gives their means."""
+    return {name: _row(registered, name, similarity) for name in registered.maps}
 
 
 def value_of(table: Table, has_truth: bool) -> float:

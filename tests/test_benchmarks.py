@@ -253,3 +253,18 @@ def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
     assert (tmp_path / "curve.png").stat().st_size > 5000
     with pytest.raises(ValueError, match="holds no validation"):
         training_curve.validations(tmp_path)
+
+
+def test_certificates_side_by_side(tmp_path):
+    output = tmp_path / "certificates.json"
+    command = [
+        sys.executable, str(FOLDER / "certificates.py"), "truth", "half", "result",
+        "--limit", "1", "--size", "64", "--threads", "1", "--json", str(output),
+    ]  # fmt: skip
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "| truth " in ended.stdout
+    rows = {name: found[0] for name, found in json.loads(output.read_text())["rows"].items()}
+    assert rows["truth"]["tre"] == 0 < rows["result"]["tre"]
+    # the solver has less left to gain on its own answer than on an earlier one
+    assert 0 <= rows["result"]["gain"] < rows["half"]["gain"]
+    assert rows["result"]["folded"] == 0

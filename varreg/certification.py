@@ -13,7 +13,7 @@ from .continuation import deformable_objective, state_of
 from .deformable import DeformableObjective
 from .descent import minimise
 from .displacement import expand
-from .easing import foreground
+from .easing import eased, foreground
 from .errors import InputError, OverlapError
 from .fold_places import tight_cells
 from .folding import smallest_determinant
@@ -138,7 +138,7 @@ def certify(
         affine_stage=affine_energy(problem, affine) if given.transform.nodes is None else None,
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
-        refinement=_refinement(problem, objective, mended, budget, identity),
+        refinement=_refinement(problem, objective, mended, budget, identity, given.minimised),
         inverse=_inverse(given.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,
@@ -209,11 +209,16 @@ def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
 
 
 def _refinement(
-    problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy
-) -> Refinement:
-    """What so many steps at the finest level gain, and how far they go."""
-    state = state_of(objective, nodes)
-    start = _energy(objective.evaluate(state))
+    problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
+    minimised: bool,
+) -> Refinement:  # fmt: skip
+    """What the solver gains in so many steps at the finest level, and how far it goes.
+
+    It begins as it would from a start (:mod:`varreg.warm_start`): a map that was made for another
+    energy is eased first, or the first steps would throw its good parts away with its roughness.
+    """
+    start = _energy(objective.evaluate(state_of(objective, nodes)))
+    state = state_of(objective, nodes if minimised else eased(problem, objective, nodes))
     rules = level_rules(problem, budget)
     ended = minimise(objective, state, rules, lambda step: None, "refinement")
     change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)

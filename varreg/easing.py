@@ -88,7 +88,7 @@ def _spline(objective: DeformableObjective, z: Array, field: Array, weights: Arr
 
 def _foreground(problem: Problem, nodes: tuple[int, ...]) -> Array:
     """The share of the foreground that is interpolated from each node, its mean 1."""
-    shown = foreground(problem).astype(np.float64)
+    shown: Array = foreground(problem).astype(np.float64)
     for axis, (n, m) in enumerate(zip(shown.shape, nodes, strict=True)):
         if n != m:
             table = interpolation(n, m, problem.options.constraint)

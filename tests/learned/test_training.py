@@ -3,9 +3,10 @@
 import dataclasses
 import json
 import math
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from learned.data.parts import described_sources, has_motion, make_parts  # noqa
 from learned.data.random_maps import WarpRanges  # noqa: E402
 from learned.data.sources import PhantomSource  # noqa: E402
 from learned.distributed import Processes, choose_device, processes  # noqa: E402
-from learned.interruption import TERMINATED, heed_signals, ignore_interrupts  # noqa: E402
+from learned.interruption import TERMINATED, heed_signals  # noqa: E402
 from learned.losses.known_map import EPSILON, known_map_distance  # noqa: E402
 from learned.losses.mutual_information import MutualInformation  # noqa: E402
 from learned.losses.smoothness import smoothness  # noqa: E402
@@ -790,29 +791,28 @@ def test_the_first_signal_waits_and_the_second_does_not():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def preparing(told):
-    ignore_interrupts()
-    told.send("ready")
-    told.recv()
-    told.send("still there")
+PREPARING = """
+from learned.interruption import ignore_interrupts
+ignore_interrupts()
+print("ready", flush=True)
+print("still there after", input())
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_those_alone_who_prepare_data(number):
     """A scheduler terminates the whole group; the checkpoint is still to be written."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=preparing, args=(theirs,))
-    process.start()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    home = Path(trainer_module.__file__).parents[1]  # where the package is found
+    process = subprocess.Popen([sys.executable, "-c", PREPARING], cwd=home, **pipes)
     try:
-        assert ours.recv() == "ready"
-        os.kill(process.pid, number)
-        ours.send("and now?")
-        assert ours.poll(30)
-        assert ours.recv() == "still there"
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        said, _ = process.communicate("the signal\n", timeout=60)
+        assert said == "still there after the signal\n"
     finally:
         process.kill()
-        process.join()
+        process.wait()
 
 
 def test_a_process_takes_the_device_of_its_local_rank():

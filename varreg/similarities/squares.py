@@ -95,7 +95,7 @@ def chance_difference(fixed: Array, here: Array, moving: Array, there: Array) ->
 
 def _moments(image: Array, weight: Array) -> tuple[float, float]:
     """Mean and variance; 0 if all weights are."""
-    total = max(float(weight.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
+    total = max(float(weight.sum(dtype=np.float64)), float(np.finfo(np.float64).tiny))
     mean = float((image * weight).sum(dtype=np.float64)) / total
     off = image - image.dtype.type(mean)
     off *= off
