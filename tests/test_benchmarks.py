@@ -227,6 +227,9 @@ def test_networks_are_methods_too(bench):
 
 
 def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
+    pytest.importorskip("torch")  # learned.run_folder reads checkpoints too
+    from learned.config import preset, to_json, with_changes
+
     training_curve = bench("training_curve")
 
     def run(name, *errors):
@@ -242,13 +245,14 @@ def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
         ]  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in (*lines, {"part": "test"}))
         (folder / "metrics.jsonl").write_text(text)
+        config = with_changes(preset("smoke"), ["data.spacing=2"])
+        (folder / "config.json").write_text(to_json(config))
         return folder
 
-    pytest.importorskip("torch")  # learned.run_folder reads checkpoints too
     lines = training_curve.curve([run("affine", 4.0, 3.0), run("stage", 2.0, 1.0, 1.5)])
     assert [line["hours"] for line in lines] == [0.5, 1.0, 1.5, 2.0, 2.5]
     table = training_curve.table(training_curve.best(lines))
-    assert "1.00" in table and "1.50" not in table and "1.00%" in table
+    assert " 2.00 |" in table and "3.00" not in table and "1.00%" in table
     training_curve.draw(lines, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 5000
     with pytest.raises(ValueError, match="holds no validation"):

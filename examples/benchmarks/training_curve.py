@@ -16,11 +16,11 @@ from typing import Any
 from choices import parser, write_json
 from tables import markdown
 
-MEASURES = (("tre", "error, voxels", ".2f"), ("mi", "MI, nats", ".3f"), ("folds", "folds", ".2%"))
+MEASURES = (("tre", "error, mm", ".2f"), ("mi", "MI, nats", ".3f"), ("folds", "folds", ".2%"))
 
 
 def validations(folder: Path) -> list[dict[str, Any]]:
-    """The validations of a run, in order.
+    """The validations of a run, in order, their errors in mm.
 
     Raises
     ------
@@ -29,14 +29,20 @@ def validations(folder: Path) -> list[dict[str, Any]]:
     """
     import checkout  # noqa: F401
 
-    from learned.run_folder import METRICS, read_lines
+    from learned.config import from_json
+    from learned.run_folder import CONFIG, METRICS, read_lines
 
     file = folder / METRICS
     lines = read_lines(file) if file.is_file() else []
     found = [line for line in lines if line["part"] == "validation"]
     if not found:
         raise ValueError(f"{folder} holds no validation: is it the output of learned.train?")
-    return found
+    voxel = from_json((folder / CONFIG).read_text()).data.spacing
+    return [{**line, "figures": _in_mm(line["figures"], voxel)} for line in found]
+
+
+def _in_mm(figures: dict[str, dict[str, float]], voxel: float) -> dict[str, dict[str, float]]:
+    return {name: {**row, "tre": voxel * row["tre"]} for name, row in figures.items()}
 
 
 def curve(folders: list[Path]) -> list[dict[str, Any]]:
@@ -78,9 +84,11 @@ def draw(lines: list[dict[str, Any]], file: Path) -> None:
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
     axes.set(
         xlabel="hours of training",
-        ylabel="mean error on the validation pairs, voxels",
+        ylabel="mean error on the validation pairs, mm",
         yscale="log",
     )
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.savefig(file, dpi=110)

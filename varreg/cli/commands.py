@@ -17,6 +17,7 @@ from .apply import apply
 from .certify import certify
 from .convert import convert
 from .exits import Command, Failures
+from .habits import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
@@ -195,3 +196,5 @@ def demo(
 
 main.add_command(certify)
 main.add_command(write_page, "report")
+main.add_command(doctor)
+main.add_command(completion)
