@@ -218,7 +218,8 @@ def _refinement(
     energy is eased first, or the first steps would throw its good parts away with its roughness.
     """
     start = _energy(objective.evaluate(state_of(objective, nodes)))
-    state = state_of(objective, nodes if minimised else eased(problem, objective, nodes))
+    as_it_is = minimised or budget == 0
+    state = state_of(objective, nodes if as_it_is else eased(problem, objective, nodes))
     rules = level_rules(problem, budget)
     ended = minimise(objective, state, rules, lambda step: None, "refinement")
     change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
