@@ -98,7 +98,7 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
 def moved_between(problem: Problem, given: Transform, affine: Array, nodes: Array) -> Moved:
     """How far (A, u) takes the fixed voxels from where a map took them, in mm before A."""
     grid = problem.fixed.grid
-    shift = np.zeros(grid.dim)
+    shift: Array = np.zeros(grid.dim)
     if not np.array_equal(given.affine, affine):  # without_mean changes nothing but the shift
         shift = np.linalg.solve(given.affine, affine)[:-1, -1]
     mean = np.linalg.solve(grid.direction, shift).reshape((-1,) + (1,) * grid.dim)
