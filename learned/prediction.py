@@ -103,7 +103,7 @@ class Prediction(Registered):
         lines = str(self.as_result()).replace("Affine (given)", "Affine (predicted)").splitlines()
         remark = (
             "Predicted in one pass, no energy was minimised: look at it, or go on from here with "
-            "varreg.solve(moving, fixed, affine=prediction.affine)."
+            "varreg.solve(moving, fixed, start=prediction)."
         )
         return "\n".join([*lines[:3], remark, *lines[3:]])
 
