@@ -17,8 +17,9 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
+from .field_checks import check_displacement
 from .precision import without_autocast
-from .spatial import check_displacement, identity_grid, per_axis
+from .spatial import identity_grid, per_axis
 
 
 def affine_displacement(
@@ -70,7 +71,7 @@ def compose_affine(
     >>> compose_affine(grow, torch.ones(1, 2, 3, 3))[0, 0, :, 0].tolist()
     [1.0, 2.0, 3.0]
     """
-    check_displacement(displacement, "affine.compose_affine", "displacement")
+    check_displacement("learned.affine.compose_affine", "displacement", displacement)
     shape, d = displacement.shape[2:], displacement.shape[1]
     if affine.shape != (len(displacement), d, d + 1):
         raise InputError(

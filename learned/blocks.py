@@ -17,6 +17,8 @@ from torch.nn.utils import skip_init
 
 from varreg.errors import InputError
 
+from .precision import without_autocast
+
 #: Slope of LeakyReLU below zero.
 SLOPE = 0.3
 #: Share of values that dropout clears in the two deepest blocks.
@@ -144,7 +146,7 @@ def start_weights(layer: nn.Module, generator: Generator | None) -> None:
 def full_precision(layer: nn.Module, values: Tensor) -> Tensor:
     """The layer in the type of its weights: autocast's 8 bits would be a tenth of a voxel."""
     weight = next(layer.parameters())
-    with torch.autocast(values.device.type, enabled=False):
+    with without_autocast(values):
         return layer(values.to(weight.dtype))
 
 

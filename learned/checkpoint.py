@@ -100,6 +100,11 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     content: dict[str, Any]
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Those of the model, for :func:`learned.model_file.load_weights`."""
+        return _taken_apart(self.tensors, self.content)[0]
+
     def restore(self, training: Training, config: Config | None = None) -> None:
         """Put the state into the objects, after all of it has been checked.
 

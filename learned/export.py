@@ -29,6 +29,7 @@ def export(
     validation: Table | None,
     test: Table | None = None,
     affine_from: Mapping[str, Any] | None = None,
+    stages_from: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the weights of a cascade and their card, in place of those that are there.
 
@@ -45,8 +46,8 @@ def export(
         Time until then.
     validation, test : Table or None
         Figures of :func:`learned.validation.evaluate`.
-    affine_from : mapping or None
-        The card of the weights that AT-Net was taken from.
+    affine_from, stages_from : mapping or None
+        The cards of the weights that AT-Net was taken from and the stages began with.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def export(
         cascade,
         card(
             config, parts, position, hours=hours, validation=validation, test=test,
-            affine_from=affine_from,
+            affine_from=affine_from, stages_from=stages_from,
         ),
         overwrite=True,
     )  # fmt: skip
@@ -73,6 +74,7 @@ def card(
     validation: Table | None,
     test: Table | None = None,
     affine_from: Mapping[str, Any] | None = None,
+    stages_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is to be known about weights; arguments as for :func:`export`.
 
@@ -81,8 +83,9 @@ def card(
     dict
         "architecture" are the arguments of :meth:`learned.cascade.Cascade.build`; "training" holds
         the configuration without paths, sources of data, figures (voxels, nats, shares), the place
-        in the training and the hours it took; "affine_training" is the same of the run that AT-Net
-        came from, if it was another; "licences" are those of the data.
+        in the training and the hours it took; "affine_training" and "stages_training" are the same
+        of the runs that AT-Net came from and the stages began with, if there were; "licences" are
+        those of the data.
     """
     real = set(config.data.shares()) - {"phantom"}
     return {
@@ -99,6 +102,7 @@ def card(
             "torch": str(torch.__version__),
         },
         "affine_training": None if affine_from is None else affine_from.get("training"),
+        "stages_training": None if stages_from is None else stages_from.get("training"),
         "licences": list(config.data.licences)
         or ["not stated" if real else "no data but the phantom of varreg"],
     }
@@ -109,7 +113,7 @@ def _without_paths(config: Config) -> dict[str, Any]:
     content = json.loads(to_json(config))
     for section, field in (
         ("data", "manifest"), ("data", "labels"), ("data", "cache"), ("train", "output"),
-        ("train", "affine_from"),
+        ("train", "affine_from"), ("train", "stages_from"),
     ):  # fmt: skip
         if content[section][field] is not None:
             content[section][field] = Path(content[section][field]).name

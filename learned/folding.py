@@ -9,7 +9,8 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-from .spatial import check_displacement, identity_grid
+from .field_checks import check_displacement
+from .spatial import identity_grid
 
 
 def jacobian_determinant(displacement: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     >>> jacobian_determinant(0.5 * grid[None])[0, 0].tolist()
     [2.25, 2.25, 2.25]
     """
-    check_displacement(displacement, "folding.jacobian_determinant", "displacement")
+    check_displacement("learned.folding.jacobian_determinant", "displacement", displacement)
     if min(displacement.shape[2:]) < 2:
         raise InputError(
             "learned.folding.jacobian_determinant: `displacement` must have two voxels along every "

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-from .spatial import check_displacement, warp
+from .field_checks import check_displacement
+from .spatial import warp
 
 METHODS = ("fixed-point", "paper")
 
@@ -48,7 +49,7 @@ def inverse_displacement(u: Tensor, method: str = "fixed-point", iterations: int
     >>> inverse_displacement(shift)[0, 0, 0, 0].item()
     -0.25
     """
-    check_displacement(u, "inverse.inverse_displacement", "u")
+    check_displacement("learned.inverse.inverse_displacement", "u", u)
     if method not in METHODS:
         raise InputError(
             "learned.inverse.inverse_displacement: `method` must be one of "
@@ -82,7 +83,7 @@ def inverse_residual(u: Tensor, v: Tensor) -> Tensor:
     >>> inverse_residual(shift, -shift).max().item()
     0.0
     """
-    check_displacement(u, "inverse.inverse_residual", "u")
+    check_displacement("learned.inverse.inverse_residual", "u", u)
     if u.shape != v.shape:
         raise InputError(
             "learned.inverse.inverse_residual: `u` and `v` must be of one shape; got "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from varreg.errors import InputError
 
@@ -18,7 +19,7 @@ from .distributed import Processes
 from .model_file import load_weights, read_model
 from .shared_layers import share_batch
 
-AT_NET = "at_net."
+AT_NET, DT_NETS = "at_net.", "dt_nets."
 
 
 def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascade:
@@ -27,7 +28,8 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
     Parameters
     ----------
     config : Config
-        With ``train.affine_from`` AT-Net has the weights of that file; all others are drawn.
+        With ``train.affine_from`` AT-Net has the weights of that file, with ``train.stages_from``
+        the stages begin with those of that one; all others are drawn.
     generator : torch.Generator
         Draws the weights, then the dropout masks.
     ours : Processes
@@ -35,13 +37,15 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
     Raises
     ------
     FileError
-        If the file of ``train.affine_from`` cannot be read.
+        If one of these files cannot be read.
     InputError
-        If its AT-Net is another one.
+        If its networks are of another kind or size.
     """
     cascade = Cascade.build(**dataclasses.asdict(config.model), generator=generator)
     if config.train.affine_from is not None:
-        _take_affine(cascade, config)
+        _take_affine(cascade, config.train.affine_from)
+    if config.train.stages_from is not None:
+        _take_stages(cascade, config.train.stages_from)
     for module in cascade.modules():
         if isinstance(module, Dropout):
             module.rate = config.optimiser.dropout
@@ -52,27 +56,60 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
     return cascade
 
 
-def affine_card(config: Config) -> dict[str, Any] | None:
-    """What the file of ``train.affine_from`` says about itself, if there is one."""
-    path = config.train.affine_from
+def card_of(path: str | None) -> dict[str, Any] | None:
+    """What a file of weights says about itself, if there is one."""
     return None if path is None or not Path(path).is_file() else read_model(path)[1]
 
 
-def _take_affine(cascade: Cascade, config: Config) -> None:
-    path = str(config.train.affine_from)
-    tensors, _ = read_model(path)
-    weights = {
-        name.removeprefix(AT_NET): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(AT_NET)
-    }
+def _take_affine(cascade: Cascade, path: str) -> None:
     if cascade.at_net is None:
         raise InputError("learned.train: `train.affine_from` is set, but the model has no AT-Net.")
     try:
-        load_weights(cascade.at_net, weights)
+        load_weights(cascade.at_net, _under(AT_NET, read_model(path)[0]))
     except InputError as error:
         raise InputError(
             f"learned.train: the AT-Net in `train.affine_from` = {path!r} does not fit `model` "
             f"({error}); set `model.at_width`, `model.shape`, `model.affine_scale` and "
             "`model.pooling` to what they were when it was trained."
         ) from error
+
+
+def _take_stages(cascade: Cascade, path: str) -> None:
+    """Begin each stage with the network of the file that :func:`nearest_coarser` names."""
+    tensors, card = read_model(path)
+    architecture = card["architecture"]
+    theirs = [float(scale) for scale in architecture["scales"]]
+    for k, net in enumerate(cascade.dt_nets):
+        # what is shared by all stages is what the finest of them would take
+        place = nearest_coarser(theirs, cascade.scales[-1 if cascade.shared else k])
+        if place is None:
+            continue
+        place = 0 if architecture["shared"] else place
+        try:
+            load_weights(net, _under(f"{DT_NETS}{place}.", tensors))
+        except InputError as error:
+            raise InputError(
+                f"learned.train: the DT-Nets in `train.stages_from` = {path!r} do not fit `model` "
+                f"({error}); set `model.dt_width` and `model.dimension` to what they were when they "
+                "were trained."
+            ) from error
+
+
+def nearest_coarser(scales: Sequence[float], scale: float) -> int | None:
+    """Place of the finest of decreasing scales that is not finer than a scale; None if all are.
+
+    A network does well on images finer than those that it was trained on, whose detail is less,
+    and not on coarser ones.
+
+    Examples
+    --------
+    >>> [nearest_coarser((4.0, 2.0), scale) for scale in (8, 4, 3, 2, 1)]
+    [None, 0, 0, 1, 1]
+    """
+    found = [place for place, theirs in enumerate(scales) if theirs >= scale]
+    return found[-1] if found else None
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, named without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

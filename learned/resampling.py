@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from varreg.errors import InputError
 
+from .field_checks import check_displacement, check_shape
 from .precision import without_autocast
-from .spatial import check_displacement, check_shape, per_axis
+from .spatial import per_axis
 
 
 def stage_shape(shape: Sequence[int], scale: float) -> tuple[int, ...]:
@@ -47,8 +48,8 @@ def resize_field(displacement: Tensor, shape: Sequence[int]) -> Tensor:
     >>> resize_field(torch.ones(1, 2, 4, 6), (8, 3))[0, :, 0, 0].tolist()
     [2.0, 0.5]
     """
-    check_displacement(displacement, "resampling.resize_field", "displacement")
-    check_shape(shape, displacement, "resampling.resize_field")
+    check_displacement("learned.resampling.resize_field", "displacement", displacement)
+    check_shape("learned.resampling.resize_field", shape, displacement)
     old = displacement.shape[2:]
     if tuple(shape) == tuple(old):
         return displacement

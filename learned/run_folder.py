@@ -32,8 +32,8 @@ CONFIG, METRICS, STEPS, MODEL = (
 #: Keys that may change when a run goes on; any other would make it another run.
 RESUMABLE = (
     "optimiser.epochs", "optimiser.gradient_clipping", "data.manifest", "data.labels", "data.cache",
-    "data.licences", "data.workers", "train.output", "train.affine_from", "train.threads",
-    "train.devices",
+    "data.licences", "data.workers", "train.output", "train.affine_from",
+    "train.stages_from", "train.threads", "train.devices",
     "train.checkpoint_every", "train.validation_every", "train.patience",
 )  # fmt: skip
 

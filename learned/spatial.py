@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from varreg.errors import InputError
+
+from .field_checks import check_displacement, check_shape
 
 
 def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
     >>> warp(image, half)[0, 0, 0].tolist()
     [0.5, 2.5, 4.0]
     """
-    check_displacement(displacement, "spatial.warp", "displacement")
+    check_displacement("learned.spatial.warp", "displacement", displacement)
     if image.ndim < 2 or (image.shape[0], *image.shape[2:]) != (
         displacement.shape[0],
         *displacement.shape[2:],
@@ -102,8 +103,8 @@ def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
     >>> view_weight(shift, (2, 3))[0, 0, 0].tolist()
     [1.0, 1.0, 0.5]
     """
-    check_displacement(displacement, "spatial.view_weight", "displacement")
-    check_shape(shape, displacement, "spatial.view_weight")
+    check_displacement("learned.spatial.view_weight", "displacement", displacement)
+    check_shape("learned.spatial.view_weight", shape, displacement)
     position = identity_grid(displacement.shape[2:], displacement) + displacement
     left = torch.minimum(1 + position, per_axis(shape, displacement) - position).clamp(0, 1)
     return math.prod((left * left * (3 - 2 * left)).split(1, 1))
@@ -128,7 +129,7 @@ def compose(first: Tensor, update: Tensor) -> Tensor:
     >>> compose(shift, 2 * shift)[0, 0, 0, 0].item()
     0.75
     """
-    check_displacement(first, "spatial.compose", "first")
+    check_displacement("learned.spatial.compose", "first", first)
     if first.shape != update.shape:
         raise InputError(
             f"learned.spatial.compose: `first` and `update` must be of one shape; got "
@@ -142,24 +143,3 @@ def per_axis(values: Sequence[float], like: Tensor) -> Tensor:
     """One number per axis, (d, 1, ..., 1), to go with (N, d, *S)."""
     column = torch.tensor(list(values), dtype=like.dtype, device=like.device)
     return column.reshape(-1, *[1] * len(values))
-
-
-def check_displacement(displacement: Any, function: str, argument: str) -> None:
-    """Refuse, in the name of ``learned.<function>``, what is not (N, d, *S) of floating-point numbers, d = 2 or 3."""
-    if isinstance(displacement, Tensor) and displacement.is_floating_point():
-        if displacement.ndim in (4, 5) and displacement.shape[1] == displacement.ndim - 2:
-            return
-    what = getattr(displacement, "shape", type(displacement).__name__)
-    raise InputError(
-        f"learned.{function}: `{argument}` must be a floating-point tensor (N, 2, rows, "
-        f"columns) or (N, 3, *S); got {what} of {getattr(displacement, 'dtype', 'no type')}."
-    )
-
-
-def check_shape(shape: Sequence[int], displacement: Tensor, function: str) -> None:
-    """Refuse, in the name of ``learned.<function>``, what is not one number of voxels per axis."""
-    if len(shape) != displacement.shape[1] or min(shape) < 1:
-        raise InputError(
-            f"learned.{function}: `shape` must be {displacement.shape[1]} numbers of voxels; "
-            f"got {tuple(shape)}."
-        )

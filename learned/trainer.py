@@ -10,26 +10,27 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from varreg.errors import DivergenceError, InputError
+from varreg.errors import InputError
 from varreg.options import Options
 
 from .batches import Batches
 from .checkpoint import Checkpoint, Position, read_checkpoint
 from .config import Config
 from .data.datasets import Pair
-from .data.parts import has_motion, make_parts
+from .data.parts import has_motion, make_parts, training_pairs
 from .distributed import Processes, processes
+from .divergence import loss_diverged, validation_diverged
 from .export import export
 from .interruption import Interruption, heed_signals
 from .losses.mutual_information import MutualInformation
 from .model_file import load_weights
-from .new_cascade import affine_card, new_cascade
+from .new_cascade import card_of, new_cascade
 from .reports import Reports
 from .reproducible import reproducible
 from .run_folder import RunFolder
@@ -122,7 +123,8 @@ class Trainer:
         self.config, self.ours, self.folder = config, ours, folder
         self.interruption = Interruption()
         self.parts = make_parts(config)
-        self.steps = Batches(config, self.parts.train, ours).steps
+        self.batches = Batches(config, self.parts.train, ours)
+        self.steps = self.batches.steps
         self.has_truth = has_motion(config.data)
         if config.loss.known_map and not self.has_truth:
             raise InputError(
@@ -180,10 +182,10 @@ class Trainer:
 
     def _batches(self, name: str) -> Batches:
         """What a stage trains on: AT-Net on pairs made as coarse as it sees them."""
-        pairs, coarser = self.parts.train, self.config.model.affine_scale
-        if name == AFFINE and coarser > 1:
-            pairs = make_parts(self.config, coarser).train
-        return Batches(self.config, pairs, self.ours)
+        coarser = self.config.model.affine_scale
+        if name == DEFORMABLE or coarser == 1:
+            return self.batches
+        return Batches(self.config, training_pairs(self.config, coarser), self.ours)
 
     def _advance(self, name: str, training: Training, values: dict[str, float]) -> None:
         """What follows a step: reports, and where they are due a validation and a checkpoint."""
@@ -214,19 +216,9 @@ class Trainer:
             interruption=self.interruption,
         )
         if not is_finite(values):
-            self._diverged(values, batch)
+            subjects = [name for part in self.ours.gather(list(batch.subject)) for name in part]
+            raise loss_diverged(values, subjects, self.position, self.checkpoints.last)
         return values
-
-    def _diverged(self, values: dict[str, float], batch: Pair) -> NoReturn:
-        subjects = [name for part in self.ours.gather(list(batch.subject)) for name in part]
-        last, place = self.checkpoints.last, self.position
-        raise DivergenceError(
-            f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
-            f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step + 1}, with the subjects "
-            f"{', '.join(subjects)}. No weight was changed by it; the last checkpoint is "
-            f"{last.name if last else 'none'}. Try a smaller `optimiser.learning_rate` or "
-            "`optimiser.gradient_clipping`, and look at the images of these subjects."
-        )
 
     def _validate(self, name: str) -> bool:
         """Judge the cascade; export it if it is the best so far."""
@@ -236,10 +228,7 @@ class Trainer:
         table = evaluate(cascade, pairs, self._similarity(), self.ours)
         value, best = value_of(table, self.has_truth), self.position.best
         if not math.isfinite(value):
-            raise DivergenceError(
-                f"learned.train: the validation after epoch {self.position.epoch} of stage {name!r} gave "
-                f"{value}; the last checkpoint is from before. Try a smaller `optimiser.learning_rate`."
-            )
+            raise validation_diverged(value, self.position)
         is_best = best is None or value < best
         self.position = dataclasses.replace(
             self.position,
@@ -278,7 +267,8 @@ class Trainer:
             hours=self.reports.hours,
             validation=validation,
             test=test,
-            affine_from=affine_card(self.config),
+            affine_from=card_of(self.config.train.affine_from),
+            stages_from=card_of(self.config.train.stages_from),
         )
 
     def _similarity(self) -> MutualInformation:
@@ -313,11 +303,5 @@ class Trainer:
         if path is None:
             return None
         checkpoint = read_checkpoint(path)
-        prefix = "model/"
-        weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in checkpoint.tensors.items()
-            if name.startswith(prefix)
-        }
-        load_weights(self.model, weights)
+        load_weights(self.model, checkpoint.weights)
         return checkpoint

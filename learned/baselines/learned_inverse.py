@@ -14,32 +14,18 @@ that of the cascade.
 
 from __future__ import annotations
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ..blocks import DROPOUT, SameConvolution
-from ..dt_net import DECODER, DTNet
+from ..dt_net import DECODER
 from ..spatial import warp
-from .consistency import carried_back
+from .invertible import InvertibleNet
 
 
-class LearnedInverseNet(nn.Module):
+class LearnedInverseNet(InvertibleNet):
     """The U-Net of :class:`learned.dt_net.DTNet` with one more displacement: that of the inverse.
 
-    Parameters
-    ----------
-    dimension : {2, 3}
-    width : int
-        Of the DT-Net.
-    dropout : float
-    consistency : float
-        Weight of the dual consistency, by the learned inverse; 0 leaves it out.
-    generator : torch.Generator, optional
-        Draws the weights, then the dropout masks; None is a new one with seed 0.
-
-    Attributes
-    ----------
-    auxiliary : Tensor or None
-        What the last pass in training adds to the loss.
+    Parameters as for :class:`learned.baselines.invertible.InvertibleNet`.
 
     Examples
     --------
@@ -57,28 +43,28 @@ class LearnedInverseNet(nn.Module):
         consistency: float = 0.0,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.dimension, self.consistency = dimension, consistency
-        self.net = DTNet(dimension, width, dropout, generator=generator)
+        super().__init__(dimension, width, dropout, consistency, generator)
         # zero like the one that it replaces
         self.net.flow = SameConvolution(dimension, DECODER[-1] * width, 2 * dimension, 3, None)
-        self.auxiliary: Tensor | None = None
 
-    def forward(self, pair: Tensor) -> Tensor:
-        r"""Displacement (N, d, \*S) in voxels of a pair (N, 2, \*S)."""
-        displacement, inverse = self.with_inverse(pair)
-        self.auxiliary = None
-        if self.training:
-            self.auxiliary = _cycle(displacement, inverse) + _cycle(inverse, displacement)
-            if self.consistency:
-                back = carried_back(pair, displacement, inverse)
-                self.auxiliary = self.auxiliary + self.consistency * back
-        return displacement
+    def displacement(self, pair: Tensor) -> Tensor:
+        r"""The displacement alone, (N, d, \*S) in voxels."""
+        return self.with_inverse(pair)[0]
 
     def with_inverse(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         r"""The displacement and its learned inverse, both (N, d, \*S) in voxels."""
         displacement, inverse = self.net(pair).split(self.dimension, 1)
         return displacement, inverse
+
+    def _learns_inverse(self) -> bool:
+        return True
+
+    def _auxiliary(self, pair: Tensor, displacement: Tensor, inverse: Tensor) -> Tensor:
+        """The cycles, and the dual consistency if it counts."""
+        cycles = _cycle(displacement, inverse) + _cycle(inverse, displacement)
+        if not self.consistency:
+            return cycles
+        return cycles + super()._auxiliary(pair, displacement, inverse)
 
 
 def _cycle(there: Tensor, back: Tensor) -> Tensor:

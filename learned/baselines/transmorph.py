@@ -9,18 +9,16 @@ stochastic depth and no skips from averaged images; numbers of the original do n
 
 from __future__ import annotations
 
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from varreg.errors import InputError
 
-from ..blocks import SameConvolution, check_pair, full_precision, pad_to
-from .packages import drawn_by, module_of
-
-#: What the patches and the four stages make of an image: their size must divide it.
-MULTIPLE = 32
+from ..blocks import SameConvolution
+from .packaged import PackagedNet
+from .packages import module_of
 
 
-class TransMorph(nn.Module):
+class TransMorph(PackagedNet):
     """MONAI's SwinUNETR with a displacement as its output, zero at the start.
 
     Parameters
@@ -31,39 +29,26 @@ class TransMorph(nn.Module):
     generator : torch.Generator, optional
         Draws the weights; None is a new one with seed 0.
 
-    Attributes
-    ----------
-    auxiliary : None
-        It adds nothing to the loss.
-
     Raises
     ------
     InputError
         If MONAI is absent or the width is not allowed.
     """
 
-    auxiliary: Tensor | None = None
-
     def __init__(
         self, dimension: int = 2, width: int = 48, generator: Generator | None = None
     ) -> None:
-        super().__init__()
         if dimension not in (2, 3) or width < 12 or width % 12:
             raise InputError(
                 "learned.baselines.TransMorph: `dimension` must be 2 or 3 and `width` a multiple of 12; "
                 f"got {dimension!r} and {width!r}."
             )
-        self.dimension = dimension
         swin = module_of("monai.networks.nets.swin_unetr", "transmorph").SwinUNETR
-        generator = Generator().manual_seed(0) if generator is None else generator
-        with drawn_by(generator):
-            self.net = swin(
+
+        def build() -> nn.Module:
+            return swin(
                 in_channels=2, out_channels=dimension, feature_size=width, spatial_dims=dimension
             )
-        self.net.out = SameConvolution(dimension, width, dimension, 3, None)
 
-    def forward(self, pair: Tensor) -> Tensor:
-        r"""Displacement (N, d, \*S) in voxels of a pair (N, 2, \*S)."""
-        check_pair("baselines.TransMorph", pair, self.dimension)
-        values, inner = pad_to(pair, MULTIPLE)
-        return full_precision(self.net, values)[inner]
+        super().__init__(dimension, build, generator)
+        self.net.out = SameConvolution(dimension, width, dimension, 3, None)

@@ -9,14 +9,13 @@ the loss of the paper's cascade; only its dual consistency takes the inverse of 
 
 from __future__ import annotations
 
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
 from varreg.errors import InputError
 
-from ..blocks import DROPOUT
-from ..dt_net import DTNet
-from ..spatial import check_displacement, compose
-from .consistency import carried_back
+from ..field_checks import check_displacement
+from ..spatial import compose
+from .invertible import InvertibleNet
 
 #: Squarings, as in VoxelMorph.
 STEPS = 7
@@ -47,7 +46,7 @@ def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
     >>> integrate_velocity(torch.full((1, 2, 3, 4), 0.5))[0, :, 1, 1].tolist()
     [0.5, 0.5]
     """
-    check_displacement(velocity, "baselines.integrate_velocity", "velocity")
+    check_displacement("learned.baselines.integrate_velocity", "velocity", velocity)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise InputError(
             "learned.baselines.integrate_velocity: `steps` must be a whole number from 0; got "
@@ -59,24 +58,10 @@ def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
     return displacement
 
 
-class VelocityNet(nn.Module):
+class VelocityNet(InvertibleNet):
     """The U-Net of :class:`learned.dt_net.DTNet`, whose output is a velocity.
 
-    Parameters
-    ----------
-    dimension : {2, 3}
-    width : int
-        Of the DT-Net.
-    dropout : float
-    consistency : float
-        Weight of the dual consistency, by the inverse of this network; 0 leaves it out.
-    generator : torch.Generator, optional
-        Draws the weights, then the dropout masks; None is a new one with seed 0.
-
-    Attributes
-    ----------
-    auxiliary : Tensor or None
-        What the last pass in training adds to the loss.
+    Parameters as for :class:`learned.baselines.invertible.InvertibleNet`.
 
     Examples
     --------
@@ -85,28 +70,9 @@ class VelocityNet(nn.Module):
     (1, 2, 32, 40)
     """
 
-    def __init__(
-        self,
-        dimension: int = 2,
-        width: int = 32,
-        dropout: float = DROPOUT,
-        consistency: float = 0.0,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__()
-        self.dimension, self.consistency = dimension, consistency
-        self.net = DTNet(dimension, width, dropout, generator=generator)
-        self.auxiliary: Tensor | None = None
-
-    def forward(self, pair: Tensor) -> Tensor:
-        r"""Displacement (N, d, \*S) in voxels of a pair (N, 2, \*S)."""
-        velocity = self.net(pair)
-        displacement = integrate_velocity(velocity)
-        self.auxiliary = None
-        if self.training and self.consistency:
-            back = carried_back(pair, displacement, integrate_velocity(-velocity))
-            self.auxiliary = self.consistency * back
-        return displacement
+    def displacement(self, pair: Tensor) -> Tensor:
+        r"""The displacement alone, (N, d, \*S) in voxels."""
+        return integrate_velocity(self.net(pair))
 
     def with_inverse(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         r"""The displacement and its inverse, both (N, d, \*S) in voxels."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from torch import Generator, Tensor, nn
 
-from ..blocks import check_network, check_pair, full_precision, pad_to
-from .packages import drawn_by, module_of
+from ..blocks import check_network
+from .packaged import PackagedNet
+from .packages import module_of
 
-#: Blocks of the U-Net, of which each but the last halves the image.
-BLOCKS, MULTIPLE = 5, 32
+#: Of the U-Net; each but the last halves the image.
+BLOCKS = 5
 
 
-class VoxelMorph(nn.Module):
+class VoxelMorph(PackagedNet):
     """``voxelmorph.nn.models.VxmPairwise``; its weights start so small that it hardly moves anything.
 
     Parameters
@@ -26,41 +27,29 @@ class VoxelMorph(nn.Module):
     generator : torch.Generator, optional
         Draws the weights; None is a new one with seed 0.
 
-    Attributes
-    ----------
-    auxiliary : None
-        It adds nothing to the loss.
-
     Raises
     ------
     InputError
         If the package is absent.
     """
 
-    auxiliary: Tensor | None = None
-
     def __init__(
         self, dimension: int = 2, width: int = 16, generator: Generator | None = None
     ) -> None:
-        super().__init__()
         check_network("baselines.VoxelMorph", dimension, width)
-        self.dimension = dimension
         package = module_of("voxelmorph.nn.models", "voxelmorph")
-        generator = Generator().manual_seed(0) if generator is None else generator
-        with drawn_by(generator):
-            self.net = package.VxmPairwise(
+
+        def build() -> nn.Module:
+            pairwise = package.VxmPairwise(
                 ndim=dimension,
                 source_channels=1,
                 target_channels=1,
                 nb_features=(width,) * BLOCKS,
                 integration_steps=0,
             )
+            return _Split(pairwise)
 
-    def forward(self, pair: Tensor) -> Tensor:
-        r"""Displacement (N, d, \*S) in voxels of a pair (N, 2, \*S)."""
-        check_pair("baselines.VoxelMorph", pair, self.dimension)
-        values, inner = pad_to(pair, MULTIPLE)
-        return full_precision(_Split(self.net), values)[inner]
+        super().__init__(dimension, build, generator)
 
 
 class _Split(nn.Module):

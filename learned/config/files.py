@@ -20,6 +20,15 @@ from .presets import preset
 FORMAT, VERSION = "learned configuration", 1
 #: Bytes; no configuration is nearly as long.
 LARGEST_FILE = 1 << 20
+#: Keys that came later than the format, and what was the case before they did.
+ADDED: dict[str, Any] = {
+    "model.affine_scale": 1.0,
+    "model.affine_passes": 1,
+    "model.affine_views": "one",
+    "loss.known_map": 0.0,
+    "train.affine_from": None,
+    "train.stages_from": None,
+}
 
 
 def from_file(path: str | os.PathLike[str]) -> Config:
@@ -67,7 +76,9 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Read what :func:`to_json` wrote: every key is there, and no other.
+    """Read what :func:`to_json` wrote, or an earlier version of it: every key is there, and no other.
+
+    What an earlier version did not have yet (:data:`ADDED`) is as it was then.
 
     Raises
     ------
@@ -117,9 +128,11 @@ def _configured(content: Any, where: str, *, complete: bool) -> Config:
         values.update({f"{section}.{name}": value for name, value in fields.items()})
     for key in values:
         rule_of(key, where)
-    missing = [key for key in rules_by_key() if key not in values]
-    if complete and missing:
-        raise InputError(f"{where} lacks `{missing[0]}`.")
+    if complete:
+        values = ADDED | values
+        missing = [key for key in rules_by_key() if key not in values]
+        if missing:
+            raise InputError(f"{where} lacks `{missing[0]}`.")
     try:
         return replaced(Config() if start is None else preset(start), values)
     except InputError as error:

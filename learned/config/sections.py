@@ -46,7 +46,7 @@ class ModelConfig(Section):
     affine_passes : int
         How often AT-Net is applied, each time to what is left to be done.
     affine_views : {"one", "symmetric"}
-        Whether AT-Net, once trained, sees every pair mirrored too and its best answer is taken.
+        Whether, except in training, AT-Net sees every pair mirrored too and its best answer is taken.
     """
 
     name: ClassVar[str] = "model"
@@ -166,6 +166,9 @@ class TrainConfig(Section):
         Of the networks' convolutions.
     affine_from : str or None
         File of weights whose AT-Net is taken instead of training one.
+    stages_from : str or None
+        File of weights whose DT-Nets the stages begin with: each takes the finest of those that are
+        not finer than itself, and one that is coarser than all begins anew, moving nothing.
     threads : int or None
         That each process computes with; None leaves it to torch. Another number rounds differently.
     devices : tuple of str
@@ -182,6 +185,7 @@ class TrainConfig(Section):
     seed: int = whole(0, 0, 2**63 - 1)
     output: str = path("run")
     affine_from: str | None = path(None)
+    stages_from: str | None = path(None)
     precision: str = choice("float32", ("float32", "bfloat16"))
     threads: int | None = ruled(
         None, Rule("a whole number from 1 to 1024 or None", int, lambda v: 1 <= v <= 1024,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Parts(NamedTuple):
     test: PairDataset | None
 
 
-def make_parts(config: Config, coarser: float = 1.0) -> Parts:
+def make_parts(config: Config) -> Parts:
     """The pairs that a configuration asks for.
 
     Label maps and volumes of one id are one subject. Subjects named by ``data.validation_subjects``
@@ -51,8 +51,6 @@ def make_parts(config: Config, coarser: float = 1.0) -> Parts:
     Parameters
     ----------
     config : Config
-    coarser : float
-        How many times fewer voxels along each axis cover the same field of view.
 
     Returns
     -------
@@ -72,33 +70,68 @@ def make_parts(config: Config, coarser: float = 1.0) -> Parts:
     >>> set(parts.train.subjects) & set(parts.validation.subjects)
     set()
     """
-    config = _coarsened(config, coarser)
-    data = config.data
-    shares = data.shares()
-    ids = {name: _ids(name, data) for name in shares}
-    split = _split(ids, data.validation_subjects, wants_test=data.test_pairs > 0)
-    seeds = (config.train.seed, VALIDATION_SEED, TEST_SEED)
-    lengths = (data.pairs_per_epoch, data.validation_pairs, data.test_pairs)
-    parts = []
-    for part, seed, length in zip(("train", "validation", "test"), seeds, lengths, strict=True):
-        wanted = set(getattr(split, part))
-        sources = [
-            (_source(name, [i for i in ids[name] if i in wanted], config), share)
-            for name, share in shares.items()
-            if wanted & set(ids[name]) and length
-        ]
-        # a source that none of the subjects of validation belongs to is left out there
-        if part == "train" and len(sources) < len(shares):
-            raise InputError(
-                "make_parts: every source of `data` must have a subject to train on; take some out of "
-                "`data.validation_subjects`."
-            )
-        parts.append(_dataset(sources, length, seed, data) if sources else None)
-    train, validation, test = parts
-    if train is None or validation is None:
+    data, split = config.data, _subjects(config)
+    train = training_pairs(config)
+    validation = _judging(config, split.validation, data.validation_pairs, VALIDATION_SEED)
+    test = _judging(config, split.test, data.test_pairs, TEST_SEED)
+    if validation is None:
         raise InputError("make_parts: there must be subjects both to train and to validate on.")
     check_disjoint({"train": train.subjects, "validation": validation.subjects})
     return Parts(train, validation, test)
+
+
+def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
+    """The pairs that a configuration trains on.
+
+    Parameters
+    ----------
+    config : Config
+    coarser : float
+        How many times fewer voxels along each axis cover the same field of view.
+
+    Raises
+    ------
+    InputError, FileError
+        As :func:`make_parts`.
+
+    Examples
+    --------
+    >>> from learned.config import preset
+    >>> training_pairs(preset("smoke"), coarser=2).shape
+    (32, 32)
+    """
+    config = _coarsened(config, coarser)
+    data = config.data
+    sources = _sources(config, _subjects(config).train)
+    if len(sources) < len(data.shares()):
+        raise InputError(
+            "make_parts: every source of `data` must have a subject to train on; take some out of "
+            "`data.validation_subjects`."
+        )
+    return _dataset(sources, data.pairs_per_epoch, config.train.seed, data)
+
+
+def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> PairDataset | None:
+    """Pairs that judge; a source that none of their subjects belongs to is left out."""
+    sources = _sources(config, subjects) if count else []
+    return _dataset(sources, count, seed, config.data) if sources else None
+
+
+def _subjects(config: Config) -> Split:
+    """Who trains, validates and tests."""
+    data = config.data
+    ids = {name: _ids(name, data) for name in data.shares()}
+    return _split(ids, data.validation_subjects, wants_test=data.test_pairs > 0)
+
+
+def _sources(config: Config, subjects: Sequence[str]) -> list[tuple[Source, float]]:
+    """The sources of some subjects, with their shares."""
+    chosen = {
+        name: [subject for subject in _ids(name, config.data) if subject in set(subjects)]
+        for name in config.data.shares()
+    }
+    shares = config.data.shares()
+    return [(_source(name, ids, config), shares[name]) for name, ids in chosen.items() if ids]
 
 
 def _coarsened(config: Config, factor: float) -> Config:

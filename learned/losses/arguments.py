@@ -70,24 +70,6 @@ def check_finite(function: str, name: str, data: Tensor) -> None:
         )
 
 
-def check_displacement(function: str, name: str, displacement: Tensor) -> None:
-    """Raise unless it is a floating tensor (N, d, *S) with d = 2 or 3.
-
-    Raises
-    ------
-    InputError
-    """
-    if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
-        raise InputError(
-            f"{function}: `{name}` must be a floating tensor; got {type(displacement).__name__}."
-        )
-    shape = tuple(displacement.shape)
-    if displacement.ndim not in (4, 5) or shape[1] != len(shape) - 2 or displacement.numel() == 0:
-        raise InputError(
-            f"{function}: `{name}` must be (N, d, *S) with d = 2 or 3 axes in S; got shape {shape}."
-        )
-
-
 def single_or_double(tensor: Tensor) -> Tensor:
     """In float32, or as it is in float64: no loss is computed in 16 bits."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()

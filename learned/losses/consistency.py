@@ -15,9 +15,10 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
+from ..field_checks import check_displacement
 from ..inverse import inverse_displacement
 from ..spatial import warp
-from .arguments import check_displacement, check_images, single_or_double
+from .arguments import check_images, single_or_double
 
 NAME = "learned.losses.dual_consistency"
 

@@ -22,8 +22,9 @@ from varreg.grid import Grid
 from varreg.options import Options
 from varreg.pyramid import smoothness_length, smoothness_weight
 
+from ..field_checks import check_displacement
 from ..precision import without_autocast
-from .arguments import check_displacement, single_or_double
+from .arguments import single_or_double
 from .background import background_suppression
 from .consistency import dual_consistency
 from .mutual_information import MutualInformation

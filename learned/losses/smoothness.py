@@ -21,7 +21,8 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-from .arguments import check_displacement, single_or_double
+from ..field_checks import check_displacement
+from .arguments import single_or_double
 
 NAME = "learned.losses.smoothness"
 

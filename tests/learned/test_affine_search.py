@@ -116,6 +116,20 @@ def test_while_at_net_trains_it_sees_the_pair_as_it_is():
     assert torch.equal(affine, plain.train()(moving, fixed).affine)
 
 
+def test_while_the_stages_train_a_frozen_at_net_sees_the_pair_as_it_is():
+    settings = dict(shape=(64, 64), at_width=2, dt_width=1, scales=(2,), affine_passes=2)
+    plain = Cascade.build(**settings)
+    searching = Cascade.build(**settings, affine_views="symmetric")
+    moving, fixed = smooth((64, 64)), smooth((64, 64), seed=1)
+    with torch.no_grad():
+        for cascade in (plain, searching):
+            cascade.at_net.head.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+            cascade.freeze_affine()
+    in_training = searching.train()(moving, fixed).affine
+    assert torch.equal(in_training, plain.train()(moving, fixed).affine)
+    assert not torch.equal(in_training, searching.eval()(moving, fixed).affine)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"affine_views": "all"}, {"affine_passes": 0}, {"affine_scale": 0.5}]
 )

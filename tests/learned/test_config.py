@@ -25,7 +25,8 @@ from learned.config import (
     to_json,
     with_changes,
 )
-from learned.config.files import FORMAT, LARGEST_FILE
+from learned.config.configuration import replaced, rules_by_key
+from learned.config.files import ADDED, FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
 from varreg.options import PRESETS as ENERGIES
 from varreg.options import Options
@@ -101,6 +102,7 @@ BAD = {
     "data.labels": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.cache": ["", "  ", "a\0b", 3, True, b"x", []],
     "train.affine_from": ["", "  ", "a\0b", 3, True, b"x", []],
+    "train.stages_from": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.licences": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
     "data.slice_axes": [(), (3,), (-1,), (2, 2), 2, "2", None, (0.5,), ("2",)],
     "data.validation_subjects": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
@@ -332,6 +334,7 @@ STRATEGIES = {
     "data.labels": st.none() | paths(),
     "data.cache": st.none() | paths(),
     "train.affine_from": st.none() | paths(),
+    "train.stages_from": st.none() | paths(),
     "data.licences": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "data.validation_subjects": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "optimiser.gradient_clipping": st.none() | st.floats(1e-300, 1e12),
@@ -389,6 +392,15 @@ def document(**changes):
 def test_json_of_another_kind_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         from_json(text)
+
+
+def test_json_of_an_earlier_version_means_what_it_meant_then():
+    content = json.loads(to_json(Config()))
+    for key in ADDED:
+        section, _, field = key.partition(".")
+        del content[section][field]
+    assert from_json(json.dumps(content)) == replaced(Config(), ADDED)
+    assert set(ADDED) <= set(rules_by_key())
 
 
 TOML = """

@@ -24,7 +24,7 @@ from learned.cascade import Cascade  # noqa: E402
 from learned.checkpoint import read_checkpoint  # noqa: E402
 from learned.config import Config, DataConfig, OptimiserConfig, preset, with_changes  # noqa: E402
 from learned.data.datasets import Pair, PairDataset  # noqa: E402
-from learned.data.parts import described_sources, has_motion, make_parts  # noqa: E402
+from learned.data.parts import described_sources, has_motion, make_parts, training_pairs  # noqa: E402
 from learned.data.random_maps import WarpRanges  # noqa: E402
 from learned.data.sources import PhantomSource  # noqa: E402
 from learned.distributed import Processes, choose_device, processes  # noqa: E402
@@ -32,7 +32,8 @@ from learned.interruption import TERMINATED, heed_signals  # noqa: E402
 from learned.losses.known_map import EPSILON, known_map_distance  # noqa: E402
 from learned.losses.mutual_information import MutualInformation  # noqa: E402
 from learned.losses.smoothness import smoothness  # noqa: E402
-from learned.model_file import load_weights, read_model  # noqa: E402
+from learned.model_file import load_weights, read_model, save_model  # noqa: E402
+from learned.new_cascade import new_cascade  # noqa: E402
 from learned.pictures import draw_pairs  # noqa: E402
 from learned.reproducible import reproducible  # noqa: E402
 from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines  # noqa: E402
@@ -269,7 +270,7 @@ def test_the_affine_loss_is_the_mean_over_the_passes(passes):
 
 def test_pairs_for_a_coarse_at_net_cover_the_same_field_of_view():
     config = with_changes(tiny("x"), ["model.shape=64,72", "data.shift=0.1"])
-    fine, coarse = make_parts(config).train, make_parts(config, 2).train
+    fine, coarse = make_parts(config).train, training_pairs(config, 2)
     assert (fine.shape, coarse.shape) == ((64, 72), (32, 36))
     assert fine.subjects == coarse.subjects
     assert (fine.warp, fine.pose) == (coarse.warp, coarse.pose)
@@ -753,6 +754,64 @@ def test_at_net_may_come_from_another_run(whole, tmp_path):
     cards = [read_model(model)[1] for model in (whole[1].model, trained.model)]
     assert cards[0]["affine_training"] is None
     assert cards[1]["affine_training"] == cards[0]["training"]
+
+
+def dt_net(tensors, place):
+    prefix = f"dt_nets.{place}."
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def same_tensors(first, second):
+    return set(first) == set(second) and all(torch.equal(first[n], second[n]) for n in first)
+
+
+def test_stages_may_begin_with_those_of_another_run(whole, tmp_path):
+    config = tiny(tmp_path / "x", "model.scales=4,2,1", f"train.stages_from={whole[1].model}")
+    theirs = read_model(whole[1].model)[0]  # of the scales 2 and 1
+    new = new_cascade(config, torch.Generator().manual_seed(5), ALONE).state_dict()
+    assert same_tensors(dt_net(new, 1), dt_net(theirs, 0))
+    assert same_tensors(dt_net(new, 2), dt_net(theirs, 1))
+    coarsest = new_cascade(config, torch.Generator().manual_seed(5), ALONE).dt_nets[0]
+    assert float(coarsest.flow.convolution.weight.detach().abs().max()) == 0
+    finest = with_changes(config, ["model.scales=1", "model.shared=true"])
+    shared = new_cascade(finest, torch.Generator().manual_seed(5), ALONE).state_dict()
+    assert same_tensors(dt_net(shared, 0), dt_net(theirs, 1))
+
+
+def test_a_stage_that_begins_anew_leaves_the_map_as_it_was(tmp_path):
+    """So more scales begin where fewer ended."""
+    theirs, file = new_cascade(tiny("x"), torch.Generator(), ALONE), tmp_path / "x.safetensors"
+    with torch.no_grad():
+        for net in theirs.dt_nets:
+            net.flow.convolution.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    architecture = {"scales": [2, 1], "shared": False}
+    save_model(file, theirs, {"architecture": architecture, "training": {}, "licences": []})
+    two, three = (
+        tiny("x", f"model.scales={n}", f"train.stages_from={file}", f"train.affine_from={file}")
+        for n in ("2,1", "4,2,1")
+    )
+    moving, fixed = images(2, (32, 36))
+    with torch.no_grad():
+        first, second = (
+            new_cascade(config, torch.Generator().manual_seed(seed), ALONE).eval()(moving, fixed)
+            for seed, config in enumerate((two, three))
+        )
+    assert float(first.displacement.abs().max()) > 0
+    assert torch.allclose(first.total, second.total, atol=1e-5)
+
+
+def test_the_card_says_what_the_stages_began_with(whole, tmp_path):
+    given = [f"train.stages_from={whole[1].model}", "optimiser.epochs=1"]
+    cards = [read_model(m)[1] for m in (whole[1].model, run(tiny(tmp_path / "run", *given)).model)]
+    assert cards[0]["stages_training"] is None
+    assert cards[1]["stages_training"] == cards[0]["training"]
+    assert cards[1]["training"]["config"]["train"]["stages_from"] == Path(whole[1].model).name
+
+
+def test_stages_of_another_width_are_refused(whole, tmp_path):
+    given = [f"train.stages_from={whole[1].model}", "model.dt_width=2"]
+    with pytest.raises(InputError, match="stages_from.*do not fit.*dt_width"):
+        run(tiny(tmp_path / "run", *given))
 
 
 def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
