@@ -83,9 +83,9 @@ def card(
     dict
         "architecture" are the arguments of :meth:`learned.cascade.Cascade.build`; "training" holds
         the configuration without paths, sources of data, figures (voxels, nats, shares), the place
-        in the training and the hours it took; "affine_training" and "stages_training" are the same
-        of the runs that AT-Net came from and the stages began with, if there were; "licences" are
-        those of the data.
+        in the training and the hours it took; "affine_training" is the same of the run that AT-Net
+        came from, if it was another, "stages_training" a list of those that the stages began with,
+        the oldest first; "licences" are those of the data.
     """
     real = set(config.data.shares()) - {"phantom"}
     return {
@@ -102,10 +102,17 @@ def card(
             "torch": str(torch.__version__),
         },
         "affine_training": None if affine_from is None else affine_from.get("training"),
-        "stages_training": None if stages_from is None else stages_from.get("training"),
+        "stages_training": _trainings(stages_from),
         "licences": list(config.data.licences)
         or ["not stated" if real else "no data but the phantom of varreg"],
     }
+
+
+def _trainings(stages_from: Mapping[str, Any] | None) -> list[Any]:
+    """That of the weights which the stages began with, after those that it began with itself."""
+    if stages_from is None:
+        return []
+    return [*(stages_from.get("stages_training") or ()), stages_from.get("training")]
 
 
 def _without_paths(config: Config) -> dict[str, Any]:

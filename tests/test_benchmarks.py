@@ -272,3 +272,25 @@ def test_certificates_side_by_side(tmp_path):
     # the solver has less left to gain on its own answer than on an earlier one
     assert 0 <= rows["result"]["gain"] < rows["half"]["gain"]
     assert rows["result"]["folded"] == 0
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.25])
+def test_harder_pairs_keep_their_answer(bench, cut):
+    """More turn and shift, less in both images: the moving image at the answer is the fixed one."""
+    pairs, warps = bench("pairs"), bench("warps")
+    image = smooth_head((112, 96))
+    hard = pairs.Difficulty(strength=2.0, cut=cut)
+    usual, pair = (
+        pairs.known_pair("x", image, image, np.random.default_rng(3), True, difficulty)
+        for difficulty in (pairs.USUAL, hard)
+    )
+    rows = round(cut * 112)
+    assert pair.fixed.shape == pair.moving.shape == (112 - rows, 96)
+    there = warps.voxel_grid(pair.fixed.shape) + pair.displacement
+    seen = warps.sample(pair.moving, there)
+    assert np.abs(seen - pair.fixed)[pair.mask].mean() < 0.006
+    assert pair.mask.sum() > 1000
+    size = [np.abs(p.displacement).max(0)[p.mask].mean() for p in (usual, pair)]
+    assert size[1] > size[0] + 1
+    with pytest.raises(ValueError, match="strength"):
+        pairs.Difficulty(strength=0)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._version import __version__
+from .affine_stage import affine_factors, affine_stage
 from .arguments import (
     affine_model,
     check_overlap,
@@ -30,14 +31,8 @@ from .options import Options
 from .preparation import prepared
 from .problem import Problem
 from .result import Result
-from .stages import (
-    Recorder,
-    affine_energy,
-    affine_factors,
-    affine_stage,
-    identical_level,
-    starting_energy,
-)
+from .rivals import rival_of
+from .stages import Recorder, affine_energy, identical_level, starting_energy
 from .starting import chosen_start
 from .transform import Transform
 from .warm_start import warm_start
@@ -82,8 +77,9 @@ def solve(
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
         in fixed voxels, or the path of a saved result or of a transform.  If it deforms, it brings
         its own affine map, and the affine stage is left out.  The result never has more energy than
-        the start (at the finest level, on the displacement grid, unfolded), and never folds;
-        ``result.start`` says what had to be done to the start.
+        the start (at the finest level, on the displacement grid, unfolded), and never folds.  Where
+        the affine map of the start alone, or the one that the affine stage finds, has less energy
+        than the start, that is taken instead.  ``result.start`` says what was done.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str
@@ -188,6 +184,10 @@ def _second_stage(
     """The answer, whether or not anything deforms; never of more energy than a start that was given."""
     if given is not None:
         warm = warm_start(problem, given)
+        rival = None if given.minimised else rival_of(problem, warm, recorder)
+        if rival is not None:
+            report = dataclasses.replace(warm.report, instead=rival.name)
+            return _Found(rival.affine, *deformable_stage(problem, rival.affine, recorder), report)
         ended = deformable_stage(problem, warm.affine, recorder, warm.nodes, warm.first)
         return _Found(warm.affine, *ended, warm.report)
     if not deformable:

@@ -52,7 +52,9 @@ def deformable_stage(
             check_view(matching)
         # a level that others were left out before may spend what the last of them would have
         spent = (level - 1, level) if level == first > 0 else (level,)
-        budget = sum(iteration_budget(problem.options, k, objective.dimension) for k in spent)
+        budget = sum(
+            iteration_budget(problem.options, k, finest + 1, objective.dimension) for k in spent
+        )
         rules = level_rules(problem, budget)
         shape, factor = matching.fixed_grid.shape, problem.factors[level]
         ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)

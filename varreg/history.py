@@ -130,6 +130,8 @@ class StartReport:
         How far points were moved (mm) to bring u to the displacement grid; 0 if it was there.
     repair : Repair or None
         If it folded on the displacement grid.
+    instead : str or None
+        What of less energy was taken instead of it.
     """
 
     kind: str
@@ -138,3 +140,4 @@ class StartReport:
     mean_moved: float
     largest_moved: float
     repair: Repair | None
+    instead: str | None = None

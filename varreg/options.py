@@ -83,7 +83,8 @@ class Options:
         Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
         image so that the coarsest has 40 to 80 voxels per axis.
     iterations : int, tuple of int or None
-        Largest number of accepted steps per level, coarse to fine; one number serves every level.
+        Largest number of accepted steps per level, coarse to fine; one number serves every level,
+        and of fewer levels than numbers the finest have the last ones.
         None takes (12, 10, 18) for slices, (12, 10, 32) for volumes.
     memory : int
         Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.

@@ -66,11 +66,17 @@ def smoothness_length(grid: Grid, options: Options) -> float:
     return LENGTH_SHARE * float(np.exp(np.mean(np.log(grid.extent))))
 
 
-def iteration_budget(options: Options, level: int, dimension: int) -> int:
-    """Largest number of iterations at a level (0 is the coarsest)."""
+def iteration_budget(options: Options, level: int, levels: int, dimension: int) -> int:
+    """Largest number of iterations at one of some levels (0 is the coarsest).
+
+    Of fewer levels than numbers the finest have the last ones; further levels have the last.
+    """
     budget = options.for_dimension(dimension).iterations
     assert budget is not None
-    return budget[min(level, len(budget) - 1)] if isinstance(budget, tuple) else budget
+    if not isinstance(budget, tuple):
+        return budget
+    place = level + max(len(budget) - levels, 0)
+    return budget[min(place, len(budget) - 1)]
 
 
 def smoothness_weight(options: Options, dimension: int) -> float:

@@ -107,7 +107,10 @@ def _start(result: Result) -> str:
     mended = "" if start.repair is None else f"; it FOLDED there and was {start.repair}"
     if start.repair is None and start.smallest_determinant <= 0:
         mended = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
-    return f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
+    given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
+    if start.instead is None:
+        return given
+    return f"{given} It was NOT used: {start.instead} has less energy, and was taken instead."
 
 
 def _affine(result: Result) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import cores
-from pairs import Pair, load_pairs, manifest_pairs, phantom_pairs
+from pairs import Difficulty, Pair, load_pairs, manifest_pairs, phantom_pairs
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -42,6 +42,20 @@ def add_pairs(target: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, action="append", help="of the maps; repeatable")
     group.add_argument("--limit", type=int, metavar="N", help="first N pairs of each seed")
     group.add_argument("--subjects", type=comma_list, metavar="ID,ID", help="of the manifest")
+    group.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="times the turn and shift of --affine (12 degrees, 12 voxels); with --data",
+    )
+    group.add_argument(
+        "--cut",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the field of view that each image lacks, at opposite ends; with --data",
+    )
     group.add_argument("--size", type=int, metavar="N", help="voxels per axis of artificial heads")
 
 
@@ -82,7 +96,8 @@ def seeded_pairs(
 ) -> list[Pair]:
     """The pairs of one seed, of real heads if there is a manifest."""
     if given.data:
-        return list(manifest_pairs(given.data, dimension, affine, seed, given.limit, subjects))
+        hard = Difficulty(given.strength, given.cut)
+        return list(manifest_pairs(given.data, dimension, affine, seed, given.limit, subjects, hard))
     return list(phantom_pairs(dimension, affine, seed, given.limit, given.size))
 
 
@@ -95,7 +110,8 @@ def describe_pairs(given: argparse.Namespace, pairs: list[Pair]) -> dict[str, An
     }
     if given.pairs:
         return described
-    return {**described, "affine": given.affine, "seeds": given.seed or [0]}
+    hard = {"strength": given.strength, "cut": given.cut} if given.data else {}
+    return {**described, "affine": given.affine, "seeds": given.seed or [0], **hard}
 
 
 def pairs_line(described: dict[str, Any]) -> str:
@@ -105,6 +121,10 @@ def pairs_line(described: dict[str, Any]) -> str:
     if "affine" in described:
         words.append("affine + warp" if described["affine"] else "warp only")
         words.append(f"seed {' and '.join(map(str, described['seeds']))}")
+    if described.get("strength", 1) != 1:
+        words.append(f"turn and shift times {described['strength']:g}")
+    if described.get("cut"):
+        words.append(f"{described['cut']:.0%} of each image cut off at opposite ends")
     return ", ".join(words)
 
 

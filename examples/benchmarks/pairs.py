@@ -47,15 +47,58 @@ class Pair:
     mask: NDArray[np.bool_]
 
 
-def known_pair(name: str, t1: Array, t2: Array, rng: np.random.Generator, affine: bool) -> Pair:
+@dataclass(frozen=True)
+class Difficulty:
+    """What makes pairs harder than usual.
+
+    Attributes
+    ----------
+    strength : float
+        Times the turn and the shift of the affine part.
+    cut : float
+        Share of the first axis that the fixed image lacks at its end and the moving one at its
+        beginning; the content lies that much further apart, and less of it is in both.
+    """
+
+    strength: float = 1.0
+    cut: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.strength < 10 and 0 <= self.cut < 0.5):
+            raise ValueError(f"Difficulty: strength in (0, 10) and cut in [0, 0.5); got {self}")
+
+
+USUAL = Difficulty()
+
+
+def known_pair(
+    name: str,
+    t1: Array,
+    t2: Array,
+    rng: np.random.Generator,
+    affine: bool,
+    difficulty: Difficulty = USUAL,
+) -> Pair:
     """The pair of two images (*S) that show the same anatomy voxel by voxel."""
     shape = t1.shape
-    psi, answer = random_map(shape, rng, affine)
+    psi, answer = random_map(shape, rng, affine, difficulty.strength)
     moving = np.maximum(sample(t2, psi, order=3 if len(shape) == 2 else 1), 0)
     target = voxel_grid(shape) + answer
     last = np.array(shape).reshape((-1,) + (1,) * len(shape)) - 1
     inside = np.all((target >= 0) & (target <= last), axis=0)
-    return Pair(name, t1.astype(np.float32), moving, answer, (t1 > HEAD) & inside)
+    pair = Pair(name, t1.astype(np.float32), moving, answer, (t1 > HEAD) & inside)
+    return _cut(pair, round(difficulty.cut * shape[0])) if difficulty.cut else pair
+
+
+def _cut(pair: Pair, rows: int) -> Pair:
+    """The pair without the last rows of the fixed image and the first ones of the moving image."""
+    kept = len(pair.fixed) - rows
+    answer = pair.displacement[:, :kept].copy()
+    answer[0] -= rows
+    seen = np.arange(kept).reshape(-1, *[1] * (pair.fixed.ndim - 1)) + answer[0] >= 0
+    return Pair(
+        pair.name, pair.fixed[:kept], pair.moving[rows:], answer, pair.mask[:kept] & seen
+    )
 
 
 def manifest_pairs(
@@ -65,6 +108,7 @@ def manifest_pairs(
     seed: int = 0,
     limit: int | None = None,
     subjects: Iterable[str] | None = None,
+    difficulty: Difficulty = USUAL,
 ) -> Iterator[Pair]:
     """Pairs of real heads: two axial slices of each in 2D, the whole volume in 3D.
 
@@ -81,6 +125,7 @@ def manifest_pairs(
         First pairs only.
     subjects : iterable of str, optional
         Ids; all by default.
+    difficulty : Difficulty
     """
     entries = json.loads(Path(manifest).read_text())
     wanted = None if subjects is None else set(subjects)
@@ -96,7 +141,7 @@ def manifest_pairs(
             if count == limit:
                 break
             rng = np.random.default_rng([seed, index, k, dimension, int(affine)])
-            yield known_pair(entry["id"] + suffix, a, b, rng, affine)
+            yield known_pair(entry["id"] + suffix, a, b, rng, affine, difficulty)
             count += 1
 
 

@@ -46,10 +46,13 @@ def random_field(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np
     return (RMS * field / np.sqrt((field[centre] ** 2).sum(0).mean())).astype(np.float32)
 
 
-def random_affine(dimension: int, rng: np.random.Generator) -> Array:
-    """Homogeneous matrix (d + 1, d + 1) about the centre of the grid: turn, scale, shift."""
+def random_affine(dimension: int, rng: np.random.Generator, strength: float = 1.0) -> Array:
+    """Homogeneous matrix (d + 1, d + 1) about the centre of the grid: turn, scale, shift.
+
+    `strength` multiplies turn and shift.
+    """
     planes = [(0, 1)] if dimension == 2 else [(0, 1), (0, 2), (1, 2)]
-    angles = np.deg2rad(rng.uniform(-1, 1, len(planes)) * DEGREES)
+    angles = strength * np.deg2rad(rng.uniform(-1, 1, len(planes)) * DEGREES)
     linear = np.eye(dimension)
     for (i, j), angle in zip(planes, angles, strict=True):
         turn = np.eye(dimension)
@@ -58,7 +61,7 @@ def random_affine(dimension: int, rng: np.random.Generator) -> Array:
         linear = linear @ turn
     matrix = np.eye(dimension + 1)
     matrix[:-1, :-1] = linear @ np.diag(1 + rng.uniform(-1, 1, dimension) * SCALE)
-    matrix[:-1, -1] = rng.uniform(-1, 1, dimension) * SHIFT
+    matrix[:-1, -1] = strength * rng.uniform(-1, 1, dimension) * SHIFT
     return matrix
 
 
@@ -71,7 +74,7 @@ def inverse(field: Array) -> Array:
 
 
 def random_map(
-    shape: tuple[int, ...], rng: np.random.Generator, affine: bool
+    shape: tuple[int, ...], rng: np.random.Generator, affine: bool, strength: float = 1.0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """psi(y) = A (y + v(y)), (d, *S) voxel coordinates, and psi^-1(x) - x, voxels.
 
@@ -79,7 +82,7 @@ def random_map(
     """
     grid, dimension = voxel_grid(shape), len(shape)
     field = random_field(shape, rng)
-    matrix = random_affine(dimension, rng) if affine else np.eye(dimension + 1)
+    matrix = random_affine(dimension, rng, strength) if affine else np.eye(dimension + 1)
     forward = _about_centre(matrix, grid + field)
     back = _about_centre(np.linalg.inv(matrix), grid)
     answer = back + np.stack([sample(component, back) for component in inverse(field)]) - grid

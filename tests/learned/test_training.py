@@ -801,10 +801,13 @@ def test_a_stage_that_begins_anew_leaves_the_map_as_it_was(tmp_path):
 
 
 def test_the_card_says_what_the_stages_began_with(whole, tmp_path):
-    given = [f"train.stages_from={whole[1].model}", "optimiser.epochs=1"]
-    cards = [read_model(m)[1] for m in (whole[1].model, run(tiny(tmp_path / "run", *given)).model)]
-    assert cards[0]["stages_training"] is None
-    assert cards[1]["stages_training"] == cards[0]["training"]
+    models = [whole[1].model]
+    for name in ("second", "third"):
+        given = [f"train.stages_from={models[-1]}", "optimiser.epochs=1"]
+        models.append(run(tiny(tmp_path / name, *given)).model)
+    cards = [read_model(model)[1] for model in models]
+    assert cards[0]["stages_training"] == []
+    assert cards[2]["stages_training"] == [cards[0]["training"], cards[1]["training"]]
     assert cards[1]["training"]["config"]["train"]["stages_from"] == Path(whole[1].model).name
 
 

@@ -209,10 +209,12 @@ def test_nodes_do_not_depend_on_the_unit_of_length(spacing):
 
 
 def test_budget_per_level():
-    assert [iteration_budget(Options(iterations=(9, 5)), k, 2) for k in range(4)] == [9, 5, 5, 5]
-    assert [iteration_budget(Options(iterations=7), k, 3) for k in range(2)] == [7, 7]
+    pair = Options(iterations=(9, 5))
+    assert [iteration_budget(pair, k, 4, 2) for k in range(4)] == [9, 5, 5, 5]
+    assert [iteration_budget(pair, k, 1, 2) for k in range(1)] == [5]
+    assert [iteration_budget(Options(iterations=7), k, 2, 3) for k in range(2)] == [7, 7]
     for dimension in (2, 3):
-        budget = [iteration_budget(Options(), k, dimension) for k in range(3)]
+        budget = [iteration_budget(Options(), k, 3, dimension) for k in range(3)]
         assert tuple(budget) == BY_DIMENSION[dimension]["iterations"]
         assert (
             smoothness_weight(Options(), dimension) == BY_DIMENSION[dimension]["smoothness_weight"]

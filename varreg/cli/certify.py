@@ -19,8 +19,8 @@ STEPS = 20
 @click.argument("fixed", type=click.Path())
 @click.argument("transform", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Also write the figures to this JSON file.")
-@click.option("--fixed-mask", type=click.Path(), help="Image; only voxels above 0 count.")
-@click.option("--moving-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
+@click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

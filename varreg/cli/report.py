@@ -22,8 +22,8 @@ from .exits import Command
     type=click.Path(),
     help="What `varreg certify -o` wrote of this result. [default: certifies it]",
 )
-@click.option("--fixed-mask", type=click.Path(), help="For the certificate; only voxels above 0.")
-@click.option("--moving-mask", type=click.Path(), help="For the certificate; only voxels above 0.")
+@click.option("--fixed-mask", type=click.Path(), help="For the certificate; voxels other than 0.")
+@click.option("--moving-mask", type=click.Path(), help="For the certificate; voxels other than 0.")
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
