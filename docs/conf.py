@@ -3,6 +3,8 @@
 import re
 from importlib.metadata import version as installed_version
 
+from sphinx_gallery.sorting import ExplicitOrder
+
 project = "varreg"
 author = "The varreg authors"
 copyright = "the varreg authors"
@@ -16,7 +18,12 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 # every example runs and shows its figures; one that fails fails the build
+GALLERY = (
+    "two_slices", "different_grids", "ct_to_mr_template", "stain_to_stain", "masks_and_lesions",
+    "labels_and_points", "train_a_network", "network_then_solver",
+)  # fmt: skip
 sphinx_gallery_conf = {
+    "within_subsection_order": ExplicitOrder([f"plot_{name}.py" for name in GALLERY]),
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",

@@ -19,6 +19,7 @@ PAGES = [
     "docs/conventions.md",
     "docs/exchange.md",
     "docs/certificate.md",
+    "docs/faq.md",
     "docs/learned.md",
     "docs/report.md",
 ]

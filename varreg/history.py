@@ -26,7 +26,7 @@ class Energy:
     similarity : float
         Mutual information in nats (larger is better).
     smoothness : float
-        mean(abs(grad u)^2 + ell^2 abs(Lap u)^2), no unit; 0 in the affine stage.
+        mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
     total : float
         -lambda * similarity + mu * smoothness, what is minimised.
     """

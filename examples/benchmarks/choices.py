@@ -97,7 +97,9 @@ def seeded_pairs(
     """The pairs of one seed, of real heads if there is a manifest."""
     if given.data:
         hard = Difficulty(given.strength, given.cut)
-        return list(manifest_pairs(given.data, dimension, affine, seed, given.limit, subjects, hard))
+        return list(
+            manifest_pairs(given.data, dimension, affine, seed, given.limit, subjects, hard)
+        )
     return list(phantom_pairs(dimension, affine, seed, given.limit, given.size))
 
 

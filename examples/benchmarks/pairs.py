@@ -96,9 +96,7 @@ def _cut(pair: Pair, rows: int) -> Pair:
     answer = pair.displacement[:, :kept].copy()
     answer[0] -= rows
     seen = np.arange(kept).reshape(-1, *[1] * (pair.fixed.ndim - 1)) + answer[0] >= 0
-    return Pair(
-        pair.name, pair.fixed[:kept], pair.moving[rows:], answer, pair.mask[:kept] & seen
-    )
+    return Pair(pair.name, pair.fixed[:kept], pair.moving[rows:], answer, pair.mask[:kept] & seen)
 
 
 def manifest_pairs(

@@ -18,11 +18,7 @@ from choices import parser
 from writing import Table, page
 
 TABLES = ("table2_3", "table4", "table5", "table6", "table7", "table8")
-HEAD = """---
-orphan: true
----
-
-# The paper's tables
+HEAD = """# The paper's tables
 
 What becomes of the tables of "Multi-Modal Image Registration Problem Integrating Multi-Scale Strategy and Deep
 Learning" (doi 10.3390/math14122131) when its method is trained and tested anew. The scripts are in

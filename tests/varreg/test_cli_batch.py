@@ -201,7 +201,11 @@ def test_options_hold_for_every_pair(study, tmp_path):
 
 def test_verbose_prints_a_line_for_every_pair(study, tmp_path):
     outcome = call("--pairs", study / "pairs.csv", "-o", tmp_path / "out", *FEW, "-v")
-    assert [line.split(":")[0] for line in outcome.stderr.splitlines()] == ["1-0", "2-1", "3-2"]
+    assert [line.split(":")[0] for line in outcome.stderr.splitlines()][-3:] == [
+        "1-0",
+        "2-1",
+        "3-2",
+    ]
 
 
 def test_a_pair_that_fails_does_not_stop_the_others(tmp_path, table):

@@ -7,7 +7,7 @@ to stderr.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,9 +21,7 @@ from .habits import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
-
-if TYPE_CHECKING:
-    pass
+from .verbose import echo_options
 
 STARTS = ("header", "centres", "moments")
 
@@ -70,8 +68,8 @@ def main() -> None:
     help="The first stage, or a text file with its matrix (fixed world to moving world, mm).",
 )
 @click.option("--deformable/--no-deformable", default=True, help="Whether there is a second stage.")
-@click.option("--fixed-mask", type=click.Path(), help="Image; only voxels above 0 count.")
-@click.option("--moving-mask", type=click.Path(), help="Image; only voxels above 0 count.")
+@click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
+@click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
 @click.option(
     "--start",
     type=NameOrMap(STARTS),
@@ -91,7 +89,10 @@ def main() -> None:
 @as_json
 @quiet
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Print every accepted step; with --pairs, every pair."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print all options in force, then every accepted step; with --pairs, every pair.",
 )
 @click.pass_context
 def register(ctx: click.Context, moving: str | None, fixed: str | None, **given: Any) -> None:
@@ -124,8 +125,15 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
     with ExitStack() as outputs:
         write = outputs.enter_context(result_writer(given["output"], fixed, given["force"]))
         draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
-        callback = echo_step if given["verbose"] else None
-        result = solve(moving, fixed, callback=callback, **arguments)
+        images: tuple[Any, Any] = (moving, fixed)
+        callback = None
+        if given["verbose"]:
+            from ..image import as_image
+
+            images = as_image(moving, argument="moving"), as_image(fixed, argument="fixed")
+            echo_options(ctx, arguments["options"], *images)
+            callback = echo_step
+        result = solve(*images, callback=callback, **arguments)
         write(result)
         draw(result)
     if given["as_json"] or not given["quiet"]:
@@ -145,6 +153,8 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
     finished = echo_pair if given["verbose"] else lambda report: None
     table, output, force = given["pairs"], given["output"], given["force"]
     arguments = {**_arguments(ctx, given), "processes": given["processes"]}
+    if given["verbose"]:
+        echo_options(ctx, arguments["options"])
     reports = register_table(table, output, force, failures.add, finished, **arguments)
     if given["as_json"] or not given["quiet"]:
         report_pairs(reports, output, given["as_json"])

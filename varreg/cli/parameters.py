@@ -181,9 +181,9 @@ def energy_options(command: Decorated) -> Decorated:
     hints, documented = get_type_hints(Options), _parameters(inspect.getdoc(Options) or "")
     for field in reversed(dataclasses.fields(Options)):
         described, text = documented.get(field.name, ("", ""))
-        default = "" if field.default is None else f"  [default: {_shown(field.default)}]"
+        default = "" if field.default is None else f"  [default: {shown(field.default)}]"
         command = click.option(
-            _flag(field.name),
+            flag(field.name),
             field.name,
             type=_kind(hints[field.name], described),
             help=text + default,
@@ -237,10 +237,11 @@ def chosen_options(ctx: click.Context) -> Options:
         refused = re.match(r"`Options\((\w+)=\.\.\.\)` (.*)", str(error), re.DOTALL)
         if refused is None:
             raise
-        raise click.BadParameter(refused[2], ctx, param_hint=f"'{_flag(refused[1])}'") from None
+        raise click.BadParameter(refused[2], ctx, param_hint=f"'{flag(refused[1])}'") from None
 
 
-def _flag(field: str) -> str:
+def flag(field: str) -> str:
+    """The option of a field of :class:`varreg.Options`, as it is typed."""
     return "--" + field.replace("_", "-")
 
 
@@ -253,7 +254,8 @@ def _kind(hint: Any, described: str) -> click.ParamType:
     return Numbers(hint)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a field, as it is typed."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -123,18 +123,18 @@ def histogram_captions(subject: Subject) -> list[str]:
     ]  # fmt: skip
 
 
-def option_rows(options: Options) -> list[tuple[str, str, bool]]:
-    """Name, value, and whether it is not the default."""
-    return [
-        (field.name, repr(getattr(options, field.name)), getattr(options, field.name) != field.default)
-        for field in dataclasses.fields(options)
-    ]  # fmt: skip
+def option_rows(options: Options, dimension: int) -> list[tuple[str, str, bool]]:
+    """Name, value, and whether it is not the default of images of a dimension."""
+    usual = Options().for_dimension(dimension)
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return [(name, repr(value), value != getattr(usual, name)) for name, value in values.items()]
 
 
 def call(subject: Subject) -> str:
     """The lines of Python that repeat it."""
     result = subject.result
-    changes = [f"{name}={value}" for name, value, changed in option_rows(result.options) if changed]
+    rows = option_rows(result.options, result.transform.fixed.dim)
+    changes = [f"{name}={value}" for name, value, changed in rows if changed]
     images = [repr(name) if name else side for name, side in _sides(subject)]
     arguments = ",\n    ".join([*images, *changes])
     return f"import varreg\n\nresult = varreg.solve(\n    {arguments},\n)"

@@ -154,7 +154,8 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         charts=charts(subject.result.history),
         box=BOX,
         options=facts.option_rows(
-            subject.result.options if subject.result.levels else certificate.options
+            subject.result.options if subject.result.levels else certificate.options,
+            subject.result.transform.fixed.dim,
         ),
         provenance=facts.provenance_rows(subject),
         call=facts.call(subject),

@@ -18,7 +18,7 @@ from varreg.cli import main
 from varreg.errors import FileError, InputError
 from varreg.phantom import deformed_pair
 from varreg.report import write_report
-from varreg.report.facts import image_views
+from varreg.report.facts import image_views, option_rows
 from varreg.report.layers import fitting_layers
 from varreg.report.notebook import notebook_html
 from varreg.report.page import page
@@ -215,3 +215,13 @@ def test_a_prediction_is_shown_as_one(slices, tmp_path):
     assert not re.search(r"\bnan\b", Page(text).words)
     assert "nats" not in " ".join(t.get_text() for t in found.plot().texts)
     assert len(Page(found._repr_html_()).all("img")) == 2
+
+
+@pytest.mark.parametrize("shape", [(48, 52), (32, 34, 32)])
+def test_only_what_was_asked_for_is_shown_as_changed(shape):
+    pair = deformed_pair(shape, np.random.default_rng(0))
+    changes = {"iterations": 1, "bins": 12}
+    for given in ({}, changes):
+        result = varreg.solve(pair.moving, pair.fixed, progress=False, threads=1, **given)
+        rows = option_rows(result.options, len(shape))
+        assert {name for name, _, changed in rows if changed} == set(given)

@@ -1,0 +1,154 @@
+"""What ``varreg register --verbose`` says before the work: every option in force, and where it is from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .._version import __version__
+from ..options import BY_DIMENSION, PRESETS, Options
+from .parameters import flag, said, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..scalar_image import Image
+
+Row = tuple[str, str, str]
+
+GIVEN, PRESET, DEFAULT = "given", "preset", "default"
+#: Options that the images decide where nothing else does.
+BY_IMAGES = ("smoothness_length", "fixed_range", "moving_range", "levels")
+#: What the other parameters mean where nobody gave them.
+ABSENT = {"affine": "none", "start": "header, centres and moments are tried"}
+BEFORE = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "preset")
+AFTER = ("threads", "backend")
+
+
+def echo_options(
+    ctx: click.Context, options: Options, moving: Image | None = None, fixed: Image | None = None
+) -> None:
+    """Print a table of all options on stderr: name, value, and "given", "preset" or "default".
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of ``varreg register``.
+    options : Options
+        What the command line asks for.
+    moving, fixed : Image, optional
+        Show what they decide; without them (many pairs) it is said that they will.
+
+    Examples
+    --------
+    >>> from varreg.cli.verbose import echo_options
+    >>> echo_options(ctx, Options())  # doctest: +SKIP
+    """
+    for line in table(option_rows(ctx, options, moving, fixed)):
+        click.echo(line, err=True)
+
+
+def option_rows(
+    ctx: click.Context, options: Options, moving: Image | None = None, fixed: Image | None = None
+) -> list[Row]:
+    """Flag, value and origin of every option of ``varreg register``; the parameters of `echo_options`."""
+    preset = PRESETS[ctx.params["preset"]]
+    decided = _decided(ctx, options, moving, fixed)
+    rows = [_row(ctx, name) for name in BEFORE]
+    for field in dataclasses.fields(options):
+        value, origin = getattr(options, field.name), DEFAULT
+        if said(ctx, field.name):
+            origin = GIVEN
+        elif field.name in preset:
+            origin = PRESET
+        if value is None and field.name in decided:
+            text, why = decided[field.name]
+            rows.append((flag(field.name), text, f"{origin} ({why})"))
+        else:
+            rows.append((flag(field.name), _words(value), origin))
+    names = AFTER if ctx.params["pairs"] is None else (*AFTER, "processes")
+    return rows + [_row(ctx, name) for name in names]
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Lines with a heading, in columns.
+
+    Examples
+    --------
+    >>> from varreg.cli.verbose import table
+    >>> table([("--bins", "32", "given")])[1:]
+    ['option  value  from', '--bins  32     given']
+    """
+    rows = [("option", "value", "from"), *rows]
+    first, second = (max(len(row[k]) for row in rows) for k in (0, 1))
+    lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
+    return [f"varreg {__version__}: all options in force", *lines]
+
+
+def _row(ctx: click.Context, name: str) -> Row:
+    """A parameter that is not a field of Options."""
+    value, origin = ctx.params[name], GIVEN if said(ctx, name) else DEFAULT
+    if isinstance(value, bool):
+        return flag(name), "yes" if value else "no", origin
+    if name == "threads":
+        from ..arguments import thread_count
+
+        return flag(name), str(thread_count(value)), origin
+    if name == "processes" and value is None:
+        return flag(name), "for many small files", origin
+    return flag(name), ABSENT.get(name, "none") if value is None else _words(value), origin
+
+
+def _decided(
+    ctx: click.Context, options: Options, moving: Image | None, fixed: Image | None
+) -> dict[str, tuple[str, str]]:
+    """Value and reason of what the options leave to the dimension and to the images."""
+    if moving is None or fixed is None:
+        choices = {
+            name: ", ".join(f"{_words(values[name])} in {d}D" for d, values in BY_DIMENSION.items())
+            for name in BY_DIMENSION[2]
+        }
+        found = {name: (text, "dimension") for name, text in choices.items()}
+        return found | {name: ("of each pair", "images") for name in BY_IMAGES}
+    from ..preparation import unit_ranges
+    from ..pyramid import level_factors, smoothness_length
+
+    ranges = unit_ranges(fixed.data, moving.data, _masks(ctx, moving, fixed), options)
+    images = {
+        "smoothness_length": smoothness_length(fixed.grid, options),
+        "levels": level_factors(fixed.grid, options),
+        "fixed_range": ranges[0],
+        "moving_range": ranges[1],
+    }
+    dimension = fixed.grid.dim
+    found = {name: (_words(v), f"{dimension}D") for name, v in BY_DIMENSION[dimension].items()}
+    return found | {name: (_rounded(value), "images") for name, value in images.items()}
+
+
+def _masks(
+    ctx: click.Context, moving: Image, fixed: Image
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of the fixed and of the moving image; what they leave out does not set the range."""
+    from ..image import as_mask
+
+    return (
+        as_mask(ctx.params["fixed_mask"], fixed, argument="fixed_mask"),
+        as_mask(ctx.params["moving_mask"], moving, argument="moving_mask"),
+    )
+
+
+def _words(value: Any) -> str:
+    """As it is typed; a matrix row by row."""
+    if value is None:
+        return "none"
+    if hasattr(value, "tolist"):
+        return "; ".join(" ".join(f"{x:.6g}" for x in row) for row in value.tolist())
+    return shown(value)
+
+
+def _rounded(value: Any) -> str:
+    """Measured numbers, to four digits."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    return ",".join(f"{number:.4g}" for number in numbers)
