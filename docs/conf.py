@@ -54,6 +54,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"varreg\.(displacement|kernels|regions|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?",
     ),
+    (r"py:.*", r"learned\.(weights|model_file|run_folder|data|affine_search|inverse)(\..*)?"),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
 ]

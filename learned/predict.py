@@ -37,7 +37,7 @@ def predict(
     """Bring `moving` onto `fixed` as a trained network sees it, without a search.
 
     Every map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
-    Nothing is minimised: :func:`varreg.solve` can go on from the affine part.
+    Nothing is minimised: :func:`varreg.solve` can go on from there, by ``start=prediction``.
 
     Parameters
     ----------

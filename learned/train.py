@@ -24,7 +24,7 @@ from .config import PRESETS, Config, from_file, preset, with_changes
     "--preset",
     "name",
     type=click.Choice(list(PRESETS)),
-    help="smoke: a minute, to see that everything works; laptop: a useful model in two hours on two "
+    help="smoke: a minute, to see that everything works; laptop: a useful model in an hour on two "
     "cores; paper: Table 1 of the paper. [default: laptop]",
 )
 @click.option("--config", "file", type=click.Path(), help="A .toml or .json file instead.")

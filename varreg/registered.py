@@ -51,21 +51,21 @@ class Registered:
     def warp(
         self, image: Any, interpolation: str = "linear", fill: float = 0.0
     ) -> NDArray[np.float32]:
-        """Bring an image of the moving side onto the fixed grid; see :meth:`Transform.warp`."""
+        """Bring an image of the moving side onto the fixed grid; see :meth:`varreg.Transform.warp`."""
         return self.transform.warp(image, interpolation, fill)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring labels of the moving side onto the fixed grid; see :meth:`Transform.warp_labels`."""
+        """Bring labels of the moving side onto the fixed grid; see :meth:`varreg.Transform.warp_labels`."""
         return self.transform.warp_labels(labels, rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
-        """Map points of the fixed image to the moving image; see :meth:`Transform.points`."""
+        """Map points of the fixed image to the moving image; see :meth:`varreg.Transform.points`."""
         return self.transform.points(points, space)
 
     def inverse(
         self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
     ) -> Inverse:
-        """The map moving -> fixed, with its residual; see :meth:`Transform.inverse`."""
+        """The map moving -> fixed, with its residual; see :meth:`varreg.Transform.inverse`."""
         return self.transform.inverse(tolerance, iterations, method)
 
     def report(
@@ -96,5 +96,5 @@ class Registered:
         return notebook_html(self)
 
     def jacobian(self) -> NDArray[np.float32]:
-        """Volume change of the total map at every fixed voxel; see :meth:`Transform.jacobian`."""
+        """Volume change of the total map at every fixed voxel; see :meth:`varreg.Transform.jacobian`."""
         return self.transform.jacobian()

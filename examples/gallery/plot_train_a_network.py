@@ -156,7 +156,7 @@ folder.cleanup()
 # %%
 # For a network that is of use
 # ----------------------------
-# * ``preset("laptop")`` takes an hour or two on two cores; :doc:`/learned` says what each choice is for.
+# * ``preset("laptop")`` takes an hour or so on two cores; :doc:`/learned` says what each choice is for.
 # * Train on images like yours: ``data.source=mixed`` takes label maps and real images.
 # * Judge on heads that were not trained on.
 # * :doc:`The card of brain-2d </brain-2d>` says what 1.2 hours of training came to.
