@@ -60,22 +60,17 @@ def best_start(
     whole = shows_all(*problem.level(factors[0]))
     objective = _objective(problem, model, factors[0])
     found = _best(problem, objective, names, model, factors[0], also)
-    if whole:
-        found = _tried(problem, objective, found[:KEPT_STARTS], factors[0], observer)
-        return found[0]
-    found = _tried(problem, objective, found[:KEPT_OF_CUT], factors[0], observer)
-    found = _rivals(objective, found)
-    if len(found) > 1 and len(factors) > 1:
+    kept = found[: KEPT_STARTS if whole else KEPT_OF_CUT]
+    found = _tried(problem, objective, kept, factors[0], observer)
+    rivals = found[:1] if whole else _rivals(objective, found)
+    if len(rivals) == 1:
+        return rivals[0]
+    if len(factors) > 1:
         finer = _objective(problem, model, factors[1])
-        found = _tried(problem, finer, found, factors[1], observer)
-    judge = partial(
-        affine_energy,
-        problem,
-        needs_view=False,
-        deformable=True,
-        level=max(JUDGE, -len(problem.factors)),
-    )
-    return min(found, key=lambda matrix: judge(matrix).total)
+        rivals = _tried(problem, finer, rivals, factors[1], observer)
+    level = max(JUDGE, -len(problem.factors))
+    judge = partial(affine_energy, problem, needs_view=False, deformable=True, level=level)
+    return min(rivals, key=lambda matrix: judge(matrix).total)
 
 
 def _objective(problem: Problem, model: str, factor: float) -> AffineObjective:
@@ -115,8 +110,7 @@ def _tried(
     """Where a few steps from each start lead, that of the lowest energy first."""
     if len(matrices) == 1:
         return matrices
-    rules = level_rules(problem, problem.options.affine_iterations)
-    few = _few(rules)
+    few = _few(level_rules(problem, problem.options.affine_iterations))
     shape = objective.matching.fixed_grid.shape
     ended = [
         Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)
