@@ -37,6 +37,10 @@ Learning" (doi 10.3390/math14122131) when its method is trained and tested anew.
   has fitted something else than anatomy.
 * Subjects that are tested on were not trained on. Every network was trained once, from one seed; a difference
   of a few hundredths is not one.
+* At the reduced size every network is far from trained: AT-Net, which learns from mutual information alone as in the
+  paper, hardly learns to turn images, and no error falls far below that of nothing done. Look at the order of the
+  networks. What this cascade can do when it also learns from the known map is on
+  [the card of brain-2d](brain-2d.md).
 * The last weights count, not the best: the paper names no rule by which it chose.
 
 ## Where the paper contradicts itself
