@@ -76,10 +76,10 @@ def solve(
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
         in fixed voxels, or the path of a saved result or of a transform.  If it deforms, it brings
-        its own affine map, and the affine stage is left out.  The result never has more energy than
-        the start (at the finest level, on the displacement grid, unfolded), and never folds.  Where
-        the affine map of the start alone, or the one that the affine stage finds, has less energy
-        than the start, that is taken instead.  ``result.start`` says what was done.
+        its own affine map.  The result never has more energy than the start (at the finest level,
+        on the displacement grid, unfolded), and never folds.  Where the affine map of the start
+        alone, or the one that the affine stage finds, has less energy than the start, that is taken
+        instead; a result of varreg is not questioned.  ``result.start`` says what was done.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str
@@ -130,7 +130,9 @@ def solve(
     problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
     recorder = Recorder(None)
-    with _observer(progress, callback, _level_count(problem, model, deformable)) as observe:
+    # a given map is compared with what the affine stage finds, unless it is our own
+    searches = model is not None or (given is not None and not given.minimised)
+    with _observer(progress, callback, _level_count(problem, searches, deformable)) as observe:
         recorder.observer = observe
         cold = given is None and np.array_equal(matrix, np.eye(len(matrix)))
         if cold and _identical(problem):
@@ -215,8 +217,8 @@ def _identical(problem: Problem) -> bool:
     return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
 
 
-def _level_count(problem: Problem, model: str | None, deformable: bool) -> int:
-    affine = len(affine_factors(problem, not deformable)) if model is not None else 0
+def _level_count(problem: Problem, searches: bool, deformable: bool) -> int:
+    affine = len(affine_factors(problem, not deformable)) if searches else 0
     return affine + (len(problem.factors) if deformable else 0)
 
 

@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 
 from .affine import AffineObjective
-from .descent import Rules
 from .kernels.arrays import Array
 from .problem import Problem
 from .similarities import affine_choice
@@ -110,18 +109,15 @@ def _tried(
     """Where a few steps from each start lead, that of the lowest energy first."""
     if len(matrices) == 1:
         return matrices
-    few = _few(level_rules(problem, problem.options.affine_iterations))
+    rules = level_rules(problem, problem.options.affine_iterations)
+    steps = min(rules.iterations, TRIAL_STEPS)
+    few = dataclasses.replace(rules, iterations=steps, shortest_step=SHORTEST_TRIAL_STEP)
     shape = objective.matching.fixed_grid.shape
     ended = [
         Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)
         for matrix in matrices
     ]
     return [descent.state for descent in sorted(ended, key=lambda d: d.trial.energy)]
-
-
-def _few(rules: Rules) -> Rules:
-    steps = min(rules.iterations, TRIAL_STEPS)
-    return dataclasses.replace(rules, iterations=steps, shortest_step=SHORTEST_TRIAL_STEP)
 
 
 def _rivals(objective: AffineObjective, matrices: list[Array]) -> list[Array]:

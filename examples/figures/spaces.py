@@ -1,6 +1,6 @@
 """Draw the two pictures of docs/conventions.md: which way a map goes, and the three spaces.
 
-    python examples/figures/spaces.py [FOLDER]
+python examples/figures/spaces.py [FOLDER]
 """
 
 from __future__ import annotations
