@@ -18,7 +18,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
 
     Two dimensions: the smallest value in the cell, which a corner takes.  Three dimensions: the
     smallest of the 27 Bernstein coefficients of the determinant, a polynomial of degree 2 in each
-    coordinate (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5), as in ``varreg.folding``.
+    coordinate (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5), as in ``varreg.geometry.folding``.
 
     Parameters
     ----------

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from varreg.batch.batch.pair import as_job, located
+from varreg.stages.levels.arguments import thread_count
 
 from varreg._version import __version__
-from varreg.arguments import thread_count
-from varreg.displacement import Float
 from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
-from varreg.folding import smallest_determinant
-from varreg.job import as_job, located
-from varreg.transform import Transform
+from varreg.geometry.displacement import Float
+from varreg.geometry.folding import smallest_determinant
+from varreg.transforms.transform import Transform
 
 from .prediction import Prediction, world_transform
 from .preparation import Prepared, prepare
@@ -175,7 +175,7 @@ class Registrar:
 def _determinant_bound(transform: Transform, threads: int) -> float:
     if transform.nodes is None:
         return 1.0
-    from varreg.kernels import cpu
+    from varreg.backends.numba import backend as cpu
 
     spacing, constraint = transform.fixed.spacing, transform.constraint
     return smallest_determinant(transform.nodes, spacing, constraint, cpu, threads)[0]

@@ -11,12 +11,12 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
+from varreg.stages.levels.pyramid import Sampled
 
-from varreg.displacement import Float
 from varreg.errors import InputError
-from varreg.grid import Grid
-from varreg.pyramid import Sampled
-from varreg.sampling import affine_coordinates, voxel_matrix, warp
+from varreg.geometry.displacement import Float
+from varreg.geometry.grid import Grid
+from varreg.geometry.resampling import affine_coordinates, voxel_matrix, warp
 
 _FEWEST = 4  # voxels of the network that the fixed field of view must span
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from varreg.io.atomic import atomic_path
-from varreg.plots.panels import checkerboard
+from varreg.report.plots.panels import checkerboard
 
 from .validation import Registered, target_registration_error
 

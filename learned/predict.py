@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
+from varreg.stages.levels.initialisations import NAMES as STARTS
 
-from varreg.cli.exits import Command
+from varreg.cli.exit_codes import Command
 from varreg.cli.outputs import result_writer
 from varreg.cli.parameters import NameOrMatrix
-from varreg.starts import NAMES as STARTS
 
 from .weights import DEFAULT
 
 if TYPE_CHECKING:
-    from varreg.displacement import Float
+    from varreg.geometry.displacement import Float
 
     from .inference import Registrar
     from .prediction import Prediction

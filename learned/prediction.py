@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from varreg.options.options.options import Options
 
-from varreg import sampling
-from varreg.displacement import Float
-from varreg.grid import Grid
-from varreg.history import Energy
-from varreg.options import Options
-from varreg.registered import Registered
-from varreg.result import Result
-from varreg.scalar_image import Image
-from varreg.transform import Transform
+from varreg.geometry import resampling as sampling
+from varreg.geometry.displacement import Float
+from varreg.geometry.grid import Grid
+from varreg.images.image import Image
+from varreg.optimise.history import Energy
+from varreg.results.registered import Registered
+from varreg.results.result import Result
+from varreg.transforms.transform import Transform
 
 
 @dataclass(frozen=True, eq=False)

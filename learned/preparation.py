@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from varreg.stages.levels.arguments import affine_starts, check_overlap, sampled
+from varreg.stages.levels.initialisations import candidates
+from varreg.stages.levels.pyramid import Sampled
 
-from varreg.arguments import affine_starts, check_overlap, sampled
-from varreg.displacement import Float
 from varreg.errors import InputError, VarregError
-from varreg.grid import Grid
-from varreg.image import Image, as_pair
-from varreg.pyramid import Sampled
-from varreg.starts import candidates
+from varreg.geometry.displacement import Float
+from varreg.geometry.grid import Grid
+from varreg.images.accepted import Image, as_pair
 
 from .network_grid import network_grid, resampled
 

@@ -87,7 +87,7 @@ def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
 
     Along each axis 1 up to the outermost voxel centre; s voxels short of leaving it by one voxel,
     :math:`3 s^2 - 2 s^3`; 0 beyond.  The product over the axes counts.  It is the rule of
-    ``varreg.kernels.sampling.clamp_axis``, so that both energies are one.
+    ``varreg.backends.numba.sampling.clamp_axis``, so that both energies are one.
 
     Parameters
     ----------

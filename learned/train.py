@@ -1,6 +1,6 @@
 """The command line of the training: ``python -m learned.train``, or the same by ``torchrun``.
 
-Exit codes are those of :class:`varreg.cli.exits.Command`.
+Exit codes are those of :class:`varreg.cli.exit_codes.Command`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from varreg.cli.exits import Command
+from varreg.cli.exit_codes import Command
 
 from .config import PRESETS, Config, from_file, preset, with_changes
 

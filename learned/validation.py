@@ -141,7 +141,7 @@ def evaluate(
     --------
     >>> from learned.config import preset
     >>> from learned.data.parts import make_parts
-    >>> from varreg.options import Options
+    >>> from varreg.options.options import Options
     >>> cascade = Cascade.build(shape=(64, 64), at_width=1, dt_width=1, scales=(1,))
     >>> ours = Processes(0, 1, torch.device("cpu"))
     >>> pairs = make_parts(preset("smoke")).validation

@@ -14,13 +14,14 @@ import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from varreg.batch.batch.pair_table import COLUMNS
 
 import varreg
-from varreg.cli import exits, main
+from varreg.backends.blocks import available_threads
+from varreg.cli import exit_codes as exits
+from varreg.cli import main
 from varreg.cli.table import PairReport
-from varreg.io.pair_table import COLUMNS
-from varreg.kernels.blocks import available_threads
-from varreg.phantom import deformed_pair
+from varreg.data.phantom import deformed_pair
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
 TEXT = PAGE.read_text(encoding="utf-8")

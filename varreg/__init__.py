@@ -20,39 +20,41 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import phantom, plots, report
+    from . import report
     from .api import solve
-    from .batch import iterate_batch, solve_batch
-    from .certificate import Certificate
-    from .certification import certify
+    from .batch.batch import iterate_batch, solve_batch
+    from .certificate.certificate import Certificate
+    from .certificate.certification import certify
+    from .data import phantom
     from .exchange.reading import read_transform
     from .exchange.writing import write_transform
-    from .grid import Grid
-    from .inverse import Inverse
-    from .io.storage import load
-    from .options import Options
-    from .result import Result
-    from .scalar_image import Image
-    from .transform import Transform
+    from .geometry.grid import Grid
+    from .images.image import Image
+    from .options.options import Options
+    from .report import plots
+    from .results.result import Result
+    from .results.storage import load
+    from .transforms.inverse import Inverse
+    from .transforms.transform import Transform
 
 _HOMES = {
     "solve": "api",
-    "solve_batch": "batch",
-    "iterate_batch": "batch",
-    "certify": "certification",
-    "Certificate": "certificate",
-    "load": "io.storage",
+    "certify": "certificate.certification",
+    "solve_batch": "batch.batch",
+    "iterate_batch": "batch.batch",
+    "Certificate": "certificate.certificate",
+    "load": "results.storage",
     "read_transform": "exchange.reading",
     "write_transform": "exchange.writing",
-    "Grid": "grid",
-    "Image": "scalar_image",
-    "Inverse": "inverse",
-    "Options": "options",
-    "Result": "result",
-    "Transform": "transform",
+    "Grid": "geometry.grid",
+    "Image": "images.image",
+    "Inverse": "transforms.inverse",
+    "Options": "options.options",
+    "Result": "results.result",
+    "Transform": "transforms.transform",
 }
 
-_MODULES = ("phantom", "plots", "report")
+_MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
 
 __all__ = [
     "BackendError",
@@ -87,7 +89,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES and name not in _MODULES:
         raise AttributeError(f"module 'varreg' has no attribute {name!r}")
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value

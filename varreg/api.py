@@ -14,28 +14,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._version import __version__
-from .affine_stage import affine_factors, affine_stage
-from .arguments import (
+from .backends.arrays import Array
+from .images.accepted import as_pair
+from .initial.alternatives import rival_of
+from .initial.initialisation import chosen_start
+from .initial.input_transform import GivenMap
+from .initial.warm_start import warm_start
+from .optimise.history import Energy, Iteration, StartReport
+from .options.options import Options
+from .results.result import Result
+from .stages.affine import affine_factors, affine_stage
+from .stages.arguments import (
     affine_model,
     check_overlap,
     chosen_backend,
     merged_options,
     thread_count,
 )
-from .continuation import deformable_stage
-from .given import GivenMap
-from .history import Energy, Iteration, StartReport
-from .image import as_pair
-from .kernels.arrays import Array
-from .options import Options
-from .preparation import prepared
-from .problem import Problem
-from .result import Result
-from .rivals import rival_of
-from .stages import Recorder, affine_energy, identical_level, starting_energy
-from .starting import chosen_start
-from .transform import Transform
-from .warm_start import warm_start
+from .stages.deformable import deformable_stage
+from .stages.levels import Recorder, affine_energy, identical_level, starting_energy
+from .stages.preparation import prepared
+from .stages.problem import Problem
+from .transforms.transform import Transform
 
 
 def solve(
@@ -91,7 +91,7 @@ def solve(
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
     callback : callable, optional
-        Called with a :class:`varreg.history.Iteration` after each accepted step, also of affine
+        Called with a :class:`varreg.optimise.history.Iteration` after each accepted step, also of affine
         starts that are given up later and do not enter the history.
     **changes
         Single fields of :class:`Options`, e.g. ``memory=0`` or ``smoothness_weight=2``.
@@ -231,7 +231,7 @@ def _observer(
     if not wanted:
         yield callback
         return
-    from .progress import bar
+    from .report.progress import bar
 
     with bar(levels) as shown:
 

@@ -153,7 +153,7 @@ def phantom_pairs(
     """Pairs of artificial heads, which need no file; `size` is the number of voxels per axis."""
     import checkout  # noqa: F401
 
-    from varreg.phantom import deformed_pair
+    from varreg.data.phantom import deformed_pair
 
     shape = PHANTOM_SHAPE[dimension] if size is None else (size,) * dimension
     for index in range(PHANTOM_COUNT[dimension] if limit is None else limit):

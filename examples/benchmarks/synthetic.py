@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from varreg.phantom import DeformedPair, deformed_pair
+from varreg.data.phantom import DeformedPair, deformed_pair
 
 #: Voxels per axis of the small phantom, by dimension.
 SMALL = {2: 224, 3: 64}

@@ -1,7 +1,7 @@
 """Random smooth invertible maps with a known inverse, as the tables of this folder define them.
 
 The random numbers are drawn in a fixed order from the generator that is passed, so one seed means
-one map on every machine.  (``varreg.phantom`` draws its own, milder maps.)
+one map on every machine.  (``varreg.data.phantom`` draws its own, milder maps.)
 """
 
 from __future__ import annotations

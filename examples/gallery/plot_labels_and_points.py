@@ -26,8 +26,8 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 import varreg
-from varreg.phantom import deformed_pair
-from varreg.phantom.anatomy import LABELS
+from varreg.data.phantom import deformed_pair
+from varreg.data.phantom.anatomy import LABELS
 
 pair = deformed_pair((64, 80, 64), np.random.default_rng(5))
 to_world = np.array([[-2.0, 0, 0, 80], [0, 2, 0, -100], [0, 0, 2, -70], [0, 0, 0, 1]])

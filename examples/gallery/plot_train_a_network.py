@@ -25,7 +25,7 @@ import learned
 import varreg
 from learned.config import preset, with_changes
 from learned.trainer import train
-from varreg.phantom import deformed_pair
+from varreg.data.phantom import deformed_pair
 
 folder = tempfile.TemporaryDirectory()
 run = Path(folder.name) / "run"

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from varreg.data.phantom.anatomy import LABELS as BRAIN
+from varreg.data.phantom.anatomy import brain_labels
 from varreg.errors import InputError
-from varreg.phantom.anatomy import LABELS as BRAIN
-from varreg.phantom.anatomy import brain_labels
 
 from .random_fields import smooth_noise, uniform
 from .slices import fit
@@ -35,7 +35,7 @@ _SMALLEST = 32  # voxels along an axis; a folded cortex needs that many
 
 
 def head_labels(shape: Sequence[int], generator: torch.Generator) -> NDArray[np.uint8]:
-    """A brain (:func:`varreg.phantom.anatomy.brain_labels`) of random size within skull and scalp.
+    """A brain (:func:`varreg.data.phantom.anatomy.brain_labels`) of random size within skull and scalp.
 
     Parameters
     ----------

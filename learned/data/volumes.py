@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from varreg.stages.levels.pyramid import unit_intensities
 
 from varreg.errors import InputError, OverlapError
-from varreg.grid import Grid
-from varreg.image import Image, as_image
-from varreg.pyramid import unit_intensities
-from varreg.sampling import Coordinates, affine_coordinates, voxel_matrix, warp, warp_labels
+from varreg.geometry.grid import Grid
+from varreg.geometry.resampling import (
+    Coordinates,
+    affine_coordinates,
+    voxel_matrix,
+    warp,
+    warp_labels,
+)
+from varreg.images.accepted import Image, as_image
 
 from .cache import cached
 from .manifest import Subject

@@ -1,6 +1,6 @@
 r"""Joint histograms with a quadratic B-spline, and the mutual information of the smoothed tables.
 
-The estimator of :mod:`varreg.mutual_information` in PyTorch: the fixed value is a bin number, the
+The estimator of :mod:`varreg.similarity.estimator` in PyTorch: the fixed value is a bin number, the
 warped value v (in bins) is spread over three bins, and the table is smoothed afterwards by the Parzen
 matrix K.  With t = v - c, c the nearest bin, and H the table,
 
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from varreg.kernels.arrays import Array
+from varreg.backends.arrays import Array
 
 from .arguments import differentiable_once
 
@@ -81,7 +81,7 @@ def information(table: Tensor, matrix: Tensor) -> Tensor:
 
 
 def parzen_matrix(kernel: Array) -> Array:
-    """K, (B, B), of the kernel (B, 2 r + 1) of :func:`varreg.mutual_information.parzen_kernel`."""
+    """K, (B, B), of the kernel (B, 2 r + 1) of :func:`varreg.similarity.estimator.parzen_kernel`."""
     bins, reach = len(kernel), kernel.shape[1] // 2
     column = np.arange(bins)[:, None]
     padded = np.zeros((bins + 2 * reach, bins))

@@ -5,8 +5,8 @@ value is the mutual information given what is in view (and where, with regions),
 
 .. math:: \mathrm{MI} = \frac{1}{N_F} \sum_r N_r\,\mathrm{MI}_r, \qquad \sum_r N_r = N ,
 
-so that pushing things out of view is not rewarded: :mod:`varreg.mutual_information` and
-:mod:`varreg.regions`, whose bins, kernels and regions are used here too.  The energy is eq. (13) of
+so that pushing things out of view is not rewarded: :mod:`varreg.similarity.estimator` and
+:mod:`varreg.similarity.regions`, whose bins, kernels and regions are used here too.  The energy is eq. (13) of
 doi 10.3390/math14122131.
 """
 
@@ -15,12 +15,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from varreg.options.options.options import Options
 
 from varreg.errors import InputError
-from varreg.grid import Grid
-from varreg.mutual_information import Estimator
-from varreg.options import Options
-from varreg.regions import region_counts, region_cuts
+from varreg.geometry.grid import Grid
+from varreg.similarity.estimator import Estimator
+from varreg.similarity.regions import region_counts, region_cuts
 
 from ..precision import without_autocast
 from .arguments import check_finite, check_images, check_range, single_or_double
@@ -51,7 +51,7 @@ class MutualInformation:
     Examples
     --------
     >>> import torch
-    >>> from varreg.options import Options
+    >>> from varreg.options.options import Options
     >>> image = torch.linspace(0, 1, 400).reshape(1, 1, 20, 20)
     >>> similarity = MutualInformation(Options(similarity="mi"))
     >>> bool(similarity(1 - image, image) > similarity(image.transpose(2, 3), image))
@@ -161,7 +161,7 @@ def region_image(
 ) -> tuple[Tensor, int]:
     """The region of every voxel, (*S) int64, and how many regions there are.
 
-    Boxes are those of :func:`varreg.regions.region_counts` on isotropic voxels: `regions` along the
+    Boxes are those of :func:`varreg.similarity.regions.region_counts` on isotropic voxels: `regions` along the
     longest axis.
 
     Examples

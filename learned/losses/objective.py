@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from varreg.options.options.options import Options
+from varreg.stages.levels.pyramid import smoothness_length, smoothness_weight
 
 from varreg.errors import InputError
-from varreg.grid import Grid
-from varreg.options import Options
-from varreg.pyramid import smoothness_length, smoothness_weight
+from varreg.geometry.grid import Grid
 
 from ..field_checks import check_displacement
 from ..precision import without_autocast
@@ -74,7 +74,7 @@ class LossWeights:
 
         Examples
         --------
-        >>> from varreg.options import Options
+        >>> from varreg.options.options import Options
         >>> LossWeights.energy(Options(similarity_weight=2.0))
         LossWeights(smoothness=0.35, similarity=2.0, background=0.0, consistency=0.0)
         """
@@ -120,7 +120,7 @@ class Objective:
     Examples
     --------
     >>> import torch
-    >>> from varreg.options import Options
+    >>> from varreg.options.options import Options
     >>> options = Options()
     >>> objective = Objective(LossWeights.energy(options), options)
     >>> image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ On n nodes with spacing h_k along axis k,
 with D_k the forward differences along axis k, none across the border: no flux, so that nothing pulls
 border vectors to zero.  With :math:`\ell = 0` it is the H1 term of the paper,
 :math:`\mathrm{mean}\,|\nabla u|^2` (section 2.3.1 of doi 10.3390/math14122131).  It is
-:class:`varreg.smoothness.Smoothness` with zero mean, by repeated differences instead of cosines.
+:class:`varreg.energy.smoothness.Smoothness` with zero mean, by repeated differences instead of cosines.
 """
 
 from __future__ import annotations

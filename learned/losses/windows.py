@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from varreg.kernels.arrays import Windows
-from varreg.mutual_information import GUARD
+from varreg.backends.arrays import Windows
+from varreg.similarity.estimator import GUARD
 
 from ..precision import without_autocast
 from .arguments import differentiable_once

@@ -4,13 +4,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.affine import affine_displacement  # noqa: E402
-from learned.affine_search import _viewed, search_affine, symmetric_views  # noqa: E402
-from learned.cascade import Cascade  # noqa: E402
-from learned.losses import MutualInformation  # noqa: E402
-from learned.spatial import view_weight, warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
-from varreg.options import Options  # noqa: E402
+from varreg.options.options.options import Options
+
+from learned.affine import affine_displacement
+from learned.affine_search import _viewed, search_affine, symmetric_views
+from learned.cascade import Cascade
+from learned.losses import MutualInformation
+from learned.spatial import view_weight, warp
+from varreg.errors import InputError
 
 SHAPES = [(12, 12), (12, 9), (6, 6, 6), (5, 6, 7)]
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.baselines import (  # noqa: E402
+from learned.baselines import (
     Baseline,
     baseline_cascade,
     integrate_velocity,
@@ -14,12 +14,12 @@ from learned.baselines import (  # noqa: E402
     make_network,
     train_baseline,
 )
-from learned.baselines.packages import drawn_by  # noqa: E402
-from learned.config import preset, with_changes  # noqa: E402
-from learned.inverse import inverse_residual  # noqa: E402
-from learned.resampling import resize_field  # noqa: E402
-from learned.spatial import compose  # noqa: E402
-from varreg.errors import FileError, InputError  # noqa: E402
+from learned.baselines.packages import drawn_by
+from learned.config import preset, with_changes
+from learned.inverse import inverse_residual
+from learned.resampling import resize_field
+from learned.spatial import compose
+from varreg.errors import FileError, InputError
 
 PACKAGES = {"transmorph": "monai", "diffusemorph": "monai", "voxelmorph": "voxelmorph"}
 WIDTHS = {"transmorph": 12, "diffusemorph": 8, "voxelmorph": 16}

@@ -14,18 +14,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from learned.checkpoint import (  # noqa: E402
-    FORMAT,
-    VERSION,
-    Position,
-    read_checkpoint,
-    save_checkpoint,
-)
-from learned.checkpoint_folder import CheckpointFolder  # noqa: E402
-from learned.config import Config, with_changes  # noqa: E402
-from learned.tensor_file import read_tensors, to_bytes  # noqa: E402
-from learned.training_state import Training  # noqa: E402
-from varreg.errors import FileError, InputError, VarregError  # noqa: E402
+from learned.checkpoint import FORMAT, VERSION, Position, read_checkpoint, save_checkpoint
+from learned.checkpoint_folder import CheckpointFolder
+from learned.config import Config, with_changes
+from learned.tensor_file import read_tensors, to_bytes
+from learned.training_state import Training
+from varreg.errors import FileError, InputError, VarregError
 
 CONFIG = with_changes(Config(), ["train.seed=3", "optimiser.learning_rate=0.1"])
 POSITION = Position("deformable", epoch=2, step=30, best=-0.1, waited=1)

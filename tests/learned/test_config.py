@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from varreg.options.options.options import PRESETS as ENERGIES
+from varreg.options.options.options import Options
 
 from learned.config import (
     PRESETS,
@@ -28,8 +30,6 @@ from learned.config import (
 from learned.config.configuration import replaced, rules_by_key
 from learned.config.files import ADDED, FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
-from varreg.options import PRESETS as ENERGIES
-from varreg.options import Options
 
 needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
 

@@ -6,20 +6,20 @@ from scipy.ndimage import gaussian_filter
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader  # noqa: E402
+from torch.utils.data import DataLoader
 
-from learned.data.datasets import EpochSampler, Pair, PairDataset  # noqa: E402
-from learned.data.intensity import IntensityRanges  # noqa: E402
-from learned.data.manifest import label_files, read_manifest  # noqa: E402
-from learned.data.random_fields import seeded_generator  # noqa: E402
-from learned.data.random_maps import WarpRanges  # noqa: E402
-from learned.data.sources import LabelSource, PhantomSource, RealSource  # noqa: E402
-from learned.data.splits import check_disjoint, split_subjects  # noqa: E402
-from learned.data.synthesis import LabelTable  # noqa: E402
-from learned.data.volumes import Volume, load_labels, load_volume  # noqa: E402
-from learned.folding import jacobian_determinant  # noqa: E402
-from learned.spatial import warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
+from learned.data.datasets import EpochSampler, Pair, PairDataset
+from learned.data.intensity import IntensityRanges
+from learned.data.manifest import label_files, read_manifest
+from learned.data.random_fields import seeded_generator
+from learned.data.random_maps import WarpRanges
+from learned.data.sources import LabelSource, PhantomSource, RealSource
+from learned.data.splits import check_disjoint, split_subjects
+from learned.data.synthesis import LabelTable
+from learned.data.volumes import Volume, load_labels, load_volume
+from learned.folding import jacobian_determinant
+from learned.spatial import warp
+from varreg.errors import InputError
 
 SHAPE = (40, 44)
 STILL = WarpRanges(rotation=0, scale=(1, 1), shear=0, shift=0, amplitude=0)

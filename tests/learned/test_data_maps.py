@@ -6,19 +6,19 @@ from scipy.interpolate import BSpline
 
 torch = pytest.importorskip("torch")
 
-from learned.affine import compose_affine  # noqa: E402
-from learned.data.augmentation import random_flips, warp_scene  # noqa: E402
-from learned.data.random_fields import seeded_generator, smooth_noise, uniform  # noqa: E402
-from learned.data.random_maps import (  # noqa: E402
+from learned.affine import compose_affine
+from learned.data.augmentation import random_flips, warp_scene
+from learned.data.random_fields import seeded_generator, smooth_noise, uniform
+from learned.data.random_maps import (
     POSE,
     WarpRanges,
     random_affine,
     random_displacement,
     random_map,
 )
-from learned.folding import jacobian_determinant  # noqa: E402
-from learned.spatial import identity_grid, view_weight, warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
+from learned.folding import jacobian_determinant
+from learned.spatial import identity_grid, view_weight, warp
+from varreg.errors import InputError
 
 SHAPES = [(40, 33), (17, 20, 25)]
 both_dimensions = pytest.mark.parametrize("shape", SHAPES, ids=["2D", "3D"])

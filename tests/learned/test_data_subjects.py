@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from learned.data.manifest import label_files, read_manifest  # noqa: E402
-from learned.data.splits import Split, check_disjoint, split_subjects  # noqa: E402
-from varreg.errors import FileError, InputError  # noqa: E402
+from learned.data.manifest import label_files, read_manifest
+from learned.data.splits import Split, check_disjoint, split_subjects
+from varreg.errors import FileError, InputError
 
 
 @pytest.fixture

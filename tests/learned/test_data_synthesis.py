@@ -6,18 +6,13 @@ from scipy.ndimage import gaussian_filter, label
 
 torch = pytest.importorskip("torch")
 
-from learned.data.intensity import PAINTED, IntensityRanges, acquire, blur  # noqa: E402
-from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels  # noqa: E402
-from learned.data.random_fields import seeded_generator  # noqa: E402
-from learned.data.synthesis import (  # noqa: E402
-    Contrast,
-    LabelTable,
-    freesurfer_table,
-    paint,
-    random_contrast,
-)
-from varreg.errors import InputError  # noqa: E402
-from varreg.pyramid import unit_intensities  # noqa: E402
+from varreg.stages.levels.pyramid import unit_intensities
+
+from learned.data.intensity import PAINTED, IntensityRanges, acquire, blur
+from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels
+from learned.data.random_fields import seeded_generator
+from learned.data.synthesis import Contrast, LabelTable, freesurfer_table, paint, random_contrast
+from varreg.errors import InputError
 
 HEAD = [0, 2, 3, 4, 16, 24, 41, 42, 43, 507, 511]
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from learned.data.cuts import Cutter  # noqa: E402
-from learned.data.manifest import Subject  # noqa: E402
-from learned.data.slices import content_centre, fit, full_slices, random_patch_centre  # noqa: E402
-from learned.data.volumes import isotropic_grid, load_labels, load_volume  # noqa: E402
-from varreg.errors import FileError, InputError, OverlapError  # noqa: E402
-from varreg.grid import Grid  # noqa: E402
+from learned.data.cuts import Cutter
+from learned.data.manifest import Subject
+from learned.data.slices import content_centre, fit, full_slices, random_patch_centre
+from learned.data.volumes import isotropic_grid, load_labels, load_volume
+from varreg.errors import FileError, InputError, OverlapError
+from varreg.geometry.grid import Grid
 
 # array axes that run left, superior, anterior: as many label maps are stored
 LSA = np.array([[-1.0, 0, 0, 11], [0, 0, 1, -4], [0, 1, 0, 7], [0, 0, 0, 1]])

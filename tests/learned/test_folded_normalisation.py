@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.cascade import Cascade  # noqa: E402
-from learned.folded_normalisation import folded  # noqa: E402
+from learned.cascade import Cascade
+from learned.folded_normalisation import folded
 
 NORMALISATIONS = (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
 

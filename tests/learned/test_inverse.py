@@ -4,10 +4,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.affine import affine_displacement  # noqa: E402
-from learned.inverse import inverse_displacement, inverse_residual  # noqa: E402
-from learned.spatial import compose, identity_grid  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
+from learned.affine import affine_displacement
+from learned.inverse import inverse_displacement, inverse_residual
+from learned.spatial import compose, identity_grid
+from varreg.errors import InputError
 
 SHAPES = [(40, 33), (25, 22, 27)]
 every_shape = pytest.mark.parametrize("shape", SHAPES)

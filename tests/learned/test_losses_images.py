@@ -5,11 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.losses import background_suppression, dual_consistency  # noqa: E402
-from learned.spatial import warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
+from learned.losses import background_suppression, dual_consistency
+from learned.spatial import warp
+from varreg.errors import InputError
 
-from ..varreg.problems import smooth_image  # noqa: E402
+from ..varreg.problems import smooth_image
 
 SHAPES = pytest.mark.parametrize("shape", [(61, 66), (25, 28, 27)], ids=["2D", "3D"])
 SMALL = pytest.mark.parametrize("shape", [(7, 8), (3, 4, 5)], ids=["2D", "3D"])

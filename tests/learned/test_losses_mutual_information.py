@@ -6,17 +6,18 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
-from learned.losses import MutualInformation  # noqa: E402
-from learned.losses.fine_histogram import parzen_matrix  # noqa: E402
-from learned.losses.mutual_information import bent, region_image  # noqa: E402
-from learned.spatial import identity_grid, view_weight, warp  # noqa: E402
-from varreg.grid import Grid  # noqa: E402
-from varreg.kernels.sampling import bend  # noqa: E402
-from varreg.mutual_information import parzen_kernel  # noqa: E402
-from varreg.options import PRESETS, Options  # noqa: E402
-from varreg.regions import region_counts, region_cuts  # noqa: E402
+from varreg.options.options.options import PRESETS, Options
 
-from ..varreg.problems import (  # noqa: E402
+from learned.losses import MutualInformation
+from learned.losses.fine_histogram import parzen_matrix
+from learned.losses.mutual_information import bent, region_image
+from learned.spatial import identity_grid, view_weight, warp
+from varreg.backends.numba.sampling import bend
+from varreg.geometry.grid import Grid
+from varreg.similarity.estimator import parzen_kernel
+from varreg.similarity.regions import region_counts, region_cuts
+
+from ..varreg.problems import (
     deformable_problem,
     pair,
     random_affine,

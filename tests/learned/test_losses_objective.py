@@ -5,7 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.losses import (  # noqa: E402
+from varreg.options.options.options import Options
+from varreg.similarity.mutual_information.deformable import DeformableObjective
+from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.stages.levels.pyramid import smoothness_length, smoothness_weight
+
+from learned.losses import (
     Losses,
     LossWeights,
     MutualInformation,
@@ -14,17 +19,13 @@ from learned.losses import (  # noqa: E402
     dual_consistency,
     smoothness,
 )
-from learned.spatial import view_weight, warp  # noqa: E402
-from varreg.deformable import DeformableObjective  # noqa: E402
-from varreg.displacement import expand  # noqa: E402
-from varreg.energy import Matching  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
-from varreg.kernels import cpu  # noqa: E402
-from varreg.options import Options  # noqa: E402
-from varreg.pyramid import smoothness_length, smoothness_weight  # noqa: E402
-from varreg.smoothness import Smoothness  # noqa: E402
+from learned.spatial import view_weight, warp
+from varreg.backends.numba import backend as cpu
+from varreg.errors import InputError
+from varreg.geometry.displacement import expand
+from varreg.similarity.mutual_information import Matching
 
-from ..varreg.problems import pair, smooth_image, state  # noqa: E402
+from ..varreg.problems import pair, smooth_image, state
 
 SHAPES = pytest.mark.parametrize("shape", [(29, 34), (11, 13, 12)], ids=["2D", "3D"])
 NODES = {2: (9, 12), 3: (4, 6, 5)}

@@ -5,14 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode
+from varreg.options.options.options import Options
 
-from learned.losses import MutualInformation, windows  # noqa: E402
-from learned.losses.fine_histogram import joint_histogram  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
-from varreg.options import Options  # noqa: E402
+from learned.losses import MutualInformation, windows
+from learned.losses.fine_histogram import joint_histogram
+from varreg.errors import InputError
 
-from ..varreg.problems import smooth_image  # noqa: E402
+from ..varreg.problems import smooth_image
 
 FLAT = (29, 34)
 NAMED = {name: Options.preset(name) for name in ("default", "accurate", "paper", "cfir")}

@@ -5,9 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.losses import smoothness  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
-from varreg.smoothness import Smoothness  # noqa: E402
+from varreg.similarity.mutual_information.smoothness import Smoothness
+
+from learned.losses import smoothness
+from varreg.errors import InputError
 
 SHAPES = pytest.mark.parametrize("shape", [(9, 14), (5, 8, 7)], ids=["2D", "3D"])
 

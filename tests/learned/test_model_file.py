@@ -9,18 +9,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from learned.model_file import (  # noqa: E402
-    FORMAT,
-    VERSION,
-    load_weights,
-    read_model,
-    save_model,
-)
-from learned.tensor_file import KEY, LARGEST_HEADER, read_tensors, to_bytes  # noqa: E402
-from varreg.errors import FileError, InputError  # noqa: E402
+from learned.model_file import FORMAT, VERSION, load_weights, read_model, save_model
+from learned.tensor_file import KEY, LARGEST_HEADER, read_tensors, to_bytes
+from varreg.errors import FileError, InputError
 
 CARD = {
     "architecture": {"class": "Small", "width": 3, "scales": [4, 2, 1]},

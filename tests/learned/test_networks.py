@@ -4,15 +4,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.affine import affine_displacement, compose_affine  # noqa: E402
-from learned.affine_passes import affine_maps  # noqa: E402
-from learned.at_net import ATNet  # noqa: E402
-from learned.blocks import Dropout, SameConvolution, pad_to  # noqa: E402
-from learned.cascade import GROUPS, Cascade  # noqa: E402
-from learned.dt_net import DTNet  # noqa: E402
-from learned.resampling import resize_field, resize_image, stage_shape  # noqa: E402
-from learned.spatial import compose, view_weight, warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
+from learned.affine import affine_displacement, compose_affine
+from learned.affine_passes import affine_maps
+from learned.at_net import ATNet
+from learned.blocks import Dropout, SameConvolution, pad_to
+from learned.cascade import GROUPS, Cascade
+from learned.dt_net import DTNet
+from learned.resampling import resize_field, resize_image, stage_shape
+from learned.spatial import compose, view_weight, warp
+from varreg.errors import InputError
 
 ODD = [(2, (33, 46)), (2, (7, 70)), (3, (9, 14, 11))]
 every_size = pytest.mark.parametrize("dimension, shape", ODD)

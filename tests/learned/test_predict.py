@@ -15,32 +15,26 @@ from scipy.ndimage import map_coordinates
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from click.testing import CliRunner  # noqa: E402
+from click.testing import CliRunner
+from varreg.stages.levels.pyramid import Sampled, unit_intensities
 
-import learned  # noqa: E402
+import learned
 import learned.predict  # noqa: E402, F401  it must not hide the function of its name
-import varreg  # noqa: E402
-from learned import weights  # noqa: E402
-from learned.affine import affine_displacement  # noqa: E402
-from learned.cascade import Cascade  # noqa: E402
-from learned.config import ModelConfig  # noqa: E402
-from learned.data.manifest import Subject  # noqa: E402
-from learned.data.volumes import isotropic_grid, load_volume  # noqa: E402
-from learned.inference import Registrar  # noqa: E402
-from learned.loading import registrar  # noqa: E402
-from learned.model_file import save_model  # noqa: E402
-from learned.network_grid import network_grid, resampled  # noqa: E402
-from varreg.affines import transform_points  # noqa: E402
-from varreg.errors import (  # noqa: E402
-    DivergenceError,
-    FileError,
-    GeometryError,
-    InputError,
-    OverlapError,
-)
-from varreg.grid import Grid  # noqa: E402
-from varreg.pyramid import Sampled, unit_intensities  # noqa: E402
-from varreg.transform import Transform  # noqa: E402
+import varreg
+from learned import weights
+from learned.affine import affine_displacement
+from learned.cascade import Cascade
+from learned.config import ModelConfig
+from learned.data.manifest import Subject
+from learned.data.volumes import isotropic_grid, load_volume
+from learned.inference import Registrar
+from learned.loading import registrar
+from learned.model_file import save_model
+from learned.network_grid import network_grid, resampled
+from varreg.errors import DivergenceError, FileError, GeometryError, InputError, OverlapError
+from varreg.geometry.grid import Grid
+from varreg.geometry.matrices import transform_points
+from varreg.transforms.transform import Transform
 
 command = sys.modules["learned.predict"].main
 ROOT = Path(varreg.__file__).resolve().parents[1]
@@ -334,7 +328,7 @@ def test_network_sees_both_images_in_world_space(d):
 
 
 def _range(image):
-    from varreg.pyramid import robust_range
+    from varreg.stages.levels.pyramid import robust_range
 
     return robust_range(image.data)
 

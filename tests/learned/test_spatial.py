@@ -6,15 +6,17 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
-from learned.affine import affine_displacement, compose_affine  # noqa: E402
-from learned.folding import fold_fraction, jacobian_determinant  # noqa: E402
-from learned.resampling import resize_field, resize_image  # noqa: E402
-from learned.spatial import compose, identity_grid, view_weight, warp  # noqa: E402
-from varreg.errors import InputError  # noqa: E402
-from varreg.grid import Grid  # noqa: E402
-from varreg.kernels import cpu, reference  # noqa: E402
-from varreg.kernels.sampling import clamp_axis  # noqa: E402
-from varreg.pyramid import Sampled, coarsen  # noqa: E402
+from varreg.stages.levels.pyramid import Sampled, coarsen
+
+from learned.affine import affine_displacement, compose_affine
+from learned.folding import fold_fraction, jacobian_determinant
+from learned.resampling import resize_field, resize_image
+from learned.spatial import compose, identity_grid, view_weight, warp
+from varreg.backends.numba import backend as cpu
+from varreg.backends.numba.sampling import clamp_axis
+from varreg.backends.numpy import backend as reference
+from varreg.errors import InputError
+from varreg.geometry.grid import Grid
 
 SHAPES = [(7, 10), (13, 6), (5, 8, 7)]
 every_shape = pytest.mark.parametrize("shape", SHAPES)

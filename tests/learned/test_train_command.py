@@ -13,14 +13,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from click.testing import CliRunner  # noqa: E402
+from click.testing import CliRunner
 
-from learned.checkpoint import read_checkpoint  # noqa: E402
-from learned.config import preset, with_changes  # noqa: E402
-from learned.model_file import read_model  # noqa: E402
-from learned.run_folder import METRICS, STEPS, RunFolder, read_lines  # noqa: E402
-from learned.train import main  # noqa: E402
-from learned.trainer import train  # noqa: E402
+from learned.checkpoint import read_checkpoint
+from learned.config import preset, with_changes
+from learned.model_file import read_model
+from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
+from learned.train import main
+from learned.trainer import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [

@@ -13,33 +13,34 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
+from varreg.options.options.options import Options
 
-from learned import trainer as trainer_module  # noqa: E402
-from learned.affine import affine_displacement  # noqa: E402
-from learned.affine_passes import affine_maps  # noqa: E402
-from learned.batches import Batches  # noqa: E402
-from learned.blocks import Dropout  # noqa: E402
-from learned.cascade import Cascade  # noqa: E402
-from learned.checkpoint import read_checkpoint  # noqa: E402
-from learned.config import Config, DataConfig, OptimiserConfig, preset, with_changes  # noqa: E402
-from learned.data.datasets import Pair, PairDataset  # noqa: E402
-from learned.data.parts import described_sources, has_motion, make_parts, training_pairs  # noqa: E402
-from learned.data.random_maps import WarpRanges  # noqa: E402
-from learned.data.sources import PhantomSource  # noqa: E402
-from learned.distributed import Processes, choose_device, processes  # noqa: E402
-from learned.interruption import TERMINATED, heed_signals  # noqa: E402
-from learned.losses.known_map import EPSILON, known_map_distance  # noqa: E402
-from learned.losses.mutual_information import MutualInformation  # noqa: E402
-from learned.losses.smoothness import smoothness  # noqa: E402
-from learned.model_file import load_weights, read_model, save_model  # noqa: E402
-from learned.new_cascade import new_cascade  # noqa: E402
-from learned.pictures import draw_pairs  # noqa: E402
-from learned.reproducible import reproducible  # noqa: E402
-from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines  # noqa: E402
-from learned.shared_layers import SharedDropout, SharedNormalisation  # noqa: E402
-from learned.spatial import view_weight, warp  # noqa: E402
-from learned.stages import (  # noqa: E402
+from learned import trainer as trainer_module
+from learned.affine import affine_displacement
+from learned.affine_passes import affine_maps
+from learned.batches import Batches
+from learned.blocks import Dropout
+from learned.cascade import Cascade
+from learned.checkpoint import read_checkpoint
+from learned.config import Config, DataConfig, OptimiserConfig, preset, with_changes
+from learned.data.datasets import Pair, PairDataset
+from learned.data.parts import described_sources, has_motion, make_parts, training_pairs
+from learned.data.random_maps import WarpRanges
+from learned.data.sources import PhantomSource
+from learned.distributed import Processes, choose_device, processes
+from learned.interruption import TERMINATED, heed_signals
+from learned.losses.known_map import EPSILON, known_map_distance
+from learned.losses.mutual_information import MutualInformation
+from learned.losses.smoothness import smoothness
+from learned.model_file import load_weights, read_model, save_model
+from learned.new_cascade import new_cascade
+from learned.pictures import draw_pairs
+from learned.reproducible import reproducible
+from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines
+from learned.shared_layers import SharedDropout, SharedNormalisation
+from learned.spatial import view_weight, warp
+from learned.stages import (
     AffineLoss,
     DeformableLoss,
     Known,
@@ -49,16 +50,9 @@ from learned.stages import (  # noqa: E402
     objective,
     prepare_stage,
 )
-from learned.trainer import train  # noqa: E402
-from learned.validation import (  # noqa: E402
-    Registered,
-    evaluate,
-    register,
-    target_registration_error,
-    value_of,
-)
-from varreg.errors import DivergenceError, FileError, InputError  # noqa: E402
-from varreg.options import Options  # noqa: E402
+from learned.trainer import train
+from learned.validation import Registered, evaluate, register, target_registration_error, value_of
+from varreg.errors import DivergenceError, FileError, InputError
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, CPU)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from varreg.options.options.options import Options
+from varreg.similarity.mutual_information.deformable import DeformableObjective
+from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.stages.levels.pyramid import Sampled, smoothness_weight
 
-from varreg.deformable import DeformableObjective
-from varreg.energy import Matching
-from varreg.grid import Grid
-from varreg.kernels import cpu
-from varreg.options import Options
-from varreg.pyramid import Sampled, smoothness_weight
-from varreg.smoothness import Smoothness
+from varreg.backends.numba import backend as cpu
+from varreg.geometry.grid import Grid
+from varreg.similarity.mutual_information import Matching
 
 
 def smooth_image(shape, rng, cycles=2.0):

@@ -7,9 +7,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from scipy import ndimage
+from varreg.options.options.options import Options
 
 import varreg
-from varreg.displacement import evaluate
+from varreg.data.phantom import brain_phantom, deformed_pair
 from varreg.errors import (
     BackendError,
     FileError,
@@ -18,12 +19,11 @@ from varreg.errors import (
     OverlapError,
     VarregError,
 )
-from varreg.history import Stop
-from varreg.options import Options
-from varreg.phantom import brain_phantom, deformed_pair
-from varreg.scalar_image import Image
+from varreg.geometry.displacement import evaluate
+from varreg.images.image import Image
+from varreg.optimise.history import Stop
 
-from .problems import random_affine, smooth_image
+from ..problems import random_affine, smooth_image
 
 #: Voxels onto voxels is where linear interpolation has its kinks, and rounding chooses the side.
 OFF_LATTICE = {d: random_affine(d, np.random.default_rng(10)) for d in (2, 3)}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exchange.formats import FORMATS
-from .exits import Command
+from .exit_codes import Command
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
-    from ..scalar_image import Image
-    from ..transform import Transform
+    from ..images.image import Image
+    from ..transforms.transform import Transform
 
 
 @click.command(cls=Command)
@@ -86,11 +86,11 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
     """The transform, and empty images where the fixed and the moving image are."""
-    from ..exchange.grids import geometry
     from ..exchange.reading import read_transform
+    from ..images.grids import geometry
 
     if not given["transforms"]:
-        from ..io.storage import load
+        from ..results.storage import load
 
         result = load(inputs[0])
         return result.transform, [result.warped, _moving_space(result)]
@@ -109,7 +109,7 @@ def _warp(
     path: Any, image: str, transform: Transform, spaces: list[Image], given: dict[str, Any]
 ) -> None:
     """Warp an image or labels and write them on the grid they were brought to."""
-    from ..exchange.grids import geometry
+    from ..images.grids import geometry
     from ..io.files import write_image
 
     inverse, reference = given["inverse"], given["reference"]
@@ -134,6 +134,6 @@ def _moving_space(result: Any) -> Image:
 def _empty(grid: Any, transform: Transform) -> Image:
     import numpy as np
 
-    from ..scalar_image import Image
+    from ..images.image import Image
 
     return Image(np.zeros(grid.shape, dtype=np.float32), grid, frame=transform.frame)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .exits import Command
+from .exit_codes import Command
 from .parameters import chosen_options, energy_options, said
 
 #: Steps of the refinement unless --iterations says otherwise.
@@ -41,7 +41,7 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
     TRANSFORM is the folder of a saved result or a file of a transform. The energy is that of the
     result unless options say otherwise; --iterations is the budget of the refinement (one number).
     """
-    from ..certification import certify as compute
+    from ..certificate.certification import certify as compute
     from ..io.files import atomic_path
 
     names = ("fixed_mask", "moving_mask", "seed", "backend", "threads")
@@ -65,6 +65,6 @@ def _energy_fields() -> list[str]:
     """Options that change the energy; the budget of iterations does not."""
     import dataclasses
 
-    from ..options import Options
+    from ..options.options import Options
 
     return [f.name for f in dataclasses.fields(Options) if f.name != "iterations"]

@@ -1,6 +1,6 @@
 """The command line: register, apply, convert, info, demo.
 
-Exit codes are those of :class:`varreg.cli.exits.Command`.  Results go to stdout, everything else
+Exit codes are those of :class:`varreg.cli.exit_codes.Command`.  Results go to stdout, everything else
 to stderr.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from .._version import __version__
-from ..options import AFFINE_MODELS
+from ..options.options import AFFINE_MODELS
 from .apply import apply
 from .certify import certify
 from .convert import convert
-from .exits import Command, Failures
-from .habits import completion, doctor
+from .exit_codes import Command, Failures
+from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
@@ -128,7 +128,7 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
         images: tuple[Any, Any] = (moving, fixed)
         callback = None
         if given["verbose"]:
-            from ..image import as_image
+            from ..images.accepted import as_image
 
             images = as_image(moving, argument="moving"), as_image(fixed, argument="fixed")
             echo_options(ctx, arguments["options"], *images)
@@ -170,7 +170,7 @@ main.add_command(convert)
 @as_json
 def info(result: str, as_json: bool) -> None:
     """Say what a saved RESULT is."""
-    from ..io.storage import load
+    from ..results.storage import load
 
     report(load(result), as_json)
 
@@ -190,7 +190,7 @@ def demo(
     output: str, volume: bool, seed: int, threads: int | None, force: bool, quiet: bool
 ) -> None:
     """Register two contrasts of an artificial brain whose true map is known."""
-    from ..demo import run_demo
+    from ..data.demo import run_demo
 
     found = run_demo(
         output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..exchange.formats import FORMATS, TARGETS
-from .exits import Command
+from .exit_codes import Command
 from .transforms import files_and_flags
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
-from ..plots.overview import FORMATS
+from ..report.plots.overview import FORMATS
 
 if TYPE_CHECKING:
-    from ..history import Iteration
-    from ..result import Result
+    from ..optimise.history import Iteration
+    from ..results.result import Result
 
 Write = Callable[["Result"], None]
 PICTURES = (".png", ".tif", ".tiff")
@@ -126,13 +126,13 @@ def echo_step(step: Iteration) -> None:
 
     Parameters
     ----------
-    step : varreg.history.Iteration
+    step : varreg.optimise.history.Iteration
         As handed to the `callback` of :func:`varreg.solve`.
 
     Examples
     --------
     >>> from varreg.cli.outputs import echo_step
-    >>> from varreg.history import Iteration
+    >>> from varreg.optimise.history import Iteration
     >>> echo_step(Iteration("affine", 0, 4.0, 1, -0.5, 0.5, 0.0, 1.0, 0, 0.1, 2.0, 1.0))
     """
     click.echo(
@@ -205,7 +205,7 @@ def is_image(path: str) -> bool:
 
 def _refuse_volume(path: str, fixed: str) -> None:
     """A volume in a picture format would fail only after the computation."""
-    from ..image import as_image
+    from ..images.accepted import as_image
 
     dimension = as_image(fixed, argument="fixed").grid.dim
     if dimension != 2:
@@ -216,6 +216,6 @@ def _refuse_volume(path: str, fixed: str) -> None:
 
 
 def _draw(result: Result, path: Path) -> None:
-    from ..plots.overview import overview
+    from ..report.plots.overview import overview
 
     overview(result, result.fixed, result.moving, path, overwrite=True)

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError
-from ..options import PRESETS, Options
+from ..options.options import PRESETS, Options
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .exits import Command
+from .exit_codes import Command
 
 
 @click.command(cls=Command)
@@ -40,11 +40,11 @@ def report(
     quiet: bool,
 ) -> None:
     """Write one HTML page that shows the saved RESULT, its images and what can be said of it."""
-    from ..certificate import Certificate
-    from ..certification import certify
-    from ..io.storage import load
+    from ..certificate.certificate import Certificate
+    from ..certificate.certification import certify
     from ..report.page import reserved
     from ..report.subject import with_images
+    from ..results.storage import load
 
     if certificate is not None and (fixed_mask or moving_mask):
         raise InputError("--certificate brings its own figures; leave out the masks.")

@@ -18,8 +18,8 @@ import click
 from ..errors import FileError
 
 if TYPE_CHECKING:
-    from ..io.pair_table import TableRow
-    from ..result import Result
+    from ..batch.pair_table import TableRow
+    from ..results.result import Result
 
 SUMMARY = "summary.csv"
 #: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
@@ -74,7 +74,7 @@ def register_table(
     Parameters
     ----------
     table : str
-        See :func:`varreg.io.pair_table.read_pairs`.
+        See :func:`varreg.batch.pair_table.read_pairs`.
     output : str
         Folder for a folder per pair, and ``summary.csv``.
     overwrite : bool
@@ -106,9 +106,9 @@ def register_table(
     >>> from varreg.cli.table import register_table
     >>> register_table("pairs.csv", "out", False, print, print, preset="paper")  # doctest: +SKIP
     """
-    from ..batch import iterate_batch
+    from ..batch.batch import iterate_batch
+    from ..batch.pair_table import read_pairs
     from ..io.files import atomic_path
-    from ..io.pair_table import read_pairs
 
     rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
     pairs = [row.files for row in rows]
@@ -133,9 +133,9 @@ def register_table(
 
 def _process_count(pairs: list[dict[str, Path]], threads: int | None) -> int | None:
     """A process for every thread if there are many slices, as far as the sizes of their files tell."""
-    from ..arguments import thread_count
-    from ..batch import LEAST_FOR_PROCESSES
-    from ..workers import should_start
+    from ..batch.batch import LEAST_FOR_PROCESSES
+    from ..batch.processes import should_start
+    from ..stages.arguments import thread_count
 
     count = min(thread_count(threads), len(pairs))
     if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not should_start():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..transform import Transform
+    from ..transforms.transform import Transform
 
 _INVERTED = re.compile(r"^\[\s*(.+?)\s*,\s*([01])\s*\]$")  # [affine.mat,1] of antsApplyTransforms
 _EXPONENT = re.compile(r"^(.+),(-?1)$")  # affine.mat,-1 of greedy
@@ -67,8 +67,8 @@ def on_reference(transform: Transform, reference: str, inverse: bool) -> Transfo
     from dataclasses import replace
 
     from ..exchange.composing import chain_of, transform_of
-    from ..exchange.grids import geometry
-    from ..sources import image_on
+    from ..images.grids import geometry
+    from ..images.inputs import image_on
 
     image = geometry(reference, "reference", "varreg apply")
     own = transform.moving if inverse else transform.fixed

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._version import __version__
-from ..options import BY_DIMENSION, PRESETS, Options
+from ..options.options import BY_DIMENSION, PRESETS, Options
 from .parameters import flag, said, shown
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..scalar_image import Image
+    from ..images.image import Image
 
 Row = tuple[str, str, str]
 
@@ -93,7 +93,7 @@ def _row(ctx: click.Context, name: str) -> Row:
     if isinstance(value, bool):
         return flag(name), "yes" if value else "no", origin
     if name == "threads":
-        from ..arguments import thread_count
+        from ..stages.arguments import thread_count
 
         return flag(name), str(thread_count(value)), origin
     if name == "processes" and value is None:
@@ -112,8 +112,8 @@ def _decided(
         }
         found = {name: (text, "dimension") for name, text in choices.items()}
         return found | {name: ("of each pair", "images") for name in BY_IMAGES}
-    from ..preparation import unit_ranges
-    from ..pyramid import level_factors, smoothness_length
+    from ..stages.preparation import unit_ranges
+    from ..stages.pyramid import level_factors, smoothness_length
 
     ranges = unit_ranges(fixed.data, moving.data, _masks(ctx, moving, fixed), options)
     images = {
@@ -131,7 +131,7 @@ def _masks(
     ctx: click.Context, moving: Image, fixed: Image
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Of the fixed and of the moving image; what they leave out does not set the range."""
-    from ..image import as_mask
+    from ..images.accepted import as_mask
 
     return (
         as_mask(ctx.params["fixed_mask"], fixed, argument="fixed_mask"),

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..affines import checked_affine, transform_points
-from ..displacement import Float, evaluate
 from ..errors import GeometryError
-from ..grid import Grid
+from ..geometry.displacement import Float, evaluate
+from ..geometry.grid import Grid
+from ..geometry.matrices import checked_affine, transform_points
 
 _CHUNK = 2**18  # points worked on at a time
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import GeometryError
-from ..grid import Grid
-from ..transform import Transform
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix
 

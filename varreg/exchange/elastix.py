@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import FileError
-from ..grid import Grid
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
 from .chain import AffineMap, Chain, FieldMap, Part
 from .files import FUNCTION, checked_path, explained, text_of
 from .matrices import centred

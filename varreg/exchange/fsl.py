@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import FileError, GeometryError
-from ..grid import Grid
-from ..io.nifti import nifti_image
-from ..io.payload import stored_voxels
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..images.nifti import nifti_image
+from ..images.payload import stored_voxels
 from .chain import AffineMap, Chain, FieldMap
 from .files import FUNCTION, explained
 from .matrices import read_rows, write_rows

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import InputError
-from ..grid import Grid
-from ..transform import Transform
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap, Part
 from .composing import chain_of
 from .files import FUNCTION

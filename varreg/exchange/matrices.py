@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import FileError
+from ..geometry.displacement import Float
 from .chain import AffineMap
 from .files import FUNCTION, explained, text_of
 from .plane import conjugated, lps

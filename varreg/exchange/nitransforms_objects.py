@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import GeometryError, InputError
-from ..grid import Grid
-from ..io.nifti import nifti_image
-from ..transform import Transform
+from ..geometry.grid import Grid
+from ..images.nifti import nifti_image
+from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap, Part
 from .composing import chain_of
 from .files import FUNCTION

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..grid import Grid
-from ..transform import Transform
+from ..geometry.grid import Grid
+from ..transforms.transform import Transform
 from .files import FUNCTION, explained
 
 _NAMES = ("u", "affine", "fixed_affine", "moving_affine", "fixed_shape", "moving_shape")

@@ -1,6 +1,6 @@
 """The world of a 2D transform, and the step between RAS+ and LPS+.
 
-varreg keeps two slices of volumes in the in-plane world of a frame (:mod:`varreg.io.slices`).  Other
+varreg keeps two slices of volumes in the in-plane world of a frame (:mod:`varreg.images.slices`).  Other
 tools have no such thing: their 2D world is the x-y plane.  An axial slice is brought there by the
 frame; a slice in another plane has no place in it.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..displacement import Float
 from ..errors import GeometryError
+from ..geometry.displacement import Float
 
 _TILT = 1e-4  # sine of the angle by which an axial slice may be tilted (headers keep float32)
 

@@ -10,15 +10,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
-from ..grid import Grid
-from ..inverse import Inverse
-from ..registered import Registered
-from ..transform import Transform
+from ..geometry.grid import Grid
+from ..images.grids import grid_pair
+from ..results.registered import Registered
+from ..transforms.inverse import Inverse
+from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, Part
 from .composing import chain_of, inverted, tool_grid, transform_of
 from .files import FUNCTION, checked_path, is_text, text_of
 from .formats import FORMATS
-from .grids import grid_pair
 
 _NIFTI = (".nii", ".nii.gz")
 _ITK_IMAGES = (".mha", ".mhd", ".nrrd", ".nhdr")
@@ -112,7 +112,7 @@ def _own(source: Any, format: str | None) -> Transform | None:
     if isinstance(source, Registered):
         return source.transform
     if format == "result" or (format is None and _is_result(source)):
-        from ..io.storage import load
+        from ..results.storage import load
 
         return load(source).transform
     return None

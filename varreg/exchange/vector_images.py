@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..displacement import Float
 from ..errors import FileError, GeometryError
-from ..grid import Grid
-from ..io.nifti import nifti_image
-from ..io.payload import stored_voxels
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..images.nifti import nifti_image
+from ..images.payload import stored_voxels
 from .chain import FieldMap
 from .files import FUNCTION, explained
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.atomic import atomic_path
-from ..registered import Registered
-from ..transform import Transform
+from ..results.registered import Registered
+from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .composing import chain_of, inverted, tool_grid
 from .formats import TARGETS

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from varreg.errors import FileError, VarregError
+from ..errors import FileError, VarregError
 
 _PREFIX = ".varreg-"
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from varreg.errors import FileError, InputError
-from varreg.io.atomic import atomic_folder, atomic_path, free_folder
+from ..errors import FileError, InputError
+from .atomic import atomic_folder, atomic_path, free_folder
 
 if TYPE_CHECKING:
-    from varreg.scalar_image import Image
+    from ..images.image import Image
 
 __all__ = [
     "atomic_folder",
@@ -129,14 +129,14 @@ def write_image(
     Examples
     --------
     >>> import tempfile
-    >>> from varreg.image import Image, as_image
+    >>> from varreg.images.accepted import Image, as_image
     >>> image = Image.from_array(np.eye(8), spacing=2.0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_image(Path(folder) / "a.nii.gz", image.data, image)
     ...     as_image(Path(folder) / "a.nii.gz", argument="moving").grid.spacing.tolist()
     [2.0, 2.0]
     """
-    from varreg.io.reading import image_suffix
+    from ..images.reading import image_suffix
 
     function = "varreg.write_image"
     suffix = image_suffix(Path(path), function=function)
@@ -159,7 +159,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     """FreeSurfer's format, which has fewer number types."""
     import nibabel
 
-    from varreg.io.nifti import storable
+    from ..images.nifti import storable
 
     narrow = storable(values, function="varreg.write_image", mgh=True)
     image = like.to_nifti(narrow)
@@ -170,7 +170,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
 
 def _write_flat(path: Path, suffix: str, values: np.ndarray, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
-    from varreg.io.pictures import write_picture
+    from ..images.pictures import write_picture
 
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(

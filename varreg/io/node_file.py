@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..displacement import Float
-from ..scalar_image import Image
-from . import slices
-from .nifti import nifti_image
+from ..geometry.displacement import Float
+from ..images import slices
+from ..images.image import Image
+from ..images.nifti import nifti_image
 from .records import Damage
 
 _DEFLATE = 1032  # the largest factor by which DEFLATE can expand

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, VarregError
-from ..history import Stop
-from ..options import Options
+from ..optimise.history import Stop
+from ..options.options import Options
 
 Record = TypeVar("Record")
 
@@ -88,7 +88,7 @@ def record(kind: type[Record], mapping: Any, name: str) -> Record:
 
     Examples
     --------
-    >>> from varreg.history import Energy
+    >>> from varreg.optimise.history import Energy
     >>> record(Energy, {"similarity": 1.0, "smoothness": 0.0, "total": -1.0}, "energy").total
     -1.0
     """

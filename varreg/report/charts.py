@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from ..history import Iteration
+from ..optimise.history import Iteration
 
 #: Drawing area of a chart within its 640 x 260 box: left, top, right, bottom.
 BOX = (78.0, 26.0, 628.0, 216.0)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plots.panels import checkerboard, grey
-from ..plots.planes import middle_planes
 from .pictures import to_bytes
+from .plots.panels import checkerboard, grey
+from .plots.planes import middle_planes
 from .tiles import data_uri, resized
 
 #: Longest side of a picture, in pixels.

@@ -15,10 +15,10 @@ import numpy as np
 from markupsafe import Markup
 
 from .. import __version__
-from ..certificate import Certificate
+from ..certificate.certificate import Certificate
 from ..errors import InputError
 from ..io.atomic import atomic_path
-from ..result import Result
+from ..results.result import Result
 from . import facts
 from .charts import BOX, charts
 from .joint import histogram_picture
@@ -104,7 +104,7 @@ def _write(file: Path, text: str) -> None:
 
 def _certified(found: Result, result: Any) -> Certificate:
     """What is said of it as it came: a prediction stays one."""
-    from ..certification import certify
+    from ..certificate.certification import certify
 
     return certify(found.moving, found.fixed, result)
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..image import as_pair
-from ..plots.panels import intensity_window
-from ..result import Result
-from ..scalar_image import Image
-from ..transform import Transform
+from ..images.accepted import as_pair
+from ..images.image import Image
+from ..results.result import Result
+from ..transforms.transform import Transform
 from .joint import joint_histogram
+from .plots.panels import intensity_window
 
 Float = NDArray[np.floating]
 
@@ -48,7 +48,7 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
         raise InputError(
             "varreg.report: the result holds no images, because it was loaded; give those that were "
             "registered to varreg.report.write_report(result, path, moving=..., fixed=...) or "
-            "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
+            "varreg.report.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
         )
     _refuse_others(found)
     return found

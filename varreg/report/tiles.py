@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plots.planes import Plane, middle_planes
+from .plots.planes import Plane, middle_planes
 
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]

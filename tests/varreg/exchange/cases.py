@@ -11,9 +11,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from varreg.exchange.plane import lps
-from varreg.grid import Grid
-from varreg.io.nifti import nifti_image
-from varreg.transform import Transform
+from varreg.geometry.grid import Grid
+from varreg.images.nifti import nifti_image
+from varreg.transforms.transform import Transform
 
 POINTS = 0.01  # mm, how closely landmarks of two tools must agree
 IMAGES = 1e-4  # of images whose standard deviation is 1

@@ -12,10 +12,10 @@ import varreg
 from varreg.errors import GeometryError, InputError
 from varreg.exchange.chain import AffineMap, Chain, FieldMap
 from varreg.exchange.composing import chain_of, inverted, transform_of
-from varreg.exchange.grids import grid_pair
 from varreg.exchange.plane import conjugated, lps, plane_matrix
-from varreg.io import slices
-from varreg.transform import Transform
+from varreg.images import slices
+from varreg.images.grids import grid_pair
+from varreg.transforms.transform import Transform
 
 from .cases import case, rotation, translation
 

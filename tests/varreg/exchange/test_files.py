@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import varreg
+from varreg.data.phantom.pairs import deformed_pair
 from varreg.errors import BackendError, FileError, GeometryError, InputError
 from varreg.exchange import optional
-from varreg.phantom.pairs import deformed_pair
 
 from .cases import case, save_nifti
 

@@ -8,8 +8,8 @@ import pytest
 
 import varreg
 from varreg.errors import FileError, GeometryError, InputError
-from varreg.io.nifti import nifti_image
-from varreg.transform import Transform
+from varreg.images.nifti import nifti_image
+from varreg.transforms.transform import Transform
 
 from .cases import case, peer
 

@@ -8,7 +8,7 @@ import pytest
 import varreg
 from varreg.errors import GeometryError, InputError
 from varreg.exchange.nitransforms_objects import to_nitransforms
-from varreg.io.nifti import nifti_image
+from varreg.images.nifti import nifti_image
 
 from .cases import case, peer
 

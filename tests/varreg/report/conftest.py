@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import varreg
-from varreg.phantom import deformed_pair
+from varreg.data.phantom import deformed_pair
 from varreg.report import write_report
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script><script>window.hurt=1</script>&amp;{{ 7*7 }}.nii"

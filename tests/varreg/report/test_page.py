@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 import varreg
 from varreg.cli import main
+from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, InputError
-from varreg.phantom import deformed_pair
 from varreg.report import write_report
 from varreg.report.facts import image_views, option_rows
 from varreg.report.layers import fitting_layers

@@ -1,0 +1,44 @@
+"""Every backend is a module that satisfies the protocol."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from varreg.backends.numba import backend as cpu
+from varreg.backends.numpy import backend as reference
+from varreg.backends.protocol import Backend
+
+FUNCTIONS = {
+    name: f for name, f in vars(Backend).items() if inspect.isfunction(f) and name[0] != "_"
+}
+
+
+def test_the_protocol_describes_all_twelve_functions():
+    assert set(FUNCTIONS) == {
+        "warp", "push", "joint_histogram", "pull_table", "windowed_histogram", "windowed_slope",
+        "mutual_information", "pull_information", "smooth_table", "smooth_table_transposed", "determinant_bound",
+        "average_axis",
+    }  # fmt: skip
+    assert all(inspect.getdoc(function) for function in FUNCTIONS.values())
+
+
+@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_signatures_are_those_of_the_protocol(backend, name):
+    wanted = inspect.signature(FUNCTIONS[name])
+    parameters = list(wanted.parameters.values())[1:]  # a module has no self
+    assert inspect.signature(getattr(backend, name)) == wanted.replace(parameters=parameters)
+
+
+def test_names_of_the_backends():
+    assert (cpu.NAME, reference.NAME) == ("numba", "numpy")
+
+
+def test_the_reference_needs_no_numba():
+    code = (
+        "import sys, varreg.backends.numpy.backend as r; assert 'numba' not in sys.modules, 'numba'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

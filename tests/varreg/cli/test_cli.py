@@ -1,0 +1,329 @@
+"""The command line: what it writes, how it ends, and what it says when it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from varreg.options.options.options import Options
+
+import varreg
+from varreg.cli.commands import main
+from varreg.cli.exit_codes import Command
+from varreg.cli.parameters import Numbers
+from varreg.data.phantom.pairs import deformed_pair
+
+FEW = ["--levels", "2", "--iterations", "3", "--affine-iterations", "3"]
+ROOT = Path(varreg.__file__).resolve().parents[1]
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def one_line(outcome, code=1):
+    """The only line of an error."""
+    lines = outcome.stderr.strip().splitlines()
+    assert outcome.exit_code == code, outcome.output
+    assert len(lines) == 1 and lines[0].startswith("varreg: "), outcome.stderr
+    assert "Traceback" not in outcome.output
+    return lines[0]
+
+
+def save(path, array, affine=None):
+    nib.Nifti1Image(array, np.eye(4) if affine is None else affine).to_filename(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A small pair, its labels and one registration of it."""
+    folder = tmp_path_factory.mktemp("files")
+    pair = deformed_pair((64, 64), np.random.default_rng(0))
+    save(folder / "fixed.nii.gz", pair.fixed[..., None])
+    save(folder / "moving.nii.gz", pair.moving[..., None])
+    save(folder / "labels.nii.gz", pair.labels_moving[..., None])
+    made = call(
+        "register", folder / "moving.nii.gz", folder / "fixed.nii.gz", "-o", folder / "result", *FEW
+    )
+    assert made.exit_code == 0, made.output
+    return folder
+
+
+@pytest.fixture
+def pair(files):
+    return files / "moving.nii.gz", files / "fixed.nii.gz"
+
+
+def test_register_writes_the_result_that_solve_returns(files, pair):
+    again = varreg.solve(*pair, levels=(2,), iterations=3, affine_iterations=3)
+    loaded = varreg.load(files / "result")
+    np.testing.assert_array_equal(loaded.displacement, again.displacement)
+
+
+def test_register_prints_a_paragraph_or_json(tmp_path, pair):
+    paragraph = call("register", *pair, "-o", tmp_path / "a", *FEW)
+    assert "Maps points of FIXED to MOVING" in paragraph.stdout
+    printed = call("register", *pair, "-o", tmp_path / "b", *FEW, "--json")
+    numbers = json.loads(printed.stdout)
+    assert numbers["options"]["levels"] == [2.0] and numbers["smallest_determinant"] > 0
+    assert {level["stage"] for level in numbers["levels"]} == {"affine", "deformable"}
+    silent = call("register", *pair, "-o", tmp_path / "c", *FEW, "--quiet")
+    assert silent.output == "" and silent.exit_code == 0
+    told = call("register", *pair, "-o", tmp_path / "d", *FEW, "--verbose")
+    assert "deformable 1/2 size, step 1: energy -" in told.stderr
+
+
+def test_an_image_as_output_gets_the_warped_image_only(tmp_path, pair, files):
+    outcome = call("register", *pair, "-o", tmp_path / "warped.nii.gz", *FEW)
+    assert outcome.exit_code == 0
+    written = nib.load(tmp_path / "warped.nii.gz").get_fdata().squeeze()
+    np.testing.assert_array_equal(written, varreg.load(files / "result").warped.data)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["warped.nii.gz"]
+
+
+def test_the_figure_is_written_beside_the_result(tmp_path, pair):
+    outcome = call("register", *pair, "-o", tmp_path / "r", "--png", tmp_path / "look.png", *FEW)
+    assert outcome.exit_code == 0
+    assert (tmp_path / "look.png").stat().st_size > 50_000
+    assert (tmp_path / "r" / "result.json").is_file()
+
+
+def test_a_matrix_file_and_a_left_out_stage(tmp_path, pair):
+    np.savetxt(tmp_path / "matrix.txt", [[1, 0, 2], [0, 1, -1], [0, 0, 1]])
+    given = ("--affine", tmp_path / "matrix.txt", "--no-deformable", "--json")
+    outcome = call("register", *pair, "-o", tmp_path / "r", *given)
+    assert json.loads(outcome.stdout)["affine"] == [[1, 0, 2], [0, 1, -1], [0, 0, 1]]
+    outcome = call("register", *pair, "-o", tmp_path / "s", "--affine", "none", *FEW, "--json")
+    assert json.loads(outcome.stdout)["affine"] == np.eye(3).tolist()
+
+
+def test_apply_brings_images_and_labels_over_and_back(tmp_path, files):
+    result = varreg.load(files / "result")
+    call("apply", files / "result", files / "moving.nii.gz", "-o", tmp_path / "a.nii.gz")
+    image = nib.load(tmp_path / "a.nii.gz").get_fdata().squeeze()
+    np.testing.assert_allclose(image, result.warped.data, atol=1e-6)
+    call(
+        "apply", files / "result", files / "labels.nii.gz", "-o", tmp_path / "b.nii.gz", "--labels"
+    )
+    labels = np.asarray(nib.load(tmp_path / "b.nii.gz").dataobj).squeeze()
+    assert labels.dtype.kind in "iu"
+    np.testing.assert_array_equal(labels, result.warp_labels(files / "labels.nii.gz"))
+    back = ("--inverse", "--interpolation", "cubic", "-o", tmp_path / "c.nii.gz")
+    assert call("apply", files / "result", files / "fixed.nii.gz", *back).exit_code == 0
+    moved = nib.load(tmp_path / "c.nii.gz").get_fdata().squeeze()
+    wanted = result.inverse().warp(files / "fixed.nii.gz", "cubic")
+    np.testing.assert_allclose(moved, wanted, atol=1e-6)
+
+
+def test_info_says_the_same_as_register(files):
+    assert call("info", files / "result").stdout.strip() == str(varreg.load(files / "result"))
+    assert json.loads(call("info", files / "result", "--json").stdout)["stop"]
+
+
+def broken_inputs(folder):
+    """Name -> (moving image that cannot be used, words of the message)."""
+    rng = np.random.default_rng(0)
+    good = rng.random((32, 32, 1)).astype(np.float32)
+    nan = good.copy()
+    nan[3, 3] = np.nan
+    save(folder / "nan.nii.gz", nan)
+    save(folder / "volume.nii.gz", rng.random((16, 16, 16)).astype(np.float32))
+    save(folder / "constant.nii.gz", np.ones_like(good))
+    whole = (folder / "nan.nii.gz").read_bytes()
+    (folder / "corrupt.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.nii").write_text("not an image")
+    (folder / "folder.nii.gz").mkdir()
+    return {
+        "absent.nii.gz": "does not exist",
+        "folder.nii.gz": "folder",
+        "corrupt.nii.gz": "corrupt.nii.gz",
+        "text.nii": "text.nii",
+        "nan.nii.gz": "NaN",
+        "constant.nii.gz": "constant",
+        "volume.nii.gz": "3D",
+    }
+
+
+NAMES = ("absent", "folder", "corrupt", "nan", "constant", "volume")
+
+
+@pytest.mark.parametrize("name", [f"{name}.nii.gz" for name in NAMES] + ["text.nii"])
+def test_a_bad_image_ends_in_one_line(tmp_path, pair, name):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    expected = broken_inputs(inputs)[name]
+    before = sorted(tmp_path.iterdir())
+    line = one_line(call("register", inputs / name, pair[1], "-o", tmp_path / "out"))
+    assert expected in line and "moving" in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path, pair):
+    mask = save(tmp_path / "mask.nii.gz", np.ones((20, 20, 1), dtype=np.uint8))
+    line = one_line(call("register", *pair, "-o", tmp_path / "out", "--fixed-mask", mask))
+    assert "fixed_mask" in line
+
+
+@pytest.mark.parametrize("name", ["out", "out.nii.gz"])
+def test_what_exists_is_replaced_only_when_forced(tmp_path, pair, name, monkeypatch):
+    target = tmp_path / name
+    assert call("register", *pair, "-o", target, *FEW, "-q").exit_code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("varreg.api.solve", lambda *_, **__: pytest.fail("computed in vain"))
+        assert "--force" in one_line(call("register", *pair, "-o", target, *FEW))
+        missing = tmp_path / "no" / name
+        assert "does not exist" in one_line(call("register", *pair, "-o", missing, *FEW))
+        figure = call("register", *pair, "-o", tmp_path / "x", "--png", tmp_path / "no" / "a.png")
+        assert "does not exist" in one_line(figure)
+        picture = call("register", *pair, "-o", tmp_path / "x", "--png", tmp_path / "a.txt")
+        assert ".svg" in one_line(picture)
+    assert call("register", *pair, "-o", target, *FEW, "-q", "--force").exit_code == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_a_foreign_folder_is_never_replaced(tmp_path, pair):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    line = one_line(call("register", *pair, "-o", tmp_path / "thesis", "--force", *FEW))
+    assert "not replaced" in line
+    assert one_line(call("demo", "-o", tmp_path / "thesis", "--force"))
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
+
+
+def test_a_volume_is_not_computed_to_become_a_picture(tmp_path):
+    volume = save(tmp_path / "v.nii.gz", np.random.default_rng(0).random((16, 16, 16)))
+    assert "3D" in one_line(call("register", volume, volume, "-o", tmp_path / "out.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bins", "4"], "Invalid value for '--bins': must be a whole number from 8 to 1024"),
+        (["--bins", "many"], "'many' is not a valid integer"),
+        (["--levels", "1,2"], "'--levels': must be"),
+        (["--levels", "4,x"], "'4,x' is not numbers separated by commas"),
+        (["--iterations", "4.5"], "is not whole numbers"),
+        (["--fixed-range", "1,0"], "'--fixed-range': must be"),
+        (["--smoothness-length", "1,2"], "is more than one number"),
+        (["--affine", "elastic"], "is neither translation, rigid"),
+        (["--preset", "quick"], "'quick' is not one of"),
+        (["--threads", "0"], "'--threads'"),
+    ],
+)
+def test_option_values_are_refused_as_usage(tmp_path, pair, arguments, words):
+    outcome = call("register", *pair, "-o", tmp_path / "out", *arguments)
+    assert outcome.exit_code == 2
+    assert words in outcome.stderr and "Options(" not in outcome.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_are_not_interpolated_by_cubics(tmp_path, files):
+    given = ("--labels", "--interpolation", "cubic", "-o", tmp_path / "out.nii.gz")
+    assert call("apply", files / "result", files / "labels.nii.gz", *given).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["info", "apply"])
+def test_what_is_no_result_is_refused(tmp_path, pair, command):
+    rest = [] if command == "info" else [pair[0], "-o", tmp_path / "out.nii.gz"]
+    assert "result.json" in one_line(call(command, tmp_path, *rest))
+    (tmp_path / "result.json").write_text("{")
+    assert one_line(call(command, tmp_path, *rest))
+
+
+def test_every_option_of_the_energy_is_an_option_of_the_command():
+    shown = call("register", "--help").stdout
+    for field in dataclasses.fields(Options):
+        assert "--" + field.name.replace("_", "-") in shown
+    options = {parameter.name: parameter for parameter in main.commands["register"].params}
+    for field in dataclasses.fields(Options):
+        text = options[field.name].help
+        assert len(text) > 20 and "\\" not in text and "`" not in text
+
+
+def test_numbers_become_what_options_takes():
+    iterations = Numbers(int | tuple[int, ...])
+    assert iterations.convert("60", None, None) == 60
+    assert iterations.convert("60,30", None, None) == (60, 30)
+    levels = Numbers(tuple[float, ...] | None)
+    assert levels.convert("2", None, None) == (2.0,) and levels.convert("none", None, None) is None
+    with pytest.raises(click.BadParameter):
+        Numbers(float).convert("none", None, None)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
+        (MemoryError("Unable to allocate 9 TiB"), 1, "not enough memory"),
+        (OSError(5, "Input/output error"), 1, "Input/output error"),
+        (ZeroDivisionError("division by zero"), 70, "unexpected ZeroDivisionError"),
+        (varreg.InputError("varreg.solve: `moving` is\n bad."), 1, "error: `moving` is bad."),
+    ],
+)
+def test_every_exception_has_its_exit_code(raised, code, words):
+    @click.command(cls=Command)
+    def fail():
+        raise raised
+
+    outcome = CliRunner().invoke(fail, [])
+    assert words in one_line(outcome, code)
+    if isinstance(raised, Exception):
+        assert "Traceback" in CliRunner().invoke(fail, ["--debug"]).stderr
+
+
+def run(*arguments, **settings):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "varreg", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def test_the_module_is_the_command():
+    stdout, _ = run("--version").communicate(timeout=60)
+    assert stdout.split() == ["varreg,", "version", varreg.__version__]
+    process = run("register", "a.nii", "b.nii")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2 and stderr.startswith("Usage: varreg register")
+
+
+def test_help_does_not_load_the_heavy_packages():
+    code = (
+        "import sys; from varreg.cli.commands import main; main(['--help'], standalone_mode=False);"
+        "print({'numba', 'scipy', 'matplotlib', 'nibabel', 'skimage'} & set(sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip().endswith("set()")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_leaves_nothing_behind(tmp_path, number, code):
+    process = run("demo", "--3d", "-o", tmp_path / "demo")
+    limit = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < limit:
+        time.sleep(0.02)  # until the output is reserved: the computation has begun
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    assert not list(tmp_path.iterdir())

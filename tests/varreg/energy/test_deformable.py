@@ -1,0 +1,101 @@
+"""The deformable objective around folds: refused, held, and undone between levels."""
+
+import numpy as np
+import pytest
+from varreg.similarity.mutual_information.deformable import unfold
+
+from varreg.optimise.minimise import Rules, minimise
+
+from ..problems import deformable_problem, state
+
+SHAPES = {2: dict(shape=(20, 23)), 3: dict(shape=(9, 11, 10), spacing=(1.0, 1.0, 1.0))}
+both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
+both_constraints = pytest.mark.parametrize("constraint", ["zero-mean", "zero-boundary"])
+
+
+def folded(objective, node):
+    """A field whose only fold is next to a node, in coordinates."""
+    field = np.zeros((objective.dimension, *objective.smoothness.shape))
+    field[(0, *node)] = 2.0 * objective.node_spacing[0]
+    return objective.smoothness.to_coordinates(field)
+
+
+@both_dimensions
+def test_a_fold_has_infinite_energy_and_is_remembered(dimension):
+    objective, z, _ = deformable_problem(**SHAPES[dimension])
+    assert objective.hold(np.ones_like(z)) is None
+    node = (4,) * dimension
+    trial = objective.evaluate(state(objective, folded(objective, node)))
+    assert trial.energy == np.inf
+    assert trial.smallest_determinant < 0
+    assert all(abs(a - b) <= 1 for a, b in zip(objective.folded_cell, node, strict=True))
+
+
+@both_dimensions
+def test_a_field_that_is_not_finite_has_no_energy(dimension):
+    objective, z, _ = deformable_problem(**SHAPES[dimension])
+    field = np.zeros((dimension, *objective.smoothness.shape))
+    field.flat[7] = np.nan
+    assert np.isnan(objective.evaluate((z, field)).energy)
+
+
+@both_dimensions
+@both_constraints
+def test_the_held_direction_descends_and_stands_still_at_the_fold(dimension, constraint):
+    objective, z, rng = deformable_problem(**SHAPES[dimension], constraint=constraint)
+    node = (4,) * dimension
+    objective.evaluate(state(objective, folded(objective, node)))
+    gradient = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
+    direction = objective.hold(gradient)
+    assert float((direction * gradient).sum()) < 0
+    held = np.abs(objective.smoothness.to_field(direction))
+    cell = (slice(None), *(slice(c, c + 2) for c in objective.folded_cell))
+    assert held[cell].max() < 0.25 * held.max()
+
+
+@both_dimensions
+@both_constraints
+def test_move_and_reach_agree_with_the_field(dimension, constraint):
+    objective, z, rng = deformable_problem(
+        **{**SHAPES[dimension], "spacing": (1.5, 0.7, 1.1)[:dimension]}, constraint=constraint
+    )
+    direction = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
+    moved, field = objective.move(state(objective, z), direction, 0.3)
+    np.testing.assert_allclose(field, objective.smoothness.to_field(moved), atol=1e-12)
+    shift = objective.smoothness.to_field(direction)
+    assert objective.reach(direction) == pytest.approx(np.abs(shift).max() / objective.voxel.min())
+    largest = np.sqrt(np.square(field).sum(0)).max()
+    assert objective.size((moved, field)) == pytest.approx(largest)
+
+
+@both_dimensions
+@both_constraints
+def test_unfold_returns_a_whole_field_and_leaves_a_whole_field_alone(dimension, constraint):
+    objective, z, rng = deformable_problem(**SHAPES[dimension], constraint=constraint)
+    same, field = unfold(objective, z)
+    np.testing.assert_array_equal(same, z)
+    np.testing.assert_allclose(field, objective.smoothness.to_field(z))
+    least = objective.options.smallest_determinant
+    for rough in (folded(objective, (4,) * dimension), 300 * z, 5 * rng.normal(size=z.shape)):
+        mended, field = unfold(objective, rough * (objective.smoothness.scale > 0))
+        assert objective.bound(field) >= least
+        assert np.abs(field).max() > 0
+        np.testing.assert_allclose(field, objective.smoothness.to_field(mended))
+
+
+@both_dimensions
+@both_constraints
+def test_a_descent_that_wants_to_fold_goes_on_elsewhere(dimension, constraint):
+    """Almost no smoothness: the bound becomes active, and the energy still falls every step."""
+    objective, z, _ = deformable_problem(
+        **SHAPES[dimension], length=0.0, smoothness_weight=1e-4, constraint=constraint,
+        bins=64, kernel_width=1.0,
+    )  # fmt: skip
+    steps = []
+    minimise(objective, state(objective, 0 * z), Rules(25, 6, 0.0, 0.0, 1.0), steps.append)
+    energies = [s.trial.energy for s in steps]
+    assert (np.diff(energies) < 0).all()
+    assert energies[-1] < energies[0] - 0.05
+    assert min(s.trial.smallest_determinant for s in steps) >= 0.05
+    assert objective.folded_cell is not None  # the bound was met
+    assert len(steps) > 15

@@ -1,0 +1,330 @@
+"""The descent on small objectives whose answer is known: what it promises, and why it stops."""
+
+import numpy as np
+import pytest
+
+from varreg.errors import DivergenceError, VarregError
+from varreg.optimise.history import Stop
+from varreg.optimise.lbfgs import Metric
+from varreg.optimise.line_search import ARMIJO, MOST_BACKTRACKS
+from varreg.optimise.minimise import Rules, minimise
+from varreg.optimise.objective import Trial
+
+BOTH = pytest.mark.parametrize("memory", [0, 6])
+
+
+class Analytic:
+    """An objective on R^n from functions of the state; `folds` tells where it is infeasible."""
+
+    def __init__(self, value, slope, folds=lambda x: False, held=None):
+        self.value, self.slope, self.folds, self.held = value, slope, folds, held
+        self.trials, self.holds, self.gradients = [], 0, 0
+
+    def evaluate(self, state):
+        self.state = state
+        energy = np.inf if self.folds(state) else self.value(state)
+        self.trials.append((state, energy))
+        return Trial(energy, -energy, 0.0, -1.0 if np.isinf(energy) else 1.0)
+
+    def gradient(self):
+        self.gradients += 1
+        return self.slope(self.state)
+
+    def move(self, state, direction, step):
+        return state + step * direction
+
+    def reach(self, direction):
+        return float(np.abs(direction).max())
+
+    def size(self, state):
+        return float(np.abs(state).max())
+
+    def hold(self, gradient):
+        self.holds += 1
+        return None if self.held is None else -gradient * self.held
+
+
+def quadratic(stiffness, centre, **options):
+    stiffness, centre = np.array(stiffness, float), np.array(centre, float)
+    return Analytic(
+        lambda x: float(0.5 * (stiffness * (x - centre) ** 2).sum()) - 3.0,
+        lambda x: stiffness * (x - centre),
+        **options,
+    )
+
+
+def rosenbrock():
+    def value(x):
+        return float(100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
+
+    def slope(x):
+        inner = x[1] - x[0] ** 2
+        return np.array([-400 * x[0] * inner - 2 * (1 - x[0]), 200 * inner])
+
+    return Analytic(value, slope)
+
+
+def rules(memory=6, iterations=500, gradient=1e-9, energy=0.0, largest_step=np.inf):
+    return Rules(iterations, memory, gradient, energy, largest_step)
+
+
+def run(objective, start, **settings):
+    steps = []
+    ended = minimise(objective, np.array(start, float), rules(**settings), steps.append)
+    return ended, steps
+
+
+@BOTH
+def test_a_quadratic_is_minimised(memory):
+    ended, _ = run(quadratic([1.0, 4.0, 9.0], [2.0, -1.0, 0.5]), [0, 0, 0], memory=memory)
+    np.testing.assert_allclose(ended.state, [2.0, -1.0, 0.5], atol=1e-7)
+    assert ended.trial.energy == pytest.approx(-3.0)
+    assert ended.stop is Stop.GRADIENT
+    assert ended.gradient_reduction <= 1e-9
+
+
+@pytest.mark.parametrize("memory, budget", [(0, 60_000), (6, 100)])
+def test_rosenbrocks_valley_is_followed_to_its_end(memory, budget):
+    ended, steps = run(rosenbrock(), [-1.2, 1.0], memory=memory, iterations=budget, gradient=1e-8)
+    np.testing.assert_allclose(ended.state, [1, 1], atol=1e-4)
+    assert ended.iterations < budget
+
+
+def test_the_memory_pays():
+    plain, _ = run(quadratic([1.0, 300.0, 40.0], [1, 1, 1]), [0, 0, 0], memory=0)
+    metric, _ = run(quadratic([1.0, 300.0, 40.0], [1, 1, 1]), [0, 0, 0], memory=6)
+    assert metric.iterations * 5 < plain.iterations
+
+
+@BOTH
+@pytest.mark.parametrize("case", ["quadratic", "rosenbrock"])
+def test_every_accepted_step_satisfies_armijo(memory, case):
+    objective = rosenbrock() if case == "rosenbrock" else quadratic([1.0, 50.0], [1, 2])
+    accepted, directions = [np.array([-1.2, 1.0])], []
+    move = objective.move
+
+    def recording(state, direction, step):
+        directions.append((state, direction, step))
+        return move(state, direction, step)
+
+    objective.move = recording
+    steps = []
+
+    def observe(step):
+        if step.iteration:
+            state, direction, length = directions[-1]
+            gradient = objective.slope(state)
+            assert length == step.step
+            bound = objective.value(state) + ARMIJO * length * float(gradient @ direction)
+            assert float(gradient @ direction) < 0
+            assert step.trial.energy <= bound
+            accepted.append(state + length * direction)
+        steps.append(step)
+
+    ended = minimise(objective, accepted[0], rules(memory=memory, iterations=80), observe)
+    energies = [s.trial.energy for s in steps]
+    assert (np.diff(energies) <= 0).all()
+    assert [s.iteration for s in steps] == list(range(len(steps)))
+    assert ended.iterations == len(steps) - 1 >= 3
+    np.testing.assert_array_equal(ended.state, accepted[-1])
+    assert ended.evaluations <= len(objective.trials)
+
+
+def test_no_point_moves_further_than_the_largest_step():
+    objective = quadratic([1.0, 1.0], [100.0, 50.0])
+    moves = []
+    move = objective.move
+
+    def recording(state, direction, step):
+        moves.append(step * np.abs(direction).max())
+        return move(state, direction, step)
+
+    objective.move = recording
+    ended, _ = run(objective, [0, 0], largest_step=2.0)
+    assert max(moves) <= 2.0 * (1 + 1e-12)
+    assert ended.iterations >= 50
+    np.testing.assert_allclose(ended.state, [100, 50], atol=1e-6)
+
+
+@BOTH
+def test_stop_budget(memory):
+    ended, steps = run(rosenbrock(), [-1.2, 1.0], memory=memory, iterations=3)
+    assert ended.stop is Stop.BUDGET
+    assert ended.iterations == 3 == len(steps) - 1
+    ended, steps = run(rosenbrock(), [-1.2, 1.0], memory=memory, iterations=0)
+    assert ended.stop is Stop.BUDGET
+    np.testing.assert_array_equal(ended.state, [-1.2, 1.0])
+
+
+@BOTH
+def test_stop_gradient(memory):
+    ended, steps = run(quadratic([1, 5], [3, 3]), [0, 0], memory=memory, gradient=1e-2)
+    assert ended.stop is Stop.GRADIENT
+    norms = [s.gradient_norm for s in steps]
+    assert norms[-1] <= 1e-2 * norms[0] < norms[-2]
+    assert ended.gradient_reduction == norms[-1] / norms[0]
+
+
+def test_stop_stationary_only_at_the_start():
+    ended, steps = run(quadratic([1, 5], [3, 3]), [3, 3])
+    assert ended.stop is Stop.STATIONARY
+    assert len(steps) == 1
+    # one step hits the minimiser exactly: that is a gradient below its tolerance, not a start
+    ended, steps = run(quadratic([1, 1], [3, 3]), [0, 0])
+    assert steps[-1].gradient_norm == 0
+    assert ended.stop is Stop.GRADIENT
+
+
+@BOTH
+def test_stop_stagnation(memory):
+    ended, steps = run(rosenbrock(), [-1.2, 1.0], memory=memory, iterations=60_000, energy=0.02)
+    energies = [s.trial.energy for s in steps]
+    assert ended.stop is Stop.STAGNATION
+    assert energies[-6] - energies[-1] <= 0.02 * (energies[0] - energies[-1])
+    before = energies[:-1]
+    assert before[-6] - before[-1] > 0.02 * (before[0] - before[-1])
+
+
+@BOTH
+def test_stop_line_search(memory):
+    """A gradient that lies: every step along its descent direction rises."""
+    objective = Analytic(lambda x: float(np.abs(x).sum()), lambda x: np.ones_like(x))
+    ended, steps = run(objective, [0.0, 0.0], memory=memory)
+    assert ended.stop is Stop.LINE_SEARCH
+    assert len(steps) == 1
+    np.testing.assert_array_equal(ended.state, [0, 0])
+    assert len(objective.trials) == 1 + MOST_BACKTRACKS
+
+
+def test_the_memory_is_dropped_before_the_search_is_given_up():
+    """After two good steps the direction of the metric is spoilt; the plain gradient still works."""
+    objective = quadratic([1.0, 30.0], [1, 1])
+    forgotten = []
+    original = Metric.forget
+
+    class Spy(Metric):
+        def direction(self, gradient):
+            found = super().direction(gradient)
+            return -found if len(self.pairs) == 2 else found  # uphill
+
+        def forget(self):
+            forgotten.append(len(self.pairs))
+            return original(self)
+
+    import varreg.optimise.minimise as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "Metric", Spy)
+        ended, _ = run(objective, [0, 0], iterations=40, gradient=1e-4)
+    assert 2 in forgotten
+    assert ended.stop is Stop.GRADIENT
+
+
+@pytest.mark.parametrize("energy", [np.nan, np.inf, -np.inf])
+def test_a_bad_energy_at_the_start_names_the_place(energy):
+    objective = Analytic(lambda x: energy, lambda x: x)
+    with pytest.raises(DivergenceError, match=r"affine stage, level 3.*iteration 0") as caught:
+        minimise(objective, np.ones(2), rules(), lambda s: None, "affine stage, level 3")
+    assert isinstance(caught.value, VarregError)
+
+
+@BOTH
+@pytest.mark.parametrize("energy", [np.nan, -np.inf])
+def test_a_bad_energy_on_the_way_names_the_place(memory, energy):
+    objective = quadratic([1.0, 1.0], [10.0, 0.0])
+    good = objective.value
+    objective.value = lambda x: energy if x[0] > 2.5 else good(x)
+    with pytest.raises(DivergenceError, match="deformable stage, level 1.*iteration 3"):
+        minimise(
+            objective, np.zeros(2), rules(memory=memory, largest_step=1.0), lambda s: None,
+            "deformable stage, level 1",
+        )  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_bad_gradient_names_the_place(memory, bad, at):
+    objective = quadratic([1.0, 1.0], [10.0, 0.0])
+    good = objective.slope
+
+    def slope(x):
+        return np.array([bad, 0.0]) if objective.gradients == at + 1 else good(x)
+
+    objective.slope = slope
+    with pytest.raises(DivergenceError, match=f"level 7, iteration {at}"):
+        minimise(
+            objective, np.zeros(2), rules(memory=memory, largest_step=1.0), lambda s: None,
+            "stage, level 7",
+        )  # fmt: skip
+
+
+@BOTH
+def test_folding_is_never_accepted_and_the_rest_goes_on(memory):
+    """The first coordinate may not pass 1; the second is free and still reaches its minimum."""
+    objective = quadratic(
+        [1.0, 1.0, 1.0], [5.0, 4.0, -3.0], folds=lambda x: x[0] > 1, held=np.array([0.0, 1.0, 1.0])
+    )
+    ended, steps = run(objective, [0, 0, 0], memory=memory, iterations=200)
+    assert objective.holds > 0
+    assert ended.state[0] <= 1
+    np.testing.assert_allclose(ended.state[1:], [4.0, -3.0], atol=1e-3)
+    assert all(s.trial.smallest_determinant > 0 for s in steps)
+    assert (np.diff([s.trial.energy for s in steps]) <= 0).all()
+    assert any(np.isinf(energy) for _, energy in objective.trials)
+
+
+@BOTH
+def test_without_a_direction_to_hold_the_step_is_shortened(memory):
+    objective = quadratic([1.0, 1.0], [5.0, 4.0], folds=lambda x: x[0] > 1e-4)
+    ended, _ = run(objective, [0, 0], memory=memory, iterations=20)
+    assert objective.holds > 0
+    assert 0 < ended.state[0] <= 1e-4
+
+
+def test_a_held_direction_must_descend():
+    """hold() that would climb is not followed."""
+    objective = quadratic(
+        [1.0, 1.0], [5.0, 4.0], folds=lambda x: x[0] > 1e-3, held=np.array([-1.0, 0.0])
+    )
+    ended, steps = run(objective, [0, 0], iterations=10)
+    assert (np.diff([s.trial.energy for s in steps]) <= 0).all()
+    assert 0 < ended.state[0] <= 1e-3
+
+
+def test_the_metric_is_lbfgs():
+    """Two-loop recursion against the explicit BFGS update of the inverse Hessian."""
+    rng = np.random.default_rng(0)
+    hessian = rng.normal(size=(5, 5))
+    hessian = hessian @ hessian.T + np.eye(5)
+    metric, pairs = Metric(4), []
+    for _ in range(6):
+        step = rng.normal(size=5)
+        metric.learn(step, hessian @ step)
+        pairs.append((step, hessian @ step))
+    step, change = pairs[-1]
+    inverse = np.eye(5) * (step @ change) / (change @ change)
+    for step, change in pairs[-4:]:
+        rho = 1 / (step @ change)
+        left = np.eye(5) - rho * np.outer(step, change)
+        inverse = left @ inverse @ left.T + rho * np.outer(step, step)
+    gradient = rng.normal(size=5)
+    np.testing.assert_allclose(metric.direction(gradient), -inverse @ gradient, rtol=1e-10)
+
+
+def test_pairs_without_curvature_are_left_out():
+    metric = Metric(3)
+    metric.learn(np.array([1.0, 0.0]), np.array([-1.0, 0.5]))
+    metric.learn(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    gradient = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(metric.direction(gradient), -gradient)
+    assert not metric.forget()
+    metric.learn(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    assert metric.forget()
+    assert not metric.forget()
+
+
+def test_memory_zero_keeps_nothing():
+    metric = Metric(0)
+    metric.learn(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    np.testing.assert_array_equal(metric.direction(np.array([1.0, 2.0])), [-1.0, -2.0])

@@ -1,0 +1,99 @@
+"""From voxels to nodes: sums of what the voxels of a tile say, weighted by their node weights.
+
+A tile is a box of rows, (first plane, plane after the last, first row, row after the last).  Each
+tile adds its rows up into the rows of nodes it touches, voxel by voxel, which compiles to vector
+instructions; the tiles are summed in their order, so that the result has the same bits for any number
+of threads; only then is anything gathered along the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..arrays import VoxelMap
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def tile_nodes(tile, tiles, where, planes):
+    """(first node plane, node planes, first node row, node rows) that a tile touches."""
+    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
+    a, b = np.int64(where.index[0, i0]), np.int64(where.index[0, planes + j0])
+    return (
+        a, np.int64(where.index[1, i1 - 1]) + 1 - a,
+        b, np.int64(where.index[1, planes + j1 - 1]) + 1 - b,
+    )  # fmt: skip
+
+
+def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[int, int]:
+    """(node planes, node rows), the most of each that any tile touches: see :func:`tile_nodes`."""
+    first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
+    across = last[tiles[:, 1] - 1] - first[tiles[:, 0]]
+    down = last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]]
+    return int(across.max()) + 1, int(down.max()) + 1
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def clear_nodes(tile, across, down, out):
+    """out[tile, :, :across, :down] = 0."""
+    for d in range(3):
+        for a in range(across):
+            for b in range(down):
+                for k in range(out.shape[4]):
+                    out[tile, d, a, b, k] = 0
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
+    """Add the force (3, n) of the voxels [begin, end) of row (i, j), times node weights, to out[tile].
+
+    out (T, 3, a', b', n); a and b are the first node plane and row of the tile.
+    """
+    pair = planes + j
+    for side in range(4):  # two node planes times two node rows
+        up, right = side // 2, side % 2
+        weight = where.weight[up, i] * where.weight[right, pair]
+        if weight != 0:
+            p = np.int64(where.index[up, i]) - a
+            q = np.int64(where.index[right, pair]) - b
+            for k in range(np.uint64(begin), np.uint64(end)):
+                out[tile, 0, p, q, k] += weight * force[0, k]
+                out[tile, 1, p, q, k] += weight * force[1, k]
+                out[tile, 2, p, q, k] += weight * force[2, k]
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
+    """out[d] = the sum of all tiles, partial (T, 3, a', b', n), gathered along the rows; out (3, a, b, c).
+
+    rowwise (3, a, b, n) is scratch.  The two-node table of the last axis stands from `column` on in
+    those of `where`.
+    """
+    length = rowwise.shape[3]
+    for a in range(out.shape[1]):
+        for b in range(out.shape[2]):
+            for k in range(length):
+                rowwise[d, a, b, k] = 0
+            for k in range(out.shape[3]):
+                out[d, a, b, k] = 0
+    for tile in range(tiles.shape[0]):
+        a0, across, b0, down = tile_nodes(tile, tiles, where, planes)
+        for a in range(across):
+            for b in range(down):
+                for k in range(np.uint64(length)):
+                    rowwise[d, a0 + a, b0 + b, k] += partial[tile, d, a, b, k]
+    for a in range(out.shape[1]):
+        for b in range(out.shape[2]):
+            for k in range(np.uint64(length)):
+                force, left = rowwise[d, a, b, k], where.index[0, column + k]
+                right = where.index[1, column + k]
+                out[d, a, b, left] += where.weight[0, column + k] * force
+                out[d, a, b, right] += where.weight[1, column + k] * force
+
+
+@njit(nogil=True, cache=True)
+def sum_all_tiles(first, blocks, step, partial, tiles, where, planes, column, rowwise, out):
+    """:func:`sum_tiles` of components first, first + step, ..."""
+    for d in range(first, blocks, step):
+        sum_tiles(d, partial, tiles, where, planes, column, rowwise, out)

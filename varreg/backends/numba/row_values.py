@@ -1,0 +1,159 @@
+"""What the moving image is along a row: values, weights, and their gradients by the position.
+
+The stretches of a row are those of :mod:`varreg.backends.numba.rows`.  Voxels in [begin, end) take loops that
+compile to vector instructions; the ones before `start` and from `stop` on are moved inside and take
+the same loops; with cubic interpolation or a moving mask voxels go one by one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .sampling import (
+    bend,
+    clamp_axis,
+    cubic_sample,
+    linear_sample,
+    row_gradients,
+    row_values,
+)
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def find_cells(begin, end, moving, row):
+    """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
+
+    A row whose bounds touch the border may have positions beyond it, by the rounding of sums.
+    """
+    shape, limit = moving.image.shape, moving.limit
+    stride0, stride1 = np.uint32(shape[1] * shape[2]), np.uint32(shape[2])
+    y, t, offset = row.y, row.t, row.offset
+    limit0, limit1, limit2, zero = limit[0], limit[1], limit[2], limit[0] * 0
+    for k in range(np.uint64(begin), np.uint64(end)):
+        f0 = max(min(np.floor(y[0, k]), limit0), zero)
+        f1 = max(min(np.floor(y[1, k]), limit1), zero)
+        f2 = max(min(np.floor(y[2, k]), limit2), zero)
+        offset[k] = np.uint32(f0) * stride0 + np.uint32(f1) * stride1 + np.uint32(f2)
+        t[0, k], t[1, k], t[2, k] = y[0, k] - f0, y[1, k] - f1, y[2, k] - f2
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def values(start, begin, end, stop, moving, row):
+    """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`."""
+    shape, n = moving.image.shape, row.value.size
+    if end > begin:
+        find_cells(begin, end, moving, row)
+        row_values(moving.image.reshape(-1), begin, end, shape, row.offset, row.t, row.value)
+    if moving.cubic or moving.mask.size > 0:
+        _voxel_values(moving, row.y, row.weights, row.value, row.share)
+        return
+    for first, last in ((0, start), (stop, n)):
+        if first < last:
+            _clamp_edge(first, last, shape, row)
+            find_cells(first, last, moving, row)
+            row_values(moving.image.reshape(-1), first, last, shape, row.offset, row.t, row.value)
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _clamp_edge(first, stop, shape, row):
+    """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
+    y, free, change = row.y, row.free, row.share_gradient
+    for k in range(first, stop):
+        y0, w0, d0 = clamp_axis(y[0, k], shape[0])
+        y1, w1, d1 = clamp_axis(y[1, k], shape[1])
+        y2, w2, d2 = clamp_axis(y[2, k], shape[2])
+        view = w0 * w1 * w2
+        row.share[k] = view
+        change[0, k], change[1, k], change[2, k] = d0 * w1 * w2, w0 * d1 * w2, w0 * w1 * d2
+        seen = view > 0
+        free[0, k] = seen and y0 == y[0, k]
+        free[1, k] = seen and y1 == y[1, k]
+        free[2, k] = seen and y2 == y[2, k]
+        y[0, k], y[1, k], y[2, k] = y0, y1, y2
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _voxel_values(moving, y, weights, value, share):
+    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+    n0, n1, n2 = image.shape
+    for k in range(value.size):
+        y0, w0, _ = clamp_axis(y[0, k], n0)
+        y1, w1, _ = clamp_axis(y[1, k], n1)
+        y2, w2, _ = clamp_axis(y[2, k], n2)
+        w = w0 * w1 * w2
+        if mask.size and w > 0:
+            w *= linear_sample(mask, y0, y1, y2)[0]
+        share[k] = w
+        if moving.cubic:
+            value[k] = bend(cubic_sample(image, y0, y1, y2, weights)[0], low, high)[0]
+        else:
+            value[k] = linear_sample(image, y0, y1, y2)[0]
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def gradients(start, begin, end, stop, moving, row):
+    """As :func:`values`, with the gradients by the position."""
+    shape, n = moving.image.shape, row.value.size
+    if end > begin:
+        find_cells(begin, end, moving, row)
+        flat = moving.image.reshape(-1)
+        row_gradients(flat, begin, end, shape, row.offset, row.t, row.value, row.gradient)
+    if moving.cubic or moving.mask.size > 0:
+        _voxel_gradients(
+            moving, row.y, row.weights, row.value, row.share, row.gradient, row.share_gradient
+        )
+        return
+    for first, last in ((0, start), (stop, n)):
+        if first < last:
+            _clamp_edge(first, last, shape, row)
+            find_cells(first, last, moving, row)
+            flat = moving.image.reshape(-1)
+            row_gradients(flat, first, last, shape, row.offset, row.t, row.value, row.gradient)
+            for d in range(3):
+                for k in range(first, last):
+                    row.gradient[d, k] *= row.free[d, k]
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _voxel_gradients(moving, y, weights, value, share, gradient, share_gradient):
+    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+    n0, n1, n2 = image.shape
+    for k in range(value.size):
+        y0, w0, d0 = clamp_axis(y[0, k], n0)
+        y1, w1, d1 = clamp_axis(y[1, k], n1)
+        y2, w2, d2 = clamp_axis(y[2, k], n2)
+        view, live, mark, zero = w0 * w1 * w2, w0 * 0 + 1, w0 * 0 + 1, w0 * 0
+        m0 = m1 = m2 = zero
+        if moving.cubic:
+            level, g0, g1, g2 = cubic_sample(image, y0, y1, y2, weights)
+            level, live = bend(level, low, high)
+        else:
+            level, g0, g1, g2 = linear_sample(image, y0, y1, y2)
+        if mask.size and view > 0:
+            mark, m0, m1, m2 = linear_sample(mask, y0, y1, y2)
+        if not view > 0:  # nothing from beyond the view
+            live = mark = m0 = m1 = m2 = zero
+        value[k], share[k] = level, view * mark
+        # beyond the outermost voxel centres the value stands still
+        free0, free1, free2 = y0 == y[0, k], y1 == y[1, k], y2 == y[2, k]
+        gradient[0, k] = live * g0 if free0 else zero
+        gradient[1, k] = live * g1 if free1 else zero
+        gradient[2, k] = live * g2 if free2 else zero
+        share_gradient[0, k] = mark * d0 * w1 * w2 + (view * m0 if free0 else zero)
+        share_gradient[1, k] = mark * w0 * d1 * w2 + (view * m1 if free1 else zero)
+        share_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def forces(start, begin, end, stop, row):
+    """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dshare dshare/dy."""
+    slope, share_slope, gradient, change = (
+        row.slope, row.share_slope, row.gradient, row.share_gradient,
+    )  # fmt: skip
+    for d in range(3):
+        for k in range(np.uint64(begin), np.uint64(end)):
+            gradient[d, k] *= slope[k]
+        for first, last in ((0, start), (stop, slope.size)):
+            for k in range(first, last):
+                gradient[d, k] = slope[k] * gradient[d, k] + share_slope[k] * change[d, k]

@@ -1,0 +1,221 @@
+"""One row of the fixed image: where its voxels go, and what the moving image is there.
+
+The map of a level, in voxels: y(i) = W (i, 1) + V u(i), with u interpolated linearly between nodes.
+A row falls into five stretches:
+
+    0 ... start ... begin ... end ... stop ... n
+
+Voxels in [start, stop) are inside the moving image and have weight 1; of those, the ones outside
+[begin, end) meet only background: they have the lowest value and no gradient.  Voxels before `start`
+and from `stop` on may be out of view.  With cubic interpolation or a moving mask all of them count as
+such.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..arrays import PATCH, Array
+
+#: A voxel this far beyond what is not background meets only background; the excess over 1 is for the
+#: rounding of positions.
+MARGIN = 1.01
+#: A voxel is surely in view if its bounds are, by this much.
+SAFE = 0.01
+
+
+class Row(NamedTuple):
+    """Scratch of one thread."""
+
+    plane: Array  # (3, b', n) V u of one plane, at the node rows of a tile
+    bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0
+    line: Array  # (columns,) one node row
+    limits: Array  # (2, 3) smallest and largest position of a row
+    y: Array  # (3, n) positions in the moving image
+    origin: Array  # (3,) position of its first voxel, without u
+    free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
+    t: Array  # (3, n) places within cells
+    offset: Array  # (n,) cells
+    weights: Array  # (6, 4) of cubic splines
+    value: Array  # (n,)
+    share: Array  # (n,)
+    gradient: Array  # (3, n) of the value by the position
+    share_gradient: Array  # (3, n) of the weight by the position
+    slope: Array  # (n,) dE/dvalue
+    share_slope: Array  # (n,) dE/dshare
+
+
+@njit(nogil=True, cache=True)
+def allocate_row(n, node_rows, columns, like):
+    """A :class:`Row` for rows of n voxels, in the precision of the array `like`."""
+    kind = like.dtype
+    return Row(
+        np.empty((3, node_rows, n), kind), np.empty((2, 3, node_rows), kind),
+        np.empty(columns, kind), np.empty((2, 3), kind), np.empty((3, n), kind),
+        np.empty(3, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
+        np.empty((6, 4), kind), np.empty(n, kind),
+        np.empty(n, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, kind),
+        np.empty(n, kind),
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def fill_plane(i, first, count, column, nodes, where, row):
+    """V u of plane i at the node rows [first, first + count): ``plane`` and ``bounds`` of `row`.
+
+    The two-node table of the last axis stands from `column` on in those of `where`.
+    """
+    a, b, w, v = where.index[0, i], where.index[1, i], where.weight[0, i], where.weight[1, i]
+    line, index, weight = row.line, where.index, where.weight
+    left, right = index[0, column:], index[1, column:]
+    share0, share1 = weight[0, column:], weight[1, column:]
+    for d in range(3):
+        v0, v1, v2 = where.spread[d, 0], where.spread[d, 1], where.spread[d, 2]
+        for j in range(count):
+            low = high = v0 * 0  # the border value of a zero-boundary field is between
+            for c in range(line.size):
+                u0 = w * nodes[0, a, first + j, c] + v * nodes[0, b, first + j, c]
+                u1 = w * nodes[1, a, first + j, c] + v * nodes[1, b, first + j, c]
+                u2 = w * nodes[2, a, first + j, c] + v * nodes[2, b, first + j, c]
+                line[c] = v0 * u0 + v1 * u1 + v2 * u2
+                low, high = min(low, line[c]), max(high, line[c])
+            row.bounds[0, d, j], row.bounds[1, d, j] = low, high
+            for k in range(share0.size):
+                row.plane[d, j, k] = share0[k] * line[left[k]] + share1[k] * line[right[k]]
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def place_row(i, j, first, planes, moving, where, row):
+    """Positions of row (i, j), and its stretches: (start, begin, end, stop).
+
+    :func:`fill_plane` has been called for plane i with `first`.
+    """
+    shape, n, linear, x = moving.image.shape, row.value.size, where.linear, where.coordinate
+    pair = planes + j
+    j0, j1 = np.int64(where.index[0, pair]) - first, np.int64(where.index[1, pair]) - first
+    w0, w1, limits, far = where.weight[0, pair], where.weight[1, pair], row.limits, x[n - 1]
+    low = high = origin = w0 * 0
+    for d in range(3):
+        low = w0 * row.bounds[0, d, j0] + w1 * row.bounds[0, d, j1]
+        high = w0 * row.bounds[1, d, j0] + w1 * row.bounds[1, d, j1]
+        origin = linear[d, 0] * x[i] + linear[d, 1] * x[j] + linear[d, 3]
+        end = origin + linear[d, 2] * far
+        limits[0, d], limits[1, d] = min(origin, end) + low, max(origin, end) + high
+        row.origin[d] = origin
+    _positions(n, j0, j1, w0, w1, where, row)
+    if moving.cubic or moving.mask.size > 0:
+        return 0, 0, 0, 0
+    near = beyond = 0
+    if linear[2, 2] > 0.1 and _across_in_view(shape, limits):  # else turned far, or near an edge
+        near, beyond = _between(SAFE, shape[2] - 1 - SAFE, n, origin, linear[2, 2], low, high)
+    if near >= beyond:
+        start, stop = _in_view(row.y, shape)
+        return start, start, stop, stop
+    start, stop = _grown(near, beyond, row.y, shape)
+    first_voxel, last_voxel = _content(limits, moving.content)
+    begin, end = _between(
+        first_voxel - MARGIN, last_voxel + MARGIN, n, origin, linear[2, 2], high, low
+    )
+    begin, end = max(begin, start), min(end, stop)
+    if first_voxel > last_voxel or end <= begin:
+        return start, start, start, stop
+    return start, begin, end, stop
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _positions(n, j0, j1, w0, w1, where, row):
+    """Positions in the moving image of all voxels of a row."""
+    x, y, plane, linear, origin = where.coordinate, row.y, row.plane, where.linear, row.origin
+    o0, o1, o2 = origin[0], origin[1], origin[2]
+    r0, r1, r2 = linear[0, 2], linear[1, 2], linear[2, 2]
+    for k in range(n):
+        y[0, k] = o0 + r0 * x[k] + (w0 * plane[0, j0, k] + w1 * plane[0, j1, k])
+        y[1, k] = o1 + r1 * x[k] + (w0 * plane[1, j0, k] + w1 * plane[1, j1, k])
+        y[2, k] = o2 + r2 * x[k] + (w0 * plane[2, j0, k] + w1 * plane[2, j1, k])
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _between(first, last, n, origin, advance, low, high):
+    """Voxels k of a row with first <= origin + advance k + low and origin + advance k + high <= last."""
+    begin = math.ceil((first - origin - low) / advance)
+    end = math.floor((last - origin - high) / advance) + 1
+    return int(min(max(begin, 0), n)), int(min(max(end, 0), n))
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _across_in_view(shape, limits):
+    """Whether a row is in view along the first two axes."""
+    inside = limits[0, 0] >= 0 and limits[1, 0] <= shape[0] - 1
+    return inside and limits[0, 1] >= 0 and limits[1, 1] <= shape[1] - 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _inside(k, y, shape):
+    return (
+        0 <= y[0, k] <= shape[0] - 1
+        and 0 <= y[1, k] <= shape[1] - 1
+        and 0 <= y[2, k] <= shape[2] - 1
+    )
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _grown(near, beyond, y, shape):
+    """The stretch of voxels in view around [near, beyond), all of which are."""
+    start, stop = near, beyond
+    while start > 0 and _inside(start - 1, y, shape):
+        start -= 1
+    while stop < y.shape[1] and _inside(stop, y, shape):
+        stop += 1
+    return start, stop
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _in_view(y, shape):
+    """The stretch [start, stop) of voxels in view; empty if there are several."""
+    start, stop, inside = 0, y.shape[1], 0
+    while start < stop and not _inside(start, y, shape):
+        start += 1
+    while stop > start and not _inside(stop - 1, y, shape):
+        stop -= 1
+    last0, last1, last2 = shape[0] - 1, shape[1] - 1, shape[2] - 1
+    for k in range(np.uint64(start), np.uint64(stop)):
+        inside += (
+            (y[0, k] >= 0) & (y[0, k] <= last0) & (y[1, k] >= 0) & (y[1, k] <= last1)
+            & (y[2, k] >= 0) & (y[2, k] <= last2)
+        )  # fmt: skip
+    return (start, stop) if inside == stop - start else (0, 0)
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def _content(limits, content):
+    """First and last voxel that is not background, in the rows of the moving image between limits.
+
+    content (p', q', 2) holds these for patches of rows.
+    """
+    first, last = np.inf, -1.0
+    p0, p1 = max(int(limits[0, 0]) // PATCH, 0), int(limits[1, 0] + 1) // PATCH + 1
+    q0, q1 = max(int(limits[0, 1]) // PATCH, 0), int(limits[1, 1] + 1) // PATCH + 1
+    for p in range(p0, min(p1, content.shape[0])):
+        for q in range(q0, min(q1, content.shape[1])):
+            first = min(first, content[p, q, 0])
+            last = max(last, content[p, q, 1])
+    return first, last
+
+
+@njit(nogil=True, cache=True)
+def stretch(part, start, begin, end, stop, n):
+    """First and last voxel of the parts of a row that have a gradient."""
+    if part == 0:
+        return 0, start
+    return (begin, end) if part == 1 else (stop, n)
+
+
+@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def fill(target, start, stop, value):
+    """target[start:stop] = value; a slice assignment takes the compiler half a second each."""
+    for k in range(start, stop):
+        target[k] = value

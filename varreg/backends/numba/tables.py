@@ -1,0 +1,132 @@
+"""What is done to the tables of all regions: smoothing, logarithms, and the transposed smoothing."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..arrays import Array
+
+
+class TableScratch(NamedTuple):
+    """Scratch of one thread for tables of B x B."""
+
+    rows: Array  # (B, B + 2 reach) half-smoothed rows, with a margin of zeros on either side
+    used: NDArray[np.bool_]  # (B,) rows that can be other than 0
+    fixed: Array  # (B,)
+    moving: Array  # (B,)
+    table: Array  # (1, B, B)
+
+
+@njit(nogil=True, cache=True)
+def allocate_tables(bins, reach):
+    """A :class:`TableScratch`; the margin spares the inner loop of the smoothing its ends."""
+    return TableScratch(
+        np.zeros((bins, bins + 2 * reach)), np.zeros(bins, np.bool_), np.zeros(bins),
+        np.zeros(bins), np.zeros((1, bins, bins)),
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def smooth_tables(table, band, out):
+    """out[r] = K table[r] K^T for a banded matrix K.
+
+    Parameters
+    ----------
+    table, out : (R, B, B) arrays
+    band : (2 * reach + 1, B) array
+        band[k, b] = K[b, b + k - reach], zero where the column falls off the table.
+    """
+    scratch = allocate_tables(table.shape[1], band.shape[0] // 2)
+    for r in range(table.shape[0]):
+        smooth(r, table, band, scratch, r, out)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def information(source, tables, band, scratch, r, ratio):
+    """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
+
+    Parameters
+    ----------
+    tables, ratio : (.., B, B) arrays
+        Joint histograms; the derivative of N MI by the smoothed one, output.
+    band
+        As for :func:`smooth_tables`.
+    """
+    smooth(source, tables, band, scratch, r, ratio)
+    _marginals(r, ratio, scratch.used, scratch.fixed, scratch.moving)
+    mass = 0.0
+    for f in range(tables.shape[1]):
+        for m in range(tables.shape[2]):
+            mass += tables[source, f, m]
+    return mass, _log_ratio(r, ratio, scratch.used, scratch.fixed, scratch.moving)
+
+
+@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+def smooth(source, table, band, room, r, out):
+    """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
+    size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
+    rows, reach = table.shape[1], band.shape[0] // 2
+    margin, scratch, used = np.uint64(reach), room.rows, room.used
+    for f in range(rows):
+        used[f] = False
+        for m in range(size):
+            out[r, f, m] = 0
+    for c in range(rows):
+        total = 0.0
+        for m in range(size):
+            total += abs(table[source, c, m])
+        if total > 0:  # most fixed bins are empty in a small region
+            for f in range(max(c - reach, 0), min(c + reach + 1, rows)):
+                weight = band[c - f + reach, f]
+                if not used[f]:
+                    used[f] = True
+                    for m in range(size):
+                        scratch[f, margin + m] = 0
+                for m in range(size):
+                    scratch[f, margin + m] += weight * table[source, c, m]
+    for f in range(rows):
+        if used[f]:
+            for k in range(width):
+                for m in range(size):
+                    out[r, f, m] += band[k, m] * scratch[f, k + m]
+
+
+@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+def _marginals(r, table, used, fixed, moving):
+    """Logarithms of the marginals of table[r] (0 of nothing); the moving ones less that of the sum."""
+    size, mass = fixed.size, 0.0
+    for m in range(size):
+        moving[m] = 0
+    for f in range(size):
+        if used[f]:
+            total = 0.0
+            for m in range(size):
+                total += table[r, f, m]
+            for m in range(size):
+                moving[m] += table[r, f, m]
+            used[f] = total > 0
+            fixed[f] = math.log(total) if total > 0 else 0.0
+            mass += total
+    offset = math.log(mass) if mass > 0 else 0.0
+    for m in range(size):
+        moving[m] = math.log(moving[m]) - offset if moving[m] > 0 else 0.0
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _log_ratio(r, table, used, fixed, moving):
+    """Turn weights into log(p / (p_F p_M)); returns the sum of weight times that."""
+    size, value = fixed.size, 0.0
+    for f in range(size):
+        if used[f]:
+            for m in range(size):
+                weight = table[r, f, m]
+                if weight > 0:
+                    ratio = math.log(weight) - fixed[f] - moving[m]
+                    value += weight * ratio
+                    table[r, f, m] = ratio
+    return value

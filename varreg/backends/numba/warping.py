@@ -1,0 +1,83 @@
+"""Pull the moving image onto the fixed grid, and push derivatives back to the nodes.
+
+``warp`` gives the moving value and the share in view of every fixed voxel; ``push`` is its
+transposed derivative: from dE/dvalue and dE/dshare at the voxels to dE/dy at the nodes.  Any
+similarity can be built on these two; histograms have a shorter way (:mod:`varreg.backends.numba.matching`).
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from .nodes import add_row, clear_nodes, tile_nodes
+from .row_values import forces, gradients, values
+from .rows import allocate_row, fill, fill_plane, place_row, stretch
+
+
+@njit(nogil=True, cache=True)
+def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
+    """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
+
+    Parameters
+    ----------
+    moving : Moving
+    where : VoxelMap
+    nodes : (3, a, b, c) array
+    tiles : (T, 4) int array
+        Boxes of rows: see :mod:`varreg.backends.numba.nodes`.
+    value, share : (*S) arrays, output
+        Warped value; weight in [0, 1].
+    full : (rows,) uint8 array, output
+        1 where all weights of a row are 1.
+    """
+    planes, rows, n = value.shape
+    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
+    for block in range(first, blocks, step):
+        i0, i1, j0, j1 = tiles[block]
+        _, _, b, down = tile_nodes(block, tiles, where, planes)
+        for i in range(i0, i1):
+            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            for j in range(j0, j1):
+                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
+                fill(row.value, start, begin, moving.low)
+                fill(row.value, end, stop, moving.low)
+                fill(row.share, start, stop, 1)
+                values(start, begin, end, stop, moving, row)
+                full[i * rows + j] = start == 0 and stop == n
+                for k in range(n):
+                    value[i, j, k] = row.value[k]
+                for k in range(n):
+                    share[i, j, k] = row.share[k]
+
+
+@njit(nogil=True, cache=True)
+def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, out):
+    """dE/dy at every voxel, added up at the rows of nodes of each tile.
+
+    Parameters
+    ----------
+    slope, share_slope : (*S) arrays
+        dE/dvalue and dE/dshare.
+    out : (T, 3, a', b', n) array, output
+        Sums of the voxels' dE/dy times the weights of their node rows.
+    Others as for :func:`warp`.
+    """
+    planes, rows, n = slope.shape
+    row = allocate_row(n, out.shape[3], nodes.shape[3], nodes)
+    for block in range(first, blocks, step):
+        i0, i1, j0, j1 = tiles[block]
+        a, across, b, down = tile_nodes(block, tiles, where, planes)
+        clear_nodes(block, across, down, out)
+        for i in range(i0, i1):
+            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            for j in range(j0, j1):
+                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
+                gradients(start, begin, end, stop, moving, row)
+                for k in range(n):
+                    row.slope[k] = slope[i, j, k]
+                for k in range(n):
+                    row.share_slope[k] = share_slope[i, j, k]
+                forces(start, begin, end, stop, row)
+                for part in range(3):
+                    low, high = stretch(part, start, begin, end, stop, n)
+                    add_row(block, i, j, planes, a, b, low, high, where, row.gradient, out)

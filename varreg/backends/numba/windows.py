@@ -1,0 +1,97 @@
+"""Joint histogram by Gaussian windows that are normalised at each pixel: the parent paper's estimator.
+
+Both values are spread over all bins in reach, so that a voxel costs (2 reach + 1)^2 additions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .rows import fill
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _windows(x, reach, precision, bins, weights, slopes):
+    """Gaussian windows of value x (in bins) normalised to sum 1; returns the first bin."""
+    start = max(int(x + 0.5) - reach, 0)
+    stop = min(int(x + 0.5) + reach + 1, bins)
+    total = change = 0.0
+    for b in range(start, stop):
+        w = math.exp(-precision * (x - b) * (x - b))
+        weights[b - start] = w
+        slopes[b - start] = -2 * precision * (x - b) * w
+        total += w
+        change += slopes[b - start]
+    for b in range(stop - start):
+        slopes[b] = (slopes[b] - weights[b] * change / total) / total
+        weights[b] /= total
+    return start, stop
+
+
+@njit(nogil=True, cache=True)
+def scatter_windows(first, blocks, step, fixed, value, share, full, reach, precision, out):
+    """Partial joint histograms (blocks, B, B), one per block of rows.
+
+    Parameters
+    ----------
+    fixed : (*S) array
+        Fixed value in bins; a negative one takes the voxel out.
+    value, share, full : arrays
+        Warped moving value in bins, its weight, and rows whose weights are all 1.
+    reach : int
+    precision : float
+        See :class:`varreg.backends.arrays.Windows`.
+    out : (blocks, B, B) float64 array, output
+        The second axis is the fixed bin, the third the moving bin.
+    """
+    planes, rows, n = value.shape
+    total, size = planes * rows, out.shape[1]
+    scratch = np.empty((4, 2 * reach + 1))
+    for block in range(first, blocks, step):
+        table = out[block]
+        for f in range(size):
+            fill(table[f], 0, size, 0)
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                if fixed[i, j, k] < 0:
+                    continue
+                w = 1.0 if full[r] else float(share[i, j, k])
+                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
+                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                for f in range(f0, f1):
+                    for m in range(m0, m1):
+                        table[f, m] += w * scratch[0, f - f0] * scratch[2, m - m0]
+
+
+@njit(nogil=True, cache=True)
+def windows_slope(first, blocks, step, fixed, value, share, full, reach, precision, table,
+                  slope, share_slope):  # fmt: skip
+    """d/dvalue and d/dshare of a function of the histogram whose derivative is `table`, (B, B).
+
+    slope (0 for voxels that are out) and share_slope are written.
+    """
+    planes, rows, n = value.shape
+    total, size = planes * rows, table.shape[0]
+    scratch = np.empty((4, 2 * reach + 1))
+    for block in range(first, blocks, step):
+        for r in range(block * total // blocks, (block + 1) * total // blocks):
+            i, j = r // rows, r % rows
+            for k in range(n):
+                slope[i, j, k] = 0
+                share_slope[i, j, k] = 0
+                if fixed[i, j, k] < 0:
+                    continue
+                w = 1.0 if full[r] else float(share[i, j, k])
+                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
+                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                change = mean = 0.0
+                for f in range(f0, f1):
+                    for m in range(m0, m1):
+                        change += scratch[0, f - f0] * scratch[3, m - m0] * table[f, m]
+                        mean += scratch[0, f - f0] * scratch[2, m - m0] * table[f, m]
+                slope[i, j, k] = w * change
+                share_slope[i, j, k] = mean

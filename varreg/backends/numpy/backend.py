@@ -1,0 +1,272 @@
+"""The NumPy backend: the same functions as :mod:`varreg.backends.numba.backend`, written to be read.
+
+Every formula is written down once more, from docs/theory.md and in another way than in the Numba
+kernels, so that two derivations check each other.  Slow; `threads` is accepted and ignored.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+from ..logarithm import logarithm
+from .sampling import (
+    fade,
+    fade_slope,
+    interpolation,
+    nearest_inside,
+    positions,
+    quadratic,
+    sample,
+)
+
+NAME = "numpy"
+Row = tuple[NDArray, tuple[int, ...], Array, Array]
+
+
+def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
+    """Fill `warped` with value and weight of the moving image at every fixed voxel."""
+    position = positions(where, nodes, warped.value.shape)
+    inside = nearest_inside(position, moving.image.shape)
+    value, _ = sample(moving.image, inside, moving.cubic)
+    share = np.prod(fade(np.abs(position - inside)), axis=0)
+    if moving.mask.size:
+        share = share * sample(moving.mask, inside, False)[0]
+    warped.value[...] = bend(value, moving)[0] if moving.cubic else value
+    warped.share[...] = share
+    in_view = (position == inside).all(axis=(0, -1)).reshape(-1)
+    warped.full[...] = in_view & (moving.mask.size == 0 and not moving.cubic)
+
+
+def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
+    """Values beyond the range decay exponentially towards one bin from it; and the derivative."""
+    beyond = value - np.clip(value, moving.low, moving.high)
+    slope = np.exp(-np.abs(beyond))
+    return value - beyond + np.sign(beyond) * (1 - slope), slope
+
+
+def push(
+    moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch, threads: int
+) -> Array:
+    """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
+    position = positions(where, nodes, warped.value.shape)
+    inside = nearest_inside(position, moving.image.shape)
+    free = position == inside  # along these axes the value follows the position
+    value, change = sample(moving.image, inside, moving.cubic)
+    live = warped.slope
+    if moving.cubic:
+        live = live * bend(value, moving)[1]
+    force = live * change * free
+
+    full = warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)
+    share_slope = np.where(full, 0, warped.share_slope)
+    outside = position - inside
+    near = fade(np.abs(outside))
+    near_change = fade_slope(np.abs(outside)) * np.sign(outside)
+    marked, marked_change = np.ones_like(value), np.zeros_like(change)
+    if moving.mask.size:
+        marked, marked_change = sample(moving.mask, inside, False)
+    for axis in range(3):
+        others = near[(axis + 1) % 3] * near[(axis + 2) % 3]
+        force[axis] += share_slope * marked * near_change[axis] * others
+    force += share_slope * np.prod(near, axis=0) * marked_change * free
+    force *= (near > 0).all(axis=0)  # nothing from beyond the view
+    planes, rows, columns = interpolation(where, nodes, warped.value.shape)
+    return np.einsum("dijk,ia,jb,kc->dabc", force, planes, rows, columns, optimize=True)
+
+
+def joint_histogram(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int
+) -> Array:
+    """(R B, B) sum of weights: fixed label x moving bin."""
+    warped = _warped(moving, where, nodes, labels, threads)
+    table = np.zeros(((int(labels.group[-1]) + 1) * labels.height, labels.bins))
+    for live, row, value, share in _rows(labels.label, warped):
+        spread, _ = _spline_weights(value, labels.bins)
+        np.add.at(table, _table_row(labels, row, live), share[:, None] * spread)
+    return table
+
+
+def pull_table(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array, scratch: Scratch,
+    threads: int,
+) -> Array:  # fmt: skip
+    """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
+    warped = _warped(moving, where, nodes, labels, threads)
+    for live, row, value, share in _rows(labels.label, warped):
+        along = table[_table_row(labels, row, live)]  # how E answers to weight in each moving bin
+        spread, change = _spline_weights(value, labels.bins)
+        warped.slope[row][live] = share * (change * along).sum(1)
+        warped.share_slope[row][live] = (spread * along).sum(1)
+    return push(moving, where, nodes, warped, scratch, threads)
+
+
+def _warped(moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, threads: int) -> Warped:
+    warped = Warped.empty(labels.label.shape, nodes.dtype)
+    warp(moving, where, nodes, warped, threads)
+    return warped
+
+
+def _table_row(labels: Labels, row: tuple[int, ...], live: NDArray) -> NDArray:
+    """Row of the stack of all tables, for the voxels of a row that count."""
+    i, j = row
+    i0, i1, j0, j1 = labels.tiles.T
+    tile = np.flatnonzero((i0 <= i) & (i < i1) & (j0 <= j) & (j < j1))
+    return labels.group[tile] * labels.height + labels.label[row][live]
+
+
+def windowed_histogram(
+    fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+) -> Array:
+    """(B, B) sum of weights by per-pixel windows: fixed bin x moving bin."""
+    table = np.zeros((bins, bins))
+    for live, row, value, share in _rows(fixed, warped):
+        here, there = (_windows(x.astype(float), bins, shape)[0] for x in (fixed[row][live], value))
+        table += here.T @ (share[:, None] * there)
+    return table
+
+
+def windowed_slope(
+    fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
+) -> None:
+    """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+    warped.slope[...] = 0
+    warped.share_slope[...] = 0
+    bins = table.shape[1]
+    for live, row, value, share in _rows(fixed, warped):
+        along = _windows(fixed[row][live].astype(float), bins, shape)[0] @ table
+        spread, change = _windows(value, bins, shape)
+        warped.slope[row][live] = share * (change * along).sum(1)
+        warped.share_slope[row][live] = (spread * along).sum(1)
+
+
+def mutual_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scratch: Scratch,
+    threads: int,
+) -> tuple[float, float]:  # fmt: skip
+    """(weight in view, sum over regions of weight times mutual information in nats)."""
+    histogram = joint_histogram(moving, where, nodes, labels, scratch, threads)
+    value, ratio = information(histogram, kernel)
+    scratch["slope"] = smooth_table_transposed(ratio, kernel)
+    return float(histogram.sum()), value
+
+
+def pull_information(
+    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scale: float,
+    scratch: Scratch, threads: int,
+) -> Array:  # fmt: skip
+    """`scale` times the derivative of the last :func:`mutual_information` with this scratch."""
+    table = scale * scratch["slope"]
+    return pull_table(moving, where, nodes, labels, table, scratch, threads)
+
+
+def information(table: Array, kernel: Array) -> tuple[float, Array]:
+    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
+
+    Empty cells and empty regions contribute nothing.
+    """
+    weight = smooth_table(table, kernel).reshape(-1, table.shape[1], table.shape[1])
+    mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
+    ratio = logarithm(weight) + logarithm(mass)[:, None, None] - logarithm(fixed)[:, :, None]
+    ratio = (ratio - logarithm(moving)[:, None, :]) * (weight > 0)
+    return float((weight * ratio).sum()), ratio.reshape(table.shape)
+
+
+def smooth_table(table: Array, kernel: Array) -> Array:
+    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
+    matrix = _banded(kernel)
+    tables = table.reshape(-1, len(matrix), len(matrix))
+    return (matrix @ tables @ matrix.T).reshape(table.shape)
+
+
+def smooth_table_transposed(table: Array, kernel: Array) -> Array:
+    """K^T table K of every region; table (R B, B)."""
+    matrix = _banded(kernel)
+    tables = table.reshape(-1, len(matrix), len(matrix))
+    return (matrix.T @ tables @ matrix).reshape(table.shape)
+
+
+def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:
+    """Lower bound of det(id + grad u) over every point, and the cell where it is found.
+
+    field (d, *m), spacing (d,) in the same unit.
+    """
+    dimension = len(field)
+    # 2D: affine in the position, so the corners bound it.  3D: of degree 2 in each coordinate, so
+    # its values at 0, 1/2, 1 determine it, and with it the Bernstein coefficients.
+    stops = (0.0, 1.0) if dimension == 2 else (0.0, 0.5, 1.0)
+    values = np.array(
+        [_determinant(field, spacing, at) for at in itertools.product(stops, repeat=dimension)]
+    ).reshape((len(stops),) * dimension + tuple(m - 1 for m in field.shape[1:]))
+    if dimension == 3:
+        to_bernstein = np.array([[1, 0, 0], [-0.5, 2, -0.5], [0, 0, 1]])
+        for axis in range(3):
+            values = np.moveaxis(np.tensordot(to_bernstein, values, (1, axis)), 0, axis)
+    bound = values.min(axis=tuple(range(dimension)))
+    cell = np.unravel_index(int(np.argmin(bound)), bound.shape)
+    return float(bound[cell]), tuple(int(i) for i in cell)
+
+
+def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads: int) -> Array:
+    """Weighted sums of neighbours along one axis: out[j] = sum_t share[j, t] image[start[j] + t]."""
+    neighbours = start[:, None] + np.arange(share.shape[1])
+    gathered = np.take(np.moveaxis(image, axis, -1), neighbours, axis=-1)
+    return np.moveaxis((gathered * share).sum(-1), -1, axis).astype(image.dtype)
+
+
+def _spline_weights(value: Array, bins: int) -> tuple[Array, Array]:
+    """(voxels, B) share of each bin, and its derivative by the value."""
+    t = value[:, None] - np.arange(bins)
+    hat = np.maximum(1 - np.abs(t + 0.5), 0) - np.maximum(1 - np.abs(t - 0.5), 0)
+    return quadratic(t), hat
+
+
+def _windows(value: Array, bins: int, windows: Windows) -> tuple[Array, Array]:
+    """(voxels, B) Gaussian windows normalised at each voxel, and their derivative by the value."""
+    bin_ = np.arange(bins)
+    t = value[:, None] - bin_
+    near = np.abs(bin_ - np.floor(value + 0.5)[:, None]) <= windows.reach
+    weight = np.exp(-windows.precision * t**2) * near
+    weight /= weight.sum(1, keepdims=True)
+    logarithmic = -2 * windows.precision * t
+    return weight, weight * (logarithmic - (weight * logarithmic).sum(1, keepdims=True))
+
+
+def _rows(label: NDArray, warped: Warped) -> Iterator[Row]:
+    """The voxels that count, row by row: (which, row, moving value, weight)."""
+    for number, row in enumerate(np.ndindex(*label.shape[:2])):
+        live = label[row] >= 0
+        share = np.ones(int(live.sum())) if warped.full[number] else warped.share[row][live]
+        yield live, row, warped.value[row][live].astype(float), share.astype(float)
+
+
+def _banded(kernel: Array) -> Array:
+    """K[b, c] = kernel[c, b - c + reach], (B, B)."""
+    bins, reach = len(kernel), kernel.shape[1] // 2
+    matrix = np.zeros((bins, bins))
+    for c, offset in itertools.product(range(bins), range(-reach, reach + 1)):
+        if 0 <= c + offset < bins:
+            matrix[c + offset, c] = kernel[c, offset + reach]
+    return matrix
+
+
+def _determinant(field: Array, spacing: Array, at: tuple[float, ...]) -> Array:
+    """det(id + grad u) at the same place `at`, in [0, 1]^d, of every cell."""
+    columns = []
+    for axis in range(len(field)):
+        change = np.diff(field, axis=axis + 1) / spacing[axis]
+        for other, t in enumerate(at):
+            if other != axis:
+                count = field.shape[other + 1]
+                low, high = (
+                    np.take(change, np.arange(first, count - 1 + first), axis=other + 1)
+                    for first in (0, 1)
+                )
+                change = (1 - t) * low + t * high
+        columns.append(change)
+    gradient = np.moveaxis(np.array(columns), (0, 1), (-1, -2)) + np.eye(len(field))
+    return np.linalg.det(gradient)

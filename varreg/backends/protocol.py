@@ -1,0 +1,248 @@
+"""What a backend is: a module with these functions.
+
+All arrays are volumes: a two-dimensional image is one plane.  A function gives the same bits for
+any number of `threads`.  `scratch` holds what a backend keeps between calls; what is valid until the
+next call is until the next one with the same scratch.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from numpy.typing import NDArray
+
+from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+
+
+class Backend(Protocol):
+    """The functions that every backend has.
+
+    ``varreg.backends.numba.backend`` compiles them with Numba; ``varreg.backends.numpy.backend`` is NumPy.
+    """
+
+    NAME: str
+
+    def warp(
+        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int
+    ) -> None:
+        """Value and weight of the moving image at every fixed voxel.
+
+        Writes ``value``, ``full`` and, in rows that are not full, ``share``.  A value beyond the
+        outermost voxel centres is continued constantly, while its weight falls from 1 to 0 over
+        one voxel, axis by axis, and is multiplied by the interpolated mask.
+
+        Parameters
+        ----------
+        moving : Moving
+        where : VoxelMap
+        nodes : (3, a, b, c) array
+            u at the nodes; what it means is up to `where`.
+        warped : Warped
+            Written to.
+        threads : int
+        """
+
+    def push(
+        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch,
+        threads: int,
+    ) -> Array:  # fmt: skip
+        """The transposed derivative of :meth:`warp`, short of the matrix V of the map.
+
+        Parameters
+        ----------
+        moving, where, nodes
+            As for :meth:`warp`.
+        warped : Warped
+            ``slope`` and, in rows that are not full, ``share_slope`` hold dE/dvalue and dE/dshare;
+            ``full`` is as :meth:`warp` left it.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (3, a, b, c) array
+            Valid until the next call: dE/dy gathered at the nodes, y being moving voxels: dE/du is
+            V^T times this.
+        """
+
+    def joint_histogram(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch,
+        threads: int,
+    ) -> Array:  # fmt: skip
+        """Sum of weights, fixed label x moving bin, without an image in between.
+
+        The weight of a voxel is that of :meth:`warp`; a quadratic B-spline spreads it over the
+        three moving bins around its value.
+
+        Parameters
+        ----------
+        moving, where, nodes
+            As for :meth:`warp`.
+        labels : Labels
+            Which row of which table each fixed voxel adds to.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (R B, B) float64 array
+            One table per region, those of a group of tiles below each other.  Valid until the next
+            call.
+        """
+
+    def pull_table(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array,
+        scratch: Scratch, threads: int,
+    ) -> Array:  # fmt: skip
+        """The transposed derivative of :meth:`joint_histogram`, short of the matrix V of the map.
+
+        Parameters
+        ----------
+        moving, where, nodes, labels
+            As for :meth:`joint_histogram`.
+        table : (R B, B) array
+            dE/dhistogram.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (3, a, b, c) array
+            dE/dy gathered at the nodes, as by :meth:`push`.  Valid until the next call.
+        """
+
+    def windowed_histogram(
+        self, fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+    ) -> Array:
+        """Sum of weights by Gaussian windows normalised at each voxel, fixed bin x moving bin.
+
+        Parameters
+        ----------
+        fixed : (*S) array
+            Fixed value in bins; a negative one takes the voxel out.
+        warped : Warped
+            As :meth:`warp` left it.
+        bins : int
+        shape : Windows
+        threads : int
+
+        Returns
+        -------
+        (B, B) float64 array
+        """
+
+    def windowed_slope(
+        self, fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
+    ) -> None:
+        """The transposed derivative of :meth:`windowed_histogram`, applied to `table`, (B, B).
+
+        Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``share_slope``.
+
+        Parameters
+        ----------
+        fixed, warped, shape
+            As for :meth:`windowed_histogram`.
+        table : (B, B) array
+            dE/dhistogram.
+        threads : int
+        """
+
+    def mutual_information(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
+        scratch: Scratch, threads: int,
+    ) -> tuple[float, float]:  # fmt: skip
+        """Mutual information of every region times its weight, added up.
+
+        Parameters
+        ----------
+        moving, where, nodes, labels
+            As for :meth:`joint_histogram`.
+        kernel : (B, 2 r + 1) array
+            As for :meth:`smooth_table`, which is done to each joint histogram.
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        weight : float
+            N, of all voxels in view.
+        value : float
+            Sum of N_r MI_r in nats; a region without weight adds nothing.
+        """
+
+    def pull_information(
+        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
+        scale: float, scratch: Scratch, threads: int,
+    ) -> Array:  # fmt: skip
+        """`scale` times the derivative of the second result of :meth:`mutual_information`.
+
+        Parameters
+        ----------
+        moving, where, nodes, labels, kernel
+            Those of the last call of :meth:`mutual_information` with the same scratch.
+        scale : float
+        scratch : Scratch
+        threads : int
+
+        Returns
+        -------
+        (3, a, b, c) array
+            By y, gathered at the nodes, as by :meth:`pull_table`.  Valid until the next call.
+        """
+
+    def smooth_table(self, table: Array, kernel: Array) -> Array:
+        """K table K^T of every region.
+
+        Parameters
+        ----------
+        table : (R B, B) array
+        kernel : (B, 2 r + 1) array
+            Columns of the banded matrix: K[b, c] = kernel[c, b - c + r].
+
+        Returns
+        -------
+        (R B, B) array
+        """
+
+    def smooth_table_transposed(self, table: Array, kernel: Array) -> Array:
+        """K^T table K of every region: the transpose of :meth:`smooth_table`, with its parameters."""
+
+    def determinant_bound(
+        self, field: Array, spacing: Array, threads: int
+    ) -> tuple[float, tuple[int, ...]]:
+        """Lower bound of det(id + grad u) over every point of every cell between nodes.
+
+        Parameters
+        ----------
+        field : (d, *m) array
+            u at the nodes, d = 2 or 3, in the unit of `spacing`.
+        spacing : (d,) array
+        threads : int
+
+        Returns
+        -------
+        bound : float
+            Exact in 2D; the smallest Bernstein coefficient in 3D.
+        cell : tuple of int
+            First node of the cell where it is found.
+        """
+
+    def average_axis(
+        self, image: Array, axis: int, start: NDArray, share: Array, threads: int
+    ) -> Array:
+        """Weighted sums of neighbours along one axis: out[j] = sum_t share[j, t] image[start[j] + t].
+
+        Parameters
+        ----------
+        image : (*S) array
+        axis : int
+        start : (m,) int array
+            First neighbour of each sum.
+        share : (m, w) array
+            Weights; each row sums to 1.
+        threads : int
+
+        Returns
+        -------
+        (*S) array, m along `axis`
+        """

@@ -1,0 +1,1 @@
+"""Many pairs: one executor of threads or processes."""

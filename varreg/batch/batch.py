@@ -1,0 +1,266 @@
+"""``solve_batch``: many pairs with the same arguments, several of them at a time."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import logging
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence, Sized
+from contextlib import closing
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..api import solve
+from ..errors import InputError
+from ..report.progress import pair_bar
+from ..results.result import Result
+from ..stages.arguments import (
+    affine_model,
+    affine_starts,
+    backend_module,
+    merged_options,
+    thread_count,
+)
+from . import processes as workers
+from .executor import Pending, Work, is_small
+from .pair import as_job
+
+logger = logging.getLogger(__name__)
+
+#: Pairs taken from the source but not yet handed out, per worker: enough that none of them waits.
+AHEAD = 2
+#: Small pairs that pay for starting worker processes: the seconds that a core needs for as many.
+LEAST_FOR_PROCESSES = 48
+ERRORS = ("raise", "return")
+
+
+def solve_batch(
+    pairs: Iterable[Any],
+    *,
+    threads: int | None = None,
+    processes: int | None = None,
+    progress: bool | None = None,
+    errors: str = "raise",
+    **arguments: Any,
+) -> list[Result]:
+    """Register many pairs of images, several at a time.
+
+    The results have the same bits as those of :func:`varreg.solve` one by one.
+
+    Parameters
+    ----------
+    pairs : iterable
+        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and, if
+        wanted, ``fixed_mask``, ``moving_mask``, ``start`` and ``affine``, which win over what is
+        given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
+    threads : int, optional
+        Threads to use, all available by default: one for each pair, or several if there are fewer
+        pairs than threads.
+    processes : int, optional
+        Worker processes that solve the pairs, with the threads shared out among them; 0 for none.
+        By default as many as threads for many small images in memory, which gain nothing from
+        threads, and none for anything else.  They stay ready for the next call for a while.
+    progress : bool, optional
+        Whether to show a progress bar over the pairs; by default on a terminal only.
+    errors : {"raise", "return"}
+        Whether the first error ends everything, or stands in the place of its result.
+    **arguments
+        What else :func:`varreg.solve` takes, for all pairs: `affine`, `preset`, `options`, single
+        fields of :class:`Options`, ... A `callback` is called from several threads, and cannot be
+        called from processes.
+
+    Returns
+    -------
+    list of Result
+        In the order of the pairs.
+
+    Raises
+    ------
+    InputError
+        If an argument is unusable; nothing has been computed then.
+    Exception
+        With ``errors="raise"``, what :func:`varreg.solve` raises of the first pair, in the order of
+        `pairs`, that fails; the message begins with its position and its names.
+    VarregError
+        If a worker process is killed; with ``errors="return"`` in the place of the results of all
+        pairs under way, and the others go to new processes.
+
+    Examples
+    --------
+    >>> import numpy as np, varreg
+    >>> x, y = np.mgrid[:48, :48]
+    >>> fixed = np.exp(-((x - 22) ** 2 + (y - 25) ** 2) / 90)
+    >>> pairs = [(np.roll(fixed, shift, axis=0), fixed) for shift in (1, 3)]
+    >>> results = varreg.solve_batch(pairs, affine="translation", deformable=False)
+    >>> [round(float(result.displacement[0].mean())) for result in results]
+    [1, 3]
+    """
+    results = _checked("varreg.solve_batch", pairs, threads, processes, progress, errors, arguments)
+    with closing(results):
+        return list(results)
+
+
+def iterate_batch(
+    pairs: Iterable[Any],
+    *,
+    threads: int | None = None,
+    processes: int | None = None,
+    progress: bool | None = None,
+    errors: str = "raise",
+    **arguments: Any,
+) -> Generator[Result, None, None]:
+    """Register many pairs of images; each result can be used and forgotten before the last is there.
+
+    Parameters
+    ----------
+    pairs, threads, processes, progress, errors, **arguments
+        As for :func:`varreg.solve_batch`. At most two pairs per worker are taken from `pairs` before
+        their results are asked for.
+
+    Returns
+    -------
+    generator of Result
+        In the order of the pairs. Closing it cancels what is still being computed.
+
+    Raises
+    ------
+    InputError
+        If an argument is unusable; at once, before the first result is asked for.
+
+    Examples
+    --------
+    >>> import numpy as np, varreg
+    >>> x, y = np.mgrid[:48, :48]
+    >>> fixed = np.exp(-((x - 22) ** 2 + (y - 25) ** 2) / 90)
+    >>> pairs = ((np.roll(fixed, shift, axis=0), fixed) for shift in (1, 3))
+    >>> for result in varreg.iterate_batch(pairs, affine="translation", deformable=False):
+    ...     print(round(float(result.displacement[0].mean())))
+    1
+    3
+    """
+    return _checked("varreg.iterate_batch", pairs, threads, processes, progress, errors, arguments)
+
+
+def _checked(
+    function: str, pairs: Iterable[Any], threads: int | None, processes: int | None,
+    progress: bool | None, errors: str, arguments: dict[str, Any],
+) -> Generator[Result, None, None]:  # fmt: skip
+    """The generator of results, once everything that holds for all pairs is known to be usable."""
+    if errors not in ERRORS:
+        raise InputError(f"{function}: `errors` must be 'raise' or 'return'; got {errors!r}.")
+    if not isinstance(pairs, Iterable):
+        raise InputError(
+            f"{function}: `pairs` must be an iterable of (moving, fixed); got "
+            f"{type(pairs).__name__}."
+        )
+    wanted, processes = thread_count(threads, function), _process_count(processes, function)
+    common, kernels = _common(arguments)
+    if processes:
+        _refuse_for_processes(function, common)
+    if errors == "raise" and isinstance(pairs, Sequence):
+        for position, pair in enumerate(pairs):  # found before the work rather than amid it
+            as_job(pair, position, function)
+    return _results(function, pairs, wanted, processes, progress, errors, common, kernels)
+
+
+def _process_count(processes: Any, function: str) -> int | None:
+    if processes is None:
+        return None
+    whole = isinstance(processes, (int, np.integer)) and not isinstance(processes, bool)
+    if not whole or processes < 0:
+        raise InputError(
+            f"{function}: `processes` must be a whole number >= 0, or None; got {processes!r}."
+        )
+    return int(processes)
+
+
+def _refuse_for_processes(function: str, common: dict[str, Any]) -> None:
+    """What holds for all pairs must also hold in another process."""
+    if common.get("callback") is not None:
+        raise InputError(
+            f"{function}: `callback` is a function of this process, which worker processes cannot "
+            "call; leave it out, or use threads: processes=0."
+        )
+    try:
+        workers.packed(common)
+    except InputError as error:
+        raise InputError(f"{function}: {error}") from error
+
+
+def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
+    """The arguments of ``solve`` for all pairs, with one Options, and the backend."""
+    taken = inspect.signature(solve).parameters.keys() - {"moving", "fixed", "changes"}
+    common = {key: value for key, value in arguments.items() if key in taken}
+    changes = {key: value for key, value in arguments.items() if key not in taken}
+    options = common.pop("options", None)
+    common["options"] = merged_options(options, common.pop("preset", "default"), changes)
+    for key, check in (("affine", affine_model), ("start", affine_starts)):
+        if isinstance(common.get(key), str):
+            check(common[key], 2)  # a name means the same in both dimensions
+    return common, backend_module(common.get("backend", "numba"))
+
+
+def _results(
+    function: str, pairs: Iterable[Any], threads: int, processes: int | None,
+    progress: bool | None, errors: str, common: dict[str, Any], kernels: ModuleType,
+) -> Generator[Result, None, None]:  # fmt: skip
+    """The results in order; whoever closes this generator cancels the pairs under way."""
+    source, most = iter(pairs), processes or threads
+    first = list(itertools.islice(source, most))
+    count = max(1, min(most, len(first)))
+    total = len(first) if count < most else len(pairs) if isinstance(pairs, Sized) else None
+    insists = processes is not None
+    if processes is None and _pays(first, most, total, common):
+        processes = count
+    source = itertools.chain(first, source)
+    del first  # nothing here may keep a pair whose result has been handed out
+    pool = _pool(function, most, count) if processes else None
+    work = Work(function, common, kernels, threads, count, pool, insists)
+    waiting: deque[Pending] = deque()
+    with pair_bar(total, progress) as shown:
+
+        def next_result() -> Result:
+            result = waiting.popleft().outcome(errors)
+            shown.update()
+            return result
+
+        try:
+            work.open()
+            for position, pair in enumerate(source):
+                waiting.append(work.begin(position, pair))
+                if len(waiting) == AHEAD * count:
+                    yield next_result()
+            while waiting:
+                yield next_result()
+        finally:
+            work.end()
+
+
+def _pays(pairs: list[Any], most: int, total: int | None, common: dict[str, Any]) -> bool:
+    """Whether processes gain more than starting them takes, as far as that is known."""
+    if most == 1 or common.get("callback") is not None or not workers.should_start():
+        return False
+    warm = workers.has_warm_pool(most) and len(pairs) > 1
+    return (
+        (warm or (total is not None and total >= LEAST_FOR_PROCESSES))
+        and all(map(_is_small_pair, pairs))
+        and workers.can_be_packed(common)
+    )
+
+
+def _is_small_pair(pair: Any) -> bool:
+    try:
+        return is_small(as_job(pair, 0, "").arguments["fixed"])
+    except InputError:
+        return True  # which takes no time at all
+
+
+def _pool(function: str, most: int, count: int) -> workers.Pool | None:
+    """Processes for `count` pairs at a time; None, for threads, if there can be none."""
+    if workers.may_start():
+        return workers.take_pool(most if workers.has_warm_pool(most) else count)
+    logger.info("%s: a process of multiprocessing.Pool cannot have others; threads", function)
+    return None

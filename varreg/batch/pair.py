@@ -1,0 +1,123 @@
+"""One pair of a batch: what it may be, and how an error says which one it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+
+REQUIRED = ("moving", "fixed")
+OPTIONAL = ("fixed_mask", "moving_mask", "start", "affine")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pair as arguments of :func:`varreg.solve`.
+
+    Parameters
+    ----------
+    label : str
+        Position and names of the pair, for messages.
+    arguments : dict
+        `moving`, `fixed` and what else holds for this pair only.
+    """
+
+    label: str
+    arguments: dict[str, Any]
+
+
+def as_job(pair: Any, position: int, function: str) -> Job:
+    """Take anything that is a pair.
+
+    Parameters
+    ----------
+    pair : (moving, fixed), or mapping
+        A mapping has the keys of `REQUIRED` and any of `OPTIONAL`.
+    position : int
+        In the batch, from 0.
+    function : str
+        Name for the messages.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    InputError
+        If it is something else; the images themselves are not looked at.
+
+    Examples
+    --------
+    >>> as_job(("t2.nii", "t1.nii"), 4, "varreg.solve_batch").label
+    "pairs[4] (moving 't2.nii', fixed 't1.nii')"
+    """
+    if isinstance(pair, Mapping):
+        arguments = dict(pair)
+        _refuse_keys(arguments, position, function)
+    elif isinstance(pair, (tuple, list)) and len(pair) == len(REQUIRED):
+        arguments = dict(zip(REQUIRED, pair, strict=True))
+    else:
+        length = f" of length {len(pair)}" if isinstance(pair, (tuple, list)) else ""
+        raise InputError(
+            f"{function}: `pairs[{position}]` must be (moving, fixed) or a dictionary with these "
+            f"keys; got {type(pair).__name__}{length}. A single pair goes into a list: "
+            "[(moving, fixed)]."
+        )
+    names = ", ".join(f"{key} {_name(arguments[key])}" for key in REQUIRED)
+    return Job(f"pairs[{position}] ({names})", arguments)
+
+
+def located(error: BaseException, label: str) -> BaseException:
+    """The same error, which now says to which pair it belongs.
+
+    Parameters
+    ----------
+    error : BaseException
+        Its type stays, because callers catch by it.
+    label : str
+        Of the job.
+
+    Returns
+    -------
+    BaseException
+        `error` itself.
+
+    Examples
+    --------
+    >>> located(InputError("varreg.solve: `moving` is constant."), "pairs[2]")
+    InputError('pairs[2]: varreg.solve: `moving` is constant.')
+    """
+    words = error.args[0] if len(error.args) == 1 else None
+    if isinstance(words, str) and str(error) == words:
+        error.args = (f"{label}: {words}",)
+    elif hasattr(error, "add_note"):  # from Python 3.11; not every message can be changed
+        error.add_note(f"{label}.")
+    return error
+
+
+def _refuse_keys(arguments: dict[Any, Any], position: int, function: str) -> None:
+    missing = [key for key in REQUIRED if key not in arguments]
+    unknown = [key for key in arguments if key not in REQUIRED + OPTIONAL]
+    if not missing and not unknown:
+        return
+    problem = f"lacks {_listed(missing)}" if missing else f"has the unknown {_listed(unknown)}"
+    raise InputError(
+        f"{function}: `pairs[{position}]` {problem}; a dictionary has {_listed(REQUIRED)} and, if "
+        f"wanted, {_listed(OPTIONAL)}. What holds for all pairs is an argument of {function}."
+    )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _name(image: Any) -> str:
+    """What a reader knows the image by."""
+    if isinstance(image, (str, os.PathLike)):
+        return repr(os.fsdecode(image))
+    path = image.get_filename() if hasattr(image, "get_filename") else getattr(image, "name", None)
+    return repr(os.fsdecode(path)) if path else type(image).__name__

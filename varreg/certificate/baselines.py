@@ -1,0 +1,103 @@
+"""What a similarity or an energy is worth: without any relation, and with the map a little changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..energy.affine import AffineObjective
+from ..energy.deformable import DeformableObjective
+from ..energy.smoothness import laplacian_symbol
+from ..geometry import resampling as sampling
+from ..similarity import deformable_choice
+from ..stages.deformable import state_of
+from ..stages.problem import Problem
+from ..stages.pyramid import Sampled
+from ..transforms.transform import Transform
+from .certificate import Perturbation, Shuffled
+
+#: Permutations, and random fields of each size.
+PERMUTATIONS, FIELDS = 8, 8
+#: Root mean square of the random fields, in voxels.
+SIZES = (0.25, 0.5, 1.0, 2.0)
+#: Their correlation length, as a share of the geometric mean extent: 22 mm for a head.
+CORRELATION = 0.1
+
+
+def shuffled(problem: Problem, transform: Transform, random: np.random.Generator) -> Shuffled:
+    """The similarity of warped values in random places: what is left when there is no relation.
+
+    Parameters
+    ----------
+    problem : Problem
+    transform : Transform
+    random : numpy Generator
+    """
+    fixed, moving = problem.level(problem.factors[-1])
+    placed = Transform(
+        fixed.grid, moving.grid, transform.affine, transform.nodes, transform.constraint
+    )
+    shape, coordinates = fixed.grid.shape, placed.moving_coordinates
+    values = sampling.warp(moving.data, shape, coordinates, "linear", 0.0)
+    mask = np.ones(moving.data.shape, np.float32) if moving.mask is None else moving.mask
+    weight = sampling.warp(np.asarray(mask, np.float32), shape, coordinates, "linear", 0.0)
+    counts = weight > 0.5
+    if fixed.mask is not None:
+        counts &= fixed.mask > 0.5
+    found = []
+    for _ in range(PERMUTATIONS):
+        mixed = np.zeros_like(values)
+        mixed[counts] = random.permutation(values[counts])
+        found.append(_similarity(problem, fixed, Sampled(mixed, counts, fixed.grid)))
+    return Shuffled(PERMUTATIONS, float(np.mean(found)), float(np.std(found)))
+
+
+def _similarity(problem: Problem, fixed: Sampled, warped: Sampled) -> float:
+    """Of two images on one grid, as the finest level measures it."""
+    options = problem.options.replace(levels=(1.0,))
+    there = Problem(fixed, warped, options, problem.kernels, problem.threads)
+    matching = there.matching(1.0, deformable_choice(options.similarity, coarsest=False))
+    objective = AffineObjective(matching, "translation")
+    return objective.evaluate(np.eye(fixed.grid.dim + 1)).similarity
+
+
+def perturbations(
+    problem: Problem, objective: DeformableObjective, nodes: Array, random: np.random.Generator
+) -> tuple[Perturbation, ...]:
+    r"""How the energy changes when random smooth fields are added to u; none of them may fold.
+
+    Parameters
+    ----------
+    problem : Problem
+    objective : DeformableObjective
+    nodes : (d, \*m) array
+        u, without folds.
+    random : numpy Generator
+    """
+    level = objective.evaluate(state_of(objective, nodes)).energy
+    voxel = float(problem.fixed.grid.spacing.min())
+    length = CORRELATION * float(np.exp(np.mean(np.log(problem.fixed.grid.extent))))
+    found = []
+    for size in SIZES:
+        rises = []
+        for _ in range(FIELDS):
+            field = nodes + size * voxel * random_field(objective, length, random)
+            energy = objective.evaluate(state_of(objective, field)).energy
+            if np.isfinite(energy):  # it is infinite where it folds
+                rises.append(energy - level)
+        mean = float(np.mean(rises)) if rises else None
+        rising = float(np.mean(np.array(rises) > 0)) if rises else None
+        found.append(Perturbation(size, FIELDS, FIELDS - len(rises), mean, rising))
+    return tuple(found)
+
+
+def random_field(
+    objective: DeformableObjective, length: float, random: np.random.Generator
+) -> Array:
+    r"""A random field at the nodes, (d, \*m), of correlation length `length` and mean square 1."""
+    smoothness = objective.smoothness
+    symbol = laplacian_symbol(smoothness.shape, objective.node_spacing, smoothness.constraint)
+    coefficients = random.normal(size=(objective.dimension, *smoothness.shape))
+    coefficients *= np.exp(-0.25 * length**2 * symbol) * (smoothness.scale > 0)
+    field = smoothness.backward(coefficients)
+    return np.asarray(field / np.sqrt(np.square(field).sum(0).mean()))

@@ -1,0 +1,244 @@
+"""``certify``: how a map, wherever it comes from, stands to the energy and to itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..energy.deformable import DeformableObjective
+from ..errors import InputError, OverlapError
+from ..geometry.displacement import expand
+from ..geometry.folded_cells import tight_cells
+from ..geometry.folding import smallest_determinant
+from ..images.accepted import as_pair
+from ..initial.input_transform import given_map
+from ..initial.smoothing_spline import eased, foreground
+from ..initial.unfolding import repair
+from ..initial.warm_start import moved_between, on_displacement_grid, without_mean
+from ..optimise.history import Energy
+from ..optimise.minimise import minimise
+from ..optimise.objective import Trial
+from ..options.options import Options
+from ..stages.arguments import chosen_backend, merged_options, thread_count
+from ..stages.deformable import deformable_objective, state_of
+from ..stages.levels import affine_energy, level_rules, starting_energy
+from ..stages.preparation import prepared
+from ..stages.problem import Problem
+from ..transforms.inverse import residuals
+from ..transforms.transform import Transform
+from .baselines import perturbations, shuffled
+from .certificate import Certificate, Folds, Gradients, InverseResidual, Place, Refinement
+
+#: Folds whose places are kept.
+PLACES = 10
+#: Moving voxels at which a map is inverted; of larger images a random choice.
+INVERTED = 2**16
+#: What the inverse residual should stay below, in mm, and the steps it may take.
+TOLERANCE, STEPS = 1e-4, 100
+FUNCTION = "varreg.certify"
+
+
+def certify(
+    moving: Any,
+    fixed: Any,
+    transform: Any,
+    *,
+    fixed_mask: Any = None,
+    moving_mask: Any = None,
+    iterations: int = 20,
+    seed: int = 0,
+    options: Options | None = None,
+    preset: str | None = None,
+    backend: str = "numba",
+    threads: int | None = None,
+    **changes: Any,
+) -> Certificate:
+    """Say what can be said of a map without knowing the true one.
+
+    It is no test of being right: a map can be a minimum of the energy and wrong.
+
+    Parameters
+    ----------
+    moving, fixed : array (*S), path, nibabel image or varreg.Image
+        As in :func:`varreg.solve`.
+    transform : map
+        What ``start`` of :func:`varreg.solve` may be: a :class:`Result`, a ``learned`` prediction, a
+        :class:`Transform`, a matrix, a total displacement (d, *S), or a path.
+    fixed_mask, moving_mask : array, path or image, optional
+        Voxels that count; a saved result does not hold them.
+    iterations : int
+        Steps of the refinement, from 0.
+    seed : int
+        Of the permutations, the random fields and the random choice of voxels.
+    options, preset, **changes
+        The energy, as in :func:`varreg.solve`; by default that of the result, if `transform` is one.
+    backend, threads
+        As in :func:`varreg.solve`.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    InputError, GeometryError, OverlapError, FileError
+        If an argument is unusable, or no voxel that counts is in view.
+
+    Examples
+    --------
+    >>> import numpy as np, varreg
+    >>> x, y = np.mgrid[:48, :48]
+    >>> fixed = np.exp(-((x - 22) ** 2 + (y - 25) ** 2) / 90)
+    >>> result = varreg.solve(1 - np.roll(fixed, 3, axis=0), fixed)
+    >>> certificate = varreg.certify(1 - np.roll(fixed, 3, axis=0), fixed, result)
+    >>> certificate.energy.similarity == result.energy.similarity
+    True
+    """
+    kernels, threads = chosen_backend(backend), thread_count(threads, FUNCTION)
+    random = np.random.default_rng(_whole(seed, "seed"))
+    budget = _whole(iterations, "iterations")
+    images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
+    given = given_map(transform, fixed_image, moving_image, argument="transform", function=FUNCTION)
+    if options is None and preset is None:
+        options = given.options
+    chosen = merged_options(options, preset or "default", changes, FUNCTION)
+    chosen = chosen.for_dimension(fixed_image.grid.dim)
+    problem = prepared(*images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION)
+
+    as_given, in_view = _as_given(problem, given.transform)
+    affine, nodes = on_displacement_grid(problem, given.transform)
+    moved = moved_between(problem, given.transform, affine, nodes)
+    objective = deformable_objective(problem, len(problem.factors) - 1, affine)
+    here, gradients, alone = _energies(problem, objective, nodes)
+    mended, mending = repair(objective, nodes)
+    if mending is not None:
+        affine, mended = without_mean(problem, affine, mended)
+        objective = deformable_objective(problem, len(problem.factors) - 1, affine)
+    identity = starting_energy(problem, deformable=True)
+    constraint, fixed_grid = chosen.constraint, fixed_image.grid
+    return Certificate(
+        fixed_name=fixed_image.name,
+        moving_name=moving_image.name,
+        kind=given.kind,
+        shape=fixed_grid.shape,
+        spacing=tuple(map(float, fixed_grid.spacing)),
+        options=chosen,
+        seed=int(seed),
+        similarity_as_given=as_given,
+        folds_as_given=_folds(problem, given.transform.nodes, given.transform.constraint),
+        mean_moved=moved.mean,
+        largest_moved=moved.largest,
+        energy=_energy(here),
+        folds=_folds(problem, nodes, constraint),
+        repair=mending,
+        identity=identity,
+        affine=_energy(alone),
+        affine_stage=affine_energy(problem, affine) if given.transform.nodes is None else None,
+        affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
+        gradients=gradients,
+        refinement=_refinement(problem, objective, mended, budget, identity, given.minimised),
+        inverse=_inverse(given.transform, random),
+        overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
+        in_view=in_view,
+        shuffled=shuffled(problem, given.transform, random),
+        perturbations=perturbations(problem, objective, mended, random),
+    )
+
+
+def _whole(value: Any, argument: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise InputError(f"{FUNCTION}: `{argument}` must be a whole number >= 0; got {value!r}.")
+    return int(value)
+
+
+def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
+    """Similarity of the map as it is, and the share of the voxels that count which it sees."""
+    finest = len(problem.factors) - 1
+    shape = None if transform.nodes is None else transform.nodes.shape[1:]
+    objective = deformable_objective(problem, finest, transform.affine, shape, transform.constraint)
+    nodes = transform.nodes
+    if nodes is None:
+        nodes = np.zeros((objective.dimension, *objective.smoothness.shape))
+    trial = objective.evaluate_folded(state_of(objective, nodes))
+    share = objective.matching.share
+    if not share > 0:
+        raise OverlapError(
+            f"{FUNCTION}: `transform` takes no voxel of `fixed` that counts to a voxel of `moving` that"
+            " counts; check its direction (fixed -> moving, world mm) and the masks."
+        )
+    return trial.similarity, float(share)
+
+
+def _energies(
+    problem: Problem, objective: DeformableObjective, nodes: Array
+) -> tuple[Trial, Gradients, Trial]:
+    """At the map, its gradients, and at its affine part alone."""
+    still = state_of(objective, np.zeros_like(nodes))
+    headers = deformable_objective(problem, len(problem.factors) - 1, np.eye(nodes.ndim))
+    headers.evaluate(still)
+    identity = float(np.linalg.norm(headers.gradient()))
+    alone = objective.evaluate(still)
+    affine = float(np.linalg.norm(objective.gradient()))
+    here = objective.evaluate_folded(state_of(objective, nodes))
+    return here, Gradients(float(np.linalg.norm(objective.gradient())), affine, identity), alone
+
+
+def _energy(trial: Trial) -> Energy:
+    return Energy(trial.similarity, trial.smoothness, trial.energy)
+
+
+def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
+    """Every fold of the displacement, and where the worst are."""
+    grid = problem.fixed.grid
+    if nodes is None:
+        return Folds(1.0, grid.shape, 0, 0, ())
+    shape = np.array(nodes.shape[1:])
+    spacing = grid.extent / shape
+    kernels, threads = problem.kernels, problem.threads
+    bound, _ = smallest_determinant(nodes, spacing, constraint, kernels, threads)
+    places, bounds, cells = tight_cells(nodes, spacing, constraint, 0.0, kernels, threads)
+    voxels = ((places[:PLACES] + 0.5) * (np.array(grid.shape) / shape) - 0.5).T
+    world = grid.voxel_to_world(voxels)
+    worst = [
+        Place(tuple(map(float, voxel)), tuple(map(float, there)), float(value))
+        for voxel, there, value in zip(voxels.T, world.T, bounds[:PLACES], strict=True)
+    ]
+    return Folds(bound, tuple(map(int, shape)), cells, len(bounds), tuple(worst))
+
+
+def _refinement(
+    problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
+    minimised: bool,
+) -> Refinement:  # fmt: skip
+    """What the solver gains in so many steps at the finest level, and how far it goes.
+
+    It begins as it would from a start (:mod:`varreg.initial.warm_start`): a map that was made for another
+    energy is eased first, or the first steps would throw its good parts away with its roughness.
+    """
+    start = _energy(objective.evaluate(state_of(objective, nodes)))
+    as_it_is = minimised or budget == 0
+    state = state_of(objective, nodes if as_it_is else eased(problem, objective, nodes))
+    rules = level_rules(problem, budget)
+    ended = minimise(objective, state, rules, lambda step: None, "refinement")
+    change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
+    moved = np.sqrt(np.square(change[:, foreground(problem)]).sum(0))
+    end = _energy(ended.trial)
+    below = identity.total - end.total
+    share = 100 * (start.total - end.total) / below if below > 0 else None
+    largest, tail = float(moved.max()), float(np.percentile(moved, 95))
+    return Refinement(
+        ended.iterations, ended.stop, start, end, share, float(moved.mean()), tail, largest
+    )
+
+
+def _inverse(transform: Transform, random: np.random.Generator) -> InverseResidual:
+    """The residual of the inverse at moving voxels."""
+    moving = transform.moving
+    chosen = np.arange(moving.size)
+    if moving.size > INVERTED:
+        chosen = np.sort(random.choice(moving.size, INVERTED, replace=False))
+    voxels = np.stack(np.unravel_index(chosen, moving.shape)).astype(np.float64)
+    found = residuals(transform, voxels, TOLERANCE, STEPS)
+    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), TOLERANCE)

@@ -1,0 +1,159 @@
+"""A certificate in words.  There is no score: each figure answers a question of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..options.options import SIMILARITIES
+
+if TYPE_CHECKING:
+    from .certificate import Certificate, Folds, Perturbation
+
+#: Folds that are named in the text; the certificate holds up to ten.
+SHOWN = 3
+#: Nothing is compared with a gradient this much smaller: where the images do not meet there is none.
+LEAST_SHARE = 1e-2
+
+
+def summary(certificate: Certificate) -> str:
+    """The paragraph that ``print(certificate)`` shows, one statement a line."""
+    lines = [
+        _subject(certificate),
+        *_given(certificate),
+        *_energy(certificate),
+        _gradient(certificate),
+        _refinement(certificate),
+        _perturbations(certificate),
+        _baselines(certificate),
+        _inverse(certificate),
+        "Stationary is not correct: all this says how the map stands to the energy and to itself, not "
+        "to the anatomy. A map can be a minimum and wrong; look at the warped image.",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _subject(c: Certificate) -> str:
+    moving = f"{c.moving_name} (moving)" if c.moving_name else "the moving image"
+    fixed = f"{c.fixed_name} (fixed)" if c.fixed_name else "the fixed image"
+    shape = " x ".join(map(str, c.shape))
+    spacing = " x ".join(f"{size:.3g}" for size in c.spacing)
+    return (
+        f"{c.kind[0].upper()}{c.kind[1:]} brings {moving} onto {fixed}, {shape} voxels of {spacing} mm;"
+        f" {100 * c.in_view:.3g} % of the voxels that count are in view."
+    )
+
+
+def _given(c: Certificate) -> list[str]:
+    mirrored = "" if c.affine_determinant > 0 else (
+        f"Its affine part MIRRORS (determinant {c.affine_determinant:.3g})."
+    )  # fmt: skip
+    if c.largest_moved == 0:
+        return [_folds(c.folds, "the displacement grid", c), mirrored]
+    lines = [
+        _folds(c.folds_as_given, "the grid it came on", c),
+        f"Brought to the displacement grid of the energy it moves by {c.mean_moved:.2f} mm on average "
+        f"(at most {c.largest_moved:.2f} mm), and its {_name(c)} from {c.similarity_as_given:.4f} to "
+        f"{c.energy.similarity:.4f}; what follows is said of the map there.",
+    ]
+    return [*lines, _folds(c.folds, "the displacement grid", c), mirrored]
+
+
+def _folds(folds: Folds, where: str, c: Certificate) -> str:
+    grid = f"{where} ({' x '.join(map(str, folds.nodes))} nodes)"
+    bound = f"det(id + grad u) >= {folds.bound:.3f} at every point"
+    if folds.bound > 0:
+        return f"On {grid} it folds nowhere: {bound}."
+    places = "; ".join(
+        f"voxel ({', '.join(f'{x:.1f}' for x in place.voxel)}), world "
+        f"({', '.join(f'{x:.1f}' for x in place.world)}) mm: {place.bound:.2f}"
+        for place in folds.places[:SHOWN]
+    )
+    sure = "FOLDS" if len(c.shape) == 2 else "may FOLD"
+    return (
+        f"On {grid} it {sure} in {folds.folded} of {folds.cells} cells ({100 * folds.share:.2g} %), "
+        f"{bound}; worst at {places}."
+    )
+
+
+def _energy(c: Certificate) -> list[str]:
+    e = c.energy
+    lines = [
+        f"Energy {e.total:.4f} ({_name(c)} {e.similarity:.4f} nats, smoothness {e.smoothness:.4f}); "
+        f"with its affine part alone {c.affine.total:.4f}, with nothing done {c.identity.total:.4f}."
+    ]
+    if c.affine_stage is not None:
+        lines.append(
+            f"Nothing deforms; the affine stage measures the energy {c.affine_stage.total:.4f}."
+        )
+    return lines
+
+
+def _gradient(c: Certificate) -> str:
+    g = c.gradients
+    parts = [
+        f"{_percent(100 * g.here / other)} of that at {where}"
+        for other, where in ((g.affine, "its affine part"), (g.identity, "the identity"))
+        if other > LEAST_SHARE * g.here
+    ]
+    return f"The gradient has norm {g.here:.3g}" + (f": {', '.join(parts)}." if parts else ".")
+
+
+def _refinement(c: Certificate) -> str:
+    r = c.refinement
+    share = (
+        "" if r.share is None else f", {_percent(r.share)} of all that is gained over the identity"
+    )
+    mended = "" if c.repair is None else f"It was first {c.repair}. "
+    steps = f"{r.iterations} further step{'' if r.iterations == 1 else 's'}"
+    return (
+        f"{mended}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
+        f"{r.end.similarity - r.start.similarity:+.5f} nats, smoothness "
+        f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the foreground by "
+        f"{r.mean_moved:.2f} mm on average (95 % below {r.percentile_moved:.2f}, at most "
+        f"{r.largest_moved:.2f} mm); it ended because {r.stop.value}."
+    )
+
+
+def _perturbations(c: Certificate) -> str:
+    said = "; ".join(map(_rise, c.perturbations))
+    return f"Random smooth changes change the energy: {said}."
+
+
+def _rise(p: Perturbation) -> str:
+    tried = p.draws - p.folded
+    size = f"{p.size:g} voxel{'' if p.size == 1 else 's'}"
+    if p.mean_rise is None or p.share_rising is None:
+        return f"{size}: all of them fold"
+    left_out = f", {p.folded} more fold" if p.folded else ""
+    rising = round(p.share_rising * tried)
+    return f"{size} by {p.mean_rise:+.5f} (it rises in {rising} of {tried}{left_out})"
+
+
+def _baselines(c: Certificate) -> str:
+    s = c.shuffled
+    return (
+        f"For comparison, the {_name(c)} is {c.identity.similarity:.4f} with nothing done, and "
+        f"{s.mean:.4f} +- {s.deviation:.4f} with the warped values in random places, which is what "
+        "images without a relation share."
+    )
+
+
+def _inverse(c: Certificate) -> str:
+    i = c.inverse
+    verdict = "it can be inverted" if i.largest <= i.tolerance else "it was NOT inverted everywhere"
+    return (
+        f"Inverse: residual at most {i.largest:.2g} mm, mean {i.mean:.2g} mm at {i.points} moving "
+        f"voxels; {verdict}."
+    )
+
+
+def _percent(value: float) -> str:
+    """
+    >>> _percent(0.123), _percent(210.4)
+    ('0.12 %', '210 %')
+    """
+    return f"{value:.0f} %" if abs(value) >= 10 else f"{value:.2g} %"
+
+
+def _name(c: Certificate) -> str:
+    return SIMILARITIES[c.options.similarity]

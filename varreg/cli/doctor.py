@@ -1,0 +1,114 @@
+"""What varreg finds where it runs: versions, threads, the cache of its kernels, room on the disk."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+
+#: What varreg needs, then what brings further parts of it.
+NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
+FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "h5py", "antspyx", "cupy")
+ABSENT = "not installed"
+
+
+def examine() -> dict[str, Any]:
+    """Everything that helps to understand a report of a defect; no paths but those of Python and the cache.
+
+    Returns
+    -------
+    dict
+        "varreg", "python", "platform", "packages" and "further" (name -> version),
+        "threads" (available), "variables" (of the environment, that rule threads and cache),
+        "kernels" ("compiled" or "not compiled yet", with "cache": folder or None, "writable" and
+        "free_gigabytes").
+
+    Examples
+    --------
+    >>> found = examine()
+    >>> found["packages"]["numpy"] != "not installed", found["threads"] >= 1
+    (True, True)
+    """
+    from ..backends.blocks import available_threads
+
+    return {
+        "varreg": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in NEEDED},
+        "further": {name: _version(name) for name in FURTHER},
+        "threads": available_threads(),
+        "variables": {name: value for name, value in os.environ.items() if _rules(name)},
+        "kernels": _kernels(),
+    }
+
+
+def described(found: dict[str, Any]) -> str:
+    """The same as text to paste into an issue."""
+    kernels = found["kernels"]
+    lines = [
+        f"varreg {found['varreg']}, python {found['python']}",
+        found["platform"],
+        f"threads: {found['threads']}",
+        "packages: " + _list(found["packages"]),
+        "further: " + _list(found["further"]),
+        f"kernels: {kernels['state']}",
+        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 25 s'}"
+        + (
+            ""
+            if kernels["writable"]
+            else " (NOT WRITABLE: set NUMBA_CACHE_DIR to a folder that is)"
+        ),
+    ]
+    if kernels["free_gigabytes"] is not None:
+        lines.append(f"free where the cache is: {kernels['free_gigabytes']:.1f} GB")
+    if found["variables"]:
+        lines.append("variables: " + _list(found["variables"]))
+    missing = [name for name, version in found["packages"].items() if version == ABSENT]
+    if missing:
+        lines.append(f"MISSING: {', '.join(missing)}; python -m pip install varreg brings them")
+    return "\n".join(lines)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ABSENT
+
+
+def _rules(name: str) -> bool:
+    return name.startswith(("NUMBA_", "OMP_", "MKL_", "VARREG_"))
+
+
+def _kernels() -> dict[str, Any]:
+    from ..backends.numba import backend as cpu
+    from ..backends.numba.cache import cache_folder
+
+    folder = cache_folder(cpu.take_part)
+    there = _nearest(folder)
+    return {
+        "state": "compiled"
+        if cpu.is_compiled()
+        else "not compiled yet: the first run takes some 25 s longer",
+        "cache": None if folder is None else str(folder),
+        "writable": folder is not None and there is not None and os.access(there, os.W_OK),
+        "free_gigabytes": None if there is None else shutil.disk_usage(there).free / 1e9,
+    }
+
+
+def _nearest(folder: Path | None) -> Path | None:
+    """The folder, or the nearest above it that exists."""
+    if folder is None:
+        return None
+    return next((place for place in (folder, *folder.parents) if place.exists()), None)
+
+
+def _list(entries: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in entries.items())

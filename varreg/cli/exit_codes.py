@@ -1,0 +1,146 @@
+"""How commands end: exit codes, and one line instead of a traceback."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+import traceback
+import warnings
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import VarregError
+
+REFUSED, DEFECT, INTERRUPTED, TERMINATED = 1, 70, 130, 143
+_DEBUG = "varreg.debug"
+
+
+class Command(click.Command):
+    """A command that takes --debug and turns exceptions into exit codes.
+
+    0 is success, 1 what the package refuses (or memory that is not there), 2 a wrong command line,
+    70 a defect of varreg, 130 an interruption by Ctrl-C, 143 a termination from outside.
+
+    Examples
+    --------
+    >>> from varreg.cli.exit_codes import Command
+    >>> [parameter.name for parameter in Command("nothing").params]
+    ['debug']
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                callback=_remember,
+                help="Show the traceback of an error.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; every end but success and a wrong command line is settled here."""
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                _heed_termination()
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as error:
+            _end(ctx, f"interrupted; {str(error) or 'nothing was written'}", INTERRUPTED)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # click ends quietly when the reader of our output has gone
+            if ctx.meta.get(_DEBUG):
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            _end(ctx, *_verdict(error))
+
+
+class Failures:
+    """What failed of many things that do not stop each other.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of a :class:`Command`.
+
+    Examples
+    --------
+    >>> import click
+    >>> from varreg.cli.exit_codes import Failures
+    >>> Failures(click.Context(click.Command("nothing"))).add("a", ValueError("no"))[:21]
+    'unexpected ValueError'
+    """
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx, self._lines, self._code = ctx, list[str](), 0
+
+    def add(self, name: str, error: Exception) -> str:
+        """Take down an error, which itself would hold on to images; returns its message."""
+        line, code = _verdict(error)
+        if self._ctx.meta.get(_DEBUG):
+            self._lines += "".join(traceback.format_exception(error)).splitlines()
+        self._lines.append(f"varreg: {name}: {line}")
+        self._code = max(self._code, code)  # a defect outweighs what is refused
+        return line.removeprefix("error: ")
+
+    def end(self) -> None:
+        """Report on stderr and leave with the exit code of the worst; go on if there was none."""
+        for line in self._lines:
+            click.echo(line, err=True)
+        if self._code:
+            self._ctx.exit(self._code)
+
+
+def _verdict(error: Exception) -> tuple[str, int]:
+    """The line to show and the exit code."""
+    words = " ".join(str(error).split())
+    if isinstance(error, VarregError):
+        return f"error: {_without_prefix(words)}", REFUSED
+    if isinstance(error, MemoryError):
+        return (
+            "error: not enough memory for images of this size; leave out the finest level "
+            "(--levels 4,2) or keep fewer steps (--memory 2).",
+            REFUSED,
+        )
+    if isinstance(error, OSError):
+        return f"error: {words}", REFUSED
+    return (
+        f"error: unexpected {type(error).__name__}: {words}. This is a defect of varreg; please "
+        "report it with the output of the same command and --debug.",
+        DEFECT,
+    )
+
+
+def _without_prefix(words: str) -> str:
+    """The message without the Python function that raised it."""
+    head, separator, rest = words.partition(": ")
+    return rest if separator and head.split(".")[0] == "varreg" and " " not in head else words
+
+
+def _end(ctx: click.Context, line: str, code: int) -> NoReturn:
+    click.echo(f"varreg: {line}", err=True)
+    ctx.exit(code)
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_DEBUG] = value
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"varreg: warning: {' '.join(str(message).split())}", err=True)
+
+
+def _heed_termination() -> None:
+    """End in order when a scheduler terminates us, so that temporary files are removed."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise SystemExit(TERMINATED)

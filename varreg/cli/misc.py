@@ -1,0 +1,39 @@
+"""The commands ``varreg doctor`` and ``varreg completion``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from click.shell_completion import get_completion_class
+
+from .exit_codes import Command
+
+SHELLS = ("bash", "zsh", "fish")
+VARIABLE = "_VARREG_COMPLETE"
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what varreg finds here, to paste into an issue: versions, threads, cache, disk."""
+    from .doctor import described, examine
+
+    found = examine()
+    click.echo(json.dumps(found, indent=2) if as_json else described(found))
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes SHELL complete commands and options.
+
+    bash: varreg completion bash > ~/.local/share/bash-completion/completions/varreg;
+    zsh: varreg completion zsh > a file in your $fpath named _varreg;
+    fish: varreg completion fish > ~/.config/fish/completions/varreg.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = ctx.find_root().command
+    click.echo(kind(root, {}, "varreg", VARIABLE).source())

@@ -1,0 +1,1 @@
+"""Images with a known answer: the phantom and the demo."""

@@ -1,0 +1,1 @@
+"""The energy: its smoothness term, and the objectives of the affine and the deformable stage."""

@@ -1,0 +1,170 @@
+r"""The affine stage: the same mutual information over a Lie group of matrices.
+
+The current matrix A is updated on the fixed side, :math:`A \leftarrow A\,T_c\exp(\sum_k z_k G_k)\,T_c^{-1}`
+with c the centre of the fixed image and G_k a basis of the Lie algebra of the model (translation,
+rigid, similarity, affine) that is orthonormal for the mean squared displacement over the field of
+view: one unit of any z_k moves the image by the same root-mean-square distance.  Value and gradient
+come from the kernels of the deformable stage, with the 2^d corners of the image as nodes, where the
+displacement stays zero: A is the linear part of the map.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..geometry.displacement import AxisTable
+from ..geometry.grid import Grid
+from ..optimise.objective import Trial
+from ..similarity.mutual_information import as_volume_field, from_volume_field, voxel_map
+from ..similarity.protocol import Similarity
+
+#: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
+UNIT = 4.0
+#: 1 / k! for k = 0 to 8, three in a row.
+TAYLOR = 1 / np.array([[1, 1, 2], [6, 24, 120], [720, 5040, 40320]])
+
+
+class AffineObjective:
+    """-lambda MI over matrices: an Objective for ``descent.minimise``.
+
+    A state is a (d + 1, d + 1) matrix, fixed world -> moving world.
+
+    Parameters
+    ----------
+    matching : Similarity
+    model : {"translation", "rigid", "similarity", "affine"}
+    weight : float
+        lambda.
+    """
+
+    def __init__(self, matching: Similarity, model: str, weight: float = 1.0) -> None:
+        self.matching, self.weight = matching, weight
+        fixed, moving = matching.fixed_grid, matching.moving_grid
+        d = fixed.dim
+        self.generators = orthonormal_generators(fixed, model, UNIT * float(fixed.spacing.min()))
+        self.generator_list = self.generators.reshape(len(self.generators), -1)
+        self.voxel = float(fixed.spacing.min())
+        tables = [_corner_table(n) for n in fixed.shape]
+        self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), matching.dtype)
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in fixed.shape], indexing="ij"))
+        self.corners = np.concatenate(
+            [fixed.voxel_to_world(corners.astype(float)), np.ones((1, *corners.shape[1:]))]
+        )
+        self.corner_list = self.corners.reshape(d + 1, -1)
+        self.to_moving, self.to_fixed = np.linalg.inv(moving.affine)[:-1], fixed.affine
+        self.rest = as_volume_field(np.zeros((d, *self.corners.shape[1:])))
+
+    def evaluate(self, state: Array) -> Trial:
+        """Energy of a matrix; 0 if nothing is in view."""
+        if not np.isfinite(state).all():
+            return Trial(np.nan, np.nan, np.nan)
+        self.state = state
+        d = len(self.to_moving)
+        self.where.linear[3 - d :, 3 - d :] = self.to_moving @ state @ self.to_fixed
+        similarity = self.matching.value(self.where, self.rest)
+        return Trial(-self.weight * similarity, similarity, 0.0)
+
+    def distances(self, states: Array) -> Array:
+        """How far apart each two of n matrices put a corner of the fixed image, (n, n), in voxels of
+        the level.
+        """
+        moved = (states @ self.corner_list)[:, :-1]
+        apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
+        return np.sqrt(apart) / self.voxel
+
+    def gradient(self) -> Array:
+        """dE/dz at the state evaluated last, (number of parameters,)."""
+        pushed = from_volume_field(self.matching.gradient().astype(float), len(self.state) - 1)
+        d = len(self.state) - 1
+        by_corner = pushed.reshape(d, -1) @ self.corner_list.T
+        by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
+        return self.generator_list @ (self.state[:-1].T @ by_matrix).ravel()  # <dE/dA, A G_k>
+
+    def move(self, state: Array, direction: Array, step: float) -> Array:
+        """The matrix moved along a direction in the Lie algebra."""
+        return state @ exponential(step * self._element(direction))
+
+    def reach(self, direction: Array) -> float:
+        """Largest displacement of a unit step over the corners, in voxels of the level."""
+        shift = (self._element(direction) @ self.corner_list)[:-1]
+        return float(np.sqrt(np.square(shift).sum(0).max())) / self.voxel
+
+    def size(self, state: Array) -> float:
+        """Largest displacement of a corner, in mm."""
+        moved = (state @ self.corner_list - self.corner_list)[:-1]
+        return float(np.sqrt(np.square(moved).sum(0).max()))
+
+    def _element(self, direction: Array) -> Array:
+        """The element of the Lie algebra with these coordinates, (d + 1, d + 1)."""
+        size = self.generators.shape[1:]
+        return (direction @ self.generator_list).reshape(size)
+
+    def hold(self, gradient: Array) -> None:
+        """An affine map has no cells to hold."""
+        return
+
+
+def exponential(matrix: Array) -> Array:
+    """Exponential of an element of the Lie algebra, (d + 1, d + 1) with a last row of zeros.
+
+    Scaling and squaring of a Taylor series of order 8, exact to rounding: the linear part alone decides
+    how fast it converges.  scipy's wakes threads even for a matrix this small: milliseconds each on a
+    busy machine.
+    """
+    linear = matrix[:-1, :-1]
+    halvings = max(0, math.frexp(math.sqrt(np.vdot(linear, linear)))[1] + 4)
+    small = matrix * 0.5**halvings
+    square = small @ small
+    powers = np.stack([np.eye(len(matrix)), small, square]).reshape(3, -1)
+    one, two, three = (TAYLOR @ powers).reshape(3, *matrix.shape)
+    cube = square @ small
+    result = one + cube @ (two + cube @ three)
+    for _ in range(halvings):
+        result = result @ result
+    return result
+
+
+def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
+    """Basis of the Lie algebra about the centre of `grid`, (parameters, d + 1, d + 1).
+
+    Orthonormal for the mean squared displacement over the field of view, times `unit` mm.
+    """
+    d = grid.dim
+    generators = np.array(_algebra(model, d))
+    moment = np.zeros((d + 1, d + 1))  # mean of (x - c, 1) (x - c, 1)^T
+    moment[:d, :d] = grid.direction @ np.diag(grid.extent**2 / 12) @ grid.direction.T
+    moment[d, d] = 1
+    gram = np.einsum("kij,jl,mil->km", generators, moment, generators)
+    whitened = np.linalg.solve(np.linalg.cholesky(gram), generators.reshape(len(generators), -1))
+    centre = np.eye(d + 1)
+    centre[:d, d] = grid.centre
+    return unit * centre @ whitened.reshape(generators.shape) @ np.linalg.inv(centre)
+
+
+def _algebra(model: str, d: int) -> list[Array]:
+    """Generators of the model in centred coordinates."""
+
+    def unit(i: int, j: int) -> Array:
+        matrix = np.zeros((d + 1, d + 1))
+        matrix[i, j] = 1
+        return matrix
+
+    pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
+    generators = [unit(i, d) for i in range(d)]
+    if model != "translation":
+        generators += [unit(i, j) - unit(j, i) for i, j in pairs]
+    if model == "similarity":
+        generators.append(np.diag([1.0] * d + [0.0]))
+    if model == "affine":
+        generators += [unit(i, i) for i in range(d)] + [unit(i, j) + unit(j, i) for i, j in pairs]
+    return generators
+
+
+def _corner_table(voxels: int) -> AxisTable:
+    """Linear interpolation between the first and the last voxel of an axis."""
+    weight1 = np.arange(voxels) / (voxels - 1)
+    first = np.zeros(voxels, np.int32)
+    return AxisTable(first, first + 1, 1 - weight1, weight1)  # float64: no rounding of corners

@@ -1,0 +1,133 @@
+r"""The smoothness term, and the coordinates in which it is half a squared norm.
+
+On a displacement grid of n nodes with spacing h the discrete term is
+
+.. math:: R(u) = \frac1n \sum_{c} \langle u_c, (L + \ell^{2m-2} L^m) u_c\rangle,
+
+with L minus the finite-difference Laplacian: forward differences, no flux through the border (zero
+mean) or u = 0 on it (zero boundary).  L is diagonal in the orthonormal cosine (DCT-II) or sine
+(DST-II) basis with eigenvalues :math:`\Lambda = \sum_k (2 - 2\cos\theta_k) / h_k^2`.  In the
+coordinates :math:`z = \sqrt{2\mu\rho/n}\,\hat u`, :math:`\rho = \Lambda + \ell^{2m-2}\Lambda^m`,
+
+.. math:: \mu R(u) = \tfrac12 |z|^2 ,
+
+so that the Euclidean gradient in z is the Sobolev gradient in u.  The mean (:math:`\Lambda = 0`) is
+not a coordinate: it stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.3390/math14122131.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+from ..backends.arrays import Array
+
+#: Transforms of fewer coefficients, of all components together, take less time than waking a thread.
+LEAST_COEFFICIENTS_FOR_THREADS = 50_000
+#: Planes of up to this many nodes along each axis are transformed by matrices, without the many checks
+#: of a transform; products this small are never shared between threads, so that no bit depends on them.
+MOST_FOR_MATRICES = 48
+
+
+class Smoothness:
+    """The smoothness term on one displacement grid.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (*m), nodes.
+    spacing : (d,) array
+        Node spacing in mm.
+    weight : float
+        mu.
+    length : float
+        ell in mm.
+    constraint : {"zero-mean", "zero-boundary"}
+    threads : int
+        Workers of the transforms; the result does not depend on it.
+    order : int
+        m, of the derivatives that the length weighs.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        spacing: Array,
+        weight: float,
+        length: float,
+        constraint: str,
+        threads: int = 1,
+        order: int = 3,
+    ) -> None:
+        self.shape, self.constraint, self.threads = shape, constraint, threads
+        symbol = laplacian_symbol(shape, spacing, constraint)
+        symbol = symbol + length ** (2 * order - 2) * symbol**order
+        self.weight = weight
+        self.scale = np.sqrt(2 * weight * symbol / np.prod(shape))  # z = scale * coefficients
+        self.inverse_scale = np.divide(1.0, self.scale, out=np.zeros(shape), where=self.scale > 0)
+
+    def to_field(self, z: Array) -> Array:
+        """u at the nodes, (d, *m) mm, from coordinates z, (d, *m)."""
+        return self.backward(z * self.inverse_scale)
+
+    def to_coordinates(self, field: Array) -> Array:
+        """z from u at the nodes; a mean that the constraint forbids is dropped."""
+        return self.forward(field) * self.scale
+
+    def pull_gradient(self, gradient: Array) -> Array:
+        """dE/dz from dE/du: the transpose of :meth:`to_field`."""
+        return self.forward(gradient) * self.inverse_scale
+
+    def value(self, z: Array) -> float:
+        """R(u), no unit; mu R(u) is half the squared norm of z."""
+        return float(0.5 * np.square(z).sum() / self.weight)
+
+    def transfer(self, z: Array, other: Smoothness) -> Array:
+        """The same field on another grid of the same field of view: shared frequencies are kept."""
+        if self.shape == other.shape:
+            return z * (self.inverse_scale * other.scale)
+        coefficients = z * self.inverse_scale
+        out = np.zeros((z.shape[0], *other.shape))
+        low = tuple(slice(min(a, b)) for a, b in zip(self.shape, other.shape, strict=True))
+        factor = np.sqrt(np.prod(other.shape) / np.prod(self.shape))
+        out[(slice(None), *low)] = coefficients[(slice(None), *low)] * factor
+        return out * other.scale
+
+    def forward(self, field: Array) -> Array:
+        """Orthonormal coefficients of a field at the nodes, (d, *m)."""
+        transform = fft.dctn if self.constraint == "zero-mean" else fft.dstn
+        return self._each(transform, field)
+
+    def backward(self, coefficients: Array) -> Array:
+        """The field at the nodes from its coefficients: inverse and transpose of :meth:`forward`."""
+        transform = fft.idctn if self.constraint == "zero-mean" else fft.idstn
+        return self._each(transform, coefficients)
+
+    def _each(self, transform: Callable[..., Array], values: Array) -> Array:
+        if len(self.shape) == 2 and max(self.shape) <= MOST_FOR_MATRICES:
+            first, second = (_matrix(transform, nodes) for nodes in self.shape)
+            return first @ values @ second.T
+        axes = tuple(range(1, values.ndim))
+        workers = self.threads if values.size > LEAST_COEFFICIENTS_FOR_THREADS else 1
+        return transform(values, axes=axes, norm="ortho", workers=workers)
+
+
+@lru_cache(maxsize=16)
+def _matrix(transform: Callable[..., Array], nodes: int) -> Array:
+    """A transform of one axis as a matrix, (nodes, nodes)."""
+    return transform(np.eye(nodes), axes=(0,), norm="ortho")
+
+
+def laplacian_symbol(shape: tuple[int, ...], spacing: Array, constraint: str) -> Array:
+    """Eigenvalues of minus the discrete Laplacian, (*m), in 1 / mm^2."""
+    first = 0 if constraint == "zero-mean" else 1
+    symbol = np.zeros(shape)
+    for axis, (nodes, step) in enumerate(zip(shape, spacing, strict=True)):
+        angle = np.pi * (np.arange(nodes) + first) / nodes
+        along = [1] * len(shape)
+        along[axis] = nodes
+        symbol = symbol + ((2 - 2 * np.cos(angle)) / step**2).reshape(along)
+    return symbol

@@ -1,0 +1,137 @@
+"""u at the voxels of the fixed image, a slab at a time: its values and det(id + grad u)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GeometryError, InputError
+from .displacement import Float, axis_table, expand
+from .resampling import slabs
+
+
+def checked_nodes(nodes: Any, dim: int) -> NDArray[np.float64]:
+    """A read-only float64 view of finite node values.
+
+    Parameters
+    ----------
+    nodes : (d, *m) array
+        Of the displacement grid.
+    dim : int
+        The d that is wanted.
+
+    Raises
+    ------
+    GeometryError
+        If the shape or a value is not usable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> checked_nodes(np.zeros((2, 3, 3)), 2).flags.writeable
+    False
+    """
+    try:
+        array = np.asarray(nodes, dtype=np.float64).view()
+    except (TypeError, ValueError) as error:
+        raise InputError("varreg.Transform: `nodes` is not an array of real numbers.") from error
+    if array.ndim != dim + 1 or array.shape[0] != dim or 0 in array.shape:
+        raise GeometryError(
+            f"varreg.Transform: `nodes` must have shape ({dim}, *m) with {dim} axes m; "
+            f"got {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise GeometryError("varreg.Transform: `nodes` holds NaN or infinity.")
+    array.flags.writeable = False
+    return array
+
+
+def expand_slab(
+    nodes: Float, shape: tuple[int, ...], constraint: str, slab: slice
+) -> NDArray[np.float32]:
+    """The field at the voxels of a slab, the same bits as that part of the whole in float32.
+
+    Parameters
+    ----------
+    nodes : (d, *m) array
+        Values at the nodes of the displacement grid.
+    shape : tuple of int
+        (*S), voxels of the fixed image.
+    constraint : {"zero-mean", "zero-boundary"}
+        See :mod:`varreg.geometry.displacement`.
+    slab : slice
+        Of the first axis, with start and stop.
+
+    Returns
+    -------
+    (d, k, ...) float32 array in the unit of `nodes`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expand_slab(np.ones((2, 3, 3)), (6, 6), "zero-mean", slice(2, 4)).shape
+    (2, 2, 6)
+    """
+    thickness, count = slab.stop - slab.start, nodes.shape[1]
+    rest = (thickness, *shape[1:])
+    if count == shape[0]:
+        return expand(nodes[:, slab].astype(np.float32), rest, constraint)
+    table = axis_table(np.arange(slab.start, slab.stop), shape[0], count, constraint)
+    along = (-1,) + (1,) * (len(shape) - 1)
+    lower = nodes[:, table.index0].astype(np.float32) * table.weight0.reshape(along)
+    upper = nodes[:, table.index1].astype(np.float32) * table.weight1.reshape(along)
+    return expand(lower + upper, rest, constraint)
+
+
+def determinant(
+    nodes: Float, shape: tuple[int, ...], spacing: Float, constraint: str
+) -> NDArray[np.float32]:
+    """det(id + grad u) at every voxel by central differences, one-sided at the border.
+
+    Parameters
+    ----------
+    nodes, shape, constraint
+        As in :func:`expand_slab`, in mm along the axes of the array.
+    spacing : (d,) array
+        Voxel size in mm.
+
+    Returns
+    -------
+    (*S) float32 array, mm per mm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = np.zeros((2, 4, 4))
+    >>> u[0] = 0.5 * np.arange(4)[:, None]
+    >>> float(determinant(u, (4, 4), np.ones(2), "zero-mean")[0, 0])
+    1.5
+    """
+    result = np.empty(shape, dtype=np.float32)
+    for slab in slabs(shape):
+        # One more voxel on either side, so that differences at the slab's ends are central.
+        start = max(slab.start - 1, 0)
+        wider = slice(start, min(slab.stop + 1, shape[0]))
+        u = expand_slab(nodes, shape, constraint, wider)
+        result[slab] = _determinant(u, spacing)[slab.start - start :][: slab.stop - slab.start]
+    return result
+
+
+def _determinant(u: Float, spacing: Float) -> Float:
+    """det(id + grad u) of a (d, ...) array."""
+    g = [[_derivative(part, spacing, axis) for axis in range(len(u))] for part in u]
+    for axis in range(len(u)):
+        g[axis][axis] += 1
+    if len(u) == 2:
+        return g[0][0] * g[1][1] - g[0][1] * g[1][0]
+    (a, b, c), (d, e, f), (h, i, j) = g
+    return a * (e * j - f * i) - b * (d * j - f * h) + c * (d * i - e * h)
+
+
+def _derivative(values: Float, spacing: Float, axis: int) -> Float:
+    """Central difference; along an axis of one voxel a field does not change."""
+    if values.shape[axis] == 1:
+        return np.zeros_like(values)
+    return np.asarray(np.gradient(values, values.dtype.type(spacing[axis]), axis=axis))

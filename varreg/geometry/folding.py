@@ -1,0 +1,103 @@
+"""A bound on det(id + grad u) over the whole field of view, up to its border.
+
+The kernels bound it over the cells between nodes.  Half a node spacing is left at every face, where
+the field is constant (zero mean) or falls linearly to zero (zero boundary): see
+:mod:`varreg.geometry.displacement`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.arrays import Array
+
+Bound = tuple[float, tuple[int, ...]]
+
+
+def smallest_determinant(
+    field: Array, spacing: Array, constraint: str, kernels: ModuleType, threads: int
+) -> Bound:
+    """Lower bound of det(id + grad u) at every point of the field of view, and its cell.
+
+    Parameters
+    ----------
+    field : (d, *m) array
+        u at the nodes, in the unit of `spacing`.
+    spacing : (d,) array
+    constraint : {"zero-mean", "zero-boundary"}
+    kernels : module
+    threads : int
+
+    Returns
+    -------
+    bound : float
+        Exact in 2D.
+    cell : tuple of int
+        First node of the cell; of the nearest one for a place next to the border.
+    """
+    d = len(spacing)
+    last = np.array(field.shape[1:]) - 2
+    if constraint == "zero-mean":  # one more node on either side continues the field constantly
+        bound, cell = kernels.determinant_bound(extended(field), spacing, threads)
+        return bound, _nearest(np.array(cell) - 1, last)
+    bound, cell = kernels.determinant_bound(field, spacing, threads)
+    for axis in range(d):
+        for face in (0, -1):
+            strip = _strip(field, axis, face)
+            value, place = kernels.determinant_bound(strip, spacing / 2, threads)
+            if value < bound:
+                where = (np.array(place) - 1) // 2  # nodes of the strip are half as far apart
+                where[axis] = 0 if face == 0 else last[axis]
+                bound, cell = value, _nearest(where, last)
+    return bound, cell
+
+
+def extended(field: Array) -> Array:
+    """The field with the values at the border repeated once: (d, .. m + 2 ..)."""
+    shape = field.shape[1:]
+    values = np.take(field.reshape(len(field), -1), _extension(shape), axis=1)
+    return values.reshape(len(field), *(m + 2 for m in shape))
+
+
+@lru_cache(maxsize=8)
+def _extension(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Which node each node of the extended field repeats: np.pad takes ten times as long."""
+    return np.pad(np.arange(np.prod(shape)).reshape(shape), 1, mode="edge").ravel()
+
+
+def _nearest(cell: Array, last: Array) -> tuple[int, ...]:
+    return tuple(int(c) for c in np.clip(cell, 0, last))
+
+
+def _strip(field: Array, axis: int, face: int) -> Array:
+    """The field between one face, where it is zero, and the nodes next to it: (d, .., 2, ..).
+
+    Along the other axes it has nodes half as far apart, from face to face: the field is linear
+    between them.
+    """
+    edge = np.take(field, [face], axis=axis + 1)
+    for other in range(len(field)):
+        if other != axis:
+            edge = _halved(edge, other + 1)
+    layers = [np.zeros_like(edge), edge]
+    return np.ascontiguousarray(np.concatenate(layers if face == 0 else layers[::-1], axis + 1))
+
+
+def halved(field: Array) -> Array:
+    """The same field under zero boundary values by nodes half as far apart, from face to face."""
+    for axis in range(len(field)):
+        field = _halved(field, axis + 1)
+    return np.ascontiguousarray(field)
+
+
+def _halved(field: Array, axis: int) -> Array:
+    """Zero at the border, the nodes, and the means between them: 2 m + 1 along the axis."""
+    values = np.moveaxis(field, axis, 0)
+    out = np.zeros((2 * len(values) + 1, *values.shape[1:]), values.dtype)
+    out[1::2] = values
+    out[2:-1:2] = (values[1:] + values[:-1]) / 2
+    return np.moveaxis(out, 0, axis)

@@ -1,0 +1,252 @@
+"""Where the voxels of an image are: the only owner of the conversions between spaces.
+
+Spaces are *voxel* (array index, 'ij' order, voxel centres at integers), *mm* (voxel x spacing,
+along the axes of the array) and *world* (RAS+ millimetres).  Points have their components first,
+shape ``(d, ...)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import GeometryError
+from .matrices import checked_affine, checked_shape, checked_spacing, transform_points
+
+_LATTICE = 32  # points per axis of `overlap_fraction`: 1 % accuracy in 3D for a few milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular lattice of voxels in world space.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of voxels along each of the ``d`` = 2 or 3 axes.
+    affine : (d+1, d+1) array
+        Homogeneous matrix, voxel -> world (RAS+ mm).  Stored as a read-only float64 copy.
+
+    Raises
+    ------
+    GeometryError
+        If the shape is not 2D or 3D or not positive, or if the affine has another size, is not
+        finite, does not end in the row ``0 .. 0 1``, or is singular.
+
+    Examples
+    --------
+    >>> grid = Grid((4, 6), np.diag([2.0, 1.0, 1.0]))
+    >>> grid.extent.tolist()
+    [8.0, 6.0]
+    >>> grid.voxel_to_world(np.array([3.0, 5.0])).tolist()
+    [6.0, 5.0]
+    """
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", checked_shape(self.shape))
+        object.__setattr__(self, "affine", checked_affine(self.affine, len(self.shape)))
+
+    @classmethod
+    def with_spacing(cls, shape: Sequence[int], spacing: float | Sequence[float] = 1.0) -> Grid:
+        """Make a grid along the world axes whose voxel (0, .., 0) is at the world origin.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            Number of voxels along each axis.
+        spacing : float or sequence of d floats
+            Voxel size in mm; `GeometryError` if it is not positive or their count is not ``d``.
+
+        Returns
+        -------
+        Grid
+
+        Examples
+        --------
+        >>> Grid.with_spacing((4, 6), (2.0, 0.5)).spacing.tolist()
+        [2.0, 0.5]
+        """
+        shape = checked_shape(shape)
+        return cls(shape, np.diag(np.append(checked_spacing(spacing, len(shape)), 1.0)))
+
+    @property
+    def dim(self) -> int:
+        """Number of spatial axes, 2 or 3."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def spacing(self) -> np.ndarray:
+        """Voxel size along each array axis in mm, shape (d,); not to be written to."""
+        spacing = np.asarray(np.linalg.norm(self.affine[:-1, :-1], axis=0))
+        spacing.flags.writeable = False
+        return spacing
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Unit vectors of the array axes in world space, one a column, shape (d, d)."""
+        return np.asarray(self.affine[:-1, :-1] / self.spacing)
+
+    @property
+    def extent(self) -> np.ndarray:
+        """Size of the field of view along each array axis in mm, shape (d,)."""
+        return np.asarray(np.array(self.shape) * self.spacing)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """World position (mm) of the middle of the field of view, shape (d,)."""
+        return self.voxel_to_world((np.array(self.shape) - 1) / 2)
+
+    def voxel_to_world(self, points: np.ndarray) -> np.ndarray:
+        """Map voxel coordinates to world coordinates.
+
+        Parameters
+        ----------
+        points : (d, ...) array
+            Voxel coordinates, components first; `InputError` if there are not ``d`` of them.
+
+        Returns
+        -------
+        (d, ...) float64 array
+            World coordinates in mm (RAS+).
+
+        Examples
+        --------
+        >>> Grid.with_spacing((4, 4), 2.0).voxel_to_world(np.array([1.0, 3.0])).tolist()
+        [2.0, 6.0]
+        """
+        return transform_points(self.affine, points)
+
+    def world_to_voxel(self, points: np.ndarray) -> np.ndarray:
+        """Map world coordinates to voxel coordinates; the inverse of `voxel_to_world`.
+
+        Parameters
+        ----------
+        points : (d, ...) array
+            World coordinates in mm (RAS+); `InputError` if there are not ``d`` of them.
+
+        Returns
+        -------
+        (d, ...) float64 array
+            Voxel coordinates.
+
+        Examples
+        --------
+        >>> Grid.with_spacing((4, 4), 2.0).world_to_voxel(np.array([2.0, 6.0])).tolist()
+        [1.0, 3.0]
+        """
+        return transform_points(np.linalg.inv(self.affine), points)
+
+    def coordinates(self) -> np.ndarray:
+        """Voxel coordinates of every voxel, shape (d, *shape), float64.
+
+        >>> Grid.with_spacing((2, 2)).coordinates()[1].tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
+        """
+        return np.indices(self.shape, dtype=np.float64)
+
+    def resized(self, shape: Sequence[int]) -> Grid:
+        """Cover the same field of view by another number of voxels.
+
+        Voxels are cells: along an axis, the new voxel ``j`` sits at the old voxel coordinate
+        ``(j + 0.5) * n_old / n_new - 0.5``, so ``[-0.5, n - 0.5]`` is kept.
+
+        Parameters
+        ----------
+        shape : sequence of d ints
+            New number of voxels along each axis; `GeometryError` if there are not ``d`` of them
+            or one is not positive.
+
+        Returns
+        -------
+        Grid
+
+        Examples
+        --------
+        >>> Grid.with_spacing((4, 4)).resized((2, 2)).affine[0].tolist()
+        [2.0, 0.0, 0.5]
+        """
+        shape = checked_shape(shape)
+        if len(shape) != self.dim:
+            raise GeometryError(
+                f"varreg.Grid.resized: `shape` must have {self.dim} numbers as the grid "
+                f"{self.shape} has; got {shape}."
+            )
+        ratio = np.array(self.shape) / np.array(shape)
+        new_to_old = np.diag(np.append(ratio, 1.0))
+        new_to_old[:-1, -1] = 0.5 * ratio - 0.5
+        return Grid(shape, self.affine @ new_to_old)
+
+    def overlap_fraction(self, other: Grid, affine: np.ndarray | None = None) -> float:
+        """Fraction of this grid's voxels that lie inside the field of view of another grid.
+
+        It is counted on a fixed lattice of at most 32 voxels per axis, border voxels included.
+
+        Parameters
+        ----------
+        other : Grid
+            A grid of the same dimension; `GeometryError` if it is not.
+        affine : (d+1, d+1) array, optional
+            World -> world map applied to this grid's positions first; identity by default.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+
+        Examples
+        --------
+        >>> grid = Grid.with_spacing((4, 4))
+        >>> grid.overlap_fraction(grid, np.array([[1.0, 0, 2], [0, 1, 0], [0, 0, 1]]))
+        0.5
+        """
+        matrix = np.eye(self.dim + 1) if affine is None else np.asarray(affine, dtype=np.float64)
+        if other.dim != self.dim or matrix.shape != (self.dim + 1, self.dim + 1):
+            raise GeometryError(
+                f"varreg.Grid.overlap_fraction: this grid is {self.dim}D, `other` is {other.dim}D "
+                f"and `affine` is {matrix.shape}; all must be of one dimension."
+            )
+        axes = [np.linspace(0, count - 1, min(count, _LATTICE)) for count in self.shape]
+        points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(self.dim, -1)
+        voxels = other.world_to_voxel(transform_points(matrix, self.voxel_to_world(points)))
+        limit = np.array(other.shape)[:, None] - 0.5
+        return float(np.mean(np.all((voxels >= -0.5) & (voxels <= limit), axis=0)))
+
+    def same_space(self, other: Grid, tolerance: float = 1e-4) -> bool:
+        """Tell whether two grids have the same shape and the same voxel positions.
+
+        Parameters
+        ----------
+        other : Grid
+            The grid to compare with.
+        tolerance : float
+            Largest distance between corresponding corner voxels, in units of the smallest voxel
+            edge.  NIfTI headers keep float32, so exact equality would ask too much.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> Grid.with_spacing((4, 4)).same_space(Grid.with_spacing((4, 4), 1.1))
+        False
+        """
+        if self.shape != other.shape:
+            return False
+        corners = np.indices((2,) * self.dim).reshape(self.dim, -1)
+        corners = corners * (np.array(self.shape) - 1)[:, None]
+        difference = self.voxel_to_world(corners) - other.voxel_to_world(corners)
+        distance = np.linalg.norm(difference, axis=0).max()
+        return bool(distance <= tolerance * self.spacing.min())

@@ -1,0 +1,182 @@
+"""Homogeneous matrices: checking them and applying them to points (components first)."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..errors import GeometryError, InputError
+
+_FLATTEST = 1e-6  # smallest singular value of axes of unit length; below it they are one plane
+
+
+def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a homogeneous matrix to points.
+
+    Parameters
+    ----------
+    affine : (d+1, d+1) array
+        Its last row is taken to be ``0 .. 0 1``.
+    points : (d, ...) array
+        Components first, in the space that the matrix maps from.
+
+    Returns
+    -------
+    (d, ...) float64 array
+        The points in the space that the matrix maps to.
+
+    Raises
+    ------
+    InputError
+        If the first axis of `points` does not have length ``d``.
+
+    Examples
+    --------
+    >>> transform_points(np.array([[2.0, 0, 1], [0, 1, 0], [0, 0, 1]]), np.ones((2, 3)))[0].tolist()
+    [3.0, 3.0, 3.0]
+    """
+    points = np.asarray(points, dtype=np.float64)
+    dim = len(affine) - 1
+    if points.ndim == 0 or points.shape[0] != dim:
+        raise InputError(
+            f"varreg.Grid: `points` must have shape ({dim}, ...), components first; "
+            f"got {points.shape}. Rows of points are turned by numpy.moveaxis(points, -1, 0)."
+        )
+    offset = affine[:-1, -1].reshape((dim,) + (1,) * (points.ndim - 1))
+    return np.asarray(np.tensordot(affine[:-1, :-1], points, axes=1) + offset)
+
+
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape as 2 or 3 positive ints.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Number of voxels along each axis.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    GeometryError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> checked_shape([4, 5])
+    (4, 5)
+    """
+    try:
+        counts = tuple(operator.index(count) for count in shape)
+    except TypeError as error:
+        raise GeometryError(
+            f"varreg.Grid: `shape` must be a sequence of 2 or 3 integers; got {shape!r}."
+        ) from error
+    if len(counts) not in (2, 3) or min(counts) < 1:
+        raise GeometryError(f"varreg.Grid: `shape` must be 2 or 3 positive integers; got {counts}.")
+    return counts
+
+
+def checked_affine(affine: Any, dim: int) -> np.ndarray:
+    """Return a read-only float64 copy of an invertible homogeneous matrix.
+
+    Parameters
+    ----------
+    affine : (d+1, d+1) array
+        Voxel -> world (mm).
+    dim : int
+        The ``d`` that is wanted.
+
+    Returns
+    -------
+    (d+1, d+1) float64 array
+        Not writeable.
+
+    Raises
+    ------
+    GeometryError
+        If it has another shape, is not finite, does not end in ``0 .. 0 1``, or is singular.
+
+    Examples
+    --------
+    >>> checked_affine(np.eye(3), 2).flags.writeable
+    False
+    """
+    try:
+        matrix = np.array(affine, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GeometryError("varreg.Grid: `affine` is not an array of real numbers.") from error
+    if matrix.shape != (dim + 1, dim + 1):
+        raise GeometryError(
+            f"varreg.Grid: `affine` of a {dim}D grid must be {dim + 1} x {dim + 1}; "
+            f"got shape {matrix.shape}."
+        )
+    if not np.isfinite(matrix).all():
+        raise GeometryError(
+            f"varreg.Grid: `affine` holds NaN or infinity: {matrix.tolist()}; "
+            "correct the header (sform, qform) or give an affine."
+        )
+    if np.abs(matrix[-1] - np.eye(dim + 1)[-1]).max() > 1e-6:
+        raise GeometryError(
+            f"varreg.Grid: the last row of `affine` must be 0 .. 0 1; got {matrix[-1].tolist()}."
+        )
+    _refuse_singular(matrix[:-1, :-1])
+    matrix[-1] = np.eye(dim + 1)[-1]
+    matrix.flags.writeable = False
+    return matrix
+
+
+def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
+    """Return voxel sizes as a float64 array.
+
+    Parameters
+    ----------
+    spacing : float or sequence of d floats
+        Voxel size in mm.
+    dim : int
+        The ``d`` that is wanted.
+
+    Returns
+    -------
+    (d,) float64 array
+
+    Raises
+    ------
+    GeometryError
+        If a size is not a positive finite number or their count is not ``d``.
+
+    Examples
+    --------
+    >>> checked_spacing(2, 3).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    try:
+        sizes = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (dim,))
+    except (TypeError, ValueError, OverflowError):
+        sizes = np.zeros(1)
+    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+        raise GeometryError(
+            f"varreg.Grid: `spacing` must be one positive number or {dim} positive numbers in mm; "
+            f"got {spacing!r}."
+        )
+    return sizes
+
+
+def _refuse_singular(linear: np.ndarray) -> None:
+    """Judge the axes at unit length: neither small nor anisotropic voxels are a fault."""
+    with np.errstate(over="ignore", under="ignore"):
+        spacing = np.linalg.norm(linear, axis=0)
+    if not (np.isfinite(spacing).all() and (spacing > 1e-100).all()):
+        raise GeometryError(
+            f"varreg.Grid: `affine` has voxels of size {spacing.tolist()} mm; "
+            "every size must be positive and finite. Correct the header or give an affine."
+        )
+    if np.linalg.svd(linear / spacing, compute_uv=False)[-1] < _FLATTEST:
+        raise GeometryError(
+            f"varreg.Grid: `affine` is singular, its axes lie in one plane: {linear.tolist()}; "
+            "correct the header (sform, qform) or give an affine."
+        )

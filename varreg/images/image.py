@@ -1,0 +1,226 @@
+"""A scalar image: finite float32 voxels on a grid, and the way back to NIfTI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import GeometryError, InputError
+from ..geometry.grid import Grid
+from ..geometry.matrices import checked_spacing
+from . import slices
+from .voxels import as_float32, real_array, refuse_shape
+
+if TYPE_CHECKING:
+    import nibabel
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A scalar image on a grid.  Make one by `Image.from_array` or `as_image`.
+
+    Parameters
+    ----------
+    data : (*S) float32 array
+        Finite voxels, C-contiguous, 2D or 3D.
+    grid : Grid
+        Where the voxels are; for a slice of a volume in the in-plane world of `frame`.
+    name : str
+        File name, or "" for arrays.
+    frame : (4, 4) array, optional
+        Of a 2D slice out of a volume: in-plane world ``(a, b, offset along the normal, 1)`` in mm
+        -> 3D world; the slice itself has offset 0.  None otherwise.
+    volume_shape : tuple of int, optional
+        Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
+    slice_step : (3,) array, optional
+        Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+
+    Raises
+    ------
+    InputError
+        If `data` is not such an array or does not have the shape of the grid.
+
+    Examples
+    --------
+    >>> Image.from_array(np.eye(8), spacing=0.5).grid.extent.tolist()
+    [4.0, 4.0]
+    """
+
+    data: np.ndarray
+    grid: Grid
+    name: str = ""
+    frame: np.ndarray | None = None
+    volume_shape: tuple[int, ...] | None = None
+    slice_step: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        data = self.data
+        usable = isinstance(data, np.ndarray) and data.dtype == np.float32
+        if not (usable and data.flags.c_contiguous and data.shape == self.grid.shape):
+            came = f"{data.dtype}, shape {data.shape}" if isinstance(data, np.ndarray) else data
+            raise InputError(
+                f"varreg.Image: `data` must be a C-contiguous float32 array of the grid's shape "
+                f"{self.grid.shape}; got {came}. Use varreg.Image.from_array(...)."
+            )
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        spacing: float | Sequence[float] | None = None,
+        affine: np.ndarray | None = None,
+        *,
+        name: str = "",
+    ) -> Image:
+        """Make an image of an array.
+
+        Parameters
+        ----------
+        array : (*S) array-like of real numbers
+            2D, 3D, or 3D with one singleton axis (a slice).  A float32 array is not copied.
+        spacing : float or sequence of floats, optional
+            Voxel size in mm along each axis of `array`.
+        affine : (d+1, d+1) array, optional
+            Voxel -> world (RAS+ mm); (4, 4) for a slice of a volume.
+        name : str
+            Shown in messages and reports.
+
+        Returns
+        -------
+        Image
+
+        Raises
+        ------
+        InputError
+            If the array is no image or both `spacing` and `affine` are given.
+        GeometryError
+            If the spacing or the affine makes no sense.
+
+        Examples
+        --------
+        >>> Image.from_array(np.eye(8), spacing=(1.0, 2.0)).grid.spacing.tolist()
+        [1.0, 2.0]
+        """
+        names = {"argument": "array", "function": "varreg.Image.from_array"}
+        if spacing is not None and affine is not None:
+            raise InputError(
+                "varreg.Image.from_array: `spacing` and `affine` were both given; an affine "
+                "includes the spacing, so give one."
+            )
+        values = real_array(array, **names)
+        refuse_shape(values.shape, **names)
+        if spacing is not None:
+            sizes = checked_spacing(spacing, min(values.ndim, 3))
+            affine = np.diag(np.append(sizes, 1.0))
+        return place(values, affine, name, **names)
+
+    @property
+    def volume_affine(self) -> np.ndarray:
+        """Voxel -> world (mm) of the volume as it is written, (4, 4)."""
+        if self.grid.dim == 3:
+            return self.grid.affine
+        frame = np.eye(4) if self.frame is None else self.frame
+        step = frame[:3, 2] if self.slice_step is None else self.slice_step
+        return slices.join_affine(self.grid.affine, frame, step, self._slice_axis)
+
+    def to_nifti(self, array: np.ndarray | None = None) -> nibabel.Nifti1Image:
+        """Make a NIfTI image on this grid, in the shape this image was stored in.
+
+        Parameters
+        ----------
+        array : (*S) array, optional
+            Values to hold instead of the image's own; integer labels stay integers.
+
+        Returns
+        -------
+        nibabel.Nifti1Image
+            A plain 2D image becomes a volume (n, m, 1).
+
+        Raises
+        ------
+        InputError
+            If `array` is not of the grid's shape or not of real numbers.
+
+        Examples
+        --------
+        >>> Image.from_array(np.eye(8)).to_nifti().shape
+        (8, 8, 1)
+        """
+        from .nifti import nifti_image, storable
+
+        values = self.data if array is None else np.asarray(array)
+        if values.shape != self.grid.shape:
+            raise InputError(
+                f"varreg.Image.to_nifti: `array` must have the image's shape {self.grid.shape}; "
+                f"got {values.shape}."
+            )
+        values = storable(values, function="varreg.Image.to_nifti")
+        return nifti_image(values.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
+
+    @property
+    def _slice_axis(self) -> int:
+        """The array axis of the volume that a slice has been taken along."""
+        shape = self.volume_shape or ()
+        return shape.index(1) if 1 in shape[:3] else 2
+
+    @property
+    def shape_3d(self) -> tuple[int, ...]:
+        """Shape with the singleton axis of a slice, three numbers."""
+        shape = list(self.grid.shape)
+        if len(shape) == 2:
+            shape.insert(self._slice_axis, 1)
+        return tuple(shape)
+
+
+def place(array: np.ndarray, affine: Any, name: str = "", *, argument: str, function: str) -> Image:
+    """Make an image of an array as stored and the affine that came with it, if any.
+
+    Parameters
+    ----------
+    array : ndarray
+        Real numbers, in a shape that `varreg.images.voxels.refuse_shape` lets through.
+    affine : (d+1, d+1) array or None
+        Voxel -> world (mm); (4, 4) for a slice of a volume; None for spacing 1 at the origin.
+    name, argument, function : str
+        Name of the image and names for the messages.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        If a voxel is not finite.
+    GeometryError
+        If the affine makes no sense.
+
+    Examples
+    --------
+    >>> place(np.eye(8)[None], np.eye(4), argument="moving", function="varreg.solve").volume_shape
+    (1, 8, 8)
+    """
+    space = array[..., 0] if array.ndim == 4 else array
+    axis = space.shape.index(1) if 1 in space.shape else 2
+    voxels = np.squeeze(space)
+    frame = step = None
+    try:
+        if affine is None:
+            grid = Grid.with_spacing(voxels.shape)
+        elif voxels.ndim == 2 and np.shape(affine) == (4, 4):
+            plane, frame, step = slices.split_affine(np.asarray(affine, np.float64), axis)
+            grid = Grid(voxels.shape, plane)
+        else:
+            grid = Grid(voxels.shape, affine)
+    except GeometryError as error:
+        raise GeometryError(
+            f"{function}: `{argument}` has no valid place in space. {error}"
+        ) from error
+    data = as_float32(voxels, argument=argument, function=function)
+    # A plain array is written as a volume, a 2D NIfTI file as it was.
+    plain = array.ndim == 2 and frame is None
+    stored = None if plain or array.ndim == data.ndim == 3 else array.shape
+    return Image(data, grid, name, frame, stored, step)

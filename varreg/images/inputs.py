@@ -1,0 +1,145 @@
+"""What a transform accepts to be warped or mapped: images, label maps, points."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import GeometryError, InputError
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from . import slices
+from .image import Image, place
+from .reading import read_nibabel, read_path
+from .voxels import as_float32, real_array, refuse_shape
+
+_STEEPEST = 5.0  # degrees between two slices that still count as parallel
+
+
+def image_on(
+    grid: Grid, frame: Float | None, value: Any, function: str
+) -> tuple[NDArray[np.float32], Grid]:
+    """The voxels of an image and where they are; unlike for solving, they may be constant.
+
+    Parameters
+    ----------
+    grid : Grid
+        What an array without geometry is taken to lie on.
+    frame : (4, 4) array or None
+        Of 2D slices: the in-plane world of the grid, which a slice of a volume is brought to.
+    value : array, nibabel image, varreg Image or path
+        The argument `image` of the caller.
+    function : str
+        Name of the caller for the message.
+
+    Returns
+    -------
+    data : (*T) float32 array
+    grid : Grid
+        Of the image itself, or `grid` for a plain array or a picture.
+
+    Raises
+    ------
+    InputError
+        If it is no image, or an array of another shape than the grid.
+    GeometryError
+        If it lies in another plane than the grid, or is 2D and the grid 3D or the reverse.
+    FileError
+        If its file cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image_on(Grid.with_spacing((4, 5)), None, np.ones((4, 5)), "warp")[1].shape
+    (4, 5)
+    """
+    array, where = _read(grid, frame, value, "image", function)
+    return as_float32(array, argument="image", function=function), where
+
+
+def labels_on(
+    grid: Grid, frame: Float | None, value: Any, function: str
+) -> tuple[NDArray[Any], Grid]:
+    """The voxels of a label map, of an integer or bool type, and where they are.
+
+    Parameters, exceptions and geometry as in :func:`image_on`; besides, values must be whole.
+    Integers keep their type (float32 would merge labels above 2^24), whole floating-point numbers
+    become int32.
+    """
+    array, where = _read(grid, frame, value, "labels", function)
+    if array.dtype.kind in "biu":
+        return array, where
+    limits = np.iinfo(np.int32)
+    with np.errstate(invalid="ignore"):
+        good = (array == np.rint(array)) & (array >= limits.min) & (array <= limits.max)
+    if not good.all():
+        raise InputError(
+            f"{function}: `labels` must hold whole numbers of 32 bits; got e.g. "
+            f"{array[~good].flat[0]}. Warp intensities with warp()."
+        )
+    return array.astype(np.int32), where
+
+
+def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
+    """Points as (n, d) float64 rows; refuses another shape, NaN and infinity."""
+    array = real_array(points, argument="points", function=function).astype(np.float64)
+    if array.ndim not in (1, 2) or array.shape[-1] != dim:
+        raise InputError(
+            f"{function}: `points` must have shape (n, {dim}) or ({dim},), one point a row; "
+            f"got {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{function}: `points` holds NaN or infinity; drop those rows.")
+    return array.reshape(-1, dim)
+
+
+def _read(
+    grid: Grid, frame: Float | None, value: Any, argument: str, function: str
+) -> tuple[NDArray[Any], Grid]:
+    """The voxels as stored, in the shape of the grid that is returned with them."""
+    names = {"argument": argument, "function": function}
+    affine, image = None, None
+    if isinstance(value, Image):
+        array, image = value.data, value
+    elif isinstance(value, (str, os.PathLike)):
+        array, affine, _ = read_path(value, **names)
+    elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
+        array, affine = read_nibabel(value, **names)
+    else:
+        array = real_array(value, **names)
+    refuse_shape(array.shape, **names)
+    if image is None and affine is None:
+        return _fitted(array, grid, **names), grid
+    image = image or place(array, affine, **names)
+    if image.grid.dim != grid.dim:
+        raise GeometryError(
+            f"{function}: `{argument}` is {image.grid.dim}D and the transform {grid.dim}D."
+        )
+    return array.reshape(image.grid.shape), _in_frame(image, frame, **names)
+
+
+def _in_frame(image: Image, frame: Float | None, argument: str, function: str) -> Grid:
+    """The image's grid; that of a slice in the in-plane world of the transform."""
+    if frame is None or image.frame is None or np.array_equal(image.frame[:3, :3], frame[:3, :3]):
+        return image.grid
+    angle = slices.angle_between(image.frame, frame)
+    if angle > _STEEPEST:
+        raise GeometryError(
+            f"{function}: `{argument}` is a slice {angle:.1f} degrees off the plane of the "
+            f"transform (at most {_STEEPEST:g}); pass the array alone if its voxels correspond."
+        )
+    plane, _ = slices.project(image.grid.affine, image.frame, image.grid.shape, frame)
+    return Grid(image.grid.shape, plane)
+
+
+def _fitted(array: NDArray[Any], grid: Grid, argument: str, function: str) -> NDArray[Any]:
+    """The array in the grid's shape; a slice stored as (n, m, 1) fits (n, m)."""
+    if tuple(n for n in array.shape if n > 1) != tuple(n for n in grid.shape if n > 1):
+        raise InputError(
+            f"{function}: `{argument}` has shape {array.shape}, but the transform expects "
+            f"{grid.shape}; pass an image with its own header if its grid differs."
+        )
+    return array.reshape(grid.shape)

@@ -1,0 +1,197 @@
+"""Files and nibabel images -> arrays and affines, with every way a file can be bad turned into
+one `FileError`.
+
+A header is not trusted: what it claims is compared with what the file can hold before any memory
+is taken, and a compressed file is read to its end so that its checksum is verified.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FileError, InputError, VarregError
+from .payload import stored_voxels
+from .pictures import PICTURE_SUFFIXES, read_picture
+from .voxels import refuse_kind, refuse_shape
+
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
+
+
+def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
+    """Return the known image suffix of a path, lower case.
+
+    Parameters
+    ----------
+    path : Path
+        Only its name is looked at.
+    function, argument : str
+        Names for the message.
+
+    Returns
+    -------
+    str
+        One of `VOLUME_SUFFIXES` or `PICTURE_SUFFIXES`.
+
+    Raises
+    ------
+    FileError
+        If the suffix is none of them.
+
+    Examples
+    --------
+    >>> image_suffix(Path("T1.Nii.GZ"), function="varreg.solve")
+    '.nii.gz'
+    """
+    known = VOLUME_SUFFIXES + PICTURE_SUFFIXES
+    name = path.name.lower()
+    for suffix in sorted(known, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    raise FileError(
+        f"{function}: `{argument}` is {str(path)!r}, whose type is not known; "
+        f"convert it to one of {', '.join(known)}."
+    )
+
+
+def read_path(
+    value: str | os.PathLike[str], *, argument: str, function: str
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Read an image file.
+
+    Parameters
+    ----------
+    value : str or PathLike
+        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
+    argument, function : str
+        Names for the message.
+
+    Returns
+    -------
+    array : ndarray
+        Voxels as stored, scaling applied; colour is turned into luminance.
+    affine : (4, 4) array or None
+        Voxel -> world (mm); None for pictures.
+    name : str
+        The file's name without its folder.
+
+    Raises
+    ------
+    FileError
+        If the file is absent, empty, of unknown type, or cannot be read for any reason.
+    InputError
+        If it holds something that is not a 2D or 3D image of real numbers.
+
+    Examples
+    --------
+    >>> read_path("absent.nii", argument="moving", function="varreg.solve")
+    Traceback (most recent call last):
+    varreg.errors.FileError: varreg.solve: `moving` is 'absent.nii', which does not exist; ...
+    """
+    with _explained(argument, function, f"{os.fspath(value)!r}"):
+        path = Path(os.fsdecode(value)).expanduser()
+        _refuse_absent(path, argument, function)
+        if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
+            return read_picture(path, argument=argument, function=function), None, path.name
+        return *_read_spatial(_opened(path), argument, function), path.name
+
+
+def read_nibabel(
+    image: Any, *, argument: str, function: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read the voxels and the affine of a nibabel image.
+
+    Parameters
+    ----------
+    image : nibabel.spatialimages.SpatialImage
+        Loaded from a file or made in memory.
+    argument, function : str
+        Names for the message.
+
+    Returns
+    -------
+    array : ndarray
+        Voxels; the header's scaling is applied in double precision, slab by slab, to float32.
+    affine : (4, 4) array or None
+        Voxel -> world (mm).
+
+    Raises
+    ------
+    FileError
+        If the voxels cannot be read from the file behind the image.
+    InputError
+        If it is not a 2D or 3D image of real numbers.
+
+    Examples
+    --------
+    >>> import nibabel
+    >>> image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
+    >>> read_nibabel(image, argument="moving", function="varreg.solve")[0].shape
+    (4, 4, 4)
+    """
+    with _explained(argument, function, f"a {type(image).__name__}"):
+        return _read_spatial(image, argument, function)
+
+
+@contextmanager
+def _explained(argument: str, function: str, came: str) -> Iterator[None]:
+    """Turn whatever a reading library raises into a `FileError` that names the argument."""
+    try:
+        yield
+    except VarregError:
+        raise
+    except Exception as error:
+        raise FileError(
+            f"{function}: `{argument}` is {came}, which cannot be read "
+            f"({type(error).__name__}: {error}); check that the file is complete and of the type "
+            "that its name says."
+        ) from error
+
+
+def _refuse_absent(path: Path, argument: str, function: str) -> None:
+    """Say precisely why there is nothing to read."""
+    if not path.exists():
+        problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
+    elif path.is_dir():
+        problem = "is a folder; give the image file in it (DICOM: convert with dcm2niix)"
+    elif not path.is_file():
+        problem = "is not a regular file; give an image file"
+    elif path.stat().st_size == 0:
+        problem = "is empty (0 bytes); copy or download it again"
+    else:
+        return
+    raise FileError(f"{function}: `{argument}` is {str(path)!r}, which {problem}.")
+
+
+def _opened(path: Path) -> Any:
+    """Load a header; the voxels stay in the file."""
+    import nibabel
+    from nibabel.openers import ImageOpener
+
+    if not path.name.lower().endswith((".mgh", ".mgz")):
+        return nibabel.load(path)
+    with ImageOpener(str(path)) as stream:  # nibabel's own way leaves the file open
+        header = nibabel.MGHImage.header_class.from_fileobj(stream)
+    stored = nibabel.MGHImage.ImageArrayProxy(str(path), header)
+    return nibabel.MGHImage(stored, header.get_affine(), header)
+
+
+def _read_spatial(image: Any, argument: str, function: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Check what the header says before the voxels are touched, then read them."""
+    from nibabel.spatialimages import SpatialImage
+
+    if not isinstance(image, SpatialImage):
+        raise InputError(
+            f"{function}: `{argument}` is a {type(image).__name__}, which is not an image on "
+            "a voxel grid; pass a volume, e.g. NIfTI or MGH."
+        )
+    stored = image.dataobj
+    refuse_shape(stored.shape, argument=argument, function=function)
+    dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
+    refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
+    return stored_voxels(stored), None if image.affine is None else np.asarray(image.affine)

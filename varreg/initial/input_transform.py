@@ -1,0 +1,249 @@
+"""A map that is handed over, whatever its form, as a Transform between the two images at hand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FileError, GeometryError, InputError
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..geometry.matrices import transform_points
+from ..geometry.resampling import voxel_matrix
+from ..images.image import Image
+from ..images.voxels import real_array
+from ..options.options import Options
+from ..transforms.transform import Transform
+
+#: The file that makes a folder a saved result.
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class GivenMap:
+    """A map on the grids of two images, and what it came as.
+
+    Attributes
+    ----------
+    transform : Transform
+        With nodes only if there is a deformable part.
+    kind : str
+        For people, such as "a Result".
+    options : Options or None
+        What it was computed with, if it says so.
+    minimised : bool
+        Whether it comes from the solver.
+    """
+
+    transform: Transform
+    kind: str
+    options: Options | None = None
+    minimised: bool = False
+
+
+def given_map(value: Any, fixed: Image, moving: Image, *, argument: str, function: str) -> GivenMap:
+    """The map as a Transform on the grids of the two images.
+
+    Parameters
+    ----------
+    value : Transform, object with a ``transform``, array or path
+        A :class:`varreg.Transform`, a :class:`varreg.Result`, a ``learned`` prediction; a matrix
+        (d + 1, d + 1), fixed world -> moving world (mm); a total displacement (d, *S) in fixed
+        voxels, as ``Result.displacement``; the folder of a saved result, or a transform file, or
+        several (see ``varreg.read_transform``).
+    fixed, moving : Image
+    argument, function : str
+        For messages.
+
+    Returns
+    -------
+    GivenMap
+        A transform of another fixed grid is read at the fixed voxels; the map between the worlds
+        stays the same, up to the interpolation between voxels.
+
+    Raises
+    ------
+    InputError, GeometryError, FileError
+        If it is no map, not finite, or of another dimension or shape.
+
+    Examples
+    --------
+    >>> image = Image.from_array(np.eye(8))
+    >>> shift = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> given_map(shift, image, image, argument="transform", function="f").transform.nodes is None
+    True
+    """
+    where = argument, function
+    if isinstance(value, (str, os.PathLike)):
+        return _from_path(value, fixed, moving, *where)
+    held = value if isinstance(value, Transform) else getattr(value, "transform", None)
+    if isinstance(held, Transform):
+        options = getattr(value, "options", None)
+        known = options if isinstance(options, Options) else None
+        placed, ours = _placed(held, fixed, moving, *where), bool(getattr(value, "levels", ()))
+        placed = placed if ours else _split_again(placed)
+        return GivenMap(placed, f"a {type(value).__name__}", known, ours)
+    if is_paths(value):
+        return _from_files(value, f"the chain of {len(value)} files", fixed, moving, *where)
+    return _from_array(value, fixed, moving, *where)
+
+
+def is_paths(value: Any) -> bool:
+    """Whether it is a sequence of paths."""
+    held = isinstance(value, (list, tuple)) and len(value) > 0
+    return held and all(isinstance(path, (str, os.PathLike)) for path in value)
+
+
+def _from_path(path: Any, fixed: Image, moving: Image, argument: str, function: str) -> GivenMap:
+    """A saved result, or whatever file of a transform can be read."""
+    folder = Path(os.fsdecode(path)).expanduser()
+    if folder.name == RESULT_FILE or (folder / RESULT_FILE).is_file():
+        from ..results.storage import load
+
+        result = load(path)
+        transform = _placed(result.transform, fixed, moving, argument, function)
+        kind = f"the saved result {folder.name!r}"
+        return GivenMap(transform, kind, result.options, bool(result.levels))
+    if not folder.exists():
+        raise FileError(
+            f"{function}: `{argument}` is {os.fspath(path)!r}, which is no file; give the folder of a"
+            " saved result or a file of a transform."
+        )
+    return _from_files(path, f"the file {folder.name!r}", fixed, moving, argument, function)
+
+
+def _from_files(
+    source: Any, kind: str, fixed: Image, moving: Image, argument: str, function: str
+) -> GivenMap:
+    """Whatever other tools write."""
+    from ..exchange.reading import read_transform
+
+    read = read_transform(source, fixed, moving)
+    return GivenMap(_split_again(_placed(read, fixed, moving, argument, function)), kind)
+
+
+def _from_array(value: Any, fixed: Image, moving: Image, argument: str, function: str) -> GivenMap:
+    """A matrix, or a total displacement."""
+    d, shape = fixed.grid.dim, fixed.grid.shape
+    array = real_array(value, argument=argument, function=function).astype(np.float64)
+    if array.shape not in ((d + 1, d + 1), (d, *shape)):
+        raise InputError(
+            f"{function}: `{argument}` has shape {array.shape}; for these images it may be a matrix"
+            f" {(d + 1, d + 1)}, fixed world -> moving world, or a displacement {(d, *shape)} in voxels"
+            " of the fixed image."
+        )
+    if not np.isfinite(array).all():
+        raise GeometryError(f"{function}: `{argument}` holds NaN or infinity.")
+    matrix: Float = array
+    nodes, kind = None, "a matrix"
+    if array.ndim == d + 1:
+        matrix, nodes = affine_and_rest(array, fixed.grid)
+        kind = "a displacement"
+    try:
+        transform = Transform(fixed.grid, moving.grid, matrix, nodes, frame=_frame(fixed, moving))
+    except GeometryError as error:
+        raise GeometryError(f"{function}: `{argument}` is not usable: {error}") from None
+    return GivenMap(transform, kind)
+
+
+def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
+    """A total displacement as A(x + u(x)), with A the affine map that comes nearest.
+
+    Parameters
+    ----------
+    displacement : (d, *S) array
+        In voxels of `grid`, as :attr:`varreg.Transform.displacement`.
+    grid : Grid
+        Of the fixed image.
+
+    Returns
+    -------
+    affine : (d + 1, d + 1) array
+        Fixed world -> moving world (mm): least squares over the voxels.
+    u : (d, *S) array
+        In mm along the axes of the array; its mean is zero.
+
+    Examples
+    --------
+    >>> affine, u = affine_and_rest(np.ones((2, 4, 4)), Grid.with_spacing((4, 4), 2.0))
+    >>> affine[:2, 2].tolist(), float(abs(u).max())
+    ([2.0, 2.0], 0.0)
+    """
+    d, axes = grid.dim, tuple(range(1, grid.dim + 1))
+    middle = (np.array(grid.shape) - 1) / 2
+    change = np.zeros((d + 1, d + 1))
+    for axis, n in enumerate(grid.shape):
+        offset = np.arange(n) - middle[axis]
+        others = tuple(k for k in axes if k != axis + 1)
+        # voxels form a lattice, so that the axes are orthogonal regressors
+        change[:d, axis] = (
+            displacement.mean(axis=others) @ offset / max(float(offset @ offset), 1.0)
+        )
+    change[:d, d] = displacement.mean(axis=axes) - change[:d, :d] @ middle
+    voxel_map = np.eye(d + 1) + change
+    column = (d,) + (1,) * d
+    linear = change[:d, :d]
+    rest = (
+        displacement - np.tensordot(linear, grid.coordinates(), 1) - change[:d, d].reshape(column)
+    )
+    if np.linalg.matrix_rank(voxel_map) == d + 1:
+        rest = np.tensordot(np.linalg.inv(voxel_map[:d, :d]), rest, 1)
+    affine = np.eye(d + 1) + grid.affine @ change @ np.linalg.inv(grid.affine)
+    return affine, rest * grid.spacing.reshape(column)
+
+
+def _placed(
+    transform: Transform, fixed: Image, moving: Image, argument: str, function: str
+) -> Transform:
+    """The same map between the worlds, on the grids of the two images."""
+    if transform.fixed.dim != fixed.grid.dim:
+        raise GeometryError(
+            f"{function}: `{argument}` maps {transform.fixed.dim}D images, and these are"
+            f" {fixed.grid.dim}D."
+        )
+    frame = _frame(fixed, moving)
+    if frame is not None and transform.frame is not None:
+        if not np.allclose(frame, transform.frame, rtol=0, atol=1e-3):
+            raise GeometryError(
+                f"{function}: `{argument}` belongs to slices of another plane than these images."
+            )
+    nodes, constraint = transform.nodes, transform.constraint
+    if nodes is not None and not transform.fixed.same_space(fixed.grid):
+        nodes, constraint = _read_at(transform, fixed.grid), "zero-mean"
+    return Transform(fixed.grid, moving.grid, transform.affine, nodes, constraint, frame)
+
+
+def _split_again(transform: Transform) -> Transform:
+    """The same map with its affine part in A, where it costs no smoothness.
+
+    A field with a vector at every voxel often has the whole map in it; a coarser one is a solver's.
+    """
+    grid, nodes = transform.fixed, transform.nodes
+    if nodes is None or nodes.shape[1:] != grid.shape:
+        return transform
+    d, here = grid.dim, grid.coordinates()
+    matrix = voxel_matrix(grid.affine, transform.affine, grid.affine)
+    there = transform_points(matrix, here + nodes / grid.spacing.reshape((-1,) + (1,) * d))
+    affine, rest = affine_and_rest(there - here, grid)
+    return Transform(grid, transform.moving, affine, rest, frame=transform.frame)
+
+
+def _frame(fixed: Image, moving: Image) -> Float | None:
+    return fixed.frame if moving.frame is not None else None
+
+
+def _read_at(transform: Transform, grid: Grid) -> Float:
+    """u (mm along the axes of `grid`) at the voxels of `grid`, (d, *S)."""
+    source = transform.fixed
+    turn = np.linalg.solve(grid.direction, source.direction)
+    field = np.empty((grid.dim, *grid.shape))
+    for plane in range(grid.shape[0]):  # one plane at a time: points of a volume take much memory
+        voxels = np.indices((1, *grid.shape[1:]), dtype=np.float64)
+        voxels[0] += plane
+        points = source.world_to_voxel(grid.voxel_to_world(voxels))
+        field[:, plane] = np.tensordot(turn, transform.u_at(points), 1)[:, 0]
+    return field

@@ -1,0 +1,330 @@
+"""Every choice that defines what is minimised and how: one frozen, validated dataclass.
+
+What only concerns the machine (backend, threads, progress) is not an option of the problem and is
+an argument of :func:`varreg.solve` instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from ..errors import InputError
+
+#: The similarities, and what to call their values.
+SIMILARITIES = {
+    "regional-mi": "mutual information",
+    "mi": "mutual information",
+    "nmi": "normalised mutual information",
+    "lncc": "local correlation",
+    "mind": "self-similarity",
+    "ssd": "squared differences",
+}
+AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
+WHOLE_NUMBERS = (
+    "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
+)  # fmt: skip
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    r"""What :func:`varreg.solve` minimises, and by which steps.
+
+    The energy is
+    :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2)`,
+    with u in mm and m the smoothness order (docs/theory.md).
+
+    Parameters
+    ----------
+    similarity : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd"}
+        S, in nats: mutual information conditioned on place, or of the whole image; normalised mutual
+        information; local correlation, for contrasts that are locally affine functions of each
+        other; self-similarity descriptors, for structures in common; squared differences, for one
+        contrast in the same range of intensities. The affine stage takes "mi" except for "ssd", and
+        so does the coarsest of several levels for "regional-mi", "lncc" and "mind".
+    regions : int or None
+        Boxes along the longest axis for "regional-mi", each with a joint density of its own. None
+        takes 8 for slices, 10 for volumes.
+    similarity_weight : float
+        :math:`\lambda > 0`, in front of the similarity (nats).
+    smoothness_weight : float or None
+        :math:`\mu > 0`, in front of the smoothness term (no unit). None takes 0.35 for slices, 0.25
+        for volumes.
+    smoothness_length : float or None
+        :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
+        None takes 5 % of the geometric mean extent of the fixed image: 11 mm for a head.
+    smoothness_order : {2, 3, 4}
+        m, the order of the derivatives in the high-order term.
+    constraint : {"zero-mean", "zero-boundary"}
+        The set on which the energy is coercive; zero mean leaves translation to the affine part.
+    estimator : {"fine-histogram", "per-pixel"}
+        How densities are estimated: smoothed fine histogram, or the parent paper's Gaussian windows
+        normalised at each pixel.
+    bins : int
+        Bins per image, at least 8.
+    kernel_width : float
+        Standard deviation of the Parzen kernel in bins, from 0.05 to 100.
+    fixed_range, moving_range : (float, float) or None
+        Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
+        of all voxels and the 99.8 percentile of the foreground.
+    interpolation : {"linear", "cubic"}
+        How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
+    samples_per_node : float or None
+        Of an image with many voxels for each node of the displacement, only every second or fourth
+        row enters the histogram, as long as this many voxels per node are left; None takes all rows.
+        "lncc", "mind" and "ssd" always do.
+    levels : tuple of float or None
+        Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
+        image so that the coarsest has 40 to 80 voxels per axis.
+    iterations : int, tuple of int or None
+        Largest number of accepted steps per level, coarse to fine; one number serves every level,
+        and of fewer levels than numbers the finest have the last ones.
+        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes.
+    memory : int
+        Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
+    gradient_tolerance : float
+        Stop when the gradient norm has fallen below this fraction of its first value.
+    energy_tolerance : float
+        Stop when five steps together gain less than this fraction of the energy gained so far.
+    largest_step : float
+        No point moves further than this in one step, in voxels of the level.
+    smallest_determinant : float
+        det(id + grad u) stays above this everywhere, in (0, 1).
+    affine_iterations : int
+        Largest number of accepted steps per level of the affine stage.
+    """
+
+    similarity: str = "regional-mi"
+    regions: int | None = None
+    similarity_weight: float = 1.0
+    smoothness_weight: float | None = None
+    smoothness_length: float | None = None
+    smoothness_order: int = 4
+    constraint: str = "zero-mean"
+    estimator: str = "fine-histogram"
+    bins: int = 24
+    kernel_width: float = 0.5
+    fixed_range: Range | None = None
+    moving_range: Range | None = None
+    interpolation: str = "linear"
+    samples_per_node: float | None = 250.0
+    levels: tuple[float, ...] | None = None
+    iterations: int | tuple[int, ...] | None = None
+    memory: int = 6
+    gradient_tolerance: float = 1e-3
+    energy_tolerance: float = 1e-4
+    largest_step: float = 1.0
+    smallest_determinant: float = 0.05
+    affine_iterations: int = 40
+
+    def __post_init__(self) -> None:
+        for name in ("similarity_weight", "largest_step"):
+            _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
+        _check(
+            self,
+            "smoothness_weight",
+            lambda v: v is None or (_real(v) and 1e-30 <= v <= 1e30),
+            "above 0, up to 1e30, or None",
+        )
+        _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
+        _choice(self, "similarity", tuple(SIMILARITIES))
+        _choice(self, "constraint", ("zero-mean", "zero-boundary"))
+        _choice(self, "estimator", ("fine-histogram", "per-pixel"))
+        _choice(self, "interpolation", ("linear", "cubic"))
+        _whole(self, "bins", 8, 1024)
+        _check(self, "regions", lambda v: v is None or _is_whole(v, 1, 64), "from 1 to 64, or None")
+        if self.estimator == "per-pixel" and self.similarity != "mi":
+            raise InputError(
+                "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
+            )
+        _whole(self, "smoothness_order", 2, 4)
+        _whole(self, "memory", 0, 1000)
+        _whole(self, "affine_iterations", 1, 1_000_000)
+        for name in ("gradient_tolerance", "energy_tolerance"):
+            _check(self, name, lambda v: _real(v) and 0 <= v < 1, "a number in [0, 1)")
+        _check(self, "smallest_determinant", lambda v: _real(v) and 0 < v < 1, "a number in (0, 1)")
+        _check(
+            self,
+            "smoothness_length",
+            lambda v: v is None or (_real(v) and 0 <= v <= 1e30),
+            "a length in mm, 0 for the paper's H1 energy, or None",
+        )
+        _check(
+            self,
+            "samples_per_node",
+            lambda v: v is None or (_real(v) and 1 <= v <= 1e30),
+            "a number of voxels, at least 1, or None",
+        )
+        for name in ("fixed_range", "moving_range"):
+            _as_tuple(self, name)
+            _check(self, name, _is_range, "None or two finite numbers (low, high) with low < high")
+        _as_tuple(self, "levels")
+        _check(self, "levels", _are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
+        _as_tuple(self, "iterations")
+        _check(self, "iterations", _are_counts, "a whole number >= 0, one per level, or None")
+        for field in dataclasses.fields(self):
+            number = int if field.name in WHOLE_NUMBERS else float
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name), number))
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Options:
+        """The named choice, with single fields changed.
+
+        Parameters
+        ----------
+        name : {"default", "fast", "accurate", "precise", "paper", "cfir"}
+            ``"fast"``: fewer steps; ``"accurate"``: more steps, finer bins and cubic interpolation;
+            ``"paper"``: H1 energy (length 0) and plain backtracking gradient descent;
+            ``"cfir"``: the same with the parent paper's estimator (100 bins on [0, 1], Gaussian
+            windows normalised per pixel); ``"precise"``: the default energy run to convergence.
+        **changes
+            Fields of :class:`Options` to set on top.
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options.preset("paper", bins=32).memory
+        0
+        """
+        if not isinstance(name, str) or name not in PRESETS:
+            raise InputError(
+                f"Options.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got {name!r}."
+            )
+        return cls().replace(**PRESETS[name]).replace(**changes)
+
+    def for_dimension(self, dimension: int) -> Options:
+        """These options with all numbers that only the dimension decides.
+
+        Parameters
+        ----------
+        dimension : {2, 3}
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options().for_dimension(3).smoothness_weight
+        0.25
+        """
+        missing = {
+            name: value
+            for name, value in BY_DIMENSION[dimension].items()
+            if getattr(self, name) is None
+        }
+        return dataclasses.replace(self, **missing) if missing else self
+
+    def replace(self, **changes: Any) -> Options:
+        """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                hint = f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(names)}."
+                raise InputError(f"varreg.Options has no field `{name}`.{hint}")
+        return dataclasses.replace(self, **changes)
+
+
+#: What the options leave open: a volume has more voxels for each node and each box, and gains from more
+#: of both, and from more steps.
+BY_DIMENSION: dict[int, dict[str, Any]] = {
+    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), "regions": 8},
+    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), "regions": 10},
+}
+PAPER: dict[str, Any] = {
+    "similarity": "mi",
+    "smoothness_weight": 1.0,
+    "bins": 64,
+    "kernel_width": 1.0,
+    "smoothness_length": 0.0,
+    "memory": 0,
+    "iterations": (300, 200, 150),
+    "samples_per_node": None,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "fast": {"iterations": (10, 8, 6)},
+    "accurate": {
+        "interpolation": "cubic",
+        "bins": 32,
+        "kernel_width": 0.7,
+        "iterations": 60,
+    },
+    "paper": PAPER,
+    "cfir": {
+        **PAPER,
+        "estimator": "per-pixel",
+        "bins": 100,
+        "fixed_range": (0.0, 1.0),
+        "moving_range": (0.0, 1.0),
+    },
+    "precise": {
+        "iterations": 300,
+        "gradient_tolerance": 1e-5,
+        "energy_tolerance": 1e-7,
+        "samples_per_node": None,
+    },
+}
+
+
+def _real(value: Any) -> bool:
+    """Numpy's scalars are numbers.Real too, its bool and complex are not."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+    return _real(value) and float(value).is_integer() and low <= value <= high
+
+
+def _is_range(value: Any) -> bool:
+    return value is None or (len(value) == 2 and all(map(_real, value)) and value[0] < value[1])
+
+
+def _are_levels(value: Any) -> bool:
+    if value is None:
+        return True
+    decreasing = all(a > b for a, b in zip(value, value[1:], strict=False))
+    return len(value) > 0 and decreasing and all(_real(f) and f >= 1 for f in value)
+
+
+def _are_counts(value: Any) -> bool:
+    if value is None:
+        return True
+    counts = value if isinstance(value, tuple) else (value,)
+    return len(counts) > 0 and all(_is_whole(n, 0) for n in counts)
+
+
+def _as_tuple(options: Options, name: str) -> None:
+    """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
+    value = getattr(options, name)
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
+        object.__setattr__(options, name, tuple(value))
+
+
+def _plain(value: Any, number: type) -> Any:
+    """Python's own numbers instead of any other, in tuples too; what is no number as it is."""
+    if isinstance(value, tuple):
+        return tuple(number(v) for v in value)
+    return number(value) if isinstance(value, Real) else value
+
+
+def _check(options: Options, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
+    value = getattr(options, name)
+    try:
+        good = valid(value)
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
+
+
+def _choice(options: Options, name: str, choices: tuple[str, ...]) -> None:
+    _check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
+
+
+def _whole(options: Options, name: str, low: int, high: int) -> None:
+    _check(options, name, lambda v: _is_whole(v, low, high), f"a whole number from {low} to {high}")

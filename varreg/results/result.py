@@ -1,0 +1,140 @@
+"""What a registration returns: the map, the warped image, and everything that explains them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+from ..images.image import Image
+from ..optimise.history import Energy, Iteration, Level, StartReport, Stop
+from ..options.options import SIMILARITIES, Options
+from .registered import Registered
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Registered):
+    """The answer of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
+
+    The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
+
+    Attributes
+    ----------
+    transform : Transform
+        The map; most of what it can do is offered here too.
+    warped : Image
+        The moving image on the fixed grid.
+    fixed_name, moving_name : str
+        File names of the images; "" for arrays.
+    energy : Energy
+        At the end, on the last level.
+    start_energy : Energy
+        Of the images as their headers place them, with nothing done.
+    history : tuple of Iteration
+        Every accepted step of every level.
+    levels : tuple of Level
+        How every level ended.
+    options : Options
+        What was minimised and how.
+    smallest_determinant : float
+        Certified lower bound on det(id + grad u) over every point, also between the voxels.
+    overlap : float
+        Fraction of the fixed voxels that map inside the moving image.
+    provenance : dict
+        Plain JSON values: ``varreg`` (version) and other versions, ``backend``, ``threads``,
+        ``platform``, ``seconds`` (stage -> seconds).
+    fixed, moving : Image or None
+        The images that were registered.  They are not saved: None after :meth:`load`.
+    start : StartReport or None
+        The map that was refined, and what had to be done to it first; None if there was none.
+
+    Raises
+    ------
+    InputError
+        If the warped image is not on the fixed grid.
+    """
+
+    warped: Image
+    fixed_name: str
+    moving_name: str
+    energy: Energy
+    start_energy: Energy
+    history: tuple[Iteration, ...]
+    levels: tuple[Level, ...]
+    options: Options
+    smallest_determinant: float
+    overlap: float
+    provenance: dict[str, Any]
+    fixed: Image | None = None
+    moving: Image | None = None
+    start: StartReport | None = None
+
+    def __post_init__(self) -> None:
+        if self.warped.grid.shape != self.transform.fixed.shape:
+            raise InputError(
+                f"varreg.Result: `warped` has shape {self.warped.grid.shape}, but the fixed grid "
+                f"has {self.transform.fixed.shape}; warp the moving image by the transform."
+            )
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why the last level ended; None if no level was run."""
+        return self.levels[-1].stop if self.levels else None
+
+    @property
+    def similarity_name(self) -> str:
+        """What the energies measure, in words: the affine stage takes mutual information, mostly."""
+        name = self.options.similarity
+        alone = self.transform.nodes is None and name != "ssd"
+        return SIMILARITIES["mi" if alone else name]
+
+    @property
+    def seconds(self) -> float:
+        """Time of all stages together."""
+        seconds = self.provenance.get("seconds")
+        if isinstance(seconds, dict):
+            return float(sum(map(float, seconds.values())))
+        return sum(level.seconds for level in self.levels)
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the result to one folder, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The folder to be made, with ``result.json``, ``warped.nii.gz`` and ``u_nodes.nii.gz``.
+        overwrite : bool
+            Replace a result that is there already.
+
+        Raises
+        ------
+        FileError
+            If it exists or cannot be written; what existed before is untouched.
+        """
+        from .storage import save
+
+        save(self, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Read a result that :meth:`save` wrote; the same bits, without the two images.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The folder, or the ``result.json`` in it.
+
+        Raises
+        ------
+        FileError
+            If it is absent, damaged, or of a later format.
+        """
+        from .storage import load
+
+        return load(path)
+
+    def __str__(self) -> str:
+        from .summary import summary
+
+        return summary(self)

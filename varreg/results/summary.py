@@ -1,0 +1,173 @@
+"""A result in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..optimise.history import Level, Stop
+
+if TYPE_CHECKING:
+    from .result import Result
+
+
+def summary(result: Result) -> str:
+    """The paragraph that ``print(result)`` shows.
+
+    Parameters
+    ----------
+    result : Result
+        In memory or loaded: the words are the same.
+
+    Returns
+    -------
+    str
+        One statement a line.
+    """
+    lines = [_subject(result), _start(result), _affine(result), _deformable(result)]
+    if result.levels:
+        lines += [_energy(result), "Levels:"]
+        lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
+        lines += [_verdict(result.levels[-1])]
+    lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
+    return "\n".join(line for line in lines if line)
+
+
+def affine_parts(affine: Float, grid: Grid) -> tuple[float, Float, float]:
+    """Rotation, scale and shift of an affine map, by the polar decomposition L = R P.
+
+    Parameters
+    ----------
+    affine : (d+1, d+1) array
+        World -> world (mm).
+    grid : Grid
+        The shift is that of the centre of its field of view.
+
+    Returns
+    -------
+    degrees : float
+        Angle of R (a reflection, if any, is left to the scale).
+    scales : (d,) array
+        Eigenvalues of P, the stretches along its axes, largest first; the last is negative if
+        the map reflects.
+    shift : float
+        In mm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quarter = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> degrees, scales, _ = affine_parts(quarter, Grid.with_spacing((4, 4)))
+    >>> round(degrees), scales.tolist()
+    (90, [2.0, 2.0])
+    """
+    linear = affine[:-1, :-1]
+    left, scales, right = np.linalg.svd(linear)
+    if np.linalg.det(linear) < 0:
+        scales[-1], left[:, -1] = -scales[-1], -left[:, -1]
+    rotation = left @ right
+    # Sine and cosine together, because arccos alone is blind to angles below 1e-6 degrees.
+    if len(rotation) == 2:
+        angle = abs(math.atan2(rotation[1, 0] - rotation[0, 1], np.trace(rotation)))
+    else:
+        axis = rotation[[2, 0, 1], [1, 2, 0]] - rotation[[1, 2, 0], [2, 0, 1]]
+        angle = math.atan2(float(np.linalg.norm(axis)), float(np.trace(rotation)) - 1)
+    centre = grid.centre
+    moved = linear @ centre + affine[:-1, -1]
+    return math.degrees(angle), scales, float(np.linalg.norm(moved - centre))
+
+
+def _subject(result: Result) -> str:
+    grid = result.transform.fixed
+    moving = f"{result.moving_name} (moving)" if result.moving_name else "The moving image"
+    fixed = f"{result.fixed_name} (fixed)" if result.fixed_name else "the fixed image"
+    shape = " x ".join(map(str, grid.shape))
+    spacing = " x ".join(f"{size:.3g}" for size in grid.spacing)
+    return (
+        f"{moving} was brought onto {fixed}, {shape} voxels of {spacing} mm; "
+        f"{100 * result.overlap:.3g} % of them lie inside the moving image."
+    )
+
+
+def _start(result: Result) -> str:
+    """What was refined, if anything was."""
+    start = result.start
+    if start is None:
+        return ""
+    moved = ""
+    if start.largest_moved > 0:
+        moved = (
+            f", brought to the displacement grid, which moved points by {start.mean_moved:.2f} mm "
+            f"(at most {start.largest_moved:.2f} mm)"
+        )
+    mended = "" if start.repair is None else f"; it FOLDED there and was {start.repair}"
+    if start.repair is None and start.smallest_determinant <= 0:
+        mended = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
+    given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
+    if start.instead is None:
+        return given
+    return f"{given} It was NOT used: {start.instead} has less energy, and was taken instead."
+
+
+def _affine(result: Result) -> str:
+    if np.array_equal(result.affine, np.eye(len(result.affine))):
+        return "Affine: the identity."
+    degrees, scales, shift = affine_parts(result.affine, result.transform.fixed)
+    sizes = " x ".join(f"{scale:.3f}" for scale in scales)
+    found = any(level.stage == "affine" for level in result.levels)
+    origin = "" if found else " (given)" if result.start is None else " (of the start)"
+    return (
+        f"Affine{origin}: rotation {degrees:.2f} degrees, scale {sizes}, "
+        f"shift {shift:.2f} mm at the centre."
+    )
+
+
+def _deformable(result: Result) -> str:
+    nodes = result.transform.nodes
+    if nodes is None:
+        return "Deformable: left out."
+    length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
+    bound = result.smallest_determinant
+    folds = "it folds nowhere" if bound > 0 else "it may FOLD"
+    return (
+        f"Deformable: u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm; {folds} "
+        f"(det(id + grad u) >= {bound:.3f} at every point)."
+    )
+
+
+def _energy(result: Result) -> str:
+    start, end = result.start_energy, result.energy
+    return (
+        f"Energy went from {start.total:.4f} to {end.total:.4f} ({result.similarity_name} "
+        f"{end.similarity:.4f} nats, smoothness {end.smoothness:.4f})."
+    )
+
+
+def _verdict(level: Level) -> str:
+    """What the end of the last level says about the minimisation, and what it does not."""
+    if level.stop is Stop.IDENTICAL:
+        return "The two images are the same voxel by voxel, so there was nothing to minimise."
+    near = {
+        Stop.GRADIENT: "near a stationary point",
+        Stop.STATIONARY: "at a stationary point",
+        Stop.STAGNATION: "where steps gain next to nothing",
+        Stop.BUDGET: "with its budget of iterations spent, before it converged",
+        Stop.LINE_SEARCH: "where no step lowered the energy",
+    }[level.stop]
+    return (
+        f"The solver ended {near} (gradient reduced to {100 * level.gradient_reduction:.2g} %). "
+        "That is no proof that the registration is right: look at it."
+    )
+
+
+def _provenance(result: Result) -> str:
+    known = result.provenance
+    parts = [f"varreg {known['varreg']}"] if "varreg" in known else []
+    parts += [str(known["backend"])] if "backend" in known else []
+    if "threads" in known:
+        parts.append(f"{known['threads']} thread{'' if known['threads'] == 1 else 's'}")
+    return ", ".join([*parts, f"{result.seconds:.2f} s"]) + "."

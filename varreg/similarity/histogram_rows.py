@@ -1,0 +1,104 @@
+"""The fixed image as the joint histogram sees it: tables, tiles of rows, and which voxels count."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.arrays import Labels
+from ..backends.blocks import block_count, row_tiles
+from ..geometry.grid import Grid
+from .regions import region_cuts
+
+#: Tiles over which the threads share the work, if there are voxels enough.
+TILES = 16
+#: Rows (i, j) with (i + SKEW j) divisible by the stride are kept, which spreads them evenly; of a
+#: single plane those with j divisible by it.
+SKEW = {1: 0, 2: 1, 4: 2}
+
+
+def label_image(
+    values: NDArray[Any],
+    size: int,
+    counts: tuple[int, ...],
+    mask: NDArray[np.bool_] | None,
+    stride: int = 1,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> Labels:
+    """Assign every voxel to a row of a table.
+
+    Parameters
+    ----------
+    values : (planes, rows, n) array
+        The fixed image.
+    size : int
+        B, bins per image.
+    counts : (3,) tuple of int
+        Regions along each axis, each with a table of its own.
+    mask : (planes, rows, n) bool array or None
+        Voxels that count.
+    stride : {1, 2, 4}
+        Every how many rows one is kept.
+    span : (float, float)
+        Bins of the values 0 and 1; by default the values are bins.
+    """
+    height = counts[2] * size
+    cuts = [region_cuts(n, count) for n, count in zip(values.shape, counts, strict=True)]
+    kept = _kept_rows(values.shape, stride)
+    label = np.full(values.shape, -1, np.int16 if height <= np.iinfo(np.int16).max else np.int32)
+    found = np.floor(values[kept] * (span[1] - span[0]) + (span[0] + 0.5)).astype(label.dtype)
+    found += (np.repeat(np.arange(counts[2]), np.diff(cuts[2])) * size).astype(label.dtype)
+    if mask is not None:
+        found[~mask[kept]] = -1
+    label[kept] = found
+    live = np.zeros(values.shape[:2], np.uint8)
+    live[kept] = found.max(axis=1) >= 0
+    tiles, group = _tiles(values.shape, cuts)
+    total = np.array([_count(label, live, tile, height) for tile in tiles], float)
+    return Labels(label, live, tiles, group, total, height, size)
+
+
+def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
+    """(i, j) of the rows that are compared."""
+    i, j = np.ogrid[: shape[0], : shape[1]]
+    skew = SKEW[stride] if shape[0] > 1 else 1
+    return np.nonzero((i + skew * j) % stride == 0)
+
+
+def _count(
+    label: NDArray[Any], live: NDArray[np.uint8], tile: NDArray[np.int64], height: int
+) -> NDArray[np.int64]:
+    """Voxels of a tile with each label."""
+    box = slice(tile[0], tile[1]), slice(tile[2], tile[3])
+    return np.bincount(label[box][live[box] > 0].ravel() + 1, minlength=height + 1)[1:]
+
+
+def _tiles(
+    shape: tuple[int, ...], cuts: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tiles, none of which crosses the border of a region, and the group of regions of each."""
+    tiles, group = [], []
+    boxes = list(itertools.product(*(zip(c[:-1], c[1:], strict=True) for c in cuts[:2])))
+    wanted = max(TILES, block_count(math.prod(shape))) if len(boxes) < TILES else len(boxes)
+    for number, (planes, rows) in enumerate(boxes):
+        voxels = (planes[1] - planes[0]) * (rows[1] - rows[0]) * shape[2]
+        count = min(block_count(voxels), max(wanted // len(boxes), 1))
+        parts = row_tiles(planes, rows, count)
+        tiles += parts
+        group += [number] * len(parts)
+    return np.array(tiles, np.int64), np.array(group, np.int64)
+
+
+def row_stride(grid: Grid, nodes: tuple[int, ...], wanted: float | None, share: float = 1.0) -> int:
+    """The largest stride that leaves `wanted` voxels per node of the displacement.
+
+    share is that of the voxels that count: rows of a small mask are all compared.
+    """
+    if wanted is None:
+        return 1
+    available = share * math.prod(grid.shape) / math.prod(nodes)
+    return max(s for s in SKEW if s == 1 or available >= s * wanted)

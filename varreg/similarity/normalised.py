@@ -1,0 +1,87 @@
+r"""Normalised mutual information of the whole image, in nats.
+
+With the smoothed joint histogram Q of the voxels in view (total weight N, p = Q / N) and the
+entropies H_F, H_M and H_FM of p and its marginals, normalised mutual information is
+:math:`(H_F + H_M) / H_{FM} = 1 + \mathrm{MI}_{\mathrm{view}} / H_{FM}` (Studholme et al., Pattern
+Recognition 32, 1999, doi 10.1016/S0031-3203(98)00091-0).  It is a ratio; what is maximised is
+
+.. math:: S = \frac{N}{N_F}\,H_0\,(\mathrm{NMI} - 1)
+            = \frac{N}{N_F}\,\mathrm{MI}_{\mathrm{view}}\,\frac{H_0}{H_{FM}},
+
+with H_0 the entropy of the fixed image, a constant: mutual information (nats) that counts in full
+where the moving image follows from the fixed one (then H_FM = H_F), and less the more it has of its
+own.  So the usual weights serve.  As with mutual information (:mod:`varreg.similarity.estimator`), the
+factor N / N_F says that a voxel out of view shares nothing; without it an image gains by pushing its
+background out of view.
+
+With :math:`L = \log(p / (p_F p_M))`,
+
+.. math:: \frac{\partial S}{\partial Q} = \frac{H_0}{N_F H_{FM}} \Bigl(\mathrm{MI}_{\mathrm{view}} + L
+          + \frac{\mathrm{MI}_{\mathrm{view}}}{H_{FM}} \log p\Bigr).
+
+H_FM is not 0: the B-spline spreads even a constant moving image over two bins.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from ..backends.arrays import Array, Labels
+from ..backends.logarithm import logarithm
+from ..options.options import Options
+from ..stages.pyramid import Sampled
+from .estimator import Estimate, Estimator
+from .mutual_information import Matching
+
+
+class Normalised(Matching):
+    """Normalised mutual information: see :mod:`varreg.similarity.normalised`.
+
+    Parameters are those of :class:`varreg.similarity.mutual_information.Matching`, without regions.
+    """
+
+    def __init__(
+        self,
+        fixed: Sampled,
+        moving: Sampled,
+        options: Options,
+        kernels: ModuleType,
+        threads: int,
+        dtype: np.dtype | type = np.float32,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
+        self.fixed_entropy = fixed_entropy(self.labels, self.estimator, kernels)  # H_0
+
+    def measure(self) -> Estimate:
+        """S where the nodes are now."""
+        kernels, kernel = self.kernels, self.estimator.kernel
+        histogram = kernels.joint_histogram(*self.place, self.labels, self.scratch, self.threads)
+        mass = float(histogram.sum())
+        if not mass > 0:
+            return Estimate(0.0, 0.0, np.zeros_like(histogram))
+        density = kernels.smooth_table(histogram, kernel) / mass
+        joint = logarithm(density)
+        fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
+        ratio = joint - logarithm(fixed) - logarithm(moving)  # L; where p = 0 it meets no voxel
+        information = float((density * ratio).sum())
+        entropy = -float((density * joint).sum())
+        scale = self.fixed_entropy / (self.count * entropy)
+        slope = scale * (information + ratio + information / entropy * joint)
+        return Estimate(mass * scale * information, mass / self.count, slope)
+
+    def pull(self, estimate: Estimate) -> Array:
+        """The derivative of what was measured last, gathered at the nodes."""
+        table = self.kernels.smooth_table_transposed(estimate.slope, self.estimator.kernel)
+        return self.kernels.pull_table(*self.place, self.labels, table, self.scratch, self.threads)
+
+
+def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> float:
+    """Entropy (nats) of the smoothed histogram of the fixed voxels that count."""
+    count = labels.total.sum(0)
+    if estimator.kernel is None or not count.sum() > 0:
+        return 0.0
+    density = kernels.smooth_table(np.diag(count / count.sum()), estimator.kernel).sum(1)
+    return -float((density * logarithm(density)).sum())

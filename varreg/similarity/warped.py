@@ -1,0 +1,147 @@
+"""What similarities of the warped image share: warp, weigh, and push the slopes back to the nodes."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+
+import numpy as np
+
+from ..backends.arrays import Array, Scratch, VoxelMap, Warped
+from ..options.options import Options
+from ..stages.pyramid import Sampled
+from .mutual_information import as_volume, moving_image
+
+
+class WarpedSimilarity(ABC):
+    """A similarity S of the fixed image and the warped moving one, each of C channels.
+
+    A subclass says what the channels are, and computes S and its derivatives by the warped values
+    and weights; here they become a derivative by the positions.
+
+    Parameters
+    ----------
+    fixed, moving : Sampled
+        The two images at this level, in unit intensities.
+    options : Options
+    kernels : module
+        The backend.
+    threads : int
+    dtype : dtype
+        Precision of images and maps (float32; float64 for derivative checks).
+
+    Attributes
+    ----------
+    fixed : (C, planes, rows, n) array
+    inside : (planes, rows, n) array
+        1 for the fixed voxels that count, else 0.
+    count : int
+        How many count, N_F.
+    warped : (C, planes, rows, n) array
+        Moving values; a subclass may write to them.
+    weight : (planes, rows, n) array
+        w, in [0, 1]: in view, in the moving mask, and among those that count.
+    total : float
+        W, the sum of the weights.
+    """
+
+    def __init__(
+        self,
+        fixed: Sampled,
+        moving: Sampled,
+        options: Options,
+        kernels: ModuleType,
+        threads: int,
+        dtype: np.dtype | type = np.float32,
+    ) -> None:
+        self.kernels, self.threads, self.dtype = kernels, threads, np.dtype(dtype)
+        self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
+        cubic = options.interpolation == "cubic"
+        self.fixed, there = (
+            np.stack([as_volume(channel) for channel in self.channels(image)]).astype(dtype)
+            for image in (fixed, moving)
+        )
+        self.moving = [moving_image(channel, moving.mask, (0, 1), cubic) for channel in there]
+        mask = np.ones(fixed.data.shape, bool) if fixed.mask is None else fixed.mask > 0.5
+        self.inside = as_volume(mask).astype(dtype)
+        self.count = int(mask.sum())
+        self.warped = np.empty_like(self.fixed)
+        self.weight = np.empty_like(self.inside)
+        self.total = math.nan
+        self._buffers = Warped.empty(self.inside.shape, self.dtype)
+        self._scratch = Scratch()
+        self.prepare(there, self.moving[0].mask)
+
+    def channels(self, image: Sampled) -> Sequence[Array]:
+        """What is compared of an image, C times (*S), with values in [0, 1]: its intensities."""
+        return [image.data]
+
+    @abstractmethod
+    def prepare(self, moving: Array, mask: Array) -> None:
+        """Whatever does not depend on the map, once.
+
+        Parameters
+        ----------
+        moving : (C, p, q, r) array
+            Channels of the moving image.
+        mask : (p, q, r) array
+            Their weights; size 0 for none.
+        """
+
+    @abstractmethod
+    def measure(self) -> float:
+        """S, from ``warped``, ``weight`` and ``total``; something is in view."""
+
+    @abstractmethod
+    def slopes(self, by_weight: bool) -> tuple[Iterator[Array], Array | None]:
+        """Derivatives of what :meth:`measure` returned last.
+
+        Returns
+        -------
+        values : iterator over (planes, rows, n) arrays
+            dS/d(warped value), channel by channel.
+        weights : (planes, rows, n) array or None
+            dS/dw; None unless `by_weight`.
+        """
+
+    @property
+    def share(self) -> float:
+        """Share of the fixed voxels that count that was in view last; nan before the first value."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def everything_in_view(self) -> bool:
+        """Whether the weights are those of the fixed mask, with no slope."""
+        return bool(self._buffers.full.all())
+
+    def value(self, where: VoxelMap, nodes: Array) -> float:
+        """S (nats) with the nodes at `nodes`, (3, a, b, c); 0 if nothing is in view."""
+        self._place = where, np.ascontiguousarray(nodes, dtype=self.dtype)
+        for moving, values in zip(self.moving, self.warped, strict=True):
+            buffers = self._buffers._replace(value=values)
+            self.kernels.warp(moving, *self._place, buffers, self.threads)
+        full = self._buffers.full.reshape(*self.weight.shape[:2], 1)
+        np.copyto(self.weight, self._buffers.share)
+        np.copyto(self.weight, 1, where=full.astype(bool))
+        self.weight *= self.inside
+        self.total = float(self.weight.sum(dtype=np.float64))
+        return self.measure() if self.total > 0 else 0.0
+
+    def gradient(self) -> Array:
+        """dS/d(moving voxel position) gathered at the nodes evaluated last, (3, a, b, c)."""
+        if math.isnan(self.total):
+            raise RuntimeError(f"{type(self).__name__}.gradient needs a value first")
+        gathered = np.zeros(self._place[1].shape)
+        if not self.total > 0:
+            return gathered.astype(self.dtype)
+        values, weights = self.slopes(not self.everything_in_view)
+        if weights is not None:
+            np.multiply(weights, self.inside, out=self._buffers.share_slope)
+        for moving, slope in zip(self.moving, values, strict=True):
+            self._buffers.slope[...] = slope
+            place = moving, *self._place, self._buffers
+            gathered += self.kernels.push(*place, self._scratch, self.threads)
+            self._buffers.share_slope[...] = 0  # the weight is the same for all channels
+        return gathered.astype(self.dtype)

@@ -1,0 +1,71 @@
+"""The affine stage: a search over starts at the coarsest level, then levels coarse to fine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..energy.affine import AffineObjective
+from ..similarity import affine_choice
+from .affine_search import best_start
+from .levels import Recorder, level_rules, lower
+from .problem import Problem
+
+#: The affine search begins this much coarser than the deformable continuation ...
+COARSER = 2.0
+#: ... unless that leaves fewer voxels than this along the shortest axis ...
+LEAST_VOXELS = 16
+#: ... and leaves this many of the finest levels to it.
+LEFT_TO_DEFORMABLE = 2
+
+
+def affine_stage(
+    problem: Problem, model: str, starts: tuple[str, ...] | Array, last: bool, recorder: Recorder,
+    also: Array | None = None,
+) -> Array:  # fmt: skip
+    """The affine map, (d + 1, d + 1) fixed world -> moving world.
+
+    Parameters
+    ----------
+    problem : Problem
+    model : {"translation", "rigid", "similarity", "affine"}
+    starts : tuple of str, or (d + 1, d + 1) array
+        Names for :func:`varreg.stages.initialisations.candidates`, or one start.
+    last : bool
+        Whether no deformable stage follows; then the finest level is worth its time.
+    recorder : Recorder
+    also : (d + 1, d + 1) array, optional
+        One more start besides those of the names.
+    """
+    factors = affine_factors(problem, last)
+    origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
+    matrix = origin
+    for level, factor in enumerate(factors):
+        matching = problem.matching(factor, affine_choice(problem.options.similarity))
+        objective = AffineObjective(matching, model, problem.options.similarity_weight)
+        shape, rules = (
+            matching.fixed_grid.shape,
+            level_rules(problem, problem.options.affine_iterations),
+        )
+        if level > 0:
+            matrix = lower(objective, matrix, origin)
+        elif not isinstance(starts, np.ndarray):
+            matrix = best_start(
+                problem, model, starts, affine_factors(problem, last=True), recorder.observer, also
+            )
+        matrix = recorder.run(objective, matrix, rules, "affine", level, factor, shape).state
+    return matrix
+
+
+def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
+    """Levels of the affine stage: from one coarser than the deformable continuation."""
+    factors = list(problem.factors)
+    coarser = COARSER * factors[0]
+    if (
+        min(problem.fixed.grid.extent) / (coarser * problem.fixed.grid.spacing.min())
+        >= LEAST_VOXELS
+    ):
+        factors.insert(0, coarser)
+    return factors if last else factors[: max(len(factors) - LEFT_TO_DEFORMABLE, 1)]

@@ -1,0 +1,131 @@
+"""Which start the affine stage goes on from.
+
+Energies of many starts at the coarsest level, then a few steps from the best of them.  Where the field of
+view cuts off what is shown, images of few voxels do not tell a right start from a wrong one that
+overlaps more: then the best are taken on to the next level, and the energy that the stage after this
+one minimises decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..energy.affine import AffineObjective
+from ..similarity import affine_choice
+from .initialisations import candidates, shows_all
+from .levels import Observer, Recorder, affine_energy, check_view, level_rules
+from .problem import Problem
+
+#: Starts that are refined at the coarsest affine level, and how many of images that are cut off.
+KEPT_STARTS, KEPT_OF_CUT = 3, 8
+#: Starts that put no corner further apart than this, in voxels of the level, count as one.
+NEIGHBOURS = 3.0
+#: Starts as near as this are not even compared.
+SAME = 0.5
+#: Steps after which the most promising of several starts is chosen.
+TRIAL_STEPS = 6
+#: Steps that move no corner further than this, in voxels of the level, show nothing about a start.
+SHORTEST_TRIAL_STEP = 0.005
+#: Of images that are cut off, what has less than this share of the largest decrease is given up.
+RIVAL = 0.75
+#: Level of the deformable stage whose energy decides between them, or the only one.
+JUDGE = -2
+
+
+def best_start(
+    problem: Problem, model: str, names: tuple[str, ...], factors: Sequence[float],
+    observer: Observer | None, also: Array | None = None,
+) -> Array:  # fmt: skip
+    """The matrix that the coarsest level begins with, (d + 1, d + 1) fixed world -> moving world.
+
+    Parameters
+    ----------
+    problem : Problem
+    model : {"translation", "rigid", "similarity", "affine"}
+    names : tuple of str
+        See :func:`varreg.stages.initialisations.candidates`.
+    factors : sequence of float
+        Of all levels that an affine stage may have.
+    observer : callable or None
+        Told of every step; none is recorded.
+    also : (d + 1, d + 1) array, optional
+        One more start.
+    """
+    whole = shows_all(*problem.level(factors[0]))
+    objective = _objective(problem, model, factors[0])
+    found = _best(problem, objective, names, model, factors[0], also)
+    kept = found[: KEPT_STARTS if whole else KEPT_OF_CUT]
+    found = _tried(problem, objective, kept, factors[0], observer)
+    rivals = found[:1] if whole else _rivals(objective, found)
+    if len(rivals) == 1:
+        return rivals[0]
+    if len(factors) > 1:
+        finer = _objective(problem, model, factors[1])
+        rivals = _tried(problem, finer, rivals, factors[1], observer)
+    level = max(JUDGE, -len(problem.factors))
+    judge = partial(affine_energy, problem, needs_view=False, deformable=True, level=level)
+    return min(rivals, key=lambda matrix: judge(matrix).total)
+
+
+def _objective(problem: Problem, model: str, factor: float) -> AffineObjective:
+    matching = problem.matching(factor, affine_choice(problem.options.similarity))
+    return AffineObjective(matching, model, problem.options.similarity_weight)
+
+
+def _best(
+    problem: Problem, objective: AffineObjective, names: tuple[str, ...], model: str, factor: float,
+    also: Array | None,
+) -> list[Array]:  # fmt: skip
+    """The start matrices that are apart, that of the lowest energy first."""
+    given = [] if also is None else [also]
+    found = candidates(*problem.level(factor), names, turn=model != "translation")
+    found = _apart(objective, [*given, *found], SAME)
+    energies = [objective.evaluate(matrix).energy for matrix in found]
+    order = sorted(range(len(found)), key=lambda k: (energies[k], k))
+    objective.evaluate(found[order[0]])
+    check_view(objective.matching)
+    return _apart(objective, [found[k] for k in order], NEIGHBOURS)
+
+
+def _apart(objective: AffineObjective, matrices: list[Array], least: float) -> list[Array]:
+    """The matrices that are further than `least` voxels from all before: others would end alike."""
+    apart = objective.distances(np.array(matrices))
+    kept: list[int] = []
+    for k in range(len(matrices)):
+        if not kept or apart[k, kept].min() > least:
+            kept.append(k)
+    return [matrices[k] for k in kept]
+
+
+def _tried(
+    problem: Problem, objective: AffineObjective, matrices: list[Array], factor: float,
+    observer: Observer | None,
+) -> list[Array]:  # fmt: skip
+    """Where a few steps from each start lead, that of the lowest energy first."""
+    if len(matrices) == 1:
+        return matrices
+    rules = level_rules(problem, problem.options.affine_iterations)
+    steps = min(rules.iterations, TRIAL_STEPS)
+    few = dataclasses.replace(rules, iterations=steps, shortest_step=SHORTEST_TRIAL_STEP)
+    shape = objective.matching.fixed_grid.shape
+    ended = [
+        Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)
+        for matrix in matrices
+    ]
+    return [descent.state for descent in sorted(ended, key=lambda d: d.trial.energy)]
+
+
+def _rivals(objective: AffineObjective, matrices: list[Array]) -> list[Array]:
+    """Of matrices in the order of their energies those that are apart and not far behind the first."""
+    energies = [objective.evaluate(matrix).energy for matrix in matrices]
+    near = [
+        matrix
+        for matrix, energy in zip(matrices, energies, strict=True)
+        if energy <= RIVAL * energies[0]
+    ]
+    return _apart(objective, near or matrices[:1], NEIGHBOURS)

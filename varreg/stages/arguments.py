@@ -1,0 +1,161 @@
+"""The arguments of ``solve``: what each may be, and what is said of anything else."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..backends.blocks import available_threads
+from ..errors import BackendError, GeometryError, InputError, OverlapError
+from ..geometry.grid import Grid
+from ..geometry.matrices import checked_affine
+from ..images.image import Image
+from ..options.options import AFFINE_MODELS, Options, Range
+from .initialisations import NAMES
+from .pyramid import Sampled, robust_range, unit_intensities
+
+logger = logging.getLogger(__name__)
+
+BACKENDS = {"numba": "varreg.backends.numba.backend", "numpy": "varreg.backends.numpy.backend"}
+#: Below this share of fixed voxels in view the header cannot be trusted as a start.
+LEAST_OVERLAP = 0.01
+
+
+def merged_options(
+    options: Options | None, preset: str, changes: dict[str, Any], function: str = "varreg.solve"
+) -> Options:
+    """The options, or the preset, with single fields changed."""
+    if options is None:
+        return Options.preset(preset, **changes)
+    if not isinstance(options, Options):
+        raise InputError(
+            f"{function}: `options` must be a varreg.Options (or use `preset` and single fields);"
+            f" got {type(options).__name__}."
+        )
+    return options.replace(**changes)
+
+
+def chosen_backend(name: str) -> ModuleType:
+    """The module of the kernels, with a warning if they are compiled only now."""
+    kernels = backend_module(name)
+    if name == "numba" and not kernels.is_compiled():
+        # a warning, because it must be seen: nothing else explains the wait
+        logger.warning("varreg: compiling the kernels, once, about 25 s; later runs start at once.")
+    return kernels
+
+
+def backend_module(name: str) -> ModuleType:
+    """The module of the kernels; never another than the one asked for."""
+    if name == "cupy":
+        raise BackendError(
+            "varreg.solve: `backend` 'cupy' is not part of this version; use 'numba'."
+        )
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise InputError(
+            f"varreg.solve: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
+        )
+    return importlib.import_module(BACKENDS[name])
+
+
+def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
+    """The number asked for, or all that this process may use."""
+    if threads is None:
+        return available_threads()
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise InputError(f"{function}: `threads` must be a whole number >= 1; got {threads!r}.")
+    return int(threads)
+
+
+def _matrix(value: Any, dimension: int, argument: str) -> Array:
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"varreg.solve: `{argument}` must be a name or a matrix; got {type(value).__name__}."
+        ) from None
+    try:
+        return checked_affine(matrix, dimension)
+    except GeometryError as error:
+        raise GeometryError(f"varreg.solve: `{argument}` is not usable: {error}") from None
+
+
+def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
+    """(model to search for or None, matrix to use without one)."""
+    if affine is None:
+        return None, np.eye(dimension + 1)
+    if not isinstance(affine, str):
+        return None, _matrix(affine, dimension, "affine")
+    if affine not in AFFINE_MODELS:
+        raise InputError(
+            f"varreg.solve: `affine` must be one of {', '.join(map(repr, AFFINE_MODELS))}, a matrix"
+            f" or None; got {affine!r}."
+        )
+    return affine, np.eye(dimension + 1)
+
+
+def affine_starts(start: Any, dimension: int) -> tuple[str, ...] | Array:
+    """Names for :func:`varreg.stages.initialisations.candidates`, or one matrix."""
+    if start is None:
+        return NAMES
+    if not isinstance(start, str):
+        return _matrix(start, dimension, "start")
+    if start not in NAMES:
+        raise InputError(
+            f"varreg.solve: `start` must be one of {', '.join(map(repr, NAMES))}, a matrix, a map that"
+            f" was found before or a file of one; got {start!r}."
+        )
+    return (start,)
+
+
+def check_overlap(
+    fixed: Grid, moving: Grid, matrix: Array, model: str | None, starts: tuple[str, ...] | Array
+) -> None:
+    """Refuse to guess when the headers put the images apart, unless a start was asked for."""
+    if isinstance(starts, tuple) and model is not None and starts in (("centres",), ("moments",)):
+        return
+    start = starts if model is not None and not isinstance(starts, tuple) else matrix
+    overlap = fixed.overlap_fraction(moving, start)
+    if overlap < LEAST_OVERLAP:
+        apart = float(np.linalg.norm((start @ np.append(fixed.centre, 1))[:-1] - moving.centre))
+        raise OverlapError(
+            f"varreg.solve: `moving` and `fixed` hardly overlap: {100 * overlap:.1f} % of the fixed"
+            f" image is in view of the moving one and their centres are {apart:.0f} mm apart; pass"
+            " start='centres' or start='moments' with an affine model, or correct the headers."
+        )
+
+
+def intensity_ranges(
+    fixed: Array, moving: Array, options: Options
+) -> tuple[Range | None, Range | None]:
+    """The ranges that become [0, 1]: for "ssd" one for both images, else each its own."""
+    given = options.fixed_range, options.moving_range
+    if options.similarity != "ssd" or None not in given:
+        return given
+    if given != (None, None):
+        common = given[0] or given[1]
+    else:
+        ranges = robust_range(fixed), robust_range(moving)
+        common = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return common, common
+
+
+def sampled(
+    image: Image,
+    mask: Any,
+    limits: tuple[float, float] | None,
+    argument: str,
+    function: str = "varreg.solve",
+) -> Sampled:
+    """The image in unit intensities; refused if its range leaves nothing to see."""
+    data = unit_intensities(image.data, limits)
+    if data.min() == data.max():
+        raise InputError(
+            f"{function}: `{argument}` is constant within `{argument}_range` = {limits}, but its"
+            f" values run from {image.data.min():g} to {image.data.max():g}; choose a range in there."
+        )
+    return Sampled(data, mask, image.grid)

@@ -1,0 +1,118 @@
+"""The deformable stage: one descent per level, coarse to fine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..energy.deformable import DeformableObjective, unfold
+from ..energy.smoothness import Smoothness
+from ..optimise.history import Energy
+from ..similarity import deformable_choice
+from .levels import Recorder, check_view, level_rules, lower
+from .problem import Problem
+from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
+
+
+def deformable_stage(
+    problem: Problem, affine: Array, recorder: Recorder, start: Array | None = None, first: int = 0
+) -> tuple[Array, Energy, float]:
+    r"""u at the nodes, (d, \*m) mm; its energy; and the bound of det(id + grad u).
+
+    Parameters
+    ----------
+    problem : Problem
+    affine : (d + 1, d + 1) array
+    recorder : Recorder
+    start : (d, \*m) array, optional
+        u to start from, on the displacement grid of the finest level and without folds; by default
+        it is zero.  Each level takes it up again where coarser ones have led to a higher energy, so
+        that the stage never ends above it.
+    first : int
+        The level to begin with; it may spend what the one before it would have spent, too.
+    """
+    finest = len(problem.factors) - 1
+    given = None
+    if start is not None:
+        smoothness = level_smoothness(problem, finest)
+        given = smoothness, smoothness.to_coordinates(start), start
+    coordinates: Array | None = None
+    smoothness_before: Smoothness | None = None
+    for level in range(first, finest + 1):
+        objective = deformable_objective(problem, level, affine)
+        smoothness, matching = objective.smoothness, objective.matching
+        origin = _origin(objective, given)
+        if coordinates is None or smoothness_before is None:
+            state = origin
+        else:
+            state = unfold(objective, smoothness_before.transfer(coordinates, smoothness))
+            state = lower(objective, state, origin)
+        objective.evaluate(state)
+        if level == finest:  # small masks may vanish at coarser levels
+            check_view(matching)
+        # a level that others were left out before may spend what the last of them would have
+        spent = (level - 1, level) if level == first > 0 else (level,)
+        budget = sum(
+            iteration_budget(problem.options, k, finest + 1, objective.dimension) for k in spent
+        )
+        rules = level_rules(problem, budget)
+        shape, factor = matching.fixed_grid.shape, problem.factors[level]
+        ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
+        coordinates, smoothness_before = ended.state[0], smoothness
+    trial = ended.trial
+    energy = Energy(trial.similarity, trial.smoothness, trial.energy)
+    return ended.state[1], energy, trial.smallest_determinant
+
+
+def _origin(
+    objective: DeformableObjective, given: tuple[Smoothness, Array, Array] | None
+) -> tuple[Array, Array]:
+    """The state that a level falls back on: the start, or u = 0."""
+    smoothness = objective.smoothness
+    if given is None:
+        zero = np.zeros((objective.dimension, *smoothness.shape))
+        return zero, zero
+    source, coordinates, nodes = given
+    if source.shape == smoothness.shape:  # as it is: the last bits of its energy count
+        return coordinates, nodes
+    return unfold(objective, source.transfer(coordinates, smoothness))
+
+
+def state_of(objective: DeformableObjective, nodes: Array) -> tuple[Array, Array]:
+    """The state (z, u) of a field at the nodes."""
+    return objective.smoothness.to_coordinates(nodes), nodes
+
+
+def deformable_objective(
+    problem: Problem, level: int, affine: Array, nodes: tuple[int, ...] | None = None,
+    constraint: str | None = None,
+) -> DeformableObjective:  # fmt: skip
+    """The energy of a level; `nodes` and `constraint` other than those of the options are for
+    displacements that come from elsewhere.
+    """
+    options = problem.options
+    if constraint not in (None, options.constraint):
+        options = options.replace(constraint=constraint)
+    coarsest = level == 0 and len(problem.factors) > 1
+    name = deformable_choice(options.similarity, coarsest)
+    matching = problem.matching(problem.factors[level], name)
+    smoothness = level_smoothness(problem, level, nodes, options.constraint)
+    return DeformableObjective(matching, affine, smoothness, options)
+
+
+def level_smoothness(
+    problem: Problem,
+    level: int,
+    nodes: tuple[int, ...] | None = None,
+    constraint: str | None = None,
+) -> Smoothness:
+    """The smoothness term of a level; its displacement grid is that of every level if ell > 0."""
+    grid, options = problem.fixed.grid, problem.options
+    length = smoothness_length(grid, options)
+    if nodes is None:
+        voxels = problem.level(problem.factors[level])[0].grid.shape
+        nodes = node_shape(grid, options) if length > 0 else voxels
+    spacing = grid.extent / np.array(nodes)
+    weight, order = smoothness_weight(options, grid.dim), options.smoothness_order
+    constraint = constraint or options.constraint
+    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)

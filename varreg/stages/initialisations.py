@@ -1,0 +1,118 @@
+"""Where the affine search starts: header, centres, moments, each under a coarse grid of rotations."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ..backends.arrays import Array
+from .pyramid import Sampled
+
+#: Rotations tried about every axis, in degrees.
+ANGLES_2D = (-60, -45, -30, -15, 0, 15, 30, 45, 60)
+ANGLES_3D = (-30, 0, 30)
+NAMES = ("header", "centres", "moments")
+#: Shifts tried along an axis at which something is cut off, in shares of the field of view.
+SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
+#: An end of an axis is background if it varies by less than this share of what the image does.
+CUT = 0.25
+
+
+def candidates(fixed: Sampled, moving: Sampled, names: tuple[str, ...], turn: bool) -> list[Array]:
+    """Start matrices, fixed world -> moving world; the first needs no rotation.
+
+    Parameters
+    ----------
+    fixed, moving : Sampled
+        A coarse level.
+    names : tuple of {"header", "centres", "moments"}
+    turn : bool
+        Whether rotations about the centre of mass of the fixed image are tried too.
+    """
+    d, centre = fixed.grid.dim, centre_of_mass(fixed)
+    shift = {
+        "header": lambda: np.zeros(d),
+        "centres": lambda: moving.grid.centre - fixed.grid.centre,
+        "moments": lambda: centre_of_mass(moving) - centre,
+    }
+    rotations = _rotations(d) if turn else [np.eye(d)]
+    found = [_about(r, centre, shift[name]()) for r in rotations for name in names]
+    if "moments" in names:
+        further = [shift["moments"]() + apart for apart in further_shifts(fixed, moving)]
+        found += [_about(r, centre, s) for r in rotations[: None if d == 2 else 1] for s in further]
+    return found
+
+
+def shows_all(fixed: Sampled, moving: Sampled) -> bool:
+    """Whether neither image ends at anything but background, so that their centres of mass agree."""
+    return not (cut_axes(fixed) or cut_axes(moving))
+
+
+def further_shifts(fixed: Sampled, moving: Sampled) -> list[Array]:
+    """Shifts (mm, world) to try besides that of the centres of mass, which say little where the field
+    of view cuts off what is shown: along the axes where either image does so.
+
+    None for images that are whole.
+    """
+    grid = fixed.grid
+    # the axis of the fixed image along which each axis of the moving one lies, or nearly
+    along = np.abs(grid.direction.T @ moving.grid.direction).argmax(0)
+    cut = cut_axes(fixed) | {int(along[axis]) for axis in cut_axes(moving)}
+    shares = [SHIFTS if axis in cut else (0.0,) for axis in range(grid.dim)]
+    steps = grid.direction * grid.extent
+    return [steps @ np.array(each) for each in itertools.product(*shares) if any(each)]
+
+
+def cut_axes(image: Sampled) -> set[int]:
+    """Axes at one of whose ends the image is not as even as a background."""
+    spread = CUT * float(image.data.std())
+    return {
+        axis
+        for axis in range(image.data.ndim)
+        if any(float(image.data.take(end, axis).std()) > spread for end in (0, -1))
+    }
+
+
+def centre_of_mass(image: Sampled) -> Array:
+    """World position of the intensity-weighted centre; the centre of the grid if all is dark."""
+    data = image.data.astype(np.float64)
+    if image.mask is not None:
+        data = data * image.mask
+    total = data.sum()
+    if not total > 0:
+        return image.grid.centre
+    axes = range(data.ndim)
+    voxel = [
+        (data.sum(tuple(a for a in axes if a != axis)) * np.arange(data.shape[axis])).sum() / total
+        for axis in axes
+    ]
+    return image.grid.voxel_to_world(np.array(voxel))
+
+
+def _rotations(d: int) -> list[Array]:
+    if d == 2:
+        return [_rotation(np.deg2rad(a), 0, 1, 2) for a in sorted(ANGLES_2D, key=abs)]
+    triples = sorted(itertools.product(ANGLES_3D, repeat=3), key=lambda t: sum(map(abs, t)))
+    planes = [(0, 1), (0, 2), (1, 2)]
+    result: list[Array] = []
+    for triple in triples:
+        rotation: Array = np.eye(3)
+        for angle, (i, j) in zip(triple, planes, strict=True):
+            rotation = rotation @ _rotation(np.deg2rad(angle), i, j, 3)
+        result.append(rotation)
+    return result
+
+
+def _rotation(angle: float, i: int, j: int, d: int) -> Array:
+    matrix = np.eye(d)
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[i, j], matrix[j, i] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+def _about(rotation: Array, centre: Array, shift: Array) -> Array:
+    matrix = np.eye(len(centre) + 1)
+    matrix[:-1, :-1] = rotation
+    matrix[:-1, -1] = centre - rotation @ centre + shift
+    return matrix

@@ -1,0 +1,53 @@
+"""Two images, their masks and the options, made one problem."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from ..backends.arrays import Array
+from ..images.accepted import as_mask
+from ..images.image import Image
+from ..options.options import Options
+from .arguments import Range, intensity_ranges, sampled
+from .problem import Problem
+from .pyramid import robust_range
+
+
+def prepared(
+    moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
+    kernels: ModuleType, threads: int, function: str = "varreg.solve",
+) -> Problem:  # fmt: skip
+    """Both images in unit intensities, with their masks; `function` is for messages."""
+    masks = (
+        as_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
+        as_mask(moving_mask, moving, argument="moving_mask", function=function),
+    )
+    limits = unit_ranges(fixed.data, moving.data, masks, options)
+    return Problem(
+        sampled(fixed, masks[0], limits[0], "fixed", function),
+        sampled(moving, masks[1], limits[1], "moving", function),
+        options,
+        kernels,
+        threads,
+    )
+
+
+def unit_ranges(
+    fixed: Array, moving: Array, masks: tuple[Array | None, Array | None], options: Options
+) -> tuple[Range, Range]:
+    """The intensities that become 0 and 1, of either image: as given, or of what counts.
+
+    What a mask leaves out, such as a bright lesion, must not squeeze all else into a few bins.
+    """
+    inside = _inside(fixed, masks[0]), _inside(moving, masks[1])
+    given = intensity_ranges(*inside, options)
+    return given[0] or robust_range(inside[0]), given[1] or robust_range(inside[1])
+
+
+def _inside(data: Array, mask: Array | None) -> Array:
+    """The values that count; all, if those that a mask leaves do not differ."""
+    if mask is None:
+        return data
+    values = data[mask]
+    return values if values.min() < values.max() else data

@@ -1,0 +1,76 @@
+"""A registration problem: two images in unit intensities, and their levels made on demand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import ModuleType
+
+import numpy as np
+
+from ..options.options import Options
+from ..similarity import Similarity, similarity
+from ..similarity.histogram_rows import row_stride
+from .pyramid import Sampled, coarsen, level_factors, node_shape
+
+#: Fewest bins at a coarse level.
+FEWEST_BINS = 16
+#: With fewer voxels than this an evaluation is not worth sharing out, not even among helpers that still
+#: look for work (see :mod:`varreg.backends.numba.crew`); those that sleep would come when all is done.
+LEAST_VOXELS_FOR_THREADS = 2**12
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What both stages work on.
+
+    Parameters
+    ----------
+    fixed, moving : Sampled
+        Full-resolution images scaled to [0, 1].
+    options : Options
+    kernels : module
+        The backend.
+    threads : int
+    """
+
+    fixed: Sampled
+    moving: Sampled
+    options: Options
+    kernels: ModuleType
+    threads: int
+    _levels: dict[float, tuple[Sampled, Sampled]] = field(default_factory=dict)
+    _matchings: dict[tuple[float, str], Similarity] = field(default_factory=dict)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Coarsening factors of the continuation, coarse to fine."""
+        return level_factors(self.fixed.grid, self.options)
+
+    def level(self, factor: float) -> tuple[Sampled, Sampled]:
+        """Both images at a coarsening factor of the smallest fixed spacing."""
+        if factor not in self._levels:
+            spacing = factor * float(self.fixed.grid.spacing.min())
+            self._levels[factor] = (
+                coarsen(self.fixed, spacing, self.kernels, self.threads),
+                coarsen(self.moving, spacing, self.kernels, self.threads),
+            )
+        return self._levels[factor]
+
+    def matching(self, factor: float, name: str) -> Similarity:
+        """The similarity of this name at a level, with no more bins than the root of its voxels."""
+        if (factor, name) not in self._matchings:
+            self._matchings[factor, name] = self._matching(factor, name)
+        return self._matchings[factor, name]
+
+    def _matching(self, factor: float, name: str) -> Similarity:
+        fixed, moving = self.level(factor)
+        most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
+        options = self.options
+        if options.estimator == "fine-histogram" and options.bins > most:
+            options = options.replace(bins=most)
+        nodes = node_shape(self.fixed.grid, options)
+        share = 1.0 if fixed.mask is None else float(np.mean(fixed.mask > 0.5))
+        stride = row_stride(fixed.grid, nodes, options.samples_per_node, share)
+        threads = self.threads if fixed.data.size >= LEAST_VOXELS_FOR_THREADS else 1
+        return similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)
