@@ -13,7 +13,8 @@ from itertools import product
 
 import torch
 from torch import Tensor, nn
-from varreg.options.options.options import Options
+
+from varreg.options.options import Options
 
 from .affine import affine_displacement
 from .affine_passes import after

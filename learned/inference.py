@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from varreg.batch.batch.pair import as_job, located
-from varreg.stages.levels.arguments import thread_count
 
 from varreg._version import __version__
+from varreg.batch.pair import as_job, located
 from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.folding import smallest_determinant
+from varreg.stages.arguments import thread_count
 from varreg.transforms.transform import Transform
 
 from .prediction import Prediction, world_transform

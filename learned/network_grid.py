@@ -11,12 +11,12 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
-from varreg.stages.levels.pyramid import Sampled
 
 from varreg.errors import InputError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.geometry.resampling import affine_coordinates, voxel_matrix, warp
+from varreg.stages.pyramid import Sampled
 
 _FEWEST = 4  # voxels of the network that the fixed field of view must span
 

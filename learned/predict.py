@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
-from varreg.stages.levels.initialisations import NAMES as STARTS
 
 from varreg.cli.exit_codes import Command
 from varreg.cli.outputs import result_writer
 from varreg.cli.parameters import NameOrMatrix
+from varreg.stages.initialisations import NAMES as STARTS
 
 from .weights import DEFAULT
 

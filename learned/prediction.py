@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from varreg.options.options.options import Options
 
 from varreg.geometry import resampling as sampling
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
 from varreg.optimise.history import Energy
+from varreg.options.options import Options
 from varreg.results.registered import Registered
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform

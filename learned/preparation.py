@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from varreg.stages.levels.arguments import affine_starts, check_overlap, sampled
-from varreg.stages.levels.initialisations import candidates
-from varreg.stages.levels.pyramid import Sampled
 
 from varreg.errors import InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
+from varreg.stages.arguments import affine_starts, check_overlap, sampled
+from varreg.stages.initialisations import candidates
+from varreg.stages.pyramid import Sampled
 
 from .network_grid import network_grid, resampled
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from varreg.options.options.options import Options
+
+from varreg.options.options import Options
 
 from .affine import affine_displacement, compose_affine
 from .affine_passes import affine_maps

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
-from varreg.options.options.options import Options
 
 from varreg.errors import InputError
+from varreg.options.options import Options
 
 from .batches import Batches
 from .checkpoint import Checkpoint, Position, read_checkpoint

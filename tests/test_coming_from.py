@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from varreg.options.options.options import AFFINE_MODELS, Options
 
 import varreg
+from varreg.options.options import AFFINE_MODELS, Options
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming-from.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from varreg.batch.batch.pair_table import COLUMNS
 
 import varreg
 from varreg.backends.blocks import available_threads
+from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main
 from varreg.cli.table import PairReport

@@ -12,8 +12,9 @@ from typing import Any
 import checkout  # noqa: F401
 import numpy as np
 from methods import scaled_iterations
-from varreg.options.options.options import SIMILARITIES, Options
-from varreg.stages.levels.pyramid import LENGTH_SHARE
+
+from varreg.options.options import SIMILARITIES, Options
+from varreg.stages.pyramid import LENGTH_SHARE
 
 Change = dict[str, Any]
 

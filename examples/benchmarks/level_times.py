@@ -11,17 +11,17 @@ from typing import Any
 import checkout  # noqa: F401
 import numpy as np
 from machine import BYTES
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.deformable import DeformableObjective
 from varreg.similarity.mutual_information.smoothness import Smoothness
-from varreg.stages.levels.arguments import chosen_backend, sampled
-from varreg.stages.levels.problem import Problem
-from varreg.stages.levels.pyramid import node_shape, smoothness_length, smoothness_weight
 
 import varreg
 from varreg.images.accepted import as_pair
+from varreg.options.options import Options
 from varreg.results.result import Result
 from varreg.similarity import deformable_choice
+from varreg.stages.arguments import chosen_backend, sampled
+from varreg.stages.problem import Problem
+from varreg.stages.pyramid import node_shape, smoothness_length, smoothness_weight
 
 #: Each duration is the median of as many repeats as fit into this many seconds, but at least 3.
 SECONDS = 0.5
@@ -94,7 +94,7 @@ def deformable_problem(fixed: np.ndarray, moving: np.ndarray, threads: int) -> P
 def level_objective(
     problem: Problem, result: Result, level: int
 ) -> tuple[DeformableObjective, tuple[np.ndarray, np.ndarray]]:
-    """The objective of a level of ``varreg.stages.levels.deformable_stage``, and the map found, as a state."""
+    """The objective of a level of ``varreg.stages.deformable.deformable_stage``, and the map found, as a state."""
     grid, options, factor = problem.fixed.grid, problem.options, problem.factors[level]
     coarsest = level == 0 and len(problem.factors) > 1
     matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))

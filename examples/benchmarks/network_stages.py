@@ -43,13 +43,13 @@ def settings(card: dict[str, Any], manifest: Path, subjects: list[str], motion: 
 def rows_of(model: str, manifest: Path, subjects: list[str], motion: str, count: int) -> Any:
     """For each pair a dictionary stage -> figures, errors in mm."""
     import checkout  # noqa: F401
-    from varreg.options.options.options import Options
 
     from learned import weights
     from learned.config import with_changes
     from learned.data.parts import make_parts
     from learned.losses import MutualInformation
     from learned.validation import figures_of, register
+    from varreg.options.options import Options
 
     path = Path(model) if Path(model).suffix else weights.find(model)
     network, _, card = weights.read(path)

@@ -10,7 +10,6 @@ import numpy as np
 import shared  # noqa: F401
 import torch
 from torch import Tensor
-from varreg.options.options.options import Options
 
 from learned.cascade import Cascade
 from learned.data.datasets import Pair
@@ -18,6 +17,7 @@ from learned.folding import fold_fraction, jacobian_determinant
 from learned.losses.mutual_information import MutualInformation
 from learned.spatial import view_weight, warp
 from learned.validation import target_registration_error
+from varreg.options.options import Options
 
 Scores = dict[str, Any]
 Run = Callable[[Pair], Tensor]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from varreg.stages.levels.pyramid import unit_intensities
 
 from varreg.errors import InputError
+from varreg.stages.pyramid import unit_intensities
 
 from .random_fields import smooth_noise, uniform
 from .slices import FOREGROUND

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from varreg.stages.levels.pyramid import unit_intensities
 
 from varreg.errors import InputError, OverlapError
 from varreg.geometry.grid import Grid
@@ -20,6 +19,7 @@ from varreg.geometry.resampling import (
     warp_labels,
 )
 from varreg.images.accepted import Image, as_image
+from varreg.stages.pyramid import unit_intensities
 
 from .cache import cached
 from .manifest import Subject

@@ -15,10 +15,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from varreg.options.options.options import Options
 
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator
 from varreg.similarity.regions import region_counts, region_cuts
 

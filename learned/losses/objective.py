@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from varreg.options.options.options import Options
-from varreg.stages.levels.pyramid import smoothness_length, smoothness_weight
 
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
+from varreg.stages.pyramid import smoothness_length, smoothness_weight
 
 from ..field_checks import check_displacement
 from ..precision import without_autocast

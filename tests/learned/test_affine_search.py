@@ -4,14 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.options.options.options import Options
-
 from learned.affine import affine_displacement
 from learned.affine_search import _viewed, search_affine, symmetric_views
 from learned.cascade import Cascade
 from learned.losses import MutualInformation
 from learned.spatial import view_weight, warp
 from varreg.errors import InputError
+from varreg.options.options import Options
 
 SHAPES = [(12, 12), (12, 9), (6, 6, 6), (5, 6, 7)]
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from varreg.options.options.options import PRESETS as ENERGIES
-from varreg.options.options.options import Options
 
 from learned.config import (
     PRESETS,
@@ -30,6 +28,8 @@ from learned.config import (
 from learned.config.configuration import replaced, rules_by_key
 from learned.config.files import ADDED, FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
+from varreg.options.options import PRESETS as ENERGIES
+from varreg.options.options import Options
 
 needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
 

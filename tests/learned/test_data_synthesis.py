@@ -6,13 +6,12 @@ from scipy.ndimage import gaussian_filter, label
 
 torch = pytest.importorskip("torch")
 
-from varreg.stages.levels.pyramid import unit_intensities
-
 from learned.data.intensity import PAINTED, IntensityRanges, acquire, blur
 from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels
 from learned.data.random_fields import seeded_generator
 from learned.data.synthesis import Contrast, LabelTable, freesurfer_table, paint, random_contrast
 from varreg.errors import InputError
+from varreg.stages.pyramid import unit_intensities
 
 HEAD = [0, 2, 3, 4, 16, 24, 41, 42, 43, 507, 511]
 

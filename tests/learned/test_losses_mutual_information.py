@@ -6,14 +6,13 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
-from varreg.options.options.options import PRESETS, Options
-
 from learned.losses import MutualInformation
 from learned.losses.fine_histogram import parzen_matrix
 from learned.losses.mutual_information import bent, region_image
 from learned.spatial import identity_grid, view_weight, warp
 from varreg.backends.numba.sampling import bend
 from varreg.geometry.grid import Grid
+from varreg.options.options import PRESETS, Options
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.regions import region_counts, region_cuts
 

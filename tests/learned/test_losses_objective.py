@@ -5,10 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.deformable import DeformableObjective
 from varreg.similarity.mutual_information.smoothness import Smoothness
-from varreg.stages.levels.pyramid import smoothness_length, smoothness_weight
 
 from learned.losses import (
     Losses,
@@ -23,7 +21,9 @@ from learned.spatial import view_weight, warp
 from varreg.backends.numba import backend as cpu
 from varreg.errors import InputError
 from varreg.geometry.displacement import expand
+from varreg.options.options import Options
 from varreg.similarity.mutual_information import Matching
+from varreg.stages.pyramid import smoothness_length, smoothness_weight
 
 from ..varreg.problems import pair, smooth_image, state
 

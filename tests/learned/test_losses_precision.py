@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode
-from varreg.options.options.options import Options
 
 from learned.losses import MutualInformation, windows
 from learned.losses.fine_histogram import joint_histogram
 from varreg.errors import InputError
+from varreg.options.options import Options
 
 from ..varreg.problems import smooth_image
 

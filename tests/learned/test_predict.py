@@ -16,7 +16,6 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from click.testing import CliRunner
-from varreg.stages.levels.pyramid import Sampled, unit_intensities
 
 import learned
 import learned.predict  # noqa: E402, F401  it must not hide the function of its name
@@ -34,6 +33,7 @@ from learned.network_grid import network_grid, resampled
 from varreg.errors import DivergenceError, FileError, GeometryError, InputError, OverlapError
 from varreg.geometry.grid import Grid
 from varreg.geometry.matrices import transform_points
+from varreg.stages.pyramid import Sampled, unit_intensities
 from varreg.transforms.transform import Transform
 
 command = sys.modules["learned.predict"].main
@@ -328,7 +328,7 @@ def test_network_sees_both_images_in_world_space(d):
 
 
 def _range(image):
-    from varreg.stages.levels.pyramid import robust_range
+    from varreg.stages.pyramid import robust_range
 
     return robust_range(image.data)
 

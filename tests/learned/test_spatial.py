@@ -6,8 +6,6 @@ from scipy.ndimage import map_coordinates
 
 torch = pytest.importorskip("torch")
 
-from varreg.stages.levels.pyramid import Sampled, coarsen
-
 from learned.affine import affine_displacement, compose_affine
 from learned.folding import fold_fraction, jacobian_determinant
 from learned.resampling import resize_field, resize_image
@@ -17,6 +15,7 @@ from varreg.backends.numba.sampling import clamp_axis
 from varreg.backends.numpy import backend as reference
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
+from varreg.stages.pyramid import Sampled, coarsen
 
 SHAPES = [(7, 10), (13, 6), (5, 8, 7)]
 every_shape = pytest.mark.parametrize("shape", SHAPES)

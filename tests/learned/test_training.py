@@ -14,7 +14,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn
-from varreg.options.options.options import Options
 
 from learned import trainer as trainer_module
 from learned.affine import affine_displacement
@@ -53,6 +52,7 @@ from learned.stages import (
 from learned.trainer import train
 from learned.validation import Registered, evaluate, register, target_registration_error, value_of
 from varreg.errors import DivergenceError, FileError, InputError
+from varreg.options.options import Options
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, CPU)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.deformable import DeformableObjective
 from varreg.similarity.mutual_information.smoothness import Smoothness
-from varreg.stages.levels.pyramid import Sampled, smoothness_weight
 
 from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
 from varreg.similarity.mutual_information import Matching
+from varreg.stages.pyramid import Sampled, smoothness_weight
 
 
 def smooth_image(shape, rng, cycles=2.0):

@@ -7,7 +7,6 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.options.options.options import Options
 
 import varreg
 from varreg.data.phantom import brain_phantom, deformed_pair
@@ -22,6 +21,7 @@ from varreg.errors import (
 from varreg.geometry.displacement import evaluate
 from varreg.images.image import Image
 from varreg.optimise.history import Stop
+from varreg.options.options import Options
 
 from ..problems import random_affine, smooth_image
 

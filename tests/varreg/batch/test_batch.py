@@ -18,13 +18,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from varreg.batch.batch.pair import located
 
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.batch.batch import batch
 from varreg.batch.batch import executor as parallel
 from varreg.batch.batch import processes as workers
+from varreg.batch.pair import located
 from varreg.data.phantom import deformed_pair
 from varreg.errors import BackendError, FileError, InputError
 from varreg.report.progress import pair_bar

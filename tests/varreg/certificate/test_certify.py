@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from varreg.certificate.certificate.certificate import Certificate
 
 import varreg
+from varreg.certificate.certificate import Certificate
 from varreg.cli import main
 from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, GeometryError, InputError, OverlapError

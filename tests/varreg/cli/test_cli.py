@@ -16,13 +16,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from varreg.options.options.options import Options
 
 import varreg
 from varreg.cli.commands import main
 from varreg.cli.exit_codes import Command
 from varreg.cli.parameters import Numbers
 from varreg.data.phantom.pairs import deformed_pair
+from varreg.options.options import Options
 
 FEW = ["--levels", "2", "--iterations", "3", "--affine-iterations", "3"]
 ROOT = Path(varreg.__file__).resolve().parents[1]

@@ -15,11 +15,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from varreg.batch.batch.pair_table import read_pairs
 
 import varreg
 from varreg.batch.batch import batch
 from varreg.batch.batch import processes as workers
+from varreg.batch.pair_table import read_pairs
 from varreg.cli.commands import main
 from varreg.cli.table import register_table
 from varreg.data.phantom.pairs import deformed_pair

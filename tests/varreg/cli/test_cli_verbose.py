@@ -9,11 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from varreg.options.options.options import Options
 
 import varreg
 from varreg.cli.commands import main
 from varreg.data.phantom.pairs import deformed_pair
+from varreg.options.options import Options
 
 FEW = ["--levels", "2", "--iterations", "1", "--affine-iterations", "1"]
 

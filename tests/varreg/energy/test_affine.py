@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.options.options.options import AFFINE_MODELS, Options
 from varreg.similarity.mutual_information.affine import AffineObjective, orthonormal_generators
 
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.data.phantom.pairs import deformed_pair
 from varreg.geometry.grid import Grid
+from varreg.options.options import AFFINE_MODELS, Options
 from varreg.similarity.mutual_information import Matching
 
 from ..problems import central_difference, oblique_grid, pair, random_affine

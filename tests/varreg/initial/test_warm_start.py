@@ -5,9 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from varreg.options.options.options import Options
-from varreg.stages.levels.deformable import deformable_objective, state_of
-from varreg.stages.levels.preparation import prepared
 
 import varreg
 from varreg.backends.numba import backend as cpu
@@ -23,6 +20,9 @@ from varreg.initial.input_transform import affine_and_rest, given_map
 from varreg.initial.smoothing_spline import _spline, eased
 from varreg.initial.unfolding import repair
 from varreg.initial.warm_start import on_displacement_grid, warm_start
+from varreg.options.options import Options
+from varreg.stages.deformable import deformable_objective, state_of
+from varreg.stages.preparation import prepared
 
 from ..problems import oblique_grid, pair, random_affine, smooth_image
 

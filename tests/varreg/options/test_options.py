@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from varreg.options.options.options import BY_DIMENSION, PRESETS, Options
 
 from varreg.errors import InputError, VarregError
+from varreg.options.options import BY_DIMENSION, PRESETS, Options
 
 POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]

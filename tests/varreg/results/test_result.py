@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from varreg.options.options.options import Options
 
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
 from varreg.optimise.history import Energy, Iteration, Level, Stop
+from varreg.options.options import Options
 from varreg.results.result import Result
 from varreg.results.summary import affine_parts
 from varreg.transforms.transform import Transform

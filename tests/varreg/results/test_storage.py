@@ -8,13 +8,13 @@ import shutil
 import nibabel
 import numpy as np
 import pytest
-from varreg.options.options.options import Options
 
 from varreg.errors import FileError
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import as_pair
 from varreg.images.image import Image
 from varreg.optimise.history import Energy, Iteration, Level, Stop
+from varreg.options.options import Options
 from varreg.results import storage
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.affine import AffineObjective
-from varreg.stages.levels.pyramid import Sampled
 
 import varreg
 from varreg.backends.arrays import Scratch, Warped
@@ -13,9 +11,11 @@ from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom.pairs import deformed_pair
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
 from varreg.similarity.estimator import Estimate, Estimator, parzen_kernel
 from varreg.similarity.histogram_rows import label_image
 from varreg.similarity.mutual_information import Matching
+from varreg.stages.pyramid import Sampled
 
 from ..problems import central_difference, smooth_image
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from varreg.similarity.mutual_information.deformable import DeformableObjective
 from varreg.similarity.mutual_information.smoothness import Smoothness
-from varreg.stages.levels.pyramid import Sampled
 
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.geometry.grid import Grid
 from varreg.similarity.mutual_information import Matching
+from varreg.stages.pyramid import Sampled
 
 from ..problems import central_difference, deformable_problem, pair, random_affine, state
 

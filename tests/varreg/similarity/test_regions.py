@@ -4,9 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.affine import AffineObjective
-from varreg.stages.levels.pyramid import Sampled
 
 import varreg
 from varreg.backends.arrays import Scratch
@@ -15,9 +13,11 @@ from varreg.backends.numpy import backend as reference
 from varreg.data.phantom import ErrorSummary, deformed_pair
 from varreg.data.phantom.random_map import smooth_field
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.mutual_information import Matching
 from varreg.similarity.regions import region_counts, region_cuts
+from varreg.stages.pyramid import Sampled
 
 from ..problems import pair
 

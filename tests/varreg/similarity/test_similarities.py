@@ -5,11 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
-from varreg.options.options.options import Options
 from varreg.similarity.mutual_information.affine import AffineObjective
 from varreg.similarity.mutual_information.deformable import DeformableObjective
 from varreg.similarity.mutual_information.smoothness import Smoothness
-from varreg.stages.levels.pyramid import Sampled, unit_intensities
 
 import varreg
 from varreg.backends.numba import backend as cpu
@@ -17,9 +15,11 @@ from varreg.backends.numpy import backend as reference
 from varreg.data.phantom import deformed_pair
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
+from varreg.options.options import Options
 from varreg.similarity import affine_choice, deformable_choice, similarity
 from varreg.similarity.mind import self_similarity
 from varreg.similarity.ssd import NOISE, chance_difference
+from varreg.stages.pyramid import Sampled, unit_intensities
 
 from ..problems import central_difference, pair, random_affine, smooth_image, state
 

@@ -4,12 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from varreg.options.options.options import Options
-from varreg.stages.levels.affine import affine_stage
-from varreg.stages.levels.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
-from varreg.stages.levels.levels import Recorder
-from varreg.stages.levels.preparation import prepared, unit_ranges
-from varreg.stages.levels.pyramid import Sampled, robust_range
 
 import varreg
 from varreg.backends.numba import backend as cpu
@@ -19,8 +13,14 @@ from varreg.images.image import Image
 from varreg.initial import alternatives as rivals
 from varreg.initial import warm_start
 from varreg.initial.alternatives import AFFINE_PART, OWN
+from varreg.options.options import Options
+from varreg.stages.affine import affine_stage
+from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
+from varreg.stages.levels import Recorder
 from varreg.stages.levels import affine_search as start_search
 from varreg.stages.levels import initialisations as starts
+from varreg.stages.preparation import prepared, unit_ranges
+from varreg.stages.pyramid import Sampled, robust_range
 
 SETTINGS = dict(threads=1, progress=False)
 

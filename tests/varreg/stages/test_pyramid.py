@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
-from varreg.options.options.options import BY_DIMENSION, Options
-from varreg.stages.levels.pyramid import (
+
+from varreg.backends.numba import backend as cpu
+from varreg.geometry.grid import Grid
+from varreg.options.options import BY_DIMENSION, Options
+from varreg.stages.pyramid import (
     LENGTH_SHARE,
     NODES_PER_LENGTH,
     Sampled,
@@ -17,9 +20,6 @@ from varreg.stages.levels.pyramid import (
     smoothness_weight,
     unit_intensities,
 )
-
-from varreg.backends.numba import backend as cpu
-from varreg.geometry.grid import Grid
 
 SHAPES = [(24, 36), (23, 31), (17, 40), (12, 15, 18), (11, 13, 10)]
 
