@@ -11,8 +11,8 @@ from typing import Any
 import checkout  # noqa: F401
 import numpy as np
 from machine import BYTES
-from varreg.similarity.mutual_information.deformable import DeformableObjective
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 
 import varreg
 from varreg.images.accepted import as_pair

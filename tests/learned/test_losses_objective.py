@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.similarity.mutual_information.deformable import DeformableObjective
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 
 from learned.losses import (
     Losses,

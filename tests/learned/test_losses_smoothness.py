@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.smoothness import Smoothness
 
 from learned.losses import smoothness
 from varreg.errors import InputError

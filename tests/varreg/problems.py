@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from varreg.similarity.mutual_information.deformable import DeformableObjective
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 
 from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.similarity.mutual_information.affine import AffineObjective, orthonormal_generators
+from varreg.energy.affine import AffineObjective, orthonormal_generators
 
 import varreg
 from varreg.backends.numba import backend as cpu

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from varreg.similarity.mutual_information.deformable import unfold
+from varreg.energy.deformable import unfold
 
 from varreg.optimise.minimise import Rules, minimise
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from varreg.similarity.mutual_information.smoothness import Smoothness, laplacian_symbol
+from varreg.energy.smoothness import Smoothness, laplacian_symbol
 
 from varreg.geometry.displacement import evaluate
 

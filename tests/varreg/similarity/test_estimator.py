@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.similarity.mutual_information.affine import AffineObjective
+from varreg.energy.affine import AffineObjective
 
 import varreg
 from varreg.backends.arrays import Scratch, Warped

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from varreg.similarity.mutual_information.deformable import DeformableObjective
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference

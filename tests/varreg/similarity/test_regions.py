@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from varreg.similarity.mutual_information.affine import AffineObjective
+from varreg.energy.affine import AffineObjective
 
 import varreg
 from varreg.backends.arrays import Scratch

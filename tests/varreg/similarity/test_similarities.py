@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
-from varreg.similarity.mutual_information.affine import AffineObjective
-from varreg.similarity.mutual_information.deformable import DeformableObjective
-from varreg.similarity.mutual_information.smoothness import Smoothness
+from varreg.energy.affine import AffineObjective
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 
 import varreg
 from varreg.backends.numba import backend as cpu
