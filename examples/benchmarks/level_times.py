@@ -11,10 +11,10 @@ from typing import Any
 import checkout  # noqa: F401
 import numpy as np
 from machine import BYTES
-from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
 
 import varreg
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 from varreg.images.accepted import as_pair
 from varreg.options.options import Options
 from varreg.results.result import Result

@@ -5,9 +5,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
-
 from learned.losses import (
     Losses,
     LossWeights,
@@ -19,6 +16,8 @@ from learned.losses import (
 )
 from learned.spatial import view_weight, warp
 from varreg.backends.numba import backend as cpu
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.displacement import expand
 from varreg.options.options import Options

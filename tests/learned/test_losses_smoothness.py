@@ -5,9 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from varreg.energy.smoothness import Smoothness
-
 from learned.losses import smoothness
+from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 
 SHAPES = pytest.mark.parametrize("shape", [(9, 14), (5, 8, 7)], ids=["2D", "3D"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
 
 from varreg.backends.numba import backend as cpu
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.mutual_information import Matching

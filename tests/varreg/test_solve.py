@@ -23,7 +23,7 @@ from varreg.images.image import Image
 from varreg.optimise.history import Stop
 from varreg.options.options import Options
 
-from ..problems import random_affine, smooth_image
+from .problems import random_affine, smooth_image
 
 #: Voxels onto voxels is where linear interpolation has its kinks, and rounding chooses the side.
 OFF_LATTICE = {d: random_affine(d, np.random.default_rng(10)) for d in (2, 3)}

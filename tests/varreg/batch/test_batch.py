@@ -21,9 +21,9 @@ import pytest
 
 import varreg
 from varreg.backends.numba import backend as cpu
-from varreg.batch.batch import batch
-from varreg.batch.batch import executor as parallel
-from varreg.batch.batch import processes as workers
+from varreg.batch import batch
+from varreg.batch import executor as parallel
+from varreg.batch import processes as workers
 from varreg.batch.pair import located
 from varreg.data.phantom import deformed_pair
 from varreg.errors import BackendError, FileError, InputError
@@ -521,7 +521,7 @@ def test_inside_a_worker_threads_are_used(slices, pool_ends):
         import multiprocessing
 
         import varreg
-        from varreg.batch.batch import batch
+        from varreg.batch import batch
 
         batch.LEAST_FOR_PROCESSES = 1
         results = varreg.solve_batch([(moving, fixed)] * 3, threads=2, **quick)

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
-from varreg.batch.batch import batch
-from varreg.batch.batch import processes as workers
+from varreg.batch import batch
+from varreg.batch import processes as workers
 from varreg.batch.pair_table import read_pairs
 from varreg.cli.commands import main
 from varreg.cli.table import register_table

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.energy.affine import AffineObjective, orthonormal_generators
 
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.data.phantom.pairs import deformed_pair
+from varreg.energy.affine import AffineObjective, orthonormal_generators
 from varreg.geometry.grid import Grid
 from varreg.options.options import AFFINE_MODELS, Options
 from varreg.similarity.mutual_information import Matching

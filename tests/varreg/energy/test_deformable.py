@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from varreg.energy.deformable import unfold
 
+from varreg.energy.deformable import unfold
 from varreg.optimise.minimise import Rules, minimise
 
 from ..problems import deformable_problem, state

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from varreg.energy.smoothness import Smoothness, laplacian_symbol
 
+from varreg.energy.smoothness import Smoothness, laplacian_symbol
 from varreg.geometry.displacement import evaluate
 
 CONSTRAINTS = ["zero-mean", "zero-boundary"]

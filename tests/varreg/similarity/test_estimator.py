@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from varreg.energy.affine import AffineObjective
 
 import varreg
 from varreg.backends.arrays import Scratch, Warped
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom.pairs import deformed_pair
+from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.estimator import Estimate, Estimator, parzen_kernel

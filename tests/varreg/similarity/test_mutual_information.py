@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
 
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
 from varreg.similarity.mutual_information import Matching
 from varreg.stages.pyramid import Sampled

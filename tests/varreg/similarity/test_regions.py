@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from varreg.energy.affine import AffineObjective
 
 import varreg
 from varreg.backends.arrays import Scratch
@@ -12,6 +11,7 @@ from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom import ErrorSummary, deformed_pair
 from varreg.data.phantom.random_map import smooth_field
+from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.estimator import parzen_kernel

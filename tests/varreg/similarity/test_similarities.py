@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
-from varreg.energy.affine import AffineObjective
-from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
 
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom import deformed_pair
+from varreg.energy.affine import AffineObjective
+from varreg.energy.deformable import DeformableObjective
+from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options

@@ -14,10 +14,10 @@ from varreg.initial import alternatives as rivals
 from varreg.initial import warm_start
 from varreg.initial.alternatives import AFFINE_PART, OWN
 from varreg.options.options import Options
+from varreg.stages import affine_search as start_search
 from varreg.stages.affine import affine_stage
 from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
 from varreg.stages.levels import Recorder
-from varreg.stages.levels import affine_search as start_search
 from varreg.stages.levels import initialisations as starts
 from varreg.stages.preparation import prepared, unit_ranges
 from varreg.stages.pyramid import Sampled, robust_range
