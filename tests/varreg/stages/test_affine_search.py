@@ -18,7 +18,7 @@ from varreg.stages import affine_search as start_search
 from varreg.stages.affine import affine_stage
 from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
 from varreg.stages.levels import Recorder
-from varreg.stages.levels import initialisations as starts
+from varreg.stages import initialisations as starts
 from varreg.stages.preparation import prepared, unit_ranges
 from varreg.stages.pyramid import Sampled, robust_range
 
