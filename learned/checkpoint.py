@@ -23,14 +23,7 @@ from torch import Tensor
 from varreg.errors import FileError, InputError
 from varreg.io.atomic import atomic_path
 
-from .checkpoint_checks import (
-    Misfit,
-    check_architecture,
-    check_generators,
-    check_model,
-    check_moments,
-    check_state,
-)
+from .checkpoint_checks import (Misfit, check_architecture, check_generators, check_model, check_moments, check_state,)
 from .checkpoint_values import decoded, encoded
 from .config import Config, from_json, to_json
 from .model_file import state_of

@@ -16,7 +16,7 @@ from varreg.errors import InputError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.geometry.resampling import affine_coordinates, voxel_matrix, warp
-from varreg.stages.pyramid import Sampled
+from varreg.images.level_image import LevelImage
 
 _FEWEST = 4  # voxels of the network that the fixed field of view must span
 
@@ -82,12 +82,12 @@ def network_grid(
     return Grid(tuple(shape), affine)
 
 
-def resampled(image: Sampled, grid: Grid, start: Float) -> NDArray[np.float32]:
+def resampled(image: LevelImage, grid: Grid, start: Float) -> NDArray[np.float32]:
     """An image in [0, 1] as another grid sees it through a world map, by the rule of the training.
 
     Parameters
     ----------
-    image : Sampled
+    image : LevelImage
     grid : Grid
         With cubic voxels.
     start : (d + 1, d + 1) array

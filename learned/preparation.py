@@ -20,7 +20,7 @@ from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
 from varreg.stages.arguments import affine_starts, check_overlap, sampled
 from varreg.stages.initialisations import candidates
-from varreg.stages.pyramid import Sampled
+from varreg.images.level_image import LevelImage
 
 from .network_grid import network_grid, resampled
 
@@ -89,7 +89,7 @@ def prepare(
     return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
 
 
-def _start_matrix(start: Any, moving: Sampled, fixed: Sampled) -> Float:
+def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
     """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
     d = fixed.grid.dim
     chosen = affine_starts("header" if start is None else start, d)

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from .images.image import Image
     from .options.options import Options
     from .report import plots
-    from .results.result import Result
-    from .results.storage import load
+    from .results.result import Result, load
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
@@ -43,7 +42,7 @@ _HOMES = {
     "solve_batch": "batch.batch",
     "iterate_batch": "batch.batch",
     "Certificate": "certificate.certificate",
-    "load": "results.storage",
+    "load": "results.result",
     "read_transform": "exchange.reading",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from varreg.errors import InputError
-from varreg.stages.pyramid import unit_intensities
+from varreg.images.intensities import unit_intensities
 
 from .random_fields import smooth_noise, uniform
 from .slices import FOREGROUND
@@ -77,7 +77,7 @@ def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) 
     Returns
     -------
     (*S) float32 tensor
-        In [0, 1], scaled by the solver's own rule (:func:`varreg.stages.pyramid.unit_intensities`).
+        In [0, 1], scaled by the solver's own rule (:func:`varreg.images.intensities.unit_intensities`).
 
     Raises
     ------
@@ -93,7 +93,7 @@ def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) 
     if not 0 <= low <= high <= 1:
         raise InputError(
             f"acquire: `image` must be finite and in [0, 1]; it is in [{low:g}, {high:g}]. Use "
-            "varreg.stages.pyramid.unit_intensities."
+            "varreg.images.intensities.unit_intensities."
         )
     image = image ** math.exp(uniform(-ranges.gamma, ranges.gamma, generator))
     if uniform(0, 1, generator) < ranges.inversion:

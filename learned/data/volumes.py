@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 
 from varreg.errors import InputError, OverlapError
 from varreg.geometry.grid import Grid
-from varreg.geometry.resampling import (
-    Coordinates,
-    affine_coordinates,
-    voxel_matrix,
-    warp,
-    warp_labels,
-)
+from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp, warp_labels
 from varreg.images.accepted import Image, as_image
-from varreg.stages.pyramid import unit_intensities
+from varreg.images.intensities import unit_intensities
 
 from .cache import cached
 from .manifest import Subject

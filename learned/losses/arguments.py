@@ -53,7 +53,7 @@ def check_range(function: str, name: str, image: Tensor, low: float, high: float
     if least < low - ROUNDING or most > high + ROUNDING:
         raise InputError(
             f"{function}: `{name}` must lie in [{low:g}, {high:g}]; got values from {float(least):g} "
-            f"to {float(most):g}. Scale it, e.g. by varreg.stages.pyramid.unit_intensities."
+            f"to {float(most):g}. Scale it, e.g. by varreg.images.intensities.unit_intensities."
         )
 
 

@@ -11,7 +11,7 @@ from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels
 from learned.data.random_fields import seeded_generator
 from learned.data.synthesis import Contrast, LabelTable, freesurfer_table, paint, random_contrast
 from varreg.errors import InputError
-from varreg.stages.pyramid import unit_intensities
+from varreg.images.intensities import unit_intensities
 
 HEAD = [0, 2, 3, 4, 16, 24, 41, 42, 43, 507, 511]
 

@@ -33,7 +33,8 @@ from learned.network_grid import network_grid, resampled
 from varreg.errors import DivergenceError, FileError, GeometryError, InputError, OverlapError
 from varreg.geometry.grid import Grid
 from varreg.geometry.matrices import transform_points
-from varreg.stages.pyramid import Sampled, unit_intensities
+from varreg.images.level_image import LevelImage
+from varreg.images.intensities import unit_intensities
 from varreg.transforms.transform import Transform
 
 command = sys.modules["learned.predict"].main
@@ -328,7 +329,7 @@ def test_network_sees_both_images_in_world_space(d):
 
 
 def _range(image):
-    from varreg.stages.pyramid import robust_range
+    from varreg.images.intensities import robust_range
 
     return robust_range(image.data)
 
@@ -375,11 +376,11 @@ def test_how_a_volume_is_stored_does_not_matter():
 def test_downsampling_averages_and_upsampling_interpolates():
     noise = np.random.default_rng(0).random((64, 64)).astype(np.float32)
     grid = Grid.with_spacing((64, 64))
-    coarse = resampled(Sampled(noise, None, grid), grid.resized((16, 16)), np.eye(3))
+    coarse = resampled(LevelImage(noise, None, grid), grid.resized((16, 16)), np.eye(3))
     assert coarse.std() < 0.3 * noise.std()
     ramp = np.indices((8, 8))[0].astype(np.float32)
     fine = resampled(
-        Sampled(ramp, None, Grid.with_spacing((8, 8))),
+        LevelImage(ramp, None, Grid.with_spacing((8, 8))),
         Grid.with_spacing((8, 8)).resized((16, 16)),
         np.eye(3),
     )
@@ -392,7 +393,7 @@ def test_images_are_resampled_as_for_training(tmp_path, spacing):
     image = image_on(grid, waves)
     nibabel.save(image.to_nifti(), tmp_path / "t1.nii")
     trained = load_volume(Subject("a", (("T1", tmp_path / "t1.nii"),)), spacing).images[0]
-    seen = Sampled(unit_intensities(image.data, None), None, grid)
+    seen = LevelImage(unit_intensities(image.data, None), None, grid)
     target = isotropic_grid(grid, spacing)
     assert np.abs(resampled(seen, target, np.eye(4)) - trained).max() < 1e-6
     assert network_grid(grid, target.shape, spacing).same_space(target)

@@ -15,7 +15,7 @@ from varreg.backends.numba.sampling import clamp_axis
 from varreg.backends.numpy import backend as reference
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
-from varreg.stages.pyramid import Sampled, coarsen
+from varreg.images.level_image import LevelImage, coarsen
 
 SHAPES = [(7, 10), (13, 6), (5, 8, 7)]
 every_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -307,7 +307,7 @@ def test_coarse_images_are_those_of_the_solver(old, new):
     image = random(1, 1, *old)
     level = image[0, 0].numpy()
     spacing = old[0] / new[0]
-    expected = coarsen(Sampled(level, None, Grid.with_spacing(old)), spacing, cpu, 1).data
+    expected = coarsen(LevelImage(level, None, Grid.with_spacing(old)), spacing, cpu, 1).data
     found = resize_image(image, expected.shape)[0, 0].numpy()
     np.testing.assert_allclose(found, expected, atol=1e-14)
 

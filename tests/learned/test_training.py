@@ -39,16 +39,7 @@ from learned.reproducible import reproducible
 from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines
 from learned.shared_layers import SharedDropout, SharedNormalisation
 from learned.spatial import view_weight, warp
-from learned.stages import (
-    AffineLoss,
-    DeformableLoss,
-    Known,
-    keep_layout,
-    learning_rate_factor,
-    make_training,
-    objective,
-    prepare_stage,
-)
+from learned.stages import (AffineLoss, DeformableLoss, Known, keep_layout, learning_rate_factor, make_training, objective, prepare_stage,)
 from learned.trainer import train
 from learned.validation import Registered, evaluate, register, target_registration_error, value_of
 from varreg.errors import DivergenceError, FileError, InputError

@@ -10,7 +10,8 @@ from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.mutual_information import Matching
-from varreg.stages.pyramid import Sampled, smoothness_weight
+from varreg.images.level_image import LevelImage
+from varreg.stages.pyramid import smoothness_weight
 
 
 def smooth_image(shape, rng, cycles=2.0):
@@ -55,9 +56,9 @@ def pair(
     grid = Grid.with_spacing(moving_shape, moving_spacing)
     if oblique:
         here, grid = oblique_grid(here, rng), oblique_grid(grid, rng)
-    fixed = Sampled(smooth_image(shape, rng), masks[0], here)
+    fixed = LevelImage(smooth_image(shape, rng), masks[0], here)
     share = None if masks[1] is None else masks[1].astype(float)
-    return fixed, Sampled(smooth_image(moving_shape, rng), share, grid)
+    return fixed, LevelImage(smooth_image(moving_shape, rng), share, grid)
 
 
 def deformable_problem(

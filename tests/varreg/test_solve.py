@@ -10,14 +10,7 @@ from scipy import ndimage
 
 import varreg
 from varreg.data.phantom import brain_phantom, deformed_pair
-from varreg.errors import (
-    BackendError,
-    FileError,
-    GeometryError,
-    InputError,
-    OverlapError,
-    VarregError,
-)
+from varreg.errors import (BackendError, FileError, GeometryError, InputError, OverlapError, VarregError,)
 from varreg.geometry.displacement import evaluate
 from varreg.images.image import Image
 from varreg.optimise.history import Stop

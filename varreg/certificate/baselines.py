@@ -9,10 +9,10 @@ from ..energy.affine import AffineObjective
 from ..energy.deformable import DeformableObjective
 from ..energy.smoothness import laplacian_symbol
 from ..geometry import resampling as sampling
+from ..images.level_image import LevelImage
 from ..similarity import deformable_choice
 from ..stages.deformable import state_of
 from ..stages.problem import Problem
-from ..stages.pyramid import Sampled
 from ..transforms.transform import Transform
 from .certificate import Perturbation, Shuffled
 
@@ -48,11 +48,11 @@ def shuffled(problem: Problem, transform: Transform, random: np.random.Generator
     for _ in range(PERMUTATIONS):
         mixed = np.zeros_like(values)
         mixed[counts] = random.permutation(values[counts])
-        found.append(_similarity(problem, fixed, Sampled(mixed, counts, fixed.grid)))
+        found.append(_similarity(problem, fixed, LevelImage(mixed, counts, fixed.grid)))
     return Shuffled(PERMUTATIONS, float(np.mean(found)), float(np.std(found)))
 
 
-def _similarity(problem: Problem, fixed: Sampled, warped: Sampled) -> float:
+def _similarity(problem: Problem, fixed: LevelImage, warped: LevelImage) -> float:
     """Of two images on one grid, as the finest level measures it."""
     options = problem.options.replace(levels=(1.0,))
     there = Problem(fixed, warped, options, problem.kernels, problem.threads)

@@ -90,7 +90,7 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
     from ..images.grids import geometry
 
     if not given["transforms"]:
-        from ..results.storage import load
+        from ..results.result import load
 
         result = load(inputs[0])
         return result.transform, [result.warped, _moving_space(result)]

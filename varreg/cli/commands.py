@@ -170,7 +170,7 @@ main.add_command(convert)
 @as_json
 def info(result: str, as_json: bool) -> None:
     """Say what a saved RESULT is."""
-    from ..results.storage import load
+    from ..results.result import load
 
     report(load(result), as_json)
 

@@ -44,7 +44,7 @@ def report(
     from ..certificate.certification import certify
     from ..report.page import reserved
     from ..report.subject import with_images
-    from ..results.storage import load
+    from ..results.result import load
 
     if certificate is not None and (fixed_mask or moving_mask):
         raise InputError("--certificate brings its own figures; leave out the masks.")

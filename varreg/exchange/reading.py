@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..errors import FileError, InputError
 from ..geometry.grid import Grid
 from ..images.grids import grid_pair
-from ..results.registered import Registered
+from ..io.result_folder import is_result, read_fields
+from ..transforms.held import held_transform
 from ..transforms.inverse import Inverse
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, Part
@@ -22,7 +23,6 @@ from .formats import FORMATS
 
 _NIFTI = (".nii", ".nii.gz")
 _ITK_IMAGES = (".mha", ".mhd", ".nrrd", ".nhdr")
-_RESULT = "result.json"
 
 
 def read_transform(
@@ -105,16 +105,13 @@ def read_transform(
 
 def _own(source: Any, format: str | None) -> Transform | None:
     """The transform of something of varreg that knows its own grids."""
-    if isinstance(source, Transform):
-        return source
     if isinstance(source, Inverse):
         return inverted(source.transform)
-    if isinstance(source, Registered):
-        return source.transform
+    if (held := held_transform(source)) is not None:
+        return held
     if format == "result" or (format is None and _is_result(source)):
-        from ..results.storage import load
-
-        return load(source).transform
+        transform: Transform = read_fields(source)["transform"]
+        return transform
     return None
 
 
@@ -207,8 +204,7 @@ def _is_result(source: Any) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return False
     try:
-        path = Path(os.fsdecode(source)).expanduser()
-        return path.name == _RESULT or (path / _RESULT).is_file()
+        return is_result(source)
     except (OSError, RuntimeError, ValueError) as error:
         raise FileError(f"{FUNCTION}: {source!r} is no usable path ({error}).") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.atomic import atomic_path
-from ..results.registered import Registered
+from ..transforms.held import held_transform
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .composing import chain_of, inverted, tool_grid
@@ -109,10 +109,8 @@ def write_transform(
 
 def _transform(value: Any) -> Transform:
     """The transform of what may be a Result."""
-    if isinstance(value, Transform):
-        return value
-    if isinstance(value, Registered):
-        return value.transform
+    if (held := held_transform(value)) is not None:
+        return held
     raise InputError(
         f"{FUNCTION}: `transform` is a {type(value).__name__}; give a varreg Transform or Result "
         "(of an Inverse: its transform, with inverse=True)."

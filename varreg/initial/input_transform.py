@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, GeometryError, InputError
+from ..exchange.reading import read_transform
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
 from ..images.image import Image
 from ..images.voxels import real_array
+from ..io.result_folder import is_result, read_fields
 from ..options.options import Options
 from ..transforms.transform import Transform
-
-#: The file that makes a folder a saved result.
-RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,11 @@ def is_paths(value: Any) -> bool:
 def _from_path(path: Any, fixed: Image, moving: Image, argument: str, function: str) -> GivenMap:
     """A saved result, or whatever file of a transform can be read."""
     folder = Path(os.fsdecode(path)).expanduser()
-    if folder.name == RESULT_FILE or (folder / RESULT_FILE).is_file():
-        from ..results.storage import load
-
-        result = load(path)
-        transform = _placed(result.transform, fixed, moving, argument, function)
+    if is_result(path):
+        saved = read_fields(path)
+        transform = _placed(saved["transform"], fixed, moving, argument, function)
         kind = f"the saved result {folder.name!r}"
-        return GivenMap(transform, kind, result.options, bool(result.levels))
+        return GivenMap(transform, kind, saved["options"], bool(saved["levels"]))
     if not folder.exists():
         raise FileError(
             f"{function}: `{argument}` is {os.fspath(path)!r}, which is no file; give the folder of a"
@@ -120,8 +117,6 @@ def _from_files(
     source: Any, kind: str, fixed: Image, moving: Image, argument: str, function: str
 ) -> GivenMap:
     """Whatever other tools write."""
-    from ..exchange.reading import read_transform
-
     read = read_transform(source, fixed, moving)
     return GivenMap(_split_again(_placed(read, fixed, moving, argument, function)), kind)
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from ..errors import FileError, VarregError
 
 _PREFIX = ".varreg-"
+#: The file that makes a folder a saved result.
+RESULT = "result.json"
 
 # Faults of the destination; any other OSError in the caller's block is the caller's own.
 _REMEDIES = {
@@ -82,7 +84,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 
 @contextmanager
 def atomic_folder(
-    path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = "result.json"
+    path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = RESULT
 ) -> Iterator[Path]:
     """Give a temporary folder that becomes `path` if the block ends without an exception.
 
@@ -130,7 +132,7 @@ def atomic_folder(
 
 
 def free_folder(
-    path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = "result.json"
+    path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = RESULT
 ) -> Path:
     """The absolute path of a folder that :func:`atomic_folder` would make, refused if it would not.
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..certificate.certificate import Certificate
+from ..io.result_folder import fingerprint
 from ..options.options import SIMILARITIES, Options
-from ..results.storage import fingerprint
 from .joint import mutual_information
 from .layers import Layers
 from .subject import Subject

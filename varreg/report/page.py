@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -18,7 +18,6 @@ from .. import __version__
 from ..certificate.certificate import Certificate
 from ..errors import InputError
 from ..io.atomic import atomic_path
-from ..results.result import Result
 from . import facts
 from .charts import BOX, charts
 from .joint import histogram_picture
@@ -27,7 +26,10 @@ from .pictures import determinant_colours
 from .subject import Subject, with_images
 from .tiles import data_uri
 
-Write = Callable[[Result, Certificate, str], None]
+if TYPE_CHECKING:
+    from ..results.result import Result
+
+Write = Callable[["Result", Certificate, str], None]
 #: Characters of all sprites together, so that the page stays below 5 MB.
 LARGEST = 4_300_000
 #: det J on the legend: from, to, step of the colours.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..images.accepted import as_pair
 from ..images.image import Image
-from ..results.result import Result
 from ..transforms.transform import Transform
 from .joint import joint_histogram
 from .plots.panels import intensity_window
+
+if TYPE_CHECKING:
+    from ..results.result import Result
 
 Float = NDArray[np.floating]
 

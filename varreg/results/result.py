@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..images.image import Image
+from ..io.result_folder import read_fields, save
 from ..optimise.history import Energy, Iteration, Level, StartReport, Stop
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
@@ -112,8 +113,6 @@ class Result(Registered):
         FileError
             If it exists or cannot be written; what existed before is untouched.
         """
-        from .storage import save
-
         save(self, path, overwrite=overwrite)
 
     @classmethod
@@ -130,11 +129,14 @@ class Result(Registered):
         FileError
             If it is absent, damaged, or of a later format.
         """
-        from .storage import load
-
-        return load(path)
+        return cls(**read_fields(path))
 
     def __str__(self) -> str:
         from .summary import summary
 
         return summary(self)
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read a saved result; see :meth:`Result.load`."""
+    return Result.load(path)

@@ -6,8 +6,8 @@ from types import ModuleType
 
 import numpy as np
 
+from ..images.level_image import LevelImage
 from ..options.options import Options
-from ..stages.pyramid import Sampled
 from .lncc import Correlation
 from .mind import Descriptors
 from .mutual_information import Matching
@@ -29,8 +29,8 @@ LOCAL = ("regional-mi", "lncc", "mind")
 
 def similarity(
     name: str,
-    fixed: Sampled,
-    moving: Sampled,
+    fixed: LevelImage,
+    moving: LevelImage,
     options: Options,
     kernels: ModuleType,
     threads: int,
@@ -42,7 +42,7 @@ def similarity(
     Parameters
     ----------
     name : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd"}
-    fixed, moving : Sampled
+    fixed, moving : LevelImage
         The two images at this level.
     options : Options
     kernels : module

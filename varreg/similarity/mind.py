@@ -28,7 +28,7 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..geometry.grid import Grid
-from ..stages.pyramid import Sampled
+from ..images.level_image import LevelImage
 from .ssd import Squares
 from .windows import blurred, each, gaussian
 
@@ -50,17 +50,17 @@ class Descriptors(Squares):
     Parameters are those of :class:`varreg.similarity.warped.WarpedSimilarity`.
     """
 
-    def channels(self, image: Sampled) -> list[Array]:
+    def channels(self, image: LevelImage) -> list[Array]:
         """The descriptor of an image, C times (*S)."""
         return self_similarity(image, self.fixed_grid, self.threads)
 
 
-def self_similarity(image: Sampled, frame: Grid, threads: int = 1) -> list[Array]:
+def self_similarity(image: LevelImage, frame: Grid, threads: int = 1) -> list[Array]:
     """The descriptor of an image, 4 or 12 times (*S), in (0, 1]; 1 where it is constant.
 
     Parameters
     ----------
-    image : Sampled
+    image : LevelImage
         Voxels outside its mask, and beyond its border, are compared with nothing.
     frame : Grid
         Its axes are the directions of the neighbours, its finest spacing their unit.

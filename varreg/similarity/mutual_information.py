@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..backends.arrays import PATCH, Array, Moving, Scratch, VoxelMap, Warped
 from ..geometry.displacement import AxisTable, axis_table
 from ..geometry.grid import Grid
+from ..images.level_image import LevelImage
 from ..options.options import Options
-from ..stages.pyramid import Sampled
 from .estimator import Estimate, Estimator
 from .histogram_rows import label_image
 from .regions import region_counts
@@ -24,7 +24,7 @@ class Matching:
 
     Parameters
     ----------
-    fixed, moving : Sampled
+    fixed, moving : LevelImage
         The two images at this level.
     options : Options
     kernels : module
@@ -40,8 +40,8 @@ class Matching:
 
     def __init__(
         self,
-        fixed: Sampled,
-        moving: Sampled,
+        fixed: LevelImage,
+        moving: LevelImage,
         options: Options,
         kernels: ModuleType,
         threads: int,

@@ -30,8 +30,8 @@ import numpy as np
 
 from ..backends.arrays import Array, Labels
 from ..backends.logarithm import logarithm
+from ..images.level_image import LevelImage
 from ..options.options import Options
-from ..stages.pyramid import Sampled
 from .estimator import Estimate, Estimator
 from .mutual_information import Matching
 
@@ -44,8 +44,8 @@ class Normalised(Matching):
 
     def __init__(
         self,
-        fixed: Sampled,
-        moving: Sampled,
+        fixed: LevelImage,
+        moving: LevelImage,
         options: Options,
         kernels: ModuleType,
         threads: int,

@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array, Scratch, VoxelMap, Warped
+from ..images.level_image import LevelImage
 from ..options.options import Options
-from ..stages.pyramid import Sampled
 from .mutual_information import as_volume, moving_image
 
 
@@ -23,7 +23,7 @@ class WarpedSimilarity(ABC):
 
     Parameters
     ----------
-    fixed, moving : Sampled
+    fixed, moving : LevelImage
         The two images at this level, in unit intensities.
     options : Options
     kernels : module
@@ -49,8 +49,8 @@ class WarpedSimilarity(ABC):
 
     def __init__(
         self,
-        fixed: Sampled,
-        moving: Sampled,
+        fixed: LevelImage,
+        moving: LevelImage,
         options: Options,
         kernels: ModuleType,
         threads: int,
@@ -74,7 +74,7 @@ class WarpedSimilarity(ABC):
         self._scratch = Scratch()
         self.prepare(there, self.moving[0].mask)
 
-    def channels(self, image: Sampled) -> Sequence[Array]:
+    def channels(self, image: LevelImage) -> Sequence[Array]:
         """What is compared of an image, C times (*S), with values in [0, 1]: its intensities."""
         return [image.data]
 

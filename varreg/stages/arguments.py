@@ -15,9 +15,10 @@ from ..errors import BackendError, GeometryError, InputError, OverlapError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine
 from ..images.image import Image
+from ..images.intensities import robust_range, unit_intensities
+from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
-from .pyramid import Sampled, robust_range, unit_intensities
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def sampled(
     limits: tuple[float, float] | None,
     argument: str,
     function: str = "varreg.solve",
-) -> Sampled:
+) -> LevelImage:
     """The image in unit intensities; refused if its range leaves nothing to see."""
     data = unit_intensities(image.data, limits)
     if data.min() == data.max():
@@ -158,4 +159,4 @@ def sampled(
             f"{function}: `{argument}` is constant within `{argument}_range` = {limits}, but its"
             f" values run from {image.data.min():g} to {image.data.max():g}; choose a range in there."
         )
-    return Sampled(data, mask, image.grid)
+    return LevelImage(data, mask, image.grid)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from ..backends.arrays import Array
-from .pyramid import Sampled
+from ..images.level_image import LevelImage
 
 #: Rotations tried about every axis, in degrees.
 ANGLES_2D = (-60, -45, -30, -15, 0, 15, 30, 45, 60)
@@ -19,12 +19,14 @@ SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
 CUT = 0.25
 
 
-def candidates(fixed: Sampled, moving: Sampled, names: tuple[str, ...], turn: bool) -> list[Array]:
+def candidates(
+    fixed: LevelImage, moving: LevelImage, names: tuple[str, ...], turn: bool
+) -> list[Array]:
     """Start matrices, fixed world -> moving world; the first needs no rotation.
 
     Parameters
     ----------
-    fixed, moving : Sampled
+    fixed, moving : LevelImage
         A coarse level.
     names : tuple of {"header", "centres", "moments"}
     turn : bool
@@ -44,12 +46,12 @@ def candidates(fixed: Sampled, moving: Sampled, names: tuple[str, ...], turn: bo
     return found
 
 
-def shows_all(fixed: Sampled, moving: Sampled) -> bool:
+def shows_all(fixed: LevelImage, moving: LevelImage) -> bool:
     """Whether neither image ends at anything but background, so that their centres of mass agree."""
     return not (cut_axes(fixed) or cut_axes(moving))
 
 
-def further_shifts(fixed: Sampled, moving: Sampled) -> list[Array]:
+def further_shifts(fixed: LevelImage, moving: LevelImage) -> list[Array]:
     """Shifts (mm, world) to try besides that of the centres of mass, which say little where the field
     of view cuts off what is shown: along the axes where either image does so.
 
@@ -64,7 +66,7 @@ def further_shifts(fixed: Sampled, moving: Sampled) -> list[Array]:
     return [steps @ np.array(each) for each in itertools.product(*shares) if any(each)]
 
 
-def cut_axes(image: Sampled) -> set[int]:
+def cut_axes(image: LevelImage) -> set[int]:
     """Axes at one of whose ends the image is not as even as a background."""
     spread = CUT * float(image.data.std())
     return {
@@ -74,7 +76,7 @@ def cut_axes(image: Sampled) -> set[int]:
     }
 
 
-def centre_of_mass(image: Sampled) -> Array:
+def centre_of_mass(image: LevelImage) -> Array:
     """World position of the intensity-weighted centre; the centre of the grid if all is dark."""
     data = image.data.astype(np.float64)
     if image.mask is not None:

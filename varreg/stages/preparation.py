@@ -8,10 +8,10 @@ from typing import Any
 from ..backends.arrays import Array
 from ..images.accepted import as_mask
 from ..images.image import Image
+from ..images.intensities import robust_range
 from ..options.options import Options
 from .arguments import Range, intensity_ranges, sampled
 from .problem import Problem
-from .pyramid import robust_range
 
 
 def prepared(

@@ -8,10 +8,11 @@ from types import ModuleType
 
 import numpy as np
 
+from ..images.level_image import LevelImage, coarsen
 from ..options.options import Options
 from ..similarity import Similarity, similarity
 from ..similarity.histogram_rows import row_stride
-from .pyramid import Sampled, coarsen, level_factors, node_shape
+from .pyramid import level_factors, node_shape
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
@@ -26,7 +27,7 @@ class Problem:
 
     Parameters
     ----------
-    fixed, moving : Sampled
+    fixed, moving : LevelImage
         Full-resolution images scaled to [0, 1].
     options : Options
     kernels : module
@@ -34,12 +35,12 @@ class Problem:
     threads : int
     """
 
-    fixed: Sampled
-    moving: Sampled
+    fixed: LevelImage
+    moving: LevelImage
     options: Options
     kernels: ModuleType
     threads: int
-    _levels: dict[float, tuple[Sampled, Sampled]] = field(default_factory=dict)
+    _levels: dict[float, tuple[LevelImage, LevelImage]] = field(default_factory=dict)
     _matchings: dict[tuple[float, str], Similarity] = field(default_factory=dict)
 
     @property
@@ -47,7 +48,7 @@ class Problem:
         """Coarsening factors of the continuation, coarse to fine."""
         return level_factors(self.fixed.grid, self.options)
 
-    def level(self, factor: float) -> tuple[Sampled, Sampled]:
+    def level(self, factor: float) -> tuple[LevelImage, LevelImage]:
         """Both images at a coarsening factor of the smallest fixed spacing."""
         if factor not in self._levels:
             spacing = factor * float(self.fixed.grid.spacing.min())

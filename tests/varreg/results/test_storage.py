@@ -15,7 +15,7 @@ from varreg.images.accepted import as_pair
 from varreg.images.image import Image
 from varreg.optimise.history import Energy, Iteration, Level, Stop
 from varreg.options.options import Options
-from varreg.results import storage
+from varreg.io import result_folder as storage
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
 

@@ -15,7 +15,7 @@ from varreg.options.options import Options
 from varreg.similarity.estimator import Estimate, Estimator, parzen_kernel
 from varreg.similarity.histogram_rows import label_image
 from varreg.similarity.mutual_information import Matching
-from varreg.stages.pyramid import Sampled
+from varreg.images.level_image import LevelImage
 
 from ..problems import central_difference, smooth_image
 
@@ -32,7 +32,7 @@ def entropy(density):
 def matching(fixed, moving, dtype=np.float64, fixed_mask=None, moving_mask=None, **options):
     """The similarity of two images on one grid of 1 mm, of the whole image."""
     images = [
-        Sampled(image, mask, Grid.with_spacing(image.shape))
+        LevelImage(image, mask, Grid.with_spacing(image.shape))
         for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
     ]
     return Matching(*images, Options(similarity="mi", **options), cpu, 1, dtype)
@@ -316,8 +316,8 @@ def test_leaving_the_view_is_no_way_to_gain():
     for cut in shifts:
         # the moving image lacks its first `cut` rows of background; what is left stays in place
         images = (
-            Sampled(fixed, None, Grid.with_spacing(fixed.shape)),
-            Sampled(moving[cut:], None, Grid(moving[cut:].shape, shifted(cut))),
+            LevelImage(fixed, None, Grid.with_spacing(fixed.shape)),
+            LevelImage(moving[cut:], None, Grid(moving[cut:].shape, shifted(cut))),
         )
         problem = Matching(*images, Options(), cpu, 1, np.float64)
         value = AffineObjective(problem, "translation").evaluate(np.eye(3)).similarity

@@ -9,7 +9,7 @@ from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
 from varreg.similarity.mutual_information import Matching
-from varreg.stages.pyramid import Sampled
+from varreg.images.level_image import LevelImage
 
 from ..problems import central_difference, deformable_problem, pair, random_affine, state
 
@@ -216,7 +216,7 @@ def stacked(flat, planes):
     images = []
     for image in pair((20, 23), (1.0, 1.0)):
         data = image.data[None].repeat(planes, axis=0)
-        images.append(Sampled(data, None, Grid.with_spacing(data.shape)))
+        images.append(LevelImage(data, None, Grid.with_spacing(data.shape)))
     matching = Matching(*images, flat.options, cpu, 1, np.float64)
     affine = np.eye(4)
     affine[1:, 1:] = random_affine(2, np.random.default_rng(1))

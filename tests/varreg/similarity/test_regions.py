@@ -17,7 +17,7 @@ from varreg.options.options import Options
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.mutual_information import Matching
 from varreg.similarity.regions import region_counts, region_cuts
-from varreg.stages.pyramid import Sampled
+from varreg.images.level_image import LevelImage
 
 from ..problems import pair
 
@@ -114,7 +114,7 @@ def textures(dimension, seed=0, **settings):
     """Two images that share some structure, on grids of their own."""
     shape = {2: (45, 38), 3: (18, 15, 21)}[dimension]
     fixed, moving = pair(shape, (1.2, 0.9, 1.6)[:dimension], seed, **settings)
-    return fixed, Sampled(0.5 * moving.data + 0.5 * fixed.data, moving.mask, moving.grid)
+    return fixed, LevelImage(0.5 * moving.data + 0.5 * fixed.data, moving.mask, moving.grid)
 
 
 def similarity(fixed, moving, regional, affine=None, kernels=cpu, threads=1, **options):
@@ -147,7 +147,7 @@ def cut_out(image, box):
     matrix = image.grid.affine.copy()
     matrix[:-1, -1] += matrix[:-1, :-1] @ start
     mask = None if image.mask is None else image.mask[box]
-    return Sampled(image.data[box], mask, Grid(image.data[box].shape, matrix))
+    return LevelImage(image.data[box], mask, Grid(image.data[box].shape, matrix))
 
 
 @both_dimensions
@@ -276,7 +276,7 @@ def test_very_many_regions_are_still_the_sum_over_the_boxes():
     """More than 32767 rows of tables."""
     fixed, moving = textures(2)
     fixed, moving = (
-        Sampled(np.kron(i.data, np.ones((3, 3))), None, Grid.with_spacing((135, 114)))
+        LevelImage(np.kron(i.data, np.ones((3, 3))), None, Grid.with_spacing((135, 114)))
         for i in (fixed, moving)
     )
     value, problem = similarity(fixed, moving, True, regions=64, bins=64)

@@ -19,7 +19,8 @@ from varreg.options.options import Options
 from varreg.similarity import affine_choice, deformable_choice, similarity
 from varreg.similarity.mind import self_similarity
 from varreg.similarity.ssd import NOISE, chance_difference
-from varreg.stages.pyramid import Sampled, unit_intensities
+from varreg.images.level_image import LevelImage
+from varreg.images.intensities import unit_intensities
 
 from ..problems import central_difference, pair, random_affine, smooth_image, state
 
@@ -166,7 +167,7 @@ def at(name, fixed, moving, matrix=None, **options):
 
 
 def plain(data, mask=None):
-    return Sampled(data, mask, Grid.with_spacing(data.shape))
+    return LevelImage(data, mask, Grid.with_spacing(data.shape))
 
 
 def twins(shape=(30, 33), cycles=4.0, likeness=0.9):
@@ -306,7 +307,7 @@ def test_descriptors_follow_the_space_not_the_order_of_voxels(dimension):
     matrix[[0, 1]] = matrix[[1, 0]]  # new axis 0 runs along old axis 1, backwards
     matrix[1, 0] *= -1
     matrix[1, -1] = shape[1] - 1
-    stored = Sampled(np.ascontiguousarray(turned), None, Grid(turned.shape, matrix))
+    stored = LevelImage(np.ascontiguousarray(turned), None, Grid(turned.shape, matrix))
     assert at("mind", fixed, stored) == pytest.approx(at("mind", fixed, moving), rel=1e-9)
 
 

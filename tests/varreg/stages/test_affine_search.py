@@ -20,7 +20,8 @@ from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, show
 from varreg.stages.levels import Recorder
 from varreg.stages import initialisations as starts
 from varreg.stages.preparation import prepared, unit_ranges
-from varreg.stages.pyramid import Sampled, robust_range
+from varreg.images.level_image import LevelImage
+from varreg.images.intensities import robust_range
 
 SETTINGS = dict(threads=1, progress=False)
 
@@ -33,7 +34,7 @@ def blob(shape, centre, size=0.25):
 
 def image(data, affine=None):
     grid = Grid.with_spacing(data.shape) if affine is None else Grid(data.shape, affine)
-    return Sampled(data, None, grid)
+    return LevelImage(data, None, grid)
 
 
 def cut_pair(seed, share=0.3, shape=(112, 96)):
@@ -78,7 +79,7 @@ def test_further_shifts_follow_the_axis_of_the_fixed_image_in_the_world():
     expected = [share * 40 * affine[:2, 0] for share in SHIFTS if share]
     assert np.allclose(further_shifts(cut, whole), expected)
     # the same axis of an image whose array has its axes the other way round
-    other = Sampled(cut.data.T, None, Grid((44, 40), affine[:, [1, 0, 2]]))
+    other = LevelImage(cut.data.T, None, Grid((44, 40), affine[:, [1, 0, 2]]))
     assert np.allclose(further_shifts(whole, other), expected)
 
 

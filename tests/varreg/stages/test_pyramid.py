@@ -6,27 +6,16 @@ import pytest
 from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid
 from varreg.options.options import BY_DIMENSION, Options
-from varreg.stages.pyramid import (
-    LENGTH_SHARE,
-    NODES_PER_LENGTH,
-    Sampled,
-    coarsen,
-    iteration_budget,
-    level_factors,
-    level_shape,
-    node_shape,
-    robust_range,
-    smoothness_length,
-    smoothness_weight,
-    unit_intensities,
-)
+from varreg.stages.pyramid import (LENGTH_SHARE, NODES_PER_LENGTH, iteration_budget, level_factors, node_shape, smoothness_length, smoothness_weight,)
+from varreg.images.level_image import LevelImage, coarsen, level_shape
+from varreg.images.intensities import robust_range, unit_intensities
 
 SHAPES = [(24, 36), (23, 31), (17, 40), (12, 15, 18), (11, 13, 10)]
 
 
 def sampled(shape, spacing=None, mask=None, seed=0):
     data = np.random.default_rng(seed).random(shape)
-    return Sampled(data, mask, Grid.with_spacing(shape, spacing or (1.0,) * len(shape)))
+    return LevelImage(data, mask, Grid.with_spacing(shape, spacing or (1.0,) * len(shape)))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -56,7 +45,7 @@ def shift_of_a_ramp(shape, factor):
     """Largest distance (voxels, summed over the axes) a ramp has moved on a coarser grid."""
     grid = Grid.with_spacing(shape)
     ramp = grid.coordinates().sum(0)
-    coarse = coarsen(Sampled(ramp, None, grid), factor, cpu, 1)
+    coarse = coarsen(LevelImage(ramp, None, grid), factor, cpu, 1)
     wanted = coarse.grid.voxel_to_world(coarse.grid.coordinates()).sum(0)
     return np.abs(coarse.data - wanted).max()
 
@@ -116,7 +105,7 @@ def test_masked_averages_do_not_bleed():
     mask = np.zeros((21, 26), bool)
     mask[4:15, 7:20] = True
     image = sampled((21, 26), mask=mask)
-    spoilt = Sampled(np.where(mask, image.data, rng.random(mask.shape)), mask, image.grid)
+    spoilt = LevelImage(np.where(mask, image.data, rng.random(mask.shape)), mask, image.grid)
     for factor in (1.7, 2.0, 4.0):
         here, there = (coarsen(i, factor, cpu, 1) for i in (image, spoilt))
         np.testing.assert_array_equal(here.data, there.data)
@@ -129,7 +118,7 @@ def test_masked_averages_do_not_bleed():
 
 def test_a_constant_image_stays_constant_inside_its_mask():
     mask = np.random.default_rng(2).random((19, 23, 18)) > 0.7
-    image = Sampled(np.full(mask.shape, 0.4), mask, Grid.with_spacing(mask.shape))
+    image = LevelImage(np.full(mask.shape, 0.4), mask, Grid.with_spacing(mask.shape))
     coarse = coarsen(image, 2.0, cpu, 1)
     np.testing.assert_allclose(coarse.data[coarse.mask > 1e-6], 0.4, rtol=1e-12)
 

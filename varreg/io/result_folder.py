@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,12 @@ from ..errors import FileError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.image import Image
-from ..io.files import atomic_folder, read_json, write_image, write_json
-from ..io.node_file import read_nodes, write_nodes
-from ..io.records import (
+from ..optimise.history import Energy, Iteration, Level, StartReport
+from ..transforms.transform import Transform
+from .atomic import RESULT, atomic_folder
+from .files import read_json, write_image, write_json
+from .node_file import read_nodes, write_nodes
+from .records import (
     Damage,
     array_of,
     entry,
@@ -34,12 +37,12 @@ from ..io.records import (
     shape_of,
     text,
 )
-from ..optimise.history import Energy, Iteration, Level, StartReport
-from ..transforms.transform import Transform
-from .result import Result
 
 FORMAT, VERSION = "varreg result", 1
-RESULT, WARPED, NODES = "result.json", "warped.nii.gz", "u_nodes.nii.gz"
+WARPED, NODES = "warped.nii.gz", "u_nodes.nii.gz"
+
+if TYPE_CHECKING:
+    from ..results.result import Result
 
 
 def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -66,8 +69,8 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
         write_json(folder / RESULT, _content(result))
 
 
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a result that :meth:`varreg.Result.save` wrote.
+def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of a :class:`varreg.Result` that :func:`save` wrote.
 
     Parameters
     ----------
@@ -76,8 +79,8 @@ def load(path: str | os.PathLike[str]) -> Result:
 
     Returns
     -------
-    Result
-        With the same bits and the same words; `fixed` and `moving` are None.
+    dict
+        Name of each field -> value, with the same bits; `fixed` and `moving` are left out.
 
     Raises
     ------
@@ -87,12 +90,18 @@ def load(path: str | os.PathLike[str]) -> Result:
     folder = _folder(path)
     content = read_json(folder / RESULT)
     try:
-        return _result(folder, content)
+        return _fields(folder, content)
     except Exception as error:  # a file may be damaged in ways nobody has thought of
         reason = str(error) if isinstance(error, Damage) else f"{type(error).__name__}: {error}"
         raise FileError(
             f"varreg.load: {str(folder)!r} is not a usable result: {reason}. Save the result again."
         ) from error
+
+
+def is_result(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to a saved result: its folder, or the ``result.json`` in it."""
+    place = Path(os.fsdecode(path)).expanduser()
+    return place.name == RESULT or (place / RESULT).is_file()
 
 
 def fingerprint(array: NDArray[Any]) -> str:
@@ -161,8 +170,8 @@ def _side(name: str, grid: Grid) -> dict[str, Any]:
     return {"name": name, "shape": grid.shape, "affine": grid.affine}
 
 
-def _result(folder: Path, content: dict[str, Any]) -> Result:
-    """Assemble a result out of checked parts."""
+def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a result, each checked."""
     if content.get("format") != FORMAT:
         raise Damage(f"`format` is {content.get('format')!r} and not {FORMAT!r}")
     if content.get("version") != VERSION:
@@ -171,7 +180,7 @@ def _result(folder: Path, content: dict[str, Any]) -> Result:
             "use the varreg that wrote it"
         )
     transform = _transform(folder, content)
-    return Result(
+    return dict(
         transform=transform,
         warped=_warped(folder / WARPED, entry(content, "warped"), transform.fixed),
         fixed_name=text(entry(content, "fixed"), "name"),

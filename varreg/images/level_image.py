@@ -1,0 +1,63 @@
+"""Images of one level: the same field of view with fewer voxels, intensities in [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.arrays import Array
+from ..geometry.grid import Grid
+
+
+@dataclass(frozen=True)
+class LevelImage:
+    """One image at one level."""
+
+    data: Array  # (*S) float, intensities in [0, 1]
+    mask: NDArray[np.bool_] | Array | None  # (*S) share of each voxel inside the mask
+    grid: Grid
+
+
+def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
+    """Voxels per axis so that spacing comes as near to `spacing` as it can without refining."""
+    counts = np.round(grid.extent / spacing).astype(int)
+    return tuple(int(min(n, max(c, 2))) for n, c in zip(grid.shape, counts, strict=True))
+
+
+def coarsen(image: LevelImage, spacing: float, kernels: ModuleType, threads: int) -> LevelImage:
+    """The image at (about) another spacing; masked-out voxels do not bleed into the average."""
+    shape = level_shape(image.grid, spacing)
+    if shape == image.grid.shape:
+        return image
+    grid = image.grid.resized(shape)
+    if image.mask is None:
+        return LevelImage(_average(image.data, shape, kernels, threads), None, grid)
+    share = _average(image.mask.astype(image.data.dtype), shape, kernels, threads)
+    total = _average(image.data * image.mask, shape, kernels, threads)
+    data = np.divide(total, share, out=np.zeros_like(total), where=share > 1e-6)
+    return LevelImage(np.clip(data, 0, 1), share, grid)
+
+
+def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
+    for axis in reversed(range(data.ndim)):
+        if data.shape[axis] != shape[axis]:
+            start, share = _cells(data.shape[axis], shape[axis])
+            data = kernels.average_axis(data, axis, start, share.astype(data.dtype), threads)
+    return data
+
+
+@lru_cache(maxsize=64)
+def _cells(fine: int, coarse: int) -> tuple[NDArray[np.int64], Array]:
+    """First fine voxel of each coarse voxel, and the share of each fine voxel in it."""
+    edge = np.arange(coarse + 1) * (fine / coarse)
+    width = int(np.ceil(fine / coarse)) + 1
+    start = np.minimum(np.floor(edge[:-1] + 1e-9).astype(np.int64), fine - width)
+    start = np.maximum(start, 0)
+    voxel = start[:, None] + np.arange(min(width, fine))
+    low, high = np.maximum(voxel, edge[:-1, None]), np.minimum(voxel + 1, edge[1:, None])
+    share = np.clip(high - low, 0, None)
+    return start, share / share.sum(1, keepdims=True)
