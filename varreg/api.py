@@ -9,18 +9,18 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ._version import __version__
 from .backends.arrays import Array
 from .images.accepted import as_pair
-from .initial.alternatives import rival_of
+from .images.image import Image
 from .initial.initialisation import chosen_start
-from .initial.input_transform import GivenMap
-from .initial.warm_start import warm_start
-from .optimise.history import Energy, Iteration, StartReport
+from .initial.last_stage import last_stage, refinement
+from .optimise.history import Iteration
+from .optimise.objective import Evaluation
 from .options.options import Options
 from .results.result import Result
 from .stages.affine import affine_factors, affine_stage
@@ -31,8 +31,7 @@ from .stages.arguments import (
     merged_options,
     thread_count,
 )
-from .stages.deformable import deformable_stage
-from .stages.levels import Recorder, affine_energy, identical_level, starting_energy
+from .stages.levels import Recorder, identical_level, starting_energy
 from .stages.preparation import prepared
 from .stages.problem import Problem
 from .transforms.transform import Transform
@@ -123,29 +122,30 @@ def solve(
     grids = fixed_image.grid, moving_image.grid
     model, matrix = affine_model(affine, grids[0].dim)
     given, starts = chosen_start(start, affine, deformable, fixed_image, moving_image)
-    if given is not None:
-        model, matrix = None, given.transform.affine
-    check_overlap(*grids, matrix, model, starts)
+    if given is None:
+        check_overlap(*grids, matrix, model, starts)
+    else:
+        check_overlap(*grids, given.transform.affine, None, starts)
     options = options.for_dimension(grids[0].dim)
     problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
-    recorder = Recorder(None)
-    # a given map is compared with what the affine stage finds, unless it is our own
-    searches = model is not None or (given is not None and not given.minimised)
+    recorder, report = Recorder(None), None
+    # a start that deforms is compared with what the affine stage finds, unless it is our own
+    searches = model is not None and (given is None or not given.minimised)
     with _observer(progress, callback, _level_count(problem, searches, deformable)) as observe:
         recorder.observer = observe
-        cold = given is None and np.array_equal(matrix, np.eye(len(matrix)))
-        if cold and _identical(problem):
+        if given is None and np.array_equal(matrix, np.eye(len(matrix))) and _identical(*images):
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
-        with _timed(seconds, "affine"):
-            if model is not None:
-                matrix = affine_stage(problem, model, starts, not deformable, recorder)
-        with _timed(seconds, "deformable"):
-            before = starting_energy(problem, deformable)
-            found = _second_stage(problem, matrix, deformable, given, starts, recorder)
+        before = starting_energy(problem, deformable)
+        if given is None:
+            found, nodes, end = _cold(problem, model, matrix, starts, deformable, recorder, seconds)
+        else:
+            assert model is not None  # chosen_start has seen to that
+            with _timed(seconds, "deformable"):
+                found, nodes, end, report = refinement(problem, model, given, recorder)
     frame = fixed_image.frame if moving_image.frame is not None else None
-    transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
+    transform = Transform(*grids, found, nodes, options.constraint, frame)
     with _timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
         data = transform.warp(moving_image, threads=threads)
@@ -157,49 +157,30 @@ def solve(
         moving_name=moving_image.name,
         fixed=fixed_image,
         moving=moving_image,
-        energy=found.energy,
+        energy=end.energy,
         start_energy=before,
         history=tuple(recorder.history),
         levels=tuple(recorder.levels),
         options=options,
-        smallest_determinant=found.bound,
-        overlap=grids[0].overlap_fraction(grids[1], found.affine),
+        smallest_determinant=end.smallest_determinant,
+        overlap=grids[0].overlap_fraction(grids[1], found),
         provenance=_provenance(backend, threads, seconds),
-        start=found.start,
+        start=report,
     )
 
 
-class _Found(NamedTuple):
-    """What the stages end with."""
-
-    affine: Array
-    nodes: Array | None
-    energy: Energy
-    bound: float
-    start: StartReport | None = None
-
-
-def _second_stage(
-    problem: Problem, matrix: Array, deformable: bool, given: GivenMap | None,
-    starts: tuple[str, ...] | Array, recorder: Recorder,
-) -> _Found:  # fmt: skip
-    """The answer, whether or not anything deforms; never of more energy than a start that was given."""
-    if given is not None:
-        warm = warm_start(problem, given)
-        rival = None if given.minimised else rival_of(problem, warm, recorder)
-        if rival is not None:
-            report = dataclasses.replace(warm.report, instead=rival.name)
-            return _Found(rival.affine, *deformable_stage(problem, rival.affine, recorder), report)
-        ended = deformable_stage(problem, warm.affine, recorder, warm.nodes, warm.first)
-        return _Found(warm.affine, *ended, warm.report)
-    if not deformable:
-        return _Found(matrix, None, affine_energy(problem, matrix), 1.0)
-    ended = deformable_stage(problem, matrix, recorder)
-    if isinstance(starts, np.ndarray) and not np.array_equal(matrix, starts):
-        least = affine_energy(problem, starts, needs_view=False, deformable=True)
-        if least.total < ended[1].total:  # the affine search has led away from a better start
-            matrix, ended = starts, deformable_stage(problem, starts, recorder)
-    return _Found(matrix, *ended)
+def _cold(
+    problem: Problem, model: str | None, matrix: Array, starts: tuple[str, ...] | Array,
+    deformable: bool, recorder: Recorder, seconds: dict[str, float],
+) -> tuple[Array, Array | None, Evaluation]:  # fmt: skip
+    """Both stages without a start that deforms: A, u at the nodes, and the evaluation there."""
+    initial = None
+    with _timed(seconds, "affine"):
+        if model is not None:
+            initial = starts if isinstance(starts, np.ndarray) else None
+            matrix = affine_stage(problem, model, starts, not deformable, recorder)
+    with _timed(seconds, "deformable"):
+        return last_stage(problem, matrix, deformable, initial, recorder)
 
 
 @contextlib.contextmanager
@@ -209,11 +190,10 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - clock
 
 
-def _identical(problem: Problem) -> bool:
+def _identical(moving: Image, fixed: Image) -> bool:
     """Whether the images are the same voxel by voxel: an estimate of mutual information has its
     maximum near the identity, not exactly there, so this answer is not left to the descent.
     """
-    fixed, moving = problem.fixed, problem.moving
     return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
 
 

@@ -18,7 +18,7 @@ from varreg.energy.smoothness import Smoothness
 from varreg.images.accepted import as_pair
 from varreg.options.options import Options
 from varreg.results.result import Result
-from varreg.similarity import deformable_choice
+from varreg.similarity.choice import deformable_choice
 from varreg.stages.arguments import chosen_backend, sampled
 from varreg.stages.problem import Problem
 from varreg.stages.pyramid import node_shape, smoothness_length, smoothness_weight

@@ -13,7 +13,7 @@ from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.displacement import expand
 from varreg.options.options import Options
-from varreg.similarity.mutual_information import Matching
+from varreg.similarity.mutual_information import MutualInformation
 from varreg.stages.pyramid import smoothness_length, smoothness_weight
 
 from ..varreg.problems import pair, smooth_image, state
@@ -36,7 +36,7 @@ def energy_problem(shape, options, nodes, voxel_size=1.0):
     """(objective of the solver, its state, fixed, moving) for a random smooth displacement."""
     fixed, moving = pair(shape, (voxel_size,) * len(shape), 3)
     regional = options.similarity == "regional-mi"
-    matching = Matching(fixed, moving, options, cpu, 1, np.float64, regional)
+    matching = MutualInformation(fixed, moving, options, cpu, 1, np.float64, regional)
     term = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, len(shape)),
         smoothness_length(fixed.grid, options), options.constraint, order=options.smoothness_order,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.affine import AffineObjective
 from ..energy.deformable import DeformableObjective
 from ..energy.smoothness import laplacian_symbol
 from ..geometry import resampling as sampling
 from ..images.level_image import LevelImage
-from ..similarity import deformable_choice
 from ..stages.deformable import state_of
+from ..stages.levels import affine_energy
 from ..stages.problem import Problem
 from ..transforms.transform import Transform
 from .certificate import Perturbation, Shuffled
@@ -56,9 +55,7 @@ def _similarity(problem: Problem, fixed: LevelImage, warped: LevelImage) -> floa
     """Of two images on one grid, as the finest level measures it."""
     options = problem.options.replace(levels=(1.0,))
     there = Problem(fixed, warped, options, problem.kernels, problem.threads)
-    matching = there.matching(1.0, deformable_choice(options.similarity, coarsest=False))
-    objective = AffineObjective(matching, "translation")
-    return objective.evaluate(np.eye(fixed.grid.dim + 1)).similarity
+    return affine_energy(there, np.eye(fixed.grid.dim + 1), deformable=True).similarity
 
 
 def perturbations(
@@ -74,7 +71,7 @@ def perturbations(
         u, without folds.
     random : numpy Generator
     """
-    level = objective.evaluate(state_of(objective, nodes)).energy
+    level = objective.evaluate(state_of(objective, nodes)).energy.total
     voxel = float(problem.fixed.grid.spacing.min())
     length = CORRELATION * float(np.exp(np.mean(np.log(problem.fixed.grid.extent))))
     found = []
@@ -82,7 +79,7 @@ def perturbations(
         rises = []
         for _ in range(FIELDS):
             field = nodes + size * voxel * random_field(objective, length, random)
-            energy = objective.evaluate(state_of(objective, field)).energy
+            energy = objective.evaluate(state_of(objective, field)).energy.total
             if np.isfinite(energy):  # it is infinite where it folds
                 rises.append(energy - level)
         mean = float(np.mean(rises)) if rises else None

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from ..errors import FileError
-from ..optimise.history import Energy, Repair, Stop
+from ..optimise.history import Energy, Stop, Unfolding
 from ..options.options import Options
 
 
@@ -184,7 +184,7 @@ class Certificate:
         On the displacement grid, folds and all.
     folds : Folds
         On the displacement grid.
-    repair : Repair or None
+    unfolding : Unfolding or None
         What the refinement and the perturbations had to change first, if it folds there.
     identity, affine : Energy
         Where the headers place the images; of the affine part alone.
@@ -216,7 +216,7 @@ class Certificate:
     largest_moved: float
     energy: Energy
     folds: Folds
-    repair: Repair | None
+    unfolding: Unfolding | None
     identity: Energy
     affine: Energy
     affine_stage: Energy | None
@@ -244,13 +244,13 @@ class Certificate:
         FileError
             If the text is not such a certificate; the message says what is wrong.
         """
-        from ..io.records import Damage, nested
+        from ..io.records import Damage, nested, renamed
 
         try:
             content = json.loads(text)
             if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
                 raise Damage(f"its `format` is not {FORMAT!r}")
-            return nested(cls, content, "certificate")
+            return nested(cls, renamed(content), "certificate")
         except (Damage, TypeError, ValueError, RecursionError) as error:
             raise FileError(
                 f"Certificate.from_json: the text is not a usable certificate: {error}."

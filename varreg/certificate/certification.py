@@ -13,17 +13,16 @@ from ..geometry.displacement import expand
 from ..geometry.folded_cells import tight_cells
 from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
-from ..initial.input_transform import given_map
-from ..initial.smoothing_spline import eased, foreground
-from ..initial.unfolding import repair
-from ..initial.warm_start import moved_between, on_displacement_grid, without_mean
+from ..initial.input_transform import input_transform
+from ..initial.smoothing_spline import foreground, smoothing_spline_fit
+from ..initial.warm_start import moved_between, on_displacement_grid, unfolded_start
 from ..optimise.history import Energy
 from ..optimise.minimise import minimise
-from ..optimise.objective import Trial
+from ..optimise.objective import Evaluation
 from ..options.options import Options
 from ..stages.arguments import chosen_backend, merged_options, thread_count
 from ..stages.deformable import deformable_objective, state_of
-from ..stages.levels import affine_energy, level_rules, starting_energy
+from ..stages.levels import affine_evaluation, check_view, starting_energy
 from ..stages.preparation import prepared
 from ..stages.problem import Problem
 from ..transforms.inverse import residuals
@@ -100,7 +99,9 @@ def certify(
     random = np.random.default_rng(_whole(seed, "seed"))
     budget = _whole(iterations, "iterations")
     images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
-    given = given_map(transform, fixed_image, moving_image, argument="transform", function=FUNCTION)
+    given = input_transform(
+        transform, fixed_image, moving_image, argument="transform", function=FUNCTION
+    )
     if options is None and preset is None:
         options = given.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
@@ -109,13 +110,10 @@ def certify(
 
     as_given, in_view = _as_given(problem, given.transform)
     affine, nodes = on_displacement_grid(problem, given.transform)
-    moved = moved_between(problem, given.transform, affine, nodes)
+    mean_moved, largest_moved = moved_between(problem, given.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
-    here, gradients, alone = _energies(problem, objective, nodes)
-    mended, mending = repair(objective, nodes)
-    if mending is not None:
-        affine, mended = without_mean(problem, affine, mended)
-        objective = deformable_objective(problem, len(problem.factors) - 1, affine)
+    here, gradients, alone = _evaluations(problem, objective, nodes)
+    affine, objective, start, unfolding = unfolded_start(problem, affine, nodes)
     identity = starting_energy(problem, deformable=True)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
@@ -128,22 +126,22 @@ def certify(
         seed=int(seed),
         similarity_as_given=as_given,
         folds_as_given=_folds(problem, given.transform.nodes, given.transform.constraint),
-        mean_moved=moved.mean,
-        largest_moved=moved.largest,
-        energy=_energy(here),
+        mean_moved=mean_moved,
+        largest_moved=largest_moved,
+        energy=here.energy,
         folds=_folds(problem, nodes, constraint),
-        repair=mending,
+        unfolding=unfolding,
         identity=identity,
-        affine=_energy(alone),
-        affine_stage=affine_energy(problem, affine) if given.transform.nodes is None else None,
+        affine=alone.energy,
+        affine_stage=_affine_stage(problem, affine) if given.transform.nodes is None else None,
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
-        refinement=_refinement(problem, objective, mended, budget, identity, given.minimised),
+        refinement=_refinement(problem, objective, start, budget, identity, given.minimised),
         inverse=_inverse(given.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,
         shuffled=shuffled(problem, given.transform, random),
-        perturbations=perturbations(problem, objective, mended, random),
+        perturbations=perturbations(problem, objective, start, random),
     )
 
 
@@ -161,32 +159,30 @@ def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
     nodes = transform.nodes
     if nodes is None:
         nodes = np.zeros((objective.dimension, *objective.smoothness.shape))
-    trial = objective.evaluate_folded(state_of(objective, nodes))
-    share = objective.matching.share
-    if not share > 0:
+    evaluation = objective.evaluate_folded(state_of(objective, nodes))
+    if not evaluation.in_view > 0:
         raise OverlapError(
             f"{FUNCTION}: `transform` takes no voxel of `fixed` that counts to a voxel of `moving` that"
             " counts; check its direction (fixed -> moving, world mm) and the masks."
         )
-    return trial.similarity, float(share)
+    return evaluation.energy.similarity, float(evaluation.in_view)
 
 
-def _energies(
+def _evaluations(
     problem: Problem, objective: DeformableObjective, nodes: Array
-) -> tuple[Trial, Gradients, Trial]:
+) -> tuple[Evaluation, Gradients, Evaluation]:
     """At the map, its gradients, and at its affine part alone."""
     still = state_of(objective, np.zeros_like(nodes))
     headers = deformable_objective(problem, len(problem.factors) - 1, np.eye(nodes.ndim))
-    headers.evaluate(still)
-    identity = float(np.linalg.norm(headers.gradient()))
-    alone = objective.evaluate(still)
-    affine = float(np.linalg.norm(objective.gradient()))
+    identity, alone = headers.evaluate(still), objective.evaluate(still)
     here = objective.evaluate_folded(state_of(objective, nodes))
-    return here, Gradients(float(np.linalg.norm(objective.gradient())), affine, identity), alone
+    norms = (float(np.linalg.norm(e.gradient())) for e in (here, alone, identity))
+    return here, Gradients(*norms), alone
 
 
-def _energy(trial: Trial) -> Energy:
-    return Energy(trial.similarity, trial.smoothness, trial.energy)
+def _affine_stage(problem: Problem, affine: Array) -> Energy:
+    """The energy as the affine stage measures it."""
+    return check_view(affine_evaluation(problem, affine)).energy
 
 
 def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
@@ -215,16 +211,17 @@ def _refinement(
     """What the solver gains in so many steps at the finest level, and how far it goes.
 
     It begins as it would from a start (:mod:`varreg.initial.warm_start`): a map that was made for another
-    energy is eased first, or the first steps would throw its good parts away with its roughness.
+    energy is fitted by a smoothing spline first, or the first steps would throw its good parts away with its roughness.
     """
-    start = _energy(objective.evaluate(state_of(objective, nodes)))
+    start = objective.evaluate(state_of(objective, nodes)).energy
     as_it_is = minimised or budget == 0
-    state = state_of(objective, nodes if as_it_is else eased(problem, objective, nodes))
-    rules = level_rules(problem, budget)
-    ended = minimise(objective, state, rules, lambda step: None, "refinement")
+    state = state_of(
+        objective, nodes if as_it_is else smoothing_spline_fit(problem, objective, nodes)
+    )
+    ended = minimise(objective, state, problem.options, budget, stage="refinement")
     change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
     moved = np.sqrt(np.square(change[:, foreground(problem)]).sum(0))
-    end = _energy(ended.trial)
+    end = ended.evaluation.energy
     below = identity.total - end.total
     share = 100 * (start.total - end.total) / below if below > 0 else None
     largest, tail = float(moved.max()), float(np.percentile(moved, 95))

@@ -103,7 +103,7 @@ def _refinement(c: Certificate) -> str:
     share = (
         "" if r.share is None else f", {_percent(r.share)} of all that is gained over the identity"
     )
-    mended = "" if c.repair is None else f"It was first {c.repair}. "
+    mended = "" if c.unfolding is None else f"It was first {c.unfolding}. "
     steps = f"{r.iterations} further step{'' if r.iterations == 1 else 's'}"
     return (
         f"{mended}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "

@@ -11,15 +11,17 @@ displacement stays zero: A is the linear part of the map.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
 from ..backends.arrays import Array
 from ..geometry.displacement import AxisTable
 from ..geometry.grid import Grid
-from ..optimise.objective import Trial
-from ..similarity.mutual_information import as_volume_field, from_volume_field, voxel_map
-from ..similarity.protocol import Similarity
+from ..optimise.history import Energy
+from ..optimise.objective import Evaluation
+from ..similarity.similarity import Similarity, SimilarityValue
+from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
@@ -28,27 +30,27 @@ TAYLOR = 1 / np.array([[1, 1, 2], [6, 24, 120], [720, 5040, 40320]])
 
 
 class AffineObjective:
-    """-lambda MI over matrices: an Objective for ``descent.minimise``.
+    """-lambda MI over matrices: an :class:`varreg.optimise.objective.Objective`.
 
     A state is a (d + 1, d + 1) matrix, fixed world -> moving world.
 
     Parameters
     ----------
-    matching : Similarity
+    similarity : Similarity
     model : {"translation", "rigid", "similarity", "affine"}
     weight : float
         lambda.
     """
 
-    def __init__(self, matching: Similarity, model: str, weight: float = 1.0) -> None:
-        self.matching, self.weight = matching, weight
-        fixed, moving = matching.fixed_grid, matching.moving_grid
+    def __init__(self, similarity: Similarity, model: str, weight: float = 1.0) -> None:
+        self.similarity, self.weight = similarity, weight
+        fixed, moving = similarity.fixed_grid, similarity.moving_grid
         d = fixed.dim
         self.generators = orthonormal_generators(fixed, model, UNIT * float(fixed.spacing.min()))
         self.generator_list = self.generators.reshape(len(self.generators), -1)
         self.voxel = float(fixed.spacing.min())
         tables = [_corner_table(n) for n in fixed.shape]
-        self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), matching.dtype)
+        self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), similarity.dtype)
         corners = np.stack(np.meshgrid(*[(0, n - 1) for n in fixed.shape], indexing="ij"))
         self.corners = np.concatenate(
             [fixed.voxel_to_world(corners.astype(float)), np.ones((1, *corners.shape[1:]))]
@@ -57,42 +59,44 @@ class AffineObjective:
         self.to_moving, self.to_fixed = np.linalg.inv(moving.affine)[:-1], fixed.affine
         self.rest = as_volume_field(np.zeros((d, *self.corners.shape[1:])))
 
-    def evaluate(self, state: Array) -> Trial:
-        """Energy of a matrix; 0 if nothing is in view."""
+    def evaluate(self, state: Array) -> Evaluation:
+        """Energy of a matrix; 0 if nothing is in view, NaN if the matrix is not finite."""
         if not np.isfinite(state).all():
-            return Trial(np.nan, np.nan, np.nan)
-        self.state = state
+            return Evaluation(
+                Energy(np.nan, np.nan, np.nan), lambda: np.full(len(self.generators), np.nan)
+            )
         d = len(self.to_moving)
         self.where.linear[3 - d :, 3 - d :] = self.to_moving @ state @ self.to_fixed
-        similarity = self.matching.value(self.where, self.rest)
-        return Trial(-self.weight * similarity, similarity, 0.0)
+        found = self.similarity.evaluate(self.where, self.rest)
+        energy = Energy(found.value, 0.0, -self.weight * found.value)
+        return Evaluation(energy, partial(self._gradient, state, found), in_view=found.in_view)
+
+    def _gradient(self, state: Array, found: SimilarityValue) -> Array:
+        """dE/dz at a state, (number of parameters,)."""
+        pushed = from_volume_field(found.gradient().astype(float), len(state) - 1)
+        d = len(state) - 1
+        by_corner = pushed.reshape(d, -1) @ self.corner_list.T
+        by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
+        return self.generator_list @ (state[:-1].T @ by_matrix).ravel()  # <dE/dA, A G_k>
 
     def distances(self, states: Array) -> Array:
-        """How far apart each two of n matrices put a corner of the fixed image, (n, n), in voxels of
-        the level.
+        """Largest distance that each two of n matrices put between the images of a corner of the
+        fixed image, (n, n), in voxels of the level.
         """
         moved = (states @ self.corner_list)[:, :-1]
         apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
         return np.sqrt(apart) / self.voxel
 
-    def gradient(self) -> Array:
-        """dE/dz at the state evaluated last, (number of parameters,)."""
-        pushed = from_volume_field(self.matching.gradient().astype(float), len(self.state) - 1)
-        d = len(self.state) - 1
-        by_corner = pushed.reshape(d, -1) @ self.corner_list.T
-        by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
-        return self.generator_list @ (self.state[:-1].T @ by_matrix).ravel()  # <dE/dA, A G_k>
-
     def move(self, state: Array, direction: Array, step: float) -> Array:
         """The matrix moved along a direction in the Lie algebra."""
         return state @ exponential(step * self._element(direction))
 
-    def reach(self, direction: Array) -> float:
+    def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step over the corners, in voxels of the level."""
         shift = (self._element(direction) @ self.corner_list)[:-1]
         return float(np.sqrt(np.square(shift).sum(0).max())) / self.voxel
 
-    def size(self, state: Array) -> float:
+    def largest_displacement(self, state: Array) -> float:
         """Largest displacement of a corner, in mm."""
         moved = (state @ self.corner_list - self.corner_list)[:-1]
         return float(np.sqrt(np.square(moved).sum(0).max()))
@@ -102,8 +106,8 @@ class AffineObjective:
         size = self.generators.shape[1:]
         return (direction @ self.generator_list).reshape(size)
 
-    def hold(self, gradient: Array) -> None:
-        """An affine map has no cells to hold."""
+    def direction_off_fold(self, gradient: Array) -> None:
+        """None: an affine map has no cells that fold."""
         return
 
 

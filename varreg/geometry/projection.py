@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,28 +9,16 @@ import numpy as np
 from .displacement import Float, axis_table, expand
 
 
-@dataclass(frozen=True)
-class Moved:
-    """How far a change of the displacement moves points, over the fixed voxels.
+def mean_and_largest(field: Float) -> tuple[float, float]:
+    """Mean and largest length of the vectors of a (d, ...) field, in its unit.
 
-    Attributes
-    ----------
-    mean, largest : float
-        In mm.
+    Examples
+    --------
+    >>> mean_and_largest(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    (2.5, 5.0)
     """
-
-    mean: float = 0.0
-    largest: float = 0.0
-
-
-def distance(change: Float) -> Moved:
-    """Mean and largest length of a (d, ...) field in mm.
-
-    >>> distance(np.array([[3.0, 0.0], [4.0, 0.0]]))
-    Moved(mean=2.5, largest=5.0)
-    """
-    length = np.sqrt(np.square(change).sum(0))
-    return Moved(float(length.mean()), float(length.max()))
+    length = np.sqrt(np.square(field).sum(0))
+    return float(length.mean()), float(length.max())
 
 
 def project(

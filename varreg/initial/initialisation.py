@@ -1,7 +1,8 @@
-"""The argument `start` of ``solve``: where the affine search begins, or a map to refine."""
+"""The argument `start` of ``solve``: initialisations of the affine search, or a map to refine."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -13,13 +14,15 @@ from ..images.image import Image
 from ..stages.arguments import affine_starts
 from ..stages.initialisations import NAMES
 from ..transforms.transform import Transform
-from .input_transform import GivenMap, given_map, is_paths
+from .input_transform import InputTransform, input_transform, is_paths, of_model
+
+logger = logging.getLogger(__name__)
 
 
 def chosen_start(
     start: Any, affine: Any, deformable: bool, fixed: Image, moving: Image
-) -> tuple[GivenMap | None, tuple[str, ...] | Array]:
-    """(map to refine or None, names or matrix for the affine search).
+) -> tuple[InputTransform | None, tuple[str, ...] | Array]:
+    """The map to refine or None, and names or a matrix for the affine search.
 
     Raises
     ------
@@ -27,12 +30,20 @@ def chosen_start(
         If the start is none of these, or contradicts `affine` or `deformable`.
     """
     d = fixed.grid.dim
-    if not _is_map(start, d):
-        return None, affine_starts(start, d)
-    given = given_map(start, fixed, moving, argument="start", function="varreg.solve")
-    if given.transform.nodes is None:
-        return None, given.transform.affine
-    if not isinstance(affine, str):
+    searches = isinstance(affine, str)
+    given = None
+    if _is_map(start, d):
+        given = input_transform(start, fixed, moving, argument="start", function="varreg.solve")
+    if given is None or given.transform.nodes is None:
+        starts = affine_starts(start, d) if given is None else given.transform.affine
+        if not searches and start is not None:
+            logger.warning(
+                "varreg.solve: `start` is affine and changes nothing, because `affine` is %s, which is"
+                " used as it is; leave one of them out.",
+                "None, the identity," if affine is None else "a matrix",
+            )
+        return None, starts
+    if not searches:
         raise InputError(
             "varreg.solve: `start` deforms and brings its own affine map; leave out `affine`, or pass"
             " a `start` that is affine."
@@ -42,7 +53,7 @@ def chosen_start(
             "varreg.solve: `start` deforms, but `deformable` is False; pass its affine map alone as"
             " `start`."
         )
-    return given, np.eye(d + 1)
+    return of_model(given, affine), np.eye(d + 1)
 
 
 def _is_map(start: Any, dimension: int) -> bool:

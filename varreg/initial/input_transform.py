@@ -1,7 +1,8 @@
-"""A map that is handed over, whatever its form, as a Transform between the two images at hand."""
+"""The input transform: a map of any origin and form as a Transform between the two images at hand."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..errors import FileError, GeometryError, InputError
 from ..exchange.reading import read_transform
+from ..geometry.affine_models import nearest_of_model
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..geometry.matrices import transform_points
@@ -19,11 +21,12 @@ from ..images.image import Image
 from ..images.voxels import real_array
 from ..io.result_folder import is_result, read_fields
 from ..options.options import Options
+from ..transforms.held import held_transform
 from ..transforms.transform import Transform
 
 
 @dataclass(frozen=True)
-class GivenMap:
+class InputTransform:
     """A map on the grids of two images, and what it came as.
 
     Attributes
@@ -44,7 +47,9 @@ class GivenMap:
     minimised: bool = False
 
 
-def given_map(value: Any, fixed: Image, moving: Image, *, argument: str, function: str) -> GivenMap:
+def input_transform(
+    value: Any, fixed: Image, moving: Image, *, argument: str, function: str
+) -> InputTransform:
     """The map as a Transform on the grids of the two images.
 
     Parameters
@@ -60,7 +65,7 @@ def given_map(value: Any, fixed: Image, moving: Image, *, argument: str, functio
 
     Returns
     -------
-    GivenMap
+    InputTransform
         A transform of another fixed grid is read at the fixed voxels; the map between the worlds
         stays the same, up to the interpolation between voxels.
 
@@ -73,19 +78,19 @@ def given_map(value: Any, fixed: Image, moving: Image, *, argument: str, functio
     --------
     >>> image = Image.from_array(np.eye(8))
     >>> shift = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> given_map(shift, image, image, argument="transform", function="f").transform.nodes is None
+    >>> input_transform(shift, image, image, argument="transform", function="f").transform.nodes is None
     True
     """
     where = argument, function
     if isinstance(value, (str, os.PathLike)):
         return _from_path(value, fixed, moving, *where)
-    held = value if isinstance(value, Transform) else getattr(value, "transform", None)
-    if isinstance(held, Transform):
+    held = held_transform(value)
+    if held is not None:
         options = getattr(value, "options", None)
         known = options if isinstance(options, Options) else None
         placed, ours = _placed(held, fixed, moving, *where), bool(getattr(value, "levels", ()))
         placed = placed if ours else _split_again(placed)
-        return GivenMap(placed, f"a {type(value).__name__}", known, ours)
+        return InputTransform(placed, f"a {type(value).__name__}", known, ours)
     if is_paths(value):
         return _from_files(value, f"the chain of {len(value)} files", fixed, moving, *where)
     return _from_array(value, fixed, moving, *where)
@@ -97,14 +102,16 @@ def is_paths(value: Any) -> bool:
     return held and all(isinstance(path, (str, os.PathLike)) for path in value)
 
 
-def _from_path(path: Any, fixed: Image, moving: Image, argument: str, function: str) -> GivenMap:
+def _from_path(
+    path: Any, fixed: Image, moving: Image, argument: str, function: str
+) -> InputTransform:
     """A saved result, or whatever file of a transform can be read."""
     folder = Path(os.fsdecode(path)).expanduser()
     if is_result(path):
         saved = read_fields(path)
         transform = _placed(saved["transform"], fixed, moving, argument, function)
         kind = f"the saved result {folder.name!r}"
-        return GivenMap(transform, kind, saved["options"], bool(saved["levels"]))
+        return InputTransform(transform, kind, saved["options"], bool(saved["levels"]))
     if not folder.exists():
         raise FileError(
             f"{function}: `{argument}` is {os.fspath(path)!r}, which is no file; give the folder of a"
@@ -115,13 +122,15 @@ def _from_path(path: Any, fixed: Image, moving: Image, argument: str, function: 
 
 def _from_files(
     source: Any, kind: str, fixed: Image, moving: Image, argument: str, function: str
-) -> GivenMap:
+) -> InputTransform:
     """Whatever other tools write."""
     read = read_transform(source, fixed, moving)
-    return GivenMap(_split_again(_placed(read, fixed, moving, argument, function)), kind)
+    return InputTransform(_split_again(_placed(read, fixed, moving, argument, function)), kind)
 
 
-def _from_array(value: Any, fixed: Image, moving: Image, argument: str, function: str) -> GivenMap:
+def _from_array(
+    value: Any, fixed: Image, moving: Image, argument: str, function: str
+) -> InputTransform:
     """A matrix, or a total displacement."""
     d, shape = fixed.grid.dim, fixed.grid.shape
     array = real_array(value, argument=argument, function=function).astype(np.float64)
@@ -142,7 +151,7 @@ def _from_array(value: Any, fixed: Image, moving: Image, argument: str, function
         transform = Transform(fixed.grid, moving.grid, matrix, nodes, frame=_frame(fixed, moving))
     except GeometryError as error:
         raise GeometryError(f"{function}: `{argument}` is not usable: {error}") from None
-    return GivenMap(transform, kind)
+    return InputTransform(transform, kind)
 
 
 def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
@@ -225,6 +234,28 @@ def _split_again(transform: Transform) -> Transform:
     there = transform_points(matrix, here + nodes / grid.spacing.reshape((-1,) + (1,) * d))
     affine, rest = affine_and_rest(there - here, grid)
     return Transform(grid, transform.moving, affine, rest, frame=transform.frame)
+
+
+def of_model(given: InputTransform, model: str) -> InputTransform:
+    """The same map whose affine part is the nearest one of a model; the rest deforms.
+
+    Parameters
+    ----------
+    given : InputTransform
+    model : {"translation", "rigid", "similarity", "affine"}
+    """
+    old = given.transform
+    affine = nearest_of_model(old.affine, model, old.fixed)
+    if np.allclose(affine, old.affine, rtol=0, atol=1e-9):
+        return given
+    grid = old.fixed
+    column = (grid.dim,) + (1,) * grid.dim
+    here = grid.coordinates()
+    matrix = voxel_matrix(grid.affine, np.linalg.solve(affine, old.affine), grid.affine)
+    there = transform_points(matrix, here + old.u.astype(np.float64) / grid.spacing.reshape(column))
+    u = (there - here) * grid.spacing.reshape(column)
+    transform = Transform(grid, old.moving, affine, u, frame=old.frame)
+    return dataclasses.replace(given, transform=transform, minimised=False)
 
 
 def _frame(fixed: Image, moving: Image) -> Float | None:

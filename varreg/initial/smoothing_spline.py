@@ -1,4 +1,4 @@
-r"""A start without the roughness that only costs energy: a smoothing spline of its displacement.
+r"""The smoothing-spline fit of a start, without the roughness that only costs energy.
 
 A field that was found by other means may be as good as can be and still have a large smoothness
 term: it was made for another one, or means nothing outside the head.  The first steps of a descent
@@ -31,7 +31,7 @@ STEPS, ENOUGH = 15, 1e-6
 FOREGROUND = 0.01
 
 
-def eased(problem: Problem, objective: DeformableObjective, field: Array) -> Array:
+def smoothing_spline_fit(problem: Problem, objective: DeformableObjective, field: Array) -> Array:
     r"""The field of lowest energy among itself, smoothing splines of it, and zero.
 
     Parameters
@@ -51,18 +51,18 @@ def eased(problem: Problem, objective: DeformableObjective, field: Array) -> Arr
     weights = _foreground(problem, smoothness.shape)
     unit = options.similarity_weight / (objective.smallest_voxel**2 * math.prod(smoothness.shape))
     z = smoothness.to_coordinates(field)
-    best, least, stiffness = field, objective.evaluate((z, field)).energy, STIFFEST
+    best, least, stiffness = field, objective.evaluate((z, field)).energy.total, STIFFEST
     while stiffness > SOFTEST:
         z = _spline(objective, z, field, stiffness * unit * weights)
         candidate = smoothness.to_field(z)
-        energy = objective.evaluate((z, candidate)).energy
+        energy = objective.evaluate((z, candidate)).energy.total
         if energy < least:
             best, least = candidate, energy
         elif best is not field:
             return best
         stiffness /= FACTOR
     zero = np.zeros_like(field)
-    return zero if objective.evaluate((zero, zero)).energy < least else best
+    return zero if objective.evaluate((zero, zero)).energy.total < least else best
 
 
 def _spline(objective: DeformableObjective, z: Array, field: Array, weights: Array) -> Array:

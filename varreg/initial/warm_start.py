@@ -1,4 +1,4 @@
-"""A given map as a start: on the displacement grid, of zero mean where that is asked, without folds."""
+"""An input transform as the start of the deformable stage: on its displacement grid, of zero mean, unfolded."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective
 from ..geometry.displacement import expand
 from ..geometry.folding import smallest_determinant
-from ..geometry.projection import Moved, distance, project
-from ..optimise.history import Energy, StartReport
+from ..geometry.projection import mean_and_largest, project
+from ..optimise.history import StartReport, Unfolding
 from ..stages.deformable import deformable_objective, level_smoothness, state_of
 from ..stages.problem import Problem
 from ..stages.pyramid import smoothness_length
 from ..transforms.transform import Transform
-from .input_transform import GivenMap
-from .smoothing_spline import eased
-from .unfolding import repair
+from .input_transform import InputTransform
+from .smoothing_spline import smoothing_spline_fit
+from .unfolding import unfolded
 
 #: A start that lowers the gradient to this share of what it is at u = 0 needs the finest level alone.
 SETTLED = 0.95
@@ -45,8 +45,8 @@ class WarmStart:
     report: StartReport
 
 
-def warm_start(problem: Problem, given: GivenMap) -> WarmStart:
-    """The start that a given map makes.
+def warm_start(problem: Problem, given: InputTransform) -> WarmStart:
+    """The start that an input transform makes.
 
     It is brought to the displacement grid, then freed of folds, then of the roughness that only
     costs energy (:mod:`varreg.initial.smoothing_spline`; not if it was minimised already).
@@ -54,30 +54,39 @@ def warm_start(problem: Problem, given: GivenMap) -> WarmStart:
     Parameters
     ----------
     problem : Problem
-    given : GivenMap
+    given : InputTransform
         On the grids of the problem.
     """
     finest = len(problem.factors) - 1
-    affine, nodes = on_displacement_grid(problem, given.transform)
-    objective = deformable_objective(problem, finest, affine)
-    mended, mending = repair(objective, nodes)
-    if mending is not None:
-        affine, mended = without_mean(problem, affine, mended)
-        objective = deformable_objective(problem, finest, affine)
-    probe, nodes = objective, mended
+    affine, objective, nodes, unfolding = unfolded_start(
+        problem, *on_displacement_grid(problem, given.transform)
+    )
+    probe, start = objective, nodes
     if not given.minimised:
         probe = deformable_objective(problem, probe_level(problem), affine)
-        nodes = eased(problem, probe, mended)
-    trial = objective.evaluate(state_of(objective, nodes))
-    if nodes is not mended:  # the probe is not the finest level, whose energy must not rise
-        whole = objective.evaluate(state_of(objective, mended))
-        if whole.energy <= trial.energy:
-            nodes, trial = mended, whole
-    energy = Energy(trial.similarity, trial.smoothness, trial.energy)
-    moved = moved_between(problem, given.transform, affine, nodes)
-    bound = given_bound(problem, given.transform)
-    report = StartReport(given.kind, energy, bound, moved.mean, moved.largest, mending)
-    return WarmStart(affine, nodes, _first_level(probe, nodes, finest), report)
+        start = smoothing_spline_fit(problem, probe, nodes)
+    evaluation = objective.evaluate(state_of(objective, start))
+    if start is not nodes:  # the probe is not the finest level, whose energy must not rise
+        whole = objective.evaluate(state_of(objective, nodes))
+        if whole.energy.total <= evaluation.energy.total:
+            start, evaluation = nodes, whole
+    mean, largest = moved_between(problem, given.transform, affine, start)
+    bound = input_bound(problem, given.transform)
+    report = StartReport(given.kind, evaluation.energy, bound, mean, largest, unfolding)
+    return WarmStart(affine, start, _first_level(probe, start, finest), report)
+
+
+def unfolded_start(
+    problem: Problem, affine: Array, nodes: Array
+) -> tuple[Array, DeformableObjective, Array, Unfolding | None]:
+    r"""(A, u) at the finest level freed of folds: A, the objective there, u, and what was changed."""
+    finest = len(problem.factors) - 1
+    objective = deformable_objective(problem, finest, affine)
+    nodes, unfolding = unfolded(objective, nodes)
+    if unfolding is not None:
+        affine, nodes = without_mean(problem, affine, nodes)
+        objective = deformable_objective(problem, finest, affine)
+    return affine, objective, nodes, unfolding
 
 
 def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array, Array]:
@@ -95,22 +104,24 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
     return without_mean(problem, transform.affine, nodes)
 
 
-def moved_between(problem: Problem, given: Transform, affine: Array, nodes: Array) -> Moved:
-    """How far (A, u) takes the fixed voxels from where a map took them, in mm before A."""
+def moved_between(
+    problem: Problem, given: Transform, affine: Array, nodes: Array
+) -> tuple[float, float]:
+    """Mean and largest distance (mm, before A) between where (A, u) and a map take the fixed voxels."""
     grid = problem.fixed.grid
     shift: Array = np.zeros(grid.dim)
     if not np.array_equal(given.affine, affine):  # without_mean changes nothing but the shift
         shift = np.linalg.solve(given.affine, affine)[:-1, -1]
     mean = np.linalg.solve(grid.direction, shift).reshape((-1,) + (1,) * grid.dim)
     if given.nodes is not None and np.array_equal(given.nodes, nodes) and not shift.any():
-        return Moved()
+        return 0.0, 0.0
     change = expand(nodes + mean, grid.shape, problem.options.constraint)
     if given.nodes is not None:
         change = change - expand(given.nodes, grid.shape, given.constraint)
-    return distance(change)
+    return mean_and_largest(change)
 
 
-def given_bound(problem: Problem, transform: Transform) -> float:
+def input_bound(problem: Problem, transform: Transform) -> float:
     """Bound on det(id + grad u) of a map on the nodes it came with."""
     if transform.nodes is None:
         return 1.0
@@ -137,8 +148,8 @@ def _first_level(objective: DeformableObjective, nodes: Array, finest: int) -> i
         return 0
     norms = []
     for field in (np.zeros_like(nodes), nodes):
-        objective.evaluate(state_of(objective, field))
-        norms.append(float(np.linalg.norm(objective.gradient())))
+        gradient = objective.evaluate(state_of(objective, field)).gradient()
+        norms.append(float(np.linalg.norm(gradient)))
     return finest if norms[1] <= SETTLED * norms[0] else max(finest - 1, 0)
 
 

@@ -129,6 +129,13 @@ def options_of(mapping: Any) -> Options:
         raise Damage(f"`options` are not valid: {error}") from error
 
 
+def renamed(mapping: Any) -> Any:
+    """A record with the names of today: earlier versions called the unfolding of a start its repair."""
+    if isinstance(mapping, dict) and "repair" in mapping:
+        return {("unfolding" if key == "repair" else key): v for key, v in mapping.items()}
+    return mapping
+
+
 def _same_keys(kind: type, mapping: Any, name: str) -> None:
     wanted = {field.name for field in dataclasses.fields(kind)}
     if not isinstance(mapping, dict) or set(mapping) != wanted:

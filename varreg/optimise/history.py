@@ -77,15 +77,15 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Repair:
-    """What was changed of a start that folds, or comes too near to it.
+class Unfolding:
+    """Change of a start that folds, or comes too near to it.
 
     Attributes
     ----------
     before, after : float
         Bound on det(id + grad u) over every point.
     mean, largest : float
-        How far points were moved by the repair, in mm.
+        How far points were moved by it, in mm.
     rounds : int
         How often the field was smoothed around its folds.
     everywhere : bool
@@ -101,7 +101,7 @@ class Repair:
 
     def __str__(self) -> str:
         """
-        >>> print(Repair(-0.5, 0.1, 0.02, 1.5, 3, False))
+        >>> print(Unfolding(-0.5, 0.1, 0.02, 1.5, 3, False))
         smoothed around its folds in 3 rounds, which moved points by 0.02 mm (at most 1.50 mm) and \
 raised the bound from -0.500 to 0.100
         """
@@ -128,7 +128,7 @@ class StartReport:
         Bound on det(id + grad u) of the map as it was given, over every point.
     mean_moved, largest_moved : float
         How far points were moved (mm) to bring u to the displacement grid; 0 if it was there.
-    repair : Repair or None
+    unfolding : Unfolding or None
         If it folded on the displacement grid.
     instead : str or None
         What of less energy was taken instead of it.
@@ -139,5 +139,5 @@ class StartReport:
     smallest_determinant: float
     mean_moved: float
     largest_moved: float
-    repair: Repair | None
+    unfolding: Unfolding | None
     instead: str | None = None

@@ -1,4 +1,4 @@
-"""The variable metric of the descent: limited-memory BFGS (Liu and Nocedal, doi 10.1007/BF01589116)."""
+"""Limited-memory BFGS (Liu and Nocedal, doi 10.1007/BF01589116)."""
 
 from __future__ import annotations
 
@@ -12,34 +12,43 @@ from ..backends.arrays import Array
 SHORT = 4096
 
 
-class Metric:
-    """The variable metric: identity in z, improved by the last pairs (step, gradient change)."""
+class LBFGS:
+    """Approximation of the inverse Hessian by the last pairs (step, change of the gradient).
+
+    Without pairs it is the identity: in coordinates in which the smoothness term is half a squared
+    norm, that is the inverse of the smoothness operator.
+
+    Parameters
+    ----------
+    memory : int
+        Most pairs kept; 0 leaves the identity.
+    """
 
     def __init__(self, memory: int) -> None:
         self.pairs: deque[tuple[Array, Array, float]] = deque(maxlen=memory)
 
     def direction(self, gradient: Array) -> Array:
-        """Minus the inverse metric times the gradient, by the two-loop recursion."""
+        """Minus the inverse Hessian times the gradient, by the two-loop recursion."""
         result = -gradient
-        shares = []
+        factors = []
         for step, change, curvature in reversed(self.pairs):
-            share = dot(step, result) / curvature
-            result -= share * change
-            shares.append(share)
+            factor = dot(step, result) / curvature
+            result -= factor * change
+            factors.append(factor)
         if self.pairs:
             _, change, curvature = self.pairs[-1]
             result *= curvature / dot(change, change)
-        for (step, change, curvature), share in zip(self.pairs, reversed(shares), strict=True):
-            result += (share - dot(change, result) / curvature) * step
+        for (step, change, curvature), factor in zip(self.pairs, reversed(factors), strict=True):
+            result += (factor - dot(change, result) / curvature) * step
         return result
 
-    def learn(self, step: Array, change: Array) -> None:
-        """Keep a pair if the energy curves upwards along it (else the metric would be indefinite)."""
+    def update(self, step: Array, change: Array) -> None:
+        """Keep a pair if the energy curves upwards along it (else the matrix would be indefinite)."""
         curvature = dot(step, change)
         if curvature > 1e-10 * np.sqrt(dot(step, step) * dot(change, change)):
             self.pairs.append((step, change, curvature))
 
-    def forget(self) -> bool:
+    def reset(self) -> bool:
         """Drop all pairs; whether there were any."""
         had = len(self.pairs) > 0
         self.pairs.clear()

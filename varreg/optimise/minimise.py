@@ -2,7 +2,7 @@
 
 In coordinates z in which the smoothness term is half a squared norm, the steepest descent direction
 is the Sobolev gradient.  ``memory = 0`` follows it with backtracking: the method of section 2.3.3 of
-doi 10.3390/math14122131.  ``memory > 0`` improves the metric by the last step pairs.
+doi 10.3390/math14122131.  ``memory > 0`` takes the directions of limited-memory BFGS.
 """
 
 from __future__ import annotations
@@ -15,45 +15,34 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..errors import DivergenceError
-from .history import Stop
-from .lbfgs import Metric, dot
+from ..options.options import Options
+from .history import Iteration, Stop
+from .lbfgs import LBFGS, dot
 from .line_search import backtrack
-from .objective import Objective, Trial
+from .objective import Evaluation, Objective
 
 #: Energy gained by this many steps together decides about stagnation.
 WINDOW = 5
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Step and stopping rules: see :class:`varreg.Options`."""
-
-    iterations: int
-    memory: int
-    gradient_tolerance: float
-    energy_tolerance: float
-    largest_step: float
-    shortest_step: float = 0.0
-
-
-@dataclass(frozen=True)
-class Step:
-    """One accepted step, as reported to the observer."""
-
-    iteration: int
-    trial: Trial
-    step: float
-    backtracks: int
-    gradient_norm: float
-    size: float
-
-
-@dataclass(frozen=True)
 class Descent:
-    """Where :func:`minimise` ended."""
+    """The end of a descent.
+
+    Attributes
+    ----------
+    state : Any
+    evaluation : Evaluation
+        Of the state.
+    stop : Stop
+    iterations, evaluations : int
+        Accepted steps, and energies that were computed.
+    gradient_reduction : float
+        Norm of the last gradient / norm of the first.
+    """
 
     state: Any
-    trial: Trial
+    evaluation: Evaluation
     stop: Stop
     iterations: int
     evaluations: int
@@ -63,9 +52,15 @@ class Descent:
 def minimise(
     objective: Objective,
     state: Any,
-    rules: Rules,
-    observe: Callable[[Step], None],
-    where: str = "descent",
+    options: Options,
+    iterations: int,
+    *,
+    start: Evaluation | None = None,
+    shortest_step: float = 0.0,
+    stage: str = "descent",
+    level: int = 0,
+    factor: float = 1.0,
+    observe: Callable[[Iteration], None] | None = None,
 ) -> Descent:
     """Descend until a stopping rule holds.
 
@@ -74,53 +69,73 @@ def minimise(
     objective : Objective
     state : Any
         The start; it must not fold.
-    rules : Rules
-    observe : callable
+    options : Options
+        Memory, tolerances and the largest step.
+    iterations : int
+        Most accepted steps.
+    start : Evaluation, optional
+        Of the state, if that is known.
+    shortest_step : float
+        A step that moves no point further than this, in voxels, is not shortened any more.
+    stage, level, factor
+        For records and messages: see :class:`varreg.optimise.history.Iteration`.
+    observe : callable, optional
         Called with the start (iteration 0) and after each accepted step.
-    where : str
-        Stage and level, for messages.
+
+    Returns
+    -------
+    Descent
 
     Raises
     ------
     DivergenceError
         If the start is not feasible, or an energy or a gradient is not finite.
     """
-    trial = _finite(objective.evaluate(state), where, 0)
-    gradient = objective.gradient()
+    where = f"{stage} stage, level {level}"
+    evaluation = _finite(start or objective.evaluate(state), where)
+    gradient = evaluation.gradient()
     first_norm = norm = _norm(gradient, where, 0)
-    observe(Step(0, trial, 0.0, 0, norm, objective.size(state)))
-    metric, energies, evaluations = Metric(rules.memory), [trial.energy], 1
-    first_step, stop, iteration = 1.0, Stop.BUDGET, 0
-    while iteration < rules.iterations:
-        if norm <= rules.gradient_tolerance * first_norm:
+    lbfgs, energies, evaluations = LBFGS(options.memory), [evaluation.energy.total], 1
+    first_step, stop, iteration, step, backtracks = 1.0, Stop.BUDGET, 0, 0.0, 0
+
+    def record() -> None:
+        if observe is not None:
+            energy, bound = evaluation.energy, evaluation.smallest_determinant
+            observe(
+                Iteration(
+                    stage, level, factor, iteration, energy.total, energy.similarity,
+                    energy.smoothness, step, backtracks, norm, objective.largest_displacement(state), bound,
+                )
+            )  # fmt: skip
+
+    record()
+    while iteration < iterations:
+        if norm <= options.gradient_tolerance * first_norm:
             stop = Stop.STATIONARY if iteration == 0 else Stop.GRADIENT
             break
-        if _stagnates(energies, rules.energy_tolerance):
+        if _stagnates(energies, options.energy_tolerance):
             stop = Stop.STAGNATION
             break
-        direction = metric.direction(gradient)
-        place = f"{where}, iteration {iteration + 1}"
         found = backtrack(
-            objective, state, trial, gradient, direction, first_step, rules.largest_step, place,
-            rules.shortest_step,
+            objective, state, evaluation, gradient, lbfgs.direction(gradient), first_step,
+            options.largest_step, f"{where}, iteration {iteration + 1}", shortest_step,
         )  # fmt: skip
-        if found is None and metric.forget():
+        if found is None and lbfgs.reset():
             continue
         if found is None:
             stop = Stop.LINE_SEARCH
             break
-        iteration += 1
-        previous, state, trial = gradient, found.state, found.trial
-        evaluations += found.backtracks + 1
-        gradient = objective.gradient()
+        state, evaluation, change, step, backtracks = found
+        iteration, evaluations = iteration + 1, evaluations + backtracks + 1
+        previous, gradient = gradient, evaluation.gradient()
         norm = _norm(gradient, where, iteration)
-        metric.learn(found.change, gradient - previous)
-        # without a metric the last step is the only hint of the next one's length
-        first_step = 1.0 if rules.memory else 2 * found.step
-        energies.append(trial.energy)
-        observe(Step(iteration, trial, found.step, found.backtracks, norm, objective.size(state)))
+        lbfgs.update(change, gradient - previous)
+        # without memory the last step is the only hint of the next one's length
+        first_step = 1.0 if options.memory else 2 * step
+        energies.append(evaluation.energy.total)
+        record()
     reduction = norm / first_norm if first_norm > 0 else 0.0
-    return Descent(state, trial, stop, iteration, evaluations, reduction)
+    return Descent(state, evaluation, stop, iteration, evaluations, reduction)
 
 
 def _stagnates(energies: list[float], tolerance: float) -> bool:
@@ -138,10 +153,11 @@ def _norm(gradient: Array, where: str, iteration: int) -> float:
     return norm
 
 
-def _finite(trial: Trial, where: str, iteration: int) -> Trial:
-    if not np.isfinite(trial.energy):
+def _finite(evaluation: Evaluation, where: str) -> Evaluation:
+    energy = evaluation.energy.total
+    if not np.isfinite(energy):
         raise DivergenceError(
-            f"varreg.solve: the energy is {trial.energy} ({where}, iteration {iteration});"
-            " the start folds or leaves the moving image."
+            f"varreg.solve: the energy is {energy} ({where}, iteration 0); the start folds or leaves"
+            " the moving image."
         )
-    return trial
+    return evaluation

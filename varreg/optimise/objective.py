@@ -1,40 +1,52 @@
-"""What the descent knows of a problem: energies at trial states, a gradient, a way to move."""
+"""The problem that a descent minimises: energies at states, their gradients, moves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..backends.arrays import Array
+from .history import Energy
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The energy at a trial state; `energy` is infinite where the trial folds."""
+class Evaluation:
+    """The energy of one state, with its gradient.
 
-    energy: float
-    similarity: float
-    smoothness: float
+    Attributes
+    ----------
+    energy : Energy
+        Its total is infinite where the state folds.
+    gradient : callable
+        Gradient of the energy at this state in the coordinates of the descent, computed when it is
+        called.  What was evaluated since makes no difference but that of time.
+    smallest_determinant : float
+        Bound of det(id + grad u) over every point.
+    in_view : float
+        Fraction of the fixed voxels that count which map to moving voxels that count.
+    """
+
+    energy: Energy
+    gradient: Callable[[], Array]
     smallest_determinant: float = 1.0
+    in_view: float = 1.0
 
 
 class Objective(Protocol):
-    """What :func:`minimise` needs to know of a problem."""
+    """The energy as a function of a state."""
 
-    def evaluate(self, state: Any) -> Trial:
-        """Energy and its split at a state."""
-
-    def gradient(self) -> Array:
-        """Gradient in the descent coordinates at the state evaluated last."""
+    def evaluate(self, state: Any) -> Evaluation:
+        """Energy at a state."""
 
     def move(self, state: Any, direction: Array, step: float) -> Any:
         """The state reached from `state` by `step * direction`."""
 
-    def reach(self, direction: Array) -> float:
+    def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step along `direction`, in voxels of the level."""
 
-    def size(self, state: Any) -> float:
+    def largest_displacement(self, state: Any) -> float:
         """Largest displacement of the state, in mm."""
 
-    def hold(self, gradient: Array) -> Array | None:
-        """A descent direction that stands still where the last trial folded, if there is one."""
+    def direction_off_fold(self, gradient: Array) -> Array | None:
+        """A descent direction that vanishes where the last trial folded, if there is one."""

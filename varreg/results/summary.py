@@ -104,8 +104,8 @@ def _start(result: Result) -> str:
             f", brought to the displacement grid, which moved points by {start.mean_moved:.2f} mm "
             f"(at most {start.largest_moved:.2f} mm)"
         )
-    mended = "" if start.repair is None else f"; it FOLDED there and was {start.repair}"
-    if start.repair is None and start.smallest_determinant <= 0:
+    mended = "" if start.unfolding is None else f"; it FOLDED there and was {start.unfolding}"
+    if start.unfolding is None and start.smallest_determinant <= 0:
         mended = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
     given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
     if start.instead is None:

@@ -36,15 +36,6 @@ WINDOW_REACH = 6.0
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Mutual information of a histogram, and its derivative where that is not left to the backend."""
-
-    value: float  # nats
-    share: float  # of the fixed voxels that count, how many are in view
-    slope: Array | None = None  # by the histogram, (B, B)
-
-
-@dataclass(frozen=True)
 class Estimator:
     """How intensities become bins and a histogram becomes mutual information.
 
@@ -89,7 +80,7 @@ class Estimator:
         bins += low
         return bins
 
-    def of_histogram(self, histogram: Array, total: float) -> Estimate:
+    def of_histogram(self, histogram: Array, total: float) -> tuple[float, float, Array]:
         """Mutual information of a histogram by the parent paper's windows, given what is in view.
 
         Parameters
@@ -101,14 +92,18 @@ class Estimator:
 
         Returns
         -------
-        Estimate
-            Zero with a zero slope if nothing is in view.
+        value : float
+            In nats; 0 if nothing is in view.
+        in_view : float
+            Fraction of `total` that is in view.
+        slope : (B, B) array
+            Derivative of the value by the histogram.
         """
         mass = float(histogram.sum())
         if not mass > 0:
-            return Estimate(0.0, 0.0, np.zeros_like(histogram))
+            return 0.0, 0.0, np.zeros_like(histogram)
         value, slope = _guarded(histogram / mass)
-        return Estimate(value * mass / total, mass / total, slope / total)
+        return value * mass / total, mass / total, slope / total
 
 
 def parzen_kernel(bins: int, width: float) -> Array:

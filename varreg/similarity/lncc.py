@@ -94,7 +94,7 @@ class Moments(NamedTuple):
         return np.negative(mean, out=mean)
 
 
-class Correlation(WarpedSimilarity):
+class LocalCorrelation(WarpedSimilarity):
     """Local correlation: see :mod:`varreg.similarity.lncc`.
 
     Parameters are those of :class:`varreg.similarity.warped.WarpedSimilarity`.

@@ -29,7 +29,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..geometry.grid import Grid
 from ..images.level_image import LevelImage
-from .ssd import Squares
+from .ssd import SquaredDifferences
 from .windows import blurred, each, gaussian
 
 #: Neighbours are this far away, in voxels of the finest axis of the fixed level.
@@ -44,7 +44,7 @@ TINY = 1e-20
 ROUNDING = 1e-6
 
 
-class Descriptors(Squares):
+class SelfSimilarity(SquaredDifferences):
     """Squared differences of MIND-SSC channels: see :mod:`varreg.similarity.mind`.
 
     Parameters are those of :class:`varreg.similarity.warped.WarpedSimilarity`.

@@ -32,14 +32,14 @@ from ..backends.arrays import Array, Labels
 from ..backends.logarithm import logarithm
 from ..images.level_image import LevelImage
 from ..options.options import Options
-from .estimator import Estimate, Estimator
-from .mutual_information import Matching
+from .estimator import Estimator
+from .mutual_information import MutualInformation
 
 
-class Normalised(Matching):
+class NormalisedMutualInformation(MutualInformation):
     """Normalised mutual information: see :mod:`varreg.similarity.normalised`.
 
-    Parameters are those of :class:`varreg.similarity.mutual_information.Matching`, without regions.
+    Parameters are those of :class:`varreg.similarity.mutual_information.MutualInformation`, without regions.
     """
 
     def __init__(
@@ -55,13 +55,14 @@ class Normalised(Matching):
         super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
         self.fixed_entropy = fixed_entropy(self.labels, self.estimator, kernels)  # H_0
 
-    def measure(self) -> Estimate:
-        """S where the nodes are now."""
+    def _measure(self) -> tuple[float, float]:
         kernels, kernel = self.kernels, self.estimator.kernel
-        histogram = kernels.joint_histogram(*self.place, self.labels, self.scratch, self.threads)
+        images = self.moving, *self.place, self.labels
+        histogram = kernels.joint_histogram(*images, self.scratch, self.threads)
         mass = float(histogram.sum())
         if not mass > 0:
-            return Estimate(0.0, 0.0, np.zeros_like(histogram))
+            self.slope = np.zeros_like(histogram)
+            return 0.0, 0.0
         density = kernels.smooth_table(histogram, kernel) / mass
         joint = logarithm(density)
         fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
@@ -69,13 +70,13 @@ class Normalised(Matching):
         information = float((density * ratio).sum())
         entropy = -float((density * joint).sum())
         scale = self.fixed_entropy / (self.count * entropy)
-        slope = scale * (information + ratio + information / entropy * joint)
-        return Estimate(mass * scale * information, mass / self.count, slope)
+        self.slope = scale * (information + ratio + information / entropy * joint)
+        return mass * scale * information, mass / self.count
 
-    def pull(self, estimate: Estimate) -> Array:
-        """The derivative of what was measured last, gathered at the nodes."""
-        table = self.kernels.smooth_table_transposed(estimate.slope, self.estimator.kernel)
-        return self.kernels.pull_table(*self.place, self.labels, table, self.scratch, self.threads)
+    def _gradient(self) -> Array:
+        table = self.kernels.smooth_table_transposed(self.slope, self.estimator.kernel)
+        images = self.moving, *self.place, self.labels
+        return self.kernels.pull_table(*images, table, self.scratch, self.threads)
 
 
 def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> float:

@@ -38,7 +38,7 @@ from .warped import WarpedSimilarity
 NOISE = 0.01
 
 
-class Squares(WarpedSimilarity):
+class SquaredDifferences(WarpedSimilarity):
     """Squared differences of images of the same contrast: see :mod:`varreg.similarity.ssd`.
 
     Parameters are those of :class:`varreg.similarity.warped.WarpedSimilarity`.
@@ -61,7 +61,7 @@ class Squares(WarpedSimilarity):
         self.error *= 1 / len(self.fixed)
         np.multiply(self.error, self.weight, out=square)
         self.residual = float(square.sum(dtype=np.float64)) / self.total
-        return self.share * self._gain()
+        return self.in_view * self._gain()
 
     def slopes(self, by_weight: bool) -> tuple[Iterator[Array], Array | None]:
         """dS/d(warped value), channel by channel, and dS/dw."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import numpy as np
 
-from ..backends.arrays import Array, Scratch, VoxelMap, Warped
+from ..backends.arrays import Array, Scratch, Warped
 from ..images.level_image import LevelImage
 from ..options.options import Options
-from .mutual_information import as_volume, moving_image
+from .similarity import Similarity
+from .volumes import as_volume, moving_image
 
 
-class WarpedSimilarity(ABC):
+class WarpedSimilarity(Similarity):
     """A similarity S of the fixed image and the warped moving one, each of C channels.
 
     A subclass says what the channels are, and computes S and its derivatives by the warped values
@@ -56,8 +57,7 @@ class WarpedSimilarity(ABC):
         threads: int,
         dtype: np.dtype | type = np.float32,
     ) -> None:
-        self.kernels, self.threads, self.dtype = kernels, threads, np.dtype(dtype)
-        self.fixed_grid, self.moving_grid = fixed.grid, moving.grid
+        super().__init__(fixed.grid, moving.grid, kernels, threads, dtype)
         cubic = options.interpolation == "cubic"
         self.fixed, there = (
             np.stack([as_volume(channel) for channel in self.channels(image)]).astype(dtype)
@@ -107,33 +107,24 @@ class WarpedSimilarity(ABC):
         """
 
     @property
-    def share(self) -> float:
-        """Share of the fixed voxels that count that was in view last; nan before the first value."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
     def everything_in_view(self) -> bool:
         """Whether the weights are those of the fixed mask, with no slope."""
         return bool(self._buffers.full.all())
 
-    def value(self, where: VoxelMap, nodes: Array) -> float:
-        """S (nats) with the nodes at `nodes`, (3, a, b, c); 0 if nothing is in view."""
-        self._place = where, np.ascontiguousarray(nodes, dtype=self.dtype)
+    def _measure(self) -> tuple[float, float]:
         for moving, values in zip(self.moving, self.warped, strict=True):
             buffers = self._buffers._replace(value=values)
-            self.kernels.warp(moving, *self._place, buffers, self.threads)
+            self.kernels.warp(moving, *self.place, buffers, self.threads)
         full = self._buffers.full.reshape(*self.weight.shape[:2], 1)
         np.copyto(self.weight, self._buffers.share)
         np.copyto(self.weight, 1, where=full.astype(bool))
         self.weight *= self.inside
         self.total = float(self.weight.sum(dtype=np.float64))
-        return self.measure() if self.total > 0 else 0.0
+        self.in_view = self.total / self.count if self.count else 0.0
+        return (self.measure() if self.total > 0 else 0.0), self.in_view
 
-    def gradient(self) -> Array:
-        """dS/d(moving voxel position) gathered at the nodes evaluated last, (3, a, b, c)."""
-        if math.isnan(self.total):
-            raise RuntimeError(f"{type(self).__name__}.gradient needs a value first")
-        gathered = np.zeros(self._place[1].shape)
+    def _gradient(self) -> Array:
+        gathered = np.zeros(self.place[1].shape)
         if not self.total > 0:
             return gathered.astype(self.dtype)
         values, weights = self.slopes(not self.everything_in_view)
@@ -141,7 +132,7 @@ class WarpedSimilarity(ABC):
             np.multiply(weights, self.inside, out=self._buffers.share_slope)
         for moving, slope in zip(self.moving, values, strict=True):
             self._buffers.slope[...] = slope
-            place = moving, *self._place, self._buffers
+            place = moving, *self.place, self._buffers
             gathered += self.kernels.push(*place, self._scratch, self.threads)
             self._buffers.share_slope[...] = 0  # the weight is the same for all channels
         return gathered.astype(self.dtype)

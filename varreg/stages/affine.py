@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.affine import AffineObjective
-from ..similarity import affine_choice
-from .affine_search import best_start
-from .levels import Recorder, level_rules, lower
+from .affine_search import affine_objective, best_start
+from .levels import Recorder, lower_start
 from .problem import Problem
 
 #: The affine search begins this much coarser than the deformable continuation ...
@@ -42,20 +40,19 @@ def affine_stage(
     factors = affine_factors(problem, last)
     origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
     matrix = origin
+    options, start = problem.options, None
     for level, factor in enumerate(factors):
-        matching = problem.matching(factor, affine_choice(problem.options.similarity))
-        objective = AffineObjective(matching, model, problem.options.similarity_weight)
-        shape, rules = (
-            matching.fixed_grid.shape,
-            level_rules(problem, problem.options.affine_iterations),
-        )
+        objective = affine_objective(problem, model, factor)
         if level > 0:
-            matrix = lower(objective, matrix, origin)
+            matrix, start = lower_start(objective, matrix, origin)
         elif not isinstance(starts, np.ndarray):
             matrix = best_start(
                 problem, model, starts, affine_factors(problem, last=True), recorder.observer, also
             )
-        matrix = recorder.run(objective, matrix, rules, "affine", level, factor, shape).state
+        place, shape = ("affine", level, factor), objective.similarity.fixed_grid.shape
+        steps = options.affine_iterations
+        ended = recorder.run(objective, matrix, options, steps, place, shape, start=start)
+        matrix = ended.state
     return matrix
 
 

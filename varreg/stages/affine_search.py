@@ -8,7 +8,6 @@ one minimises decides.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,9 +15,10 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..energy.affine import AffineObjective
-from ..similarity import affine_choice
+from ..optimise.minimise import minimise
+from ..similarity.choice import affine_choice
 from .initialisations import candidates, shows_all
-from .levels import Observer, Recorder, affine_energy, check_view, level_rules
+from .levels import Observer, affine_evaluation, check_view
 from .problem import Problem
 
 #: Starts that are refined at the coarsest affine level, and how many of images that are cut off.
@@ -57,7 +57,7 @@ def best_start(
         One more start.
     """
     whole = shows_all(*problem.level(factors[0]))
-    objective = _objective(problem, model, factors[0])
+    objective = affine_objective(problem, model, factors[0])
     found = _best(problem, objective, names, model, factors[0], also)
     kept = found[: KEPT_STARTS if whole else KEPT_OF_CUT]
     found = _tried(problem, objective, kept, factors[0], observer)
@@ -65,16 +65,17 @@ def best_start(
     if len(rivals) == 1:
         return rivals[0]
     if len(factors) > 1:
-        finer = _objective(problem, model, factors[1])
+        finer = affine_objective(problem, model, factors[1])
         rivals = _tried(problem, finer, rivals, factors[1], observer)
     level = max(JUDGE, -len(problem.factors))
-    judge = partial(affine_energy, problem, needs_view=False, deformable=True, level=level)
-    return min(rivals, key=lambda matrix: judge(matrix).total)
+    judge = partial(affine_evaluation, problem, deformable=True, level=level)
+    return min(rivals, key=lambda matrix: judge(matrix).energy.total)
 
 
-def _objective(problem: Problem, model: str, factor: float) -> AffineObjective:
-    matching = problem.matching(factor, affine_choice(problem.options.similarity))
-    return AffineObjective(matching, model, problem.options.similarity_weight)
+def affine_objective(problem: Problem, model: str, factor: float) -> AffineObjective:
+    """The energy of a level of the affine stage."""
+    similarity = problem.similarity(factor, affine_choice(problem.options.similarity))
+    return AffineObjective(similarity, model, problem.options.similarity_weight)
 
 
 def _best(
@@ -85,10 +86,9 @@ def _best(
     given = [] if also is None else [also]
     found = candidates(*problem.level(factor), names, turn=model != "translation")
     found = _apart(objective, [*given, *found], SAME)
-    energies = [objective.evaluate(matrix).energy for matrix in found]
-    order = sorted(range(len(found)), key=lambda k: (energies[k], k))
-    objective.evaluate(found[order[0]])
-    check_view(objective.matching)
+    evaluations = [objective.evaluate(matrix) for matrix in found]
+    order = sorted(range(len(found)), key=lambda k: (evaluations[k].energy.total, k))
+    check_view(evaluations[order[0]])
     return _apart(objective, [found[k] for k in order], NEIGHBOURS)
 
 
@@ -109,20 +109,21 @@ def _tried(
     """Where a few steps from each start lead, that of the lowest energy first."""
     if len(matrices) == 1:
         return matrices
-    rules = level_rules(problem, problem.options.affine_iterations)
-    steps = min(rules.iterations, TRIAL_STEPS)
-    few = dataclasses.replace(rules, iterations=steps, shortest_step=SHORTEST_TRIAL_STEP)
-    shape = objective.matching.fixed_grid.shape
+    options = problem.options
+    steps = min(options.affine_iterations, TRIAL_STEPS)
     ended = [
-        Recorder(observer).run(objective, matrix, few, "affine", 0, factor, shape)
+        minimise(
+            objective, matrix, options, steps, shortest_step=SHORTEST_TRIAL_STEP, stage="affine",
+            factor=factor, observe=observer,
+        )
         for matrix in matrices
-    ]
-    return [descent.state for descent in sorted(ended, key=lambda d: d.trial.energy)]
+    ]  # fmt: skip
+    return [descent.state for descent in sorted(ended, key=lambda d: d.evaluation.energy.total)]
 
 
 def _rivals(objective: AffineObjective, matrices: list[Array]) -> list[Array]:
     """Of matrices in the order of their energies those that are apart and not far behind the first."""
-    energies = [objective.evaluate(matrix).energy for matrix in matrices]
+    energies = [objective.evaluate(matrix).energy.total for matrix in matrices]
     near = [
         matrix
         for matrix, energy in zip(matrices, energies, strict=True)

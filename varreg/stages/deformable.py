@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.deformable import DeformableObjective, unfold
+from ..energy.deformable import DeformableObjective, State, unfold
 from ..energy.smoothness import Smoothness
-from ..optimise.history import Energy
-from ..similarity import deformable_choice
-from .levels import Recorder, check_view, level_rules, lower
+from ..optimise.objective import Evaluation
+from ..similarity.choice import deformable_choice
+from .levels import Recorder, check_view, lower_start
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
 
 
 def deformable_stage(
     problem: Problem, affine: Array, recorder: Recorder, start: Array | None = None, first: int = 0
-) -> tuple[Array, Energy, float]:
-    r"""u at the nodes, (d, \*m) mm; its energy; and the bound of det(id + grad u).
+) -> tuple[Array, Evaluation]:
+    r"""u at the nodes, (d, \*m) mm, and its evaluation at the finest level.
 
     Parameters
     ----------
@@ -36,37 +36,38 @@ def deformable_stage(
     if start is not None:
         smoothness = level_smoothness(problem, finest)
         given = smoothness, smoothness.to_coordinates(start), start
-    coordinates: Array | None = None
-    smoothness_before: Smoothness | None = None
+    carried: tuple[Smoothness, Array] | None = None
     for level in range(first, finest + 1):
         objective = deformable_objective(problem, level, affine)
-        smoothness, matching = objective.smoothness, objective.matching
-        origin = _origin(objective, given)
-        if coordinates is None or smoothness_before is None:
-            state = origin
+        state = _origin(objective, given)
+        if carried is None:
+            evaluation = objective.evaluate(state)
         else:
-            state = unfold(objective, smoothness_before.transfer(coordinates, smoothness))
-            state = lower(objective, state, origin)
-        objective.evaluate(state)
+            before, coordinates = carried
+            above = unfold(objective, before.transfer(coordinates, objective.smoothness))
+            state, evaluation = lower_start(objective, above, state)
         if level == finest:  # small masks may vanish at coarser levels
-            check_view(matching)
-        # a level that others were left out before may spend what the last of them would have
-        spent = (level - 1, level) if level == first > 0 else (level,)
-        budget = sum(
-            iteration_budget(problem.options, k, finest + 1, objective.dimension) for k in spent
+            check_view(evaluation)
+        place, budget = (
+            ("deformable", level, problem.factors[level]),
+            _budget(problem, level, first),
         )
-        rules = level_rules(problem, budget)
-        shape, factor = matching.fixed_grid.shape, problem.factors[level]
-        ended = recorder.run(objective, state, rules, "deformable", level, factor, shape)
-        coordinates, smoothness_before = ended.state[0], smoothness
-    trial = ended.trial
-    energy = Energy(trial.similarity, trial.smoothness, trial.energy)
-    return ended.state[1], energy, trial.smallest_determinant
+        shape = objective.similarity.fixed_grid.shape
+        ended = recorder.run(
+            objective, state, problem.options, budget, place, shape, start=evaluation
+        )
+        carried = objective.smoothness, ended.state[0]
+    return ended.state[1], ended.evaluation
 
 
-def _origin(
-    objective: DeformableObjective, given: tuple[Smoothness, Array, Array] | None
-) -> tuple[Array, Array]:
+def _budget(problem: Problem, level: int, first: int) -> int:
+    """Most steps of a level; the first one may spend what the last one left out would have spent."""
+    spent = (level - 1, level) if level == first > 0 else (level,)
+    levels, dimension = len(problem.factors), problem.fixed.grid.dim
+    return sum(iteration_budget(problem.options, k, levels, dimension) for k in spent)
+
+
+def _origin(objective: DeformableObjective, given: tuple[Smoothness, Array, Array] | None) -> State:
     """The state that a level falls back on: the start, or u = 0."""
     smoothness = objective.smoothness
     if given is None:
@@ -78,7 +79,7 @@ def _origin(
     return unfold(objective, source.transfer(coordinates, smoothness))
 
 
-def state_of(objective: DeformableObjective, nodes: Array) -> tuple[Array, Array]:
+def state_of(objective: DeformableObjective, nodes: Array) -> State:
     """The state (z, u) of a field at the nodes."""
     return objective.smoothness.to_coordinates(nodes), nodes
 
@@ -95,9 +96,9 @@ def deformable_objective(
         options = options.replace(constraint=constraint)
     coarsest = level == 0 and len(problem.factors) > 1
     name = deformable_choice(options.similarity, coarsest)
-    matching = problem.matching(problem.factors[level], name)
+    similarity = problem.similarity(problem.factors[level], name)
     smoothness = level_smoothness(problem, level, nodes, options.constraint)
-    return DeformableObjective(matching, affine, smoothness, options)
+    return DeformableObjective(similarity, affine, smoothness, options)
 
 
 def level_smoothness(

@@ -1,4 +1,4 @@
-"""What both stages share: records, rules, and the energy of an affine map."""
+"""One level of a stage: its descent and record, and the energy of an affine map."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ..backends.arrays import Array
 from ..energy.affine import AffineObjective
 from ..errors import OverlapError
 from ..optimise.history import Energy, Iteration, Level, Stop
-from ..optimise.minimise import Descent, Rules, Step, minimise
-from ..optimise.objective import Objective
-from ..similarity import Similarity, affine_choice, deformable_choice
+from ..optimise.minimise import Descent, minimise
+from ..optimise.objective import Evaluation, Objective
+from ..options.options import Options
+from ..similarity.choice import affine_choice, deformable_choice
 from .problem import Problem
 
 NOTHING_IN_VIEW = (
@@ -26,7 +27,13 @@ Observer = Callable[[Iteration], None]
 
 
 class Recorder:
-    """Collects history and level summaries, and tells the observer."""
+    """History and level summaries of a registration.
+
+    Parameters
+    ----------
+    observer : callable or None
+        Told of every iteration.
+    """
 
     def __init__(self, observer: Observer | None) -> None:
         self.observer = observer
@@ -34,19 +41,32 @@ class Recorder:
         self.levels: list[Level] = []
 
     def run(
-        self, objective: Objective, state: Any, rules: Rules, stage: str, level: int, factor: float,
+        self,
+        objective: Objective,
+        state: Any,
+        options: Options,
+        iterations: int,
+        place: tuple[str, int, float],
         shape: tuple[int, ...],
-    ) -> Descent:  # fmt: skip
-        """One level of one stage."""
+        **settings: Any,
+    ) -> Descent:
+        """One level of one stage.
 
-        def observe(step: Step) -> None:
-            record = _iteration(step, stage, level, factor)
-            self.history.append(record)
-            if self.observer is not None:
-                self.observer(record)
-
+        Parameters
+        ----------
+        objective, state, options, iterations
+            As for :func:`varreg.optimise.minimise.minimise`, which takes the `settings` too.
+        place : (str, int, float)
+            Stage, level and coarsening factor.
+        shape : tuple of int
+            Of the fixed image at the level.
+        """
+        stage, level, factor = place
         begun = time.perf_counter()
-        ended = minimise(objective, state, rules, observe, f"{stage} stage, level {level}")
+        ended = minimise(
+            objective, state, options, iterations, stage=stage, level=level, factor=factor,
+            observe=self._record, **settings,
+        )  # fmt: skip
         self.levels.append(
             Level(
                 stage, level, factor, shape, ended.iterations, ended.evaluations, ended.stop,
@@ -55,38 +75,58 @@ class Recorder:
         )  # fmt: skip
         return ended
 
+    def _record(self, iteration: Iteration) -> None:
+        self.history.append(iteration)
+        if self.observer is not None:
+            self.observer(iteration)
 
-def lower(objective: Objective, carried: Any, origin: Any) -> Any:
-    """The state to start a level from: coarser levels may have drifted off a good start."""
-    return (
-        origin
-        if objective.evaluate(origin).energy <= objective.evaluate(carried).energy
-        else carried
-    )
+    def reset(self) -> None:
+        """Forget everything."""
+        self.history.clear()
+        self.levels.clear()
+
+    def adopt(self, other: Recorder) -> None:
+        """Append what another recorder holds."""
+        self.levels += other.levels
+        self.history += other.history
 
 
-def affine_energy(
-    problem: Problem,
-    affine: Array,
-    needs_view: bool = True,
-    deformable: bool = False,
-    level: int = -1,
-) -> Energy:
-    """The energy of an affine map at a level, the finest, of the similarity of either stage."""
+def lower_start(objective: Objective, carried: Any, origin: Any) -> tuple[Any, Evaluation]:
+    """The state of lower energy, and that energy: coarser levels may have drifted off a good start."""
+    states = [(state, objective.evaluate(state)) for state in (origin, carried)]
+    return min(states, key=lambda pair: pair[1].energy.total)
+
+
+def affine_evaluation(
+    problem: Problem, affine: Array, deformable: bool = False, level: int = -1
+) -> Evaluation:
+    """An affine map at a level, the finest by default, by the similarity of either stage.
+
+    Parameters
+    ----------
+    problem : Problem
+    affine : (d + 1, d + 1) array
+        Fixed world -> moving world.
+    deformable : bool
+        Whether it is the similarity of the deformable stage rather than that of the affine one.
+    level : int
+        Index into the levels of the problem.
+    """
     name = problem.options.similarity
     name = deformable_choice(name, coarsest=False) if deformable else affine_choice(name)
-    matching = problem.matching(problem.factors[level], name)
-    objective = AffineObjective(matching, "translation", problem.options.similarity_weight)
-    trial = objective.evaluate(affine)
-    if needs_view:
-        check_view(matching)
-    return Energy(trial.similarity, trial.smoothness, trial.energy)
+    similarity = problem.similarity(problem.factors[level], name)
+    objective = AffineObjective(similarity, "translation", problem.options.similarity_weight)
+    return objective.evaluate(affine)
+
+
+def affine_energy(problem: Problem, affine: Array, deformable: bool = False) -> Energy:
+    """The energy of an affine map at the finest level; see :func:`affine_evaluation`."""
+    return affine_evaluation(problem, affine, deformable).energy
 
 
 def starting_energy(problem: Problem, deformable: bool) -> Energy:
-    """The energy of the images as their headers place them, of the similarity of the last stage."""
-    identity = np.eye(problem.fixed.grid.dim + 1)
-    return affine_energy(problem, identity, needs_view=False, deformable=deformable)
+    """The energy of the images as their headers place them, by the similarity of the last stage."""
+    return affine_energy(problem, np.eye(problem.fixed.grid.dim + 1), deformable)
 
 
 def identical_level(problem: Problem) -> Level:
@@ -95,19 +135,13 @@ def identical_level(problem: Problem) -> Level:
     return Level("affine", 0, 1.0, shape, 0, 0, Stop.IDENTICAL, 0.0, 0.0)
 
 
-def check_view(matching: Similarity) -> None:
-    if matching.share == 0:
+def check_view(evaluation: Evaluation) -> Evaluation:
+    """The evaluation, refused if nothing is in view.
+
+    Raises
+    ------
+    OverlapError
+    """
+    if evaluation.in_view == 0:
         raise OverlapError(NOTHING_IN_VIEW)
-
-
-def level_rules(problem: Problem, iterations: int) -> Rules:
-    o = problem.options
-    return Rules(iterations, o.memory, o.gradient_tolerance, o.energy_tolerance, o.largest_step)
-
-
-def _iteration(step: Step, stage: str, level: int, factor: float) -> Iteration:
-    trial = step.trial
-    return Iteration(
-        stage, level, factor, step.iteration, trial.energy, trial.similarity, trial.smoothness,
-        step.step, step.backtracks, step.gradient_norm, step.size, trial.smallest_determinant,
-    )  # fmt: skip
+    return evaluation

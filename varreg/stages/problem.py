@@ -10,8 +10,9 @@ import numpy as np
 
 from ..images.level_image import LevelImage, coarsen
 from ..options.options import Options
-from ..similarity import Similarity, similarity
+from ..similarity import choice
 from ..similarity.histogram_rows import row_stride
+from ..similarity.similarity import Similarity
 from .pyramid import level_factors, node_shape
 
 #: Fewest bins at a coarse level.
@@ -41,7 +42,7 @@ class Problem:
     kernels: ModuleType
     threads: int
     _levels: dict[float, tuple[LevelImage, LevelImage]] = field(default_factory=dict)
-    _matchings: dict[tuple[float, str], Similarity] = field(default_factory=dict)
+    _similarities: dict[tuple[float, str], Similarity] = field(default_factory=dict)
 
     @property
     def factors(self) -> tuple[float, ...]:
@@ -58,13 +59,13 @@ class Problem:
             )
         return self._levels[factor]
 
-    def matching(self, factor: float, name: str) -> Similarity:
+    def similarity(self, factor: float, name: str) -> Similarity:
         """The similarity of this name at a level, with no more bins than the root of its voxels."""
-        if (factor, name) not in self._matchings:
-            self._matchings[factor, name] = self._matching(factor, name)
-        return self._matchings[factor, name]
+        if (factor, name) not in self._similarities:
+            self._similarities[factor, name] = self._similarity(factor, name)
+        return self._similarities[factor, name]
 
-    def _matching(self, factor: float, name: str) -> Similarity:
+    def _similarity(self, factor: float, name: str) -> Similarity:
         fixed, moving = self.level(factor)
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options
@@ -74,4 +75,4 @@ class Problem:
         share = 1.0 if fixed.mask is None else float(np.mean(fixed.mask > 0.5))
         stride = row_stride(fixed.grid, nodes, options.samples_per_node, share)
         threads = self.threads if fixed.data.size >= LEAST_VOXELS_FOR_THREADS else 1
-        return similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)
+        return choice.similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)

@@ -10,7 +10,7 @@ from varreg.data.phantom.pairs import deformed_pair
 from varreg.energy.affine import AffineObjective, orthonormal_generators
 from varreg.geometry.grid import Grid
 from varreg.options.options import AFFINE_MODELS, Options
-from varreg.similarity.mutual_information import Matching
+from varreg.similarity.mutual_information import MutualInformation
 
 from ..problems import central_difference, oblique_grid, pair, random_affine
 
@@ -30,7 +30,7 @@ def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
     options["similarity"] = "mi"
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
-    matching = Matching(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
+    matching = MutualInformation(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
     return AffineObjective(matching, model, weight)
 
 

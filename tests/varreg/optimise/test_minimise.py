@@ -5,10 +5,10 @@ import pytest
 
 from varreg.errors import DivergenceError, VarregError
 from varreg.optimise.history import Stop
-from varreg.optimise.lbfgs import Metric
+from varreg.optimise.lbfgs import LBFGS
 from varreg.optimise.line_search import ARMIJO, MOST_BACKTRACKS
 from varreg.optimise.minimise import Rules, minimise
-from varreg.optimise.objective import Trial
+from varreg.optimise.objective import Evaluation
 
 BOTH = pytest.mark.parametrize("memory", [0, 6])
 

@@ -14,7 +14,7 @@ from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.estimator import Estimate, Estimator, parzen_kernel
 from varreg.similarity.histogram_rows import label_image
-from varreg.similarity.mutual_information import Matching
+from varreg.similarity.mutual_information import MutualInformation
 from varreg.images.level_image import LevelImage
 
 from ..problems import central_difference, smooth_image
@@ -35,7 +35,7 @@ def matching(fixed, moving, dtype=np.float64, fixed_mask=None, moving_mask=None,
         LevelImage(image, mask, Grid.with_spacing(image.shape))
         for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
     ]
-    return Matching(*images, Options(similarity="mi", **options), cpu, 1, dtype)
+    return MutualInformation(*images, Options(similarity="mi", **options), cpu, 1, dtype)
 
 
 def information(fixed, moving, shift=(0.0, 0.0), **options):
@@ -319,7 +319,7 @@ def test_leaving_the_view_is_no_way_to_gain():
             LevelImage(fixed, None, Grid.with_spacing(fixed.shape)),
             LevelImage(moving[cut:], None, Grid(moving[cut:].shape, shifted(cut))),
         )
-        problem = Matching(*images, Options(), cpu, 1, np.float64)
+        problem = MutualInformation(*images, Options(), cpu, 1, np.float64)
         value = AffineObjective(problem, "translation").evaluate(np.eye(3)).similarity
         histogram = histogram_of(problem)
         similarity.append(value)

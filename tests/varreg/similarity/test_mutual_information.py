@@ -8,7 +8,7 @@ from varreg.backends.numpy import backend as reference
 from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
-from varreg.similarity.mutual_information import Matching
+from varreg.similarity.mutual_information import MutualInformation
 from varreg.images.level_image import LevelImage
 
 from ..problems import central_difference, deformable_problem, pair, random_affine, state
@@ -217,7 +217,7 @@ def stacked(flat, planes):
     for image in pair((20, 23), (1.0, 1.0)):
         data = image.data[None].repeat(planes, axis=0)
         images.append(LevelImage(data, None, Grid.with_spacing(data.shape)))
-    matching = Matching(*images, flat.options, cpu, 1, np.float64)
+    matching = MutualInformation(*images, flat.options, cpu, 1, np.float64)
     affine = np.eye(4)
     affine[1:, 1:] = random_affine(2, np.random.default_rng(1))
     shape = matching.fixed_grid.shape

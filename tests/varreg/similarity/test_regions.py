@@ -15,7 +15,7 @@ from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
 from varreg.similarity.estimator import parzen_kernel
-from varreg.similarity.mutual_information import Matching
+from varreg.similarity.mutual_information import MutualInformation
 from varreg.similarity.regions import region_counts, region_cuts
 from varreg.images.level_image import LevelImage
 
@@ -118,8 +118,8 @@ def textures(dimension, seed=0, **settings):
 
 
 def similarity(fixed, moving, regional, affine=None, kernels=cpu, threads=1, **options):
-    """(value, the Matching) at a world map, the identity by default."""
-    problem = Matching(
+    """(value, the MutualInformation) at a world map, the identity by default."""
+    problem = MutualInformation(
         fixed, moving, Options(**options), kernels, threads, np.float64, regional=regional
     )
     affine = np.eye(fixed.grid.dim + 1) if affine is None else affine

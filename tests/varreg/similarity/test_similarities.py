@@ -16,7 +16,7 @@ from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
-from varreg.similarity import affine_choice, deformable_choice, similarity
+from varreg.similarity.choice import affine_choice, deformable_choice, similarity
 from varreg.similarity.mind import self_similarity
 from varreg.similarity.ssd import NOISE, chance_difference
 from varreg.images.level_image import LevelImage

@@ -1,0 +1,66 @@
+"""The last stage of a registration: the deformable one from its initialisation, or none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..optimise.history import StartReport
+from ..optimise.objective import Evaluation
+from ..stages.deformable import deformable_stage
+from ..stages.levels import Recorder, affine_energy, affine_evaluation, check_view
+from ..stages.problem import Problem
+from .alternatives import alternative
+from .input_transform import InputTransform
+from .warm_start import warm_start
+
+
+def last_stage(
+    problem: Problem, matrix: Array, deformable: bool, initial: Array | None, recorder: Recorder
+) -> tuple[Array, Array | None, Evaluation]:
+    r"""A, u at the nodes, and the evaluation there, from an affine map.
+
+    Parameters
+    ----------
+    problem : Problem
+    matrix : (d + 1, d + 1) array
+        What the affine stage found, or was given.
+    deformable : bool
+        Whether anything deforms.
+    initial : (d + 1, d + 1) array or None
+        What the affine stage began with, if it was given: it is taken up again where that stage has
+        led to a higher energy of this one.
+    recorder : Recorder
+    """
+    if not deformable:
+        return matrix, None, check_view(affine_evaluation(problem, matrix))
+    descent = Recorder(recorder.observer)
+    nodes, evaluation = deformable_stage(problem, matrix, descent)
+    if initial is not None and not np.array_equal(matrix, initial):
+        least = affine_energy(problem, initial, deformable=True)
+        if least.total < evaluation.energy.total:
+            recorder.reset()  # what led away from the better start is no part of the answer
+            matrix, descent = initial, Recorder(recorder.observer)
+            nodes, evaluation = deformable_stage(problem, initial, descent)
+    recorder.adopt(descent)
+    return matrix, nodes, evaluation
+
+
+def refinement(
+    problem: Problem, model: str, given: InputTransform, recorder: Recorder
+) -> tuple[Array, Array, Evaluation, StartReport]:
+    r"""A, u at the nodes, the evaluation there, and the report on the start, from an input transform.
+
+    Never of more energy than the start; see :mod:`varreg.initial.alternatives`.
+    """
+    warm = warm_start(problem, given)
+    other = None if given.minimised else alternative(problem, model, warm, recorder)
+    if other is None:
+        affine, report = warm.affine, warm.report
+        nodes, evaluation = deformable_stage(problem, affine, recorder, warm.nodes, warm.first)
+    else:
+        affine, report = other[0], dataclasses.replace(warm.report, instead=other[1])
+        nodes, evaluation = deformable_stage(problem, affine, recorder)
+    return affine, nodes, evaluation, report
