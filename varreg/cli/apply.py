@@ -87,7 +87,7 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
     """The transform, and empty images where the fixed and the moving image are."""
     from ..exchange.reading import read_transform
-    from ..images.grids import geometry
+    from ..images.loading import geometry
 
     if not given["transforms"]:
         from ..results.result import load
@@ -109,7 +109,7 @@ def _warp(
     path: Any, image: str, transform: Transform, spaces: list[Image], given: dict[str, Any]
 ) -> None:
     """Warp an image or labels and write them on the grid they were brought to."""
-    from ..images.grids import geometry
+    from ..images.loading import geometry
     from ..io.files import write_image
 
     inverse, reference = given["inverse"], given["reference"]

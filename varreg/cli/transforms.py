@@ -67,8 +67,8 @@ def on_reference(transform: Transform, reference: str, inverse: bool) -> Transfo
     from dataclasses import replace
 
     from ..exchange.composing import chain_of, transform_of
-    from ..images.grids import geometry
     from ..images.inputs import image_on
+    from ..images.loading import geometry
 
     image = geometry(reference, "reference", "varreg apply")
     own = transform.moving if inverse else transform.fixed

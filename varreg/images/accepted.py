@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import GeometryError, InputError
-from ..geometry.grid import Grid
 from . import slices
-from .image import Image, place
+from .frames import STEEPEST, in_frame, projected
+from .image import Image
+from .loading import loaded
 from .nifti import vector_to_nifti
-from .voxels import as_float32, real_array, refuse_constant, refuse_shape
+from .voxels import refuse_constant
 
 __all__ = ["Image", "as_image", "as_mask", "as_pair", "vector_to_nifti"]
 
-_STEEPEST = 5.0  # degrees between two slices that still count as parallel
 _FEWEST_INSIDE = 16  # voxels of a mask; a joint histogram of fewer says nothing
 _MASK_TOLERANCE = 1e-2  # voxel; headers rounded by other tools, far below what a mask can express
 
@@ -54,7 +51,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     >>> as_image(np.eye(8), argument="moving").grid.shape
     (8, 8)
     """
-    image, _ = _loaded(value, argument, function)
+    image, _ = loaded(value, argument=argument, function=function)
     refuse_constant(image.data, argument=argument, function=function)
     return image
 
@@ -96,16 +93,10 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
             f"{function}: `moving` is {_dimension(first)} and `fixed` is {_dimension(second)}; "
             "both must be 2D or both 3D, e.g. take the matching slice out of the volume."
         )
-    if first.frame is None or second.frame is None:
-        return first, second
-    angle = slices.angle_between(first.frame, second.frame)
-    if angle > _STEEPEST:
-        raise GeometryError(
-            f"{function}: `moving` and `fixed` are slices whose planes are {angle:.1f} degrees "
-            f"apart (at most {_STEEPEST:g}), so they share no in-plane space; to align them "
-            "regardless of the headers pass arrays, e.g. nibabel.load(path).get_fdata()."
-        )
-    return _in_frame(first, second.frame), second
+    frame = second.frame
+    planes = f"{function}: `moving` and `fixed` are slices whose planes"
+    remedy = "they share no in-plane space; to align them regardless of the headers pass arrays, e.g. nibabel.load(path).get_fdata()."
+    return in_frame(first, frame, planes, remedy), second
 
 
 def as_mask(
@@ -144,7 +135,7 @@ def as_mask(
     """
     if value is None:
         return None
-    mask, has_affine = _loaded(value, argument, function)
+    mask, has_affine = loaded(value, argument=argument, function=function)
     if mask.grid.shape != image.grid.shape:
         raise InputError(
             f"{function}: `{argument}` has shape {mask.grid.shape} and its image has "
@@ -167,49 +158,18 @@ def as_mask(
     return np.asarray(inside)
 
 
-def _loaded(value: Any, argument: str, function: str) -> tuple[Image, bool]:
-    """Load any kind of image; tell also whether it came with a place in space."""
-    names = {"argument": argument, "function": function}
-    if isinstance(value, Image):
-        refuse_shape(value.data.shape, **names)
-        as_float32(value.data, **names)  # an Image made by hand may hold anything
-        return value, True
-    affine, name = None, ""
-    if isinstance(value, (str, os.PathLike)):
-        from .reading import read_path
-
-        array, affine, name = read_path(value, **names)
-    elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
-        from .reading import read_nibabel
-
-        array, affine = read_nibabel(value, **names)
-        name = Path(value.get_filename() or "").name
-    else:
-        array = real_array(value, **names)
-    refuse_shape(array.shape, **names)
-    return place(array, affine, name, **names), affine is not None
-
-
 def _dimension(image: Image) -> str:
     """Say 2D or 3D and with which shape."""
     shape = image.volume_shape or image.grid.shape
     return f"{image.grid.dim}D ({'one slice, ' if 1 in shape[:3] else ''}shape {shape})"
 
 
-def _in_frame(image: Image, frame: np.ndarray) -> Image:
-    """Express a slice in the directions of another slice's frame."""
-    if image.frame is None or np.array_equal(image.frame[:3, :3], frame[:3, :3]):
-        return image
-    plane, own = slices.project(image.grid.affine, image.frame, image.grid.shape, frame)
-    return replace(image, grid=Grid(image.grid.shape, plane), frame=own)
-
-
 def _same_place(mask: Image, image: Image) -> bool:
     """Compare places in 3D; a slice that `as_pair` projected is met by projecting its mask too."""
     if mask.frame is not None and image.frame is not None:
-        if slices.angle_between(mask.frame, image.frame) > _STEEPEST:
+        if slices.angle_between(mask.frame, image.frame) > STEEPEST:
             return False
-        mask = _in_frame(mask, image.frame)
+        mask = projected(mask, image.frame)
         shift = (mask.volume_affine - image.volume_affine)[:3, 3]
         if abs(image.frame[:3, 2] @ shift) > _MASK_TOLERANCE * float(image.grid.spacing.min()):
             return False

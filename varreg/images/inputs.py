@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,10 @@ from numpy.typing import NDArray
 from ..errors import GeometryError, InputError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
-from . import slices
+from .frames import in_frame
 from .image import Image, place
-from .reading import read_nibabel, read_path
+from .loading import stored
 from .voxels import as_float32, real_array, refuse_shape
-
-_STEEPEST = 5.0  # degrees between two slices that still count as parallel
 
 
 def image_on(
@@ -101,38 +98,21 @@ def _read(
 ) -> tuple[NDArray[Any], Grid]:
     """The voxels as stored, in the shape of the grid that is returned with them."""
     names = {"argument": argument, "function": function}
-    affine, image = None, None
     if isinstance(value, Image):
         array, image = value.data, value
-    elif isinstance(value, (str, os.PathLike)):
-        array, affine, _ = read_path(value, **names)
-    elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
-        array, affine = read_nibabel(value, **names)
+        refuse_shape(array.shape, **names)
     else:
-        array = real_array(value, **names)
-    refuse_shape(array.shape, **names)
-    if image is None and affine is None:
-        return _fitted(array, grid, **names), grid
-    image = image or place(array, affine, **names)
+        array, affine, _ = stored(value, argument=argument, function=function)
+        if affine is None:
+            return _fitted(array, grid, **names), grid
+        image = place(array, affine, **names)
     if image.grid.dim != grid.dim:
         raise GeometryError(
             f"{function}: `{argument}` is {image.grid.dim}D and the transform {grid.dim}D."
         )
-    return array.reshape(image.grid.shape), _in_frame(image, frame, **names)
-
-
-def _in_frame(image: Image, frame: Float | None, argument: str, function: str) -> Grid:
-    """The image's grid; that of a slice in the in-plane world of the transform."""
-    if frame is None or image.frame is None or np.array_equal(image.frame[:3, :3], frame[:3, :3]):
-        return image.grid
-    angle = slices.angle_between(image.frame, frame)
-    if angle > _STEEPEST:
-        raise GeometryError(
-            f"{function}: `{argument}` is a slice {angle:.1f} degrees off the plane of the "
-            f"transform (at most {_STEEPEST:g}); pass the array alone if its voxels correspond."
-        )
-    plane, _ = slices.project(image.grid.affine, image.frame, image.grid.shape, frame)
-    return Grid(image.grid.shape, plane)
+    planes = f"{function}: `{argument}` is a slice whose plane and that of the transform"
+    remedy = "pass the array alone if its voxels correspond."
+    return array.reshape(image.grid.shape), in_frame(image, frame, planes, remedy).grid
 
 
 def _fitted(array: NDArray[Any], grid: Grid, argument: str, function: str) -> NDArray[Any]:

@@ -194,7 +194,9 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
-        start=nested(StartReport | None, renamed(content.get("start")), "start"),  # if there was one
+        start=nested(
+            StartReport | None, renamed(content.get("start")), "start"
+        ),  # if there was one
     )
 
 

@@ -1,0 +1,56 @@
+"""Slices of volumes in the in-plane world of another slice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import GeometryError
+from ..geometry.grid import Grid
+from . import slices
+from .image import Image
+
+#: Degrees between two slices that still count as parallel.
+STEEPEST = 5.0
+
+
+def projected(image: Image, frame: np.ndarray) -> Image:
+    """A slice in the directions of another frame; as it is if it has them, or is none.
+
+    Parameters
+    ----------
+    image : Image
+    frame : (4, 4) array
+        See :class:`varreg.Image`.
+    """
+    if image.frame is None or np.array_equal(image.frame[:3, :3], frame[:3, :3]):
+        return image
+    plane, own = slices.project(image.grid.affine, image.frame, image.grid.shape, frame)
+    return replace(image, grid=Grid(image.grid.shape, plane), frame=own)
+
+
+def in_frame(image: Image, frame: np.ndarray | None, planes: str, remedy: str) -> Image:
+    """A slice in the in-plane world of another one; an image that is none as it is.
+
+    Parameters
+    ----------
+    image : Image
+    frame : (4, 4) array or None
+        Of the other slice, if it is one.
+    planes, remedy : str
+        For the message: whose planes are apart, and what to do.
+
+    Raises
+    ------
+    GeometryError
+        If the slices are not parallel.
+    """
+    if frame is None or image.frame is None:
+        return image
+    angle = slices.angle_between(image.frame, frame)
+    if angle > STEEPEST:
+        raise GeometryError(
+            f"{planes} are {angle:.1f} degrees apart (at most {STEEPEST:g}); {remedy}"
+        )
+    return projected(image, frame)
