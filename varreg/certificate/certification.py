@@ -10,7 +10,7 @@ from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.displacement import expand
-from ..geometry.folded_cells import tight_cells
+from ..geometry.folded_cells import nearly_folded_cells
 from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
 from ..initial.input_transform import input_transform
@@ -194,7 +194,7 @@ def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
     spacing = grid.extent / shape
     kernels, threads = problem.kernels, problem.threads
     bound, _ = smallest_determinant(nodes, spacing, constraint, kernels, threads)
-    places, bounds, cells = tight_cells(nodes, spacing, constraint, 0.0, kernels, threads)
+    places, bounds, cells = nearly_folded_cells(nodes, spacing, constraint, 0.0, kernels, threads)
     voxels = ((places[:PLACES] + 0.5) * (np.array(grid.shape) / shape) - 0.5).T
     world = grid.voxel_to_world(voxels)
     worst = [

@@ -104,7 +104,7 @@ class DeformableObjective:
     def direction_off_fold(self, gradient: Array) -> Array | None:
         """-Q Q^T g with Q = S^-1 chi S and chi = 0 around the cell that folded: others go on.
 
-        Q Q^T is positive semidefinite, so this descends; without it one tight cell would stop all.
+        Q Q^T is positive semidefinite, so this descends; without it one nearly folded cell would stop all.
         """
         if self.folded_cell is None:
             return None

@@ -9,7 +9,7 @@ from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective, unfold
 from ..energy.smoothness import Smoothness, laplacian_symbol
 from ..geometry.displacement import expand
-from ..geometry.folded_cells import tight_cells
+from ..geometry.folded_cells import nearly_folded_cells
 from ..geometry.projection import mean_and_largest
 from ..optimise.history import Unfolding
 
@@ -24,7 +24,7 @@ GROWTH = 1.25
 def unfolded(objective: DeformableObjective, field: Array) -> tuple[Array, Unfolding | None]:
     r"""The displacement with a bound of det(id + grad u) that the options allow.
 
-    In each round the field is replaced by a smoothed one around the tight cells, within a Gaussian
+    In each round the field is replaced by a smoothed one around the nearly folded cells, within a Gaussian
     window; elsewhere it stays as it was.
 
     Parameters
@@ -65,14 +65,14 @@ def _smoothed_around(
     """The field, smoothed near the cells whose bound is below `least`; `width` in nodes."""
     similarity, constraint = objective.similarity, objective.options.constraint
     spacing = objective.node_spacing
-    places, _, _ = tight_cells(
+    places, _, _ = nearly_folded_cells(
         field, spacing, constraint, least, similarity.kernels, similarity.threads
     )
-    tight = np.zeros(field.shape[1:], bool)
-    last: Array = np.array(tight.shape) - 1
+    nearly_folded = np.zeros(field.shape[1:], bool)
+    last: Array = np.array(nearly_folded.shape) - 1
     for shift in (-0.5, 0.5):  # the first and the last node of each cell
-        tight[tuple(np.clip(np.floor(places + shift + 0.25), 0, last).astype(int).T)] = True
-    apart = distance_transform_edt(~tight)
+        nearly_folded[tuple(np.clip(np.floor(places + shift + 0.25), 0, last).astype(int).T)] = True
+    apart = distance_transform_edt(~nearly_folded)
     window = np.exp(-0.5 * np.square(apart / width))
     return field + window * (smoothed(field, objective.smoothness, spacing, width) - field)
 

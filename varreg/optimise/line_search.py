@@ -5,7 +5,7 @@ A step t along a direction d is accepted if (Armijo, doi 10.2140/pjm.1966.16.1)
 .. math:: E(z + t d) \le E(z) + c\,t\,\langle g, d\rangle .
 
 Trials that fold have infinite energy.  If shortening alone does not unfold them, the direction is
-replaced once by one that vanishes around the fold: one tight cell must not stop all others.
+replaced once by one that vanishes around the fold: one nearly folded cell must not stop all others.
 """
 
 from __future__ import annotations

@@ -1,29 +1,29 @@
-"""What every registration offers of its map, whoever found it."""
+"""The map of a registration, whoever found it, and its pictures."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..geometry.displacement import Float
 from ..transforms.transform import Transform
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..certificate.certificate import Certificate
-    from ..transforms.inverse import Inverse
+
+
+def _of_transform(name: str, doc: str | None = None) -> Any:
+    """A property or method of the transform as one of the registration."""
+    doc = getattr(Transform, name).__doc__ if doc is None else doc
+    return property(lambda self: getattr(self.transform, name), doc=doc)
 
 
 @dataclass(frozen=True, eq=False)
 class Registered:
-    """The map fixed -> moving of a registration, and what it can do.
+    """The map fixed -> moving of a registration, with all that a :class:`Transform` can do.
 
     Attributes
     ----------
@@ -33,40 +33,14 @@ class Registered:
 
     transform: Transform
 
-    @property
-    def affine(self) -> Float:
-        """A, (d+1, d+1): fixed world -> moving world (mm, RAS+)."""
-        return self.transform.affine
-
-    @cached_property
-    def u(self) -> NDArray[np.float32]:
-        """The deformable part at every fixed voxel, (d, *S), mm along the axes of the array."""
-        return self.transform.u
-
-    @cached_property
-    def displacement(self) -> NDArray[np.float32]:
-        """The total map, (d, *S), in voxels of the fixed array; see Transform.displacement."""
-        return self.transform.displacement
-
-    def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
-    ) -> NDArray[np.float32]:
-        """Bring an image of the moving side onto the fixed grid; see :meth:`varreg.Transform.warp`."""
-        return self.transform.warp(image, interpolation, fill)
-
-    def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring labels of the moving side onto the fixed grid; see :meth:`varreg.Transform.warp_labels`."""
-        return self.transform.warp_labels(labels, rule)
-
-    def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
-        """Map points of the fixed image to the moving image; see :meth:`varreg.Transform.points`."""
-        return self.transform.points(points, space)
-
-    def inverse(
-        self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
-    ) -> Inverse:
-        """The map moving -> fixed, with its residual; see :meth:`varreg.Transform.inverse`."""
-        return self.transform.inverse(tolerance, iterations, method)
+    affine = _of_transform("affine", "A, (d+1, d+1): fixed world -> moving world (mm, RAS+).")
+    u = _of_transform("u")
+    displacement = _of_transform("displacement")
+    warp = _of_transform("warp")
+    warp_labels = _of_transform("warp_labels")
+    points = _of_transform("points")
+    inverse = _of_transform("inverse")
+    jacobian = _of_transform("jacobian")
 
     def report(
         self,
@@ -94,7 +68,3 @@ class Registered:
         from ..report.notebook import notebook_html
 
         return notebook_html(self)
-
-    def jacobian(self) -> NDArray[np.float32]:
-        """Volume change of the total map at every fixed voxel; see :meth:`varreg.Transform.jacobian`."""
-        return self.transform.jacobian()

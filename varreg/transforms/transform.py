@@ -6,6 +6,7 @@ Every map goes fixed -> moving: the fixed point x corresponds to the moving poin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class Transform:
         if self.nodes is not None:
             object.__setattr__(self, "nodes", checked_nodes(self.nodes, self.fixed.dim))
 
-    @property
+    @cached_property
     def u(self) -> NDArray[np.float32]:
         """u at every fixed voxel, (d, *S) float32, mm along the axes of the fixed array."""
         result = np.empty((self.fixed.dim, *self.fixed.shape), dtype=np.float32)
@@ -95,7 +96,7 @@ class Transform:
             result[:, slab] = self._u(slab)
         return result
 
-    @property
+    @cached_property
     def displacement(self) -> NDArray[np.float32]:
         """Total displacement at every fixed voxel, affine part included, in fixed voxels.
 

@@ -11,7 +11,7 @@ from varreg.backends.numba import backend as cpu
 from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, GeometryError, InputError, OverlapError
 from varreg.geometry.displacement import evaluate, expand
-from varreg.geometry.folded_cells import cell_bounds, tight_cells
+from varreg.geometry.folded_cells import cell_bounds, nearly_folded_cells
 from varreg.geometry.folding import smallest_determinant
 from varreg.geometry.grid import Grid
 from varreg.geometry.projection import interpolation, project
@@ -179,7 +179,7 @@ def test_a_mean_goes_into_the_affine_part_and_the_map_stays(pairs, dimension):
 def test_tight_cells_are_all_cells_below_and_the_worst_is_the_bound(shape, constraint):
     rng = np.random.default_rng(8)
     field, spacing = rng.normal(size=(len(shape), *shape)) * 0.4, rng.uniform(0.8, 1.5, len(shape))
-    places, bounds, cells = tight_cells(field, spacing, constraint, 0.3, cpu, 1)
+    places, bounds, cells = nearly_folded_cells(field, spacing, constraint, 0.3, cpu, 1)
     whole = smallest_determinant(field, spacing, constraint, cpu, 1)[0]
     assert (bounds <= 0.3).all() and (np.diff(bounds) >= 0).all()
     if constraint == "zero-mean":

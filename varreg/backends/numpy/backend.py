@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 from ..logarithm import logarithm
+from .folding import cell_bounds
 from .sampling import (
     fade,
     fade_slope,
@@ -195,18 +196,7 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
 
     field (d, *m), spacing (d,) in the same unit.
     """
-    dimension = len(field)
-    # 2D: affine in the position, so the corners bound it.  3D: of degree 2 in each coordinate, so
-    # its values at 0, 1/2, 1 determine it, and with it the Bernstein coefficients.
-    stops = (0.0, 1.0) if dimension == 2 else (0.0, 0.5, 1.0)
-    values = np.array(
-        [_determinant(field, spacing, at) for at in itertools.product(stops, repeat=dimension)]
-    ).reshape((len(stops),) * dimension + tuple(m - 1 for m in field.shape[1:]))
-    if dimension == 3:
-        to_bernstein = np.array([[1, 0, 0], [-0.5, 2, -0.5], [0, 0, 1]])
-        for axis in range(3):
-            values = np.moveaxis(np.tensordot(to_bernstein, values, (1, axis)), 0, axis)
-    bound = values.min(axis=tuple(range(dimension)))
+    bound = cell_bounds(field, spacing)
     cell = np.unravel_index(int(np.argmin(bound)), bound.shape)
     return float(bound[cell]), tuple(int(i) for i in cell)
 
@@ -252,21 +242,3 @@ def _banded(kernel: Array) -> Array:
         if 0 <= c + offset < bins:
             matrix[c + offset, c] = kernel[c, offset + reach]
     return matrix
-
-
-def _determinant(field: Array, spacing: Array, at: tuple[float, ...]) -> Array:
-    """det(id + grad u) at the same place `at`, in [0, 1]^d, of every cell."""
-    columns = []
-    for axis in range(len(field)):
-        change = np.diff(field, axis=axis + 1) / spacing[axis]
-        for other, t in enumerate(at):
-            if other != axis:
-                count = field.shape[other + 1]
-                low, high = (
-                    np.take(change, np.arange(first, count - 1 + first), axis=other + 1)
-                    for first in (0, 1)
-                )
-                change = (1 - t) * low + t * high
-        columns.append(change)
-    gradient = np.moveaxis(np.array(columns), (0, 1), (-1, -2)) + np.eye(len(field))
-    return np.linalg.det(gradient)
