@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from varreg.geometry import resampling as sampling
+from varreg.geometry import resampling
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
@@ -170,12 +170,12 @@ def _carried(field: Float, source: Grid, target: Grid) -> Float:
     """(d, *n) numbers on one grid, read at the voxels of another of the same world: (d, *S)."""
     if source.shape == target.shape and np.array_equal(source.affine, target.affine):
         return field
-    matrix = sampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)
+    matrix = resampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)
 
     def coordinates(slab: slice) -> Float:
-        points = sampling.affine_coordinates(matrix, target.shape, slab)
-        sampling.clamp(points, source.shape)
+        points = resampling.affine_coordinates(matrix, target.shape, slab)
+        resampling.clamp(points, source.shape)
         return points
 
-    parts = [sampling.warp(part, target.shape, coordinates, "linear", 0.0) for part in field]
+    parts = [resampling.warp(part, target.shape, coordinates, "linear", 0.0) for part in field]
     return np.stack(parts)

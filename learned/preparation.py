@@ -18,9 +18,9 @@ from varreg.errors import InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
+from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_starts, check_overlap, sampled
 from varreg.stages.initialisations import candidates
-from varreg.images.level_image import LevelImage
 
 from .network_grid import network_grid, resampled
 

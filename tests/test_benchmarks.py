@@ -117,7 +117,7 @@ def test_saved_pairs_come_back(bench, tmp_path):
 
 
 def test_methods_know_every_preset(bench):
-    from varreg.options.options import PRESETS
+    from varreg.options.presets import PRESETS
 
     known = bench("methods").varreg_settings()
     assert {f"varreg-{name}" for name in PRESETS} - set(known) == {"varreg-default"}

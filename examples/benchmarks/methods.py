@@ -61,7 +61,7 @@ def varreg_settings() -> dict[str, dict[str, Any]]:
     """Name -> arguments of ``varreg.solve``: every preset there is, then single changes."""
     import checkout  # noqa: F401
 
-    from varreg.options.options import PRESETS
+    from varreg.options.presets import PRESETS
 
     presets = {f"varreg-{name}": {"preset": name} for name in PRESETS if name != "default"}
     return {
@@ -79,7 +79,7 @@ def scaled_iterations(factor: float, dimension: int = 2) -> tuple[int, ...]:
     """The default budget of iterations, times a factor."""
     import checkout  # noqa: F401
 
-    from varreg.options.options import BY_DIMENSION
+    from varreg.options.presets import BY_DIMENSION
 
     return tuple(max(round(factor * n), 1) for n in BY_DIMENSION[dimension]["iterations"])
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from varreg.options.options import PRESETS as ENERGIES
+from varreg.options.presets import PRESETS as ENERGIES
 
 from .rules import Rule, Section, choice, number, path, ruled, whole
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from varreg.errors import InputError, OverlapError
 from varreg.geometry.grid import Grid
-from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp, warp_labels
+from varreg.geometry.label_resampling import resampled_labels
+from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
 from varreg.images.accepted import Image, as_image
 from varreg.images.intensities import unit_intensities
 
@@ -129,7 +130,7 @@ def load_labels(
                 "to 32767; give a label map, not an image."
             )
         grid = isotropic_grid(image.grid, spacing)
-        return warp_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
+        return resampled_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
 
     return cached(prepare, "labels", [Path(os.fsdecode(path))], spacing, cache)
 

@@ -14,7 +14,7 @@ from learned.config import (PRESETS, SECTIONS, Config, DataConfig, ModelConfig, 
 from learned.config.configuration import replaced, rules_by_key
 from learned.config.files import ADDED, FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
-from varreg.options.options import PRESETS as ENERGIES
+from varreg.options.presets import PRESETS as ENERGIES
 from varreg.options.options import Options
 
 needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")

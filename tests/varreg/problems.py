@@ -72,7 +72,9 @@ def deformable_problem(
         smoothness_length=length, smoothness_order=order, similarity=similarity, **options
     )
     fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
-    matching = MutualInformation(fixed, moving, options, kernels, threads, np.float64, regional, stride)
+    matching = MutualInformation(
+        fixed, moving, options, kernels, threads, np.float64, regional, stride
+    )
     nodes = nodes or shape
     smoothness = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, fixed.grid.dim), length,

@@ -7,13 +7,13 @@ import numpy as np
 from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective
 from ..energy.smoothness import laplacian_symbol
-from ..geometry import resampling as sampling
+from ..geometry import resampling
 from ..images.level_image import LevelImage
 from ..stages.deformable import state_of
 from ..stages.levels import affine_energy
 from ..stages.problem import Problem
 from ..transforms.transform import Transform
-from .certificate import Perturbation, Shuffled
+from .records import Perturbation, Shuffled
 
 #: Permutations, and random fields of each size.
 PERMUTATIONS, FIELDS = 8, 8
@@ -37,9 +37,9 @@ def shuffled(problem: Problem, transform: Transform, random: np.random.Generator
         fixed.grid, moving.grid, transform.affine, transform.nodes, transform.constraint
     )
     shape, coordinates = fixed.grid.shape, placed.moving_coordinates
-    values = sampling.warp(moving.data, shape, coordinates, "linear", 0.0)
+    values = resampling.warp(moving.data, shape, coordinates, "linear", 0.0)
     mask = np.ones(moving.data.shape, np.float32) if moving.mask is None else moving.mask
-    weight = sampling.warp(np.asarray(mask, np.float32), shape, coordinates, "linear", 0.0)
+    weight = resampling.warp(np.asarray(mask, np.float32), shape, coordinates, "linear", 0.0)
     counts = weight > 0.5
     if fixed.mask is not None:
         counts &= fixed.mask > 0.5

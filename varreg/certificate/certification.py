@@ -28,7 +28,8 @@ from ..stages.problem import Problem
 from ..transforms.inverse import residuals
 from ..transforms.transform import Transform
 from .baselines import perturbations, shuffled
-from .certificate import Certificate, Folds, Gradients, InverseResidual, Place, Refinement
+from .certificate import Certificate
+from .records import Folds, Gradients, InverseResidual, Place, Refinement
 
 #: Folds whose places are kept.
 PLACES = 10

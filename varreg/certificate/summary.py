@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ..options.options import SIMILARITIES
 
 if TYPE_CHECKING:
-    from .certificate import Certificate, Folds, Perturbation
+    from .certificate import Certificate
+    from .records import Folds, Perturbation
 
 #: Folds that are named in the text; the certificate holds up to ten.
 SHOWN = 3

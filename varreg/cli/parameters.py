@@ -14,7 +14,8 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError
-from ..options.options import PRESETS, Options
+from ..options.options import Options
+from ..options.presets import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._version import __version__
-from ..options.options import BY_DIMENSION, PRESETS, Options
+from ..options.options import Options
+from ..options.presets import BY_DIMENSION, PRESETS
 from .parameters import flag, said, shown
 
 if TYPE_CHECKING:

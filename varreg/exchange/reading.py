@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..errors import FileError, InputError
 from ..geometry.grid import Grid
 from ..images.grids import grid_pair
-from ..io.result_folder import is_result, read_fields
+from ..io.result_fields import read_fields
+from ..io.result_folder import is_result
 from ..transforms.held import held_transform
 from ..transforms.inverse import Inverse
 from ..transforms.transform import Transform

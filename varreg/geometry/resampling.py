@@ -21,7 +21,6 @@ from ..errors import InputError
 from .displacement import Float
 
 INTERPOLATIONS = ("linear", "nearest", "cubic")
-LABEL_RULES = ("linear", "nearest")
 ORDER = {"nearest": 0, "cubic": 3}
 # Voxels worked on at a time: small enough for the cache and for 3D memory, large enough for NumPy.
 SLAB_VOXELS = 2**17
@@ -202,85 +201,6 @@ def each_slab(
     with ThreadPoolExecutor(workers, initializer=lambda: move_to_core(next(number))) as pool:
         for _ in pool.map(work, every):
             pass
-
-
-def warp_labels(
-    labels: NDArray[Any], shape: tuple[int, ...], coordinates: Coordinates, rule: str
-) -> NDArray[Any]:
-    """The label with the largest linearly interpolated share at every point.
-
-    The same as warping the indicator image of each label linearly and taking the largest, ties to
-    the lower label, but only the 2^d voxels around a point are looked at, so neither time nor
-    memory grows with the number of labels.  Beyond the field of view the label is 0.
-
-    Parameters
-    ----------
-    labels : (*T) array
-        Whole numbers.
-    shape, coordinates
-        As in :func:`warp`.
-    rule : {"linear", "nearest"}
-        Nearest takes the label of the nearest voxel.
-
-    Returns
-    -------
-    (*S) array of the dtype of `labels`.
-    """
-    result = np.empty(shape, dtype=labels.dtype)
-
-    def read(slab: slice) -> None:
-        points = coordinates(slab)
-        absent = outside(points, labels.shape)
-        clamp(points, labels.shape)
-        if rule == "nearest":
-            result[slab] = labels[tuple(np.rint(points).astype(np.intp))]
-        else:
-            result[slab] = _largest_share(labels, points)
-        result[slab][absent] = 0
-
-    each_slab(read, shape)
-    return result
-
-
-def _largest_share(labels: NDArray[Any], points: Float) -> NDArray[Any]:
-    """Arg-max of the one-hot linear interpolation at points inside the array."""
-    dim = labels.ndim
-    low = [
-        np.minimum(p.astype(np.intp), max(n - 2, 0))
-        for p, n in zip(points, labels.shape, strict=True)
-    ]
-    corners = list(np.ndindex(*(2,) * dim))
-    high = [np.minimum(index + 1, n - 1) for index, n in zip(low, labels.shape, strict=True)]
-    pairs = list(zip(low, high, strict=True))
-    found = [labels[tuple(pairs[axis][bit] for axis, bit in enumerate(c))] for c in corners]
-    winner = found[0]
-    mixed = np.zeros(winner.shape, dtype=bool)
-    for other in found[1:]:
-        mixed |= other != winner
-    # Most points lie inside one structure: only the others need the contest.
-    candidates = np.stack([value[mixed] for value in found])
-    fraction = [points[axis][mixed].astype(np.float64) - low[axis][mixed] for axis in range(dim)]
-    shares = np.stack([_corner_weight(fraction, corner) for corner in corners])
-    winner[mixed] = _contest(candidates, shares)
-    return winner
-
-
-def _corner_weight(fraction: list[Float], corner: tuple[int, ...]) -> Float:
-    """Multilinear weight of one corner of the cell."""
-    weight = np.ones_like(fraction[0])
-    for f, bit in zip(fraction, corner, strict=True):
-        weight *= f if bit else 1 - f
-    return weight
-
-
-def _contest(candidates: NDArray[Any], shares: Float) -> NDArray[Any]:
-    """Per column of (2^d, n): the candidate whose shares add to most, ties to the lower."""
-    winner, best = candidates[0].copy(), np.full(shares.shape[1], -1.0)
-    for candidate in candidates:
-        total = np.where(candidates == candidate, shares, 0).sum(axis=0)
-        better = (total > best) | ((total == best) & (candidate < winner))
-        winner[better], best[better] = candidate[better], total[better]
-    return winner
 
 
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from typing import Any
@@ -14,7 +15,8 @@ from ..images.image import Image
 from ..stages.arguments import affine_starts
 from ..stages.initialisations import NAMES
 from ..transforms.transform import Transform
-from .input_transform import InputTransform, input_transform, is_paths, of_model
+from .affine_part import with_model
+from .input_transform import InputTransform, input_transform, is_paths
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,10 @@ def chosen_start(
             "varreg.solve: `start` deforms, but `deformable` is False; pass its affine map alone as"
             " `start`."
         )
-    return of_model(given, affine), np.eye(d + 1)
+    placed = with_model(given.transform, affine)
+    if placed is not given.transform:
+        given = dataclasses.replace(given, transform=placed, minimised=False)
+    return given, np.eye(d + 1)
 
 
 def _is_map(start: Any, dimension: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,16 @@ import numpy as np
 
 from ..errors import FileError, GeometryError, InputError
 from ..exchange.reading import read_transform
-from ..geometry.affine_models import nearest_of_model
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
-from ..geometry.matrices import transform_points
-from ..geometry.resampling import voxel_matrix
 from ..images.image import Image
 from ..images.voxels import real_array
-from ..io.result_folder import is_result, read_fields
+from ..io.result_fields import read_fields
+from ..io.result_folder import is_result
 from ..options.options import Options
 from ..transforms.held import held_transform
 from ..transforms.transform import Transform
+from .affine_part import affine_and_rest, with_affine_part
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def input_transform(
         options = getattr(value, "options", None)
         known = options if isinstance(options, Options) else None
         placed, ours = _placed(held, fixed, moving, *where), bool(getattr(value, "levels", ()))
-        placed = placed if ours else _split_again(placed)
+        placed = placed if ours else with_affine_part(placed)
         return InputTransform(placed, f"a {type(value).__name__}", known, ours)
     if is_paths(value):
         return _from_files(value, f"the chain of {len(value)} files", fixed, moving, *where)
@@ -125,7 +123,7 @@ def _from_files(
 ) -> InputTransform:
     """Whatever other tools write."""
     read = read_transform(source, fixed, moving)
-    return InputTransform(_split_again(_placed(read, fixed, moving, argument, function)), kind)
+    return InputTransform(with_affine_part(_placed(read, fixed, moving, argument, function)), kind)
 
 
 def _from_array(
@@ -154,52 +152,6 @@ def _from_array(
     return InputTransform(transform, kind)
 
 
-def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
-    """A total displacement as A(x + u(x)), with A the affine map that comes nearest.
-
-    Parameters
-    ----------
-    displacement : (d, *S) array
-        In voxels of `grid`, as :attr:`varreg.Transform.displacement`.
-    grid : Grid
-        Of the fixed image.
-
-    Returns
-    -------
-    affine : (d + 1, d + 1) array
-        Fixed world -> moving world (mm): least squares over the voxels.
-    u : (d, *S) array
-        In mm along the axes of the array; its mean is zero.
-
-    Examples
-    --------
-    >>> affine, u = affine_and_rest(np.ones((2, 4, 4)), Grid.with_spacing((4, 4), 2.0))
-    >>> affine[:2, 2].tolist(), float(abs(u).max())
-    ([2.0, 2.0], 0.0)
-    """
-    d, axes = grid.dim, tuple(range(1, grid.dim + 1))
-    middle = (np.array(grid.shape) - 1) / 2
-    change = np.zeros((d + 1, d + 1))
-    for axis, n in enumerate(grid.shape):
-        offset = np.arange(n) - middle[axis]
-        others = tuple(k for k in axes if k != axis + 1)
-        # voxels form a lattice, so that the axes are orthogonal regressors
-        change[:d, axis] = (
-            displacement.mean(axis=others) @ offset / max(float(offset @ offset), 1.0)
-        )
-    change[:d, d] = displacement.mean(axis=axes) - change[:d, :d] @ middle
-    voxel_map = np.eye(d + 1) + change
-    column = (d,) + (1,) * d
-    linear = change[:d, :d]
-    rest = (
-        displacement - np.tensordot(linear, grid.coordinates(), 1) - change[:d, d].reshape(column)
-    )
-    if np.linalg.matrix_rank(voxel_map) == d + 1:
-        rest = np.tensordot(np.linalg.inv(voxel_map[:d, :d]), rest, 1)
-    affine = np.eye(d + 1) + grid.affine @ change @ np.linalg.inv(grid.affine)
-    return affine, rest * grid.spacing.reshape(column)
-
-
 def _placed(
     transform: Transform, fixed: Image, moving: Image, argument: str, function: str
 ) -> Transform:
@@ -219,43 +171,6 @@ def _placed(
     if nodes is not None and not transform.fixed.same_space(fixed.grid):
         nodes, constraint = _read_at(transform, fixed.grid), "zero-mean"
     return Transform(fixed.grid, moving.grid, transform.affine, nodes, constraint, frame)
-
-
-def _split_again(transform: Transform) -> Transform:
-    """The same map with its affine part in A, where it costs no smoothness.
-
-    A field with a vector at every voxel often has the whole map in it; a coarser one is a solver's.
-    """
-    grid, nodes = transform.fixed, transform.nodes
-    if nodes is None or nodes.shape[1:] != grid.shape:
-        return transform
-    d, here = grid.dim, grid.coordinates()
-    matrix = voxel_matrix(grid.affine, transform.affine, grid.affine)
-    there = transform_points(matrix, here + nodes / grid.spacing.reshape((-1,) + (1,) * d))
-    affine, rest = affine_and_rest(there - here, grid)
-    return Transform(grid, transform.moving, affine, rest, frame=transform.frame)
-
-
-def of_model(given: InputTransform, model: str) -> InputTransform:
-    """The same map whose affine part is the nearest one of a model; the rest deforms.
-
-    Parameters
-    ----------
-    given : InputTransform
-    model : {"translation", "rigid", "similarity", "affine"}
-    """
-    old = given.transform
-    affine = nearest_of_model(old.affine, model, old.fixed)
-    if np.allclose(affine, old.affine, rtol=0, atol=1e-9):
-        return given
-    grid = old.fixed
-    column = (grid.dim,) + (1,) * grid.dim
-    here = grid.coordinates()
-    matrix = voxel_matrix(grid.affine, np.linalg.solve(affine, old.affine), grid.affine)
-    there = transform_points(matrix, here + old.u.astype(np.float64) / grid.spacing.reshape(column))
-    u = (there - here) * grid.spacing.reshape(column)
-    transform = Transform(grid, old.moving, affine, u, frame=old.frame)
-    return dataclasses.replace(given, transform=transform, minimised=False)
 
 
 def _frame(fixed: Image, moving: Image) -> Float | None:

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from ..errors import InputError
+from .presets import BY_DIMENSION, PRESETS
+from .validation import (
+    are_counts,
+    are_levels,
+    as_tuple,
+    check,
+    check_choice,
+    check_whole,
+    is_range,
+    is_real,
+    is_whole,
+    plain_numbers,
+)
 
 #: The similarities, and what to call their values.
 SIMILARITIES = {
@@ -125,52 +135,54 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("similarity_weight", "largest_step"):
-            _check(self, name, lambda v: _real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
-        _check(
+            check(self, name, lambda v: is_real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
+        check(
             self,
             "smoothness_weight",
-            lambda v: v is None or (_real(v) and 1e-30 <= v <= 1e30),
+            lambda v: v is None or (is_real(v) and 1e-30 <= v <= 1e30),
             "above 0, up to 1e30, or None",
         )
-        _check(self, "kernel_width", lambda v: _real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
-        _choice(self, "similarity", tuple(SIMILARITIES))
-        _choice(self, "constraint", ("zero-mean", "zero-boundary"))
-        _choice(self, "estimator", ("fine-histogram", "per-pixel"))
-        _choice(self, "interpolation", ("linear", "cubic"))
-        _whole(self, "bins", 8, 1024)
-        _check(self, "regions", lambda v: v is None or _is_whole(v, 1, 64), "from 1 to 64, or None")
+        check(self, "kernel_width", lambda v: is_real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
+        check_choice(self, "similarity", tuple(SIMILARITIES))
+        check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
+        check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
+        check_choice(self, "interpolation", ("linear", "cubic"))
+        check_whole(self, "bins", 8, 1024)
+        check(self, "regions", lambda v: v is None or is_whole(v, 1, 64), "from 1 to 64, or None")
         if self.estimator == "per-pixel" and self.similarity != "mi":
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
             )
-        _whole(self, "smoothness_order", 2, 4)
-        _whole(self, "memory", 0, 1000)
-        _whole(self, "affine_iterations", 1, 1_000_000)
+        check_whole(self, "smoothness_order", 2, 4)
+        check_whole(self, "memory", 0, 1000)
+        check_whole(self, "affine_iterations", 1, 1_000_000)
         for name in ("gradient_tolerance", "energy_tolerance"):
-            _check(self, name, lambda v: _real(v) and 0 <= v < 1, "a number in [0, 1)")
-        _check(self, "smallest_determinant", lambda v: _real(v) and 0 < v < 1, "a number in (0, 1)")
-        _check(
+            check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
+        check(
+            self, "smallest_determinant", lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"
+        )
+        check(
             self,
             "smoothness_length",
-            lambda v: v is None or (_real(v) and 0 <= v <= 1e30),
+            lambda v: v is None or (is_real(v) and 0 <= v <= 1e30),
             "a length in mm, 0 for the paper's H1 energy, or None",
         )
-        _check(
+        check(
             self,
             "samples_per_node",
-            lambda v: v is None or (_real(v) and 1 <= v <= 1e30),
+            lambda v: v is None or (is_real(v) and 1 <= v <= 1e30),
             "a number of voxels, at least 1, or None",
         )
         for name in ("fixed_range", "moving_range"):
-            _as_tuple(self, name)
-            _check(self, name, _is_range, "None or two finite numbers (low, high) with low < high")
-        _as_tuple(self, "levels")
-        _check(self, "levels", _are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
-        _as_tuple(self, "iterations")
-        _check(self, "iterations", _are_counts, "a whole number >= 0, one per level, or None")
+            as_tuple(self, name)
+            check(self, name, is_range, "None or two finite numbers (low, high) with low < high")
+        as_tuple(self, "levels")
+        check(self, "levels", are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
+        as_tuple(self, "iterations")
+        check(self, "iterations", are_counts, "a whole number >= 0, one per level, or None")
         for field in dataclasses.fields(self):
             number = int if field.name in WHOLE_NUMBERS else float
-            object.__setattr__(self, field.name, _plain(getattr(self, field.name), number))
+            object.__setattr__(self, field.name, plain_numbers(getattr(self, field.name), number))
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Options:
@@ -227,104 +239,3 @@ class Options:
                 hint = f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(names)}."
                 raise InputError(f"varreg.Options has no field `{name}`.{hint}")
         return dataclasses.replace(self, **changes)
-
-
-#: What the options leave open: a volume has more voxels for each node and each box, and gains from more
-#: of both, and from more steps.
-BY_DIMENSION: dict[int, dict[str, Any]] = {
-    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), "regions": 8},
-    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), "regions": 10},
-}
-PAPER: dict[str, Any] = {
-    "similarity": "mi",
-    "smoothness_weight": 1.0,
-    "bins": 64,
-    "kernel_width": 1.0,
-    "smoothness_length": 0.0,
-    "memory": 0,
-    "iterations": (300, 200, 150),
-    "samples_per_node": None,
-}
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "fast": {"iterations": (10, 8, 6)},
-    "accurate": {
-        "interpolation": "cubic",
-        "bins": 32,
-        "kernel_width": 0.7,
-        "iterations": 60,
-    },
-    "paper": PAPER,
-    "cfir": {
-        **PAPER,
-        "estimator": "per-pixel",
-        "bins": 100,
-        "fixed_range": (0.0, 1.0),
-        "moving_range": (0.0, 1.0),
-    },
-    "precise": {
-        "iterations": 300,
-        "gradient_tolerance": 1e-5,
-        "energy_tolerance": 1e-7,
-        "samples_per_node": None,
-    },
-}
-
-
-def _real(value: Any) -> bool:
-    """Numpy's scalars are numbers.Real too, its bool and complex are not."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value: Any, low: int, high: float = math.inf) -> bool:
-    return _real(value) and float(value).is_integer() and low <= value <= high
-
-
-def _is_range(value: Any) -> bool:
-    return value is None or (len(value) == 2 and all(map(_real, value)) and value[0] < value[1])
-
-
-def _are_levels(value: Any) -> bool:
-    if value is None:
-        return True
-    decreasing = all(a > b for a, b in zip(value, value[1:], strict=False))
-    return len(value) > 0 and decreasing and all(_real(f) and f >= 1 for f in value)
-
-
-def _are_counts(value: Any) -> bool:
-    if value is None:
-        return True
-    counts = value if isinstance(value, tuple) else (value,)
-    return len(counts) > 0 and all(_is_whole(n, 0) for n in counts)
-
-
-def _as_tuple(options: Options, name: str) -> None:
-    """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
-    value = getattr(options, name)
-    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
-        object.__setattr__(options, name, tuple(value))
-
-
-def _plain(value: Any, number: type) -> Any:
-    """Python's own numbers instead of any other, in tuples too; what is no number as it is."""
-    if isinstance(value, tuple):
-        return tuple(number(v) for v in value)
-    return number(value) if isinstance(value, Real) else value
-
-
-def _check(options: Options, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
-    value = getattr(options, name)
-    try:
-        good = valid(value)
-    except (TypeError, ValueError, OverflowError):
-        good = False
-    if not good:
-        raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
-
-
-def _choice(options: Options, name: str, choices: tuple[str, ...]) -> None:
-    _check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
-
-
-def _whole(options: Options, name: str, low: int, high: int) -> None:
-    _check(options, name, lambda v: _is_whole(v, low, high), f"a whole number from {low} to {high}")

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..images.image import Image
-from ..io.result_folder import read_fields, save
+from ..io.result_fields import read_fields
+from ..io.result_folder import save
 from ..optimise.history import Energy, Iteration, Level, StartReport, Stop
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered

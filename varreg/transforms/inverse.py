@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GeometryError, InputError
-from ..geometry import resampling as sampling
+from ..geometry import resampling
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
+from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
 from ..images.inputs import image_on, labels_on, point_rows
@@ -71,29 +72,29 @@ class Inverse:
         moving = self.transform.moving
         matrix, linear = self._matrices(moving)
         result = np.empty(self.v.shape, dtype=np.float32)
-        for slab in sampling.slabs(moving.shape):
-            vectors = sampling.Vectors(linear, self.v[:, slab])
+        for slab in resampling.slabs(moving.shape):
+            vectors = resampling.Vectors(linear, self.v[:, slab])
             change = matrix - np.eye(len(matrix))
-            result[:, slab] = sampling.affine_coordinates(change, moving.shape, slab, vectors)
+            result[:, slab] = resampling.affine_coordinates(change, moving.shape, slab, vectors)
         return result
 
     def warp(
         self, image: Any, interpolation: str = "linear", fill: float = 0.0
     ) -> NDArray[np.float32]:
         """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
-        sampling.check_choice(
-            interpolation, sampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
+        resampling.check_choice(
+            interpolation, resampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
         )
         data, grid = image_on(self.transform.fixed, self.transform.frame, image, "Inverse.warp")
         shape = self.transform.moving.shape
-        return sampling.warp(data, shape, self._coordinates(grid), interpolation, fill)
+        return resampling.warp(data, shape, self._coordinates(grid), interpolation, fill)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""
-        sampling.check_choice(rule, sampling.LABEL_RULES, "Inverse.warp_labels", "rule")
+        resampling.check_choice(rule, LABEL_RULES, "Inverse.warp_labels", "rule")
         fixed, shape = self.transform.fixed, self.transform.moving.shape
         data, grid = labels_on(fixed, self.transform.frame, labels, "Inverse.warp_labels")
-        return sampling.warp_labels(data, shape, self._coordinates(grid), rule)
+        return resampled_labels(data, shape, self._coordinates(grid), rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the moving image to the fixed image, solved at each point.
@@ -116,7 +117,7 @@ class Inverse:
         """
         fixed, moving = self.transform.fixed, self.transform.moving
         rows = point_rows(points, fixed.dim, "Inverse.points")
-        sampling.check_choice(space, ("world", "voxel"), "Inverse.points", "space")
+        resampling.check_choice(space, ("world", "voxel"), "Inverse.points", "space")
         world = rows.T if space == "world" else moving.voxel_to_world(rows.T)
         w = fixed.world_to_voxel(transform_points(np.linalg.inv(self.transform.affine), world))
         v, residual, _ = _solve(self.transform, w, self.tolerance, _POINT_ITERATIONS, self.method)
@@ -145,12 +146,12 @@ class Inverse:
         linear = np.linalg.solve(grid.affine, fixed.affine)[:-1, :-1] / fixed.spacing
         return voxel_matrix(moving.affine, back, grid.affine), linear
 
-    def _coordinates(self, grid: Grid) -> sampling.Coordinates:
+    def _coordinates(self, grid: Grid) -> resampling.Coordinates:
         """Slab of the moving grid -> voxel coordinates of a grid on the fixed side."""
         matrix, linear = self._matrices(grid)
         shape = self.transform.moving.shape
-        return lambda slab: sampling.affine_coordinates(
-            matrix, shape, slab, sampling.Vectors(linear, self.v[:, slab])
+        return lambda slab: resampling.affine_coordinates(
+            matrix, shape, slab, resampling.Vectors(linear, self.v[:, slab])
         )
 
 
@@ -193,15 +194,15 @@ def invert(
     >>> inverse.converged
     True
     """
-    sampling.check_choice(method, METHODS, "Transform.inverse", "method")
+    resampling.check_choice(method, METHODS, "Transform.inverse", "method")
     _check_limits(tolerance, iterations)
     shape = transform.moving.shape
     v = np.zeros((len(shape), *shape), dtype=np.float32)
     largest, total, used = 0.0, 0.0, 0
     back = np.linalg.inv(transform.affine)
     matrix = voxel_matrix(transform.moving.affine, back, transform.fixed.affine)
-    for slab in sampling.slabs(shape) if transform.nodes is not None else ():
-        w = sampling.affine_coordinates(matrix, shape, slab).astype(np.float64)
+    for slab in resampling.slabs(shape) if transform.nodes is not None else ():
+        w = resampling.affine_coordinates(matrix, shape, slab).astype(np.float64)
         flat = w.reshape(len(shape), -1)
         found, residual, count = _solve(transform, flat, tolerance, iterations, method)
         v[:, slab] = found.reshape(w.shape)

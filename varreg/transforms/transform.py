@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GeometryError
-from ..geometry import resampling as sampling
+from ..geometry import resampling
 from ..geometry.displacement import Float, evaluate
 from ..geometry.field import checked_nodes, determinant, expand_slab
 from ..geometry.grid import Grid
+from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
 from ..geometry.resampling import voxel_matrix
 from ..images.inputs import image_on, labels_on, point_rows
@@ -81,7 +82,7 @@ class Transform:
                 f"varreg.Transform: `fixed` is {self.fixed.dim}D and `moving` is "
                 f"{self.moving.dim}D; both must be 2D or both 3D."
             )
-        sampling.check_choice(self.constraint, CONSTRAINTS, "varreg.Transform", "constraint")
+        resampling.check_choice(self.constraint, CONSTRAINTS, "varreg.Transform", "constraint")
         object.__setattr__(self, "affine", checked_affine(self.affine, self.fixed.dim))
         if self.frame is not None:
             object.__setattr__(self, "frame", checked_affine(self.frame, 3))
@@ -92,7 +93,7 @@ class Transform:
     def u(self) -> NDArray[np.float32]:
         """u at every fixed voxel, (d, *S) float32, mm along the axes of the fixed array."""
         result = np.empty((self.fixed.dim, *self.fixed.shape), dtype=np.float32)
-        for slab in sampling.slabs(self.fixed.shape):
+        for slab in resampling.slabs(self.fixed.shape):
             result[:, slab] = self._u(slab)
         return result
 
@@ -110,7 +111,7 @@ class Transform:
         def fill(slab: slice) -> None:
             result[:, slab] = self._mapped(matrix - np.eye(len(matrix)), matrix, slab)
 
-        sampling.each_slab(fill, self.fixed.shape)
+        resampling.each_slab(fill, self.fixed.shape)
         return result
 
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
@@ -149,11 +150,11 @@ class Transform:
             If the image is unusable or an array of another shape.
         """
         function = "Transform.warp"
-        sampling.check_choice(interpolation, sampling.INTERPOLATIONS, function, "interpolation")
+        resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
         data, grid = image_on(self.moving, self.frame, image, function)
         coordinates = self._coordinates(grid)
         shape = self.fixed.shape
-        return sampling.warp(data, shape, coordinates, interpolation, fill, threads)
+        return resampling.warp(data, shape, coordinates, interpolation, fill, threads)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.
@@ -171,9 +172,9 @@ class Transform:
         (*S) array
             On the fixed grid, of the integer type that came.
         """
-        sampling.check_choice(rule, sampling.LABEL_RULES, "Transform.warp_labels", "rule")
+        resampling.check_choice(rule, LABEL_RULES, "Transform.warp_labels", "rule")
         data, grid = labels_on(self.moving, self.frame, labels, "Transform.warp_labels")
-        return sampling.warp_labels(data, self.fixed.shape, self._coordinates(grid), rule)
+        return resampled_labels(data, self.fixed.shape, self._coordinates(grid), rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the fixed image to the moving image.
@@ -191,7 +192,7 @@ class Transform:
         Array of the shape of `points`, float64.
         """
         rows = point_rows(points, self.fixed.dim, "Transform.points")
-        sampling.check_choice(space, ("world", "voxel"), "Transform.points", "space")
+        resampling.check_choice(space, ("world", "voxel"), "Transform.points", "space")
         voxels = self.fixed.world_to_voxel(rows.T) if space == "world" else rows.T
         voxels = voxels + self.u_at(voxels) / self.fixed.spacing[:, None]
         world = transform_points(self.affine, self.fixed.voxel_to_world(voxels))
@@ -233,7 +234,7 @@ class Transform:
             f"{deformable}; fixed {sizes[0]}, moving {sizes[1]} voxels."
         )
 
-    def _coordinates(self, grid: Grid) -> sampling.Coordinates:
+    def _coordinates(self, grid: Grid) -> resampling.Coordinates:
         """Slab of the fixed grid -> voxel coordinates of a grid on the moving side."""
         matrix = voxel_matrix(self.fixed.affine, self.affine, grid.affine)
         return lambda slab: self._mapped(matrix, matrix, slab)
@@ -243,8 +244,8 @@ class Transform:
         vectors = None
         if self.nodes is not None:
             linear = matrix[:-1, :-1] / self.fixed.spacing
-            vectors = sampling.Vectors(linear, self._u(slab))
-        return sampling.affine_coordinates(index, self.fixed.shape, slab, vectors)
+            vectors = resampling.Vectors(linear, self._u(slab))
+        return resampling.affine_coordinates(index, self.fixed.shape, slab, vectors)
 
     def _u(self, slab: slice) -> NDArray[np.float32]:
         """u (mm) at the fixed voxels of a slab, (d, k, ...)."""

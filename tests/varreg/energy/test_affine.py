@@ -30,7 +30,9 @@ def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
     options["similarity"] = "mi"
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
-    matching = MutualInformation(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
+    matching = MutualInformation(
+        fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride
+    )
     return AffineObjective(matching, model, weight)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from varreg.geometry.grid import Grid
-from varreg.geometry.resampling import warp_labels
+from varreg.geometry.label_resampling import resampled_labels
 from varreg.transforms.transform import Transform
 
 
@@ -27,7 +27,7 @@ def test_labels_are_the_arg_max_of_linear_indicators(shape):
     limit = np.reshape(shape, (-1, *(1,) * len(shape))) - 1
     points = np.minimum(rng.integers(0, 8 * max(shape), (len(shape), *shape)) / 8, limit)
     points = points.astype(np.float32)
-    found = warp_labels(labels, shape, lambda slab: points[:, slab].copy(), "linear")
+    found = resampled_labels(labels, shape, lambda slab: points[:, slab].copy(), "linear")
     np.testing.assert_array_equal(found, one_hot(labels, points))
     assert found.dtype == labels.dtype
 
@@ -35,7 +35,7 @@ def test_labels_are_the_arg_max_of_linear_indicators(shape):
 def test_a_tie_goes_to_the_lower_label():
     labels = np.array([[5, 2], [5, 2]])
     points = np.full((2, 2, 2), 0.5, np.float32)
-    found = warp_labels(labels, (2, 2), lambda slab: points[:, slab].copy(), "linear")
+    found = resampled_labels(labels, (2, 2), lambda slab: points[:, slab].copy(), "linear")
     np.testing.assert_array_equal(found, 2)
 
 

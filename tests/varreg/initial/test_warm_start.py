@@ -16,7 +16,8 @@ from varreg.geometry.folding import smallest_determinant
 from varreg.geometry.grid import Grid
 from varreg.geometry.projection import interpolation, project
 from varreg.images.image import Image
-from varreg.initial.input_transform import affine_and_rest, given_map
+from varreg.initial.affine_part import affine_and_rest
+from varreg.initial.input_transform import given_map
 from varreg.initial.smoothing_spline import _spline, eased
 from varreg.initial.unfolding import repair
 from varreg.initial.warm_start import on_displacement_grid, warm_start

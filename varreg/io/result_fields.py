@@ -1,0 +1,182 @@
+"""The fields of a saved result, read with suspicion."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from ..geometry.displacement import Float
+from ..geometry.grid import Grid
+from ..images.image import Image
+from ..images.reading import read_path
+from ..optimise.history import Energy, Iteration, Level, StartReport
+from ..transforms.transform import Transform
+from .atomic import RESULT
+from .files import read_json
+from .node_file import read_nodes
+from .records import (
+    Damage,
+    array_of,
+    entry,
+    nested,
+    number,
+    options_of,
+    record,
+    renamed,
+    shape_of,
+    text,
+)
+from .result_folder import FORMAT, NODES, VERSION, WARPED, fingerprint
+
+
+def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of a :class:`varreg.Result` that :func:`save` wrote.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The folder, or the ``result.json`` in it.
+
+    Returns
+    -------
+    dict
+        Name of each field -> value, with the same bits; `fixed` and `moving` are left out.
+
+    Raises
+    ------
+    FileError
+        If it is absent, damaged or of an unknown format; the message says what is wrong.
+    """
+    folder = _folder(path)
+    content = read_json(folder / RESULT)
+    try:
+        return _fields(folder, content)
+    except Exception as error:  # a file may be damaged in ways nobody has thought of
+        reason = str(error) if isinstance(error, Damage) else f"{type(error).__name__}: {error}"
+        raise FileError(
+            f"varreg.load: {str(folder)!r} is not a usable result: {reason}. Save the result again."
+        ) from error
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """The folder that holds the result, or an error that says what was looked for."""
+    try:
+        folder = Path(os.fsdecode(path)).expanduser()
+        folder = folder.parent if folder.name == RESULT else folder
+        found = (folder / RESULT).is_file()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise FileError(f"varreg.load: `path` is {path!r}, no usable path ({error}).") from error
+    if not found:
+        raise FileError(
+            f"varreg.load: `path` is {str(path)!r}, which is no folder with a {RESULT!r} in it; "
+            "give the folder that Result.save or `varreg register -o` wrote."
+        )
+    return folder
+
+
+def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a result, each checked."""
+    if content.get("format") != FORMAT:
+        raise Damage(f"`format` is {content.get('format')!r} and not {FORMAT!r}")
+    if content.get("version") != VERSION:
+        raise Damage(
+            f"its version is {content.get('version')!r}, this varreg reads {VERSION}; "
+            "use the varreg that wrote it"
+        )
+    transform = _transform(folder, content)
+    return dict(
+        transform=transform,
+        warped=_warped(folder / WARPED, entry(content, "warped"), transform.fixed),
+        fixed_name=text(entry(content, "fixed"), "name"),
+        moving_name=text(entry(content, "moving"), "name"),
+        energy=record(Energy, entry(content, "energy"), "energy"),
+        start_energy=record(Energy, entry(content, "start_energy"), "start_energy"),
+        history=tuple(record(Iteration, v, "history") for v in _list(content, "history")),
+        levels=tuple(record(Level, v, "levels") for v in _list(content, "levels")),
+        options=options_of(entry(content, "options")),
+        smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
+        overlap=number(entry(content, "overlap"), "overlap"),
+        provenance=_provenance(content),
+        start=nested(
+            StartReport | None, renamed(content.get("start")), "start"
+        ),  # if there was one
+    )
+
+
+def _provenance(content: dict[str, Any]) -> dict[str, Any]:
+    """Any JSON object; only the seconds are computed with, and must be numbers."""
+    provenance = entry(content, "provenance")
+    if not isinstance(provenance, dict):
+        raise Damage("`provenance` is not an object")
+    seconds = provenance.get("seconds")
+    for stage, value in seconds.items() if isinstance(seconds, dict) else ():
+        number(value, stage)
+    return provenance
+
+
+def _list(content: dict[str, Any], key: str) -> list[Any]:
+    value = entry(content, key)
+    if not isinstance(value, list):
+        raise Damage(f"`{key}` is not a list")
+    return value
+
+
+def _transform(folder: Path, content: dict[str, Any]) -> Transform:
+    """The map, checked by the classes that own its parts."""
+    fixed, moving = (_grid(entry(content, key), key) for key in ("fixed", "moving"))
+    nodes = entry(content, "nodes")
+    return Transform(
+        fixed,
+        moving,
+        array_of(content, "affine", (fixed.dim + 1, fixed.dim + 1)),
+        None if nodes is None else _nodes(folder / NODES, nodes, fixed.dim),
+        text(content, "constraint"),
+        _optional(content, "frame", (4, 4)),
+    )
+
+
+def _grid(side: Any, name: str) -> Grid:
+    shape = shape_of(side, "shape")
+    return Grid(shape, array_of(side, "affine", (len(shape) + 1, len(shape) + 1)))
+
+
+def _optional(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    return None if entry(mapping, key) is None else array_of(mapping, key, shape)
+
+
+def _warped(path: Path, described: Any, grid: Grid) -> Image:
+    """The warped image: voxels from its file, place from the JSON, which has all the bits."""
+    stored = entry(described, "volume_shape")
+    array, _, _ = read_path(path, argument="path", function="varreg.load")
+    if array.size != math.prod(grid.shape):
+        raise Damage(f"{WARPED} has shape {array.shape}, the fixed image {grid.shape}")
+    data = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
+    return Image(
+        _same(data, described, WARPED),
+        grid,
+        text(described, "name"),
+        _optional(described, "frame", (4, 4)),
+        None if stored is None else shape_of(described, "volume_shape"),
+        _optional(described, "slice_step", (3,)),
+    )
+
+
+def _nodes(path: Path, described: Any, dim: int) -> Float:
+    """u at the nodes."""
+    shape = shape_of(described, "shape")
+    if len(shape) != dim + 1 or shape[0] != dim:
+        raise Damage(f"nodes of shape {shape} do not fit a {dim}D image")
+    return _same(read_nodes(path, shape), described, NODES)
+
+
+def _same(array: NDArray[Any], described: Any, name: str) -> NDArray[Any]:
+    """The array, if it is the one that was saved."""
+    if fingerprint(array) != text(described, "sha256"):
+        raise Damage(f"{name} is not the file that was saved (its checksum differs)")
+    return array

@@ -1,0 +1,46 @@
+"""Presets of the options, and what only the dimension decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: What the options leave open: a volume has more voxels for each node and each box, and gains from more
+#: of both, and from more steps.
+BY_DIMENSION: dict[int, dict[str, Any]] = {
+    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), "regions": 8},
+    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), "regions": 10},
+}
+PAPER: dict[str, Any] = {
+    "similarity": "mi",
+    "smoothness_weight": 1.0,
+    "bins": 64,
+    "kernel_width": 1.0,
+    "smoothness_length": 0.0,
+    "memory": 0,
+    "iterations": (300, 200, 150),
+    "samples_per_node": None,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "fast": {"iterations": (10, 8, 6)},
+    "accurate": {
+        "interpolation": "cubic",
+        "bins": 32,
+        "kernel_width": 0.7,
+        "iterations": 60,
+    },
+    "paper": PAPER,
+    "cfir": {
+        **PAPER,
+        "estimator": "per-pixel",
+        "bins": 100,
+        "fixed_range": (0.0, 1.0),
+        "moving_range": (0.0, 1.0),
+    },
+    "precise": {
+        "iterations": 300,
+        "gradient_tolerance": 1e-5,
+        "energy_tolerance": 1e-7,
+        "samples_per_node": None,
+    },
+}

@@ -1,0 +1,69 @@
+"""Validation of the fields of a dataclass of options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+from ..errors import InputError
+
+
+def is_real(value: Any) -> bool:
+    """Numpy's scalars are numbers.Real too, its bool and complex are not."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+    return is_real(value) and float(value).is_integer() and low <= value <= high
+
+
+def is_range(value: Any) -> bool:
+    return value is None or (len(value) == 2 and all(map(is_real, value)) and value[0] < value[1])
+
+
+def are_levels(value: Any) -> bool:
+    if value is None:
+        return True
+    decreasing = all(a > b for a, b in zip(value, value[1:], strict=False))
+    return len(value) > 0 and decreasing and all(is_real(f) and f >= 1 for f in value)
+
+
+def are_counts(value: Any) -> bool:
+    if value is None:
+        return True
+    counts = value if isinstance(value, tuple) else (value,)
+    return len(counts) > 0 and all(is_whole(n, 0) for n in counts)
+
+
+def as_tuple(options: Any, name: str) -> None:
+    """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
+    value = getattr(options, name)
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
+        object.__setattr__(options, name, tuple(value))
+
+
+def plain_numbers(value: Any, number: type) -> Any:
+    """Python's own numbers instead of any other, in tuples too; what is no number as it is."""
+    if isinstance(value, tuple):
+        return tuple(number(v) for v in value)
+    return number(value) if isinstance(value, Real) else value
+
+
+def check(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
+    value = getattr(options, name)
+    try:
+        good = valid(value)
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
+
+
+def check_choice(options: Any, name: str, choices: tuple[str, ...]) -> None:
+    check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
+
+
+def check_whole(options: Any, name: str, low: int, high: int) -> None:
+    check(options, name, lambda v: is_whole(v, low, high), f"a whole number from {low} to {high}")
