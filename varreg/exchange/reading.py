@@ -104,6 +104,12 @@ def read_transform(
     return transform_of(Chain(tuple(parts), target.dim), target, start, frame)
 
 
+def is_object(source: Any) -> bool:
+    """Whether it is an object that :func:`read_transform` reads and no array: of ITK, nitransforms, an inverse."""
+    tools = ("SimpleITK", "nitransforms")
+    return isinstance(source, Inverse) or type(source).__module__.split(".")[0] in tools
+
+
 def _own(source: Any, format: str | None) -> Transform | None:
     """The transform of something of varreg that knows its own grids."""
     if isinstance(source, Inverse):

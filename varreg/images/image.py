@@ -115,7 +115,7 @@ class Image:
         if spacing is not None:
             sizes = checked_spacing(spacing, min(values.ndim, 3))
             affine = np.diag(np.append(sizes, 1.0))
-        return place(values, affine, name, **names)
+        return image_of(values, affine, name, **names)
 
     @property
     def volume_affine(self) -> np.ndarray:
@@ -175,7 +175,9 @@ class Image:
         return tuple(shape)
 
 
-def place(array: np.ndarray, affine: Any, name: str = "", *, argument: str, function: str) -> Image:
+def image_of(
+    array: np.ndarray, affine: Any, name: str = "", *, argument: str, function: str
+) -> Image:
     """Make an image of an array as stored and the affine that came with it, if any.
 
     Parameters
@@ -200,7 +202,7 @@ def place(array: np.ndarray, affine: Any, name: str = "", *, argument: str, func
 
     Examples
     --------
-    >>> place(np.eye(8)[None], np.eye(4), argument="moving", function="varreg.solve").volume_shape
+    >>> image_of(np.eye(8)[None], np.eye(4), argument="moving", function="varreg.solve").volume_shape
     (1, 8, 8)
     """
     space = array[..., 0] if array.ndim == 4 else array

@@ -11,7 +11,7 @@ from ..errors import GeometryError, InputError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from .frames import in_frame
-from .image import Image, place
+from .image import Image, image_of
 from .loading import stored
 from .voxels import as_float32, real_array, refuse_shape
 
@@ -105,7 +105,7 @@ def _read(
         array, affine, _ = stored(value, argument=argument, function=function)
         if affine is None:
             return _fitted(array, grid, **names), grid
-        image = place(array, affine, **names)
+        image = image_of(array, affine, **names)
     if image.grid.dim != grid.dim:
         raise GeometryError(
             f"{function}: `{argument}` is {image.grid.dim}D and the transform {grid.dim}D."

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.grid import Grid
-from .image import Image, place
+from .image import Image, image_of
 from .reading import read_nibabel, read_path
 from .voxels import as_float32, real_array, refuse_shape
 
@@ -79,7 +79,7 @@ def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
         as_float32(value.data, **names)  # an Image made by hand may hold anything
         return value, True
     array, affine, name = stored(value, argument=argument, function=function)
-    return place(array, affine, name, **names), affine is not None
+    return image_of(array, affine, name, **names), affine is not None
 
 
 def geometry(value: Any, argument: str, function: str) -> Image:
@@ -112,4 +112,4 @@ def geometry(value: Any, argument: str, function: str) -> Image:
         return value
     names = {"argument": argument, "function": function}
     array, affine, name = stored(value, argument=argument, function=function, voxels=False)
-    return place(np.zeros(array.shape, np.float32), affine, name, **names)
+    return image_of(np.zeros(array.shape, np.float32), affine, name, **names)

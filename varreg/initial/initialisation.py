@@ -11,10 +11,11 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..errors import InputError
+from ..exchange.reading import is_object
 from ..images.image import Image
 from ..stages.arguments import affine_starts
 from ..stages.initialisations import NAMES
-from ..transforms.transform import Transform
+from ..transforms.held import held_transform
 from .affine_part import with_model
 from .input_transform import InputTransform, input_transform, is_paths
 
@@ -65,8 +66,8 @@ def _is_map(start: Any, dimension: int) -> bool:
     """Whether it is more than what the affine search has always started from."""
     if isinstance(start, str):
         return start not in NAMES and os.path.exists(os.path.expanduser(start))
-    if isinstance(start, (os.PathLike, Transform)) or is_paths(start):
+    if isinstance(start, os.PathLike) or is_paths(start) or is_object(start):
         return True
-    if isinstance(getattr(start, "transform", None), Transform):
+    if held_transform(start) is not None:
         return True
     return start is not None and np.ndim(start) == dimension + 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, GeometryError, InputError
-from ..exchange.reading import read_transform
+from ..exchange.reading import is_object, read_transform
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.image import Image
@@ -52,8 +52,9 @@ def input_transform(
 
     Parameters
     ----------
-    value : Transform, object with a ``transform``, array or path
-        A :class:`varreg.Transform`, a :class:`varreg.Result`, a ``learned`` prediction; a matrix
+    value : Transform, object with a ``transform``, object of another tool, array or path
+        A :class:`varreg.Transform`, a :class:`varreg.Result`, a ``learned`` prediction; an
+        :class:`varreg.Inverse`; a transform of SimpleITK or nitransforms; a matrix
         (d + 1, d + 1), fixed world -> moving world (mm); a total displacement (d, *S) in fixed
         voxels, as ``Result.displacement``; the folder of a saved result, or a transform file, or
         several (see ``varreg.read_transform``).
@@ -88,10 +89,18 @@ def input_transform(
         known = options if isinstance(options, Options) else None
         placed, ours = _placed(held, fixed, moving, *where), bool(getattr(value, "levels", ()))
         placed = placed if ours else with_affine_part(placed)
-        return InputTransform(placed, f"a {type(value).__name__}", known, ours)
+        return InputTransform(placed, _kind(value), known, ours)
+    if is_object(value):
+        return _from_files(value, _kind(value), fixed, moving, *where)
     if is_paths(value):
         return _from_files(value, f"the chain of {len(value)} files", fixed, moving, *where)
     return _from_array(value, fixed, moving, *where)
+
+
+def _kind(value: Any) -> str:
+    """Its class with the indefinite article."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def is_paths(value: Any) -> bool:

@@ -35,7 +35,7 @@ def backtrack(
     direction: Array,
     step: float,
     largest_step: float,
-    place: str,
+    where: str,
     shortest_step: float = 0.0,
 ) -> tuple[Any, Evaluation, Array, float, int] | None:
     """The first acceptable step, or None if none lowers the energy.
@@ -49,7 +49,7 @@ def backtrack(
         In the coordinates of the gradient.
     step : float
         First step tried, shortened so that no point moves further than `largest_step` voxels.
-    place : str
+    where : str
         Stage, level and iteration, for messages.
     shortest_step : float
         A step that moves no point further than this, in voxels, is not shortened any more.
@@ -76,7 +76,7 @@ def backtrack(
         new = objective.evaluate(new_state)
         energy = new.energy.total
         if np.isnan(energy) or energy == -np.inf:
-            raise DivergenceError(f"varreg.solve: the energy is {energy} ({place}).")
+            raise DivergenceError(f"varreg.solve: the energy is {energy} ({where}).")
         if energy <= before + ARMIJO * step * slope:
             return new_state, new, step * direction, step, backtracks
         folds += np.isinf(energy)

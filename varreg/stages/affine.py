@@ -1,4 +1,4 @@
-"""The affine stage: a search over starts at the coarsest level, then levels coarse to fine."""
+"""The affine stage: a search over initialisations at the coarsest level, then levels coarse to fine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..backends.arrays import Array
-from .affine_search import affine_objective, best_start
+from .affine_search import affine_objective, best_initialisation
 from .levels import Recorder, lower_start
 from .problem import Problem
 
-#: The affine search begins this much coarser than the deformable continuation ...
+#: The affine search begins this much coarser than the deformable stage ...
 COARSER = 2.0
 #: ... unless that leaves fewer voxels than this along the shortest axis ...
 LEAST_VOXELS = 16
@@ -30,12 +30,12 @@ def affine_stage(
     problem : Problem
     model : {"translation", "rigid", "similarity", "affine"}
     starts : tuple of str, or (d + 1, d + 1) array
-        Names for :func:`varreg.stages.initialisations.candidates`, or one start.
+        Names for :func:`varreg.stages.initialisations.candidates`, or one initialisation.
     last : bool
         Whether no deformable stage follows; then the finest level is worth its time.
     recorder : Recorder
     also : (d + 1, d + 1) array, optional
-        One more start besides those of the names.
+        One more initialisation besides those of the names.
     """
     factors = affine_factors(problem, last)
     origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
@@ -46,7 +46,7 @@ def affine_stage(
         if level > 0:
             matrix, start = lower_start(objective, matrix, origin)
         elif not isinstance(starts, np.ndarray):
-            matrix = best_start(
+            matrix = best_initialisation(
                 problem, model, starts, affine_factors(problem, last=True), recorder.observer, also
             )
         place, shape = ("affine", level, factor), objective.similarity.fixed_grid.shape
@@ -57,7 +57,7 @@ def affine_stage(
 
 
 def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
-    """Levels of the affine stage: from one coarser than the deformable continuation."""
+    """Levels of the affine stage: from one coarser than the deformable stage."""
     factors = list(problem.factors)
     coarser = COARSER * factors[0]
     if (

@@ -1,7 +1,7 @@
-"""Which start the affine stage goes on from.
+"""The search over initialisations of the affine stage.
 
-Energies of many starts at the coarsest level, then a few steps from the best of them.  Where the field of
-view cuts off what is shown, images of few voxels do not tell a right start from a wrong one that
+Energies of many initialisations at the coarsest level, then a few steps from the best of them.  Where the field of
+view cuts off what is shown, images of few voxels do not tell a right one from a wrong one that
 overlaps more: then the best are taken on to the next level, and the energy that the stage after this
 one minimises decides.
 """
@@ -21,23 +21,23 @@ from .initialisations import candidates, shows_all
 from .levels import Observer, affine_evaluation, check_view
 from .problem import Problem
 
-#: Starts that are refined at the coarsest affine level, and how many of images that are cut off.
-KEPT_STARTS, KEPT_OF_CUT = 3, 8
-#: Starts that put no corner further apart than this, in voxels of the level, count as one.
+#: Initialisations that are refined at the coarsest affine level, and how many of images that are cut off.
+KEPT, KEPT_OF_CUT = 3, 8
+#: Initialisations that put no corner further apart than this, in voxels of the level, count as one.
 NEIGHBOURS = 3.0
-#: Starts as near as this are not even compared.
+#: Initialisations as near as this are not even compared.
 SAME = 0.5
-#: Steps after which the most promising of several starts is chosen.
+#: Steps after which the most promising one is chosen.
 TRIAL_STEPS = 6
-#: Steps that move no corner further than this, in voxels of the level, show nothing about a start.
+#: Steps that move no corner further than this, in voxels of the level, show nothing about it.
 SHORTEST_TRIAL_STEP = 0.005
 #: Of images that are cut off, what has less than this share of the largest decrease is given up.
-RIVAL = 0.75
+CLOSE = 0.75
 #: Level of the deformable stage whose energy decides between them, or the only one.
 JUDGE = -2
 
 
-def best_start(
+def best_initialisation(
     problem: Problem, model: str, names: tuple[str, ...], factors: Sequence[float],
     observer: Observer | None, also: Array | None = None,
 ) -> Array:  # fmt: skip
@@ -54,22 +54,22 @@ def best_start(
     observer : callable or None
         Told of every step; none is recorded.
     also : (d + 1, d + 1) array, optional
-        One more start.
+        One more initialisation.
     """
     whole = shows_all(*problem.level(factors[0]))
     objective = affine_objective(problem, model, factors[0])
     found = _best(problem, objective, names, model, factors[0], also)
-    kept = found[: KEPT_STARTS if whole else KEPT_OF_CUT]
+    kept = found[: KEPT if whole else KEPT_OF_CUT]
     found = _tried(problem, objective, kept, factors[0], observer)
-    rivals = found[:1] if whole else _rivals(objective, found)
-    if len(rivals) == 1:
-        return rivals[0]
+    alternatives = found[:1] if whole else _alternatives(objective, found)
+    if len(alternatives) == 1:
+        return alternatives[0]
     if len(factors) > 1:
         finer = affine_objective(problem, model, factors[1])
-        rivals = _tried(problem, finer, rivals, factors[1], observer)
+        alternatives = _tried(problem, finer, alternatives, factors[1], observer)
     level = max(JUDGE, -len(problem.factors))
     judge = partial(affine_evaluation, problem, deformable=True, level=level)
-    return min(rivals, key=lambda matrix: judge(matrix).energy.total)
+    return min(alternatives, key=lambda matrix: judge(matrix).energy.total)
 
 
 def affine_objective(problem: Problem, model: str, factor: float) -> AffineObjective:
@@ -82,7 +82,7 @@ def _best(
     problem: Problem, objective: AffineObjective, names: tuple[str, ...], model: str, factor: float,
     also: Array | None,
 ) -> list[Array]:  # fmt: skip
-    """The start matrices that are apart, that of the lowest energy first."""
+    """The initialisations that are apart, that of the lowest energy first."""
     given = [] if also is None else [also]
     found = candidates(*problem.level(factor), names, turn=model != "translation")
     found = _apart(objective, [*given, *found], SAME)
@@ -106,7 +106,7 @@ def _tried(
     problem: Problem, objective: AffineObjective, matrices: list[Array], factor: float,
     observer: Observer | None,
 ) -> list[Array]:  # fmt: skip
-    """Where a few steps from each start lead, that of the lowest energy first."""
+    """Where a few steps from each initialisation lead, that of the lowest energy first."""
     if len(matrices) == 1:
         return matrices
     options = problem.options
@@ -121,12 +121,12 @@ def _tried(
     return [descent.state for descent in sorted(ended, key=lambda d: d.evaluation.energy.total)]
 
 
-def _rivals(objective: AffineObjective, matrices: list[Array]) -> list[Array]:
+def _alternatives(objective: AffineObjective, matrices: list[Array]) -> list[Array]:
     """Of matrices in the order of their energies those that are apart and not far behind the first."""
     energies = [objective.evaluate(matrix).energy.total for matrix in matrices]
     near = [
         matrix
         for matrix, energy in zip(matrices, energies, strict=True)
-        if energy <= RIVAL * energies[0]
+        if energy <= CLOSE * energies[0]
     ]
     return _apart(objective, near or matrices[:1], NEIGHBOURS)

@@ -1,4 +1,4 @@
-"""Where the affine search starts: header, centres, moments, each under a coarse grid of rotations."""
+"""Initialisations of the affine search: header, centres, moments, each under a coarse grid of rotations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CUT = 0.25
 def candidates(
     fixed: LevelImage, moving: LevelImage, names: tuple[str, ...], turn: bool
 ) -> list[Array]:
-    """Start matrices, fixed world -> moving world; the first needs no rotation.
+    """Initial matrices, fixed world -> moving world; the first needs no rotation.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Problem:
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """Coarsening factors of the continuation, coarse to fine."""
+        """Coarsening factors of the levels, coarse to fine."""
         return level_factors(self.fixed.grid, self.options)
 
     def level(self, factor: float) -> tuple[LevelImage, LevelImage]:
