@@ -1,4 +1,4 @@
-"""The script of the pictures in docs/conventions.md runs, and the pictures are those it draws."""
+"""The scripts of the pictures in docs/ run, and the pictures are those they draw."""
 
 from __future__ import annotations
 
@@ -47,3 +47,15 @@ def test_they_are_small_wide_and_white_where_nothing_is(drawn, name):
     assert found.shape[1] == 1050
     assert (found[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
     assert f"(images/{name})" in (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_packages_is_the_one_drawn(tmp_path):
+    pytest.importorskip("grimp", reason="the script reads imports with grimp")
+    script = ROOT / "examples" / "figures" / "architecture.py"
+    drawn = tmp_path / "architecture.svg"
+    environment = dict(os.environ, PYTHONPATH=str(Path(varreg.__file__).parents[1]))
+    command = [sys.executable, str(script), str(drawn)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kept = ROOT / "docs" / "images" / "architecture.svg"
+    assert drawn.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")

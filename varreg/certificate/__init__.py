@@ -1,1 +1,1 @@
-"""What can be said of any map between two images without knowing the true one."""
+"""What can be said of a map without knowing the true one."""

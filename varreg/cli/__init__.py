@@ -1,4 +1,4 @@
-"""The command line: ``varreg`` and ``python -m varreg``."""
+"""The command line, which computes nothing itself."""
 
 from .commands import main
 

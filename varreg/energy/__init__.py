@@ -1,1 +1,1 @@
-"""The energy: its smoothness term, and the objectives of the affine and the deformable stage."""
+"""The smoothness term, and the objectives of both stages."""

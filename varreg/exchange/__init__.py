@@ -1,4 +1,4 @@
-"""Transforms of other tools: read as :class:`varreg.Transform`, written so that the tool applies them.
+"""Transforms of other tools, read and written.
 
 See ``docs/exchange.md`` for the formats, their spaces and what each writer guarantees.
 """

@@ -1,1 +1,1 @@
-"""Grids, matrices, displacements between nodes, folds, resampling: arrays and where they are."""
+"""Grids, matrices, displacements between nodes, folds, resampling."""

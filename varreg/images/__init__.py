@@ -1,1 +1,1 @@
-"""Images: what is accepted as an image, a pair or a mask, what is refused, and how files are read."""
+"""What is accepted as an image, a pair or a mask, and how files are read."""

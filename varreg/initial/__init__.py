@@ -1,1 +1,1 @@
-"""Everything that `start=` may be: a map of any origin as the initialisation of the deformable stage."""
+"""All of `start=`: any map as the initialisation of a registration."""

@@ -1,1 +1,1 @@
-"""Files: images in, images and results out, whole or not at all."""
+"""Images and results on disk, whole or not at all."""

@@ -1,1 +1,1 @@
-"""Minimisation: descent, line search, limited-memory BFGS, and the record of what happened; it knows no images."""
+"""Descent, line search, L-BFGS, history: it knows no images."""

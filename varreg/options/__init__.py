@@ -1,1 +1,1 @@
-"""What is minimised and how: one frozen, validated dataclass, its presets, the merging of arguments."""
+"""What is minimised and how: validated options and their presets."""

@@ -1,4 +1,4 @@
-"""One page that shows a registration: words, pictures and numbers in a single HTML file."""
+"""The page, the notebook view, plots and progress bars."""
 
 from .page import write_report
 

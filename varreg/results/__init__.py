@@ -1,1 +1,1 @@
-"""What a registration returns: the map, the warped image, and everything that explains them."""
+"""The result of a registration, in memory and in words."""

@@ -1,1 +1,1 @@
-"""Similarities of two images at one level, each with its exact gradient, behind one protocol."""
+"""Similarities of two images at one level, each with its exact gradient."""

@@ -1,1 +1,1 @@
-"""The two stages: levels of a problem, the affine search and descent, the multiresolution descent of the displacement."""
+"""The affine stage and the multiresolution deformable stage."""

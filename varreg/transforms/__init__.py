@@ -1,1 +1,1 @@
-"""The map from the fixed to the moving image and its inverse: they warp images, labels and points."""
+"""The map from the fixed to the moving image and its inverse."""
