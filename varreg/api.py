@@ -121,29 +121,29 @@ def solve(
     images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
     model, matrix = affine_model(affine, grids[0].dim)
-    given, starts = chosen_start(start, affine, deformable, fixed_image, moving_image)
-    if given is None:
+    initial, starts = chosen_start(start, affine, deformable, fixed_image, moving_image)
+    if initial is None:
         check_overlap(*grids, matrix, model, starts)
     else:
-        check_overlap(*grids, given.transform.affine, None, starts)
+        check_overlap(*grids, initial.transform.affine, None, starts)
     options = options.for_dimension(grids[0].dim)
     problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
     seconds = {"preparation": time.perf_counter() - begun}
     recorder, report = Recorder(None), None
     # a start that deforms is compared with what the affine stage finds, unless it is our own
-    searches = model is not None and (given is None or not given.minimised)
+    searches = model is not None and (initial is None or not initial.minimised)
     with _observer(progress, callback, _level_count(problem, searches, deformable)) as observe:
         recorder.observer = observe
-        if given is None and np.array_equal(matrix, np.eye(len(matrix))) and _identical(*images):
+        if initial is None and np.array_equal(matrix, np.eye(len(matrix))) and _identical(*images):
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
         before = starting_energy(problem, deformable)
-        if given is None:
+        if initial is None:
             found, nodes, end = _cold(problem, model, matrix, starts, deformable, recorder, seconds)
         else:
             assert model is not None  # chosen_start has seen to that
             with _timed(seconds, "deformable"):
-                found, nodes, end, report = refinement(problem, model, given, recorder)
+                found, nodes, end, report = refinement(problem, model, initial, recorder)
     frame = fixed_image.frame if moving_image.frame is not None else None
     transform = Transform(*grids, found, nodes, options.constraint, frame)
     with _timed(seconds, "warping"):

@@ -100,18 +100,18 @@ def certify(
     random = np.random.default_rng(_whole(seed, "seed"))
     budget = _whole(iterations, "iterations")
     images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
-    given = input_transform(
+    source = input_transform(
         transform, fixed_image, moving_image, argument="transform", function=FUNCTION
     )
     if options is None and preset is None:
-        options = given.options
+        options = source.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
     problem = prepared(*images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION)
 
-    as_given, in_view = _as_given(problem, given.transform)
-    affine, nodes = on_displacement_grid(problem, given.transform)
-    mean_moved, largest_moved = moved_between(problem, given.transform, affine, nodes)
+    as_given, in_view = _as_given(problem, source.transform)
+    affine, nodes = on_displacement_grid(problem, source.transform)
+    mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     here, gradients, alone = _evaluations(problem, objective, nodes)
     affine, objective, start, unfolding = unfolded_start(problem, affine, nodes)
@@ -120,13 +120,13 @@ def certify(
     return Certificate(
         fixed_name=fixed_image.name,
         moving_name=moving_image.name,
-        kind=given.kind,
+        kind=source.kind,
         shape=fixed_grid.shape,
         spacing=tuple(map(float, fixed_grid.spacing)),
         options=chosen,
         seed=int(seed),
         similarity_as_given=as_given,
-        folds_as_given=_folds(problem, given.transform.nodes, given.transform.constraint),
+        folds_as_given=_folds(problem, source.transform.nodes, source.transform.constraint),
         mean_moved=mean_moved,
         largest_moved=largest_moved,
         energy=here.energy,
@@ -134,14 +134,14 @@ def certify(
         unfolding=unfolding,
         identity=identity,
         affine=alone.energy,
-        affine_stage=_affine_stage(problem, affine) if given.transform.nodes is None else None,
+        affine_stage=_affine_stage(problem, affine) if source.transform.nodes is None else None,
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
-        refinement=_refinement(problem, objective, start, budget, identity, given.minimised),
-        inverse=_inverse(given.transform, random),
+        refinement=_refinement(problem, objective, start, budget, identity, source.minimised),
+        inverse=_inverse(source.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,
-        shuffled=shuffled(problem, given.transform, random),
+        shuffled=shuffled(problem, source.transform, random),
         perturbations=perturbations(problem, objective, start, random),
     )
 

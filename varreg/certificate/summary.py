@@ -104,10 +104,10 @@ def _refinement(c: Certificate) -> str:
     share = (
         "" if r.share is None else f", {_percent(r.share)} of all that is gained over the identity"
     )
-    mended = "" if c.unfolding is None else f"It was first {c.unfolding}. "
+    first = "" if c.unfolding is None else f"It was first {c.unfolding}. "
     steps = f"{r.iterations} further step{'' if r.iterations == 1 else 's'}"
     return (
-        f"{mended}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
+        f"{first}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
         f"{r.end.similarity - r.start.similarity:+.5f} nats, smoothness "
         f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the foreground by "
         f"{r.mean_moved:.2f} mm on average (95 % below {r.percentile_moved:.2f}, at most "

@@ -34,11 +34,11 @@ def chosen_start(
     """
     d = fixed.grid.dim
     searches = isinstance(affine, str)
-    given = None
+    initial = None
     if _is_map(start, d):
-        given = input_transform(start, fixed, moving, argument="start", function="varreg.solve")
-    if given is None or given.transform.nodes is None:
-        starts = affine_starts(start, d) if given is None else given.transform.affine
+        initial = input_transform(start, fixed, moving, argument="start", function="varreg.solve")
+    if initial is None or initial.transform.nodes is None:
+        starts = affine_starts(start, d) if initial is None else initial.transform.affine
         if not searches and start is not None:
             logger.warning(
                 "varreg.solve: `start` is affine and changes nothing, because `affine` is %s, which is"
@@ -56,10 +56,10 @@ def chosen_start(
             "varreg.solve: `start` deforms, but `deformable` is False; pass its affine map alone as"
             " `start`."
         )
-    placed = with_model(given.transform, affine)
-    if placed is not given.transform:
-        given = dataclasses.replace(given, transform=placed, minimised=False)
-    return given, np.eye(d + 1)
+    placed = with_model(initial.transform, affine)
+    if placed is not initial.transform:
+        initial = dataclasses.replace(initial, transform=placed, minimised=False)
+    return initial, np.eye(d + 1)
 
 
 def _is_map(start: Any, dimension: int) -> bool:

@@ -49,14 +49,14 @@ def last_stage(
 
 
 def refinement(
-    problem: Problem, model: str, given: InputTransform, recorder: Recorder
+    problem: Problem, model: str, initial: InputTransform, recorder: Recorder
 ) -> tuple[Array, Array, Evaluation, StartReport]:
     r"""A, u at the nodes, the evaluation there, and the report on the start, from an input transform.
 
     Never of more energy than the start; see :mod:`varreg.initial.alternatives`.
     """
-    warm = warm_start(problem, given)
-    other = None if given.minimised else alternative(problem, model, warm, recorder)
+    warm = warm_start(problem, initial)
+    other = None if initial.minimised else alternative(problem, model, warm, recorder)
     if other is None:
         affine, report = warm.affine, warm.report
         nodes, evaluation = deformable_stage(problem, affine, recorder, warm.nodes, warm.first)

@@ -45,7 +45,7 @@ class WarmStart:
     report: StartReport
 
 
-def warm_start(problem: Problem, given: InputTransform) -> WarmStart:
+def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
     """The start that an input transform makes.
 
     It is brought to the displacement grid, then freed of folds, then of the roughness that only
@@ -54,15 +54,15 @@ def warm_start(problem: Problem, given: InputTransform) -> WarmStart:
     Parameters
     ----------
     problem : Problem
-    given : InputTransform
+    source : InputTransform
         On the grids of the problem.
     """
     finest = len(problem.factors) - 1
     affine, objective, nodes, unfolding = unfolded_start(
-        problem, *on_displacement_grid(problem, given.transform)
+        problem, *on_displacement_grid(problem, source.transform)
     )
     probe, start = objective, nodes
-    if not given.minimised:
+    if not source.minimised:
         probe = deformable_objective(problem, probe_level(problem), affine)
         start = smoothing_spline_fit(problem, probe, nodes)
     evaluation = objective.evaluate(state_of(objective, start))
@@ -70,9 +70,9 @@ def warm_start(problem: Problem, given: InputTransform) -> WarmStart:
         whole = objective.evaluate(state_of(objective, nodes))
         if whole.energy.total <= evaluation.energy.total:
             start, evaluation = nodes, whole
-    mean, largest = moved_between(problem, given.transform, affine, start)
-    bound = input_bound(problem, given.transform)
-    report = StartReport(given.kind, evaluation.energy, bound, mean, largest, unfolding)
+    mean, largest = moved_between(problem, source.transform, affine, start)
+    bound = input_bound(problem, source.transform)
+    report = StartReport(source.kind, evaluation.energy, bound, mean, largest, unfolding)
     return WarmStart(affine, start, _first_level(probe, start, finest), report)
 
 
@@ -105,19 +105,19 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
 
 
 def moved_between(
-    problem: Problem, given: Transform, affine: Array, nodes: Array
+    problem: Problem, source: Transform, affine: Array, nodes: Array
 ) -> tuple[float, float]:
     """Mean and largest distance (mm, before A) between where (A, u) and a map take the fixed voxels."""
     grid = problem.fixed.grid
     shift: Array = np.zeros(grid.dim)
-    if not np.array_equal(given.affine, affine):  # without_mean changes nothing but the shift
-        shift = np.linalg.solve(given.affine, affine)[:-1, -1]
+    if not np.array_equal(source.affine, affine):  # without_mean changes nothing but the shift
+        shift = np.linalg.solve(source.affine, affine)[:-1, -1]
     mean = np.linalg.solve(grid.direction, shift).reshape((-1,) + (1,) * grid.dim)
-    if given.nodes is not None and np.array_equal(given.nodes, nodes) and not shift.any():
+    if source.nodes is not None and np.array_equal(source.nodes, nodes) and not shift.any():
         return 0.0, 0.0
     change = expand(nodes + mean, grid.shape, problem.options.constraint)
-    if given.nodes is not None:
-        change = change - expand(given.nodes, grid.shape, given.constraint)
+    if source.nodes is not None:
+        change = change - expand(source.nodes, grid.shape, source.constraint)
     return mean_and_largest(change)
 
 

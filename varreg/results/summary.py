@@ -104,10 +104,10 @@ def _start(result: Result) -> str:
             f", brought to the displacement grid, which moved points by {start.mean_moved:.2f} mm "
             f"(at most {start.largest_moved:.2f} mm)"
         )
-    mended = "" if start.unfolding is None else f"; it FOLDED there and was {start.unfolding}"
+    folded = "" if start.unfolding is None else f"; it FOLDED there and was {start.unfolding}"
     if start.unfolding is None and start.smallest_determinant <= 0:
-        mended = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
-    given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{mended}."
+        folded = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
+    given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{folded}."
     if start.instead is None:
         return given
     return f"{given} It was NOT used: {start.instead} has less energy, and was taken instead."

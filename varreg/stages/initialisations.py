@@ -68,11 +68,11 @@ def further_shifts(fixed: LevelImage, moving: LevelImage) -> list[Array]:
 
 def cut_axes(image: LevelImage) -> set[int]:
     """Axes at one of whose ends the image is not as even as a background."""
-    spread = CUT * float(image.data.std())
+    even = CUT * float(image.data.std())
     return {
         axis
         for axis in range(image.data.ndim)
-        if any(float(image.data.take(end, axis).std()) > spread for end in (0, -1))
+        if any(float(image.data.take(end, axis).std()) > even for end in (0, -1))
     }
 
 
