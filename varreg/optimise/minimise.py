@@ -91,51 +91,89 @@ def minimise(
     DivergenceError
         If the start is not feasible, or an energy or a gradient is not finite.
     """
-    where = f"{stage} stage, level {level}"
-    evaluation = _finite(start or objective.evaluate(state), where)
-    gradient = evaluation.gradient()
-    first_norm = norm = _norm(gradient, where, 0)
-    lbfgs, energies, evaluations = LBFGS(options.memory), [evaluation.energy.total], 1
-    first_step, stop, iteration, step, backtracks = 1.0, Stop.BUDGET, 0, 0.0, 0
-
-    def record() -> None:
-        if observe is not None:
-            energy, bound = evaluation.energy, evaluation.smallest_determinant
-            observe(
-                Iteration(
-                    stage, level, factor, iteration, energy.total, energy.similarity,
-                    energy.smoothness, step, backtracks, norm, objective.largest_displacement(state), bound,
-                )
-            )  # fmt: skip
-
-    record()
-    while iteration < iterations:
-        if norm <= options.gradient_tolerance * first_norm:
-            stop = Stop.STATIONARY if iteration == 0 else Stop.GRADIENT
-            break
-        if _stagnates(energies, options.energy_tolerance):
-            stop = Stop.STAGNATION
-            break
-        found = backtrack(
-            objective, state, evaluation, gradient, lbfgs.direction(gradient), first_step,
-            options.largest_step, f"{where}, iteration {iteration + 1}", shortest_step,
-        )  # fmt: skip
-        if found is None and lbfgs.reset():
-            continue
-        if found is None:
+    run = _Run(objective, state, options, start, (stage, level, factor), shortest_step, observe)
+    while (stop := run.rule_that_holds(iterations)) is None:
+        if not run.step():
             stop = Stop.LINE_SEARCH
             break
-        state, evaluation, change, step, backtracks = found
-        iteration, evaluations = iteration + 1, evaluations + backtracks + 1
-        previous, gradient = gradient, evaluation.gradient()
-        norm = _norm(gradient, where, iteration)
-        lbfgs.update(change, gradient - previous)
+    reduction = run.norm / run.first_norm if run.first_norm > 0 else 0.0
+    return Descent(run.state, run.evaluation, stop, run.iteration, run.evaluations, reduction)
+
+
+class _Run:
+    """A descent under way."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        state: Any,
+        options: Options,
+        start: Evaluation | None,
+        place: tuple[str, int, float],
+        shortest_step: float,
+        observe: Callable[[Iteration], None] | None,
+    ) -> None:
+        self.objective, self.options, self.observe = objective, options, observe
+        self.place, self.shortest_step = place, shortest_step
+        self.where = f"{place[0]} stage, level {place[1]}"
+        self.state = state
+        self.evaluation = _finite(start or objective.evaluate(state), self.where)
+        self.gradient = self.evaluation.gradient()
+        self.first_norm = self.norm = _norm(self.gradient, self.where, 0)
+        self.lbfgs = LBFGS(options.memory)
+        self.energies = [self.evaluation.energy.total]
+        self.iteration, self.evaluations, self.first_step = 0, 1, 1.0
+        self.record(0.0, 0)
+
+    def rule_that_holds(self, iterations: int) -> Stop | None:
+        """The stopping rule that holds, if one does."""
+        if self.iteration >= iterations:
+            return Stop.BUDGET
+        if self.norm <= self.options.gradient_tolerance * self.first_norm:
+            return Stop.STATIONARY if self.iteration == 0 else Stop.GRADIENT
+        if _stagnates(self.energies, self.options.energy_tolerance):
+            return Stop.STAGNATION
+        return None
+
+    def step(self) -> bool:
+        """One step; whether the energy could be lowered, from the plain gradient if need be."""
+        found = self._search()
+        if found is None and self.lbfgs.reset():
+            found = self._search()
+        if found is None:
+            return False
+        self.state, self.evaluation, change, length, backtracks = found
+        self.iteration += 1
+        self.evaluations += backtracks + 1
+        previous, self.gradient = self.gradient, self.evaluation.gradient()
+        self.norm = _norm(self.gradient, self.where, self.iteration)
+        self.lbfgs.update(change, self.gradient - previous)
         # without memory the last step is the only hint of the next one's length
-        first_step = 1.0 if options.memory else 2 * step
-        energies.append(evaluation.energy.total)
-        record()
-    reduction = norm / first_norm if first_norm > 0 else 0.0
-    return Descent(state, evaluation, stop, iteration, evaluations, reduction)
+        self.first_step = 1.0 if self.options.memory else 2 * length
+        self.energies.append(self.evaluation.energy.total)
+        self.record(length, backtracks)
+        return True
+
+    def _search(self) -> tuple[Any, Evaluation, Array, float, int] | None:
+        where = f"{self.where}, iteration {self.iteration + 1}"
+        direction = self.lbfgs.direction(self.gradient)
+        return backtrack(
+            self.objective, self.state, self.evaluation, self.gradient, direction, self.first_step,
+            self.options.largest_step, where, self.shortest_step,
+        )  # fmt: skip
+
+    def record(self, length: float, backtracks: int) -> None:
+        """Tell the observer of the state that was reached."""
+        if self.observe is None:
+            return
+        energy, bound = self.evaluation.energy, self.evaluation.smallest_determinant
+        displacement = self.objective.largest_displacement(self.state)
+        self.observe(
+            Iteration(
+                *self.place, self.iteration, energy.total, energy.similarity, energy.smoothness,
+                length, backtracks, self.norm, displacement, bound,
+            )
+        )  # fmt: skip
 
 
 def _stagnates(energies: list[float], tolerance: float) -> bool:
