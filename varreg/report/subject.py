@@ -50,7 +50,7 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
         raise InputError(
             "varreg.report: the result holds no images, because it was loaded; give those that were "
             "registered to varreg.report.write_report(result, path, moving=..., fixed=...) or "
-            "varreg.report.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
+            "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
         )
     _refuse_others(found)
     return found
