@@ -72,8 +72,8 @@ def level_times(
     found = []
     for level, record in enumerate(solved):
         objective, state = level_objective(problem, result, level)
-        evaluation = milliseconds(partial(evaluate, objective, *state))
-        gradient = milliseconds(objective.gradient)
+        evaluation = milliseconds(partial(objective.evaluate, state))
+        gradient = milliseconds(objective.evaluate(state).gradient)
         whole = 1e3 * record.seconds / max(record.evaluations, 1)
         triads = (evaluation + gradient) / triad
         entry = LevelTime(record.shape, threads, evaluation, gradient, whole, triads)
@@ -97,20 +97,15 @@ def level_objective(
     """The objective of a level of ``varreg.stages.deformable.deformable_stage``, and the map found, as a state."""
     grid, options, factor = problem.fixed.grid, problem.options, problem.factors[level]
     coarsest = level == 0 and len(problem.factors) > 1
-    matching = problem.matching(factor, deformable_choice(options.similarity, coarsest))
+    similarity = problem.similarity(factor, deformable_choice(options.similarity, coarsest))
     nodes, length = node_shape(grid, options), smoothness_length(grid, options)
     smoothness = Smoothness(
         nodes, grid.extent / np.array(nodes), smoothness_weight(options, grid.dim), length,
         options.constraint, problem.threads, options.smoothness_order,
     )  # fmt: skip
-    objective = DeformableObjective(matching, result.affine, smoothness, options)
+    objective = DeformableObjective(similarity, result.affine, smoothness, options)
     z = smoothness.to_coordinates(result.transform.nodes)
     return objective, (z, smoothness.to_field(z))
-
-
-def evaluate(objective: DeformableObjective, z: np.ndarray, field: np.ndarray) -> None:
-    """The energy; a state is remembered by its identity, so this one is new each time."""
-    objective.evaluate((z, field))
 
 
 def milliseconds(call: Callable[[], Any]) -> float:

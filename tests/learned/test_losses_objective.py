@@ -36,12 +36,12 @@ def energy_problem(shape, options, nodes, voxel_size=1.0):
     """(objective of the solver, its state, fixed, moving) for a random smooth displacement."""
     fixed, moving = pair(shape, (voxel_size,) * len(shape), 3)
     regional = options.similarity == "regional-mi"
-    matching = MutualInformation(fixed, moving, options, cpu, 1, np.float64, regional)
+    similarity = MutualInformation(fixed, moving, options, cpu, 1, np.float64, regional)
     term = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, len(shape)),
         smoothness_length(fixed.grid, options), options.constraint, order=options.smoothness_order,
     )  # fmt: skip
-    objective = DeformableObjective(matching, np.eye(len(shape) + 1), term, options)
+    objective = DeformableObjective(similarity, np.eye(len(shape) + 1), term, options)
     rng = np.random.default_rng(4)
     field = np.stack([3 * voxel_size * (smooth_image(nodes, rng) - 0.4) for _ in shape])
     while objective.bound(field) < 0.2:
@@ -57,7 +57,7 @@ def test_energy_and_gradient_of_the_solver(name, coarse, shape):
     options = Options(**changes) if changes is not None else Options.preset(name)
     nodes, voxel_size = NODES[len(shape)] if coarse else shape, 0.8
     objective, at, fixed, moving = energy_problem(shape, options, nodes, voxel_size)
-    trial = objective.evaluate(at)
+    evaluation = objective.evaluate(at)
     node_field = torch.from_numpy(at[1] / voxel_size)[None].requires_grad_()
     # the field between its nodes, in the table of the solver, whose transpose is tested elsewhere
     field = node_field
@@ -70,14 +70,15 @@ def test_energy_and_gradient_of_the_solver(name, coarse, shape):
         view_weight(field, shape), nodes=node_field if coarse else None,
     )  # fmt: skip
     found = [losses.total.item(), losses.similarity.item(), losses.smoothness.item()]
-    expected = trial.energy, trial.similarity, trial.smoothness
+    energy = evaluation.energy
+    expected = energy.total, energy.similarity, energy.smoothness
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     assert losses.background == losses.consistency == 0
-    assert trial.smoothness > 1e-3 and trial.similarity > 0.05
+    assert energy.smoothness > 1e-3 and energy.similarity > 0.05
     if not coarse:
         losses.total.backward()
         by_mm = node_field.grad[0].numpy() / voxel_size
-        slope, gradient = objective.smoothness.pull_gradient(by_mm), objective.gradient()
+        slope, gradient = objective.smoothness.pull_gradient(by_mm), evaluation.gradient()
         assert np.abs(slope - gradient).max() < 1e-6 * np.abs(gradient).max()
 
 

@@ -72,16 +72,14 @@ def deformable_problem(
         smoothness_length=length, smoothness_order=order, similarity=similarity, **options
     )
     fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
-    matching = MutualInformation(
-        fixed, moving, options, kernels, threads, np.float64, regional, stride
-    )
+    level = MutualInformation(fixed, moving, options, kernels, threads, np.float64, regional, stride)
     nodes = nodes or shape
     smoothness = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, fixed.grid.dim), length,
         options.constraint, order=order,
     )  # fmt: skip
     rng = np.random.default_rng(seed + 1)
-    objective = DeformableObjective(matching, random_affine(len(shape), rng), smoothness, options)
+    objective = DeformableObjective(level, random_affine(len(shape), rng), smoothness, options)
     field = np.stack([smooth_image(nodes, rng) - 0.5 for _ in shape]) * 2 * max(spacing)
     while objective.bound(field) < 0.2:
         field *= 0.7

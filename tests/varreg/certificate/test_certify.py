@@ -96,7 +96,7 @@ def test_the_gap_is_never_negative(pairs, results, dimension, name):
         assert refinement.iterations <= iterations
         if iterations == 0:
             assert refinement.gain == 0 and refinement.largest_moved == 0
-        if certificate.repair is None:
+        if certificate.unfolding is None:
             assert refinement.start.total == pytest.approx(certificate.energy.total, abs=1e-12)
     assert refinement.mean_moved <= refinement.percentile_moved <= refinement.largest_moved
 
@@ -125,7 +125,7 @@ def test_a_result_of_ours_is_certified_with_its_own_figures(pairs, dimension, se
     assert one.overlap == result.overlap
     assert one.identity == result.start_energy
     assert one.options == result.options
-    assert one.mean_moved == one.largest_moved == 0 and one.repair is None
+    assert one.mean_moved == one.largest_moved == 0 and one.unfolding is None
     assert one.gradients.here == pytest.approx(result.history[-1].gradient_norm, rel=1e-6)
     assert dataclasses.replace(two, kind=one.kind) == one
 

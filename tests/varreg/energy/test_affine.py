@@ -30,10 +30,8 @@ def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
     options["similarity"] = "mi"
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
-    matching = MutualInformation(
-        fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride
-    )
-    return AffineObjective(matching, model, weight)
+    level = MutualInformation(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
+    return AffineObjective(level, model, weight)
 
 
 @every_model
@@ -56,12 +54,11 @@ def test_gradient_against_differences(model, dimension, settings):
     matrix = random_affine(dimension, rng)
     for _ in range(2):
         direction = rng.normal(size=PARAMETERS[dimension][model])
-        direction *= 1e-6 / objective.reach(direction)
-        objective.evaluate(matrix)
-        analytic = float(objective.gradient() @ direction)
+        direction *= 1e-6 / objective.largest_step(direction)
+        analytic = float(objective.evaluate(matrix).gradient() @ direction)
 
         def energy(t, direction=direction):
-            return objective.evaluate(objective.move(matrix, direction, t)).energy
+            return objective.evaluate(objective.move(matrix, direction, t)).energy.total
 
         numeric = central_difference(energy, 0.0, 1.0, 1.0)
         assert analytic == pytest.approx(numeric, rel=1e-6)
@@ -120,27 +117,28 @@ def test_the_models_are_nested(dimension):
 
 
 @both_dimensions
-def test_reach_bounds_every_voxel_and_size_is_in_mm(dimension):
+def test_steps_are_bounded_in_voxels_and_displacements_in_mm(dimension):
     objective = objective_of(dimension, "affine")
-    grid = objective.matching.fixed_grid
+    grid = objective.similarity.fixed_grid
     direction = np.random.default_rng(1).normal(size=PARAMETERS[dimension]["affine"]) * 1e-4
     matrix = objective.move(np.eye(dimension + 1), direction, 1.0)
     points = grid.voxel_to_world(grid.coordinates().reshape(dimension, -1))
     moved = matrix[:-1, :-1] @ points + matrix[:-1, -1:] - points
     largest = np.linalg.norm(moved, axis=0).max()
-    assert objective.reach(direction) * grid.spacing.min() == pytest.approx(largest, rel=1e-3)
-    assert objective.size(matrix) == pytest.approx(largest, rel=1e-9)
+    assert objective.largest_step(direction) * grid.spacing.min() == pytest.approx(largest, rel=1e-3)
+    assert objective.largest_displacement(matrix) == pytest.approx(largest, rel=1e-9)
 
 
 def test_a_map_out_of_view_shares_nothing_and_pulls_nowhere():
     objective = objective_of(2, "affine")
     away = np.eye(3)
     away[:-1, -1] = 500
-    trial = objective.evaluate(away)
-    assert (trial.energy, trial.similarity) == (0, 0)
-    assert (objective.gradient() == 0).all()
-    assert objective.evaluate(np.eye(3)).energy < 0
-    assert np.isnan(objective.evaluate(np.full((3, 3), np.nan)).energy)
+    evaluation = objective.evaluate(away)
+    assert (evaluation.energy.total, evaluation.energy.similarity, evaluation.in_view) == (0, 0, 0)
+    assert (evaluation.gradient() == 0).all()
+    assert objective.evaluate(np.eye(3)).energy.total < 0
+    nowhere = objective.evaluate(np.full((3, 3), np.nan))
+    assert np.isnan(nowhere.energy.total) and np.isnan(nowhere.gradient()).all()
 
 
 def motion(dimension, centre, degrees=0.0, scale=1.0, shift=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from varreg.energy.deformable import unfold
-from varreg.optimise.minimise import Rules, minimise
+from varreg.optimise.minimise import minimise
 
 from ..problems import deformable_problem, state
 
@@ -23,11 +23,11 @@ def folded(objective, node):
 @both_dimensions
 def test_a_fold_has_infinite_energy_and_is_remembered(dimension):
     objective, z, _ = deformable_problem(**SHAPES[dimension])
-    assert objective.hold(np.ones_like(z)) is None
+    assert objective.direction_off_fold(np.ones_like(z)) is None
     node = (4,) * dimension
-    trial = objective.evaluate(state(objective, folded(objective, node)))
-    assert trial.energy == np.inf
-    assert trial.smallest_determinant < 0
+    evaluation = objective.evaluate(state(objective, folded(objective, node)))
+    assert evaluation.energy.total == np.inf
+    assert evaluation.smallest_determinant < 0
     assert all(abs(a - b) <= 1 for a, b in zip(objective.folded_cell, node, strict=True))
 
 
@@ -36,26 +36,26 @@ def test_a_field_that_is_not_finite_has_no_energy(dimension):
     objective, z, _ = deformable_problem(**SHAPES[dimension])
     field = np.zeros((dimension, *objective.smoothness.shape))
     field.flat[7] = np.nan
-    assert np.isnan(objective.evaluate((z, field)).energy)
+    assert np.isnan(objective.evaluate((z, field)).energy.total)
 
 
 @both_dimensions
 @both_constraints
-def test_the_held_direction_descends_and_stands_still_at_the_fold(dimension, constraint):
+def test_the_direction_off_a_fold_descends_and_stands_still_at_the_fold(dimension, constraint):
     objective, z, rng = deformable_problem(**SHAPES[dimension], constraint=constraint)
     node = (4,) * dimension
     objective.evaluate(state(objective, folded(objective, node)))
     gradient = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
-    direction = objective.hold(gradient)
+    direction = objective.direction_off_fold(gradient)
     assert float((direction * gradient).sum()) < 0
-    held = np.abs(objective.smoothness.to_field(direction))
+    shift = np.abs(objective.smoothness.to_field(direction))
     cell = (slice(None), *(slice(c, c + 2) for c in objective.folded_cell))
-    assert held[cell].max() < 0.25 * held.max()
+    assert shift[cell].max() < 0.25 * shift.max()
 
 
 @both_dimensions
 @both_constraints
-def test_move_and_reach_agree_with_the_field(dimension, constraint):
+def test_moves_and_their_lengths_agree_with_the_field(dimension, constraint):
     objective, z, rng = deformable_problem(
         **{**SHAPES[dimension], "spacing": (1.5, 0.7, 1.1)[:dimension]}, constraint=constraint
     )
@@ -63,9 +63,10 @@ def test_move_and_reach_agree_with_the_field(dimension, constraint):
     moved, field = objective.move(state(objective, z), direction, 0.3)
     np.testing.assert_allclose(field, objective.smoothness.to_field(moved), atol=1e-12)
     shift = objective.smoothness.to_field(direction)
-    assert objective.reach(direction) == pytest.approx(np.abs(shift).max() / objective.voxel.min())
+    length = np.abs(shift).max() / objective.voxel.min()
+    assert objective.largest_step(direction) == pytest.approx(length)
     largest = np.sqrt(np.square(field).sum(0)).max()
-    assert objective.size((moved, field)) == pytest.approx(largest)
+    assert objective.largest_displacement((moved, field)) == pytest.approx(largest)
 
 
 @both_dimensions
@@ -92,10 +93,11 @@ def test_a_descent_that_wants_to_fold_goes_on_elsewhere(dimension, constraint):
         bins=64, kernel_width=1.0,
     )  # fmt: skip
     steps = []
-    minimise(objective, state(objective, 0 * z), Rules(25, 6, 0.0, 0.0, 1.0), steps.append)
-    energies = [s.trial.energy for s in steps]
+    rules = objective.options.replace(gradient_tolerance=0, energy_tolerance=0, largest_step=1)
+    minimise(objective, state(objective, 0 * z), rules, 25, observe=steps.append)
+    energies = [s.energy for s in steps]
     assert (np.diff(energies) < 0).all()
     assert energies[-1] < energies[0] - 0.05
-    assert min(s.trial.smallest_determinant for s in steps) >= 0.05
+    assert min(s.smallest_determinant for s in steps) >= 0.05
     assert objective.folded_cell is not None  # the bound was met
     assert len(steps) > 15

@@ -12,7 +12,7 @@ from varreg.data.phantom.pairs import deformed_pair
 from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
-from varreg.similarity.estimator import Estimate, Estimator, parzen_kernel
+from varreg.similarity.estimator import Estimator, parzen_kernel
 from varreg.similarity.histogram_rows import label_image
 from varreg.similarity.mutual_information import MutualInformation
 from varreg.images.level_image import LevelImage
@@ -29,7 +29,7 @@ def entropy(density):
     return float(-(density * np.log(density)).sum())
 
 
-def matching(fixed, moving, dtype=np.float64, fixed_mask=None, moving_mask=None, **options):
+def similarity_of(fixed, moving, dtype=np.float64, fixed_mask=None, moving_mask=None, **options):
     """The similarity of two images on one grid of 1 mm, of the whole image."""
     images = [
         LevelImage(image, mask, Grid.with_spacing(image.shape))
@@ -40,16 +40,16 @@ def matching(fixed, moving, dtype=np.float64, fixed_mask=None, moving_mask=None,
 
 def information(fixed, moving, shift=(0.0, 0.0), **options):
     """(similarity, joint histogram) of two images, one shifted by `shift` voxels."""
-    problem = matching(fixed, moving, **options)
+    problem = similarity_of(fixed, moving, **options)
     matrix = np.eye(3)
     matrix[:-1, -1] = shift
-    value = AffineObjective(problem, "translation").evaluate(matrix).similarity
+    value = AffineObjective(problem, "translation").evaluate(matrix).energy.similarity
     return value, histogram_of(problem)
 
 
 def histogram_of(problem):
     """The joint histogram where the nodes were last."""
-    place, estimator = (problem.moving, problem.where, problem.nodes), problem.estimator
+    place, estimator = (problem.moving, *problem.place), problem.estimator
     if estimator.windows is None:
         return cpu.joint_histogram(*place, problem.labels, Scratch(), 1)
     warped = Warped.empty(problem.fixed.shape, problem.dtype)
@@ -58,12 +58,13 @@ def histogram_of(problem):
 
 
 def measured(estimator, histogram, total):
-    """Mutual information of a histogram, and its derivative, by either estimator."""
+    """(mutual information of a histogram, its derivative) by either estimator."""
     if estimator.kernel is None:
-        return estimator.of_histogram(histogram, total)
+        value, _, slope = estimator.of_histogram(histogram, total)
+        return value, slope
     value, ratio = reference.information(histogram, estimator.kernel)
     slope = reference.smooth_table_transposed(ratio, estimator.kernel)
-    return Estimate(value / total, histogram.sum() / total, slope / total)
+    return value / total, slope / total
 
 
 def density_of(histogram, options):
@@ -136,9 +137,11 @@ def test_exchanging_the_axes_of_the_table_changes_nothing():
     rng = np.random.default_rng(2)
     histogram = rng.random((40, 40)) * (rng.random((40, 40)) < 0.3)
     windows = Estimator.from_options(Options(similarity="mi", bins=40, estimator="per-pixel"))
-    here, there = (windows.of_histogram(t, histogram.sum()) for t in (histogram, histogram.T))
-    assert here.value == pytest.approx(there.value, rel=1e-13)
-    np.testing.assert_allclose(here.slope, there.slope.T, rtol=1e-10, atol=1e-13)
+    (value, slope), (other, turned) = (
+        measured(windows, t, histogram.sum()) for t in (histogram, histogram.T)
+    )
+    assert value == pytest.approx(other, rel=1e-13)
+    np.testing.assert_allclose(slope, turned.T, rtol=1e-10, atol=1e-13)
     kernel = parzen_kernel(40, 0.5)
     (value, ratio), (other, turned) = (
         reference.information(t, kernel) for t in (histogram, histogram.T.copy())
@@ -169,7 +172,7 @@ def test_slope_is_the_derivative_of_the_value_by_the_histogram(estimator, total)
     histogram = rng.random((20, 20)) * (rng.random((20, 20)) < 0.5)
     measure = Estimator.from_options(Options(similarity="mi", bins=20, estimator=estimator))
     count = total * histogram.sum()
-    slope = measured(measure, histogram, count).slope
+    slope = measured(measure, histogram, count)[1]
     for _ in range(20):
         place = tuple(rng.integers(0, 20, 2))
         if histogram[place] < 0.05:
@@ -177,12 +180,12 @@ def test_slope_is_the_derivative_of_the_value_by_the_histogram(estimator, total)
         direction = np.zeros_like(histogram)
         direction[place] = 1.0
         numeric = central_difference(
-            lambda h: measured(measure, h, count).value, histogram, direction, 1e-4
+            lambda h: measured(measure, h, count)[0], histogram, direction, 1e-4
         )
         assert slope[place] == pytest.approx(numeric, rel=1e-6, abs=1e-9)
     direction = rng.normal(size=histogram.shape) * histogram
     numeric = central_difference(
-        lambda h: measured(measure, h, count).value, histogram, direction, 1e-4
+        lambda h: measured(measure, h, count)[0], histogram, direction, 1e-4
     )
     assert (slope * direction).sum() == pytest.approx(numeric, rel=1e-6)
 
@@ -196,13 +199,13 @@ def test_slope_of_stacked_tables_is_the_derivative_of_the_value(total):
     histogram = tables.reshape(60, 20)
     measure = Estimator.from_options(Options(bins=20))
     count = total * histogram.sum()
-    slope = measured(measure, histogram, count).slope
+    slope = measured(measure, histogram, count)[1]
     assert slope.shape == histogram.shape
     assert (slope[20:40] == 0).all()
     for _ in range(4):
         direction = rng.normal(size=histogram.shape) * histogram
         numeric = central_difference(
-            lambda h: measured(measure, h, count).value, histogram, direction, 1e-4
+            lambda h: measured(measure, h, count)[0], histogram, direction, 1e-4
         )
         assert (slope * direction).sum() == pytest.approx(numeric, rel=1e-6)
 
@@ -320,7 +323,7 @@ def test_leaving_the_view_is_no_way_to_gain():
             LevelImage(moving[cut:], None, Grid(moving[cut:].shape, shifted(cut))),
         )
         problem = MutualInformation(*images, Options(), cpu, 1, np.float64)
-        value = AffineObjective(problem, "translation").evaluate(np.eye(3)).similarity
+        value = AffineObjective(problem, "translation").evaluate(np.eye(3)).energy.similarity
         histogram = histogram_of(problem)
         similarity.append(value)
         in_view.append(value * fixed.size / histogram.sum())
@@ -337,9 +340,9 @@ def shifted(rows):
 @every_estimator
 def test_without_any_voxel_in_view_nothing_is_shared(estimator):
     measure = Estimator.from_options(Options(similarity="mi", bins=16, estimator=estimator))
-    estimate = measured(measure, np.zeros((16, 16)), 10.0)
-    assert estimate.value == 0
-    assert (estimate.slope == 0).all()
+    value, slope = measured(measure, np.zeros((16, 16)), 10.0)
+    assert value == 0
+    assert (slope == 0).all()
 
 
 @every_estimator
@@ -349,9 +352,9 @@ def test_the_last_voxels_in_view_share_ever_less(estimator):
     histogram = rng.random((16, 16))
     measure = Estimator.from_options(Options(similarity="mi", bins=16, estimator=estimator))
     total = histogram.sum()
-    full = measured(measure, histogram, total).value
+    full = measured(measure, histogram, total)[0]
     for share in (0.1, 1e-3, 1e-9):
-        value = measured(measure, share * histogram, total).value
+        value = measured(measure, share * histogram, total)[0]
         assert value == pytest.approx(share * full, rel=1e-9)
 
 
@@ -375,7 +378,7 @@ def test_every_column_of_the_parzen_matrix_keeps_its_mass(width):
 def test_intensities_fill_the_bins_and_nothing_beyond(estimator, interpolation):
     """Every weight is in the table, whole, also that of the lowest and of the highest intensity."""
     image = np.linspace(0, 1, 101 * 3).reshape(3, 101)
-    problem = matching(image, image, estimator=estimator, interpolation=interpolation)
+    problem = similarity_of(image, image, estimator=estimator, interpolation=interpolation)
     measure = problem.estimator
     values = measure.to_bins(image, image.dtype)
     assert (values[0, 0], values[-1, -1]) == measure.span
@@ -388,7 +391,7 @@ def test_intensities_fill_the_bins_and_nothing_beyond(estimator, interpolation):
         np.testing.assert_array_equal(np.diff(used), 1)
         bins = problem.labels.label
         np.testing.assert_array_equal(bins[0], np.floor(values + 0.5))
-        masked = matching(image, image, fixed_mask=image > 0.5, interpolation=interpolation)
+        masked = similarity_of(image, image, fixed_mask=image > 0.5, interpolation=interpolation)
         np.testing.assert_array_equal(masked.labels.label, np.where(image > 0.5, bins, -1))
 
 
@@ -398,7 +401,7 @@ def test_the_bin_of_a_voxel_is_that_of_its_label():
     low, high = measure.span
     levels = np.arange(int(low), int(high) + 1)
     image = np.repeat((levels - low) / (high - low), 8).reshape(len(levels), 8)
-    problem = matching(image, image, bins=16)
+    problem = similarity_of(image, image, bins=16)
     labels = label_image(np.repeat(levels, 8).reshape(1, -1, 8), 16, (1, 1, 1), None)
     np.testing.assert_array_equal(problem.labels.label, labels.label)
     AffineObjective(problem, "translation").evaluate(np.eye(3))

@@ -82,25 +82,25 @@ every_case = pytest.mark.parametrize("name", PLANE)
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 
-def random_direction(objective, rng, reach):
-    """A random smooth direction that moves no point further than `reach` voxels."""
+def random_direction(objective, rng, length):
+    """A random smooth direction that moves no point further than `length` voxels."""
     direction = rng.normal(size=(objective.dimension, *objective.smoothness.shape))
     direction *= objective.smoothness.scale > 0
-    return direction * (reach / objective.reach(direction))
+    return direction * (length / objective.largest_step(direction))
 
 
 def directional_derivatives(objective, z, direction, part):
     """(by the gradient, by differences) along a direction in z, of one part of the energy."""
-    objective.evaluate(state(objective, z))
+    gradient = objective.evaluate(state(objective, z)).gradient()
     gradient = {
-        "energy": objective.gradient,
-        "similarity": lambda: (z - objective.gradient()) / objective.options.similarity_weight,
-        "smoothness": lambda: z / objective.smoothness.weight,
-    }[part]()
+        "total": gradient,
+        "similarity": (z - gradient) / objective.options.similarity_weight,
+        "smoothness": z / objective.smoothness.weight,
+    }[part]
     analytic = float((gradient * direction).sum())
 
     def value(at):
-        return getattr(objective.evaluate(state(objective, at)), part)
+        return getattr(objective.evaluate(state(objective, at)).energy, part)
 
     return analytic, central_difference(value, z, direction, 1.0)
 
@@ -111,7 +111,7 @@ def test_gradient_against_differences(name, dimension):
     objective, z, rng = deformable_problem(**case(name, dimension))
     for _ in range(3):
         direction = random_direction(objective, rng, 1e-6)
-        analytic, numeric = directional_derivatives(objective, z, direction, "energy")
+        analytic, numeric = directional_derivatives(objective, z, direction, "total")
         assert analytic == pytest.approx(numeric, rel=1e-6)
 
 
@@ -123,8 +123,8 @@ def test_gradient_against_differences(name, dimension):
 @pytest.mark.parametrize("part", ["similarity", "smoothness"])
 def test_gradient_of_each_term_by_itself(name, dimension, part):
     objective, z, rng = deformable_problem(**case(name, dimension))
-    reach = 1e-6 if part == "similarity" else 0.1  # a quadratic form: exact for any step
-    direction = random_direction(objective, rng, reach)
+    length = 1e-6 if part == "similarity" else 0.1  # a quadratic form: exact for any step
+    direction = random_direction(objective, rng, length)
     analytic, numeric = directional_derivatives(objective, z, direction, part)
     assert analytic == pytest.approx(numeric, rel=1e-6)
 
@@ -137,8 +137,8 @@ def test_gradient_along_single_coordinates(dimension, axis):
         place = (axis, *(rng.integers(1, n) for n in objective.smoothness.shape))
         direction = np.zeros_like(z)
         direction[place] = 1.0
-        direction *= 1e-6 / objective.reach(direction)
-        analytic, numeric = directional_derivatives(objective, z, direction, "energy")
+        direction *= 1e-6 / objective.largest_step(direction)
+        analytic, numeric = directional_derivatives(objective, z, direction, "total")
         assert analytic == pytest.approx(numeric, rel=1e-5, abs=1e-11)
 
 
@@ -147,12 +147,12 @@ def test_gradient_along_single_coordinates(dimension, axis):
 def test_taylor_remainder_is_of_second_order(name, dimension):
     objective, z, rng = deformable_problem(**case(name, dimension))
     direction = random_direction(objective, rng, 1.0)
-    start = objective.evaluate(state(objective, z)).energy
-    slope = float((objective.gradient() * direction).sum())
+    start = objective.evaluate(state(objective, z))
+    slope = float((start.gradient() * direction).sum())
     steps = np.array([4e-2, 2e-2, 1e-2, 5e-3, 2.5e-3])
-    energies = [objective.evaluate(state(objective, z + t * direction)).energy for t in steps]
-    first = np.abs(np.array(energies) - start)
-    remainder = np.abs(np.array(energies) - start - steps * slope)
+    along = [objective.evaluate(state(objective, z + t * direction)) for t in steps]
+    change = np.array([there.energy.total for there in along]) - start.energy.total
+    first, remainder = np.abs(change), np.abs(change - steps * slope)
     order = np.polyfit(np.log(steps), np.log(remainder), 1)[0]
     assert order == pytest.approx(2, abs=0.2)
     assert np.polyfit(np.log(steps), np.log(first), 1)[0] < 1.5  # else the slope plays no part
@@ -170,8 +170,8 @@ def test_both_backends_have_the_same_energy_and_gradient(name, dimension):
     values = []
     for kernels in (cpu, reference):
         objective, z, _ = deformable_problem(kernels=kernels, **case(name, dimension))
-        trial = objective.evaluate(state(objective, z))
-        values.append((trial.energy, objective.gradient()))
+        evaluation = objective.evaluate(state(objective, z))
+        values.append((evaluation.energy.total, evaluation.gradient()))
     (energy, gradient), (again, other) = values
     assert energy == pytest.approx(again, rel=1e-12)
     np.testing.assert_allclose(gradient, other, rtol=0, atol=1e-11 * np.abs(other).max())
@@ -180,10 +180,10 @@ def test_both_backends_have_the_same_energy_and_gradient(name, dimension):
 @both_dimensions
 def test_the_energy_is_the_weighted_sum_of_its_parts(dimension):
     objective, z, _ = deformable_problem(**case("weights", dimension))
-    trial = objective.evaluate(state(objective, z))
-    assert trial.energy == pytest.approx(-3.0 * trial.similarity + 0.05 * trial.smoothness)
-    assert 0.05 * trial.smoothness == pytest.approx(0.5 * np.square(z).sum())
-    assert trial.similarity > 0
+    energy = objective.evaluate(state(objective, z)).energy
+    assert energy.total == pytest.approx(-3.0 * energy.similarity + 0.05 * energy.smoothness)
+    assert 0.05 * energy.smoothness == pytest.approx(0.5 * np.square(z).sum())
+    assert energy.similarity > 0
 
 
 @both_dimensions
@@ -191,12 +191,12 @@ def test_the_energy_is_the_weighted_sum_of_its_parts(dimension):
 def test_the_energy_has_no_memory(name, dimension):
     """Buffers are reused: neither value nor gradient may depend on what came before."""
     objective, z, rng = deformable_problem(**case(name, dimension))
-    first = objective.evaluate(state(objective, z)).energy
-    gradient = objective.gradient()
-    objective.evaluate(state(objective, z + random_direction(objective, rng, 2.0)))
-    objective.gradient()
-    assert objective.evaluate(state(objective, z)).energy == first
-    np.testing.assert_array_equal(objective.gradient(), gradient)
+    first = objective.evaluate(state(objective, z))
+    gradient = first.gradient()
+    objective.evaluate(state(objective, z + random_direction(objective, rng, 2.0))).gradient()
+    again = objective.evaluate(state(objective, z))
+    assert again.energy == first.energy
+    np.testing.assert_array_equal(again.gradient(), gradient)
 
 
 def test_pixels_and_planes_have_the_same_energy():
@@ -205,8 +205,8 @@ def test_pixels_and_planes_have_the_same_energy():
     field = flat.smoothness.to_field(z)
     deep = stacked(flat, planes=5)
     volume = np.concatenate([np.zeros((1, *field.shape[1:])), field])[:, None].repeat(5, axis=1)
-    here = flat.evaluate((z, field))
-    there = deep.evaluate((deep.smoothness.to_coordinates(volume), volume))
+    here = flat.evaluate((z, field)).energy
+    there = deep.evaluate((deep.smoothness.to_coordinates(volume), volume)).energy
     assert there.similarity == pytest.approx(here.similarity, rel=1e-12)
     assert there.smoothness == pytest.approx(here.smoothness, rel=1e-12)
 
@@ -217,9 +217,9 @@ def stacked(flat, planes):
     for image in pair((20, 23), (1.0, 1.0)):
         data = image.data[None].repeat(planes, axis=0)
         images.append(LevelImage(data, None, Grid.with_spacing(data.shape)))
-    matching = MutualInformation(*images, flat.options, cpu, 1, np.float64)
+    level = MutualInformation(*images, flat.options, cpu, 1, np.float64)
     affine = np.eye(4)
     affine[1:, 1:] = random_affine(2, np.random.default_rng(1))
-    shape = matching.fixed_grid.shape
+    shape = level.fixed_grid.shape
     smoothness = Smoothness(shape, np.ones(3), 1.0, 4.0, "zero-mean")
-    return DeformableObjective(matching, affine, smoothness, flat.options)
+    return DeformableObjective(level, affine, smoothness, flat.options)

@@ -50,7 +50,7 @@ FLAT = ((21, 24), (2.1, 0.6), (17, 26), (7, 5))
 DEEP = ((9, 11, 10), (1.4, 0.7, 2.0), (11, 8, 12), (4, 3, 5))
 
 
-def matching(name, fixed, moving, dtype=np.float64, kernels=cpu, threads=1, **options):
+def similarity_of(name, fixed, moving, dtype=np.float64, kernels=cpu, threads=1, **options):
     return similarity(
         name, fixed, moving, Options(similarity=name, **options), kernels, threads, dtype
     )
@@ -69,7 +69,7 @@ def problem(
     affine = random_affine(dimension, rng)
     affine[:-1, -1] += shift
     smoothness = Smoothness(nodes, fixed.grid.extent / np.array(nodes), 1.0, 4.0, "zero-mean")
-    level = matching(name, fixed, moving, kernels=kernels, **options)
+    level = similarity_of(name, fixed, moving, kernels=kernels, **options)
     objective = DeformableObjective(level, affine, smoothness, Options())
     field = np.stack([smooth_image(nodes, rng) - 0.5 for _ in shape]) * 2 * max(spacing)
     while objective.bound(field) < 0.2:
@@ -79,8 +79,8 @@ def problem(
 
 def gradient_of(objective, z):
     """dS/dz at z, and S."""
-    value = objective.evaluate(state(objective, z)).similarity
-    return z - objective.gradient(), value
+    found = objective.evaluate(state(objective, z))
+    return z - found.gradient(), found.energy.similarity
 
 
 @every_new
@@ -90,13 +90,14 @@ def test_gradient_against_differences(name, dimension, case):
     objective, z, rng = problem(name, dimension, **CASES[case])
     for _ in range(2):
         direction = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
-        direction *= 3e-6 / objective.reach(direction)
-        analytic = float((gradient_of(objective, z)[0] * direction).sum())
+        direction *= 3e-6 / objective.largest_step(direction)
+        gradient = gradient_of(objective, z)[0]
+        analytic = float((gradient * direction).sum())
         numeric = central_difference(
-            lambda at: objective.evaluate(state(objective, at)).similarity, z, direction, 1.0
+            lambda at: objective.evaluate(state(objective, at)).energy.similarity, z, direction, 1.0
         )
         # of the largest change that any direction of this length could bring
-        steepest = np.linalg.norm(objective.gradient() - objective.state[0])
+        steepest = np.linalg.norm(gradient)
         assert abs(analytic - numeric) < 1e-6 * max(
             abs(numeric), 0.02 * steepest * np.linalg.norm(direction)
         )
@@ -109,7 +110,8 @@ def test_both_backends_agree(name, dimension, case):
     found = []
     for kernels in (cpu, reference):
         objective, z, _ = problem(name, dimension, kernels=kernels, **CASES[case])
-        found.append((*gradient_of(objective, z), objective.matching.share))
+        view = objective.evaluate(state(objective, z)).in_view
+        found.append((*gradient_of(objective, z), view))
     (gradient, value, share), (other, again, view) = found
     assert value == pytest.approx(again, rel=1e-11)
     assert share == pytest.approx(view, rel=1e-12)
@@ -123,9 +125,9 @@ def test_single_precision_is_near_double(name, dimension):
     matrix = random_affine(dimension, np.random.default_rng(1))
     found = []
     for dtype in (np.float32, np.float64):
-        objective = AffineObjective(matching(name, fixed, moving, dtype), "affine")
-        value = objective.evaluate(matrix).similarity
-        found.append((value, objective.gradient()))
+        objective = AffineObjective(similarity_of(name, fixed, moving, dtype), "affine")
+        evaluation = objective.evaluate(matrix)
+        found.append((evaluation.energy.similarity, evaluation.gradient()))
     (value, gradient), (exact, slope) = found
     assert value == pytest.approx(exact, rel=2e-4, abs=2e-6)
     np.testing.assert_allclose(gradient, slope, rtol=0, atol=2e-3 * np.abs(slope).max())
@@ -149,9 +151,9 @@ def test_the_same_bits_for_any_number_of_threads(name, shape):
     matrix = random_affine(len(shape), np.random.default_rng(1))
     found = []
     for threads in (1, 2):
-        level = matching(name, fixed, moving, np.float32, threads=threads)
-        objective = AffineObjective(level, "affine")
-        found.append((objective.evaluate(matrix).similarity, objective.gradient()))
+        level = similarity_of(name, fixed, moving, np.float32, threads=threads)
+        evaluation = AffineObjective(level, "affine").evaluate(matrix)
+        found.append((evaluation.energy.similarity, evaluation.gradient()))
     assert found[0][0] == found[1][0]
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
@@ -162,8 +164,8 @@ def test_the_same_bits_for_any_number_of_threads(name, shape):
 def at(name, fixed, moving, matrix=None, **options):
     """Similarity under an affine map."""
     matrix = np.eye(fixed.grid.dim + 1) if matrix is None else matrix
-    level = matching(name, fixed, moving, **options)
-    return AffineObjective(level, "translation").evaluate(matrix).similarity
+    level = similarity_of(name, fixed, moving, **options)
+    return AffineObjective(level, "translation").evaluate(matrix).energy.similarity
 
 
 def plain(data, mask=None):
@@ -249,7 +251,7 @@ def test_no_difference_is_the_maximum(name):
     fixed, moving = twins()
     rng = np.random.default_rng(1)
     best = at(name, fixed, fixed)
-    level = matching(name, fixed, fixed)
+    level = similarity_of(name, fixed, fixed)
     assert best == pytest.approx(0.5 * np.log((level.chance + NOISE**2) / NOISE**2))
     for size in (1e-3, 1e-2, 0.1):
         noisy = np.clip(fixed.data + size * rng.normal(size=fixed.data.shape), 0, 1)
@@ -324,26 +326,24 @@ def test_descriptors_of_a_constant_are_one(dimension):
 @both_dimensions
 def test_nothing_in_view_is_worth_nothing(name, dimension):
     fixed, moving = pair(*((FLAT, DEEP)[dimension - 2][:2]))
-    level = matching(name, fixed, moving)
-    assert np.isnan(level.share)
-    objective = AffineObjective(level, "affine")
+    objective = AffineObjective(similarity_of(name, fixed, moving), "affine")
     matrix = np.eye(dimension + 1)
-    assert objective.evaluate(matrix).similarity != 0
-    assert level.share > 0.9
+    here = objective.evaluate(matrix)
+    assert here.energy.similarity != 0 and here.in_view > 0.9
     matrix[0, -1] = 1e3
-    assert objective.evaluate(matrix).similarity == 0
-    assert level.share == 0
-    np.testing.assert_array_equal(objective.gradient(), 0)
+    away = objective.evaluate(matrix)
+    assert away.energy.similarity == away.in_view == 0
+    np.testing.assert_array_equal(away.gradient(), 0)
 
 
 @every_one
 def test_a_mask_of_nothing_is_worth_nothing(name):
     fixed, moving = pair((21, 24), (1.0, 1.0))
     empty = dataclasses.replace(fixed, mask=np.zeros((21, 24), bool))
-    objective = AffineObjective(matching(name, empty, moving), "affine")
-    assert objective.evaluate(np.eye(3)).similarity == 0
-    assert objective.matching.share == 0
-    np.testing.assert_array_equal(objective.gradient(), 0)
+    objective = AffineObjective(similarity_of(name, empty, moving), "affine")
+    evaluation = objective.evaluate(np.eye(3))
+    assert evaluation.energy.similarity == evaluation.in_view == 0
+    np.testing.assert_array_equal(evaluation.gradient(), 0)
 
 
 @every_one
@@ -401,10 +401,11 @@ def test_constant_images_divide_by_nothing(name, constant):
         fixed = with_data(fixed, np.full((21, 24), 0.5))
     if constant != "fixed":
         moving = with_data(moving, np.full((21, 24), 0.5))
-    objective = AffineObjective(matching(name, fixed, moving), "affine")
+    objective = AffineObjective(similarity_of(name, fixed, moving), "affine")
     matrix = random_affine(2, np.random.default_rng(1))
-    value = objective.evaluate(matrix).similarity
-    assert np.isfinite(value) and np.isfinite(objective.gradient()).all()
+    evaluation = objective.evaluate(matrix)
+    value = evaluation.energy.similarity
+    assert np.isfinite(value) and np.isfinite(evaluation.gradient()).all()
     if name != "ssd" or constant == "both":  # chance is no worse than any other placement
         assert value == pytest.approx(0, abs=0.06 if name == "mind" else 1e-9)
 
@@ -464,9 +465,9 @@ def test_energies_are_those_of_the_chosen_similarity(name, anatomy):
         *images[::-1], similarity=name, affine=None, progress=False, threads=1, **options
     )
     fixed, moving = (plain(unit_intensities(np.float32(image), None)) for image in images)
-    level = matching(name, fixed, moving, np.float32, bins=24)
+    level = similarity_of(name, fixed, moving, np.float32, bins=24)
     objective = AffineObjective(level, "translation")
-    assert result.start_energy.similarity == objective.evaluate(np.eye(3)).similarity
+    assert result.start_energy.similarity == objective.evaluate(np.eye(3)).energy.similarity
     assert result.history[0].similarity == pytest.approx(result.start_energy.similarity, rel=1e-5)
     assert result.history[-1].similarity == result.energy.similarity
 
