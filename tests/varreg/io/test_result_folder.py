@@ -15,7 +15,7 @@ from varreg.images.accepted import as_pair
 from varreg.images.image import Image
 from varreg.optimise.history import Energy, Iteration, Level, Stop
 from varreg.options.options import Options
-from varreg.io import result_folder as storage
+from varreg.io import result_folder
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
 
@@ -155,7 +155,7 @@ def test_an_interrupted_save_leaves_the_old_result(saved, monkeypatch, broken):
     def interrupt(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storage, broken, interrupt)
+    monkeypatch.setattr(result_folder, broken, interrupt)
     with pytest.raises(KeyboardInterrupt):
         volume().save(saved, overwrite=True)
     assert {entry.name: entry.read_bytes() for entry in saved.iterdir()} == before

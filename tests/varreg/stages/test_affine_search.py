@@ -10,15 +10,14 @@ from varreg.backends.numba import backend as cpu
 from varreg.data.phantom import deformed_pair
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
-from varreg.initial import alternatives as rivals
+from varreg.initial import alternatives
 from varreg.initial import warm_start
 from varreg.initial.alternatives import AFFINE_PART, OWN
 from varreg.options.options import Options
-from varreg.stages import affine_search as start_search
 from varreg.stages.affine import affine_stage
 from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
 from varreg.stages.levels import Recorder
-from varreg.stages import initialisations as starts
+from varreg.stages import initialisations
 from varreg.stages.preparation import prepared, unit_ranges
 from varreg.images.level_image import LevelImage
 from varreg.images.intensities import robust_range
@@ -92,21 +91,12 @@ def test_images_of_different_parts_are_registered(seed):
 
 def test_without_further_starts_they_are_not(monkeypatch):
     """So the search above is what finds them."""
-    monkeypatch.setattr(starts, "CUT", np.inf)
+    monkeypatch.setattr(initialisations, "CUT", np.inf)
     found = []
     for seed in range(3):
         moving, fixed, truth, mask = cut_pair(seed)
         found.append(error(varreg.solve(moving, fixed, **SETTINGS).displacement, truth, mask))
     assert max(found) > 10
-
-
-def test_whole_images_try_no_more_than_before(monkeypatch):
-    pair = deformed_pair((64, 71), np.random.default_rng(1))
-    moving, fixed = (np.pad(data, 16) for data in (pair.moving, pair.fixed))
-    first = varreg.solve(moving, fixed, **SETTINGS).displacement
-    monkeypatch.setattr(start_search, "_rivals", None)  # would fail if it were called
-    monkeypatch.setattr(starts, "further_shifts", lambda *_: [])
-    assert np.array_equal(varreg.solve(moving, fixed, **SETTINGS).displacement, first)
 
 
 # --- starts that are worth less than what the solver finds ----------------------------------------
@@ -143,11 +133,11 @@ def test_a_start_in_another_valley_is_not_used(known, cold):
 
 
 def test_a_start_whose_displacement_is_wrong_lends_its_affine_map(known, monkeypatch):
-    """If the solver finds no better one, and easing leaves the displacement as it is."""
-    monkeypatch.setattr(warm_start, "eased", lambda problem, probe, nodes: nodes)
+    """If the solver finds no better one, and no smoothing spline of the displacement is tried."""
+    monkeypatch.setattr(warm_start, "smoothing_spline_fit", lambda problem, probe, nodes: nodes)
     far = np.diag([1.0, 1.0, 1.0])
     far[0, 2] = 40
-    monkeypatch.setattr(rivals, "affine_stage", lambda *_, **__: far)
+    monkeypatch.setattr(alternatives, "affine_stage", lambda *_, **__: far)
     x = 2 * np.pi * np.indices(known.fixed.shape) / 90
     wrong = known.displacement + 6 * np.stack([np.sin(x[1]), np.sin(x[0])])
     result = varreg.solve(known.moving, known.fixed, start=wrong, **SETTINGS)
