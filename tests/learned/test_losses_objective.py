@@ -13,7 +13,7 @@ from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.displacement import expand
 from varreg.options.options import Options
-from varreg.similarity.mutual_information import MutualInformation
+from varreg.similarity.choice import similarity as solver_similarity
 from varreg.stages.pyramid import smoothness_length, smoothness_weight
 
 from ..varreg.problems import pair, smooth_image, state
@@ -35,8 +35,7 @@ def tensor(image):
 def energy_problem(shape, options, nodes, voxel_size=1.0):
     """(objective of the solver, its state, fixed, moving) for a random smooth displacement."""
     fixed, moving = pair(shape, (voxel_size,) * len(shape), 3)
-    regional = options.similarity == "regional-mi"
-    similarity = MutualInformation(fixed, moving, options, cpu, 1, np.float64, regional)
+    similarity = solver_similarity(options.similarity, fixed, moving, options, cpu, 1, np.float64)
     term = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, len(shape)),
         smoothness_length(fixed.grid, options), options.constraint, order=options.smoothness_order,

@@ -8,9 +8,9 @@ from varreg.backends.numba import backend as cpu
 from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
+from varreg.images.level_image import LevelImage
 from varreg.options.options import Options
 from varreg.similarity.mutual_information import MutualInformation
-from varreg.images.level_image import LevelImage
 from varreg.stages.pyramid import smoothness_weight
 
 
@@ -72,7 +72,9 @@ def deformable_problem(
         smoothness_length=length, smoothness_order=order, similarity=similarity, **options
     )
     fixed, moving = pair(shape, spacing, seed, fixed_mask, moving_mask, moving_shape, oblique)
-    level = MutualInformation(fixed, moving, options, kernels, threads, np.float64, regional, stride)
+    level = MutualInformation(
+        fixed, moving, options, kernels, threads, np.float64, regional, stride
+    )
     nodes = nodes or shape
     smoothness = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, fixed.grid.dim), length,

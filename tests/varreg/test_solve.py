@@ -10,7 +10,14 @@ from scipy import ndimage
 
 import varreg
 from varreg.data.phantom import brain_phantom, deformed_pair
-from varreg.errors import (BackendError, FileError, GeometryError, InputError, OverlapError, VarregError,)
+from varreg.errors import (
+    BackendError,
+    FileError,
+    GeometryError,
+    InputError,
+    OverlapError,
+    VarregError,
+)
 from varreg.geometry.displacement import evaluate
 from varreg.images.image import Image
 from varreg.optimise.history import Stop
@@ -117,6 +124,20 @@ def test_an_image_onto_itself_does_not_move_at_all(plane, settings):
     assert (result.displacement == 0).all()
     np.testing.assert_array_equal(result.warped.data, plane.fixed)
     np.testing.assert_array_equal(result.affine, np.eye(3))
+
+
+@pytest.mark.parametrize("which", ["plane", "volume"])
+@pytest.mark.parametrize("factor", [2.0, 0.3, -1.0])
+def test_the_same_image_in_other_units_is_registered_and_stays_near(which, factor, request):
+    """Only images that agree voxel by voxel are not left to the descent."""
+    pair = request.getfixturevalue(which)
+    moving = (factor * pair.fixed).astype(np.float32)
+    result = varreg.solve(moving, pair.fixed, threads=2)
+    assert result.stop is not Stop.IDENTICAL and result.history
+    moved = np.linalg.norm(result.displacement, axis=0)[pair.mask]
+    assert moved.mean() < 0.1
+    same = varreg.solve(moving, moving.copy(), threads=2)
+    assert same.stop is Stop.IDENTICAL and not same.displacement.any()
 
 
 def test_an_image_onto_itself_in_another_place_is_brought_there(plane):

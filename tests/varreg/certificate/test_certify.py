@@ -276,6 +276,18 @@ def test_json_keeps_everything(certificates, dimension, tmp_path):
         Certificate.load(tmp_path / "absent.json")
 
 
+def test_a_certificate_of_an_earlier_version_is_read(pairs, results):
+    """What is now `unfolding` was `repair`, None or not."""
+    found, settings = pairs[2], dict(threads=1, iterations=0, smoothness_length=2.0)
+    folded = starts(found, results[2])["folded"]
+    for transform in (folded, results[2]):
+        certificate = varreg.certify(found.moving, found.fixed, transform, **settings)
+        assert (certificate.unfolding is None) == (transform is results[2])
+        content = json.loads(certificate.to_json())
+        content["repair"] = content.pop("unfolding")
+        assert Certificate.from_json(json.dumps(content)) == certificate
+
+
 def test_damaged_json_is_refused(certificates):
     content = json.loads(certificates[2].to_json())
     for change in (

@@ -125,7 +125,9 @@ def test_steps_are_bounded_in_voxels_and_displacements_in_mm(dimension):
     points = grid.voxel_to_world(grid.coordinates().reshape(dimension, -1))
     moved = matrix[:-1, :-1] @ points + matrix[:-1, -1:] - points
     largest = np.linalg.norm(moved, axis=0).max()
-    assert objective.largest_step(direction) * grid.spacing.min() == pytest.approx(largest, rel=1e-3)
+    assert objective.largest_step(direction) * grid.spacing.min() == pytest.approx(
+        largest, rel=1e-3
+    )
     assert objective.largest_displacement(matrix) == pytest.approx(largest, rel=1e-9)
 
 

@@ -378,6 +378,9 @@ def test_the_report_is_saved_and_older_files_are_read(pairs, tmp_path):
     assert str(loaded) == str(result)
     file = tmp_path / "saved" / "result.json"
     content = json.loads(file.read_text())
+    content["start"]["repair"] = content["start"].pop("unfolding")  # its name in earlier versions
+    file.write_text(json.dumps(content))
+    assert varreg.load(tmp_path / "saved").start == result.start
     del content["start"]
     file.write_text(json.dumps(content))
     assert varreg.load(tmp_path / "saved").start is None

@@ -13,9 +13,9 @@ from varreg.errors import FileError
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import as_pair
 from varreg.images.image import Image
+from varreg.io import result_folder
 from varreg.optimise.history import Energy, Iteration, Level, Stop
 from varreg.options.options import Options
-from varreg.io import result_folder
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
 

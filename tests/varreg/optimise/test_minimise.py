@@ -73,7 +73,10 @@ def run(
 ):  # fmt: skip
     """(the descent, its iterations)."""
     options = Options(
-        memory=memory, gradient_tolerance=gradient, energy_tolerance=energy, largest_step=largest_step
+        memory=memory,
+        gradient_tolerance=gradient,
+        energy_tolerance=energy,
+        largest_step=largest_step,
     )
     steps = []
     start = np.array(start, float)

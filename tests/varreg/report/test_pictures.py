@@ -7,7 +7,15 @@ import pytest
 
 from varreg.report.charts import charts, ticks
 from varreg.report.joint import histogram_picture, joint_histogram, mutual_information
-from varreg.report.pictures import (FOLDED, determinant_colours, edge_thresholds, edges, field_picture, level_lines, to_bytes,)
+from varreg.report.pictures import (
+    FOLDED,
+    determinant_colours,
+    edge_thresholds,
+    edges,
+    field_picture,
+    level_lines,
+    to_bytes,
+)
 from varreg.report.tiles import PIXELS, SLICES, resized, stacks
 
 

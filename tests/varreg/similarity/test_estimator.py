@@ -11,11 +11,11 @@ from varreg.backends.numpy import backend as reference
 from varreg.data.phantom.pairs import deformed_pair
 from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
+from varreg.images.level_image import LevelImage
 from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator, parzen_kernel
 from varreg.similarity.histogram_rows import label_image
 from varreg.similarity.mutual_information import MutualInformation
-from varreg.images.level_image import LevelImage
 
 from ..problems import central_difference, smooth_image
 

@@ -8,8 +8,8 @@ from varreg.backends.numpy import backend as reference
 from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
 from varreg.geometry.grid import Grid
-from varreg.similarity.mutual_information import MutualInformation
 from varreg.images.level_image import LevelImage
+from varreg.similarity.mutual_information import MutualInformation
 
 from ..problems import central_difference, deformable_problem, pair, random_affine, state
 

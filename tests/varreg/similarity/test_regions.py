@@ -13,11 +13,11 @@ from varreg.data.phantom import ErrorSummary, deformed_pair
 from varreg.data.phantom.random_map import smooth_field
 from varreg.energy.affine import AffineObjective
 from varreg.geometry.grid import Grid
+from varreg.images.level_image import LevelImage
 from varreg.options.options import Options
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.mutual_information import MutualInformation
 from varreg.similarity.regions import region_counts, region_cuts
-from varreg.images.level_image import LevelImage
 
 from ..problems import pair
 

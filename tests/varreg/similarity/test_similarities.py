@@ -15,12 +15,12 @@ from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
+from varreg.images.intensities import unit_intensities
+from varreg.images.level_image import LevelImage
 from varreg.options.options import Options
 from varreg.similarity.choice import affine_choice, deformable_choice, similarity
 from varreg.similarity.mind import self_similarity
 from varreg.similarity.ssd import NOISE, chance_difference
-from varreg.images.level_image import LevelImage
-from varreg.images.intensities import unit_intensities
 
 from ..problems import central_difference, pair, random_affine, smooth_image, state
 

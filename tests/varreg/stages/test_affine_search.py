@@ -10,17 +10,16 @@ from varreg.backends.numba import backend as cpu
 from varreg.data.phantom import deformed_pair
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
-from varreg.initial import alternatives
-from varreg.initial import warm_start
+from varreg.images.intensities import robust_range
+from varreg.images.level_image import LevelImage
+from varreg.initial import alternatives, warm_start
 from varreg.initial.alternatives import AFFINE_PART, OWN
 from varreg.options.options import Options
+from varreg.stages import initialisations
 from varreg.stages.affine import affine_stage
 from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
 from varreg.stages.levels import Recorder
-from varreg.stages import initialisations
 from varreg.stages.preparation import prepared, unit_ranges
-from varreg.images.level_image import LevelImage
-from varreg.images.intensities import robust_range
 
 SETTINGS = dict(threads=1, progress=False)
 

@@ -5,11 +5,18 @@ import pytest
 
 from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid
-from varreg.options.presets import BY_DIMENSION
-from varreg.options.options import Options
-from varreg.stages.pyramid import (LENGTH_SHARE, NODES_PER_LENGTH, iteration_budget, level_factors, node_shape, smoothness_length, smoothness_weight,)
-from varreg.images.level_image import LevelImage, coarsen, level_shape
 from varreg.images.intensities import robust_range, unit_intensities
+from varreg.images.level_image import LevelImage, coarsen, level_shape
+from varreg.options.options import BY_DIMENSION, Options
+from varreg.stages.pyramid import (
+    LENGTH_SHARE,
+    NODES_PER_LENGTH,
+    iteration_budget,
+    level_factors,
+    node_shape,
+    smoothness_length,
+    smoothness_weight,
+)
 
 SHAPES = [(24, 36), (23, 31), (17, 40), (12, 15, 18), (11, 13, 10)]
 
