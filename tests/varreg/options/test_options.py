@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError, VarregError
-from varreg.options.presets import BY_DIMENSION, PRESETS
 from varreg.options.options import Options
+from varreg.options.presets import BY_DIMENSION, PRESETS
 
 POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]

@@ -7,7 +7,8 @@ from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid
 from varreg.images.intensities import robust_range, unit_intensities
 from varreg.images.level_image import LevelImage, coarsen, level_shape
-from varreg.options.options import BY_DIMENSION, Options
+from varreg.options.options import Options
+from varreg.options.presets import BY_DIMENSION
 from varreg.stages.pyramid import (
     LENGTH_SHARE,
     NODES_PER_LENGTH,
