@@ -1,4 +1,4 @@
-"""What the two networks that give an inverse of their own have in common."""
+"""Base class of networks that give an inverse of their own."""
 
 from __future__ import annotations
 
