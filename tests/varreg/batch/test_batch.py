@@ -421,6 +421,19 @@ def test_a_worker_that_is_killed_is_an_error_and_the_next_batch_has_others(slice
     assert not before & worker_ids()
 
 
+def test_workers_that_do_not_give_up_in_time_are_killed(slices, pool_ends, monkeypatch):
+    moving, fixed = slices[0]
+    in_processes(slices)
+    before = worker_ids()
+    monkeypatch.setattr("varreg.batch.processes.CANCEL_TIMEOUT", 0.0)
+    pairs = [(fixed, fixed), *[(moving, fixed)] * 4]
+    results = varreg.iterate_batch(pairs, processes=2, **ENDLESS)
+    next(results)
+    results.close()
+    assert not before & worker_ids()
+    assert_same(in_processes(slices[:2])[1], varreg.solve(*slices[1], **QUICK))
+
+
 class Unsendable:
     """An array with something in it that belongs to this process."""
 
