@@ -11,7 +11,16 @@ from torch.nn.utils import skip_init
 
 from varreg.errors import InputError
 
-from .blocks import (DROPOUT, check_network, check_pair, encoder, full_precision, halve, pad_to, start_weights,)
+from .blocks import (
+    DROPOUT,
+    check_network,
+    check_pair,
+    encoder,
+    full_precision,
+    halve,
+    pad_to,
+    start_weights,
+)
 
 #: Multiples of the width in the six blocks, and the size of the hidden dense layer.
 WIDTHS = (1, 2, 2, 4, 4, 8)

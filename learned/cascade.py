@@ -7,10 +7,7 @@ the composed map, so that nothing is interpolated twice.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
-from numbers import Real
 
 import torch
 from torch import Generator, Tensor, nn
@@ -22,16 +19,11 @@ from .affine_passes import affine_maps
 from .affine_search import search_affine
 from .at_net import ATNet
 from .blocks import check_images
+from .cascade_arguments import GROUPS, check_affine_stage, checked_scales, network_count
 from .cascade_prediction import Prediction
 from .dt_net import DTNet
 from .resampling import resize_field, resize_image, stage_shape
 from .spatial import compose, view_weight, warp
-
-#: Scales of the paper's groups 1 to 4 (Table 2): how many times coarser than the images.
-GROUPS = {1: (1.0,), 2: (2.0, 1.0), 3: (4.0, 2.0, 1.0), 4: (8.0, 4.0, 2.0, 1.0)}
-
-#: How AT-Net may be asked.
-VIEWS = ("one", "symmetric")
 
 
 class Cascade(nn.Module):
@@ -85,11 +77,15 @@ class Cascade(nn.Module):
         affine_views: str = "one",
     ) -> None:
         super().__init__()
-        self.scales, self.shared, self.affine_is_frozen = _scales(scales), bool(shared), False
-        _check_affine_stage(affine_scale, affine_passes, affine_views)
+        self.scales, self.shared, self.affine_is_frozen = (
+            checked_scales(scales),
+            bool(shared),
+            False,
+        )
+        check_affine_stage(affine_scale, affine_passes, affine_views)
         self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
         self.affine_views = affine_views
-        wanted = min(len(self.scales), 1) if shared else len(self.scales)
+        wanted = network_count(self.scales, shared)
         if len(dt_nets) != wanted:
             raise InputError(
                 f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {self.scales} "
@@ -137,11 +133,11 @@ class Cascade(nn.Module):
             Only without a generator.
         """
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
-        _check_affine_stage(affine_scale, affine_passes, affine_views)
+        check_affine_stage(affine_scale, affine_passes, affine_views)
         seen = stage_shape(shape, affine_scale)
         at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
-        scales = _scales(scales)
-        count = min(len(scales), 1) if shared else len(scales)
+        scales = checked_scales(scales)
+        count = network_count(scales, shared)
         dt_nets = [
             DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
             for _ in range(count)
@@ -237,24 +233,3 @@ def _stage(
     warped = warp(moving, compose_affine(affine, before, extent))
     update = net(torch.cat((warped, fixed), 1)).to(before.dtype)
     return compose(before, update)
-
-
-def _check_affine_stage(scale: float, passes: int, views: str) -> None:
-    good = isinstance(scale, Real) and 1 <= scale < math.inf
-    if not good or not isinstance(passes, int) or passes < 1 or views not in VIEWS:
-        raise InputError(
-            "learned.Cascade: `affine_scale` must be a number from 1, `affine_passes` a whole number "
-            f"from 1, `affine_views` 'one' or 'symmetric'; got {scale!r}, {passes!r} and {views!r}."
-        )
-
-
-def _scales(scales: Sequence[float]) -> tuple[float, ...]:
-    good = isinstance(scales, Sequence) and all(
-        isinstance(s, Real) and 1 <= s < math.inf for s in scales
-    )
-    if not good or any(a <= b for a, b in pairwise(scales)):
-        raise InputError(
-            "learned.Cascade: `scales` must be decreasing factors from 1, e.g. (4, 2, 1), or (); got "
-            f"{scales!r}."
-        )
-    return tuple(map(float, scales))

@@ -9,11 +9,9 @@ everything in it has been compared with the objects that it is for.
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,54 +21,24 @@ from torch import Tensor
 from varreg.errors import FileError, InputError
 from varreg.io.atomic import atomic_path
 
-from .checkpoint_checks import (Misfit, check_architecture, check_generators, check_model, check_moments, check_state,)
+from .checkpoint_checks import (
+    Misfit,
+    check_architecture,
+    check_generators,
+    check_model,
+    check_moments,
+    check_state,
+)
 from .checkpoint_values import decoded, encoded
 from .config import Config, from_json, to_json
 from .model_file import state_of
+from .position import Position
 from .tensor_file import read_tensors, to_bytes
 from .training_state import PARTS, Training, described, put
 
 logger = logging.getLogger(__name__)
 
 FORMAT, VERSION = "learned checkpoint", 1
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a training has come.
-
-    Attributes
-    ----------
-    stage : str
-        Name of the stage of the training, e.g. "affine".
-    epoch, step : int
-        Of the stage, and of the whole training.
-    best : float or None
-        Best value of the validation so far.
-    waited : int
-        Validations since then.
-    """
-
-    stage: str
-    epoch: int = 0
-    step: int = 0
-    best: float | None = None
-    waited: int = 0
-
-    def __post_init__(self) -> None:
-        counts = (self.epoch, self.step, self.waited)
-        good = isinstance(self.stage, str) and all(
-            type(n) is int and 0 <= n < 10**12 for n in counts
-        )
-        if self.best is not None:
-            good = good and isinstance(self.best, Real) and not math.isnan(self.best)
-        if not good:
-            raise InputError(
-                "learned.Position: a stage is text, `epoch`, `step` and `waited` are whole numbers "
-                f"from 0, `best` is a number or None; got {self}."
-            )
-        if self.best is not None:
-            object.__setattr__(self, "best", float(self.best))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from varreg.errors import FileError, InputError
 
-from .checkpoint import Position, serialised, write_whole
+from .checkpoint import Checkpoint, read_checkpoint, serialised, write_whole
 from .config import Config
+from .distributed import Processes
+from .position import Position
 from .training_state import Training
 
 BEST = "best.safetensors"
@@ -47,6 +49,21 @@ class CheckpointFolder:
     def best(self) -> Path | None:
         """The best checkpoint, if there is one."""
         return self.folder / BEST if (self.folder / BEST).is_file() else None
+
+    def read_last(self, ours: Processes) -> Checkpoint | None:
+        """The last checkpoint that the first process finds, in every process.
+
+        None writes another before all have read it.
+        """
+        path = ours.first(lambda: self.last)
+        checkpoint = None if path is None else read_checkpoint(path)
+        ours.gather(None)
+        return checkpoint
+
+    def read_best(self, ours: Processes) -> Checkpoint | None:
+        """The best checkpoint that the first process finds, in every process."""
+        path = ours.first(lambda: self.best)
+        return None if path is None else read_checkpoint(path)
 
     def save(
         self, training: Training, config: Config, position: Position, *, is_best: bool = False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from varreg.errors import DivergenceError
 
-from .checkpoint import Position
+from .position import Position
 
 
 def loss_diverged(

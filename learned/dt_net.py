@@ -6,7 +6,18 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from .blocks import (DROPOUT, SameConvolution, block, check_network, check_pair, convolution_unit, encoder, full_precision, halve, pad_to,)
+from .blocks import (
+    DROPOUT,
+    SameConvolution,
+    block,
+    check_network,
+    check_pair,
+    convolution_unit,
+    encoder,
+    full_precision,
+    halve,
+    pad_to,
+)
 
 #: Multiples of the width in the blocks of the encoder and of the decoder.
 ENCODER = (1, 2, 2, 4, 4)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from .cascade import Cascade
-from .checkpoint import Position
 from .config import Config, to_json
 from .data.parts import Parts, described_sources
 from .model_file import save_model
+from .position import Position
 from .validation import Table
 
 

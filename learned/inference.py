@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from varreg._version import __version__
-from varreg.batch.pair import as_job, located
+from varreg.batch.pair import as_pair_task, located
 from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.folding import smallest_determinant
@@ -105,12 +105,12 @@ class Registrar:
             while chunk := list(itertools.islice(source, batch_size)):
                 prepared = []
                 for place, pair in chunk:
-                    job = as_job(pair, place, function)
-                    arguments = {"start": start, **job.arguments, "spacing": spacing}
+                    task = as_pair_task(pair, place, function)
+                    arguments = {"start": start, **task.arguments, "spacing": spacing}
                     try:
                         prepared.append(self._prepared(function, **arguments))
                     except VarregError as error:
-                        raise located(error, job.label)  # noqa: B904  it is the same error
+                        raise located(error, task.label)  # noqa: B904  it is the same error
                 found += self._predictions(prepared, count, function)
         return found
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .checkpoint import Position
 from .pictures import draw_pairs
+from .position import Position
 from .run_folder import METRICS, STEPS, RunFolder
 from .validation import Registered, Table
 

@@ -1,170 +1,13 @@
-"""The two stages of a training: what is trained in each, and the loss of a batch.
-
-First AT-Net alone, then all DT-Nets end to end behind a frozen AT-Net.  A network for each stage
-of the cascade would do without its loss on the way; with ``loss.deep_supervision`` every coarse one
-also gets the loss of what it predicts, at its own resolution, where it costs little.
-"""
+"""Two stages of a training: first AT-Net alone, then all DT-Nets end to end behind a frozen AT-Net."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-
-from varreg.options.options import Options
-
-from .affine import affine_displacement, compose_affine
-from .affine_passes import affine_maps
 from .cascade import Cascade
-from .cascade_prediction import Prediction
-from .config import Config, LossConfig, OptimiserConfig
-from .losses.known_map import known_map_distance
-from .losses.objective import Losses, LossWeights, Objective
-from .resampling import resize_field, resize_image
-from .spatial import view_weight, warp
-from .training_state import Training
+from .config import Config
+from .stage_losses import AffineLoss, DeformableLoss
 
 AFFINE, DEFORMABLE = "affine", "deformable"
 STAGES = (AFFINE, DEFORMABLE)
-
-
-class Known(NamedTuple):
-    """What is known of a batch of random pairs.
-
-    Attributes
-    ----------
-    truth : (N, d, *S) tensor
-        Displacement fixed -> moving, voxels.
-    visible : (N, 1, *S) tensor
-        Where it can be judged.
-    """
-
-    truth: Tensor
-    visible: Tensor
-
-
-class AffineLoss(nn.Module):
-    """Loss of a batch in the first stage: mutual information and background after AT-Net.
-
-    Global mutual information, as in the affine stage of the solver: conditioned on place it would
-    see nothing of what is far away.  The mean over the passes of AT-Net.
-
-    Parameters
-    ----------
-    cascade : Cascade
-        With an AT-Net.
-    config : LossConfig
-    """
-
-    def __init__(self, cascade: Cascade, config: LossConfig) -> None:
-        super().__init__()
-        self.at_net, self.passes = cascade.at_net, cascade.affine_passes
-        self.voxel, self.known_map = cascade.affine_scale, config.known_map
-        options = Options.preset(config.estimator, similarity="mi")
-        self.objective = objective(config, options)
-
-    def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1] as coarse as AT-Net sees them."""
-        assert self.at_net is not None
-        maps = affine_maps(self.at_net, moving, fixed, self.passes)
-        return _mean([self._of_pass(affine, moving, fixed, known) for affine in maps])
-
-    def _of_pass(
-        self, affine: Tensor, moving: Tensor, fixed: Tensor, known: Known | None
-    ) -> Losses:
-        size = tuple(moving.shape[2:])
-        displacement = affine_displacement(affine, size)
-        warped = warp(moving, displacement)
-        losses = self.objective(warped, warped, fixed, None, view_weight(displacement, size))
-        return _with_known_map(losses, displacement, known, self.known_map, self.voxel)
-
-
-class DeformableLoss(nn.Module):
-    """Loss of a batch in the second stage: all terms, and those of the coarse stages.
-
-    Parameters
-    ----------
-    cascade : Cascade
-        With DT-Nets.
-    config : LossConfig
-    """
-
-    def __init__(self, cascade: Cascade, config: LossConfig) -> None:
-        super().__init__()
-        self.cascade = cascade
-        options = Options.preset(config.estimator)
-        self.objective = objective(config, options)
-        # boxes of a few voxels know no densities: the solver, too, starts with the whole image
-        self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
-        self.deep_supervision, self.known_map = config.deep_supervision, config.known_map
-
-    def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1]."""
-        prediction = self.cascade(moving, fixed)
-        losses = self.objective(
-            prediction.warped_affine,
-            prediction.warped,
-            fixed,
-            prediction.displacement,
-            prediction.view,
-            nodes=_in_voxels_of(prediction.stages[-1], tuple(moving.shape[2:])),
-        )
-        losses = _with_known_map(losses, prediction.total, known, self.known_map)
-        if not self.deep_supervision:
-            return losses
-        coarse = [
-            self._of_stage(prediction, u, moving, fixed, known)
-            for u in prediction.stages
-            if u.shape[2:] != moving.shape[2:]
-        ]
-        mean = torch.stack(coarse).mean() if coarse else torch.zeros_like(losses.total)
-        return losses._replace(total=losses.total + self.deep_supervision * mean)
-
-    def _of_stage(
-        self, prediction: Prediction, u: Tensor, moving: Tensor, fixed: Tensor, known: Known | None
-    ) -> Tensor:
-        """Loss of the displacement after one stage, on its grid."""
-        size, shape = tuple(moving.shape[2:]), tuple(u.shape[2:])
-        total = compose_affine(prediction.affine, u, size)
-        warped = warp(resize_image(moving, shape), total)
-        view = view_weight(total, shape)
-        losses = self.coarse(warped, warped, resize_image(fixed, shape), u, view)
-        if known is not None and self.known_map:
-            visible = resize_image(known.visible.to(fixed.dtype), shape)
-            known = Known(resize_field(known.truth, shape), visible)
-        return _with_known_map(losses, total, known, self.known_map, size[0] / shape[0]).total
-
-
-def _with_known_map(
-    losses: Losses, displacement: Tensor, known: Known | None, weight: float, voxel: float = 1.0
-) -> Losses:
-    """The losses with the distance to the known map, on a grid of voxels of `voxel` of the images."""
-    if known is None or not weight:
-        return losses
-    distance = voxel * known_map_distance(displacement, known.truth, known.visible).mean()
-    return losses._replace(total=losses.total + weight * distance, known_map=distance)
-
-
-def _mean(several: Sequence[Losses]) -> Losses:
-    """Term by term."""
-    return Losses(*(torch.stack(terms).mean() for terms in zip(*several, strict=True)))
-
-
-def objective(config: LossConfig, options: Options, consistency: float | None = None) -> Objective:
-    """The objective that a configuration describes."""
-    weights = LossWeights(
-        config.smoothness,
-        config.mutual_information,
-        config.background,
-        config.consistency if consistency is None else consistency,
-    )
-    return Objective(
-        weights, options, background_threshold=config.gamma, inverse=config.inverse
-    )  # fmt: skip
 
 
 def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | DeformableLoss:
@@ -196,65 +39,15 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | D
     return (AffineLoss if name == AFFINE else DeformableLoss)(cascade, config.loss)
 
 
-def make_training(
-    cascade: Cascade, config: OptimiserConfig, steps: int, generator: torch.Generator
-) -> Training:
-    """Adam and its schedule for what is trainable.
-
-    Parameters
-    ----------
-    cascade : Cascade
-        See :func:`prepare_stage`.
-    config : OptimiserConfig
-    steps : int
-        Of the whole stage.
-    generator : torch.Generator
-        That dropout draws from.
-    """
-    trainable = [p for p in cascade.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trainable, lr=config.learning_rate)
-    schedule = LambdaLR(optimiser, lambda step: learning_rate_factor(config, step, steps))
-    return Training(cascade, optimiser, schedule, {"dropout": generator})
-
-
-def learning_rate_factor(config: OptimiserConfig, step: int, steps: int) -> float:
-    """What the learning rate is multiplied by at a step of a stage.
-
-    Parameters
-    ----------
-    config : OptimiserConfig
-    step : int
-        From 0.
-    steps : int
-        Of the whole stage.
+def stage_epochs(name: str, config: Config) -> int:
+    """Epochs of a stage; without scales there is no second one.
 
     Examples
     --------
-    >>> config = OptimiserConfig(schedule="cosine", warm_up=2)
-    >>> [round(learning_rate_factor(config, k, 6), 3) for k in range(6)]
-    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
+    >>> from learned.config import ModelConfig
+    >>> stage_epochs("deformable", Config(model=ModelConfig(scales=())))
+    0
     """
-    if step < config.warm_up:
-        return (step + 1) / config.warm_up
-    if config.schedule == "constant":
-        return 1.0
-    passed = (step - config.warm_up) / max(steps - config.warm_up, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
-
-
-def keep_layout(optimiser: torch.optim.Optimizer) -> None:
-    """Give moments that came from a file the memory layout of their parameters.
-
-    Another layout would be added up by other instructions, whose last bits may differ.
-    """
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            for key, moment in optimiser.state.get(parameter, {}).items():
-                if moment.shape == parameter.shape:
-                    optimiser.state[parameter][key] = torch.empty_like(parameter).copy_(moment)
-
-
-def _in_voxels_of(displacement: Tensor, size: tuple[int, ...]) -> Tensor:
-    """A displacement on a coarse grid, its components in voxels of the images."""
-    ratios = [n / m for n, m in zip(size, displacement.shape[2:], strict=True)]
-    return displacement * displacement.new_tensor(ratios).reshape(-1, *[1] * len(ratios))
+    if name == AFFINE:
+        return config.optimiser.affine_epochs
+    return config.optimiser.epochs if config.model.scales else 0

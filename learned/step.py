@@ -11,7 +11,7 @@ from .data.datasets import Pair
 from .distributed import Processes
 from .interruption import Interruption
 from .losses.objective import Losses
-from .stages import Known
+from .stage_losses import Known
 from .training_state import Training
 
 
@@ -30,7 +30,7 @@ def take_step(
     Parameters
     ----------
     module : nn.Module
-        The loss of a stage, see :mod:`learned.stages`.
+        The loss of a stage, see :mod:`learned.stage_losses`.
     training : Training
     batch : Pair
         This process's share.

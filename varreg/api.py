@@ -22,6 +22,7 @@ from .initial.last_stage import last_stage, refinement
 from .optimise.history import Iteration
 from .optimise.objective import Evaluation
 from .options.options import Options
+from .report.progress import bar, is_terminal
 from .results.result import Result
 from .stages.affine import affine_factors, affine_stage
 from .stages.arguments import (
@@ -207,12 +208,10 @@ def _observer(
     progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
 ) -> Iterator[Callable[[Iteration], None] | None]:
     """What is told of each step: the progress bar, the caller, both or none."""
-    wanted = sys.stderr.isatty() if progress is None else progress
+    wanted = is_terminal(sys.stderr) and (progress is None or progress)
     if not wanted:
         yield callback
         return
-    from .report.progress import bar
-
     with bar(levels) as shown:
 
         def observe(iteration: Iteration) -> None:

@@ -1,4 +1,4 @@
-"""What the two networks that give an inverse of their own have in common."""
+"""Base class of networks that give an inverse of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from torch import Generator, Tensor, nn
 
 from ..blocks import DROPOUT
 from ..dt_net import DTNet
-from .consistency import carried_back
+from ..losses.consistency import carried_back
+from ..precision import without_autocast
+from ..spatial import warp
 
 
 class InvertibleNet(nn.Module, ABC):
@@ -67,4 +69,7 @@ class InvertibleNet(nn.Module, ABC):
 
     def _auxiliary(self, pair: Tensor, displacement: Tensor, inverse: Tensor) -> Tensor:
         """What a pass in training adds to the loss: the dual consistency, with its weight."""
-        return self.consistency * carried_back(pair, displacement, inverse)
+        with without_autocast(pair):
+            moving = pair[:, :1].to(displacement.dtype)
+            back = carried_back(moving, warp(moving, displacement), inverse)
+            return self.consistency * back.mean()

@@ -14,10 +14,11 @@ that of the cascade.
 
 from __future__ import annotations
 
-from torch import Generator, Tensor
+from typing import Any
 
-from ..blocks import DROPOUT, SameConvolution
-from ..dt_net import DECODER
+from torch import Tensor
+
+from ..blocks import SameConvolution
 from ..spatial import warp
 from .invertible import InvertibleNet
 
@@ -35,17 +36,11 @@ class LearnedInverseNet(InvertibleNet):
     True
     """
 
-    def __init__(
-        self,
-        dimension: int = 2,
-        width: int = 32,
-        dropout: float = DROPOUT,
-        consistency: float = 0.0,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(dimension, width, dropout, consistency, generator)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        channels = self.net.flow.convolution.in_channels
         # zero like the one that it replaces
-        self.net.flow = SameConvolution(dimension, DECODER[-1] * width, 2 * dimension, 3, None)
+        self.net.flow = SameConvolution(self.dimension, channels, 2 * self.dimension, 3, None)
 
     def displacement(self, pair: Tensor) -> Tensor:
         r"""The displacement alone, (N, d, \*S) in voxels."""

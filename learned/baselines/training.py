@@ -14,17 +14,17 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from varreg.errors import FileError, InputError
 
 from ..cascade import Cascade
-from ..checkpoint import Position
 from ..config import Config
 from ..data.datasets import Pair
 from ..distributed import Processes, processes
 from ..export import card
 from ..losses.objective import Losses
 from ..model_file import load_weights, read_model, save_model
+from ..position import Position
 from ..reproducible import reproducible
 from ..run_folder import RunFolder
-from ..stages import Known
-from ..trainer import Trained, Trainer
+from ..stage_losses import Known
+from ..training_run import Trained, TrainingRun
 from ..training_state import Training
 from ..validation import Table
 from .networks import Baseline, make_network
@@ -66,7 +66,7 @@ def train_baseline(
         make_network(baseline, config, Generator().manual_seed(0))
         folder = RunFolder(config.train.output)
         folder.open(config, resume)
-        return BaselineTrainer(config, baseline, ours, folder, progress, tensorboard).run()
+        return BaselineRun(config, baseline, ours, folder, progress, tensorboard).run()
 
 
 def baseline_cascade(config: Config, baseline: Baseline) -> Cascade:
@@ -106,14 +106,14 @@ def load_baseline(path: str | os.PathLike[str], config: Config) -> Cascade:
     return cascade.eval()
 
 
-class BaselineTrainer(Trainer):
-    """A :class:`learned.trainer.Trainer` of a cascade with baselines in it.
+class BaselineRun(TrainingRun):
+    """A :class:`learned.training_run.TrainingRun` of a cascade with baselines in it.
 
     Parameters
     ----------
     baseline : Baseline
     config, ours, folder, progress, tensorboard
-        See :class:`learned.trainer.Trainer`.
+        See :class:`learned.training_run.TrainingRun`.
     """
 
     def __init__(

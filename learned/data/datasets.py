@@ -76,7 +76,7 @@ class PairDataset(Dataset[Pair]):
 
     Examples
     --------
-    >>> from learned.data.sources import PhantomSource
+    >>> from learned.data.painted_sources import PhantomSource
     >>> dataset = PairDataset([(PhantomSource(range(4), (48, 48)), 1.0)], length=8, seed=0)
     >>> dataset[0, 3].truth.shape
     torch.Size([2, 48, 48])

@@ -1,9 +1,9 @@
-"""What a configuration trains, validates and tests on: subjects dealt once, never in two parts."""
+"""Pairs of a configuration for training, validation and test."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,16 +14,16 @@ from ..resampling import stage_shape
 from .datasets import PairDataset
 from .intensity import PAINTED, IntensityRanges
 from .manifest import label_files, read_manifest
+from .painted_sources import LabelSource, PhantomSource
 from .random_maps import POSE, WarpRanges
-from .sources import LabelSource, PhantomSource, RealSource, Source
-from .splits import Split, check_disjoint, split_subjects
+from .real_source import RealSource
+from .sources import Source
+from .splits import check_disjoint
+from .subjects import PHANTOMS, dealt_subjects, subject_ids
 from .volumes import load_labels, load_volume
 
-#: Anatomies of the phantom; a process can keep as many.
-PHANTOMS = tuple(f"phantom-{number}" for number in range(256))
-SHARES = (0.75, 0.125, 0.125)
-#: The split and the pairs that judge are the same for every seed of a training.
-SPLIT_SEED, VALIDATION_SEED, TEST_SEED = 0, 2**62 + 1, 2**62 + 2
+#: The pairs that judge are the same for every seed of a training.
+VALIDATION_SEED, TEST_SEED = 2**62 + 1, 2**62 + 2
 
 
 class Parts(NamedTuple):
@@ -70,7 +70,7 @@ def make_parts(config: Config) -> Parts:
     >>> set(parts.train.subjects) & set(parts.validation.subjects)
     set()
     """
-    data, split = config.data, _subjects(config)
+    data, split = config.data, dealt_subjects(config)
     train = training_pairs(config)
     validation = _judging(config, split.validation, data.validation_pairs, VALIDATION_SEED)
     test = _judging(config, split.test, data.test_pairs, TEST_SEED)
@@ -102,7 +102,7 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
     """
     config = _coarsened(config, coarser)
     data = config.data
-    sources = _sources(config, _subjects(config).train)
+    sources = _sources(config, dealt_subjects(config).train)
     if len(sources) < len(data.shares()):
         raise InputError(
             "make_parts: every source of `data` must have a subject to train on; take some out of "
@@ -117,17 +117,10 @@ def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> 
     return _dataset(sources, count, seed, config.data) if sources else None
 
 
-def _subjects(config: Config) -> Split:
-    """Who trains, validates and tests."""
-    data = config.data
-    ids = {name: _ids(name, data) for name in data.shares()}
-    return _split(ids, data.validation_subjects, wants_test=data.test_pairs > 0)
-
-
 def _sources(config: Config, subjects: Sequence[str]) -> list[tuple[Source, float]]:
     """The sources of some subjects, with their shares."""
     chosen = {
-        name: [subject for subject in _ids(name, config.data) if subject in set(subjects)]
+        name: [subject for subject in subject_ids(name, config.data) if subject in set(subjects)]
         for name in config.data.shares()
     }
     shares = config.data.shares()
@@ -152,43 +145,6 @@ def has_motion(data: DataConfig) -> bool:
     True
     """
     return any((data.rotation, data.scaling, data.shear, data.shift, data.amplitude))
-
-
-def _ids(name: str, data: DataConfig) -> tuple[str, ...]:
-    """Subjects of a source, as its files name them."""
-    if name == "phantom":
-        return PHANTOMS
-    if name == "labels":
-        return tuple(label_files(str(data.labels)))
-    return tuple(subject.id for subject in read_manifest(str(data.manifest)))
-
-
-def _split(ids: Mapping[str, Iterable[str]], named: tuple[str, ...], wants_test: bool) -> Split:
-    """Phantoms for themselves, heads for themselves."""
-    phantoms = set(ids.get("phantom", ()))
-    heads = {i for name, members in ids.items() if name != "phantom" for i in members}
-    check_disjoint({"the phantom": phantoms, "heads": heads})
-    unknown = sorted(set(named) - phantoms - heads)
-    if unknown:
-        raise InputError(
-            f"`data.validation_subjects` names {unknown[0]!r}, which no source has; they have "
-            f"{', '.join(sorted(heads)[:20]) or 'phantom-0 to phantom-255'}."
-        )
-    dealt = [_dealt(group, set(named), wants_test) for group in (phantoms, heads) if group]
-    train, validation, test = (
-        tuple(sorted(name for split in dealt for name in getattr(split, part)))
-        for part in ("train", "validation", "test")
-    )
-    return Split(train, validation, test)
-
-
-def _dealt(group: set[str], named: set[str], wants_test: bool) -> Split:
-    validation = group & named
-    if validation:
-        return Split(tuple(sorted(group - validation)), tuple(sorted(validation)), ())
-    # of two heads one trains and one validates; nothing is left to test on
-    shares = SHARES if wants_test and len(group) > 2 else (SHARES[0], 1 - SHARES[0], 0.0)
-    return split_subjects(group, shares, seed=SPLIT_SEED)
 
 
 def _source(name: str, ids: list[str], config: Config) -> Source:

@@ -1,28 +1,16 @@
-"""Where pairs come from: real contrasts, label maps or phantoms; each draws two images that coincide."""
+"""Sources of pairs: each draws two images of one anatomy that coincide."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from varreg.errors import InputError
 
-from .cuts import Cutter
-from .intensity import PAINTED, IntensityRanges
-from .phantom import TABLE, head_labels, mosaic_labels
-from .random_fields import seeded_generator, uniform
-from .slices import FOREGROUND
+from .intensity import IntensityRanges
 from .splits import check_disjoint
-from .synthesis import LabelTable, freesurfer_table, paint, random_contrast
-from .volumes import Volume
-
-_KEPT_PHANTOMS = 256  # label maps that a process keeps, a byte for each voxel
 
 
 class Scene(NamedTuple):
@@ -65,194 +53,7 @@ class Source(Protocol):
         ...
 
 
-class RealSource:
-    """Two different contrasts of a real head.
-
-    Parameters
-    ----------
-    volumes : sequence of Volume
-        Each with at least two contrasts.
-    shape : tuple of int
-        (*S): two numbers for slices, three for patches.
-    axes, least_share
-        As for :class:`learned.data.cuts.Cutter`.
-    intensities : IntensityRanges
-
-    Raises
-    ------
-    InputError
-        If there is no volume, a subject comes twice, or one has a single contrast.
-
-    Examples
-    --------
-    >>> volume = Volume("a", ("T1", "T2"), np.ones((2, 8, 8, 8), np.float32))
-    >>> RealSource([volume], (8, 8)).draw(torch.Generator().manual_seed(0)).subject
-    'a'
-    """
-
-    def __init__(
-        self,
-        volumes: Sequence[Volume],
-        shape: tuple[int, ...],
-        *,
-        axes: tuple[int, ...] = (2,),
-        least_share: float = 0.3,
-        intensities: IntensityRanges | None = None,
-    ) -> None:
-        self.subjects = _checked_subjects([volume.subject for volume in volumes], "RealSource")
-        for volume in volumes:
-            if len(volume.images) < 2:
-                raise InputError(
-                    f"RealSource: {volume.subject!r} of `volumes` has {len(volume.images)} contrast; "
-                    "a pair needs two."
-                )
-        self.volumes = tuple(volumes)
-        self.shape = tuple(shape)
-        self.intensities = IntensityRanges() if intensities is None else intensities
-        seen = [np.asarray((volume.images > FOREGROUND).any(0)) for volume in volumes]
-        self._cutter = Cutter(seen, self.shape, axes, least_share)
-
-    def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one slice or patch, in random order."""
-        cut = self._cutter.draw(generator)
-        volume = self.volumes[cut.volume]
-        first, second = torch.randperm(len(volume.images), generator=generator)[:2].tolist()
-        moving, fixed = (torch.from_numpy(cut.of(volume.images[k])) for k in (first, second))
-        foreground = torch.from_numpy(cut.of(self._cutter.foregrounds[cut.volume]))
-        return Scene(moving, fixed, foreground, volume.subject)
-
-
-class LabelSource:
-    """Two random contrasts painted from a label map of a real head.
-
-    Parameters
-    ----------
-    maps : mapping of str to (n, m, k) int arrays
-        Id of the subject -> its labels.
-    shape, axes, least_share, intensities
-        As for :class:`RealSource`.
-    table : LabelTable, optional
-        What the labels mean; by default FreeSurfer's numbers.
-    stripped : float
-        Probability that only the brain is shown.
-
-    Raises
-    ------
-    InputError
-        If there is no map, a label is not in the table, or a map is empty.
-
-    Examples
-    --------
-    >>> head = np.full((8, 8, 8), 3)
-    >>> head[2:5] = 2
-    >>> LabelSource({"a": head}, (8, 8)).draw(torch.Generator().manual_seed(0)).fixed.shape
-    torch.Size([8, 8])
-    """
-
-    def __init__(
-        self,
-        maps: Mapping[str, NDArray[Any]],
-        shape: tuple[int, ...],
-        *,
-        axes: tuple[int, ...] = (2,),
-        least_share: float = 0.3,
-        intensities: IntensityRanges = PAINTED,
-        table: LabelTable | None = None,
-        stripped: float = 0.5,
-    ) -> None:
-        self.subjects = _checked_subjects(list(maps), "LabelSource")
-        self.shape, self.intensities, self.stripped = tuple(shape), intensities, stripped
-        if table is None:
-            present = {int(value) for labels in maps.values() for value in np.unique(labels)}
-            table = freesurfer_table(sorted(present))
-        self.table = table
-        self._indices = [table.indices(labels) for labels in maps.values()]
-        # slices are chosen by the brain, if there is one, so that both ways of showing are full
-        brain = np.array(table.brain)
-        shown = brain if all(brain[i].any() for i in self._indices) else np.array(table.values) > 0
-        self._cutter = Cutter(
-            [np.take(shown, i) for i in self._indices], self.shape, axes, least_share
-        )
-
-    def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one slice or patch."""
-        cut = self._cutter.draw(generator)
-        indices = torch.from_numpy(cut.of(self._indices[cut.volume]))
-        subject = self.subjects[cut.volume]
-        return _painted(indices, self.table, self.stripped, generator, subject)
-
-
-class PhantomSource:
-    """Two random contrasts of an artificial head or mosaic: no data are needed.
-
-    Parameters
-    ----------
-    anatomies : sequence of int
-        Numbers of the anatomies, at least 0; different numbers are different people.
-    shape : tuple of int
-        (*S), each at least 32.
-    intensities : IntensityRanges
-    stripped : float
-        Probability that only the brain is shown.
-    mosaics : float
-        Share of the anatomies that are mosaics.
-
-    Raises
-    ------
-    InputError
-        If there is no anatomy or one comes twice.
-
-    Examples
-    --------
-    >>> source = PhantomSource(range(4), (48, 48))
-    >>> source.draw(torch.Generator().manual_seed(0)).subject
-    'phantom-0'
-    """
-
-    def __init__(
-        self,
-        anatomies: Sequence[int],
-        shape: tuple[int, ...],
-        *,
-        intensities: IntensityRanges = PAINTED,
-        stripped: float = 0.5,
-        mosaics: float = 0.3,
-    ) -> None:
-        names = [f"phantom-{number}" for number in anatomies]
-        self.subjects = _checked_subjects(names, "PhantomSource")
-        self.anatomies, self.shape = tuple(anatomies), tuple(shape)
-        self.intensities, self.stripped, self.mosaics = intensities, stripped, mosaics
-
-    def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one anatomy."""
-        place = int(torch.randint(len(self.anatomies), (), generator=generator))
-        labels = _phantom(self.anatomies[place], self.shape, self.mosaics)
-        indices = torch.from_numpy(labels.copy())
-        return _painted(indices, TABLE, self.stripped, generator, self.subjects[place])
-
-
-@lru_cache(maxsize=_KEPT_PHANTOMS)
-def _phantom(number: int, shape: tuple[int, ...], mosaics: float) -> NDArray[np.uint8]:
-    """The labels of an anatomy; kept, because a head takes longer than all the rest of a pair."""
-    generator = seeded_generator(number)
-    make = mosaic_labels if uniform(0, 1, generator) < mosaics else head_labels
-    return make(shape, generator)
-
-
-def _painted(
-    indices: Tensor, table: LabelTable, stripped: float, generator: torch.Generator, subject: str
-) -> Scene:
-    """Two images of the labels, both stripped or neither."""
-    only_brain = uniform(0, 1, generator) < stripped
-    first, second = (
-        paint(indices, random_contrast(table, generator, stripped=only_brain), generator)
-        for _ in range(2)
-    )
-    shown = torch.tensor(table.brain) if only_brain else torch.tensor(table.values) > 0
-    return Scene(first, second, shown[indices.long()], subject)
-
-
-def _checked_subjects(names: list[str], function: str) -> tuple[str, ...]:
+def checked_subjects(names: list[str], function: str) -> tuple[str, ...]:
     """The ids, at least one, each once."""
     if not names:
         raise InputError(f"{function}: there are no subjects; give at least one.")

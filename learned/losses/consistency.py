@@ -30,7 +30,7 @@ def dual_consistency(
     inverse: str = "fixed-point",
     iterations: int = 5,
 ) -> Tensor:
-    """Mean squared difference of the moving image and of the warped one carried back.
+    """Dual consistency of each pair, by an inverse that is computed.
 
     Parameters
     ----------
@@ -70,5 +70,17 @@ def dual_consistency(
         )
     field = single_or_double(displacement)
     before, after = (image.to(field.dtype) for image in (moving, warped))
-    back = warp(after, inverse_displacement(field, inverse, iterations))
-    return (before - back).square().flatten(1).mean(1)
+    return carried_back(before, after, inverse_displacement(field, inverse, iterations))
+
+
+def carried_back(moving: Tensor, warped: Tensor, inverse: Tensor) -> Tensor:
+    r"""Mean squared difference of the moving image and of the warped one carried back, (N,).
+
+    Parameters
+    ----------
+    moving, warped : (N, 1, \*S) tensors
+        M_A and M_D.
+    inverse : (N, d, \*S) tensor
+        v in voxels, whatever it comes from.
+    """
+    return (moving - warp(warped, inverse)).square().flatten(1).mean(1)

@@ -14,9 +14,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from learned.checkpoint import FORMAT, VERSION, Position, read_checkpoint, save_checkpoint
+from learned.checkpoint import FORMAT, VERSION, read_checkpoint, save_checkpoint
 from learned.checkpoint_folder import CheckpointFolder
 from learned.config import Config, with_changes
+from learned.position import Position
 from learned.tensor_file import read_tensors, to_bytes
 from learned.training_state import Training
 from varreg.errors import FileError, InputError, VarregError

@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 from learned.data.datasets import EpochSampler, Pair, PairDataset
 from learned.data.intensity import IntensityRanges
 from learned.data.manifest import label_files, read_manifest
+from learned.data.painted_sources import LabelSource, PhantomSource
 from learned.data.random_fields import seeded_generator
 from learned.data.random_maps import WarpRanges
-from learned.data.sources import LabelSource, PhantomSource, RealSource
+from learned.data.real_source import RealSource
 from learned.data.splits import check_disjoint, split_subjects
 from learned.data.synthesis import LabelTable
 from learned.data.volumes import Volume, load_labels, load_volume

@@ -8,7 +8,8 @@ from learned.affine import affine_displacement, compose_affine
 from learned.affine_passes import affine_maps
 from learned.at_net import ATNet
 from learned.blocks import Dropout, SameConvolution, pad_to
-from learned.cascade import GROUPS, Cascade
+from learned.cascade import Cascade
+from learned.cascade_arguments import GROUPS
 from learned.dt_net import DTNet
 from learned.resampling import resize_field, resize_image, stage_shape
 from learned.spatial import compose, view_weight, warp

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from learned import trainer as trainer_module
+import learned
 from learned.affine import affine_displacement
 from learned.affine_passes import affine_maps
 from learned.batches import Batches
@@ -24,9 +24,9 @@ from learned.cascade import Cascade
 from learned.checkpoint import read_checkpoint
 from learned.config import Config, DataConfig, OptimiserConfig, preset, with_changes
 from learned.data.datasets import Pair, PairDataset
+from learned.data.painted_sources import PhantomSource
 from learned.data.parts import described_sources, has_motion, make_parts, training_pairs
 from learned.data.random_maps import WarpRanges
-from learned.data.sources import PhantomSource
 from learned.distributed import Processes, choose_device, processes
 from learned.interruption import TERMINATED, heed_signals
 from learned.losses.known_map import EPSILON, known_map_distance
@@ -34,12 +34,14 @@ from learned.losses.mutual_information import MutualInformation
 from learned.losses.smoothness import smoothness
 from learned.model_file import load_weights, read_model, save_model
 from learned.new_cascade import new_cascade
+from learned.optimiser import keep_layout, learning_rate_factor, make_training
 from learned.pictures import draw_pairs
 from learned.reproducible import reproducible
 from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines
 from learned.shared_layers import SharedDropout, SharedNormalisation
 from learned.spatial import view_weight, warp
-from learned.stages import (AffineLoss, DeformableLoss, Known, keep_layout, learning_rate_factor, make_training, objective, prepare_stage,)
+from learned.stage_losses import AffineLoss, DeformableLoss, Known, objective
+from learned.stages import prepare_stage
 from learned.trainer import train
 from learned.validation import Registered, evaluate, register, target_registration_error, value_of
 from varreg.errors import DivergenceError, FileError, InputError
@@ -669,7 +671,7 @@ def test_a_loss_that_is_not_finite_names_place_and_subjects(action, tmp_path, mo
 
 def test_a_stage_ends_when_nothing_gets_better_and_the_best_is_kept(tmp_path, monkeypatch):
     values = iter(range(100))
-    monkeypatch.setattr(trainer_module, "value_of", lambda table, truth: float(next(values)))
+    monkeypatch.setattr("learned.training_run.value_of", lambda table, truth: float(next(values)))
     folder = tmp_path / "run"
     changes = ["train.patience=2", "optimiser.affine_epochs=9", "optimiser.epochs=9"]
     trained = run(tiny(folder, *changes))
@@ -850,7 +852,7 @@ print("still there after", input())
 def test_signals_leave_those_alone_who_prepare_data(number):
     """A scheduler terminates the whole group; the checkpoint is still to be written."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    home = Path(trainer_module.__file__).parents[1]  # where the package is found
+    home = Path(learned.__file__).parents[1]  # where the package is found
     process = subprocess.Popen([sys.executable, "-c", PREPARING], cwd=home, **pipes)
     try:
         assert process.stdout.readline() == "ready\n"

@@ -1,10 +1,9 @@
-"""``solve_batch``: many pairs with the same arguments, several of them at a time."""
+"""``solve_batch`` and ``iterate_batch``: many pairs with the same arguments, several at a time."""
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence, Sized
 from contextlib import closing
@@ -24,16 +23,13 @@ from ..stages.arguments import (
     merged_options,
     thread_count,
 )
-from . import processes as workers
-from .executor import Pending, Work, is_small
-from .pair import as_job
-
-logger = logging.getLogger(__name__)
+from .executor import BatchExecutor, PairFuture
+from .pair import as_pair_task
+from .process_count import chosen_pool
+from .processes import pickled
 
 #: Pairs taken from the source but not yet handed out, per worker: enough that none of them waits.
 AHEAD = 2
-#: Small pairs that pay for starting worker processes: the seconds that a core needs for as many.
-LEAST_FOR_PROCESSES = 48
 ERRORS = ("raise", "return")
 
 
@@ -148,7 +144,7 @@ def _checked(
     function: str, pairs: Iterable[Any], threads: int | None, processes: int | None,
     progress: bool | None, errors: str, arguments: dict[str, Any],
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """The generator of results, once everything that holds for all pairs is known to be usable."""
+    """The generator of results, after a check of everything that holds for all pairs."""
     if errors not in ERRORS:
         raise InputError(f"{function}: `errors` must be 'raise' or 'return'; got {errors!r}.")
     if not isinstance(pairs, Iterable):
@@ -162,7 +158,7 @@ def _checked(
         _refuse_for_processes(function, common)
     if errors == "raise" and isinstance(pairs, Sequence):
         for position, pair in enumerate(pairs):  # found before the work rather than amid it
-            as_job(pair, position, function)
+            as_pair_task(pair, position, function)
     return _results(function, pairs, wanted, processes, progress, errors, common, kernels)
 
 
@@ -178,14 +174,14 @@ def _process_count(processes: Any, function: str) -> int | None:
 
 
 def _refuse_for_processes(function: str, common: dict[str, Any]) -> None:
-    """What holds for all pairs must also hold in another process."""
+    """Check of the arguments for all pairs: they must mean the same in another process."""
     if common.get("callback") is not None:
         raise InputError(
             f"{function}: `callback` is a function of this process, which worker processes cannot "
             "call; leave it out, or use threads: processes=0."
         )
     try:
-        workers.packed(common)
+        pickled(common)
     except InputError as error:
         raise InputError(f"{function}: {error}") from error
 
@@ -210,57 +206,25 @@ def _results(
     """The results in order; whoever closes this generator cancels the pairs under way."""
     source, most = iter(pairs), processes or threads
     first = list(itertools.islice(source, most))
-    count = max(1, min(most, len(first)))
-    total = len(first) if count < most else len(pairs) if isinstance(pairs, Sized) else None
-    insists = processes is not None
-    if processes is None and _pays(first, most, total, common):
-        processes = count
+    workers = max(1, min(most, len(first)))
+    total = len(first) if workers < most else len(pairs) if isinstance(pairs, Sized) else None
+    pool = chosen_pool(function, processes, first, most, total, common)
     source = itertools.chain(first, source)
     del first  # nothing here may keep a pair whose result has been handed out
-    pool = _pool(function, most, count) if processes else None
-    work = Work(function, common, kernels, threads, count, pool, insists)
-    waiting: deque[Pending] = deque()
-    with pair_bar(total, progress) as shown:
+    executor = BatchExecutor(
+        function, common, kernels, threads, workers, pool, require_processes=processes is not None
+    )
+    futures: deque[PairFuture] = deque()
+    with pair_bar(total, progress) as shown, executor:
 
         def next_result() -> Result:
-            result = waiting.popleft().outcome(errors)
+            result = futures.popleft().result(errors)
             shown.update()
             return result
 
-        try:
-            work.open()
-            for position, pair in enumerate(source):
-                waiting.append(work.begin(position, pair))
-                if len(waiting) == AHEAD * count:
-                    yield next_result()
-            while waiting:
+        for position, pair in enumerate(source):
+            futures.append(executor.submit(position, pair))
+            if len(futures) == AHEAD * workers:
                 yield next_result()
-        finally:
-            work.end()
-
-
-def _pays(pairs: list[Any], most: int, total: int | None, common: dict[str, Any]) -> bool:
-    """Whether processes gain more than starting them takes, as far as that is known."""
-    if most == 1 or common.get("callback") is not None or not workers.should_start():
-        return False
-    warm = workers.has_warm_pool(most) and len(pairs) > 1
-    return (
-        (warm or (total is not None and total >= LEAST_FOR_PROCESSES))
-        and all(map(_is_small_pair, pairs))
-        and workers.can_be_packed(common)
-    )
-
-
-def _is_small_pair(pair: Any) -> bool:
-    try:
-        return is_small(as_job(pair, 0, "").arguments["fixed"])
-    except InputError:
-        return True  # which takes no time at all
-
-
-def _pool(function: str, most: int, count: int) -> workers.Pool | None:
-    """Processes for `count` pairs at a time; None, for threads, if there can be none."""
-    if workers.may_start():
-        return workers.take_pool(most if workers.has_warm_pool(most) else count)
-    logger.info("%s: a process of multiprocessing.Pool cannot have others; threads", function)
-    return None
+        while futures:
+            yield next_result()

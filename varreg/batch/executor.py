@@ -1,11 +1,9 @@
-"""How pairs of a batch are solved several at a time: in threads, or in worker processes."""
+"""Executor of pairs: several at a time, in threads or in worker processes."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,23 +15,19 @@ from typing import Any
 
 from ..api import solve
 from ..errors import InputError, VarregError
-from ..images.accepted import as_image
 from ..images.image import Image
 from ..optimise.history import Iteration
 from ..results.result import Result
-from .pair import as_job, located
-from .processes import Pool, packed
+from .pair import SMALL, PairTask, as_pair_task, located
+from .processes import WorkerPool, pickled
+from .worker import CancelledPair
 
 logger = logging.getLogger(__name__)
 
-#: With fewer voxels than this, much of the time of a pair is Python, which runs one thread at a time:
-#: two such pairs in two threads take longer than one after the other.
-SMALL = 2**17
-
 
 @dataclass(frozen=True)
-class Pending:
-    """A pair that is being solved.
+class PairFuture:
+    """Result of a pair that is being solved.
 
     Parameters
     ----------
@@ -48,8 +42,14 @@ class Pending:
     future: Future[Result]
     images: dict[str, Image] = field(default_factory=dict)
 
-    def outcome(self, errors: str) -> Any:
-        """The result, or its error in the way that was asked for; waits for it."""
+    def result(self, errors: str = "raise") -> Any:
+        """The result, once it is there.
+
+        Parameters
+        ----------
+        errors : {"raise", "return"}
+            What is done with an error of the pair.
+        """
         error = self.future.exception()
         if error is None:
             result = self.future.result()
@@ -58,30 +58,14 @@ class Pending:
             }
             return dataclasses.replace(result, **absent) if absent else result
         if isinstance(error, BrokenProcessPool):
-            error = _ended(error)
+            error = _worker_ended(error)
         if errors == "return" and isinstance(error, Exception):
             return error
         raise located(error, self.label) if self.label else error
 
 
-def _ended(cause: BaseException) -> VarregError:
-    """Of one pair, for the error that all pairs share whose workers ended."""
-    error = VarregError(
-        "varreg.solve: a worker process ended while this pair was in its hands or about to be: "
-        "killed from outside, perhaps because memory ran out. Solve it again with fewer "
-        "`processes` (or `threads`), or with processes=0."
-    )
-    error.__cause__ = cause
-    return error
-
-
-class _Cancelled(Exception):
-    """Ends a pair whose result nobody waits for any more."""
-
-
-@dataclass
-class Work:
-    """Begins pairs, in threads or in the processes of `pool`.
+class BatchExecutor:
+    """Executor in threads, or in the processes of `pool`; a context manager.
 
     Parameters
     ----------
@@ -93,144 +77,136 @@ class Work:
         The backend.
     threads, workers : int
         Threads for all pairs, and how many pairs are solved at a time.
-    pool : Pool or None
-        The worker processes, if any.
-    insists : bool
+    pool : WorkerPool or None
+        The worker processes, if any; released at the end.
+    require_processes : bool
         Whether a pair that cannot be sent to a worker is an error rather than solved here.
     """
 
-    function: str
-    common: dict[str, Any]
-    kernels: ModuleType
-    threads: int
-    workers: int
-    pool: Pool | None
-    insists: bool
+    def __init__(
+        self,
+        function: str,
+        common: dict[str, Any],
+        kernels: ModuleType,
+        threads: int,
+        workers: int,
+        pool: WorkerPool | None = None,
+        require_processes: bool = False,
+    ) -> None:
+        self._function, self._common, self._kernels = function, common, kernels
+        self._threads, self._threads_per_pair = threads, max(1, threads // workers)
+        self._pool, self._require_processes = pool, require_processes
+        self._cancelled, self._small_pairs = threading.Event(), threading.Lock()
+        self._executor = ThreadPoolExecutor(workers, "varreg-batch")
+        self._kernels_used = pool is None or pool.is_warm
 
-    def __post_init__(self) -> None:
-        self._stop, self._turn = threading.Event(), threading.Lock()
-        self._executor = ThreadPoolExecutor(self.workers, "varreg-batch")
-        self._share = max(1, self.threads // self.workers)
-        self._rehearsed = self.pool is None or self.pool.is_warm
-
-    def open(self) -> None:
-        """Start what is needed; from here on :meth:`end` must be called."""
-        if self.pool is None:
-            return
-        common = {key: value for key, value in self.common.items() if key != "callback"}
-        self._packed = packed({**common, "threads": self._share})
+    def __enter__(self) -> BatchExecutor:
         try:
-            self.pool.start()
-        except Exception as error:  # no semaphores, no memory, no permission, ...
-            level = logging.WARNING if self.insists else logging.INFO
-            message = "%s: worker processes cannot be started (%s: %s); threads are used"
-            logger.log(level, message, self.function, type(error).__name__, error)
-            self.pool = None
+            if self._pool is not None:
+                self._start(self._pool)
+        except BaseException:
+            self.shutdown()
+            raise
+        return self
 
-    def begin(self, position: int, pair: Any) -> Pending:
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def submit(self, position: int, pair: Any) -> PairFuture:
         """Begin a pair; for threads it is kept only until it is solved."""
         try:
-            job = as_job(pair, position, self.function)
+            task = as_pair_task(pair, position, self._function)
         except InputError as error:
-            return Pending("", _failed(error))
-        if not self._is_ready(job.arguments):
-            return Pending(job.label, self._at_once(job.arguments))
-        if self.pool is not None:
-            return self._sent(self.pool, job.label, job.arguments)
-        future = self._executor.submit(self._solve, job.arguments, self._share)
-        return Pending(job.label, future)
+            return PairFuture("", _failed(error))
+        if not self._is_compiled_for(task):
+            return PairFuture(task.label, self._solved_here(task))
+        if self._pool is not None:
+            return self._submit_to_process(self._pool, task)
+        return PairFuture(
+            task.label, self._executor.submit(self._solve, task, self._threads_per_pair)
+        )
 
-    def end(self) -> None:
-        """Give up what is still being computed."""
-        self._stop.set()
+    def shutdown(self) -> None:
+        """Cancel the pairs under way."""
+        self._cancelled.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
-        if self.pool is not None:
-            self.pool.release()
+        if self._pool is not None:
+            self._pool.release()
 
-    def _is_ready(self, arguments: dict[str, Any]) -> bool:
+    def _start(self, pool: WorkerPool) -> None:
+        common = {key: value for key, value in self._common.items() if key != "callback"}
+        self._pickled = pickled({**common, "threads": self._threads_per_pair})
+        try:
+            pool.start()
+        except Exception as error:  # no semaphores, no memory, no permission, ...
+            level = logging.WARNING if self._require_processes else logging.INFO
+            message = "%s: worker processes cannot be started (%s: %s); threads are used"
+            logger.log(level, message, self._function, type(error).__name__, error)
+            self._pool = None
+
+    def _is_compiled_for(self, task: PairTask) -> bool:
         """Whether workers would find all kernels compiled: else this thread does it, once for all."""
-        compiled: Callable[[], bool] | None = getattr(self.kernels, "is_compiled", None)
+        compiled: Callable[[], bool] | None = getattr(self._kernels, "is_compiled", None)
         if compiled is not None and not compiled():
             return False
         # the first pair may need kernels that none before has needed, and is solved while the workers
         # start; but one pair after the other takes long where they are known to be large
-        return self._rehearsed or (voxel_count(arguments["fixed"]) or 0) >= SMALL
+        return self._kernels_used or (task.voxels or 0) >= SMALL
 
-    def _at_once(self, arguments: dict[str, Any]) -> Future[Result]:
+    def _solved_here(self, task: PairTask) -> Future[Result]:
+        """A pair solved in this thread, before the next one is begun."""
         future: Future[Result] = Future()
         try:
-            future.set_result(self._solve(arguments, self.threads))
-            self._rehearsed = True
+            future.set_result(self._solve(task, self._threads))
+            self._kernels_used = True
         except Exception as error:
             future.set_exception(error)
         return future
 
-    def _sent(self, pool: Pool, label: str, arguments: dict[str, Any]) -> Pending:
+    def _submit_to_process(self, pool: WorkerPool, task: PairTask) -> PairFuture:
         try:
-            images = images_in_memory(arguments)
+            images = task.images_in_memory()
         except Exception:  # solve says what is wrong with them, in its own order
-            return Pending(label, self._at_once(arguments))
+            return PairFuture(task.label, self._solved_here(task))
         try:
-            future = pool.submit(self._packed, {**arguments, **images})
+            future = pool.submit(self._pickled, {**task.arguments, **images})
         except InputError as error:
-            return Pending(label, _failed(error) if self.insists else self._at_once(arguments))
-        return Pending(label, future, images)
+            refused = self._require_processes
+            return PairFuture(task.label, _failed(error) if refused else self._solved_here(task))
+        return PairFuture(task.label, future, images)
 
-    def _solve(self, arguments: dict[str, Any], threads: int) -> Result:
-        settings = {**self.common, **arguments}
-        settings["callback"] = self._heeding(settings.get("callback"))
-        with self._turn if is_small(settings["fixed"]) else nullcontext():
+    def _solve(self, task: PairTask, threads: int) -> Result:
+        settings = {**self._common, **task.arguments}
+        settings["callback"] = self._cancellable(settings.get("callback"))
+        with self._small_pairs if task.is_small else nullcontext():
             return solve(**settings, threads=threads, progress=False)
 
-    def _heeding(self, callback: Callable[[Iteration], None] | None) -> Callable[[Iteration], None]:
-        """What is told of every step, which is also where a pair can be cancelled."""
+    def _cancellable(
+        self, callback: Callable[[Iteration], None] | None
+    ) -> Callable[[Iteration], None]:
+        """A callback after whose step the pair ends if it has been cancelled."""
 
         def observe(iteration: Iteration) -> None:
-            if self._stop.is_set():
-                raise _Cancelled
+            if self._cancelled.is_set():
+                raise CancelledPair
             if callback is not None:
                 callback(iteration)
 
         return observe
 
 
-def images_in_memory(arguments: dict[str, Any]) -> dict[str, Image]:
-    """The images of a pair that are not files, as :class:`varreg.Image`.
-
-    An Image can be pickled whatever it was made of, and keeps the name of its file.
-
-    Raises
-    ------
-    Exception
-        If one of them is no image; as :func:`varreg.images.accepted.as_image`.
-    """
-    return {
-        name: as_image(arguments[name], argument=name)
-        for name in ("moving", "fixed")
-        if not isinstance(arguments[name], (str, os.PathLike))
-    }
-
-
-def voxel_count(image: Any) -> int | None:
-    """How many voxels an image has; None for a file, which is not opened just to know."""
-    shape = getattr(image.data if isinstance(image, Image) else image, "shape", None)
-    return None if shape is None else math.prod(shape)
-
-
-def is_small(image: Any) -> bool:
-    """Whether an image is known to be small.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> is_small(np.ones((224, 224))), is_small(np.ones((64, 64, 64))), is_small("slice.png")
-    (True, False, False)
-    """
-    voxels = voxel_count(image)
-    return voxels is not None and voxels < SMALL
-
-
 def _failed(error: Exception) -> Future[Result]:
     future: Future[Result] = Future()
     future.set_exception(error)
     return future
+
+
+def _worker_ended(cause: BaseException) -> VarregError:
+    """Error of one pair, for the error that all pairs share whose workers ended."""
+    error = VarregError(
+        "varreg.solve: a worker process ended while this pair was in its hands or about to be: "
+        "killed from outside, perhaps because memory ran out. Solve it again with fewer "
+        "`processes` (or `threads`), or with processes=0."
+    )
+    error.__cause__ = cause
+    return error

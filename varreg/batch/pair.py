@@ -1,20 +1,26 @@
-"""One pair of a batch: what it may be, and how an error says which one it was."""
+"""One pair of a batch: arguments of ``solve``, size, and position in the messages of its errors."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..images.accepted import as_image
+from ..images.image import Image
 
 REQUIRED = ("moving", "fixed")
 OPTIONAL = ("fixed_mask", "moving_mask", "start", "affine")
+#: With fewer voxels than this, much of the time of a pair is Python, which runs one thread at a time:
+#: two such pairs in two threads take longer than one after the other.
+SMALL = 2**17
 
 
 @dataclass(frozen=True)
-class Job:
+class PairTask:
     """A pair as arguments of :func:`varreg.solve`.
 
     Parameters
@@ -23,14 +29,49 @@ class Job:
         Position and names of the pair, for messages.
     arguments : dict
         `moving`, `fixed` and what else holds for this pair only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.ones((64, 64, 64))
+    >>> PairTask("pairs[0]", {"moving": image, "fixed": image}).is_small
+    False
     """
 
     label: str
     arguments: dict[str, Any]
 
+    @property
+    def voxels(self) -> int | None:
+        """Number of voxels of the fixed image; None for a file, which is not opened just to know."""
+        image = self.arguments["fixed"]
+        shape = getattr(image.data if isinstance(image, Image) else image, "shape", None)
+        return None if shape is None else math.prod(shape)
 
-def as_job(pair: Any, position: int, function: str) -> Job:
-    """Take anything that is a pair.
+    @property
+    def is_small(self) -> bool:
+        """Whether the fixed image is known to have fewer than `SMALL` voxels."""
+        return self.voxels is not None and self.voxels < SMALL
+
+    def images_in_memory(self) -> dict[str, Image]:
+        """The images that are not files, as :class:`varreg.Image`.
+
+        An Image can be pickled whatever it was made of, and keeps the name of its file.
+
+        Raises
+        ------
+        Exception
+            If one of them is no image; as :func:`varreg.images.accepted.as_image`.
+        """
+        return {
+            name: as_image(self.arguments[name], argument=name)
+            for name in REQUIRED
+            if not isinstance(self.arguments[name], (str, os.PathLike))
+        }
+
+
+def as_pair_task(pair: Any, position: int, function: str) -> PairTask:
+    """The task of anything that is a pair.
 
     Parameters
     ----------
@@ -43,7 +84,7 @@ def as_job(pair: Any, position: int, function: str) -> Job:
 
     Returns
     -------
-    Job
+    PairTask
 
     Raises
     ------
@@ -52,7 +93,7 @@ def as_job(pair: Any, position: int, function: str) -> Job:
 
     Examples
     --------
-    >>> as_job(("t2.nii", "t1.nii"), 4, "varreg.solve_batch").label
+    >>> as_pair_task(("t2.nii", "t1.nii"), 4, "varreg.solve_batch").label
     "pairs[4] (moving 't2.nii', fixed 't1.nii')"
     """
     if isinstance(pair, Mapping):
@@ -68,18 +109,18 @@ def as_job(pair: Any, position: int, function: str) -> Job:
             "[(moving, fixed)]."
         )
     names = ", ".join(f"{key} {_name(arguments[key])}" for key in REQUIRED)
-    return Job(f"pairs[{position}] ({names})", arguments)
+    return PairTask(f"pairs[{position}] ({names})", arguments)
 
 
 def located(error: BaseException, label: str) -> BaseException:
-    """The same error, which now says to which pair it belongs.
+    """The same error with the label of its pair in the message.
 
     Parameters
     ----------
     error : BaseException
         Its type stays, because callers catch by it.
     label : str
-        Of the job.
+        Of the task.
 
     Returns
     -------
@@ -116,7 +157,7 @@ def _listed(names: Any) -> str:
 
 
 def _name(image: Any) -> str:
-    """What a reader knows the image by."""
+    """Path or name of an image, else its type."""
     if isinstance(image, (str, os.PathLike)):
         return repr(os.fsdecode(image))
     path = image.get_filename() if hasattr(image, "get_filename") else getattr(image, "name", None)

@@ -1,4 +1,4 @@
-"""The table of pairs that ``varreg register --pairs`` reads, checked before anything is computed."""
+"""Table of pairs for ``varreg register --pairs``, checked before anything is computed."""
 
 from __future__ import annotations
 

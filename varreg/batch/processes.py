@@ -1,38 +1,38 @@
-"""Worker processes for batches of small pairs: warm between calls, gone with the process they serve.
+"""Pool of worker processes for small pairs: warm between calls, gone with the process it serves.
 
 Much of a small pair is Python, which runs one thread at a time in a process.  Starting a worker takes
-seconds, most of them for imports and compiled kernels, so one pool stays between the calls.
+seconds, most of them for imports and compiled kernels, so one pool stays between the calls.  The
+processes are those of :class:`loky.ProcessPoolExecutor`.  Its reusable executor is one for all that a
+thread does: a second batch at the same time would resize it, wait for the first, and be cancelled
+with it.  Here a batch has its pool for itself, and hands it on when it ends.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import sys
 import time
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from ..errors import InputError
 from ..results.result import Result
-from .worker import prepare, solve_sent
+from .worker import initialise, solve_pickled
 
 #: Seconds after which a worker without work ends.
-IDLE = 300.0
-#: Seconds that a pair nobody waits for may take to notice, before its worker is killed.
-PATIENCE = 5.0
+IDLE_TIMEOUT = 300.0
+#: Seconds that cancelled pairs have for ending, before their workers are killed.
+CANCEL_TIMEOUT = 5.0
 #: The pool between two calls, by process: a forked process cannot use the workers of its parent, and
 #: must not let go of them either, because their end would be announced to the parent.
-_idle: dict[int, Pool] = {}
+_idle_pools: dict[int, WorkerPool] = {}
 
 
-def take_pool(size: int) -> Pool:
+def acquire_pool(size: int) -> WorkerPool:
     """Worker processes for one batch, which has them for itself until it releases them.
 
     Parameters
@@ -42,45 +42,36 @@ def take_pool(size: int) -> Pool:
 
     Returns
     -------
-    Pool
+    WorkerPool
         The one released last if it has this size and still runs, else one that has yet to start.
 
     Examples
     --------
-    >>> take_pool(2).size
+    >>> acquire_pool(2).size
     2
     """
-    pool = _idle.pop(os.getpid(), None)
+    pool = _idle_pools.pop(os.getpid(), None)
     if pool is not None and pool.size == size and pool.is_warm:
         return pool
     if pool is not None:
-        pool.end()
-    return Pool(size)
+        pool.shutdown()
+    return WorkerPool(size)
 
 
 def has_warm_pool(size: int) -> bool:
-    """Whether :func:`take_pool` has not to start anything."""
-    pool = _idle.get(os.getpid())
+    """Whether :func:`acquire_pool` returns running workers."""
+    pool = _idle_pools.get(os.getpid())
     return pool is not None and pool.size == size and pool.is_warm
 
 
-def may_start() -> bool:
-    """Whether this process can have worker processes: those of ``multiprocessing.Pool`` cannot."""
-    return not multiprocessing.current_process().daemon
+def shutdown_idle_pool() -> None:
+    """End of the workers that wait for the next batch, if there are any."""
+    pool = _idle_pools.pop(os.getpid(), None)
+    if pool is not None:
+        pool.shutdown()
 
 
-def should_start() -> bool:
-    """Whether worker processes are in place though nobody asked for them.
-
-    Not in a process that is itself one of several workers, and not inside another program, where
-    ``sys.executable`` is not Python and to run it would start that program again.
-    """
-    alone = multiprocessing.parent_process() is None
-    frozen = getattr(sys, "frozen", False)
-    return alone and not frozen and "python" in Path(sys.executable or "").stem.lower()
-
-
-def packed(arguments: dict[str, Any]) -> bytes:
+def pickled(arguments: dict[str, Any]) -> bytes:
     """Arguments of ``solve`` as they are sent to a worker.
 
     Raises
@@ -97,15 +88,7 @@ def packed(arguments: dict[str, Any]) -> bytes:
         ) from error
 
 
-def can_be_packed(arguments: dict[str, Any]) -> bool:
-    """Whether :func:`packed` takes them."""
-    try:
-        return bool(packed(arguments))
-    except InputError:
-        return False
-
-
-class Pool:
+class WorkerPool:
     """Worker processes that solve pairs.
 
     Parameters
@@ -116,13 +99,12 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size, self._owner, self._released = size, os.getpid(), -float("inf")
-        self._under_way = weakref.WeakSet[Future[Result]]()
+        self._futures = weakref.WeakSet[Future[Result]]()
         self._executor: Any = None
-        self._stop: Any = None  # semaphores, the only thing that reaches workers amid their work:
-        self._gone: Any = None  # give up this pair; end
+        self._cancelled: Any = None  # a semaphore, the only thing that reaches workers amid a pair
         # all dealings with the workers take place in one thread: Ctrl-C, which Python raises in the
         # main thread wherever that is, then never leaves them half done
-        self._clerk = ThreadPoolExecutor(1, "varreg-workers")
+        self._manager = ThreadPoolExecutor(1, "varreg-workers")
 
     def start(self) -> None:
         """Start the workers unless they run already; does not wait until they are ready.
@@ -135,30 +117,28 @@ class Pool:
             If the system refuses, e.g. because it has no semaphores.
         """
         if self._executor is None:
-            self._clerk.submit(self._begin).result()
+            self._manager.submit(self._start).result()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         from loky import ProcessPoolExecutor
         from loky.backend import get_context
 
         context = get_context("loky")  # neither forks nor runs the script of the user again
-        if self._executor is not None:  # of which some worker has died; the others have no use
-            self._gone.release()
-        self._stop, self._gone = context.Semaphore(0), context.Semaphore(0)
+        self._cancelled = context.Semaphore(0)
         self._executor = ProcessPoolExecutor(
             self.size,
-            timeout=IDLE,
+            timeout=IDLE_TIMEOUT,
             context=context,
-            initializer=prepare,
-            initargs=(self._owner, self._stop, self._gone),
+            initializer=initialise,
+            initargs=(self._owner, self._cancelled),
         )
-        _keep_interrupts_out()
+        _block_interrupts()
         self._executor.submit(int)  # the processes start now rather than with the first pair
 
     @property
     def is_warm(self) -> bool:
         """Whether its workers have solved pairs, and still run."""
-        return time.monotonic() - self._released < IDLE
+        return time.monotonic() - self._released < IDLE_TIMEOUT
 
     def submit(self, common: bytes, arguments: dict[str, Any]) -> Future[Result]:
         """Solve a pair in a worker.
@@ -166,7 +146,7 @@ class Pool:
         Parameters
         ----------
         common : bytes
-            Arguments of ``solve`` for all pairs, :func:`packed`.
+            Arguments of ``solve`` for all pairs, :func:`pickled`.
         arguments : dict
             Those of this pair, which win.
 
@@ -180,53 +160,52 @@ class Pool:
         InputError
             If they cannot be sent.
         """
-        task = (solve_sent, _working_folder(), common, packed(arguments))
-        return self._clerk.submit(self._submit, *task).result()
+        call = (solve_pickled, _working_folder(), common, pickled(arguments))
+        return self._manager.submit(self._submit, *call).result()
 
-    def _submit(self, *task: Any) -> Future[Result]:
+    def _submit(self, *call: Any) -> Future[Result]:
         try:
-            future: Future[Result] = self._executor.submit(*task)
-        except BrokenProcessPool:  # a worker died; whoever had a pair in there is told so
-            self._begin()
-            future = self._executor.submit(*task)
-        self._under_way.add(future)
+            future: Future[Result] = self._executor.submit(*call)
+        except BrokenProcessPool:  # a worker died, which ended the others and the pairs under way
+            self._start()
+            future = self._executor.submit(*call)
+        self._futures.add(future)
         return future
 
     def release(self) -> None:
-        """Keep the workers for the next batch; what they still compute is given up."""
+        """Cancel the pairs under way, and keep the workers for the next batch."""
         if os.getpid() != self._owner:  # inherited amid a batch by a fork
             return
-        stopped = False
+        is_idle = False
         try:
-            stopped = self._clerk.submit(self._give_up).result()
+            is_idle = self._manager.submit(self._cancel).result()
         finally:
-            if not stopped and self._executor is not None:  # or interrupted while waiting for it
-                self._gone.release()
+            if not is_idle and self._executor is not None:  # or interrupted while waiting for it
                 self._executor.shutdown(wait=True, kill_workers=True)
-        if not stopped:
+        if not is_idle:
             return
         self._released = time.monotonic()
-        if _idle.setdefault(self._owner, self) is not self:
-            self.end()
+        if _idle_pools.setdefault(self._owner, self) is not self:
+            self.shutdown()
 
-    def _give_up(self) -> bool:
-        """Stop what is still computed; whether the workers can go on with something else."""
+    def _cancel(self) -> bool:
+        """Cancel the pairs under way; whether the workers are free for others then."""
         if self._executor is None:
             return False
-        late = {future for future in self._under_way if not future.done()}
-        if late:
-            self._stop.release()
-            late = wait(late, PATIENCE).not_done
-            self._stop.acquire(False)
-        return not late
+        running = {future for future in self._futures if not future.done()}
+        if running:
+            self._cancelled.release()
+            running = wait(running, CANCEL_TIMEOUT).not_done
+            self._cancelled.acquire(False)
+        return not running
 
-    def end(self) -> None:
+    def shutdown(self) -> None:
         """Let the workers go, without waiting for it."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
 
 
-def _keep_interrupts_out() -> None:
+def _block_interrupts() -> None:
     """Processes and threads begun from this thread never get the Ctrl-C of a terminal, which goes to
     all its processes: it is settled by the one that asked, and idle workers must survive it.
     """

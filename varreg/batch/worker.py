@@ -1,4 +1,4 @@
-"""What runs in a worker process of :mod:`varreg.batch.processes`."""
+"""Code of a worker process: its start, its end, and one pair."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from typing import Any
 
 from ..api import solve
@@ -14,48 +15,46 @@ from ..optimise.history import Iteration
 from ..results.result import Result
 from ..stages.arguments import backend_module
 
-_stop: Any = None
+_cancelled: Any = None
 
 
-class _Cancelled(Exception):
+class CancelledPair(Exception):
     """Ends a pair whose result nobody waits for any more."""
 
 
-def prepare(owner: int, stop: Any, gone: Any) -> None:
-    """First in every worker; the imports take place while its owner does something else.
+def initialise(owner: int, cancelled: Any) -> None:
+    """Initialisation of every worker; the imports take place while its owner does something else.
 
     Parameters
     ----------
     owner : int
         The process that it works for.
-    stop, gone : semaphore
-        Above 0 when the pair under way, or the whole worker, is no longer wanted.
+    cancelled : semaphore
+        Above 0 when the pairs under way are no longer wanted.
     """
-    global _stop
-    _stop = stop
+    global _cancelled
+    _cancelled = cancelled
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(owner, gone), daemon=True).start()
+    threading.Thread(target=_exit_after, args=(owner,), daemon=True).start()
     backend_module("numba")
 
 
-def _end_with(owner: int, gone: Any) -> None:
-    """End this process with its owner, however that ended, or when it is no longer wanted."""
+def _exit_after(owner: int) -> None:
+    """End of this process after that of its owner, however that ended."""
     while os.getppid() == owner:
-        if gone.acquire(True, 1.0):
-            gone.release()  # for the other workers
-            break
+        time.sleep(1.0)
     os._exit(1)
 
 
-def solve_sent(folder: str | None, common: bytes, arguments: bytes) -> Result:
-    """Solve a pair.
+def solve_pickled(folder: str | None, common: bytes, arguments: bytes) -> Result:
+    """Solution of a pair whose arguments were sent.
 
     Parameters
     ----------
     folder : str or None
         What relative paths count from.
     common, arguments : bytes
-        Arguments of ``solve`` for all pairs and for this one, :func:`varreg.batch.processes.packed`.
+        Arguments of ``solve`` for all pairs and for this one, :func:`varreg.batch.processes.pickled`.
 
     Returns
     -------
@@ -64,16 +63,16 @@ def solve_sent(folder: str | None, common: bytes, arguments: bytes) -> Result:
     """
     if folder is not None:
         os.chdir(folder)
-    _heed_stop()
+    _raise_if_cancelled()
     settings = {**pickle.loads(common), **pickle.loads(arguments)}
-    result = solve(**settings, callback=_heed_stop, progress=False)
+    result = solve(**settings, callback=_raise_if_cancelled, progress=False)
     sent = (name for name in ("moving", "fixed") if getattr(result, name) is settings[name])
     absent: dict[str, Any] = dict.fromkeys(sent)
     return dataclasses.replace(result, **absent)
 
 
-def _heed_stop(_: Iteration | None = None) -> None:
+def _raise_if_cancelled(_: Iteration | None = None) -> None:
     # taken and given back, because no lock may stay behind in a worker that is killed
-    if _stop.acquire(False):
-        _stop.release()
-        raise _Cancelled
+    if _cancelled.acquire(False):
+        _cancelled.release()
+        raise CancelledPair

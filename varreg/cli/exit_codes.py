@@ -1,4 +1,4 @@
-"""How commands end: exit codes, and one line instead of a traceback."""
+"""Exit codes of the commands, and one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEBUG = "varreg.debug"
 
 
 class Command(click.Command):
-    """A command that takes --debug and turns exceptions into exit codes.
+    """Command that takes --debug and turns exceptions into exit codes.
 
     0 is success, 1 what the package refuses (or memory that is not there), 2 a wrong command line,
     70 a defect of varreg, 130 an interruption by Ctrl-C, 143 a termination from outside.
@@ -47,7 +47,7 @@ class Command(click.Command):
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
-                _heed_termination()
+                _exit_on_termination()
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -62,7 +62,7 @@ class Command(click.Command):
 
 
 class Failures:
-    """What failed of many things that do not stop each other.
+    """Failures among many things that do not stop each other.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"varreg: warning: {' '.join(str(message).split())}", err=True)
 
 
-def _heed_termination() -> None:
-    """End in order when a scheduler terminates us, so that temporary files are removed."""
+def _exit_on_termination() -> None:
+    """An orderly exit when a scheduler terminates us, so that temporary files are removed."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
 

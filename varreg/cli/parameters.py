@@ -248,8 +248,11 @@ def flag(field: str) -> str:
 
 def _kind(hint: Any, described: str) -> click.ParamType:
     """The click type of a field, from its type hint and the choices its documentation names."""
-    if described.startswith("{"):
+    if described.startswith("{") and hint is str:
         return click.Choice(re.findall(r'"([^"]+)"', described))
+    if described.startswith("{"):
+        numbers = list(map(int, re.findall(r"\d+", described)))
+        return click.IntRange(min(numbers), max(numbers))
     if hint in (int, float):
         return click.INT if hint is int else click.FLOAT
     return Numbers(hint)

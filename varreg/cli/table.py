@@ -28,7 +28,7 @@ SMALL_FILE = 2**19
 
 @dataclass(frozen=True)
 class PairReport:
-    """A line of the summary; numbers are None for a pair that failed.
+    """Line of the summary; numbers are None for a pair that failed.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def register_table(
         with atomic_path(folder / SUMMARY, overwrite=overwrite) as file:
             try:
                 for row, result in zip(rows, results, strict=True):
-                    reports.append(_settled(row, result, folder, overwrite, failed))
+                    reports.append(_report_of(row, result, folder, overwrite, failed))
                     finished(reports[-1])
             except KeyboardInterrupt:
                 written = sum(not report.error for report in reports)
@@ -133,12 +133,11 @@ def register_table(
 
 def _process_count(pairs: list[dict[str, Path]], threads: int | None) -> int | None:
     """A process for every thread if there are many slices, as far as the sizes of their files tell."""
-    from ..batch.batch import LEAST_FOR_PROCESSES
-    from ..batch.processes import should_start
+    from ..batch.process_count import LEAST_FOR_PROCESSES, processes_expected
     from ..stages.arguments import thread_count
 
     count = min(thread_count(threads), len(pairs))
-    if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not should_start():
+    if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
         return None
     files = (pair[key] for pair in pairs for key in ("moving", "fixed"))
     return count if all(file.stat().st_size < SMALL_FILE for file in files) else None
@@ -166,11 +165,11 @@ def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path
                 folder.rmdir()
 
 
-def _settled(
+def _report_of(
     row: TableRow, result: Result | Exception, folder: Path, overwrite: bool,
     failed: Callable[[str, Exception], str],
 ) -> PairReport:  # fmt: skip
-    """Write a result, or take down why there is none."""
+    """Report of a pair whose result has been written, or that has none."""
     report = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
     try:
         if isinstance(result, Exception):

@@ -39,7 +39,7 @@ class ProgressBar:
         self._bar = tqdm(
             total=max(total_levels, 1),
             file=stream,
-            disable=not _is_terminal(stream),
+            disable=not is_terminal(stream),
             leave=False,
             miniters=0,
             bar_format=_FORMAT,
@@ -127,12 +127,25 @@ def pair_bar(total: int | None, progress: bool | None, stream: TextIO | None = N
     from tqdm import tqdm
 
     stream = sys.stderr if stream is None else stream
-    silent = progress is False or not _is_terminal(stream)
+    silent = progress is False or not is_terminal(stream)
     return tqdm(total=total, file=stream, disable=silent, leave=False, bar_format=_PAIRS)
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody reads a stream at a terminal.
+
+    Parameters
+    ----------
+    stream : text file or None
+        None is what ``sys.stderr`` is without a console, e.g. under ``pythonw``.
+
+    Examples
+    --------
+    >>> import io
+    >>> is_terminal(io.StringIO()), is_terminal(None)
+    (False, False)
+    """
     try:
-        return stream.isatty()
+        return stream is not None and stream.isatty()
     except (AttributeError, ValueError):  # no such method, or already closed
         return False

@@ -15,16 +15,18 @@ import weakref
 from collections import UserDict
 from pathlib import Path
 
+import loky
 import nibabel as nib
 import numpy as np
 import pytest
 
 import varreg
 from varreg.backends.numba import backend as cpu
-from varreg.batch import batch
 from varreg.batch import executor as parallel
-from varreg.batch import processes as workers
+from varreg.batch import process_count
 from varreg.batch.pair import located
+from varreg.batch.process_count import LEAST_FOR_PROCESSES, chosen_pool, processes_pay
+from varreg.batch.processes import has_warm_pool, shutdown_idle_pool
 from varreg.data.phantom import deformed_pair
 from varreg.errors import BackendError, FileError, InputError
 from varreg.report.progress import pair_bar
@@ -272,9 +274,7 @@ def test_closing_the_stream_cancels_what_is_running(solved):
 def pool_ends():
     """The tests below share two warm processes; they are gone for the tests of other files."""
     yield
-    pool = workers._idle.pop(os.getpid(), None)
-    if pool is not None:
-        pool.end()
+    shutdown_idle_pool()
 
 
 def in_processes(pairs, **arguments):
@@ -421,6 +421,19 @@ def test_a_worker_that_is_killed_is_an_error_and_the_next_batch_has_others(slice
     assert not before & worker_ids()
 
 
+def test_workers_that_do_not_give_up_in_time_are_killed(slices, pool_ends, monkeypatch):
+    moving, fixed = slices[0]
+    in_processes(slices)
+    before = worker_ids()
+    monkeypatch.setattr("varreg.batch.processes.CANCEL_TIMEOUT", 0.0)
+    pairs = [(fixed, fixed), *[(moving, fixed)] * 4]
+    results = varreg.iterate_batch(pairs, processes=2, **ENDLESS)
+    next(results)
+    results.close()
+    assert not before & worker_ids()
+    assert_same(in_processes(slices[:2])[1], varreg.solve(*slices[1], **QUICK))
+
+
 class Unsendable:
     """An array with something in it that belongs to this process."""
 
@@ -441,96 +454,91 @@ def test_what_cannot_be_sent_is_an_error_only_if_processes_were_asked_for(
         in_processes([slices[0], masked])
     with pytest.raises(InputError, match="varreg.solve_batch: an argument cannot be sent"):
         in_processes([slices[0]], fixed_mask=masked["fixed_mask"])
-    used = count_processes(monkeypatch)
-    monkeypatch.setattr(batch, "LEAST_FOR_PROCESSES", 3)
-    for common in ({}, dict(moving_mask=Unsendable(np.ones(moving.shape)))):
+    monkeypatch.setattr(process_count, "LEAST_FOR_PROCESSES", 3)
+    array = dict(moving_mask=Unsendable(np.ones(moving.shape)))
+    for common, each in (({}, 2), (array, 1)):  # solved here one by one; in threads
         (found,) = varreg.solve_batch([masked] * 3, **common, **QUICK, threads=2)[-1:]
         assert_same(found, varreg.solve(**masked, **common, **QUICK))
-    assert used == [2]  # and the second time not even tried
+        assert found.provenance["threads"] == each
     (found,) = in_processes([(Unsendable(moving), fixed)])  # an image is sent as what it is
     assert_same(found, varreg.solve(moving, fixed, **QUICK))
 
 
-def count_processes(monkeypatch):
-    """Sizes of the pools that are taken."""
-    used, take = [], workers.take_pool
-    monkeypatch.setattr(workers, "take_pool", lambda size: used.append(size) or take(size))
-    return used
+VOLUME = np.zeros((64, 64, 64), np.float32)
 
 
-def test_processes_are_used_where_they_pay(slices, solved, monkeypatch):
-    class Refused(Exception):
-        pass
+@pytest.mark.parametrize(
+    ("given", "pays"),
+    [
+        ({}, True),
+        (dict(total=LEAST_FOR_PROCESSES - 1), False),
+        (dict(total=None), False),
+        (dict(total=2, warm=True), True),
+        (dict(total=None, warm=True), True),
+        (dict(pairs=[(VOLUME[0], VOLUME[0])], total=1, warm=True), False),
+        (dict(threads=1), False),
+        (dict(common=dict(callback=print)), False),
+        (dict(common=dict(fixed_mask=threading.Lock())), False),
+        (dict(pairs=[(VOLUME, VOLUME)] * 3), False),
+        (dict(pairs=[("m", "f")] * 3), False),
+        (dict(pairs=[dict(moving="m", fixed=varreg.Image.from_array(VOLUME[0]))] * 3), True),
+    ],
+)
+def test_processes_are_used_where_they_pay(given, pays):
+    slices = [(VOLUME[0], VOLUME[0])] * 3
+    usual = dict(pairs=slices, threads=3, total=LEAST_FOR_PROCESSES, common={}, warm=False)
+    assert processes_pay(**{**usual, **given}) == pays
 
-    def take_pool(size):
-        raise Refused(size)
 
-    def uses(pairs=None, **arguments):
-        pairs = [slices[0]] * batch.LEAST_FOR_PROCESSES if pairs is None else pairs
-        try:
-            varreg.solve_batch(pairs, **{"threads": 3, **arguments})
-        except Refused as size:
-            return size.args[0]
-        return 0
+def test_processes_that_are_asked_for_need_not_pay(slices, monkeypatch):
+    def size(processes, pairs, most, total=None):
+        pool = chosen_pool("f", processes, pairs, most, total, {})
+        return 0 if pool is None else pool.size
 
-    solved(lambda moving, fixed, **given: None)
-    monkeypatch.setattr(workers, "take_pool", take_pool)
-    monkeypatch.setattr(workers, "has_warm_pool", lambda size: False)
-    many, volume = batch.LEAST_FOR_PROCESSES, np.zeros((64, 64, 64), np.float32)
-    assert (
-        uses() == 3 and uses([slices[0]] * (many - 1)) == 0 and uses(iter([slices[0]] * many)) == 0
-    )
-    assert uses(processes=0) == 0 and uses(processes=2) == 2 and uses([slices[0]], processes=2) == 1
-    assert uses(threads=1) == 0 and uses(threads=1, processes=2) == 2
-    assert uses(callback=print) == 0
-    assert uses([(volume, volume)] * many) == 0 and uses([("m", "f")] * many) == 0
-    assert uses([(volume, volume)] * 3, processes=3) == 3 and uses([("m", "f")], processes=3) == 1
-    assert uses([dict(moving="m", fixed=varreg.Image.from_array(slices[0][1]))] * many) == 3
-    monkeypatch.setattr(workers, "has_warm_pool", lambda size: size == 3)
-    assert (
-        uses([slices[0]] * 2) == 3 and uses(iter([slices[0]] * 2)) == 3 and uses([slices[0]]) == 0
-    )
+    shutdown_idle_pool()
+    many = LEAST_FOR_PROCESSES
+    assert size(None, slices[:3], 3, many) == 3 and size(0, slices[:3], 3, many) == 0
+    assert size(2, slices[:2], 2) == 2 and size(2, slices[:1], 2, 1) == 1
+    assert size(3, [(VOLUME, VOLUME)] * 3, 3) == 3 and size(3, [("m", "f")], 3) == 1
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: "a process of processes")
-    assert uses() == 0 and uses(processes=3) == 3
+    assert size(None, slices[:3], 3, many) == 0 and size(3, slices[:3], 3, many) == 3
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
-    assert uses(processes=3) == 0
+    assert size(3, slices[:3], 3, many) == 0
 
 
 def test_a_program_that_is_not_python_is_not_started_again(monkeypatch):
-    assert workers.should_start()
+    assert process_count.processes_expected()
     for executable in ("/usr/bin/uwsgi", "", None):
-        monkeypatch.setattr(workers.sys, "executable", executable)
-        assert not workers.should_start()
+        monkeypatch.setattr(sys, "executable", executable)
+        assert not process_count.processes_expected()
 
 
 def test_where_processes_cannot_start_threads_take_over(slices, monkeypatch, caplog):
-    def start(self):
+    def start(*_, **__):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(workers.Pool, "start", start)
-    monkeypatch.setattr(workers, "_idle", {})
+    monkeypatch.setattr("loky.ProcessPoolExecutor", start)
+    shutdown_idle_pool()
     assert_same(in_processes(slices[:2])[1], varreg.solve(*slices[1], **QUICK))
     (record,) = caplog.records
     assert "cannot be started" in record.message and record.levelname == "WARNING"
 
 
-def test_inside_a_worker_threads_are_used(slices, pool_ends):
+def test_inside_a_worker_threads_are_used(slices):
     (moving, fixed), quick = slices[0], QUICK
 
     def nested():
         import multiprocessing
 
         import varreg
-        from varreg.batch import batch
+        from varreg.batch import process_count
 
-        batch.LEAST_FOR_PROCESSES = 1
+        process_count.LEAST_FOR_PROCESSES = 1
         results = varreg.solve_batch([(moving, fixed)] * 3, threads=2, **quick)
         return results[2], len(multiprocessing.active_children())
 
-    in_processes(slices)
-    pool = workers.take_pool(2)
-    result, children = pool._executor.submit(nested).result(timeout=60)
-    pool.release()
+    with loky.ProcessPoolExecutor(1) as executor:
+        result, children = executor.submit(nested).result(timeout=60)
     assert_same(result, varreg.solve(moving, fixed, **QUICK))
     assert children == 0
 
@@ -545,7 +553,7 @@ def test_a_forked_process_leaves_the_workers_of_its_parent_alone(slices, pool_en
 
     def child(answer):
         half_done.close()
-        warm = workers.has_warm_pool(2)
+        warm = has_warm_pool(2)
         results = varreg.solve_batch(slices[:2], threads=2, **QUICK)
         answer.send((warm, results[1].energy))
 
@@ -672,3 +680,21 @@ def test_the_bar_counts_pairs_on_terminals_only(total):
             counted.refresh()
     assert f"1/{total or '?'} pairs" in shown.getvalue()
     assert silent.getvalue() == unwanted.getvalue() == ""
+
+
+# -- no terminal at all
+
+
+@pytest.mark.parametrize("progress", [None, True])
+def test_a_process_without_stderr_gets_its_results(slices, pool_ends, monkeypatch, progress):
+    pair, quick = slices[0], {**QUICK, "progress": progress}
+    wanted = varreg.solve(*pair, **QUICK)
+    monkeypatch.setattr(sys, "stderr", None)  # pythonw, some services
+    assert_same(varreg.solve(*pair, **quick), wanted)
+    for count in (0, 2):
+        for result in varreg.solve_batch([pair] * 2, processes=count, **quick):
+            assert_same(result, wanted)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert_same(varreg.solve(*pair, **quick), wanted)

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 import varreg
 from varreg.batch import batch
-from varreg.batch import processes as workers
 from varreg.batch.pair_table import read_pairs
+from varreg.batch.processes import shutdown_idle_pool
 from varreg.cli.commands import main
 from varreg.cli.table import register_table
 from varreg.data.phantom.pairs import deformed_pair
@@ -142,10 +142,10 @@ def test_many_slices_get_worker_processes(tmp_path, monkeypatch, rows, threads, 
 
 
 def test_pairs_from_worker_processes_are_those_of_register(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("varreg.batch.batch.LEAST_FOR_PROCESSES", 3)
+    monkeypatch.setattr("varreg.batch.process_count.LEAST_FOR_PROCESSES", 3)
     monkeypatch.chdir(study)
     outcome = call("--pairs", "pairs.csv", "-o", tmp_path / "out", *FEW, "--threads", 2, "-v")
-    workers.take_pool(2).end()
+    shutdown_idle_pool()
     assert outcome.exit_code == 0, outcome.output
     for number, row in enumerate(summary(tmp_path / "out")):
         wanted = varreg.solve(study / f"t2/{number}.nii.gz", study / f"t1-{number}.nii", **SAME)
@@ -168,6 +168,18 @@ def test_processes_are_asked_for_on_the_command_line(study, tmp_path, monkeypatc
     assert asked == [None, 0]
     outcome = call("t2/0.nii.gz", "t1-0.nii", "-o", tmp_path / "x", "--processes", 2)
     assert outcome.exit_code == 2 and "--pairs" in outcome.output
+
+
+def test_without_stderr_everything_is_written(study, tmp_path, monkeypatch):
+    for stream in ("stderr", "stdout"):  # both are None under pythonw
+        monkeypatch.setattr(sys, stream, None)
+        out = str(tmp_path / stream)
+        arguments = ["register", "--pairs", str(study / "pairs.csv"), "-o", out, *FEW]
+        main(arguments, standalone_mode=False)
+        assert len(summary(tmp_path / stream)) == 3
+        single = [str(study / "t2/0.nii.gz"), str(study / "t1-0.nii"), "-o", f"{out}.nii.gz"]
+        main(["register", *single, *FEW], standalone_mode=False)
+        assert (tmp_path / f"{stream}.nii.gz").is_file()
 
 
 def test_names_masks_tabs_and_a_byte_order_mark(study, tmp_path, table):
