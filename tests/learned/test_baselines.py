@@ -6,7 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.baselines import (Baseline, baseline_cascade, integrate_velocity, load_baseline, make_network, train_baseline,)
+from learned.baselines import (
+    Baseline,
+    baseline_cascade,
+    integrate_velocity,
+    load_baseline,
+    make_network,
+    train_baseline,
+)
 from learned.baselines.packages import drawn_by
 from learned.config import preset, with_changes
 from learned.inverse import inverse_residual

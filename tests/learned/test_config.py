@@ -10,12 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learned.config import (PRESETS, SECTIONS, Config, DataConfig, ModelConfig, OptimiserConfig, TrainConfig, changed_keys, from_file, from_json, preset, to_json, with_changes,)
+from learned.config import (
+    PRESETS,
+    SECTIONS,
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimiserConfig,
+    TrainConfig,
+    changed_keys,
+    from_file,
+    from_json,
+    preset,
+    to_json,
+    with_changes,
+)
 from learned.config.configuration import replaced, rules_by_key
 from learned.config.files import ADDED, FORMAT, LARGEST_FILE
 from varreg.errors import FileError, InputError, VarregError
-from varreg.options.presets import PRESETS as ENERGIES
 from varreg.options.options import Options
+from varreg.options.presets import PRESETS as ENERGIES
 
 needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
 

@@ -9,7 +9,13 @@ torch = pytest.importorskip("torch")
 from learned.affine import compose_affine
 from learned.data.augmentation import random_flips, warp_scene
 from learned.data.random_fields import seeded_generator, smooth_noise, uniform
-from learned.data.random_maps import POSE, WarpRanges, random_affine, random_displacement, random_map
+from learned.data.random_maps import (
+    POSE,
+    WarpRanges,
+    random_affine,
+    random_displacement,
+    random_map,
+)
 from learned.folding import jacobian_determinant
 from learned.spatial import identity_grid, view_weight, warp
 from varreg.errors import InputError

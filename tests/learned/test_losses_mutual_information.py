@@ -12,8 +12,8 @@ from learned.losses.mutual_information import bent, region_image
 from learned.spatial import identity_grid, view_weight, warp
 from varreg.backends.numba.sampling import bend
 from varreg.geometry.grid import Grid
-from varreg.options.presets import PRESETS
 from varreg.options.options import Options
+from varreg.options.presets import PRESETS
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.regions import region_counts, region_cuts
 

@@ -5,7 +5,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from learned.losses import (Losses, LossWeights, MutualInformation, Objective, background_suppression, dual_consistency, smoothness,)
+from learned.losses import (
+    Losses,
+    LossWeights,
+    MutualInformation,
+    Objective,
+    background_suppression,
+    dual_consistency,
+    smoothness,
+)
 from learned.spatial import view_weight, warp
 from varreg.backends.numba import backend as cpu
 from varreg.energy.deformable import DeformableObjective

@@ -33,8 +33,8 @@ from learned.network_grid import network_grid, resampled
 from varreg.errors import DivergenceError, FileError, GeometryError, InputError, OverlapError
 from varreg.geometry.grid import Grid
 from varreg.geometry.matrices import transform_points
-from varreg.images.level_image import LevelImage
 from varreg.images.intensities import unit_intensities
+from varreg.images.level_image import LevelImage
 from varreg.transforms.transform import Transform
 
 command = sys.modules["learned.predict"].main

@@ -15,9 +15,8 @@ from varreg.backends.numpy import backend as reference
 from varreg.geometry.displacement import axis_table
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.histogram_rows import label_image
-from varreg.similarity.volumes import _content
-from varreg.similarity.volumes import voxel_map
 from varreg.similarity.regions import region_cuts
+from varreg.similarity.volumes import _content, voxel_map
 
 from ..problems import central_difference
 
