@@ -1,4 +1,4 @@
-"""The deformable objective around folds: refused, held, and undone between levels."""
+"""The deformable objective around folds: refused, evaded, and undone between levels."""
 
 import numpy as np
 import pytest

@@ -115,7 +115,7 @@ def test_what_is_saved_is_loaded_bit_by_bit(maker, tmp_path):
 def test_a_loaded_result_can_do_what_it_could_before(maker, tmp_path):
     result = maker()
     result.save(tmp_path / "out")
-    loaded = result_folder.load(tmp_path / "out" / "result.json")
+    loaded = Result.load(tmp_path / "out" / "result.json")
     image = result.moving.data
     np.testing.assert_array_equal(loaded.warp(image), result.warped.data)
     np.testing.assert_array_equal(loaded.displacement, result.displacement)
