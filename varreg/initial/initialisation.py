@@ -12,6 +12,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..errors import InputError
 from ..exchange.reading import is_object
+from ..geometry.affine_models import nearest_of_model
 from ..images.image import Image
 from ..stages.arguments import affine_starts
 from ..stages.initialisations import NAMES
@@ -45,6 +46,8 @@ def chosen_start(
                 " used as it is; leave one of them out.",
                 "None, the identity," if affine is None else "a matrix",
             )
+        if searches and isinstance(starts, np.ndarray):
+            starts = nearest_of_model(starts, affine, fixed.grid)
         return None, starts
     if not searches:
         raise InputError(

@@ -171,3 +171,15 @@ def test_the_stage_of_the_better_map_is_recorded_once(pairs, better):
         step for level in recorder.levels[-2:] for step in range(level.iterations + 1)
     ]
     assert min(level.iterations for level in recorder.levels[-2:]) > 0
+
+
+@both_dimensions
+@every_model
+def test_an_affine_start_becomes_one_of_the_model(pairs, dimension, model):
+    found = pairs[dimension]
+    start = np.diag([1.1, 0.95, *[1.0] * (dimension - 1)])
+    result = varreg.solve(found.moving, found.fixed, start=start, affine=model, **QUICK)
+    values = singular_values(result.affine)
+    assert np.ptp(values) < 1e-6
+    if model != "similarity":
+        np.testing.assert_allclose(values, 1, atol=1e-6)
