@@ -69,7 +69,9 @@ def solver_case(shape, options, seed, masks):
         warped = torch.from_numpy(map_coordinates(moving.data, inside, order=3, mode="mirror"))
     mask = np.ones(shape) if fixed.mask is None else fixed.mask
     images = warped, torch.from_numpy(fixed.data), weight, torch.from_numpy(mask)
-    return objective.evaluate(at).similarity, [i.reshape(1, 1, *shape).double() for i in images]
+    return objective.evaluate(at).energy.similarity, [
+        i.reshape(1, 1, *shape).double() for i in images
+    ]
 
 
 def batch(shape, options, dtype=torch.float64):
