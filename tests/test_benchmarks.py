@@ -294,3 +294,21 @@ def test_harder_pairs_keep_their_answer(bench, cut):
     assert size[1] > size[0] + 1
     with pytest.raises(ValueError, match="strength"):
         pairs.Difficulty(strength=0)
+
+
+def test_what_prepares_a_start_is_replaced_part_by_part(tmp_path):
+    output = tmp_path / "ablation.json"
+    command = [
+        sys.executable, str(FOLDER / "starts.py"), "truth", "other",
+        "--limit", "2", "--size", "64", "--threads", "1", "--repeats", "1", "--json", str(output),
+    ]  # fmt: skip
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "no alternatives |" in ended.stdout
+    truth, other = json.loads(output.read_text())["starts"]
+    assert truth["tre"] == 0 < other["tre"]
+    for row in (*truth["pairs"], *other["pairs"]):
+        assert row["cold"]["instead"] is None
+        assert all(np.isfinite(row[way]["energy"]) for way in row if way != "pair")
+    # only where a part is replaced something else happens
+    assert all(row["no alternatives"]["instead"] is None for row in other["pairs"])
+    assert all(row["all levels"]["first"] == 0 for row in truth["pairs"])
