@@ -77,9 +77,9 @@ def solve(
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
         in fixed voxels, or the path of a saved result or of a transform.  If it deforms, it brings
         its own affine map.  The result never has more energy than the start (at the finest level,
-        on the displacement grid, unfolded), and never folds.  Where the affine map of the start
-        alone, or the one that the affine stage finds, has less energy than the start, that is taken
-        instead; a result of varreg is not questioned.  ``result.start`` says what was done.
+        on the displacement grid, unfolded), and never folds.  Where the affine map that the affine
+        stage finds has less energy than the start, that is taken instead; a result of varreg is not
+        questioned.  ``result.start`` says what was done.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str

@@ -1,4 +1,4 @@
-"""Alternative initialisations: affine maps that may be better than a deforming start.
+"""The alternative to a deforming start: the map that the affine stage finds.
 
 A network asked about images unlike those of its training, or a transform of other images, would only
 lead the descent into the wrong valley; and the affine map that comes with a displacement is not
@@ -14,7 +14,6 @@ from ..stages.levels import Recorder, affine_energy
 from ..stages.problem import Problem
 from .warm_start import WarmStart
 
-AFFINE_PART = "its affine map alone"
 OWN = "the affine map that the solver finds"
 
 
@@ -23,8 +22,8 @@ def alternative(
 ) -> tuple[Array, str] | None:
     """The affine map of less energy than a start, and its name, if there is one.
 
-    Those are the start's own affine part, and what the affine stage finds, for which that part is one
-    initialisation among others.
+    The start's own affine part is one initialisation of the affine stage among others; what it is
+    worth alone, with u = 0, the smoothing spline has tried.
 
     Parameters
     ----------
@@ -36,11 +35,7 @@ def alternative(
     """
     aside = Recorder(recorder.observer)
     found = affine_stage(problem, model, NAMES, False, aside, also=warm.affine)
-    least = warm.report.energy.total
-    alone, own = (
-        affine_energy(problem, matrix, deformable=True).total for matrix in (warm.affine, found)
-    )
-    if own < min(least, alone):
-        recorder.adopt(aside)
-        return found, OWN
-    return (warm.affine, AFFINE_PART) if alone < least else None
+    if affine_energy(problem, found, deformable=True).total >= warm.report.energy.total:
+        return None
+    recorder.adopt(aside)
+    return found, OWN

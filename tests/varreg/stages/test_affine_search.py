@@ -12,8 +12,7 @@ from varreg.geometry.grid import Grid
 from varreg.images.image import Image
 from varreg.images.intensities import robust_range
 from varreg.images.level_image import LevelImage
-from varreg.initial import alternatives, warm_start
-from varreg.initial.alternatives import AFFINE_PART, OWN
+from varreg.initial.alternatives import OWN
 from varreg.options.options import Options
 from varreg.stages import initialisations
 from varreg.stages.affine import affine_stage
@@ -129,20 +128,6 @@ def test_a_start_in_another_valley_is_not_used(known, cold):
     assert error(result.displacement, known.displacement, known.mask) < 1.2 * error(
         cold.displacement, known.displacement, known.mask
     )
-
-
-def test_a_start_whose_displacement_is_wrong_lends_its_affine_map(known, monkeypatch):
-    """If the solver finds no better one, and no smoothing spline of the displacement is tried."""
-    monkeypatch.setattr(warm_start, "smoothing_spline_fit", lambda problem, probe, nodes: nodes)
-    far = np.diag([1.0, 1.0, 1.0])
-    far[0, 2] = 40
-    monkeypatch.setattr(alternatives, "affine_stage", lambda *_, **__: far)
-    x = 2 * np.pi * np.indices(known.fixed.shape) / 90
-    wrong = known.displacement + 6 * np.stack([np.sin(x[1]), np.sin(x[0])])
-    result = varreg.solve(known.moving, known.fixed, start=wrong, **SETTINGS)
-    assert result.start.instead == AFFINE_PART
-    assert [level.stage for level in result.levels if level.stage == "affine"] == []
-    assert result.energy.total <= result.start.energy.total
 
 
 def test_a_wrong_displacement_does_no_harm(known, cold):
