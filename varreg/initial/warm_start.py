@@ -20,9 +20,6 @@ from .input_transform import InputTransform
 from .smoothing_spline import smoothing_spline_fit
 from .unfolding import unfolded
 
-#: A start that lowers the gradient to this share of what it is at u = 0 needs the finest level alone.
-SETTLED = 0.95
-
 
 @dataclass(frozen=True)
 class WarmStart:
@@ -61,7 +58,7 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
     affine, objective, nodes, unfolding = unfolded_start(
         problem, *on_displacement_grid(problem, source.transform)
     )
-    probe, start = objective, nodes
+    start = nodes
     if not source.minimised:
         probe = deformable_objective(problem, probe_level(problem), affine)
         start = smoothing_spline_fit(problem, probe, nodes)
@@ -73,7 +70,8 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
     mean, largest = moved_between(problem, source.transform, affine, start)
     bound = input_bound(problem, source.transform)
     report = StartReport(source.kind, evaluation.energy, bound, mean, largest, unfolding)
-    return WarmStart(affine, start, _first_level(probe, start, finest), report)
+    first = finest if start.any() else 0  # coarser levels would blur a start, and u = 0 is none
+    return WarmStart(affine, start, first, report)
 
 
 def unfolded_start(
@@ -137,20 +135,6 @@ def probe_level(problem: Problem) -> int:
     finest = len(problem.factors) - 1
     same_nodes = smoothness_length(problem.fixed.grid, problem.options) > 0
     return finest - 1 if finest > 1 and same_nodes else finest
-
-
-def _first_level(objective: DeformableObjective, nodes: Array, finest: int) -> int:
-    """The finest for a good start, which coarser ones would only blur; the one before for another.
-
-    All for u = 0, which is no start.
-    """
-    if not nodes.any():
-        return 0
-    norms = []
-    for field in (np.zeros_like(nodes), nodes):
-        gradient = objective.evaluate(state_of(objective, field)).gradient()
-        norms.append(float(np.linalg.norm(gradient)))
-    return finest if norms[1] <= SETTLED * norms[0] else max(finest - 1, 0)
 
 
 def without_mean(problem: Problem, affine: Array, nodes: Array) -> tuple[Array, Array]:
