@@ -114,7 +114,7 @@ def certify(
     mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     here, gradients, alone = _evaluations(problem, objective, nodes)
-    affine, objective, start, unfolding = unfolded_start(problem, affine, nodes)
+    objective, start, unfolding = unfolded_start(problem, affine, nodes)
     identity = starting_energy(problem, deformable=True)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(

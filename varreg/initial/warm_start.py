@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.deformable import DeformableObjective
+from ..energy.deformable import DeformableObjective, unfold
 from ..geometry.displacement import expand
 from ..geometry.folding import smallest_determinant
 from ..geometry.projection import mean_and_largest, project
@@ -18,7 +18,6 @@ from ..stages.pyramid import smoothness_length
 from ..transforms.transform import Transform
 from .input_transform import InputTransform
 from .smoothing_spline import smoothing_spline_fit
-from .unfolding import unfolded
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,8 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
         On the grids of the problem.
     """
     finest = len(problem.factors) - 1
-    affine, objective, nodes, unfolding = unfolded_start(
-        problem, *on_displacement_grid(problem, source.transform)
-    )
+    affine, nodes = on_displacement_grid(problem, source.transform)
+    objective, nodes, unfolding = unfolded_start(problem, affine, nodes)
     start = nodes
     if not source.minimised:
         probe = deformable_objective(problem, probe_level(problem), affine)
@@ -76,15 +74,15 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
 
 def unfolded_start(
     problem: Problem, affine: Array, nodes: Array
-) -> tuple[Array, DeformableObjective, Array, Unfolding | None]:
-    r"""(A, u) at the finest level freed of folds: A, the objective there, u, and what was changed."""
-    finest = len(problem.factors) - 1
-    objective = deformable_objective(problem, finest, affine)
-    nodes, unfolding = unfolded(objective, nodes)
-    if unfolding is not None:
-        affine, nodes = without_mean(problem, affine, nodes)
-        objective = deformable_objective(problem, finest, affine)
-    return affine, objective, nodes, unfolding
+) -> tuple[DeformableObjective, Array, Unfolding | None]:
+    """The objective of the finest level, u damped until no cell folds, and what that changed."""
+    objective = deformable_objective(problem, len(problem.factors) - 1, affine)
+    before = objective.bound(nodes)
+    if before >= problem.options.smallest_determinant:
+        return objective, nodes, None
+    _, damped = unfold(objective, objective.smoothness.to_coordinates(nodes))
+    change = expand(damped - nodes, problem.fixed.grid.shape, problem.options.constraint)
+    return objective, damped, Unfolding(before, objective.bound(damped), *mean_and_largest(change))
 
 
 def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array, Array]:

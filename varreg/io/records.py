@@ -130,10 +130,16 @@ def options_of(mapping: Any) -> Options:
 
 
 def renamed(mapping: Any) -> Any:
-    """A record with the names of today: earlier versions called the unfolding of a start its repair."""
-    if isinstance(mapping, dict) and "repair" in mapping:
-        return {("unfolding" if key == "repair" else key): v for key, v in mapping.items()}
-    return mapping
+    """A record with the fields of today: earlier versions called the unfolding of a start its repair,
+    and counted its rounds.
+    """
+    if not isinstance(mapping, dict):
+        return mapping
+    named = {("unfolding" if key == "repair" else key): value for key, value in mapping.items()}
+    if isinstance(named.get("unfolding"), dict):
+        kept = {k: v for k, v in named["unfolding"].items() if k not in ("rounds", "everywhere")}
+        named["unfolding"] = kept
+    return named
 
 
 def _same_keys(kind: type, mapping: Any, name: str) -> None:

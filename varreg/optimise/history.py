@@ -78,7 +78,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Change of a start that folds, or comes too near to it.
+    """Damping of a start that folds, or comes too near to it: the least that ends this.
 
     Attributes
     ----------
@@ -86,30 +86,20 @@ class Unfolding:
         Bound on det(id + grad u) over every point.
     mean, largest : float
         How far points were moved by it, in mm.
-    rounds : int
-        How often the field was smoothed around its folds.
-    everywhere : bool
-        Whether that was not enough, so that the whole field was damped.
     """
 
     before: float
     after: float
     mean: float
     largest: float
-    rounds: int
-    everywhere: bool
 
     def __str__(self) -> str:
         """
-        >>> print(Unfolding(-0.5, 0.1, 0.02, 1.5, 3, False))
-        smoothed around its folds in 3 rounds, which moved points by 0.02 mm (at most 1.50 mm) and \
-raised the bound from -0.500 to 0.100
+        >>> print(Unfolding(-0.5, 0.1, 0.02, 1.5))
+        damped, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
         """
-        rounds = f"{self.rounds} round{'' if self.rounds == 1 else 's'}"
-        way = f"smoothed around its folds in {rounds}" if self.rounds else "left as it was there"
-        whole = ", then damped as a whole," if self.everywhere else ","
         return (
-            f"{way}{whole} which moved points by {self.mean:.2f} mm (at most {self.largest:.2f} mm)"
+            f"damped, which moved points by {self.mean:.2f} mm (at most {self.largest:.2f} mm)"
             f" and raised the bound from {self.before:.3f} to {self.after:.3f}"
         )
 

@@ -277,7 +277,7 @@ def test_json_keeps_everything(certificates, dimension, tmp_path):
 
 
 def test_a_certificate_of_an_earlier_version_is_read(pairs, results):
-    """What is now `unfolding` was `repair`, None or not."""
+    """What is now `unfolding` was `repair`, None or not, and counted rounds."""
     found, settings = pairs[2], dict(threads=1, iterations=0, smoothness_length=2.0)
     folded = starts(found, results[2])["folded"]
     for transform in (folded, results[2]):
@@ -285,6 +285,8 @@ def test_a_certificate_of_an_earlier_version_is_read(pairs, results):
         assert (certificate.unfolding is None) == (transform is results[2])
         content = json.loads(certificate.to_json())
         content["repair"] = content.pop("unfolding")
+        if content["repair"] is not None:
+            content["repair"] |= {"rounds": 1, "everywhere": False}
         assert Certificate.from_json(json.dumps(content)) == certificate
 
 

@@ -19,8 +19,7 @@ from varreg.images.image import Image
 from varreg.initial.affine_part import affine_and_rest
 from varreg.initial.input_transform import input_transform
 from varreg.initial.smoothing_spline import _spline, smoothing_spline_fit
-from varreg.initial.unfolding import unfolded
-from varreg.initial.warm_start import on_displacement_grid, warm_start
+from varreg.initial.warm_start import on_displacement_grid, unfolded_start, warm_start
 from varreg.options.options import Options
 from varreg.stages.deformable import deformable_objective, state_of
 from varreg.stages.preparation import prepared
@@ -205,36 +204,21 @@ def test_tight_cells_are_all_cells_below_and_the_worst_is_the_bound(shape, const
 
 @both_dimensions
 @both_constraints
-def test_a_fold_is_smoothed_where_it_is(pairs, dimension, constraint):
+def test_a_start_that_folds_is_damped_until_it_does_not(pairs, dimension, constraint):
     options = Options(levels=(2, 1), constraint=constraint, smoothness_length=2.5)
-    problem = problem_of(pairs[dimension], options)
-    objective = deformable_objective(problem, 1, np.eye(dimension + 1))
-    field = folded_field(objective.smoothness.shape, np.random.default_rng(9))
-    mended, report = unfolded(objective, field)
-    assert report.before == objective.bound(field) < 0
-    assert report.after == objective.bound(mended) >= options.smallest_determinant
-    assert not report.everywhere and report.rounds > 0
-    change = np.abs(mended - field).max(axis=0)
-    corner = change[(slice(0, 2),) * dimension]
-    assert corner.max() < 0.02 * change.max()
-    assert 0 < report.mean < report.largest
-
-
-def test_what_does_not_fold_is_left_alone(pairs):
-    objective = deformable_objective(problem_of(pairs[2]), 1, np.eye(3))
-    field = smooth_field(objective.smoothness.shape, np.random.default_rng(10), 0.5)
-    mended, report = unfolded(objective, field)
-    assert mended is field and report is None
-
-
-def test_a_hopeless_field_is_damped_as_a_whole(pairs, monkeypatch):
-    objective = deformable_objective(problem_of(pairs[2]), 1, np.eye(3))
-    field = 40 * np.random.default_rng(11).normal(size=(2, *objective.smoothness.shape))
-    monkeypatch.setattr("varreg.initial.unfolding.ROUNDS", 0)
-    mended, report = unfolded(objective, field)
-    assert report.everywhere and report.rounds == 0
-    assert objective.bound(mended) >= 0.05
-    assert "damped as a whole" in str(report)
+    problem, identity = problem_of(pairs[dimension], options), np.eye(dimension + 1)
+    objective = deformable_objective(problem, 1, identity)
+    rng = np.random.default_rng(9)
+    rough = 40 * rng.normal(size=(dimension, *objective.smoothness.shape))
+    for field in (folded_field(objective.smoothness.shape, rng), rough):
+        _, damped, report = unfolded_start(problem, identity, field)
+        assert report.before == objective.bound(field) < 0
+        assert report.after == objective.bound(damped) >= options.smallest_determinant
+        assert 0 < report.mean < report.largest
+        assert np.abs(damped).max() > 0
+    smooth = smooth_field(objective.smoothness.shape, rng, 0.5)
+    _, same, report = unfolded_start(problem, identity, smooth)
+    assert same is smooth and report is None
 
 
 # -- roughness
