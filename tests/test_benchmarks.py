@@ -309,7 +309,8 @@ def test_what_prepares_a_start_is_replaced_part_by_part(tmp_path):
     for row in (*truth["pairs"], *other["pairs"]):
         assert row["cold"]["instead"] is None
         assert all(np.isfinite(row[way]["energy"]) for way in row if way != "pair")
-    # only where a part is replaced something else happens
-    assert all(row["no alternative"]["instead"] is None for row in other["pairs"])
+    for row in other["pairs"]:  # what is replaced, and only that, leads the descent elsewhere
+        assert row["everything"]["instead"] and not row["no alternative"]["instead"]
+        assert row["everything"]["energy"] < row["no alternative"]["energy"]
     for row in truth["pairs"]:
-        assert row["everything"]["first"] > row["all levels"]["first"] == 0
+        assert row["everything"]["energy"] < row["no smoothing spline"]["energy"]
