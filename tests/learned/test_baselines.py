@@ -3,8 +3,7 @@
 import importlib.util
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.baselines import (
     Baseline,

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
+import torch
 
 from learned.checkpoint import FORMAT, VERSION, read_checkpoint, save_checkpoint
 from learned.checkpoint_folder import CheckpointFolder
