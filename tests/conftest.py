@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def _prefer_installed_package() -> None:
 
 _prefer_installed_package()
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # as in the background of a shell; the commands that tests interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: a red test stays red until it is mended.
 hypothesis.settings.register_profile("varreg", derandomize=True, deadline=None, database=None)
@@ -36,6 +40,22 @@ hypothesis.settings.load_profile("varreg")
 def pytest_report_header() -> str:
     spec = importlib.util.find_spec("varreg")
     return f"varreg under test: {Path(spec.origin).parent if spec and spec.origin else 'none'}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Kernels compiled once and kept on disk, for the processes that tests start, too."""
+    import numpy as np
+
+    import varreg
+    from varreg.backends.numba import backend
+
+    if backend.is_compiled():
+        return
+    rng = np.random.default_rng(0)
+    moving, fixed = rng.random((2, 32, 32))
+    for similarity in ("regional-mi", "lncc"):
+        varreg.solve(moving, fixed, similarity=similarity, iterations=2, threads=1, progress=False)
 
 
 @pytest.fixture(scope="session")
