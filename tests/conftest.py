@@ -44,18 +44,26 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_kernels() -> None:
-    """Kernels compiled once and kept on disk, for the processes that tests start, too."""
+    """Kernels compiled once, before the first test, also for the processes that tests start.
+
+    In float32 by a registration; in float64, in which derivatives are checked, by its energy.
+    """
     import numpy as np
 
     import varreg
     from varreg.backends.numba import backend
+    from varreg.similarity.choice import similarity
 
-    if backend.is_compiled():
-        return
-    rng = np.random.default_rng(0)
-    moving, fixed = rng.random((2, 32, 32))
-    for similarity in ("regional-mi", "lncc"):
-        varreg.solve(moving, fixed, similarity=similarity, iterations=2, threads=1, progress=False)
+    from .varreg.problems import deformable_problem, pair, state
+
+    moving, fixed = np.random.default_rng(0).random((2, 32, 32))
+    objective, z, _ = deformable_problem(shape := (20, 23))
+    for name in ("regional-mi", "lncc"):
+        options = varreg.Options(similarity=name)
+        varreg.solve(moving, fixed, options=options, iterations=2, threads=1, progress=False)
+        images = pair(shape, (1.0, 1.0))
+        objective.similarity = similarity(name, *images, options, backend, 1, np.float64)
+        objective.evaluate(state(objective, z)).gradient()
 
 
 @pytest.fixture(scope="session")
