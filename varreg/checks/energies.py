@@ -1,0 +1,75 @@
+"""Checks of the energy: its split, and what it is against nothing done and nothing shared."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..images.level_image import LevelImage
+from ..optimise.check import Check
+from ..similarity.choice import affine_choice
+from ..stages.levels import affine_energy
+from ..stages.problem import Problem
+from ..stages.pyramid import smoothness_weight
+from .alternatives import Alternatives
+from .answer import Answer
+
+#: Largest smoothness term, in shares of the similarity term.
+SMOOTHNESS = 0.065
+#: Least energy that the affine part gains over the headers.
+GAIN = 0.0
+#: Least similarity, in units of what the images share with the moving voxels in random places.
+SHARED = 4.0
+#: Of the permutation; and the least (nats) that its similarity counts for.
+SEED, LEAST_CHANCE = 0, 1e-3
+
+
+def smoothness(answer: Answer) -> Check | None:
+    """mu R against lambda S; None of a similarity that is not positive."""
+    options, energy = answer.problem.options, answer.energy
+    gained = options.similarity_weight * energy.similarity
+    if gained <= 0:
+        return None
+    cost = smoothness_weight(options, answer.problem.fixed.grid.dim) * energy.smoothness
+    share = cost / gained
+    return Check(
+        "smoothness", share, SMOOTHNESS, share <= SMOOTHNESS,
+        f"The smoothness term is {100 * share:.1f} % of the similarity term"
+        + (f"; above {100 * SMOOTHNESS:.1f} % the deformation is dearer than right ones are." if share > SMOOTHNESS else "."),
+        "The affine part may be wrong, or the images show different things: look at affine alone.",
+    )  # fmt: skip
+
+
+def worse_than_nothing(answer: Answer) -> Check:
+    """The affine part against the place where the headers put the images."""
+    headers, affine = answer.identity.total, answer.affine_alone.total
+    gain = headers - affine
+    return Check(
+        "affine gain", gain, GAIN, gain >= GAIN,
+        f"The affine part has an energy of {affine:.4f}, with nothing done it is {headers:.4f}"
+        + (": it is worse than nothing." if gain < GAIN else "."),
+        "Pass affine=None if the headers are right, or start='header'.",
+    )  # fmt: skip
+
+
+def shared(answer: Answer, alternatives: Alternatives) -> Check | None:
+    """The similarity of the affine part against what is left with the moving voxels in random places.
+
+    None of another similarity than mutual information, which is 0 where nothing is shared.
+    """
+    problem = answer.problem
+    if affine_choice(problem.options.similarity) != "mi":
+        return None
+    fixed, moving = problem.level(alternatives.judge)
+    random = np.random.default_rng(SEED)
+    mixed = random.permutation(moving.data.ravel()).reshape(moving.data.shape)
+    options = problem.options.replace(levels=(1.0,))
+    there = LevelImage(mixed, moving.mask, moving.grid)
+    apart = Problem(fixed, there, options, problem.kernels, problem.threads)
+    here, chance = alternatives.here.similarity, affine_energy(apart, answer.affine).similarity
+    ratio = here / max(chance, LEAST_CHANCE)
+    return Check(
+        "shared", ratio, SHARED, ratio >= SHARED,
+        f"By its affine part the images share {here:.3f} nats, {chance:.3f} with the moving voxels in random places"
+        + ("." if ratio >= SHARED else ": next to nothing."),
+        "Check that both images show the same part of the same body.",
+    )  # fmt: skip
