@@ -15,6 +15,8 @@ import numpy as np
 
 from ._version import __version__
 from .backends.arrays import Array
+from .checks.answer import Answer
+from .checks.checks import checks_of
 from .images.accepted import as_pair
 from .images.image import Image
 from .initial.initialisation import chosen_start
@@ -151,6 +153,12 @@ def solve(
         name = f"warped {moving_image.name}".strip()
         data = transform.warp(moving_image, threads=threads)
         warped = dataclasses.replace(fixed_image, data=data, name=name)
+    with _timed(seconds, "checks"):
+        answer = Answer(
+            problem, found, nodes, options.constraint, end.energy, before, end.in_view,
+            end.smallest_determinant,
+        )  # fmt: skip
+        checks = checks_of(answer)
     return Result(
         transform=transform,
         warped=warped,
@@ -167,6 +175,7 @@ def solve(
         overlap=grids[0].overlap_fraction(grids[1], found),
         provenance=_provenance(backend, threads, seconds),
         start=report,
+        checks=checks,
     )
 
 

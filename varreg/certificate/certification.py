@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import Array
+from ..checks.answer import Answer
+from ..checks.checks import checks_of
 from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
+from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
 from ..geometry.folded_cells import nearly_folded_cells
 from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
-from ..initial.input_transform import input_transform
+from ..images.image import Image
+from ..initial.input_transform import InputTransform, input_transform
 from ..initial.smoothing_spline import foreground, smoothing_spline_fit
 from ..initial.warm_start import moved_between, on_displacement_grid, unfolded_start
 from ..optimise.history import Energy
@@ -26,6 +30,7 @@ from ..stages.levels import affine_evaluation, check_view, starting_energy
 from ..stages.preparation import prepared
 from ..stages.problem import Problem
 from ..transforms.inverse import residuals
+from ..transforms.registered_images import refuse_other_moving
 from ..transforms.transform import Transform
 from .baselines import perturbations, shuffled
 from .certificate import Certificate
@@ -84,7 +89,8 @@ def certify(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable, or no voxel that counts is in view.
+        If an argument is unusable, no voxel that counts is in view, or `transform` is a result of other
+        images on the same grids (swapped ones, say).
 
     Examples
     --------
@@ -103,6 +109,7 @@ def certify(
     source = input_transform(
         transform, fixed_image, moving_image, argument="transform", function=FUNCTION
     )
+    _refuse_others(source, *images)
     if options is None and preset is None:
         options = source.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
@@ -114,8 +121,18 @@ def certify(
     mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     here, gradients, alone = _evaluations(problem, objective, nodes)
-    objective, start, unfolding = unfolded_start(problem, affine, nodes)
     identity = starting_energy(problem, deformable=True)
+    placed = (
+        affine,
+        nodes,
+        chosen.constraint,
+        here.energy,
+        identity,
+        in_view,
+        here.smallest_determinant,
+    )
+    checks = checks_of(Answer(problem, *placed))
+    objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
         fixed_name=fixed_image.name,
@@ -143,7 +160,19 @@ def certify(
         in_view=in_view,
         shuffled=shuffled(problem, source.transform, random),
         perturbations=perturbations(problem, objective, start, random),
+        affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
+        checks=checks,
     )
+
+
+def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
+    """Swapped or foreign images of the grids of a result; on other grids it is a map like any."""
+    if source.registered is None:
+        return
+    transform, warped = source.registered
+    sides = (transform.moving, moving.grid), (transform.fixed, fixed.grid)
+    if all(one.shape == other.shape and one.same_space(other) for one, other in sides):
+        refuse_other_moving(transform, moving, warped, FUNCTION)
 
 
 def _whole(value: Any, argument: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..optimise.check import first_line
 from ..options.options import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ LEAST_SHARE = 1e-2
 def summary(certificate: Certificate) -> str:
     """The paragraph that ``print(certificate)`` shows, one statement a line."""
     lines = [
+        first_line(certificate.checks),
         _subject(certificate),
+        _affine(certificate),
         *_given(certificate),
         *_energy(certificate),
         _gradient(certificate),
@@ -42,6 +45,13 @@ def _subject(c: Certificate) -> str:
         f"{c.kind[0].upper()}{c.kind[1:]} brings {moving} onto {fixed}, {shape} voxels of {spacing} mm;"
         f" {100 * c.in_view:.3g} % of the voxels that count are in view."
     )
+
+
+def _affine(c: Certificate) -> str:
+    if not c.affine_scales:
+        return ""
+    sizes = " x ".join(f"{scale:.3f}" for scale in c.affine_scales)
+    return f"Its affine part A has scales {sizes}, det A = {c.affine_determinant:.3f}."
 
 
 def _given(c: Certificate) -> list[str]:

@@ -48,7 +48,9 @@ def _placed(
         else f"Beginning with centre on centre an affine map has {value:.2f} times the similarity, "
         f"{alternatives.apart(placement.matrix):.0f} mm away on average."  # type: ignore[union-attr]
     )
-    return Check("placement", value, BETTER, passed, fact, "Pass start='moments' or start='centres'.")
+    return Check(
+        "placement", value, BETTER, passed, fact, "Pass start='moments' or start='centres'."
+    )
 
 
 def _turned(alternatives: Alternatives, turned: Alternative, best: float, size: float) -> Check:
@@ -61,7 +63,9 @@ def _turned(alternatives: Alternatives, turned: Alternative, best: float, size: 
     else:
         fact = f"Turned by a quarter or half turn the head has at most {value:.2f} times the similarity"
         fact += "." if value <= ALIKE else ": that is hardly less, so the orientation is ambiguous."
-        remedy = "Check that both images show the same; pass a `start` (a matrix) if you know better."
+        remedy = (
+            "Check that both images show the same; pass a `start` (a matrix) if you know better."
+        )
     return Check("orientation", value, ALIKE, value <= ALIKE, fact, remedy)
 
 

@@ -18,6 +18,7 @@ from .. import __version__
 from ..certificate.certificate import Certificate
 from ..errors import InputError
 from ..io.atomic import atomic_path
+from ..optimise.check import first_line
 from . import facts
 from .charts import BOX, charts
 from .joint import histogram_picture
@@ -142,8 +143,9 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         script=Markup(script),
         script_hash=f"sha256-{digest}",
         version=__version__,
-        summary=words.splitlines(),
-        verdict=str(certificate).splitlines(),
+        summary=words.splitlines()[1:],
+        checks=first_line(subject.result.checks or certificate.checks),
+        verdict=str(certificate).splitlines()[1:],
         key_figures=facts.key_figures(certificate),
         groups=[
             ("images", "The images", facts.image_views(subject)),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..geometry.displacement import Float
-from ..geometry.grid import Grid
+from ..geometry.affine_parts import affine_parts
+from ..optimise.check import first_line
 from ..optimise.history import Level, Stop
 
 if TYPE_CHECKING:
@@ -28,57 +27,19 @@ def summary(result: Result) -> str:
     str
         One statement a line.
     """
-    lines = [_subject(result), _start(result), _affine(result), _deformable(result)]
+    lines = [
+        first_line(result.checks),
+        _subject(result),
+        _start(result),
+        _affine(result),
+        _deformable(result),
+    ]
     if result.levels:
         lines += [_energy(result), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_verdict(result.levels[-1])]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
     return "\n".join(line for line in lines if line)
-
-
-def affine_parts(affine: Float, grid: Grid) -> tuple[float, Float, float]:
-    """Rotation, scale and shift of an affine map, by the polar decomposition L = R P.
-
-    Parameters
-    ----------
-    affine : (d+1, d+1) array
-        World -> world (mm).
-    grid : Grid
-        The shift is that of the centre of its field of view.
-
-    Returns
-    -------
-    degrees : float
-        Angle of R (a reflection, if any, is left to the scale).
-    scales : (d,) array
-        Eigenvalues of P, the stretches along its axes, largest first; the last is negative if
-        the map reflects.
-    shift : float
-        In mm.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> quarter = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> degrees, scales, _ = affine_parts(quarter, Grid.with_spacing((4, 4)))
-    >>> round(degrees), scales.tolist()
-    (90, [2.0, 2.0])
-    """
-    linear = affine[:-1, :-1]
-    left, scales, right = np.linalg.svd(linear)
-    if np.linalg.det(linear) < 0:
-        scales[-1], left[:, -1] = -scales[-1], -left[:, -1]
-    rotation = left @ right
-    # Sine and cosine together, because arccos alone is blind to angles below 1e-6 degrees.
-    if len(rotation) == 2:
-        angle = abs(math.atan2(rotation[1, 0] - rotation[0, 1], np.trace(rotation)))
-    else:
-        axis = rotation[[2, 0, 1], [1, 2, 0]] - rotation[[1, 2, 0], [2, 0, 1]]
-        angle = math.atan2(float(np.linalg.norm(axis)), float(np.trace(rotation)) - 1)
-    centre = grid.centre
-    moved = linear @ centre + affine[:-1, -1]
-    return math.degrees(angle), scales, float(np.linalg.norm(moved - centre))
 
 
 def _subject(result: Result) -> str:

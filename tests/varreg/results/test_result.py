@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError
+from varreg.geometry.affine_parts import affine_parts
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
 from varreg.optimise.history import Energy, Iteration, Level, Stop
 from varreg.options.options import Options
 from varreg.results.result import Result
-from varreg.results.summary import affine_parts
 from varreg.transforms.transform import Transform
 
 GRID = Grid.with_spacing((20, 24), (1.0, 2.0))
