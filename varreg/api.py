@@ -158,7 +158,7 @@ def solve(
             problem, found, nodes, options.constraint, end.energy, before, end.in_view,
             end.smallest_determinant,
         )  # fmt: skip
-        checks = checks_of(answer)
+        checks, motion = checks_of(answer), answer.motion(recorder.recent)
     return Result(
         transform=transform,
         warped=warped,
@@ -176,6 +176,7 @@ def solve(
         provenance=_provenance(backend, threads, seconds),
         start=report,
         checks=checks,
+        motion=motion,
     )
 
 

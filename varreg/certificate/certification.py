@@ -9,6 +9,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..checks.answer import Answer
 from ..checks.checks import checks_of
+from ..checks.head import head_of
 from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
@@ -18,7 +19,7 @@ from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
-from ..initial.smoothing_spline import foreground, smoothing_spline_fit
+from ..initial.smoothing_spline import smoothing_spline_fit
 from ..initial.warm_start import moved_between, on_displacement_grid, unfolded_start
 from ..optimise.history import Energy
 from ..optimise.minimise import minimise
@@ -250,7 +251,7 @@ def _refinement(
     )
     ended = minimise(objective, state, problem.options, budget, stage="refinement")
     change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
-    moved = np.sqrt(np.square(change[:, foreground(problem)]).sum(0))
+    moved = np.sqrt(np.square(change[:, head_of(problem.fixed).shown]).sum(0))
     end = ended.evaluation.energy
     below = identity.total - end.total
     share = 100 * (start.total - end.total) / below if below > 0 else None

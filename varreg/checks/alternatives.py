@@ -114,7 +114,7 @@ class Alternatives:
         problem, centre = self.answer.problem, self.answer.head.centre
         grid = self.answer.level.grid
         to = head_of(problem.level(problem.factors[0])[1]).centre
-        found = []
+        found: list[Array] = []
         for number, signed in enumerate(signed_permutations(grid.dim)):
             linear = grid.direction @ signed @ grid.direction.T
             turn = np.eye(grid.dim + 1)
@@ -158,7 +158,7 @@ def signed_permutations(d: int) -> list[Array]:
     >>> [len(signed_permutations(d)) for d in (2, 3)]
     [8, 48]
     """
-    found = []
+    found: list[Array] = []
     for order in itertools.permutations(range(d)):
         for signs in itertools.product((1.0, -1.0), repeat=d):
             matrix = np.zeros((d, d))

@@ -10,7 +10,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..geometry.displacement import expand
 from ..images.level_image import LevelImage
-from ..optimise.history import Energy
+from ..optimise.history import Energy, HeadMotion
 from ..stages.levels import affine_energy
 from ..stages.problem import Problem
 from .head import Head, head_of
@@ -58,10 +58,28 @@ class Answer:
     @cached_property
     def u(self) -> Array:
         """u at the voxels of the head, (d, n) mm."""
-        grid, shown = self.level.grid, self.head.shown
         if self.nodes is None:
-            return np.zeros((grid.dim, int(shown.sum())))
-        return np.asarray(expand(self.nodes, grid.shape, self.constraint)[:, shown])
+            return np.zeros((self.level.grid.dim, int(self.head.shown.sum())))
+        return self._at_head(self.nodes)
+
+    def _at_head(self, nodes: Array) -> Array:
+        return np.asarray(expand(nodes, self.level.grid.shape, self.constraint)[:, self.head.shown])
+
+    def motion(self, recent: Array | None) -> HeadMotion | None:
+        r"""How far u moves the head, and what further steps would do; None if nothing deforms.
+
+        Parameters
+        ----------
+        recent : (d, \*m) array or None
+            The last steps together, at the nodes.
+        """
+        if self.nodes is None:
+            return None
+        length = np.sqrt(np.square(self.u).sum(0))
+        further = None
+        if recent is not None:
+            further = float(np.sqrt(np.square(self._at_head(recent)).sum(0)).mean())
+        return HeadMotion(float(length.mean()), float(length.max()), further)
 
     @cached_property
     def points(self) -> Array:

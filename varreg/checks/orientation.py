@@ -38,9 +38,9 @@ def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
 def _placed(
     alternatives: Alternatives, placement: Alternative | None, here: float, size: float
 ) -> Check:
-    value, far = 1.0, False
+    value = 1.0
     if placement is not None and alternatives.apart(placement.matrix) > SAME * size:
-        value, far = placement.similarity / here, True
+        value = placement.similarity / here
     passed = value <= BETTER
     fact = (
         "With centre on centre the affine part is no better."

@@ -52,7 +52,7 @@ def first_line(checks: Sequence[Check]) -> str:
     Examples
     --------
     >>> first_line([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
-    'Checks: 1 warning: The map folds. Raise smoothness_weight.'
+    'Checks: 1 warning: The map folds.'
     >>> first_line([])
     'Checks: none were made (a result of an earlier version, or of another method).'
     """
@@ -62,4 +62,14 @@ def first_line(checks: Sequence[Check]) -> str:
     if not warnings:
         return SILENT
     count = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
-    return f"Checks: {count}: {' '.join(map(str, warnings))}"
+    return f"Checks: {count}: {' '.join(check.sentence for check in warnings)}"
+
+
+def remedies(checks: Sequence[Check]) -> str:
+    """What to do about those that failed, each piece of advice once; empty if all passed.
+
+    >>> remedies([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
+    'What may help: Raise smoothness_weight.'
+    """
+    advice = list(dict.fromkeys(check.remedy for check in failed(checks)))
+    return f"What may help: {' '.join(advice)}" if advice else ""

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks.head import head_of
 from ..errors import InputError
 from ..images.accepted import as_pair
 from ..images.image import Image
+from ..images.intensities import unit_intensities
+from ..images.level_image import LevelImage
 from ..transforms.registered_images import refuse_other_grids, refuse_other_moving
 from ..transforms.transform import Transform
 from .joint import joint_histogram
@@ -114,6 +117,12 @@ class Subject:
     @cached_property
     def moving_window(self) -> tuple[float, float]:
         return intensity_window(self.moving.data)
+
+    @cached_property
+    def head(self) -> NDArray[np.bool_]:
+        """The voxels of the fixed head, (*S): averages leave the air out."""
+        image = LevelImage(unit_intensities(self.fixed.data, None), None, self.fixed.grid)
+        return head_of(image).shown
 
     @cached_property
     def determinant(self) -> Float:

@@ -11,7 +11,7 @@ from ..images.image import Image
 from ..io.result_fields import read_fields
 from ..io.result_folder import save
 from ..optimise.check import Check, failed
-from ..optimise.history import Energy, Iteration, Level, StartReport, Stop
+from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
@@ -54,6 +54,8 @@ class Result(Registered):
     checks : tuple of Check
         What the answer was asked when the registration ended: name, value, limit, whether it passed,
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
+    motion : HeadMotion or None
+        How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Result(Registered):
     moving: Image | None = None
     start: StartReport | None = None
     checks: tuple[Check, ...] = ()
+    motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:
         if self.warped.grid.shape != self.transform.fixed.shape:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..geometry.affine_parts import affine_parts
-from ..optimise.check import first_line
-from ..optimise.history import Level, Stop
+from ..optimise.check import first_line, remedies
+from ..optimise.history import HeadMotion, Level, Stop
 
 if TYPE_CHECKING:
     from .result import Result
@@ -29,6 +29,7 @@ def summary(result: Result) -> str:
     """
     lines = [
         first_line(result.checks),
+        remedies(result.checks),
         _subject(result),
         _start(result),
         _affine(result),
@@ -37,7 +38,7 @@ def summary(result: Result) -> str:
     if result.levels:
         lines += [_energy(result), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
-        lines += [_verdict(result.levels[-1])]
+        lines += [_ending(result.levels[-1], result.motion)]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
     return "\n".join(line for line in lines if line)
 
@@ -91,13 +92,17 @@ def _deformable(result: Result) -> str:
     nodes = result.transform.nodes
     if nodes is None:
         return "Deformable: left out."
-    length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
     bound = result.smallest_determinant
     folds = "it folds nowhere" if bound > 0 else "it may FOLD"
-    return (
-        f"Deformable: u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm; {folds} "
-        f"(det(id + grad u) >= {bound:.3f} at every point)."
-    )
+    if result.motion is None:  # of an earlier version, without its images: air counts too
+        length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
+        moves = f"u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm"
+    else:
+        moves = (
+            f"u moves the head by {result.motion.mean:.2f} mm on average, at most "
+            f"{result.motion.largest:.2f} mm"
+        )
+    return f"Deformable: {moves}; {folds} (det(id + grad u) >= {bound:.3f} at every point)."
 
 
 def _energy(result: Result) -> str:
@@ -108,7 +113,7 @@ def _energy(result: Result) -> str:
     )
 
 
-def _verdict(level: Level) -> str:
+def _ending(level: Level, motion: HeadMotion | None) -> str:
     """What the end of the last level says about the minimisation, and what it does not."""
     if level.stop is Stop.IDENTICAL:
         return "The two images are the same voxel by voxel, so there was nothing to minimise."
@@ -116,13 +121,14 @@ def _verdict(level: Level) -> str:
         Stop.GRADIENT: "near a stationary point",
         Stop.STATIONARY: "at a stationary point",
         Stop.STAGNATION: "where steps gain next to nothing",
-        Stop.BUDGET: "with its budget of iterations spent, before it converged",
+        Stop.BUDGET: "with all steps of its budget taken",
         Stop.LINE_SEARCH: "where no step lowered the energy",
     }[level.stop]
-    return (
-        f"The solver ended {near} (gradient reduced to {100 * level.gradient_reduction:.2g} %). "
-        "That is no proof that the registration is right: look at it."
-    )
+    if motion is not None and motion.further is not None:
+        left = f"20 further steps would move the head by about {motion.further:.2g} mm on average"
+    else:
+        left = f"gradient reduced to {100 * level.gradient_reduction:.2g} %"
+    return f"The solver ended {near}; {left}. That is no proof that the registration is right: look at it."
 
 
 def _provenance(result: Result) -> str:

@@ -57,6 +57,8 @@ def deformable_stage(
             objective, state, problem.options, budget, place, shape, start=evaluation
         )
         carried = objective.smoothness, ended.state[0]
+        if level == finest and ended.recent is not None:
+            recorder.recent = objective.smoothness.to_field(ended.recent)
     return ended.state[1], ended.evaluation
 
 

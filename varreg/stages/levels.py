@@ -39,6 +39,8 @@ class Recorder:
         self.observer = observer
         self.history: list[Iteration] = []
         self.levels: list[Level] = []
+        #: u of the last steps of the deformable stage together, at the nodes (mm), if it ran.
+        self.recent: Array | None = None
 
     def run(
         self,
@@ -82,11 +84,13 @@ class Recorder:
 
     def reset(self) -> None:
         """Forget everything."""
+        self.recent = None
         self.history.clear()
         self.levels.clear()
 
     def adopt(self, other: Recorder) -> None:
         """Append what another recorder holds."""
+        self.recent = other.recent
         self.levels += other.levels
         self.history += other.history
 
