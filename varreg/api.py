@@ -156,7 +156,7 @@ def solve(
     with _timed(seconds, "checks"):
         answer = Answer(
             problem, found, nodes, options.constraint, end.energy, before, end.in_view,
-            end.smallest_determinant,
+            end.smallest_determinant, recorder.still,
         )  # fmt: skip
         checks, motion = checks_of(answer), answer.motion(recorder.recent)
     return Result(

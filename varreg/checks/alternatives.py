@@ -1,15 +1,16 @@
 """Other affine maps by the measure of the answer: placed anew, turned and mirrored.
 
-All are ranked at the coarsest level of the affine stage; the best few take a few rigid steps there, and the
-best of those a few affine ones at a finer level, where the answer is measured too.  Heads are nearly
-symmetric: only a finer level tells a mirrored one.
+All are ranked at the coarsest level of the affine stage; the best of each kind is compared with the answer at a
+finer one.  Heads are nearly symmetric: only a finer level tells a mirrored one.  An alternative that comes near
+takes a few steps at either level before it is judged; those of right answers hardly ever do.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,9 +23,7 @@ from .answer import Answer
 from .head import head_of
 
 #: Steps that the best alternative of a kind takes at the coarsest level, and at the finer one.
-STEPS, FINER_STEPS = 5, 3
-#: An alternative of less than this share of the answer's similarity, both at the coarsest level, takes none.
-WORTH = 0.6
+STEPS, FINER_STEPS = 6, 3
 #: The level of the affine stage where answers are compared; 0 is the coarsest.
 JUDGE = 2
 #: Steps that move no corner further than this, in voxels of the level, show nothing.
@@ -39,6 +38,14 @@ class Alternative:
 
     matrix: Array
     similarity: float
+
+
+class _Turns(NamedTuple):
+    """Matrices (n, d + 1, d + 1), whether each mirrors the answer, and the degrees between their rotations."""
+
+    matrices: Array
+    mirrors: Array
+    degrees: Array
 
 
 class Alternatives:
@@ -57,8 +64,8 @@ class Alternatives:
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         factors = affine_factors(answer.problem, last=True)
-        self._coarse = self._objective(factors[0], "rigid")
         self.judge = factors[min(JUDGE, len(factors) - 1)]
+        self._coarse = self._objective(factors[0], "rigid")
         self._fine = self._objective(self.judge, "affine")
 
     def _objective(self, factor: float, model: str) -> AffineObjective:
@@ -66,76 +73,71 @@ class Alternatives:
         similarity = self.answer.problem.similarity(factor, affine_choice(options.similarity))
         return AffineObjective(similarity, model, options.similarity_weight)
 
-    @cached_property
-    def here(self) -> Alternative:
-        """The affine part of the answer."""
-        matrix = self.answer.affine
+    def _of(self, matrix: Array) -> Alternative:
         return Alternative(matrix, self._fine.evaluate(matrix).energy.similarity)
 
     @cached_property
-    def placed(self) -> Alternative:
-        """The best map of the same orientation to which putting centre on centre leads."""
-        return self._best([m for m in self._alike if self._angle(m) < TURN])
+    def here(self) -> Alternative:
+        """The affine part of the answer."""
+        return self._of(self.answer.affine)
 
-    @cached_property
-    def replaced(self) -> float:
-        """Mean distance (mm over the head) from the answer to where putting centre on centre starts."""
-        return min((self.apart(m) for m in self._alike if self._angle(m) < TURN), default=0.0)
+    def placed(self, worth: float) -> Alternative:
+        """The best map of the same orientation to which putting centre on centre leads.
 
-    @cached_property
-    def turned(self) -> Alternative:
-        """The best map to which quarter and half turns of the head lead."""
-        return self._best([m for m in self._alike if self._angle(m) >= TURN])
+        Parameters
+        ----------
+        worth : float
+            An alternative of less than this share of the answer's similarity takes no steps.
+        """
+        turns = self._turns
+        return self._best(turns.matrices[~turns.mirrors & (turns.degrees < TURN)], worth)
 
-    @cached_property
-    def mirrored(self) -> Alternative:
-        """The best map to which mirroring the head leads."""
-        return self._best([m for m in self._turns if self._mirrors(m)])
+    def turned(self, worth: float) -> Alternative:
+        """The best map to which quarter and half turns of the head lead; `worth` as for `placed`."""
+        turns = self._turns
+        return self._best(turns.matrices[~turns.mirrors & (turns.degrees >= TURN)], worth)
+
+    def mirrored(self, worth: float) -> Alternative:
+        """The best map to which mirroring the head leads; `worth` as for `placed`."""
+        return self._best(self._turns.matrices[self._turns.mirrors], worth)
 
     @property
-    def _alike(self) -> list[Array]:
-        return [m for m in self._turns if not self._mirrors(m)]
-
-    def _angle(self, matrix: Array) -> float:
-        """Degrees between the rotations of a matrix and of the answer."""
-        between = matrix[:-1, :-1] @ np.linalg.inv(self.answer.affine[:-1, :-1])
-        left, _, right = np.linalg.svd(between)
-        cosine = (np.trace(left @ right) - (len(between) - 2)) / 2
-        return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-
-    def _mirrors(self, matrix: Array) -> bool:
-        return bool(np.linalg.det(matrix) * np.linalg.det(self.answer.affine) < 0)
+    def replaced(self) -> float:
+        """Mean distance (mm over the head) from the answer to where putting centre on centre starts."""
+        turns = self._turns
+        near = turns.matrices[~turns.mirrors & (turns.degrees < TURN)]
+        return min(map(self.apart, near), default=0.0)
 
     @cached_property
-    def _turns(self) -> list[Array]:
+    def _turns(self) -> _Turns:
         """All quarter turns and mirrorings of the head, before the answer, and before the shift that puts
         the centres of the heads on each other.
         """
-        problem, centre = self.answer.problem, self.answer.head.centre
-        grid = self.answer.level.grid
+        problem, centre, affine = self.answer.problem, self.answer.head.centre, self.answer.affine
+        direction = self.answer.level.grid.direction
         to = head_of(problem.level(problem.factors[0])[1]).centre
-        found: list[Array] = []
-        for number, signed in enumerate(signed_permutations(grid.dim)):
-            linear = grid.direction @ signed @ grid.direction.T
-            turn = np.eye(grid.dim + 1)
-            turn[:-1, :-1] = linear
-            turn[:-1, -1] = centre - linear @ centre
-            if number > 0:
-                found.append(self.answer.affine @ turn)
-            placed = turn.copy()
-            placed[:-1, -1] += to - centre
-            found.append(placed)
-        return found
+        d = len(centre)
+        signed = signed_permutations(d)
+        turns = np.tile(np.eye(d + 1), (len(signed), 1, 1))
+        turns[:, :-1, :-1] = direction @ signed @ direction.T
+        turns[:, :-1, -1] = centre - turns[:, :-1, :-1] @ centre
+        placed = turns.copy()
+        placed[:, :-1, -1] += to - centre
+        matrices = np.concatenate([affine @ turns[1:], placed])  # the first leaves all as it is
+        between = matrices[:, :-1, :-1] @ np.linalg.inv(affine[:-1, :-1])
+        left, _, right = np.linalg.svd(between)
+        cosine = (np.trace(left @ right, axis1=1, axis2=2) - (d - 2)) / 2
+        degrees = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+        return _Turns(matrices, np.linalg.det(between) < 0, degrees)
 
-    def _best(self, matrices: list[Array]) -> Alternative:
-        if not matrices:
+    def _best(self, matrices: Array, worth: float) -> Alternative:
+        if not len(matrices):
             return self.here
-        energies = [self._coarse.evaluate(m).energy for m in matrices]
-        first = min(range(len(matrices)), key=lambda k: energies[k].total)
-        state, here = matrices[first], self._coarse.evaluate(self.answer.affine).energy
-        if energies[first].similarity < WORTH * here.similarity:
-            return Alternative(state, self._fine.evaluate(state).energy.similarity)
-        state = self._descent(self._coarse, state, STEPS).state
+        energies = [self._coarse.evaluate(matrix).energy.total for matrix in matrices]
+        best = self._of(matrices[int(np.argmin(energies))])
+        if best.similarity < worth * self.here.similarity:
+            return best
+        state = self._descent(self._coarse, best.matrix, STEPS).state
         ended = self._descent(self._fine, state, FINER_STEPS)
         return Alternative(ended.state, ended.evaluation.energy.similarity)
 
@@ -152,16 +154,17 @@ class Alternatives:
         return float(np.sqrt(np.square(moved).sum(0)).mean())
 
 
-def signed_permutations(d: int) -> list[Array]:
-    """The 8 (2D) or 48 (3D) matrices that take axes to axes, the identity first.
+@lru_cache
+def signed_permutations(d: int) -> Array:
+    """The 8 (2D) or 48 (3D) matrices that take axes to axes, (n, d, d), the identity first.
 
     >>> [len(signed_permutations(d)) for d in (2, 3)]
     [8, 48]
     """
-    found: list[Array] = []
+    found = []
     for order in itertools.permutations(range(d)):
         for signs in itertools.product((1.0, -1.0), repeat=d):
             matrix = np.zeros((d, d))
             matrix[np.arange(d), order] = signs
             found.append(matrix)
-    return found
+    return np.array(found)

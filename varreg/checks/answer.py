@@ -35,6 +35,8 @@ class Answer:
         Share of the fixed voxels that count which the map takes to voxels that count.
     smallest_determinant : float
         Bound on det(id + grad u).
+    still : Energy, optional
+        Of the affine part alone at the finest level, if it is known.
     """
 
     problem: Problem
@@ -45,6 +47,7 @@ class Answer:
     identity: Energy
     in_view: float
     smallest_determinant: float
+    still: Energy | None = None
 
     @property
     def level(self) -> LevelImage:
@@ -97,4 +100,6 @@ class Answer:
         """The energy of the affine part at the finest level."""
         if self.nodes is None:
             return self.energy
+        if self.still is not None:
+            return self.still
         return affine_energy(self.problem, self.affine, deformable=True)

@@ -8,6 +8,8 @@ from .alternatives import Alternative, Alternatives
 #: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
 #: (heads are nearly symmetric, and more so those of two people), and from which on it is as good.
 BETTER, MIRRORED, ALIKE = 1.04, 1.02, 0.95
+#: Below this they are not even given steps: placed, turned, mirrored.
+WORTH = 0.6, 0.8, 0.97
 #: Alternatives that move the head by less than this share of its size are the answer itself.
 SAME = 0.08
 
@@ -21,12 +23,12 @@ def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
         Of a similarity that is positive at the answer.
     """
     here, size = alternatives.here.similarity, alternatives.answer.head.size
-    turned, mirrored = alternatives.turned, alternatives.mirrored
+    turned, mirrored = alternatives.turned(WORTH[1]), alternatives.mirrored(WORTH[2])
     best, placement = here, None
     # rarely needed, so rarely asked: that of a right answer leads back to it
-    odd = max(turned.similarity, mirrored.similarity) > ALIKE * here
-    if alternatives.replaced > SAME * size or odd:
-        placement = alternatives.placed
+    odd = max(turned.similarity, mirrored.similarity) > here
+    if odd or alternatives.replaced > SAME * size:
+        placement = alternatives.placed(WORTH[0])
         best = max(here, placement.similarity)
     return (
         _placed(alternatives, placement, here, size),
