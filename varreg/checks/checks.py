@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..optimise.check import Check
+from ..similarity.choice import affine_choice
 from .alternatives import Alternatives
 from .answer import Answer
 from .energies import shared, smoothness, worse_than_nothing
@@ -29,10 +30,11 @@ def checks_of(answer: Answer) -> tuple[Check, ...]:
     Returns
     -------
     tuple of Check
-        Without those that need a positive similarity, if it is none.
+        Without those that need information that is shared, if the similarity is none or it is 0.
     """
     alternatives = Alternatives(answer)
-    positive = alternatives.here.similarity > 0
+    shares = affine_choice(answer.problem.options.similarity) == "mi"
+    positive = shares and alternatives.here.similarity > 0
     found = [
         scales(answer),
         volume(answer),

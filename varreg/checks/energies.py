@@ -6,13 +6,14 @@ import numpy as np
 
 from ..images.level_image import LevelImage
 from ..optimise.check import Check
-from ..similarity.choice import affine_choice
 from ..stages.levels import affine_energy
 from ..stages.problem import Problem
 from ..stages.pyramid import smoothness_weight
 from .alternatives import Alternatives
 from .answer import Answer
 
+#: Similarities in nats of what is shared.
+INFORMATION = ("regional-mi", "mi", "nmi")
 #: Largest smoothness term, in shares of the similarity term.
 SMOOTHNESS = 0.065
 #: Least energy that the affine part gains over the headers.
@@ -26,10 +27,10 @@ SEED, LEAST_CHANCE = 0, 1e-3
 
 
 def smoothness(answer: Answer) -> Check | None:
-    """mu R against lambda S; None of a similarity that is not positive."""
+    """mu R against lambda S; None unless S is an information and positive."""
     options, energy = answer.problem.options, answer.energy
     gained = options.similarity_weight * energy.similarity
-    if gained <= 0:
+    if options.similarity not in INFORMATION or gained <= 0:
         return None
     cost = smoothness_weight(options, answer.problem.fixed.grid.dim) * energy.smoothness
     share = cost / gained
@@ -53,13 +54,8 @@ def worse_than_nothing(answer: Answer) -> Check:
     )  # fmt: skip
 
 
-def shared(answer: Answer, alternatives: Alternatives) -> Check | None:
-    """The similarity of the affine part against what is left with the moving voxels in random places.
-
-    None of another similarity than mutual information, which is 0 where nothing is shared.
-    """
-    if affine_choice(answer.problem.options.similarity) != "mi":
-        return None
+def shared(answer: Answer, alternatives: Alternatives) -> Check:
+    """The similarity of the affine part against what is left with the moving voxels in random places."""
     here = alternatives.here.similarity
     # so much is shared by chance in small images at most, and permuting takes its time
     chance = PLENTY / SHARED if here >= PLENTY else _by_chance(answer, alternatives.judge)

@@ -19,7 +19,7 @@ VIEW = 0.4
 #: Largest mean and maximum of abs(u) over the head, in shares of its size.
 MEAN_U, LARGEST_U = 0.055, 0.125
 #: Mean displacement over the head (voxels) below which there was nothing to register.
-NEXT_TO_NOTHING = 0.25
+NEXT_TO_NOTHING = 0.5
 
 
 def scales(answer: Answer) -> Check:
