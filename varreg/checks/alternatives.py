@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backends.arrays import Array
 from ..energy.affine import AffineObjective
@@ -44,7 +45,7 @@ class _Turns(NamedTuple):
     """Matrices (n, d + 1, d + 1), whether each mirrors the answer, and the degrees between their rotations."""
 
     matrices: Array
-    mirrors: Array
+    mirrors: NDArray[np.bool_]
     degrees: Array
 
 
