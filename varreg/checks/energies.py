@@ -16,10 +16,10 @@ from .answer import Answer
 INFORMATION = ("regional-mi", "mi", "nmi")
 #: Largest smoothness term, in shares of the similarity term.
 SMOOTHNESS = 0.065
-#: Least energy that the affine part gains over the headers.
-GAIN = 0.0
+#: Least energy that the affine part gains over the headers, in shares of it; less than its own noise is no loss.
+GAIN = -0.02
 #: Least similarity, in units of what the images share with the moving voxels in random places.
-SHARED = 4.0
+SHARED = 6.0
 #: Similarity (nats) that no permutation reaches, in units of the same: it is not asked for one.
 PLENTY = 0.15
 #: Of the permutation; and the least (nats) that its similarity counts for.
@@ -45,13 +45,16 @@ def smoothness(answer: Answer) -> Check | None:
 def worse_than_nothing(answer: Answer) -> Check:
     """The affine part against the place where the headers put the images."""
     headers, affine = answer.identity.total, answer.affine_alone.total
-    gain = headers - affine
+    gain = (headers - affine) / max(abs(headers), LEAST_CHANCE)
     return Check(
-        "affine gain", gain, GAIN, gain >= GAIN,
+        "affine gain",
+        gain,
+        GAIN,
+        gain >= GAIN,
         f"The affine part has an energy of {affine:.4f}, with nothing done it is {headers:.4f}"
         + (": it is worse than nothing." if gain < GAIN else "."),
         "Pass affine=None if the headers are right, or start='header'.",
-    )  # fmt: skip
+    )
 
 
 def shared(answer: Answer, alternatives: Alternatives) -> Check:

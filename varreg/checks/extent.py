@@ -17,7 +17,7 @@ SCALE, VOLUME = 1.3, 1.7
 #: Least share of the smaller field of view that lies in the other one.
 VIEW = 0.4
 #: Largest mean and maximum of abs(u) over the head, in shares of its size.
-MEAN_U, LARGEST_U = 0.055, 0.125
+MEAN_U, LARGEST_U = 0.06, 0.125
 #: Mean displacement over the head (voxels) below which there was nothing to register.
 NEXT_TO_NOTHING = 0.5
 
