@@ -91,7 +91,7 @@ def _kernels() -> dict[str, Any]:
     from ..backends.numba import backend as cpu
     from ..backends.numba.cache import cache_folder
 
-    folder = cache_folder(cpu.take_part)
+    folder = cache_folder(cpu.warping.warp)
     there = _nearest(folder)
     return {
         "state": "compiled"

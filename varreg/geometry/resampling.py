@@ -7,16 +7,13 @@ border, and beyond it there is no image, only `fill`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.blocks import available_threads
-from ..backends.cores import move_to_core
+from ..backends.threads import available_threads, each
 from ..errors import InputError
 from .displacement import Float
 
@@ -191,16 +188,7 @@ def each_slab(
 
     threads: all available by default.
     """
-    every = list(slabs(shape))
-    workers = min(threads or available_threads(), len(every))
-    if workers == 1:
-        for slab in every:
-            work(slab)
-        return
-    number = itertools.count()
-    with ThreadPoolExecutor(workers, initializer=lambda: move_to_core(next(number))) as pool:
-        for _ in pool.map(work, every):
-            pass
+    each(work, slabs(shape), threads or available_threads())
 
 
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:

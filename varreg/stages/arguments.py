@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import Array
-from ..backends.blocks import available_threads
+from ..backends.threads import available_threads
 from ..errors import BackendError, GeometryError, InputError, OverlapError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine
@@ -43,11 +43,7 @@ def merged_options(
 
 def chosen_backend(name: str) -> ModuleType:
     """The module of the kernels, with a warning if they are compiled only now."""
-    kernels = backend_module(name)
-    if name == "numba" and not kernels.is_compiled():
-        # a warning, because it must be seen: nothing else explains the wait
-        logger.warning("varreg: compiling the kernels, once, about 25 s; later runs start at once.")
-    return kernels
+    return backend_module(name)
 
 
 def backend_module(name: str) -> ModuleType:

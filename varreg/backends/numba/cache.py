@@ -19,7 +19,7 @@ STAMP = "varreg-kernels.stamp"
 
 def cache_folder(kernel: Any) -> Path | None:
     """Where Numba keeps what it compiled of the file of a kernel, if anywhere."""
-    folder = getattr(getattr(kernel, "_cache", None), "cache_path", None)
+    folder = kernel.stats.cache_path
     return None if folder is None else Path(folder)
 
 

@@ -60,7 +60,7 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
 
 
 @njit(nogil=True, cache=True)
-def volume_bound(first, blocks, step, field, spacing, bound, place):
+def volume_bound(first, stop, blocks, field, spacing, bound, place):
     """Smallest bound and its cell for each block of cells; 3-D.
 
     Parameters
@@ -75,7 +75,7 @@ def volume_bound(first, blocks, step, field, spacing, bound, place):
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     cross, coefficient = np.empty((3, nodes - 1)), np.empty((3, 3, 3, nodes - 1))
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         bound[block] = np.inf
         for i in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(rows):
@@ -113,10 +113,10 @@ def _row_minimum(field, j, first, second, low):
 
 
 @njit(nogil=True, cache=True)
-def plane_bound(first, blocks, step, field, spacing, bound, place):
+def plane_bound(first, stop, blocks, field, spacing, bound, place):
     """Exact minimum and its cell for each block of cells; 2-D, `field` (2, b, c)."""
     rows, low = field.shape[1] - 1, np.empty(field.shape[2] - 1)
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         bound[block] = np.inf
         for j in range(block * rows // blocks, (block + 1) * rows // blocks):
             smallest = _row_minimum(field, j, 1 / spacing[0], 1 / spacing[1], low)

@@ -93,7 +93,7 @@ def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
 
 
 @njit(nogil=True, cache=True)
-def sum_all_tiles(first, blocks, step, partial, tiles, where, planes, column, rowwise, out):
+def sum_all_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
     """:func:`sum_tiles` of components first, first + step, ..."""
-    for d in range(first, blocks, step):
+    for d in range(first, stop):
         sum_tiles(d, partial, tiles, where, planes, column, rowwise, out)

@@ -15,7 +15,7 @@ from .rows import allocate_row, fill, fill_plane, place_row, stretch
 
 
 @njit(nogil=True, cache=True)
-def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
+def warp(first, stop, moving, where, nodes, tiles, value, share, full):
     """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
 
     Parameters
@@ -32,7 +32,7 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
     """
     planes, rows, n = value.shape
     row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         i0, i1, j0, j1 = tiles[block]
         _, _, b, down = tile_nodes(block, tiles, where, planes)
         for i in range(i0, i1):
@@ -51,7 +51,7 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
 
 
 @njit(nogil=True, cache=True)
-def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, out):
+def push(first, stop, moving, where, nodes, tiles, slope, share_slope, out):
     """dE/dy at every voxel, added up at the rows of nodes of each tile.
 
     Parameters
@@ -64,7 +64,7 @@ def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, o
     """
     planes, rows, n = slope.shape
     row = allocate_row(n, out.shape[3], nodes.shape[3], nodes)
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         i0, i1, j0, j1 = tiles[block]
         a, across, b, down = tile_nodes(block, tiles, where, planes)
         clear_nodes(block, across, down, out)

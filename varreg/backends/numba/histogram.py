@@ -12,27 +12,32 @@ from numba import njit
 
 from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import forces, gradients, values
-from .rows import fill, fill_plane, place_row, stretch
+from .rows import allocate_row, fill, fill_plane, place_row, stretch
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def scatter(tile, moving, where, nodes, labels, out, row, missing):
-    """The joint histogram of one tile.
+@njit(nogil=True, cache=True)
+def joint_histograms(first, stop, moving, where, nodes, labels, out):
+    """Joint histograms of the tiles first, ..., stop - 1.
 
     Parameters
     ----------
-    tile : int
+    first, stop : int
     moving, where, nodes
         As for :func:`varreg.backends.numba.warping.warp`.
     labels : Labels
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
-    row : Row
-        Scratch.
-    missing : (L,) array
-        Scratch: what the voxels of each label lack of weight 1.
     """
+    row = allocate_row(labels.label.shape[2], nodes.shape[2], nodes.shape[3], nodes)
+    missing = np.empty(labels.total.shape[1])
+    for tile in range(first, stop):
+        _joint_histogram(tile, moving, where, nodes, labels, out, row, missing)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _joint_histogram(tile, moving, where, nodes, labels, out, row, missing):
+    """Joint histogram of one tile; missing (L,) is what the voxels of each label lack of weight 1."""
     label, tiles = labels.label, labels.tiles
     planes, rows, n = label.shape
     height, bins, table = labels.total.shape[1], out.shape[1], out.reshape(-1)
@@ -92,17 +97,25 @@ def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
             _add(table, (base + f) * bins, row.value[k], row.share[k])
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def pull(tile, moving, where, nodes, labels, table, out, row):
-    """dE/dy added up at the rows of nodes of one tile, from the derivative of E by the histogram.
+@njit(nogil=True, cache=True)
+def backprojections(first, stop, moving, where, nodes, labels, table, out):
+    """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
 
     Parameters
     ----------
     table : (G L + 1, B) array
         dE/dhistogram, L rows for each group of tiles; the last row is 0.
     out : (T, 3, a', b', n) array, output
-    Others as for :func:`scatter`.
+    Others as for :func:`joint_histograms`.
     """
+    row = allocate_row(labels.label.shape[2], nodes.shape[2], nodes.shape[3], nodes)
+    for tile in range(first, stop):
+        _backprojection(tile, moving, where, nodes, labels, table, out, row)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _backprojection(tile, moving, where, nodes, labels, table, out, row):
+    """dE/dy of one tile."""
     label, tiles = labels.label, labels.tiles
     planes, rows, n = label.shape
     bins, derivative = table.shape[1], table.reshape(-1)
