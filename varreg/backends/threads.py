@@ -59,9 +59,7 @@ def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) 
         each(lambda block: kernel(block, block + 1, *arguments), range(blocks), threads)
 
 
-def each(
-    task: Callable[[Item], Made], items: Iterable[Item], threads: int
-) -> list[Made]:
+def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> list[Made]:
     """What a task makes of every item; whichever thread is free takes the next one.
 
     The calling thread takes part and waits for no thread that has not begun, so that tasks may call this

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from .compiled import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def average_axis(first, stop, blocks, source, start, share, out):
     """out[p, j, q] = sum_t share[j, t] source[p, start[j] + t, q].
 

@@ -24,7 +24,7 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     """Fill `warped` with value and weight of the moving image at every fixed voxel."""
     tiles = _tiles(warped.value.shape)
     images = warped.value, warped.share, warped.full
-    run(warping.warp, len(tiles), threads, moving, where, nodes, tiles, *images)
+    run(warping.warp, len(tiles), threads, moving, _mask(moving), where, nodes, tiles, *images)
 
 
 def push(
@@ -35,7 +35,18 @@ def push(
     shape = warped.value.shape
     partial = _partial_nodes(shape, tiles, where, scratch, nodes)
     slopes = warped.slope, warped.share_slope
-    run(warping.push, len(tiles), threads, moving, where, nodes, tiles, *slopes, partial)
+    run(
+        warping.push,
+        len(tiles),
+        threads,
+        moving,
+        _mask(moving),
+        where,
+        nodes,
+        tiles,
+        *slopes,
+        partial,
+    )
     return _sum_nodes(partial, shape, tiles, where, nodes, scratch, threads)
 
 
@@ -54,7 +65,7 @@ def pull_table(
     threads: int,
 ) -> Array:  # fmt: skip
     """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B); valid until the next call."""
-    derivative = _derivative(labels, scratch)
+    derivative = _derivative(labels, scratch, nodes.dtype)
     derivative[:-1] = table
     return _backprojection(moving, where, nodes, labels, derivative, scratch, threads)
 
@@ -82,10 +93,17 @@ def pull_information(
     """`scale` times the derivative of the last :func:`mutual_information` with this scratch, by y at
     the nodes, (3, a, b, c); valid until the next call.
     """
-    ratio, derivative = scratch["ratio"], _derivative(labels, scratch)
+    ratio, derivative = scratch["ratio"], _derivative(labels, scratch, nodes.dtype)
+    by_histogram = scratch.array("by_histogram", ratio.shape, ratio.dtype)
     workers = threads if ratio.size > LEAST_ENTRIES_FOR_THREADS else 1
-    _smooth(ratio, kernel.T, derivative[:-1].reshape(ratio.shape), workers, scale)
+    _smooth(ratio, kernel.T, by_histogram, workers)
+    np.multiply(by_histogram.reshape(-1, labels.bins), scale, out=derivative[:-1])
     return _backprojection(moving, where, nodes, labels, derivative, scratch, threads)
+
+
+def _mask(moving: Moving) -> Array | None:
+    """The mask, or None where the kernels may read rows in stretches: each is compiled when it is needed."""
+    return moving.mask if moving.cubic or moving.mask.size else None
 
 
 def _tile_histograms(
@@ -95,14 +113,24 @@ def _tile_histograms(
     count = len(labels.tiles)
     room = (count * (labels.height + 1), labels.bins)
     tables = scratch.array("histograms", room, np.dtype(np.float64))
-    run(histogram.joint_histograms, count, threads, moving, where, nodes, labels, tables)
+    run(
+        histogram.joint_histograms,
+        count,
+        threads,
+        moving,
+        _mask(moving),
+        where,
+        nodes,
+        labels,
+        tables,
+    )
     return tables[: count * labels.height]
 
 
-def _derivative(labels: Labels, scratch: Scratch) -> Array:
+def _derivative(labels: Labels, scratch: Scratch, dtype: np.dtype) -> Array:
     """Room for dE/dhistogram, (R B + 1, B); the last row is for voxels that do not count: 0."""
     rows = (len(labels.first_tile) - 1) * labels.height + 1
-    derivative = scratch.array("derivative", (rows, labels.bins), np.dtype(np.float64))
+    derivative = scratch.array("derivative", (rows, labels.bins), dtype)
     derivative[-1] = 0
     return derivative
 
@@ -114,7 +142,7 @@ def _backprojection(
     """dE/dy at the nodes from dE/dhistogram."""
     shape, tiles = labels.label.shape, labels.tiles
     partial = _partial_nodes(shape, tiles, where, scratch, nodes)
-    images = moving, where, nodes, labels, derivative
+    images = moving, _mask(moving), where, nodes, labels, derivative
     run(histogram.backprojections, len(tiles), threads, *images, partial)
     return _sum_nodes(partial, shape, tiles, where, nodes, scratch, threads)
 
@@ -187,9 +215,8 @@ def _stacked(table: Array) -> Array:
     return np.ascontiguousarray(table).reshape(-1, bins, bins)
 
 
-def _smooth(stack: Array, band: Array, out: Array, threads: int = 1, scale: float = 1.0) -> Array:
-    arguments = stack, np.ascontiguousarray(band), float(scale), out
-    run(information.smooth_tables, len(stack), threads, *arguments)
+def _smooth(stack: Array, band: Array, out: Array, threads: int = 1) -> Array:
+    run(information.smooth_tables, len(stack), threads, stack, np.ascontiguousarray(band), out)
     return out
 
 

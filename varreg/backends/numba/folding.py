@@ -8,10 +8,11 @@ the four corners is exact.  Three dimensions: it is a polynomial of degree 2 in 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import kernel, part, reordered
 
 
-@njit(nogil=True, cache=True)
+@part
 def _row_edges(field, spacing, i, j, d0, d1, d2):
     """Derivatives of id + u on the edges of the cells (i, j, :).
 
@@ -32,7 +33,7 @@ def _row_edges(field, spacing, i, j, d0, d1, d2):
                     d2[p, q, d, k] = (line[k + 1] - line[k]) / spacing[2] + (d == 2)
 
 
-@njit(nogil=True, cache=True)
+@part
 def _row_coefficients(d0, d1, d2, cross, coefficient):
     """Bernstein coefficients (3, 3, 3, cells) of the determinant in a row of trilinear cells.
 
@@ -59,7 +60,7 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
                 total[k] += a0[k] * x[k] + a1[k] * y[k] + a2[k] * z[k]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def volume_bound(first, stop, blocks, field, spacing, bound, place):
     """Smallest bound and its cell for each block of cells; 3-D.
 
@@ -90,7 +91,7 @@ def volume_bound(first, stop, blocks, field, spacing, bound, place):
                             place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+@reordered(fastmath={"nnan", "nsz"})
 def _row_minimum(field, j, first, second, low):
     """Smallest determinant in each cell (j, :), left in `low`, and of all; steps 1 / spacing."""
     smallest = np.inf
@@ -112,7 +113,7 @@ def _row_minimum(field, j, first, second, low):
     return smallest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def plane_bound(first, stop, blocks, field, spacing, bound, place):
     """Exact minimum and its cell for each block of cells; 2-D, `field` (2, b, c)."""
     rows, low = field.shape[1] - 1, np.empty(field.shape[2] - 1)

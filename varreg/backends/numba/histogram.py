@@ -8,57 +8,50 @@ its derivative is ever stored: a voxel is interpolated, binned and forgotten.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from .compiled import expanded, inlined, kernel
 from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import forces, gradients, values
-from .rows import allocate_row, fill, fill_plane, place_row, stretch
+from .rows import allocate_row, fill, fill_plane, place_row
 
 
-@njit(nogil=True, cache=True)
-def joint_histograms(first, stop, moving, where, nodes, labels, out):
+@kernel
+def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
     """Joint histograms of the tiles first, ..., stop - 1.
 
     Parameters
     ----------
     first, stop : int
-    moving, where, nodes
+    moving, mask, where, nodes
         As for :func:`varreg.backends.numba.warping.warp`.
     labels : Labels
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
     """
-    row = allocate_row(labels.label.shape[2], nodes.shape[2], nodes.shape[3], nodes)
-    missing = np.empty(labels.total.shape[1])
-    for tile in range(first, stop):
-        _joint_histogram(tile, moving, where, nodes, labels, out, row, missing)
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def _joint_histogram(tile, moving, where, nodes, labels, out, row, missing):
-    """Joint histogram of one tile; missing (L,) is what the voxels of each label lack of weight 1."""
-    label, tiles = labels.label, labels.tiles
+    label, tiles, table = labels.label, labels.tiles, out.reshape(-1)
     planes, rows, n = label.shape
-    height, bins, table = labels.total.shape[1], out.shape[1], out.reshape(-1)
-    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
-    _, _, b, down = tile_nodes(tile, tiles, where, planes)
-    base, nowhere = tile * height, tiles.shape[0] * height + tile
-    fill(table, base * bins, (base + height) * bins, 0)
-    fill(missing, 0, height, 0)
-    for i in range(i0, i1):
-        fill_plane(i, b, down, planes + rows, nodes, where, row)
-        for j in range(j0, j1):
-            if labels.live[i, j]:
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                values(start, begin, end, stop, moving, row)
-                _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
-                _add_weighted(i, j, 0, start, label, base, row, bins, table, missing)
-                _add_weighted(i, j, stop, n, label, base, row, bins, table, missing)
-    _add_background(tile, base, labels.total, missing, moving.low, bins, table)
+    height, bins = labels.total.shape[1], out.shape[1]
+    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
+    missing = np.empty(height)  # of weight 1, by label
+    for tile in range(first, stop):
+        _, _, b, down = tile_nodes(tile, tiles, where, planes)
+        base, nowhere = tile * height, tiles.shape[0] * height + tile
+        fill(table, base * bins, (base + height) * bins, 0)
+        fill(missing, 0, height, 0)
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                if labels.live[i, j]:
+                    start, begin, end, stop_ = place_row(i, j, b, planes, moving, mask, where, row)
+                    values(start, begin, end, stop_, moving, mask, row)
+                    _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
+                    for low, high in ((0, start), (stop_, n)):
+                        _add_weighted(i, j, low, high, label, base, row, bins, table, missing)
+        _add_background(tile, base, labels.total, missing, moving.low, bins, table)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _add_background(tile, base, total, missing, low, bins, table):
     """Add the voxels that meet only background: all others have been added or are missing."""
     for f in range(total.shape[1]):
@@ -70,7 +63,7 @@ def _add_background(tile, base, total, missing, low, bins, table):
             _add(table, (base + f) * bins, low, rest)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _add(table, row, m, w):
     """Spread weight w over three moving bins of the row that begins at `row`."""
     centre = int(m + 0.5)
@@ -81,14 +74,14 @@ def _add(table, row, m, w):
     table[row + centre + 1] += w * (0.5 * above * above)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _add_row(i, j, begin, end, label, base, nowhere, value, bins, table):
     for k in range(np.uint64(begin), np.uint64(end)):
         f = label[i, j, k]
         _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], 1.0)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
     for k in range(first, stop):
         f = label[i, j, k]
@@ -97,8 +90,8 @@ def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
             _add(table, (base + f) * bins, row.value[k], row.share[k])
 
 
-@njit(nogil=True, cache=True)
-def backprojections(first, stop, moving, where, nodes, labels, table, out):
+@kernel
+def backprojections(first, stop, moving, mask, where, nodes, labels, table, out):
     """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
 
     Parameters
@@ -108,37 +101,30 @@ def backprojections(first, stop, moving, where, nodes, labels, table, out):
     out : (T, 3, a', b', n) array, output
     Others as for :func:`joint_histograms`.
     """
-    row = allocate_row(labels.label.shape[2], nodes.shape[2], nodes.shape[3], nodes)
-    for tile in range(first, stop):
-        _backprojection(tile, moving, where, nodes, labels, table, out, row)
-
-
-@njit(nogil=True, cache=True, _nrt=False)
-def _backprojection(tile, moving, where, nodes, labels, table, out, row):
-    """dE/dy of one tile."""
-    label, tiles = labels.label, labels.tiles
+    label, tiles, derivative = labels.label, labels.tiles, table.reshape(-1)
     planes, rows, n = label.shape
-    bins, derivative = table.shape[1], table.reshape(-1)
-    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
-    a, across, b, down = tile_nodes(tile, tiles, where, planes)
-    clear_nodes(tile, across, down, out)
-    base = labels.group[tile] * labels.total.shape[1]
-    for i in range(i0, i1):
-        fill_plane(i, b, down, planes + rows, nodes, where, row)
-        for j in range(j0, j1):
-            if labels.live[i, j]:
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                gradients(start, begin, end, stop, moving, row)
-                _look_up(i, j, begin, end, label, base, row, bins, derivative)
-                _look_up_weighted(i, j, 0, start, label, base, row, bins, derivative)
-                _look_up_weighted(i, j, stop, n, label, base, row, bins, derivative)
-                forces(start, begin, end, stop, row)
-                for part in range(3):
-                    low, high = stretch(part, start, begin, end, stop, n)
-                    add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
+    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
+    for tile in range(first, stop):
+        a, across, b, down = tile_nodes(tile, tiles, where, planes)
+        clear_nodes(tile, across, down, out)
+        base = labels.group[tile] * labels.total.shape[1]
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                if labels.live[i, j]:
+                    start, begin, end, stop_ = place_row(i, j, b, planes, moving, mask, where, row)
+                    gradients(start, begin, end, stop_, moving, mask, row)
+                    _look_up(i, j, begin, end, label, base, row, table.shape[1], derivative)
+                    for low, high in ((0, start), (stop_, n)):
+                        _look_up_weighted(
+                            i, j, low, high, label, base, row, table.shape[1], derivative
+                        )
+                    forces(start, begin, end, stop_, row)
+                    for low, high in ((0, start), (begin, end), (stop_, n)):
+                        add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _look_up(i, j, begin, end, label, base, row, bins, table):
     """dE/dvalue of a row: the derivative of the spline through a row of the table."""
     value, slope, own, last = row.value, row.slope, np.int32(base), np.int32(table.size // bins - 1)
@@ -152,7 +138,7 @@ def _look_up(i, j, begin, end, label, base, row, bins, table):
         slope[k] = t * (left - mid + (right - mid)) + half * (right - left)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _look_up_weighted(i, j, first, stop, label, base, row, bins, table):
     """dE/dvalue and dE/dshare of voxels whose weight is not 1."""
     for k in range(first, stop):

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from .compiled import kernel, part, reordered
 
 
 def banded(kernel: Array) -> Array:
@@ -39,7 +39,7 @@ class TableWorkspace(NamedTuple):
     moving: Array  # (B,)
 
 
-@njit(nogil=True, cache=True)
+@part
 def allocate_tables(bins, reach):
     """A :class:`TableWorkspace`; the margin spares the inner loop of the smoothing its ends."""
     return TableWorkspace(
@@ -48,9 +48,9 @@ def allocate_tables(bins, reach):
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
-def smooth_tables(first, stop, table, band, scale, out):
-    """out[r] = scale K table[r] K^T for a banded matrix K, of the regions first, ..., stop - 1.
+@kernel
+def smooth_tables(first, stop, table, band, out):
+    """out[r] = K table[r] K^T for a banded matrix K, of the regions first, ..., stop - 1.
 
     Parameters
     ----------
@@ -61,12 +61,9 @@ def smooth_tables(first, stop, table, band, scale, out):
     workspace = allocate_tables(table.shape[1], band.shape[0] // 2)
     for r in range(first, stop):
         smooth(r, table, band, workspace, r, out)
-        for f in range(table.shape[1]):
-            for m in range(table.shape[2]):
-                out[r, f, m] *= scale
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def region_information(first, stop, tables, along, first_tile, band, mass, value, ratio):
     """Weight N, N MI and its derivative of the regions first, ..., stop - 1.
 
@@ -95,7 +92,7 @@ def region_information(first, stop, tables, along, first_tile, band, mass, value
         mass[r], value[r] = information(source, tables, band, workspace, r, ratio)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def information(source, tables, band, workspace, r, ratio):
     """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
 
@@ -115,7 +112,7 @@ def information(source, tables, band, workspace, r, ratio):
     return mass, _log_ratio(r, ratio, workspace.used, workspace.fixed, workspace.moving)
 
 
-@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+@reordered(fastmath={"reassoc"})
 def smooth(source, table, band, room, r, out):
     """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
@@ -145,7 +142,7 @@ def smooth(source, table, band, room, r, out):
                     out[r, f, m] += band[k, m] * scratch[f, k + m]
 
 
-@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+@reordered(fastmath={"reassoc"})
 def _marginals(r, table, used, fixed, moving):
     """Logarithms of the marginals of table[r] (0 of nothing); the moving ones less that of the sum."""
     size, mass = fixed.size, 0.0
@@ -166,7 +163,7 @@ def _marginals(r, table, used, fixed, moving):
         moving[m] = math.log(moving[m]) - offset if moving[m] > 0 else 0.0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def _log_ratio(r, table, used, fixed, moving):
     """Turn weights into log(p / (p_F p_M)); returns the sum of weight times that."""
     size, value = fixed.size, 0.0

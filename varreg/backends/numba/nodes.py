@@ -9,13 +9,13 @@ of threads; only then is anything gathered along the rows.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..arrays import VoxelMap
+from .compiled import inlined, kernel, part
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def tile_nodes(tile, tiles, where, planes):
     """(first node plane, node planes, first node row, node rows) that a tile touches."""
     i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
@@ -34,7 +34,7 @@ def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[
     return int(across.max()) + 1, int(down.max()) + 1
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def clear_nodes(tile, across, down, out):
     """out[tile, :, :across, :down] = 0."""
     for d in range(3):
@@ -44,7 +44,7 @@ def clear_nodes(tile, across, down, out):
                     out[tile, d, a, b, k] = 0
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
     """Add the force (3, n) of the voxels [begin, end) of row (i, j), times node weights, to out[tile].
 
@@ -63,7 +63,7 @@ def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
                 out[tile, 2, p, q, k] += weight * force[2, k]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part
 def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
     """out[d] = the sum of all tiles, partial (T, 3, a', b', n), gathered along the rows; out (3, a, b, c).
 
@@ -92,7 +92,7 @@ def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
                 out[d, a, b, right] += where.weight[1, column + k] * force
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sum_all_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
     """:func:`sum_tiles` of components first, first + step, ..."""
     for d in range(first, stop):

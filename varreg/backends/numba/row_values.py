@@ -8,8 +8,8 @@ the same loops; with cubic interpolation or a moving mask voxels go one by one.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from .compiled import inlined
 from .sampling import (
     bend,
     clamp_axis,
@@ -20,7 +20,7 @@ from .sampling import (
 )
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def find_cells(begin, end, moving, row):
     """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
 
@@ -38,15 +38,15 @@ def find_cells(begin, end, moving, row):
         t[0, k], t[1, k], t[2, k] = y[0, k] - f0, y[1, k] - f1, y[2, k] - f2
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def values(start, begin, end, stop, moving, row):
+@inlined
+def values(start, begin, end, stop, moving, mask, row):
     """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`."""
     shape, n = moving.image.shape, row.value.size
     if end > begin:
         find_cells(begin, end, moving, row)
         row_values(moving.image.reshape(-1), begin, end, shape, row.offset, row.t, row.value)
-    if moving.cubic or moving.mask.size > 0:
-        _voxel_values(moving, row.y, row.weights, row.value, row.share)
+    if mask is not None:
+        _voxel_values(moving, mask, row.y, row.value, row.share)
         return
     for first, last in ((0, start), (stop, n)):
         if first < last:
@@ -55,7 +55,7 @@ def values(start, begin, end, stop, moving, row):
             row_values(moving.image.reshape(-1), first, last, shape, row.offset, row.t, row.value)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def _clamp_edge(first, stop, shape, row):
     """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
     y, free, change = row.y, row.free, row.share_gradient
@@ -73,9 +73,10 @@ def _clamp_edge(first, stop, shape, row):
         y[0, k], y[1, k], y[2, k] = y0, y1, y2
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _voxel_values(moving, y, weights, value, share):
-    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+@inlined
+def _voxel_values(moving, mask, y, value, share):
+    image, low, high = moving.image, moving.low, moving.high
+    weights = np.empty((6, 4), value.dtype)
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, _ = clamp_axis(y[0, k], n0)
@@ -91,17 +92,17 @@ def _voxel_values(moving, y, weights, value, share):
             value[k] = linear_sample(image, y0, y1, y2)[0]
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def gradients(start, begin, end, stop, moving, row):
+@inlined
+def gradients(start, begin, end, stop, moving, mask, row):
     """As :func:`values`, with the gradients by the position."""
     shape, n = moving.image.shape, row.value.size
     if end > begin:
         find_cells(begin, end, moving, row)
         flat = moving.image.reshape(-1)
         row_gradients(flat, begin, end, shape, row.offset, row.t, row.value, row.gradient)
-    if moving.cubic or moving.mask.size > 0:
+    if mask is not None:
         _voxel_gradients(
-            moving, row.y, row.weights, row.value, row.share, row.gradient, row.share_gradient
+            moving, mask, row.y, row.value, row.share, row.gradient, row.share_gradient
         )
         return
     for first, last in ((0, start), (stop, n)):
@@ -115,9 +116,10 @@ def gradients(start, begin, end, stop, moving, row):
                     row.gradient[d, k] *= row.free[d, k]
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _voxel_gradients(moving, y, weights, value, share, gradient, share_gradient):
-    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+@inlined
+def _voxel_gradients(moving, mask, y, value, share, gradient, share_gradient):
+    image, low, high = moving.image, moving.low, moving.high
+    weights = np.empty((6, 4), value.dtype)
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, d0 = clamp_axis(y[0, k], n0)
@@ -145,7 +147,7 @@ def _voxel_gradients(moving, y, weights, value, share, gradient, share_gradient)
         share_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@inlined
 def forces(start, begin, end, stop, row):
     """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dshare dshare/dy."""
     slope, share_slope, gradient, change = (

@@ -7,20 +7,22 @@ similarity can be built on these two; histograms have a shorter way (:mod:`varre
 
 from __future__ import annotations
 
-from numba import njit
-
+from .compiled import kernel
 from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import forces, gradients, values
-from .rows import allocate_row, fill, fill_plane, place_row, stretch
+from .rows import allocate_row, fill, fill_plane, place_row
 
 
-@njit(nogil=True, cache=True)
-def warp(first, stop, moving, where, nodes, tiles, value, share, full):
+@kernel
+def warp(first, stop, moving, mask, where, nodes, tiles, value, share, full):
     """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
 
     Parameters
     ----------
     moving : Moving
+    mask : (p, q, r) array or None
+        None for an image that is interpolated linearly and has no mask, whose rows are read in stretches; else
+        weights in [0, 1], of size 0 for 1 everywhere.
     where : VoxelMap
     nodes : (3, a, b, c) array
     tiles : (T, 4) int array
@@ -38,11 +40,11 @@ def warp(first, stop, moving, where, nodes, tiles, value, share, full):
         for i in range(i0, i1):
             fill_plane(i, b, down, planes + rows, nodes, where, row)
             for j in range(j0, j1):
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
+                start, begin, end, stop = place_row(i, j, b, planes, moving, mask, where, row)
                 fill(row.value, start, begin, moving.low)
                 fill(row.value, end, stop, moving.low)
                 fill(row.share, start, stop, 1)
-                values(start, begin, end, stop, moving, row)
+                values(start, begin, end, stop, moving, mask, row)
                 full[i * rows + j] = start == 0 and stop == n
                 for k in range(n):
                     value[i, j, k] = row.value[k]
@@ -50,8 +52,8 @@ def warp(first, stop, moving, where, nodes, tiles, value, share, full):
                     share[i, j, k] = row.share[k]
 
 
-@njit(nogil=True, cache=True)
-def push(first, stop, moving, where, nodes, tiles, slope, share_slope, out):
+@kernel
+def push(first, stop, moving, mask, where, nodes, tiles, slope, share_slope, out):
     """dE/dy at every voxel, added up at the rows of nodes of each tile.
 
     Parameters
@@ -71,13 +73,12 @@ def push(first, stop, moving, where, nodes, tiles, slope, share_slope, out):
         for i in range(i0, i1):
             fill_plane(i, b, down, planes + rows, nodes, where, row)
             for j in range(j0, j1):
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                gradients(start, begin, end, stop, moving, row)
+                start, begin, end, stop = place_row(i, j, b, planes, moving, mask, where, row)
+                gradients(start, begin, end, stop, moving, mask, row)
                 for k in range(n):
                     row.slope[k] = slope[i, j, k]
                 for k in range(n):
                     row.share_slope[k] = share_slope[i, j, k]
                 forces(start, begin, end, stop, row)
-                for part in range(3):
-                    low, high = stretch(part, start, begin, end, stop, n)
+                for low, high in ((0, start), (begin, end), (stop, n)):
                     add_row(block, i, j, planes, a, b, low, high, where, row.gradient, out)

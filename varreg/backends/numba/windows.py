@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import expanded, kernel
 from .rows import fill
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _windows(x, reach, precision, bins, weights, slopes):
     """Gaussian windows of value x (in bins) normalised to sum 1; returns the first bin."""
     start = max(int(x + 0.5) - reach, 0)
@@ -31,7 +31,7 @@ def _windows(x, reach, precision, bins, weights, slopes):
     return start, stop
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, precision, out):
     """Partial joint histograms (blocks, B, B), one per block of rows.
 
@@ -67,7 +67,7 @@ def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, preci
                         table[f, m] += w * scratch[0, f - f0] * scratch[2, m - m0]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def windows_slope(first, stop, blocks, fixed, value, share, full, reach, precision, table,
                   slope, share_slope):  # fmt: skip
     """d/dvalue and d/dshare of a function of the histogram whose derivative is `table`, (B, B).
