@@ -11,7 +11,7 @@ from ..threads import run
 from . import averaging, folding, histogram, information, warping, windows
 from .cache import drop_stale
 from .information import banded
-from .nodes import most_nodes, sum_all_tiles
+from .nodes import most_nodes, sum_tiles
 
 NAME = "numba"
 #: Sums over fewer entries take less time than waking a thread.
@@ -170,7 +170,7 @@ def _sum_nodes(
     rowwise = scratch.array("rowwise", (*nodes.shape[:3], n), nodes.dtype)
     workers = threads if partial.size > LEAST_ENTRIES_FOR_THREADS else 1
     column = planes + rows
-    run(sum_all_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
+    run(sum_tiles, 3, workers, partial, tiles, where, planes, column, rowwise, out)
     return out
 
 

@@ -7,12 +7,14 @@ its derivative is ever stored: a voxel is interpolated, binned and forgotten.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .compiled import expanded, inlined, kernel
 from .nodes import add_row, clear_nodes, tile_nodes
-from .row_values import forces, gradients, values
-from .rows import allocate_row, fill, fill_plane, place_row
+from .row_values import allocate_values, forces, gradients, values
+from .rows import allocate_placement, fill, fill_plane, place_row
 
 
 @kernel
@@ -29,10 +31,10 @@ def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
     """
-    label, tiles, table = labels.label, labels.tiles, out.reshape(-1)
+    label, tiles, table, flat = labels.label, labels.tiles, out.ravel(), moving.image.ravel()
     planes, rows, n = label.shape
     height, bins = labels.total.shape[1], out.shape[1]
-    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
     missing = np.empty(height)  # of weight 1, by label
     for tile in range(first, stop):
         _, _, b, down = tile_nodes(tile, tiles, where, planes)
@@ -40,13 +42,13 @@ def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
         fill(table, base * bins, (base + height) * bins, 0)
         fill(missing, 0, height, 0)
         for i in range(tiles[tile, 0], tiles[tile, 1]):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
             for j in range(tiles[tile, 2], tiles[tile, 3]):
                 if labels.live[i, j]:
-                    start, begin, end, stop_ = place_row(i, j, b, planes, moving, mask, where, row)
-                    values(start, begin, end, stop_, moving, mask, row)
-                    _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
-                    for low, high in ((0, start), (stop_, n)):
+                    part = place_row(i, j, b, planes, moving, mask, where, placement)
+                    values(part, placement.y, moving, flat, mask, row)
+                    _add_row(i, j, part.begin, part.end, label, base, nowhere, row.value, bins, table)
+                    for low, high in ((0, part.start), (part.stop, n)):
                         _add_weighted(i, j, low, high, label, base, row, bins, table, missing)
         _add_background(tile, base, labels.total, missing, moving.low, bins, table)
 
@@ -58,7 +60,7 @@ def _add_background(tile, base, total, missing, low, bins, table):
         rest = total[tile, f] - missing[f]
         for m in range(bins):
             rest -= table[(base + f) * bins + m]
-        rest = np.round(rest)
+        rest = math.floor(rest + 0.5)
         if rest > 0:
             _add(table, (base + f) * bins, low, rest)
 
@@ -101,26 +103,26 @@ def backprojections(first, stop, moving, mask, where, nodes, labels, table, out)
     out : (T, 3, a', b', n) array, output
     Others as for :func:`joint_histograms`.
     """
-    label, tiles, derivative = labels.label, labels.tiles, table.reshape(-1)
+    label, tiles, derivative, flat = labels.label, labels.tiles, table.ravel(), moving.image.ravel()
     planes, rows, n = label.shape
-    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
     for tile in range(first, stop):
         a, across, b, down = tile_nodes(tile, tiles, where, planes)
         clear_nodes(tile, across, down, out)
         base = labels.group[tile] * labels.total.shape[1]
         for i in range(tiles[tile, 0], tiles[tile, 1]):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
             for j in range(tiles[tile, 2], tiles[tile, 3]):
                 if labels.live[i, j]:
-                    start, begin, end, stop_ = place_row(i, j, b, planes, moving, mask, where, row)
-                    gradients(start, begin, end, stop_, moving, mask, row)
-                    _look_up(i, j, begin, end, label, base, row, table.shape[1], derivative)
-                    for low, high in ((0, start), (stop_, n)):
+                    part = place_row(i, j, b, planes, moving, mask, where, placement)
+                    gradients(part, placement.y, moving, flat, mask, row)
+                    _look_up(i, j, part.begin, part.end, label, base, row, table.shape[1], derivative)
+                    for low, high in ((0, part.start), (part.stop, n)):
                         _look_up_weighted(
                             i, j, low, high, label, base, row, table.shape[1], derivative
                         )
-                    forces(start, begin, end, stop_, row)
-                    for low, high in ((0, start), (begin, end), (stop_, n)):
+                    forces(part, row)
+                    for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
                         add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
 
 

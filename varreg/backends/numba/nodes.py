@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import VoxelMap
-from .compiled import inlined, kernel, part
+from .compiled import inlined, kernel
 
 
 @inlined
@@ -63,37 +63,37 @@ def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
                 out[tile, 2, p, q, k] += weight * force[2, k]
 
 
-@part
-def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
-    """out[d] = the sum of all tiles, partial (T, 3, a', b', n), gathered along the rows; out (3, a, b, c).
+@kernel
+def sum_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
+    """out[d] = the sum of all tiles, gathered along the rows, of the components d = first, ..., stop - 1.
 
-    rowwise (3, a, b, n) is scratch.  The two-node table of the last axis stands from `column` on in
-    those of `where`.
+    Parameters
+    ----------
+    partial : (T, 3, a', b', n) array
+    column : int
+        Where the two-node table of the last axis begins in those of `where`.
+    rowwise : (3, a, b, n) array
+        Workspace.
+    out : (3, a, b, c) array, output
     """
     length = rowwise.shape[3]
-    for a in range(out.shape[1]):
-        for b in range(out.shape[2]):
-            for k in range(length):
-                rowwise[d, a, b, k] = 0
-            for k in range(out.shape[3]):
-                out[d, a, b, k] = 0
-    for tile in range(tiles.shape[0]):
-        a0, across, b0, down = tile_nodes(tile, tiles, where, planes)
-        for a in range(across):
-            for b in range(down):
-                for k in range(np.uint64(length)):
-                    rowwise[d, a0 + a, b0 + b, k] += partial[tile, d, a, b, k]
-    for a in range(out.shape[1]):
-        for b in range(out.shape[2]):
-            for k in range(np.uint64(length)):
-                force, left = rowwise[d, a, b, k], where.index[0, column + k]
-                right = where.index[1, column + k]
-                out[d, a, b, left] += where.weight[0, column + k] * force
-                out[d, a, b, right] += where.weight[1, column + k] * force
-
-
-@kernel
-def sum_all_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
-    """:func:`sum_tiles` of components first, first + step, ..."""
     for d in range(first, stop):
-        sum_tiles(d, partial, tiles, where, planes, column, rowwise, out)
+        for a in range(out.shape[1]):
+            for b in range(out.shape[2]):
+                for k in range(length):
+                    rowwise[d, a, b, k] = 0
+                for k in range(out.shape[3]):
+                    out[d, a, b, k] = 0
+        for tile in range(tiles.shape[0]):
+            a0, across, b0, down = tile_nodes(tile, tiles, where, planes)
+            for a in range(across):
+                for b in range(down):
+                    for k in range(np.uint64(length)):
+                        rowwise[d, a0 + a, b0 + b, k] += partial[tile, d, a, b, k]
+        for a in range(out.shape[1]):
+            for b in range(out.shape[2]):
+                for k in range(np.uint64(length)):
+                    force, left = rowwise[d, a, b, k], where.index[0, column + k]
+                    right = where.index[1, column + k]
+                    out[d, a, b, left] += where.weight[0, column + k] * force
+                    out[d, a, b, right] += where.weight[1, column + k] * force

@@ -28,36 +28,34 @@ MARGIN = 1.01
 SAFE = 0.01
 
 
-class Row(NamedTuple):
-    """Scratch of one thread."""
+class Stretches(NamedTuple):
+    """Where the stretches of a row begin and end."""
+
+    start: int
+    begin: int
+    end: int
+    stop: int
+
+
+class Placement(NamedTuple):
+    """Workspace of one thread."""
 
     plane: Array  # (3, b', n) V u of one plane, at the node rows of a tile
     bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0
     line: Array  # (columns,) one node row
     limits: Array  # (2, 3) smallest and largest position of a row
-    y: Array  # (3, n) positions in the moving image
     origin: Array  # (3,) position of its first voxel, without u
-    free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
-    t: Array  # (3, n) places within cells
-    offset: Array  # (n,) cells
-    value: Array  # (n,)
-    share: Array  # (n,)
-    gradient: Array  # (3, n) of the value by the position
-    share_gradient: Array  # (3, n) of the weight by the position
-    slope: Array  # (n,) dE/dvalue
-    share_slope: Array  # (n,) dE/dshare
+    y: Array  # (3, n) positions in the moving image
 
 
 @part
-def allocate_row(n, node_rows, columns, like):
-    """A :class:`Row` for rows of n voxels, in the precision of the array `like`."""
-    kind = like.dtype
-    return Row(
+def allocate_placement(n, nodes):
+    """A :class:`Placement` for rows of n voxels, in the precision of the nodes."""
+    kind, node_rows = nodes.dtype, nodes.shape[2]
+    return Placement(
         np.empty((3, node_rows, n), kind), np.empty((2, 3, node_rows), kind),
-        np.empty(columns, kind), np.empty((2, 3), kind), np.empty((3, n), kind),
-        np.empty(3, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
-        np.empty(n, kind), np.empty(n, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, kind),
-        np.empty(n, kind),
+        np.empty(nodes.shape[3], kind), np.empty((2, 3), kind), np.empty(3, kind),
+        np.empty((3, n), kind),
     )  # fmt: skip
 
 
@@ -88,11 +86,11 @@ def fill_plane(i, first, count, column, nodes, where, row):
 
 @inlined
 def place_row(i, j, first, planes, moving, mask, where, row):
-    """Positions of row (i, j), and its stretches: (start, begin, end, stop).
+    """Positions of row (i, j), and its :class:`Stretches`.
 
     :func:`fill_plane` has been called for plane i with `first`.
     """
-    shape, n, linear, x = moving.image.shape, row.value.size, where.linear, where.coordinate
+    shape, n, linear, x = moving.image.shape, row.y.shape[1], where.linear, where.coordinate
     pair = planes + j
     j0, j1 = np.int64(where.index[0, pair]) - first, np.int64(where.index[1, pair]) - first
     w0, w1, limits, far = where.weight[0, pair], where.weight[1, pair], row.limits, x[n - 1]
@@ -106,13 +104,13 @@ def place_row(i, j, first, planes, moving, mask, where, row):
         row.origin[d] = origin
     _positions(n, j0, j1, w0, w1, where, row)
     if mask is not None:
-        return 0, 0, 0, 0
+        return Stretches(0, 0, 0, 0)
     near = beyond = 0
     if linear[2, 2] > 0.1 and _across_in_view(shape, limits):  # else turned far, or near an edge
         near, beyond = _between(SAFE, shape[2] - 1 - SAFE, n, origin, linear[2, 2], low, high)
     if near >= beyond:
         start, stop = _in_view(row.y, shape)
-        return start, start, stop, stop
+        return Stretches(start, start, stop, stop)
     start, stop = _grown(near, beyond, row.y, shape)
     first_voxel, last_voxel = _content(limits, moving.content)
     begin, end = _between(
@@ -120,11 +118,11 @@ def place_row(i, j, first, planes, moving, mask, where, row):
     )
     begin, end = max(begin, start), min(end, stop)
     if first_voxel > last_voxel or end <= begin:
-        return start, start, start, stop
-    return start, begin, end, stop
+        return Stretches(start, start, start, stop)
+    return Stretches(start, begin, end, stop)
 
 
-@inlined
+@expanded
 def _positions(n, j0, j1, w0, w1, where, row):
     """Positions in the moving image of all voxels of a row."""
     x, y, plane, linear, origin = where.coordinate, row.y, row.plane, where.linear, row.origin
@@ -136,7 +134,7 @@ def _positions(n, j0, j1, w0, w1, where, row):
         y[2, k] = o2 + r2 * x[k] + (w0 * plane[2, j0, k] + w1 * plane[2, j1, k])
 
 
-@inlined
+@expanded
 def _between(first, last, n, origin, advance, low, high):
     """Voxels k of a row with first <= origin + advance k + low and origin + advance k + high <= last."""
     begin = math.ceil((first - origin - low) / advance)
@@ -144,7 +142,7 @@ def _between(first, last, n, origin, advance, low, high):
     return int(min(max(begin, 0), n)), int(min(max(end, 0), n))
 
 
-@inlined
+@expanded
 def _across_in_view(shape, limits):
     """Whether a row is in view along the first two axes."""
     inside = limits[0, 0] >= 0 and limits[1, 0] <= shape[0] - 1
@@ -160,7 +158,7 @@ def _inside(k, y, shape):
     )
 
 
-@inlined
+@expanded
 def _grown(near, beyond, y, shape):
     """The stretch of voxels in view around [near, beyond), all of which are."""
     start, stop = near, beyond
@@ -171,7 +169,7 @@ def _grown(near, beyond, y, shape):
     return start, stop
 
 
-@inlined
+@expanded
 def _in_view(y, shape):
     """The stretch [start, stop) of voxels in view; empty if there are several."""
     start, stop, inside = 0, y.shape[1], 0
@@ -188,7 +186,7 @@ def _in_view(y, shape):
     return (start, stop) if inside == stop - start else (0, 0)
 
 
-@inlined
+@expanded
 def _content(limits, content):
     """First and last voxel that is not background, in the rows of the moving image between limits.
 
