@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiled import kernel, part, reordered
+from .compiled import kernel, part
 
 
-@part
+@part()
 def _row_edges(field, spacing, i, j, d0, d1, d2):
     """Derivatives of id + u on the edges of the cells (i, j, :).
 
@@ -33,7 +33,7 @@ def _row_edges(field, spacing, i, j, d0, d1, d2):
                     d2[p, q, d, k] = (line[k + 1] - line[k]) / spacing[2] + (d == 2)
 
 
-@part
+@part()
 def _row_coefficients(d0, d1, d2, cross, coefficient):
     """Bernstein coefficients (3, 3, 3, cells) of the determinant in a row of trilinear cells.
 
@@ -91,7 +91,7 @@ def volume_bound(first, stop, blocks, field, spacing, bound, place):
                             place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 
-@reordered(fastmath={"nnan", "nsz"})
+@part(fastmath={"nnan", "nsz"})
 def _row_minimum(field, j, first, second, low):
     """Smallest determinant in each cell (j, :), left in `low`, and of all; steps 1 / spacing."""
     smallest = np.inf

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .compiled import expanded, inlined, kernel
+from .compiled import expanded, kernel, part
 from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import allocate_values, forces, gradients, values
 from .rows import allocate_placement, fill, fill_plane, place_row
@@ -47,13 +47,15 @@ def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
                 if labels.live[i, j]:
                     part = place_row(i, j, b, planes, moving, mask, where, placement)
                     values(part, placement.y, moving, flat, mask, row)
-                    _add_row(i, j, part.begin, part.end, label, base, nowhere, row.value, bins, table)
+                    _add_row(
+                        i, j, part.begin, part.end, label, base, nowhere, row.value, bins, table
+                    )
                     for low, high in ((0, part.start), (part.stop, n)):
                         _add_weighted(i, j, low, high, label, base, row, bins, table, missing)
         _add_background(tile, base, labels.total, missing, moving.low, bins, table)
 
 
-@inlined
+@part(forceinline=True)
 def _add_background(tile, base, total, missing, low, bins, table):
     """Add the voxels that meet only background: all others have been added or are missing."""
     for f in range(total.shape[1]):
@@ -76,14 +78,14 @@ def _add(table, row, m, w):
     table[row + centre + 1] += w * (0.5 * above * above)
 
 
-@inlined
+@part(forceinline=True)
 def _add_row(i, j, begin, end, label, base, nowhere, value, bins, table):
     for k in range(np.uint64(begin), np.uint64(end)):
         f = label[i, j, k]
         _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], 1.0)
 
 
-@inlined
+@part(forceinline=True)
 def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
     for k in range(first, stop):
         f = label[i, j, k]
@@ -116,7 +118,9 @@ def backprojections(first, stop, moving, mask, where, nodes, labels, table, out)
                 if labels.live[i, j]:
                     part = place_row(i, j, b, planes, moving, mask, where, placement)
                     gradients(part, placement.y, moving, flat, mask, row)
-                    _look_up(i, j, part.begin, part.end, label, base, row, table.shape[1], derivative)
+                    _look_up(
+                        i, j, part.begin, part.end, label, base, row, table.shape[1], derivative
+                    )
                     for low, high in ((0, part.start), (part.stop, n)):
                         _look_up_weighted(
                             i, j, low, high, label, base, row, table.shape[1], derivative
@@ -126,7 +130,7 @@ def backprojections(first, stop, moving, mask, where, nodes, labels, table, out)
                         add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
 
 
-@inlined
+@part(forceinline=True)
 def _look_up(i, j, begin, end, label, base, row, bins, table):
     """dE/dvalue of a row: the derivative of the spline through a row of the table."""
     value, slope, own, last = row.value, row.slope, np.int32(base), np.int32(table.size // bins - 1)
@@ -140,7 +144,7 @@ def _look_up(i, j, begin, end, label, base, row, bins, table):
         slope[k] = t * (left - mid + (right - mid)) + half * (right - left)
 
 
-@inlined
+@part(forceinline=True)
 def _look_up_weighted(i, j, first, stop, label, base, row, bins, table):
     """dE/dvalue and dE/dshare of voxels whose weight is not 1."""
     for k in range(first, stop):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .compiled import kernel, part, reordered
+from .compiled import expanded, kernel, part
 
 
 def banded(kernel: Array) -> Array:
@@ -39,7 +39,7 @@ class TableWorkspace(NamedTuple):
     moving: Array  # (B,)
 
 
-@part
+@expanded
 def allocate_tables(bins, reach):
     """A :class:`TableWorkspace`; the margin spares the inner loop of the smoothing its ends."""
     return TableWorkspace(
@@ -92,7 +92,7 @@ def region_information(first, stop, tables, along, first_tile, band, mass, value
         mass[r], value[r] = information(source, tables, band, workspace, r, ratio)
 
 
-@part
+@part()
 def information(source, tables, band, workspace, r, ratio):
     """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
 
@@ -112,7 +112,7 @@ def information(source, tables, band, workspace, r, ratio):
     return mass, _log_ratio(r, ratio, workspace.used, workspace.fixed, workspace.moving)
 
 
-@reordered(fastmath={"reassoc"})
+@part(fastmath={"reassoc"})
 def smooth(source, table, band, room, r, out):
     """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
@@ -142,7 +142,7 @@ def smooth(source, table, band, room, r, out):
                     out[r, f, m] += band[k, m] * scratch[f, k + m]
 
 
-@reordered(fastmath={"reassoc"})
+@part(fastmath={"reassoc"})
 def _marginals(r, table, used, fixed, moving):
     """Logarithms of the marginals of table[r] (0 of nothing); the moving ones less that of the sum."""
     size, mass = fixed.size, 0.0
@@ -163,7 +163,7 @@ def _marginals(r, table, used, fixed, moving):
         moving[m] = math.log(moving[m]) - offset if moving[m] > 0 else 0.0
 
 
-@part
+@part()
 def _log_ratio(r, table, used, fixed, moving):
     """Turn weights into log(p / (p_F p_M)); returns the sum of weight times that."""
     size, value = fixed.size, 0.0

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import VoxelMap
-from .compiled import inlined, kernel
+from .compiled import kernel, part
 
 
-@inlined
+@part(forceinline=True)
 def tile_nodes(tile, tiles, where, planes):
     """(first node plane, node planes, first node row, node rows) that a tile touches."""
     i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
@@ -34,7 +34,7 @@ def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[
     return int(across.max()) + 1, int(down.max()) + 1
 
 
-@inlined
+@part(forceinline=True)
 def clear_nodes(tile, across, down, out):
     """out[tile, :, :across, :down] = 0."""
     for d in range(3):
@@ -44,7 +44,7 @@ def clear_nodes(tile, across, down, out):
                     out[tile, d, a, b, k] = 0
 
 
-@inlined
+@part(forceinline=True)
 def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
     """Add the force (3, n) of the voxels [begin, end) of row (i, j), times node weights, to out[tile].
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .compiled import expanded, inlined, part
+from .compiled import expanded, part
 from .sampling import bend, clamp_axis, cubic_sample, linear_sample, row_gradients, row_values
 
 
@@ -23,6 +23,7 @@ class RowValues(NamedTuple):
     free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
     t: Array  # (3, n) places within cells
     offset: NDArray[np.uint32]  # (n,) cells
+    weights: Array  # (6, 4) of cubic splines
     value: Array  # (n,)
     share: Array  # (n,)
     gradient: Array  # (3, n) of the value by the position
@@ -31,18 +32,18 @@ class RowValues(NamedTuple):
     share_slope: Array  # (n,) dE/dshare
 
 
-@part
+@expanded
 def allocate_values(n, like):
     """A :class:`RowValues` for rows of n voxels, in the precision of the array `like`."""
     kind = like.dtype
     return RowValues(
-        np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32), np.empty(n, kind),
-        np.empty(n, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, kind),
-        np.empty(n, kind),
+        np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
+        np.empty((6, 4), kind), np.empty(n, kind), np.empty(n, kind), np.empty((3, n), kind),
+        np.empty((3, n), kind), np.empty(n, kind), np.empty(n, kind),
     )  # fmt: skip
 
 
-@inlined
+@part(forceinline=True)
 def values(stretches, y, moving, flat, mask, row):
     """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`.
 
@@ -52,15 +53,17 @@ def values(stretches, y, moving, flat, mask, row):
         _voxel_values(moving, mask, y, row)
         return
     start, begin, end, stop = stretches
-    for low, high, edge in ((0, start, True), (begin, end, False), (stop, row.value.size, True)):
+    if begin < end:
+        _find_cells(begin, end, moving, y, row.t, row.offset)
+        row_values(flat, begin, end, moving.image.shape, row.offset, row.t, row.value)
+    for low, high in ((0, start), (stop, row.value.size)):
         if low < high:
-            if edge:
-                _clamp_edge(low, high, moving.image.shape, y, row)
+            _clamp_edge(low, high, moving.image.shape, y, row)
             _find_cells(low, high, moving, y, row.t, row.offset)
             row_values(flat, low, high, moving.image.shape, row.offset, row.t, row.value)
 
 
-@inlined
+@part(forceinline=True)
 def gradients(stretches, y, moving, flat, mask, row):
     """As :func:`values`, with the gradients by the position."""
     if mask is not None:
@@ -68,19 +71,20 @@ def gradients(stretches, y, moving, flat, mask, row):
         return
     shape = moving.image.shape
     start, begin, end, stop = stretches
-    for low, high, edge in ((0, start, True), (begin, end, False), (stop, row.value.size, True)):
+    if begin < end:
+        _find_cells(begin, end, moving, y, row.t, row.offset)
+        row_gradients(flat, begin, end, shape, row.offset, row.t, row.value, row.gradient)
+    for low, high in ((0, start), (stop, row.value.size)):
         if low < high:
-            if edge:
-                _clamp_edge(low, high, shape, y, row)
+            _clamp_edge(low, high, shape, y, row)
             _find_cells(low, high, moving, y, row.t, row.offset)
             row_gradients(flat, low, high, shape, row.offset, row.t, row.value, row.gradient)
-            if edge:
-                for d in range(3):
-                    for k in range(low, high):
-                        row.gradient[d, k] *= row.free[d, k]
+            for d in range(3):
+                for k in range(low, high):
+                    row.gradient[d, k] *= row.free[d, k]
 
 
-@inlined
+@part(forceinline=True)
 def _find_cells(low, high, moving, y, t, offset):
     """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
 
@@ -97,7 +101,7 @@ def _find_cells(low, high, moving, y, t, offset):
         t[0, k], t[1, k], t[2, k] = y[0, k] - f0, y[1, k] - f1, y[2, k] - f2
 
 
-@inlined
+@part(forceinline=True)
 def _clamp_edge(low, high, shape, y, row):
     """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
     free, change = row.free, row.share_gradient
@@ -115,10 +119,10 @@ def _clamp_edge(low, high, shape, y, row):
         y[0, k], y[1, k], y[2, k] = y0, y1, y2
 
 
-@inlined
+@part(forceinline=True)
 def _voxel_values(moving, mask, y, row):
     image, low, high = moving.image, moving.low, moving.high
-    value, share, weights = row.value, row.share, np.empty((6, 4), row.value.dtype)
+    value, share, weights = row.value, row.share, row.weights
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, _ = clamp_axis(y[0, k], n0)
@@ -134,10 +138,10 @@ def _voxel_values(moving, mask, y, row):
             value[k] = linear_sample(image, y0, y1, y2)[0]
 
 
-@inlined
+@part(forceinline=True)
 def _voxel_gradients(moving, mask, y, row):
     image, low, high = moving.image, moving.low, moving.high
-    value, share, weights = row.value, row.share, np.empty((6, 4), row.value.dtype)
+    value, share, weights = row.value, row.share, row.weights
     gradient, share_gradient = row.gradient, row.share_gradient
     n0, n1, n2 = image.shape
     for k in range(value.size):
@@ -166,7 +170,7 @@ def _voxel_gradients(moving, mask, y, row):
         share_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
 
 
-@inlined
+@part(forceinline=True)
 def forces(stretches, row):
     """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dshare dshare/dy."""
     start, begin, end, stop = stretches

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import PATCH, Array
-from .compiled import expanded, inlined, part
+from .compiled import expanded, part
 
 #: A voxel this far beyond what is not background meets only background; the excess over 1 is for the
 #: rounding of positions.
@@ -48,7 +48,7 @@ class Placement(NamedTuple):
     y: Array  # (3, n) positions in the moving image
 
 
-@part
+@expanded
 def allocate_placement(n, nodes):
     """A :class:`Placement` for rows of n voxels, in the precision of the nodes."""
     kind, node_rows = nodes.dtype, nodes.shape[2]
@@ -59,7 +59,7 @@ def allocate_placement(n, nodes):
     )  # fmt: skip
 
 
-@inlined
+@part(forceinline=True)
 def fill_plane(i, first, count, column, nodes, where, row):
     """V u of plane i at the node rows [first, first + count): ``plane`` and ``bounds`` of `row`.
 
@@ -84,7 +84,7 @@ def fill_plane(i, first, count, column, nodes, where, row):
                 row.plane[d, j, k] = share0[k] * line[left[k]] + share1[k] * line[right[k]]
 
 
-@inlined
+@part(forceinline=True)
 def place_row(i, j, first, planes, moving, mask, where, row):
     """Positions of row (i, j), and its :class:`Stretches`.
 
@@ -202,7 +202,7 @@ def _content(limits, content):
     return first, last
 
 
-@inlined
+@part(forceinline=True)
 def fill(target, start, stop, value):
     """target[start:stop] = value; a slice assignment takes the compiler half a second each."""
     for k in range(start, stop):

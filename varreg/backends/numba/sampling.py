@@ -17,7 +17,7 @@ import numpy as np
 from .compiled import expanded, part
 
 
-@part
+@part()
 def row_values(flat, start, stop, shape, offset, t, value):
     """Linear interpolation in the cells of a row; `flat` is the image as one line."""
     one, row, plane = np.uint32(1), np.uint32(shape[2]), np.uint32(shape[1] * shape[2])
@@ -41,7 +41,7 @@ def row_values(flat, start, stop, shape, offset, t, value):
         value[k] = low + t[0, k] * (p10 + t[1, k] * (p11 - p10) - low)
 
 
-@part
+@part()
 def row_gradients(flat, start, stop, shape, offset, t, value, gradient):
     """Linear interpolation in the cells of a row, and its gradient (3, n)."""
     one, row, plane = np.uint32(1), np.uint32(shape[2]), np.uint32(shape[1] * shape[2])
@@ -88,7 +88,7 @@ def clamp_axis(y, n):
     return y, y * 0 + 1, y * 0
 
 
-@part
+@part()
 def linear_sample(image, y0, y1, y2):
     """(value, g0, g1, g2) of the linear interpolant at a position inside the image."""
     n0, n1, n2 = image.shape
@@ -133,7 +133,7 @@ def _cubic_weights(t, value, slope):
     slope[3] = t * t / 2
 
 
-@part
+@part()
 def cubic_sample(coefficients, y0, y1, y2, weights):
     """(value, g0, g1, g2) of a cubic B-spline image (coefficients prefiltered, mirrored border).
 
