@@ -15,6 +15,7 @@ import numpy as np
 
 from ._version import __version__
 from .backends.arrays import Array
+from .geometry.resampling import warp
 from .images.accepted import as_pair
 from .images.image import Image
 from .initial.initialisation import chosen_start
@@ -149,7 +150,9 @@ def solve(
     transform = Transform(*grids, found, nodes, options.constraint, frame)
     with _timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
-        data = transform.warp(moving_image, threads=threads)
+        coordinates = transform.coordinates(moving_image.grid)
+        source, shape = moving_image.data, fixed_image.grid.shape
+        data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
         warped = dataclasses.replace(fixed_image, data=data, name=name)
     return Result(
         transform=transform,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from types import ModuleType
 from typing import Any
 
@@ -19,8 +18,6 @@ from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
-
-logger = logging.getLogger(__name__)
 
 BACKENDS = {"numba": "varreg.backends.numba.backend", "numpy": "varreg.backends.numpy.backend"}
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
@@ -42,11 +39,6 @@ def merged_options(
 
 
 def chosen_backend(name: str) -> ModuleType:
-    """The module of the kernels, with a warning if they are compiled only now."""
-    return backend_module(name)
-
-
-def backend_module(name: str) -> ModuleType:
     """The module of the kernels; never another than the one asked for."""
     if name == "cupy":
         raise BackendError(

@@ -9,7 +9,9 @@ from ..arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
 from ..blocks import block_count, row_tiles
 from ..threads import run
 from . import averaging, folding, histogram, information, warping, windows
-from .cache import drop_stale
+from . import points as points_
+from .announcement import announce_compilation
+from .cache import cache_folder, drop_stale
 from .information import banded
 from .nodes import most_nodes, sum_tiles
 
@@ -17,7 +19,8 @@ NAME = "numba"
 #: Sums over fewer entries take less time than waking a thread.
 LEAST_ENTRIES_FOR_THREADS = 2**18
 
-drop_stale(warping.warp)
+drop_stale(histogram.joint_histograms)
+announce_compilation()
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
@@ -244,3 +247,17 @@ def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads:
     workers = threads if image.size > LEAST_ENTRIES_FOR_THREADS else 1
     run(averaging.average_axis, blocks, workers, blocks, source, start, share, out)
     return out.reshape(*shape[:axis], len(start), *shape[axis + 1 :])
+
+
+def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
+    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
+    points_.read_linear(image, points, np.float32(fill), out)
+
+
+def is_compiled() -> bool:
+    """Whether the kernels of mutual information are compiled, in this process or in the cache on disk."""
+    kernel = histogram.backprojections
+    if kernel.signatures:
+        return True
+    folder = cache_folder(kernel)
+    return folder is not None and any(folder.glob("histogram.backprojections-*.nbi"))
