@@ -20,6 +20,9 @@ Made = TypeVar("Made")
 #: Variables that limit the number of threads; the first one that is set rules.
 VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 
+#: Few, for each costs a switch between threads; several, for one thread may begin late or be slowed down.
+TASKS_PER_THREAD = 4
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,8 +58,10 @@ def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) 
     """
     if min(threads, blocks) <= 1:
         kernel(0, blocks, *arguments)
-    else:
-        each(lambda block: kernel(block, block + 1, *arguments), range(blocks), threads)
+        return
+    count = min(TASKS_PER_THREAD * threads, blocks)
+    cuts = [blocks * k // count for k in range(count + 1)]
+    each(lambda k: kernel(cuts[k], cuts[k + 1], *arguments), range(count), threads)
 
 
 def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> list[Made]:

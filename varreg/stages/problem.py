@@ -18,7 +18,7 @@ from .pyramid import level_factors, node_shape
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
 #: With fewer voxels than this an evaluation takes less time than waking a thread.
-LEAST_VOXELS_FOR_THREADS = 2**12
+LEAST_VOXELS_FOR_THREADS = 2**16
 
 
 @dataclass(frozen=True)
