@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def _prefer_installed_package() -> None:
 
 _prefer_installed_package()
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # as in the background of a shell; the commands that tests interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: a red test stays red until it is mended.
 hypothesis.settings.register_profile("varreg", derandomize=True, deadline=None, database=None)
@@ -36,6 +40,30 @@ hypothesis.settings.load_profile("varreg")
 def pytest_report_header() -> str:
     spec = importlib.util.find_spec("varreg")
     return f"varreg under test: {Path(spec.origin).parent if spec and spec.origin else 'none'}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Kernels compiled once, before the first test, also for the processes that tests start.
+
+    In float32 by a registration; in float64, in which derivatives are checked, by its energy.
+    """
+    import numpy as np
+
+    import varreg
+    from varreg.backends.numba import backend
+    from varreg.similarity.choice import similarity
+
+    from .varreg.problems import deformable_problem, pair, state
+
+    moving, fixed = np.random.default_rng(0).random((2, 32, 32))
+    objective, z, _ = deformable_problem(shape := (20, 23))
+    for name in ("regional-mi", "lncc"):
+        options = varreg.Options(similarity=name)
+        varreg.solve(moving, fixed, options=options, iterations=2, threads=1, progress=False)
+        images = pair(shape, (1.0, 1.0))
+        objective.similarity = similarity(name, *images, options, backend, 1, np.float64)
+        objective.evaluate(state(objective, z)).gradient()
 
 
 @pytest.fixture(scope="session")

@@ -227,7 +227,7 @@ def test_networks_are_methods_too(bench):
 
 
 def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
-    pytest.importorskip("torch")  # learned.run_folder reads checkpoints too
+    pytest.importorskip("safetensors.torch", reason="learned needs PyTorch and safetensors")
     from learned.config import preset, to_json, with_changes
 
     training_curve = bench("training_curve")

@@ -129,7 +129,7 @@ def test_the_compiled_kernels_go_where_the_variable_says(tmp_path):
 
 
 def test_the_lines_of_the_cascade_are_understood(folder, monkeypatch):
-    pytest.importorskip("torch", reason="the cascade needs PyTorch")
+    pytest.importorskip("safetensors.torch", reason="learned needs PyTorch and safetensors")
     import learned.predict
     import learned.train
 

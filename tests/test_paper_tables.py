@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="the networks of the paper need PyTorch")
+pytest.importorskip("safetensors", reason="the networks of the paper need safetensors")
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = [ROOT / "examples" / "paper", ROOT / "examples" / "benchmarks"]

@@ -1,8 +1,7 @@
 """AT-Net asked about mirrored views, and mutual information as the judge of its answers."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.affine import affine_displacement
 from learned.affine_search import _viewed, search_affine, symmetric_views

@@ -3,8 +3,7 @@
 import importlib.util
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.baselines import (
     Baseline,
@@ -170,6 +169,7 @@ def test_training_asks_for_an_inverse(name):
     assert flow.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_the_second_head_learns_the_inverse_of_the_first():
     net = network("learned-inverse").train()
     pair, target = pairs(32, 32, count=2), smooth_field((32, 32), 1.5, dtype=torch.float32)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
+import torch
 
 from learned.checkpoint import FORMAT, VERSION, read_checkpoint, save_checkpoint
 from learned.checkpoint_folder import CheckpointFolder
@@ -128,8 +126,11 @@ def saved(path):
     return path
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize(
+    "optimiser, scheduler",
+    [("Adam", name) for name in SCHEDULERS]
+    + [(name, "both") for name in OPTIMISERS if name != "Adam"],
+)
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_going_on_is_as_never_having_stopped(path, optimiser, scheduler, steps):
     whole = training(0, optimiser, scheduler)

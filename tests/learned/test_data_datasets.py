@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
-
-torch = pytest.importorskip("torch")
-
 from torch.utils.data import DataLoader
 
 from learned.data.datasets import EpochSampler, Pair, PairDataset

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.interpolate import BSpline
-
-torch = pytest.importorskip("torch")
 
 from learned.affine import compose_affine
 from learned.data.augmentation import random_flips, warp_scene

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
 from learned.data.manifest import label_files, read_manifest
 from learned.data.splits import Split, check_disjoint, split_subjects
 from varreg.errors import FileError, InputError

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter, label
-
-torch = pytest.importorskip("torch")
 
 from learned.data.intensity import PAINTED, IntensityRanges, acquire, blur
 from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels

@@ -5,10 +5,9 @@ import os
 import nibabel
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-torch = pytest.importorskip("torch")
 
 from learned.data.cuts import Cutter
 from learned.data.manifest import Subject

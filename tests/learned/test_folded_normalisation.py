@@ -1,8 +1,7 @@
 """Normalisations folded into convolutions: the same function, another form."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.cascade import Cascade
 from learned.folded_normalisation import folded

@@ -1,8 +1,7 @@
 """The fixed point inverts, one step at a time; the paper's formula does not."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.affine import affine_displacement
 from learned.inverse import inverse_displacement, inverse_residual

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import map_coordinates
-
-torch = pytest.importorskip("torch")
 
 from learned.losses import MutualInformation
 from learned.losses.fine_histogram import parzen_matrix

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learned.losses import MutualInformation, windows

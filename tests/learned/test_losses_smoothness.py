@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.losses import smoothness
 from varreg.energy.smoothness import Smoothness

@@ -5,10 +5,7 @@ import os
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
-
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

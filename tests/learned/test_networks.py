@@ -1,8 +1,7 @@
 """AT-Net, DT-Net and their cascade: sizes, the identity they begin with, and how stages compose."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from learned.affine import affine_displacement, compose_affine
 from learned.affine_passes import affine_maps

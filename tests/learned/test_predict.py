@@ -10,15 +10,12 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from scipy.ndimage import map_coordinates
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
-
-from click.testing import CliRunner
-
 import learned
-import learned.predict  # noqa: E402, F401  it must not hide the function of its name
+import learned.predict  # noqa: F401  it must not hide the function of its name
 import varreg
 from learned import weights
 from learned.affine import affine_displacement

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import map_coordinates
-
-torch = pytest.importorskip("torch")
 
 from learned.affine import affine_displacement, compose_affine
 from learned.folding import fold_fraction, jacobian_determinant

@@ -10,9 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from click.testing import CliRunner
 
 from learned.checkpoint import read_checkpoint

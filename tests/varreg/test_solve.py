@@ -713,7 +713,7 @@ def finite_or_refused(problem):
     return "result"
 
 
-@hypothesis.settings(max_examples=300, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(max_examples=100, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(odd_problems())
 def test_odd_input_ends_in_a_finite_result_or_an_exception_of_ours(problem):
     hypothesis.event(finite_or_refused(problem))

@@ -152,10 +152,10 @@ def test_pairs_and_results_are_forgotten(solved):
             alive.add(self)
 
     solved(lambda moving, fixed, **given: Thing())
-    source = ((Thing(), Thing()) for _ in range(20))
+    source = ((Thing(), Thing()) for _ in range(8))
     for _ in varreg.iterate_batch(source, threads=2):
         gc.collect()
-        # of 40 images: the four pairs of the look-ahead, the one taken last, and this result
+        # of 16 images: the four pairs of the look-ahead, the one taken last, and this result
         assert len(alive) <= 4 * 2 + 2 + 1
     del _
     gc.collect()

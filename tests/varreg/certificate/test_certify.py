@@ -57,7 +57,7 @@ def test_the_gradient_of_a_minimiser_vanishes(pairs, minimum, results):
     elsewhere = varreg.certify(
         found.moving, found.fixed, results[2], options=minimum.options, threads=1
     )
-    assert there.gradients.here < 2e-3 * there.gradients.affine  # float32 rounds
+    assert there.gradients.here < 5e-3 * there.gradients.affine  # float32 rounds
     assert elsewhere.gradients.here > 30 * there.gradients.here
     assert 0 <= there.refinement.gain < 1e-6
     assert there.refinement.largest_moved < 0.02

@@ -28,10 +28,12 @@ def test_it_says_what_an_issue_needs():
 
 
 def test_as_data_it_is_the_same():
-    found = json.loads(run("doctor", "--json"))
-    assert found == json.loads(json.dumps(doctor.examine()))
+    found, examined = json.loads(run("doctor", "--json")), doctor.examine()
+    # the disk is not ours alone
+    assert found["kernels"].pop("free_gigabytes") > 0
+    assert examined["kernels"].pop("free_gigabytes") > 0
+    assert found == json.loads(json.dumps(examined))
     assert found["threads"] >= 1
-    assert found["kernels"]["free_gigabytes"] > 0
 
 
 def test_variables_that_rule_threads_are_told_and_no_others(monkeypatch):

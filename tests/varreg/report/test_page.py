@@ -202,7 +202,7 @@ def test_headers_that_place_the_images_apart_are_not_shown_as_darkness(slices, t
 
 
 def test_a_prediction_is_shown_as_one(slices, tmp_path):
-    pytest.importorskip("torch", reason="learned needs PyTorch")
+    pytest.importorskip("safetensors.torch", reason="learned needs PyTorch and safetensors")
     from learned.prediction import Prediction
 
     r = slices.result

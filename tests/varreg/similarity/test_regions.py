@@ -277,6 +277,7 @@ def test_both_backends_and_any_number_of_threads(dimension):
     np.testing.assert_allclose(gradient_of(other), gradient, rtol=0, atol=1e-11 * scale)
 
 
+@pytest.mark.slow  # compiles the kernels anew, for wider labels
 def test_very_many_regions_are_still_the_sum_over_the_boxes():
     """More than 32767 rows of tables."""
     fixed, moving = textures(2)
