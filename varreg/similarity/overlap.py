@@ -9,8 +9,9 @@ them.  Here only what is in view counts,
           s = \frac{\sum W \odot H}{s_0\,\min(V_F, V_M)},
 
 with H the joint histogram of the voxels in view and W = 1, but :math:`W = w_0` where both images show
-their background (:mod:`varreg.images.background`): two backgrounds that agree tell little of what they
-surround, and would be most of the voxels.  :math:`g(s) = s (2 - s)` below s = 1 and 1 above keeps the
+their background (:mod:`varreg.images.background`), with w_0 so small that the background of the fixed
+image weighs no more than what it shows: two backgrounds that agree tell little of what they surround,
+and would often be most of the voxels.  :math:`g(s) = s (2 - s)` below s = 1 and 1 above keeps the
 overlap from vanishing: :math:`V_F` and :math:`V_M` are the foregrounds of both images, in fixed voxels,
 and what they share must be a part s_0 of the smaller one to count in full.
 
@@ -33,8 +34,8 @@ from ..images.level_image import LevelImage
 from ..options.options import Options
 from .mutual_information import MutualInformation
 
-#: w_0, weight of voxels where both images show their background.
-BACKGROUND = 0.3
+#: Largest weight of the fixed background together, in units of what the fixed image shows.
+BACKGROUND = 1.0
 #: s_0, part of the smaller foreground that must be in view of the other image.
 LEAST = 0.3
 #: Bins on either side of that of the background that belong to it.
@@ -60,9 +61,10 @@ class OverlapInformation(MutualInformation):
     ) -> None:
         super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
         here, there = (self._background(image.data) for image in (fixed, moving))
-        self.weights = 1 - (1 - BACKGROUND) * np.outer(here, there)
         counts = self.labels.total.sum(0).reshape(-1, self.estimator.bins).sum(0)
-        shown = float(counts @ (1 - here))
+        shown, around = float(counts @ (1 - here)), float(counts @ here)
+        weight = min(1.0, BACKGROUND * max(shown, 1.0) / max(around, 1.0))
+        self.weights = 1 - (1 - weight) * np.outer(here, there)
         # of the moving image, in fixed voxels, of which only some rows are compared
         part = (
             self.count
