@@ -56,7 +56,7 @@ def similarity(
     common = fixed, moving, options, kernels, threads, dtype
     if name in WARPED:
         return WARPED[name](*common)
-    if name == "overlap-mi":
+    if name == "overlap-mi" and options.estimator == "fine-histogram":
         return OverlapInformation(*common, stride=stride)
     if name == "nmi":
         return NormalisedMutualInformation(*common, stride=stride)
