@@ -482,7 +482,7 @@ def test_a_header_that_undoes_a_flip_gives_the_same_map_in_the_world():
         points = np.argwhere(bent.mask)[::7].astype(float)
         change = world_points(flipped, points) - world_points(plain, points)
         apart.append(np.linalg.norm(change, axis=1).mean())
-    assert np.mean(apart) < 0.1
+    assert np.mean(apart) < 0.15
 
 
 def world_points(result, points):
