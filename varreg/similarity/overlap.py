@@ -65,14 +65,10 @@ class OverlapInformation(MutualInformation):
         shown, around = float(counts @ (1 - here)), float(counts @ here)
         weight = min(1.0, BACKGROUND * max(shown, 1.0) / max(around, 1.0))
         self.weights = 1 - (1 - weight) * np.outer(here, there)
-        # of the moving image, in fixed voxels, of which only some rows are compared
-        part = (
-            self.count
-            / fixed.data.size
-            * np.linalg.det(moving.grid.affine)
-            / np.linalg.det(fixed.grid.affine)
-        )
-        self.least = LEAST * max(min(shown, abs(part) * self._shown(moving, there)), 1.0)
+        # of the moving image, in fixed voxels, of which one row of `stride` is compared
+        volumes = (np.linalg.det(image.grid.affine) for image in (moving, fixed))
+        ratio = abs(next(volumes) / next(volumes)) / stride
+        self.least = LEAST * max(min(shown, ratio * self._shown(moving, there)), 1.0)
 
     def _bins(self, data: Array) -> Array:
         low, high = self.estimator.span

@@ -99,7 +99,7 @@ def centre_of_mass(image: LevelImage) -> Array:
 
 def quarter_turns(d: int) -> list[Array]:
     """Rotations of the axes onto each other, (d, d), but for the identity: 3 in the plane, 23 in space."""
-    found = []
+    found: list[Array] = []
     for order in itertools.permutations(range(d)):
         for signs in itertools.product((1.0, -1.0), repeat=d):
             matrix = np.zeros((d, d))
