@@ -125,7 +125,9 @@ def script(name: str) -> str:
     return "\n".join([*lines, "import re", f"WORDS = {words[1]!r}", CHECKS[name], SHARED])
 
 
-@pytest.mark.parametrize("name", TOOLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "elastix" else n for n in TOOLS]
+)
 def test_a_section_runs_with_its_tool(name, tmp_path):
     for package in TOOLS[name]:
         if importlib.util.find_spec(package) is None:

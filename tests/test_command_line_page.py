@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
-from varreg.backends.blocks import available_threads
+from varreg.backends.threads import available_threads
 from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main

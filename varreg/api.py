@@ -17,6 +17,7 @@ from ._version import __version__
 from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
+from .geometry.resampling import warp
 from .images.accepted import as_pair
 from .images.image import Image
 from .initial.initialisation import chosen_start
@@ -151,7 +152,9 @@ def solve(
     transform = Transform(*grids, found, nodes, options.constraint, frame)
     with _timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
-        data = transform.warp(moving_image, threads=threads)
+        coordinates = transform.coordinates(moving_image.grid)
+        source, shape = moving_image.data, fixed_image.grid.shape
+        data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
         warped = dataclasses.replace(fixed_image, data=data, name=name)
     with _timed(seconds, "checks"):
         answer = Answer(

@@ -469,15 +469,20 @@ def test_flips_of_a_brain_with_default_options_change_little(bent, name):
     assert turned.energy.total == pytest.approx(plain.energy.total, rel=0.1)
 
 
-def test_a_header_that_undoes_a_flip_gives_the_same_map_in_the_world(bent):
-    n = bent.moving.shape[0]
-    flip = np.array([[-1.0, 0, n - 1], [0, 1, 0], [0, 0, 1]])
-    plain = varreg.solve(bent.moving, bent.fixed, threads=1)
-    header = Image.from_array(bent.moving[::-1].copy(), affine=flip)
-    flipped = varreg.solve(header, bent.fixed, threads=1)
-    points = np.argwhere(bent.mask)[::7].astype(float)
-    distance = np.linalg.norm(world_points(flipped, points) - world_points(plain, points), axis=1)
-    assert distance.mean() < 0.25
+def test_a_header_that_undoes_a_flip_gives_the_same_map_in_the_world():
+    """But for what the order of the rows, of which some are left out, changes."""
+    apart = []
+    for seed in range(6):
+        bent = deformed_pair((63, 70), np.random.default_rng(seed), displacement_rms=1.5)
+        n = bent.moving.shape[0]
+        flip = np.array([[-1.0, 0, n - 1], [0, 1, 0], [0, 0, 1]])
+        plain = varreg.solve(bent.moving, bent.fixed, threads=1)
+        header = Image.from_array(bent.moving[::-1].copy(), affine=flip)
+        flipped = varreg.solve(header, bent.fixed, threads=1)
+        points = np.argwhere(bent.mask)[::7].astype(float)
+        change = world_points(flipped, points) - world_points(plain, points)
+        apart.append(np.linalg.norm(change, axis=1).mean())
+    assert np.mean(apart) < 0.15
 
 
 def world_points(result, points):

@@ -62,6 +62,7 @@ class Labels(NamedTuple):
     live: NDArray[np.uint8]  # (planes, rows) whether any voxel of a row has a label
     tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
     group: NDArray[np.int64]  # (T,) tiles of one group share their tables
+    first_tile: NDArray[np.int64]  # (G + 1,) of each group
     total: Array  # (T, height) voxels with each label
     height: int  # rows of the tables of a group: regions along the last axis x bins
     bins: int

@@ -246,3 +246,19 @@ class Backend(Protocol):
         -------
         (*S) array, m along `axis`
         """
+
+    def read_linear(self, image: Array, points: Array, fill: float, out: Array) -> None:
+        """An image at any points, linearly interpolated: what warping with a finished map needs.
+
+        Parameters
+        ----------
+        image : (p, q, r) array
+            A plane has p = 1.
+        points : (d, n) array
+            Voxels; for d = 2 of the last two axes.
+        fill : float
+            Value beyond [-1/2, n - 1/2]; between the outermost voxel centre and there the image is
+            continued constantly.
+        out : (n,) array
+            Written to.
+        """

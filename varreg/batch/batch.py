@@ -19,7 +19,7 @@ from ..results.result import Result
 from ..stages.arguments import (
     affine_model,
     affine_starts,
-    backend_module,
+    chosen_backend,
     merged_options,
     thread_count,
 )
@@ -196,7 +196,7 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
     for key, check in (("affine", affine_model), ("start", affine_starts)):
         if isinstance(common.get(key), str):
             check(common[key], 2)  # a name means the same in both dimensions
-    return common, backend_module(common.get("backend", "numba"))
+    return common, chosen_backend(common.get("backend", "numba"))
 
 
 def _results(

@@ -13,7 +13,7 @@ from typing import Any
 from ..api import solve
 from ..optimise.history import Iteration
 from ..results.result import Result
-from ..stages.arguments import backend_module
+from ..stages.arguments import chosen_backend
 
 _cancelled: Any = None
 
@@ -36,7 +36,7 @@ def initialise(owner: int, cancelled: Any) -> None:
     _cancelled = cancelled
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after, args=(owner,), daemon=True).start()
-    backend_module("numba")
+    chosen_backend("numba")
 
 
 def _exit_after(owner: int) -> None:

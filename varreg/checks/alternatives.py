@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from ..backends.arrays import Array
 from ..energy.affine import AffineObjective
 from ..optimise.minimise import Descent, minimise
-from ..similarity.choice import affine_choice
 from ..stages.affine import affine_factors
 from .answer import Answer
 from .head import head_of
 
+#: Similarity by which maps are compared: mutual information times what is in view, so that another measure judges
+#: than the affine stage has, and a map that leads out of view is never better.
+MEASURE = "mi"
 #: Steps that the best alternative of a kind takes at the coarsest level, and at the finer one.
 STEPS, FINER_STEPS = 6, 3
 #: The level of the affine stage where answers are compared; 0 is the coarsest.
@@ -50,7 +52,7 @@ class _Turns(NamedTuple):
 
 
 class Alternatives:
-    """Affine maps by the similarity of the affine stage, at one of its levels.
+    """Affine maps by mutual information, at a level of the affine stage.
 
     Parameters
     ----------
@@ -70,9 +72,10 @@ class Alternatives:
         self._fine = self._objective(self.judge, "affine")
 
     def _objective(self, factor: float, model: str) -> AffineObjective:
-        options = self.answer.problem.options
-        similarity = self.answer.problem.similarity(factor, affine_choice(options.similarity))
-        return AffineObjective(similarity, model, options.similarity_weight)
+        problem = self.answer.problem
+        return AffineObjective(
+            problem.similarity(factor, MEASURE), model, problem.options.similarity_weight
+        )
 
     def _of(self, matrix: Array) -> Alternative:
         return Alternative(matrix, self._fine.evaluate(matrix).energy.similarity)

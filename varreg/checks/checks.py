@@ -33,7 +33,7 @@ def checks_of(answer: Answer) -> tuple[Check, ...]:
         Without those that need information that is shared, if the similarity is none or it is 0.
     """
     alternatives = Alternatives(answer)
-    shares = affine_choice(answer.problem.options.similarity) == "mi"
+    shares = affine_choice(answer.problem.options.similarity) != "ssd"
     positive = shares and alternatives.here.similarity > 0
     found = [
         scales(answer),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..energy.affine import AffineObjective
 from ..images.level_image import LevelImage
 from ..optimise.check import Check
-from ..stages.levels import affine_energy
 from ..stages.problem import Problem
 from ..stages.pyramid import smoothness_weight
-from .alternatives import Alternatives
+from .alternatives import MEASURE, Alternatives
 from .answer import Answer
 
 #: Similarities in nats of what is shared.
@@ -83,4 +83,8 @@ def _by_chance(answer: Answer, factor: float) -> float:
     there = LevelImage(mixed, moving.mask, moving.grid)
     options = problem.options.replace(levels=(1.0,))
     apart = Problem(fixed, there, options, problem.kernels, problem.threads)
-    return affine_energy(apart, answer.affine).similarity
+    return (
+        AffineObjective(apart.similarity(1.0, MEASURE), "translation")
+        .evaluate(answer.affine)
+        .energy.similarity
+    )

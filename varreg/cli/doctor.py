@@ -35,7 +35,7 @@ def examine() -> dict[str, Any]:
     >>> found["packages"]["numpy"] != "not installed", found["threads"] >= 1
     (True, True)
     """
-    from ..backends.blocks import available_threads
+    from ..backends.threads import available_threads
 
     return {
         "varreg": __version__,
@@ -91,7 +91,7 @@ def _kernels() -> dict[str, Any]:
     from ..backends.numba import backend as cpu
     from ..backends.numba.cache import cache_folder
 
-    folder = cache_folder(cpu.take_part)
+    folder = cache_folder(cpu.histogram.joint_histograms)
     there = _nearest(folder)
     return {
         "state": "compiled"

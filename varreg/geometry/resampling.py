@@ -7,16 +7,14 @@ border, and beyond it there is no image, only `fill`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.blocks import available_threads
-from ..backends.cores import move_to_core
+from ..backends.threads import available_threads, each
 from ..errors import InputError
 from .displacement import Float
 
@@ -118,6 +116,7 @@ def warp(
     interpolation: str,
     fill: float,
     threads: int | None = None,
+    kernels: ModuleType | None = None,
 ) -> NDArray[np.float32]:
     """The array `data` read at coordinates given slab by slab.
 
@@ -135,6 +134,8 @@ def warp(
         Value where there is no source image.
     threads : int, optional
         All available by default.
+    kernels : module, optional
+        The backend of linear interpolation, Numba's by default.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def warp(
     """
     source = np.asarray(data, dtype=np.float32)
     if interpolation == "linear":
-        return _warp_linear(source, shape, coordinates, fill, threads)
+        return _warp_linear(source, shape, coordinates, fill, threads, kernels)
     from scipy import ndimage
 
     order = ORDER[interpolation]
@@ -166,11 +167,12 @@ def warp(
 
 def _warp_linear(
     source: NDArray[np.float32], shape: tuple[int, ...], coordinates: Coordinates, fill: float,
-    threads: int | None,
+    threads: int | None, kernels: ModuleType | None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """:func:`warp` by a compiled loop: ten times as fast as the general one."""
-    from ..backends.numba.points import read_linear
-
+    if kernels is None:
+        from ..backends.numba import backend as kernels
+    assert kernels is not None
     volume = np.ascontiguousarray(source if source.ndim == 3 else source[None])
     result = np.empty(shape, dtype=np.float32)
     flat, size = result.reshape(-1), int(np.prod(shape[1:]))
@@ -178,7 +180,7 @@ def _warp_linear(
     def read(slab: slice) -> None:
         points = np.ascontiguousarray(coordinates(slab), dtype=np.float32)
         out = flat[slab.start * size : slab.stop * size]
-        read_linear(volume, points.reshape(len(points), -1), np.float32(fill), out)
+        kernels.read_linear(volume, points.reshape(len(points), -1), np.float32(fill), out)
 
     each_slab(read, shape, threads)
     return result
@@ -191,16 +193,7 @@ def each_slab(
 
     threads: all available by default.
     """
-    every = list(slabs(shape))
-    workers = min(threads or available_threads(), len(every))
-    if workers == 1:
-        for slab in every:
-            work(slab)
-        return
-    number = itertools.count()
-    with ThreadPoolExecutor(workers, initializer=lambda: move_to_core(next(number))) as pool:
-        for _ in pool.map(work, every):
-            pass
+    each(work, slabs(shape), threads or available_threads())
 
 
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from .lncc import LocalCorrelation
 from .mind import SelfSimilarity
 from .mutual_information import MutualInformation
 from .normalised import NormalisedMutualInformation
+from .overlap import OverlapInformation
 from .similarity import Similarity
 from .ssd import SquaredDifferences
 from .warped import WarpedSimilarity
@@ -39,7 +40,8 @@ def similarity(
 
     Parameters
     ----------
-    name : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd"}
+    name : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd", "overlap-mi"}
+        The last one is that of the affine stage.
     fixed, moving : LevelImage
         The two images at this level.
     options : Options
@@ -54,6 +56,8 @@ def similarity(
     common = fixed, moving, options, kernels, threads, dtype
     if name in WARPED:
         return WARPED[name](*common)
+    if name == "overlap-mi" and options.estimator == "fine-histogram":
+        return OverlapInformation(*common, stride=stride)
     if name == "nmi":
         return NormalisedMutualInformation(*common, stride=stride)
     return MutualInformation(*common, regional=name == "regional-mi", stride=stride)
@@ -61,7 +65,7 @@ def similarity(
 
 def affine_choice(name: str) -> str:
     """The similarity of the affine stage: what is local sees too little from afar."""
-    return "ssd" if name == "ssd" else "mi"
+    return "ssd" if name == "ssd" else "overlap-mi"
 
 
 def deformable_choice(name: str, coarsest: bool) -> str:

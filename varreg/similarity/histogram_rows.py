@@ -59,7 +59,8 @@ def label_image(
     live[kept] = found.max(axis=1) >= 0
     tiles, group = _tiles(values.shape, cuts)
     total = np.array([_count(label, live, tile, height) for tile in tiles], float)
-    return Labels(label, live, tiles, group, total, height, size)
+    first_tile = np.searchsorted(group, np.arange(group[-1] + 2))
+    return Labels(label, live, tiles, group, first_tile, total, height, size)
 
 
 def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:

@@ -27,10 +27,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.threads import each
 from ..geometry.grid import Grid
 from ..images.level_image import LevelImage
 from .ssd import SquaredDifferences
-from .windows import blurred, each, gaussian
+from .windows import blurred, gaussian
 
 #: Neighbours are this far away, in voxels of the finest axis of the fixed level.
 DISTANCE = 1.0

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import correlate1d, uniform_filter1d
 
 from ..backends.arrays import Array
-from ..backends.blocks import run
+from ..backends.threads import each
 
 #: A Gaussian window ends at this many standard deviations.
 REACH = 2.0
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 def averages(images: Sequence[Array], sizes: Sequence[int], threads: int) -> list[Array]:
@@ -63,15 +60,3 @@ def gaussian(width: float) -> Array:
     reach = math.ceil(REACH * width)
     weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     return weight / weight.sum()
-
-
-def each(function: Callable[[Item], Made], items: Sequence[Item], threads: int) -> list[Made]:
-    """What a function makes of every item; threads only decide who does which."""
-    made: dict[int, Made] = {}
-
-    def work(first: int, count: int, step: int) -> None:
-        for k in range(first, count, step):
-            made[k] = function(items[k])
-
-    run(work, len(items), threads)
-    return [made[k] for k in range(len(items))]

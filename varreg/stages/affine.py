@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backends.arrays import Array
 from .affine_search import affine_objective, best_initialisation
+from .initialisations import shows_all
 from .levels import Recorder, lower_start
 from .problem import Problem
 
@@ -17,6 +18,8 @@ COARSER = 2.0
 LEAST_VOXELS = 16
 #: ... and leaves this many of the finest levels to it.
 LEFT_TO_DEFORMABLE = 2
+#: Of images that are cut off fewer are left: thin slabs have few voxels at coarse levels.
+LEFT_OF_CUT = 1
 
 
 def affine_stage(
@@ -65,4 +68,6 @@ def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
         >= LEAST_VOXELS
     ):
         factors.insert(0, coarser)
-    return factors if last else factors[: max(len(factors) - LEFT_TO_DEFORMABLE, 1)]
+    whole = shows_all(*problem.level(factors[0]))
+    left = 0 if last else LEFT_TO_DEFORMABLE if whole else LEFT_OF_CUT
+    return factors[: max(len(factors) - left, 1)]

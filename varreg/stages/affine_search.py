@@ -2,8 +2,7 @@
 
 Energies of many initialisations at the coarsest level, then a few steps from the best of them.  Where the field of
 view cuts off what is shown, images of few voxels do not tell a right one from a wrong one that
-overlaps more: then the best are taken on to the next level, and the energy that the stage after this
-one minimises decides.
+overlaps more: then the best are taken on to the next level, and the energy at a fine level decides.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ TRIAL_STEPS = 6
 SHORTEST_TRIAL_STEP = 0.005
 #: Of images that are cut off, what has less than this share of the largest decrease is given up.
 CLOSE = 0.75
-#: Level of the deformable stage whose energy decides between them, or the only one.
+#: Level whose energy decides between them, or the only one.
 JUDGE = -2
 
 
@@ -68,7 +67,7 @@ def best_initialisation(
         finer = affine_objective(problem, model, factors[1])
         alternatives = _tried(problem, finer, alternatives, factors[1], observer)
     level = max(JUDGE, -len(problem.factors))
-    judge = partial(affine_evaluation, problem, deformable=True, level=level)
+    judge = partial(affine_evaluation, problem, level=level)
     return min(alternatives, key=lambda matrix: judge(matrix).energy.total)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..backends.arrays import Array
-from ..backends.blocks import available_threads
+from ..backends.threads import available_threads
 from ..errors import BackendError, GeometryError, InputError, OverlapError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine
@@ -19,8 +18,6 @@ from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
-
-logger = logging.getLogger(__name__)
 
 BACKENDS = {"numba": "varreg.backends.numba.backend", "numpy": "varreg.backends.numpy.backend"}
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
@@ -42,15 +39,6 @@ def merged_options(
 
 
 def chosen_backend(name: str) -> ModuleType:
-    """The module of the kernels, with a warning if they are compiled only now."""
-    kernels = backend_module(name)
-    if name == "numba" and not kernels.is_compiled():
-        # a warning, because it must be seen: nothing else explains the wait
-        logger.warning("varreg: compiling the kernels, once, about 25 s; later runs start at once.")
-    return kernels
-
-
-def backend_module(name: str) -> ModuleType:
     """The module of the kernels; never another than the one asked for."""
     if name == "cupy":
         raise BackendError(

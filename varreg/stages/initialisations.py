@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from ..backends.arrays import Array
+from ..images.background import foreground_weight
 from ..images.level_image import LevelImage
 
 #: Rotations tried about every axis, in degrees.
@@ -40,6 +41,10 @@ def candidates(
     }
     rotations = _rotations(d) if turn else [np.eye(d)]
     found = [_about(r, centre, shift[name]()) for r in rotations for name in names]
+    if turn and "moments" in names:
+        axes = fixed.grid.direction
+        turns = (axes @ quarter @ np.linalg.inv(axes) for quarter in quarter_turns(d))
+        found += [_about(r, centre, shift["moments"]()) for r in turns]
     if "moments" in names:
         further = [shift["moments"]() + apart for apart in further_shifts(fixed, moving)]
         found += [_about(r, centre, s) for r in rotations[: None if d == 2 else 1] for s in further]
@@ -77,8 +82,8 @@ def cut_axes(image: LevelImage) -> set[int]:
 
 
 def centre_of_mass(image: LevelImage) -> Array:
-    """World position of the intensity-weighted centre; the centre of the grid if all is dark."""
-    data = image.data.astype(np.float64)
+    """World position of the centre of what is not background; the centre of the grid if there is nothing."""
+    data = foreground_weight(image.data).astype(np.float64)
     if image.mask is not None:
         data = data * image.mask
     total = data.sum()
@@ -90,6 +95,18 @@ def centre_of_mass(image: LevelImage) -> Array:
         for axis in axes
     ]
     return image.grid.voxel_to_world(np.array(voxel))
+
+
+def quarter_turns(d: int) -> list[Array]:
+    """Rotations of the axes onto each other, (d, d), but for the identity: 3 in the plane, 23 in space."""
+    found: list[Array] = []
+    for order in itertools.permutations(range(d)):
+        for signs in itertools.product((1.0, -1.0), repeat=d):
+            matrix = np.zeros((d, d))
+            matrix[range(d), order] = signs
+            if np.linalg.det(matrix) > 0 and not np.array_equal(matrix, np.eye(d)):
+                found.append(matrix)
+    return found
 
 
 def _rotations(d: int) -> list[Array]:

@@ -17,9 +17,8 @@ from .pyramid import level_factors, node_shape
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
-#: With fewer voxels than this an evaluation is not worth sharing out, not even among helpers that still
-#: look for work (see :mod:`varreg.backends.numba.crew`); those that sleep would come when all is done.
-LEAST_VOXELS_FOR_THREADS = 2**12
+#: With fewer voxels than this an evaluation takes less time than waking a thread.
+LEAST_VOXELS_FOR_THREADS = 2**16
 
 
 @dataclass(frozen=True)

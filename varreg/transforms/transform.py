@@ -117,7 +117,7 @@ class Transform:
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
         """Voxels of the moving image, (d, *S) float32, of a slab of the fixed (None: all of it)."""
         start, stop, _ = (slab or slice(None)).indices(self.fixed.shape[0])
-        return self._coordinates(self.moving)(slice(start, max(start, stop)))
+        return self.coordinates(self.moving)(slice(start, max(start, stop)))
 
     def warp(
         self,
@@ -152,7 +152,7 @@ class Transform:
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
         data, grid = image_on(self.moving, self.frame, image, function)
-        coordinates = self._coordinates(grid)
+        coordinates = self.coordinates(grid)
         shape = self.fixed.shape
         return resampling.warp(data, shape, coordinates, interpolation, fill, threads)
 
@@ -174,7 +174,7 @@ class Transform:
         """
         resampling.check_choice(rule, LABEL_RULES, "Transform.warp_labels", "rule")
         data, grid = labels_on(self.moving, self.frame, labels, "Transform.warp_labels")
-        return resampled_labels(data, self.fixed.shape, self._coordinates(grid), rule)
+        return resampled_labels(data, self.fixed.shape, self.coordinates(grid), rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the fixed image to the moving image.
@@ -234,7 +234,7 @@ class Transform:
             f"{deformable}; fixed {sizes[0]}, moving {sizes[1]} voxels."
         )
 
-    def _coordinates(self, grid: Grid) -> resampling.Coordinates:
+    def coordinates(self, grid: Grid) -> resampling.Coordinates:
         """Slab of the fixed grid -> voxel coordinates of a grid on the moving side."""
         matrix = voxel_matrix(self.fixed.affine, self.affine, grid.affine)
         return lambda slab: self._mapped(matrix, matrix, slab)

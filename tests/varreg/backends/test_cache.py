@@ -3,15 +3,18 @@
 from types import SimpleNamespace
 
 from varreg.backends.numba import backend as cpu
-from varreg.backends.numba import cache, matching
+from varreg.backends.numba import cache, histogram
 
 
 def kernel(folder):
-    return SimpleNamespace(_cache=SimpleNamespace(cache_path=str(folder)))
+    return SimpleNamespace(stats=SimpleNamespace(cache_path=folder and str(folder)))
 
 
 def test_an_index_of_other_sources_is_dropped_and_that_of_others_is_kept(tmp_path):
-    ours, foreign = tmp_path / "matching.pull-1.py311.nbi", tmp_path / "elsewhere.f-1.py311.nbi"
+    ours, foreign = (
+        tmp_path / "histogram.backprojections-1.py311.nbi",
+        tmp_path / "elsewhere.f-1.py311.nbi",
+    )
     for stamp, kept in ((None, False), ("0" * 64, False), (cache.sources_stamp(), True)):
         ours.write_bytes(b"index")
         foreign.write_bytes(b"index")
@@ -24,7 +27,7 @@ def test_an_index_of_other_sources_is_dropped_and_that_of_others_is_kept(tmp_pat
 
 
 def test_without_a_cache_nothing_happens(tmp_path):
-    cache.drop_stale(SimpleNamespace())
+    cache.drop_stale(kernel(None))
     cache.drop_stale(kernel(tmp_path / "missing"))
     (tmp_path / "file").write_text("")
     cache.drop_stale(kernel(tmp_path / "file" / "below"))  # cannot be made: no error
@@ -32,6 +35,6 @@ def test_without_a_cache_nothing_happens(tmp_path):
 
 def test_the_cache_in_use_carries_the_stamp_of_the_sources():
     assert cpu.is_compiled() in (True, False)
-    folder = cache.cache_folder(matching.pull)
+    folder = cache.cache_folder(histogram.backprojections)
     assert folder is not None
     assert (folder / cache.STAMP).read_text() == cache.sources_stamp()

@@ -15,11 +15,11 @@ FUNCTIONS = {
 }
 
 
-def test_the_protocol_describes_all_twelve_functions():
+def test_the_protocol_describes_all_thirteen_functions():
     assert set(FUNCTIONS) == {
         "warp", "push", "joint_histogram", "pull_table", "windowed_histogram", "windowed_slope",
         "mutual_information", "pull_information", "smooth_table", "smooth_table_transposed", "determinant_bound",
-        "average_axis",
+        "average_axis", "read_linear",
     }  # fmt: skip
     assert all(inspect.getdoc(function) for function in FUNCTIONS.values())
 
@@ -40,5 +40,19 @@ def test_the_reference_needs_no_numba():
     code = (
         "import sys, varreg.backends.numpy.backend as r; assert 'numba' not in sys.modules, 'numba'"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shape", ["(20, 24)", "(8, 9, 10)"])
+def test_a_registration_by_the_reference_needs_no_numba(shape):
+    code = f"""
+import sys, numpy as np, varreg
+index = np.indices({shape})
+fixed = np.exp(-((index - 5) ** 2).sum(0) / 20)
+result = varreg.solve(1 - np.roll(fixed, 1, 0), fixed, backend="numpy", iterations=2)
+assert result.warped.data.std() > 0
+assert "numba" not in sys.modules, "numba"
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

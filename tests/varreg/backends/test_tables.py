@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from varreg.backends.numba import backend as cpu
-from varreg.backends.numba.crew import banded
-from varreg.backends.numba.tables import allocate_tables
-from varreg.backends.numba.tables import information as information_of_table
+from varreg.backends.numba.information import banded, region_information
 from varreg.backends.numpy import backend as reference
 from varreg.similarity.estimator import parzen_kernel
 
@@ -35,13 +33,12 @@ def information(backend, table, kernel):
     if backend is reference:
         return reference.information(table, kernel)
     stack = np.ascontiguousarray(table).reshape(-1, table.shape[1], table.shape[1])
-    band, ratio, value = banded(kernel), np.full(stack.shape, np.nan), 0.0
-    scratch = allocate_tables(table.shape[1], len(band) // 2)
-    for region in range(len(stack)):
-        mass, found = information_of_table(region, stack, band, scratch, region, ratio)
-        assert mass == pytest.approx(stack[region].sum(), rel=1e-13)
-        value += found
-    return value, ratio.reshape(table.shape)
+    ratio, regions = np.full(stack.shape, np.nan), len(stack)
+    mass, value = np.empty((2, regions))
+    tiles, total = np.arange(regions + 1), stack.sum((1, 2))
+    region_information(0, regions, stack, 1, tiles, banded(kernel), mass, value, ratio)
+    np.testing.assert_allclose(mass, total, rtol=1e-13)
+    return value.sum(), ratio.reshape(table.shape)
 
 
 def mutual_information(weight):

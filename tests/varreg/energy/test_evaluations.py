@@ -16,6 +16,7 @@ SHAPES = {2: ((20, 23), (1.2, 0.8)), 3: ((9, 11, 10), (1.4, 1.0, 2.0))}
 SIMILARITIES = {
     **{name: dict(similarity=name) for name in ("regional-mi", "mi", "nmi", "lncc", "mind", "ssd")},
     "per-pixel": dict(similarity="mi", estimator="per-pixel", bins=24),
+    "overlap-mi": dict(),  # that of the affine stage
 }
 every_similarity = pytest.mark.parametrize("name", SIMILARITIES)
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
@@ -25,7 +26,8 @@ def shared_similarity(name, dimension):
     """(similarity in float64, options) of two smooth images with masks."""
     options = Options(**SIMILARITIES[name])
     images = pair(*SHAPES[dimension], fixed_mask=True, moving_mask=True, oblique=True)
-    return similarity(options.similarity, *images, options, cpu, 1, np.float64), options
+    kind = name if name == "overlap-mi" else options.similarity
+    return similarity(kind, *images, options, cpu, 1, np.float64), options
 
 
 def deformable(level, options, seed):

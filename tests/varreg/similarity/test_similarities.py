@@ -491,7 +491,7 @@ def test_solve_with_masks_and_volumes(name):
 
 
 def test_the_affine_stage_takes_what_sees_far():
-    assert [affine_choice(name) for name in ALL] == ["mi"] * 5 + ["ssd"]
+    assert [affine_choice(name) for name in ALL] == ["overlap-mi"] * 5 + ["ssd"]
     coarsest = [deformable_choice(name, coarsest=True) for name in ALL]
     assert coarsest == ["mi", "mi", "nmi", "mi", "mi", "ssd"]
     assert [deformable_choice(name, coarsest=False) for name in ALL] == ALL

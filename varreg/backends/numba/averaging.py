@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from numba import njit
+from .compiled import kernel
 
 
-@njit(nogil=True, cache=True)
-def average_axis(first, blocks, step, source, start, share, out):
+@kernel
+def average_axis(first, stop, blocks, source, start, share, out):
     """out[p, j, q] = sum_t share[j, t] source[p, start[j] + t, q].
 
     source (a, n, c), out (a, m, c), start (m,) int array, share (m, t) with rows that sum to 1;
     blocks cut the first axis.
     """
     planes, count = source.shape[0], start.shape[0]
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         for p in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(count):
                 for q in range(source.shape[2]):

@@ -19,7 +19,7 @@ STAMP = "varreg-kernels.stamp"
 
 def cache_folder(kernel: Any) -> Path | None:
     """Where Numba keeps what it compiled of the file of a kernel, if anywhere."""
-    folder = getattr(getattr(kernel, "_cache", None), "cache_path", None)
+    folder = kernel.stats.cache_path
     return None if folder is None else Path(folder)
 
 
@@ -42,9 +42,10 @@ def drop_stale(kernel: Any) -> None:
 
 
 def sources_stamp() -> str:
-    """Hash of all kernel sources."""
+    """Hash of all kernel sources, and of the tuples that they are called with."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for source in (here.parent / "arrays.py", *sorted(here.glob("*.py"))):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 

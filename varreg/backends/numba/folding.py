@@ -8,10 +8,11 @@ the four corners is exact.  Three dimensions: it is a polynomial of degree 2 in 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import kernel, part
 
 
-@njit(nogil=True, cache=True)
+@part()
 def _row_edges(field, spacing, i, j, d0, d1, d2):
     """Derivatives of id + u on the edges of the cells (i, j, :).
 
@@ -32,7 +33,7 @@ def _row_edges(field, spacing, i, j, d0, d1, d2):
                     d2[p, q, d, k] = (line[k + 1] - line[k]) / spacing[2] + (d == 2)
 
 
-@njit(nogil=True, cache=True)
+@part()
 def _row_coefficients(d0, d1, d2, cross, coefficient):
     """Bernstein coefficients (3, 3, 3, cells) of the determinant in a row of trilinear cells.
 
@@ -59,8 +60,8 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
                 total[k] += a0[k] * x[k] + a1[k] * y[k] + a2[k] * z[k]
 
 
-@njit(nogil=True, cache=True)
-def volume_bound(first, blocks, step, field, spacing, bound, place):
+@kernel
+def volume_bound(first, stop, blocks, field, spacing, bound, place):
     """Smallest bound and its cell for each block of cells; 3-D.
 
     Parameters
@@ -75,7 +76,7 @@ def volume_bound(first, blocks, step, field, spacing, bound, place):
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     cross, coefficient = np.empty((3, nodes - 1)), np.empty((3, 3, 3, nodes - 1))
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         bound[block] = np.inf
         for i in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(rows):
@@ -90,7 +91,7 @@ def volume_bound(first, blocks, step, field, spacing, bound, place):
                             place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+@part(fastmath={"nnan", "nsz"})
 def _row_minimum(field, j, first, second, low):
     """Smallest determinant in each cell (j, :), left in `low`, and of all; steps 1 / spacing."""
     smallest = np.inf
@@ -112,11 +113,11 @@ def _row_minimum(field, j, first, second, low):
     return smallest
 
 
-@njit(nogil=True, cache=True)
-def plane_bound(first, blocks, step, field, spacing, bound, place):
+@kernel
+def plane_bound(first, stop, blocks, field, spacing, bound, place):
     """Exact minimum and its cell for each block of cells; 2-D, `field` (2, b, c)."""
     rows, low = field.shape[1] - 1, np.empty(field.shape[2] - 1)
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         bound[block] = np.inf
         for j in range(block * rows // blocks, (block + 1) * rows // blocks):
             smallest = _row_minimum(field, j, 1 / spacing[0], 1 / spacing[1], low)

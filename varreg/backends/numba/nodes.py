@@ -9,13 +9,13 @@ of threads; only then is anything gathered along the rows.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..arrays import VoxelMap
+from .compiled import kernel, part
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def tile_nodes(tile, tiles, where, planes):
     """(first node plane, node planes, first node row, node rows) that a tile touches."""
     i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
@@ -34,7 +34,7 @@ def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[
     return int(across.max()) + 1, int(down.max()) + 1
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def clear_nodes(tile, across, down, out):
     """out[tile, :, :across, :down] = 0."""
     for d in range(3):
@@ -44,7 +44,7 @@ def clear_nodes(tile, across, down, out):
                     out[tile, d, a, b, k] = 0
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
     """Add the force (3, n) of the voxels [begin, end) of row (i, j), times node weights, to out[tile].
 
@@ -63,37 +63,37 @@ def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
                 out[tile, 2, p, q, k] += weight * force[2, k]
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def sum_tiles(d, partial, tiles, where, planes, column, rowwise, out):
-    """out[d] = the sum of all tiles, partial (T, 3, a', b', n), gathered along the rows; out (3, a, b, c).
+@kernel
+def sum_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
+    """out[d] = the sum of all tiles, gathered along the rows, of the components d = first, ..., stop - 1.
 
-    rowwise (3, a, b, n) is scratch.  The two-node table of the last axis stands from `column` on in
-    those of `where`.
+    Parameters
+    ----------
+    partial : (T, 3, a', b', n) array
+    column : int
+        Where the two-node table of the last axis begins in those of `where`.
+    rowwise : (3, a, b, n) array
+        Workspace.
+    out : (3, a, b, c) array, output
     """
     length = rowwise.shape[3]
-    for a in range(out.shape[1]):
-        for b in range(out.shape[2]):
-            for k in range(length):
-                rowwise[d, a, b, k] = 0
-            for k in range(out.shape[3]):
-                out[d, a, b, k] = 0
-    for tile in range(tiles.shape[0]):
-        a0, across, b0, down = tile_nodes(tile, tiles, where, planes)
-        for a in range(across):
-            for b in range(down):
+    for d in range(first, stop):
+        for a in range(out.shape[1]):
+            for b in range(out.shape[2]):
+                for k in range(length):
+                    rowwise[d, a, b, k] = 0
+                for k in range(out.shape[3]):
+                    out[d, a, b, k] = 0
+        for tile in range(tiles.shape[0]):
+            a0, across, b0, down = tile_nodes(tile, tiles, where, planes)
+            for a in range(across):
+                for b in range(down):
+                    for k in range(np.uint64(length)):
+                        rowwise[d, a0 + a, b0 + b, k] += partial[tile, d, a, b, k]
+        for a in range(out.shape[1]):
+            for b in range(out.shape[2]):
                 for k in range(np.uint64(length)):
-                    rowwise[d, a0 + a, b0 + b, k] += partial[tile, d, a, b, k]
-    for a in range(out.shape[1]):
-        for b in range(out.shape[2]):
-            for k in range(np.uint64(length)):
-                force, left = rowwise[d, a, b, k], where.index[0, column + k]
-                right = where.index[1, column + k]
-                out[d, a, b, left] += where.weight[0, column + k] * force
-                out[d, a, b, right] += where.weight[1, column + k] * force
-
-
-@njit(nogil=True, cache=True)
-def sum_all_tiles(first, blocks, step, partial, tiles, where, planes, column, rowwise, out):
-    """:func:`sum_tiles` of components first, first + step, ..."""
-    for d in range(first, blocks, step):
-        sum_tiles(d, partial, tiles, where, planes, column, rowwise, out)
+                    force, left = rowwise[d, a, b, k], where.index[0, column + k]
+                    right = where.index[1, column + k]
+                    out[d, a, b, left] += where.weight[0, column + k] * force
+                    out[d, a, b, right] += where.weight[1, column + k] * force

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from .compiled import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def read_linear(image, points, fill, out):
     """out[k] = the image at points[:, k], or `fill` outside its field of view.
 

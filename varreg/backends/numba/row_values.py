@@ -7,30 +7,93 @@ the same loops; with cubic interpolation or a moving mask voxels go one by one.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from .sampling import (
-    bend,
-    clamp_axis,
-    cubic_sample,
-    linear_sample,
-    row_gradients,
-    row_values,
-)
+from ..arrays import Array
+from .compiled import expanded, part
+from .sampling import bend, clamp_axis, cubic_sample, linear_sample, row_gradients, row_values
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def find_cells(begin, end, moving, row):
+class RowValues(NamedTuple):
+    """Workspace of one thread."""
+
+    free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
+    t: Array  # (3, n) places within cells
+    offset: NDArray[np.uint32]  # (n,) cells
+    weights: Array  # (6, 4) of cubic splines
+    value: Array  # (n,)
+    share: Array  # (n,)
+    gradient: Array  # (3, n) of the value by the position
+    share_gradient: Array  # (3, n) of the weight by the position
+    slope: Array  # (n,) dE/dvalue
+    share_slope: Array  # (n,) dE/dshare
+
+
+@expanded
+def allocate_values(n, like):
+    """A :class:`RowValues` for rows of n voxels, in the precision of the array `like`."""
+    kind = like.dtype
+    return RowValues(
+        np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
+        np.empty((6, 4), kind), np.empty(n, kind), np.empty(n, kind), np.empty((3, n), kind),
+        np.empty((3, n), kind), np.empty(n, kind), np.empty(n, kind),
+    )  # fmt: skip
+
+
+@part(forceinline=True)
+def values(stretches, y, moving, flat, mask, row):
+    """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`.
+
+    y (3, n) are the positions, those of the latter are moved inside; `flat` is the image as one line.
+    """
+    if mask is not None:
+        _voxel_values(moving, mask, y, row)
+        return
+    start, begin, end, stop = stretches
+    if begin < end:
+        _find_cells(begin, end, moving, y, row.t, row.offset)
+        row_values(flat, begin, end, moving.image.shape, row.offset, row.t, row.value)
+    for low, high in ((0, start), (stop, row.value.size)):
+        if low < high:
+            _clamp_edge(low, high, moving.image.shape, y, row)
+            _find_cells(low, high, moving, y, row.t, row.offset)
+            row_values(flat, low, high, moving.image.shape, row.offset, row.t, row.value)
+
+
+@part(forceinline=True)
+def gradients(stretches, y, moving, flat, mask, row):
+    """As :func:`values`, with the gradients by the position."""
+    if mask is not None:
+        _voxel_gradients(moving, mask, y, row)
+        return
+    shape = moving.image.shape
+    start, begin, end, stop = stretches
+    if begin < end:
+        _find_cells(begin, end, moving, y, row.t, row.offset)
+        row_gradients(flat, begin, end, shape, row.offset, row.t, row.value, row.gradient)
+    for low, high in ((0, start), (stop, row.value.size)):
+        if low < high:
+            _clamp_edge(low, high, shape, y, row)
+            _find_cells(low, high, moving, y, row.t, row.offset)
+            row_gradients(flat, low, high, shape, row.offset, row.t, row.value, row.gradient)
+            for d in range(3):
+                for k in range(low, high):
+                    row.gradient[d, k] *= row.free[d, k]
+
+
+@part(forceinline=True)
+def _find_cells(low, high, moving, y, t, offset):
     """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
 
     A row whose bounds touch the border may have positions beyond it, by the rounding of sums.
     """
     shape, limit = moving.image.shape, moving.limit
     stride0, stride1 = np.uint32(shape[1] * shape[2]), np.uint32(shape[2])
-    y, t, offset = row.y, row.t, row.offset
     limit0, limit1, limit2, zero = limit[0], limit[1], limit[2], limit[0] * 0
-    for k in range(np.uint64(begin), np.uint64(end)):
+    for k in range(np.uint64(low), np.uint64(high)):
         f0 = max(min(np.floor(y[0, k]), limit0), zero)
         f1 = max(min(np.floor(y[1, k]), limit1), zero)
         f2 = max(min(np.floor(y[2, k]), limit2), zero)
@@ -38,28 +101,11 @@ def find_cells(begin, end, moving, row):
         t[0, k], t[1, k], t[2, k] = y[0, k] - f0, y[1, k] - f1, y[2, k] - f2
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def values(start, begin, end, stop, moving, row):
-    """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`."""
-    shape, n = moving.image.shape, row.value.size
-    if end > begin:
-        find_cells(begin, end, moving, row)
-        row_values(moving.image.reshape(-1), begin, end, shape, row.offset, row.t, row.value)
-    if moving.cubic or moving.mask.size > 0:
-        _voxel_values(moving, row.y, row.weights, row.value, row.share)
-        return
-    for first, last in ((0, start), (stop, n)):
-        if first < last:
-            _clamp_edge(first, last, shape, row)
-            find_cells(first, last, moving, row)
-            row_values(moving.image.reshape(-1), first, last, shape, row.offset, row.t, row.value)
-
-
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _clamp_edge(first, stop, shape, row):
+@part(forceinline=True)
+def _clamp_edge(low, high, shape, y, row):
     """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
-    y, free, change = row.y, row.free, row.share_gradient
-    for k in range(first, stop):
+    free, change = row.free, row.share_gradient
+    for k in range(low, high):
         y0, w0, d0 = clamp_axis(y[0, k], shape[0])
         y1, w1, d1 = clamp_axis(y[1, k], shape[1])
         y2, w2, d2 = clamp_axis(y[2, k], shape[2])
@@ -73,9 +119,10 @@ def _clamp_edge(first, stop, shape, row):
         y[0, k], y[1, k], y[2, k] = y0, y1, y2
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _voxel_values(moving, y, weights, value, share):
-    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+@part(forceinline=True)
+def _voxel_values(moving, mask, y, row):
+    image, low, high = moving.image, moving.low, moving.high
+    value, share, weights = row.value, row.share, row.weights
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, _ = clamp_axis(y[0, k], n0)
@@ -91,33 +138,11 @@ def _voxel_values(moving, y, weights, value, share):
             value[k] = linear_sample(image, y0, y1, y2)[0]
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def gradients(start, begin, end, stop, moving, row):
-    """As :func:`values`, with the gradients by the position."""
-    shape, n = moving.image.shape, row.value.size
-    if end > begin:
-        find_cells(begin, end, moving, row)
-        flat = moving.image.reshape(-1)
-        row_gradients(flat, begin, end, shape, row.offset, row.t, row.value, row.gradient)
-    if moving.cubic or moving.mask.size > 0:
-        _voxel_gradients(
-            moving, row.y, row.weights, row.value, row.share, row.gradient, row.share_gradient
-        )
-        return
-    for first, last in ((0, start), (stop, n)):
-        if first < last:
-            _clamp_edge(first, last, shape, row)
-            find_cells(first, last, moving, row)
-            flat = moving.image.reshape(-1)
-            row_gradients(flat, first, last, shape, row.offset, row.t, row.value, row.gradient)
-            for d in range(3):
-                for k in range(first, last):
-                    row.gradient[d, k] *= row.free[d, k]
-
-
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _voxel_gradients(moving, y, weights, value, share, gradient, share_gradient):
-    image, mask, low, high = moving.image, moving.mask, moving.low, moving.high
+@part(forceinline=True)
+def _voxel_gradients(moving, mask, y, row):
+    image, low, high = moving.image, moving.low, moving.high
+    value, share, weights = row.value, row.share, row.weights
+    gradient, share_gradient = row.gradient, row.share_gradient
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, d0 = clamp_axis(y[0, k], n0)
@@ -145,15 +170,16 @@ def _voxel_gradients(moving, y, weights, value, share, gradient, share_gradient)
         share_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def forces(start, begin, end, stop, row):
+@part(forceinline=True)
+def forces(stretches, row):
     """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dshare dshare/dy."""
+    start, begin, end, stop = stretches
     slope, share_slope, gradient, change = (
         row.slope, row.share_slope, row.gradient, row.share_gradient,
     )  # fmt: skip
     for d in range(3):
         for k in range(np.uint64(begin), np.uint64(end)):
             gradient[d, k] *= slope[k]
-        for first, last in ((0, start), (stop, slope.size)):
-            for k in range(first, last):
+        for low, high in ((0, start), (stop, slope.size)):
+            for k in range(low, high):
                 gradient[d, k] = slope[k] * gradient[d, k] + share_slope[k] * change[d, k]

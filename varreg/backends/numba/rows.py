@@ -17,9 +17,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ..arrays import PATCH, Array
+from .compiled import expanded, part
 
 #: A voxel this far beyond what is not background meets only background; the excess over 1 is for the
 #: rounding of positions.
@@ -28,42 +28,38 @@ MARGIN = 1.01
 SAFE = 0.01
 
 
-class Row(NamedTuple):
-    """Scratch of one thread."""
+class Stretches(NamedTuple):
+    """Where the stretches of a row begin and end."""
+
+    start: int
+    begin: int
+    end: int
+    stop: int
+
+
+class Placement(NamedTuple):
+    """Workspace of one thread."""
 
     plane: Array  # (3, b', n) V u of one plane, at the node rows of a tile
     bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0
     line: Array  # (columns,) one node row
     limits: Array  # (2, 3) smallest and largest position of a row
-    y: Array  # (3, n) positions in the moving image
     origin: Array  # (3,) position of its first voxel, without u
-    free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
-    t: Array  # (3, n) places within cells
-    offset: Array  # (n,) cells
-    weights: Array  # (6, 4) of cubic splines
-    value: Array  # (n,)
-    share: Array  # (n,)
-    gradient: Array  # (3, n) of the value by the position
-    share_gradient: Array  # (3, n) of the weight by the position
-    slope: Array  # (n,) dE/dvalue
-    share_slope: Array  # (n,) dE/dshare
+    y: Array  # (3, n) positions in the moving image
 
 
-@njit(nogil=True, cache=True)
-def allocate_row(n, node_rows, columns, like):
-    """A :class:`Row` for rows of n voxels, in the precision of the array `like`."""
-    kind = like.dtype
-    return Row(
+@expanded
+def allocate_placement(n, nodes):
+    """A :class:`Placement` for rows of n voxels, in the precision of the nodes."""
+    kind, node_rows = nodes.dtype, nodes.shape[2]
+    return Placement(
         np.empty((3, node_rows, n), kind), np.empty((2, 3, node_rows), kind),
-        np.empty(columns, kind), np.empty((2, 3), kind), np.empty((3, n), kind),
-        np.empty(3, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
-        np.empty((6, 4), kind), np.empty(n, kind),
-        np.empty(n, kind), np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, kind),
-        np.empty(n, kind),
+        np.empty(nodes.shape[3], kind), np.empty((2, 3), kind), np.empty(3, kind),
+        np.empty((3, n), kind),
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def fill_plane(i, first, count, column, nodes, where, row):
     """V u of plane i at the node rows [first, first + count): ``plane`` and ``bounds`` of `row`.
 
@@ -88,13 +84,13 @@ def fill_plane(i, first, count, column, nodes, where, row):
                 row.plane[d, j, k] = share0[k] * line[left[k]] + share1[k] * line[right[k]]
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def place_row(i, j, first, planes, moving, where, row):
-    """Positions of row (i, j), and its stretches: (start, begin, end, stop).
+@part(forceinline=True)
+def place_row(i, j, first, planes, moving, mask, where, row):
+    """Positions of row (i, j), and its :class:`Stretches`.
 
     :func:`fill_plane` has been called for plane i with `first`.
     """
-    shape, n, linear, x = moving.image.shape, row.value.size, where.linear, where.coordinate
+    shape, n, linear, x = moving.image.shape, row.y.shape[1], where.linear, where.coordinate
     pair = planes + j
     j0, j1 = np.int64(where.index[0, pair]) - first, np.int64(where.index[1, pair]) - first
     w0, w1, limits, far = where.weight[0, pair], where.weight[1, pair], row.limits, x[n - 1]
@@ -107,14 +103,14 @@ def place_row(i, j, first, planes, moving, where, row):
         limits[0, d], limits[1, d] = min(origin, end) + low, max(origin, end) + high
         row.origin[d] = origin
     _positions(n, j0, j1, w0, w1, where, row)
-    if moving.cubic or moving.mask.size > 0:
-        return 0, 0, 0, 0
+    if mask is not None:
+        return Stretches(0, 0, 0, 0)
     near = beyond = 0
     if linear[2, 2] > 0.1 and _across_in_view(shape, limits):  # else turned far, or near an edge
         near, beyond = _between(SAFE, shape[2] - 1 - SAFE, n, origin, linear[2, 2], low, high)
     if near >= beyond:
         start, stop = _in_view(row.y, shape)
-        return start, start, stop, stop
+        return Stretches(start, start, stop, stop)
     start, stop = _grown(near, beyond, row.y, shape)
     first_voxel, last_voxel = _content(limits, moving.content)
     begin, end = _between(
@@ -122,11 +118,11 @@ def place_row(i, j, first, planes, moving, where, row):
     )
     begin, end = max(begin, start), min(end, stop)
     if first_voxel > last_voxel or end <= begin:
-        return start, start, start, stop
-    return start, begin, end, stop
+        return Stretches(start, start, start, stop)
+    return Stretches(start, begin, end, stop)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _positions(n, j0, j1, w0, w1, where, row):
     """Positions in the moving image of all voxels of a row."""
     x, y, plane, linear, origin = where.coordinate, row.y, row.plane, where.linear, row.origin
@@ -138,7 +134,7 @@ def _positions(n, j0, j1, w0, w1, where, row):
         y[2, k] = o2 + r2 * x[k] + (w0 * plane[2, j0, k] + w1 * plane[2, j1, k])
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _between(first, last, n, origin, advance, low, high):
     """Voxels k of a row with first <= origin + advance k + low and origin + advance k + high <= last."""
     begin = math.ceil((first - origin - low) / advance)
@@ -146,14 +142,14 @@ def _between(first, last, n, origin, advance, low, high):
     return int(min(max(begin, 0), n)), int(min(max(end, 0), n))
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _across_in_view(shape, limits):
     """Whether a row is in view along the first two axes."""
     inside = limits[0, 0] >= 0 and limits[1, 0] <= shape[0] - 1
     return inside and limits[0, 1] >= 0 and limits[1, 1] <= shape[1] - 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _inside(k, y, shape):
     return (
         0 <= y[0, k] <= shape[0] - 1
@@ -162,7 +158,7 @@ def _inside(k, y, shape):
     )
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _grown(near, beyond, y, shape):
     """The stretch of voxels in view around [near, beyond), all of which are."""
     start, stop = near, beyond
@@ -173,7 +169,7 @@ def _grown(near, beyond, y, shape):
     return start, stop
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _in_view(y, shape):
     """The stretch [start, stop) of voxels in view; empty if there are several."""
     start, stop, inside = 0, y.shape[1], 0
@@ -190,7 +186,7 @@ def _in_view(y, shape):
     return (start, stop) if inside == stop - start else (0, 0)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@expanded
 def _content(limits, content):
     """First and last voxel that is not background, in the rows of the moving image between limits.
 
@@ -206,15 +202,7 @@ def _content(limits, content):
     return first, last
 
 
-@njit(nogil=True, cache=True)
-def stretch(part, start, begin, end, stop, n):
-    """First and last voxel of the parts of a row that have a gradient."""
-    if part == 0:
-        return 0, start
-    return (begin, end) if part == 1 else (stop, n)
-
-
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def fill(target, start, stop, value):
     """target[start:stop] = value; a slice assignment takes the compiler half a second each."""
     for k in range(start, stop):

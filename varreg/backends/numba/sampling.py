@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import expanded, part
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part()
 def row_values(flat, start, stop, shape, offset, t, value):
     """Linear interpolation in the cells of a row; `flat` is the image as one line."""
     one, row, plane = np.uint32(1), np.uint32(shape[2]), np.uint32(shape[1] * shape[2])
@@ -40,7 +41,7 @@ def row_values(flat, start, stop, shape, offset, t, value):
         value[k] = low + t[0, k] * (p10 + t[1, k] * (p11 - p10) - low)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part()
 def row_gradients(flat, start, stop, shape, offset, t, value, gradient):
     """Linear interpolation in the cells of a row, and its gradient (3, n)."""
     one, row, plane = np.uint32(1), np.uint32(shape[2]), np.uint32(shape[1] * shape[2])
@@ -74,7 +75,7 @@ def row_gradients(flat, start, stop, shape, offset, t, value, gradient):
         gradient[2, k] = f0 + t0 * (f1 - f0)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def clamp_axis(y, n):
     """(nearest position inside [0, n - 1], weight, d weight / dy) along one axis."""
     last = n - 1
@@ -87,7 +88,7 @@ def clamp_axis(y, n):
     return y, y * 0 + 1, y * 0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part()
 def linear_sample(image, y0, y1, y2):
     """(value, g0, g1, g2) of the linear interpolant at a position inside the image."""
     n0, n1, n2 = image.shape
@@ -108,7 +109,7 @@ def linear_sample(image, y0, y1, y2):
     return low + t0 * (high - low), high - low, g1, g2
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _mirror(index, n):
     """Index reflected about the first and last sample (whole-sample symmetry)."""
     if n == 1:
@@ -118,7 +119,7 @@ def _mirror(index, n):
     return period - index if index >= n else index
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _cubic_weights(t, value, slope):
     """Cubic B-spline weights of four neighbours at offset t, and their derivatives."""
     s = 1 - t
@@ -132,7 +133,7 @@ def _cubic_weights(t, value, slope):
     slope[3] = t * t / 2
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part()
 def cubic_sample(coefficients, y0, y1, y2, weights):
     """(value, g0, g1, g2) of a cubic B-spline image (coefficients prefiltered, mirrored border).
 
@@ -166,7 +167,7 @@ def cubic_sample(coefficients, y0, y1, y2, weights):
     return value, g0, g1, g2
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def bend(value, low, high):
     """(value kept within one bin of [low, high], its derivative): once continuously differentiable.
 

@@ -7,20 +7,22 @@ similarity can be built on these two; histograms have a shorter way (:mod:`varre
 
 from __future__ import annotations
 
-from numba import njit
-
+from .compiled import kernel
 from .nodes import add_row, clear_nodes, tile_nodes
-from .row_values import forces, gradients, values
-from .rows import allocate_row, fill, fill_plane, place_row, stretch
+from .row_values import allocate_values, forces, gradients, values
+from .rows import allocate_placement, fill, fill_plane, place_row
 
 
-@njit(nogil=True, cache=True)
-def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
+@kernel
+def warp(first, stop, moving, mask, where, nodes, tiles, value, share, full):
     """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
 
     Parameters
     ----------
     moving : Moving
+    mask : (p, q, r) array or None
+        None for an image that is interpolated linearly and has no mask, whose rows are read in stretches; else
+        weights in [0, 1], of size 0 for 1 everywhere.
     where : VoxelMap
     nodes : (3, a, b, c) array
     tiles : (T, 4) int array
@@ -31,27 +33,27 @@ def warp(first, blocks, step, moving, where, nodes, tiles, value, share, full):
         1 where all weights of a row are 1.
     """
     planes, rows, n = value.shape
-    row = allocate_row(n, nodes.shape[2], nodes.shape[3], nodes)
-    for block in range(first, blocks, step):
-        i0, i1, j0, j1 = tiles[block]
-        _, _, b, down = tile_nodes(block, tiles, where, planes)
-        for i in range(i0, i1):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
-            for j in range(j0, j1):
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                fill(row.value, start, begin, moving.low)
-                fill(row.value, end, stop, moving.low)
-                fill(row.share, start, stop, 1)
-                values(start, begin, end, stop, moving, row)
-                full[i * rows + j] = start == 0 and stop == n
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
+    flat = moving.image.ravel()
+    for tile in range(first, stop):
+        _, _, b, down = tile_nodes(tile, tiles, where, planes)
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                part = place_row(i, j, b, planes, moving, mask, where, placement)
+                fill(row.value, part.start, part.begin, moving.low)
+                fill(row.value, part.end, part.stop, moving.low)
+                fill(row.share, part.start, part.stop, 1)
+                values(part, placement.y, moving, flat, mask, row)
+                full[i * rows + j] = part.start == 0 and part.stop == n
                 for k in range(n):
                     value[i, j, k] = row.value[k]
                 for k in range(n):
                     share[i, j, k] = row.share[k]
 
 
-@njit(nogil=True, cache=True)
-def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, out):
+@kernel
+def push(first, stop, moving, mask, where, nodes, tiles, slope, share_slope, out):
     """dE/dy at every voxel, added up at the rows of nodes of each tile.
 
     Parameters
@@ -63,21 +65,20 @@ def push(first, blocks, step, moving, where, nodes, tiles, slope, share_slope, o
     Others as for :func:`warp`.
     """
     planes, rows, n = slope.shape
-    row = allocate_row(n, out.shape[3], nodes.shape[3], nodes)
-    for block in range(first, blocks, step):
-        i0, i1, j0, j1 = tiles[block]
-        a, across, b, down = tile_nodes(block, tiles, where, planes)
-        clear_nodes(block, across, down, out)
-        for i in range(i0, i1):
-            fill_plane(i, b, down, planes + rows, nodes, where, row)
-            for j in range(j0, j1):
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                gradients(start, begin, end, stop, moving, row)
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
+    flat = moving.image.ravel()
+    for tile in range(first, stop):
+        a, across, b, down = tile_nodes(tile, tiles, where, planes)
+        clear_nodes(tile, across, down, out)
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                part = place_row(i, j, b, planes, moving, mask, where, placement)
+                gradients(part, placement.y, moving, flat, mask, row)
                 for k in range(n):
                     row.slope[k] = slope[i, j, k]
                 for k in range(n):
                     row.share_slope[k] = share_slope[i, j, k]
-                forces(start, begin, end, stop, row)
-                for part in range(3):
-                    low, high = stretch(part, start, begin, end, stop, n)
-                    add_row(block, i, j, planes, a, b, low, high, where, row.gradient, out)
+                forces(part, row)
+                for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
+                    add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from .compiled import expanded, kernel
 from .rows import fill
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _windows(x, reach, precision, bins, weights, slopes):
     """Gaussian windows of value x (in bins) normalised to sum 1; returns the first bin."""
     start = max(int(x + 0.5) - reach, 0)
@@ -31,8 +31,8 @@ def _windows(x, reach, precision, bins, weights, slopes):
     return start, stop
 
 
-@njit(nogil=True, cache=True)
-def scatter_windows(first, blocks, step, fixed, value, share, full, reach, precision, out):
+@kernel
+def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, precision, out):
     """Partial joint histograms (blocks, B, B), one per block of rows.
 
     Parameters
@@ -50,7 +50,7 @@ def scatter_windows(first, blocks, step, fixed, value, share, full, reach, preci
     planes, rows, n = value.shape
     total, size = planes * rows, out.shape[1]
     scratch = np.empty((4, 2 * reach + 1))
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         table = out[block]
         for f in range(size):
             fill(table[f], 0, size, 0)
@@ -67,8 +67,8 @@ def scatter_windows(first, blocks, step, fixed, value, share, full, reach, preci
                         table[f, m] += w * scratch[0, f - f0] * scratch[2, m - m0]
 
 
-@njit(nogil=True, cache=True)
-def windows_slope(first, blocks, step, fixed, value, share, full, reach, precision, table,
+@kernel
+def windows_slope(first, stop, blocks, fixed, value, share, full, reach, precision, table,
                   slope, share_slope):  # fmt: skip
     """d/dvalue and d/dshare of a function of the histogram whose derivative is `table`, (B, B).
 
@@ -77,7 +77,7 @@ def windows_slope(first, blocks, step, fixed, value, share, full, reach, precisi
     planes, rows, n = value.shape
     total, size = planes * rows, table.shape[0]
     scratch = np.empty((4, 2 * reach + 1))
-    for block in range(first, blocks, step):
+    for block in range(first, stop):
         for r in range(block * total // blocks, (block + 1) * total // blocks):
             i, j = r // rows, r % rows
             for k in range(n):

@@ -208,6 +208,16 @@ def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads:
     return np.moveaxis((gathered * share).sum(-1), -1, axis).astype(image.dtype)
 
 
+def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
+    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
+    size = np.array(image.shape).reshape(3, 1)
+    position = np.zeros((3, points.shape[1]), image.dtype)
+    position[3 - len(points) :] = points
+    inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=0)
+    nearest = np.clip(np.where(inside, position, 0), 0, size - 1)
+    out[...] = np.where(inside, sample(image, nearest, False)[0], fill)
+
+
 def _spline_weights(value: Array, bins: int) -> tuple[Array, Array]:
     """(voxels, B) share of each bin, and its derivative by the value."""
     t = value[:, None] - np.arange(bins)

@@ -7,65 +7,67 @@ its derivative is ever stored: a voxel is interpolated, binned and forgotten.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numba import njit
 
+from .compiled import expanded, kernel, part
 from .nodes import add_row, clear_nodes, tile_nodes
-from .row_values import forces, gradients, values
-from .rows import fill, fill_plane, place_row, stretch
+from .row_values import allocate_values, forces, gradients, values
+from .rows import allocate_placement, fill, fill_plane, place_row
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def scatter(tile, moving, where, nodes, labels, out, row, missing):
-    """The joint histogram of one tile.
+@kernel
+def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
+    """Joint histograms of the tiles first, ..., stop - 1.
 
     Parameters
     ----------
-    tile : int
-    moving, where, nodes
+    first, stop : int
+    moving, mask, where, nodes
         As for :func:`varreg.backends.numba.warping.warp`.
     labels : Labels
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
-    row : Row
-        Scratch.
-    missing : (L,) array
-        Scratch: what the voxels of each label lack of weight 1.
     """
-    label, tiles = labels.label, labels.tiles
+    label, tiles, table, flat = labels.label, labels.tiles, out.ravel(), moving.image.ravel()
     planes, rows, n = label.shape
-    height, bins, table = labels.total.shape[1], out.shape[1], out.reshape(-1)
-    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
-    _, _, b, down = tile_nodes(tile, tiles, where, planes)
-    base, nowhere = tile * height, tiles.shape[0] * height + tile
-    fill(table, base * bins, (base + height) * bins, 0)
-    fill(missing, 0, height, 0)
-    for i in range(i0, i1):
-        fill_plane(i, b, down, planes + rows, nodes, where, row)
-        for j in range(j0, j1):
-            if labels.live[i, j]:
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                values(start, begin, end, stop, moving, row)
-                _add_row(i, j, begin, end, label, base, nowhere, row.value, bins, table)
-                _add_weighted(i, j, 0, start, label, base, row, bins, table, missing)
-                _add_weighted(i, j, stop, n, label, base, row, bins, table, missing)
-    _add_background(tile, base, labels.total, missing, moving.low, bins, table)
+    height, bins = labels.total.shape[1], out.shape[1]
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
+    missing = np.empty(height)  # of weight 1, by label
+    for tile in range(first, stop):
+        _, _, b, down = tile_nodes(tile, tiles, where, planes)
+        base, nowhere = tile * height, tiles.shape[0] * height + tile
+        fill(table, base * bins, (base + height) * bins, 0)
+        fill(missing, 0, height, 0)
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                if labels.live[i, j]:
+                    part = place_row(i, j, b, planes, moving, mask, where, placement)
+                    values(part, placement.y, moving, flat, mask, row)
+                    _add_row(
+                        i, j, part.begin, part.end, label, base, nowhere, row.value, bins, table
+                    )
+                    for low, high in ((0, part.start), (part.stop, n)):
+                        _add_weighted(i, j, low, high, label, base, row, bins, table, missing)
+        _add_background(tile, base, labels.total, missing, moving.low, bins, table)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _add_background(tile, base, total, missing, low, bins, table):
     """Add the voxels that meet only background: all others have been added or are missing."""
     for f in range(total.shape[1]):
         rest = total[tile, f] - missing[f]
         for m in range(bins):
             rest -= table[(base + f) * bins + m]
-        rest = np.round(rest)
+        rest = math.floor(rest + 0.5)
         if rest > 0:
             _add(table, (base + f) * bins, low, rest)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@expanded
 def _add(table, row, m, w):
     """Spread weight w over three moving bins of the row that begins at `row`."""
     centre = int(m + 0.5)
@@ -76,14 +78,14 @@ def _add(table, row, m, w):
     table[row + centre + 1] += w * (0.5 * above * above)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _add_row(i, j, begin, end, label, base, nowhere, value, bins, table):
     for k in range(np.uint64(begin), np.uint64(end)):
         f = label[i, j, k]
         _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], 1.0)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
     for k in range(first, stop):
         f = label[i, j, k]
@@ -92,40 +94,43 @@ def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
             _add(table, (base + f) * bins, row.value[k], row.share[k])
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def pull(tile, moving, where, nodes, labels, table, out, row):
-    """dE/dy added up at the rows of nodes of one tile, from the derivative of E by the histogram.
+@kernel
+def backprojections(first, stop, moving, mask, where, nodes, labels, table, out):
+    """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
 
     Parameters
     ----------
     table : (G L + 1, B) array
         dE/dhistogram, L rows for each group of tiles; the last row is 0.
     out : (T, 3, a', b', n) array, output
-    Others as for :func:`scatter`.
+    Others as for :func:`joint_histograms`.
     """
-    label, tiles = labels.label, labels.tiles
+    label, tiles, derivative, flat = labels.label, labels.tiles, table.ravel(), moving.image.ravel()
     planes, rows, n = label.shape
-    bins, derivative = table.shape[1], table.reshape(-1)
-    i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
-    a, across, b, down = tile_nodes(tile, tiles, where, planes)
-    clear_nodes(tile, across, down, out)
-    base = labels.group[tile] * labels.total.shape[1]
-    for i in range(i0, i1):
-        fill_plane(i, b, down, planes + rows, nodes, where, row)
-        for j in range(j0, j1):
-            if labels.live[i, j]:
-                start, begin, end, stop = place_row(i, j, b, planes, moving, where, row)
-                gradients(start, begin, end, stop, moving, row)
-                _look_up(i, j, begin, end, label, base, row, bins, derivative)
-                _look_up_weighted(i, j, 0, start, label, base, row, bins, derivative)
-                _look_up_weighted(i, j, stop, n, label, base, row, bins, derivative)
-                forces(start, begin, end, stop, row)
-                for part in range(3):
-                    low, high = stretch(part, start, begin, end, stop, n)
-                    add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
+    placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
+    for tile in range(first, stop):
+        a, across, b, down = tile_nodes(tile, tiles, where, planes)
+        clear_nodes(tile, across, down, out)
+        base = labels.group[tile] * labels.total.shape[1]
+        for i in range(tiles[tile, 0], tiles[tile, 1]):
+            fill_plane(i, b, down, planes + rows, nodes, where, placement)
+            for j in range(tiles[tile, 2], tiles[tile, 3]):
+                if labels.live[i, j]:
+                    part = place_row(i, j, b, planes, moving, mask, where, placement)
+                    gradients(part, placement.y, moving, flat, mask, row)
+                    _look_up(
+                        i, j, part.begin, part.end, label, base, row, table.shape[1], derivative
+                    )
+                    for low, high in ((0, part.start), (part.stop, n)):
+                        _look_up_weighted(
+                            i, j, low, high, label, base, row, table.shape[1], derivative
+                        )
+                    forces(part, row)
+                    for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
+                        add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _look_up(i, j, begin, end, label, base, row, bins, table):
     """dE/dvalue of a row: the derivative of the spline through a row of the table."""
     value, slope, own, last = row.value, row.slope, np.int32(base), np.int32(table.size // bins - 1)
@@ -139,7 +144,7 @@ def _look_up(i, j, begin, end, label, base, row, bins, table):
         slope[k] = t * (left - mid + (right - mid)) + half * (right - left)
 
 
-@njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@part(forceinline=True)
 def _look_up_weighted(i, j, first, stop, label, base, row, bins, table):
     """dE/dvalue and dE/dshare of voxels whose weight is not 1."""
     for k in range(first, stop):

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from .compiled import expanded, kernel, part
 
 
-class TableScratch(NamedTuple):
-    """Scratch of one thread for tables of B x B."""
+def banded(kernel: Array) -> Array:
+    """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
+    return _banded(kernel.shape, kernel.tobytes())
+
+
+@lru_cache(maxsize=16)
+def _banded(shape: tuple[int, int], entries: bytes) -> Array:
+    kernel = np.frombuffer(entries).reshape(shape)
+    reach = shape[1] // 2
+    band = np.zeros(shape[::-1])
+    for k, column in enumerate(kernel.T):
+        low, high = max(0, k - reach), min(shape[0], shape[0] + k - reach)
+        if low < high:  # else a kernel wider than the table
+            band[2 * reach - k, low:high] = column[low - k + reach : high - k + reach]
+    return band
+
+
+class TableWorkspace(NamedTuple):
+    """Arrays of one thread for tables of B x B."""
 
     rows: Array  # (B, B + 2 reach) half-smoothed rows, with a margin of zeros on either side
     used: NDArray[np.bool_]  # (B,) rows that can be other than 0
     fixed: Array  # (B,)
     moving: Array  # (B,)
-    table: Array  # (1, B, B)
 
 
-@njit(nogil=True, cache=True)
+@expanded
 def allocate_tables(bins, reach):
-    """A :class:`TableScratch`; the margin spares the inner loop of the smoothing its ends."""
-    return TableScratch(
+    """A :class:`TableWorkspace`; the margin spares the inner loop of the smoothing its ends."""
+    return TableWorkspace(
         np.zeros((bins, bins + 2 * reach)), np.zeros(bins, np.bool_), np.zeros(bins),
-        np.zeros(bins), np.zeros((1, bins, bins)),
+        np.zeros(bins),
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
-def smooth_tables(table, band, out):
-    """out[r] = K table[r] K^T for a banded matrix K.
+@kernel
+def smooth_tables(first, stop, table, band, out):
+    """out[r] = K table[r] K^T for a banded matrix K, of the regions first, ..., stop - 1.
 
     Parameters
     ----------
@@ -41,13 +58,42 @@ def smooth_tables(table, band, out):
     band : (2 * reach + 1, B) array
         band[k, b] = K[b, b + k - reach], zero where the column falls off the table.
     """
-    scratch = allocate_tables(table.shape[1], band.shape[0] // 2)
-    for r in range(table.shape[0]):
-        smooth(r, table, band, scratch, r, out)
+    workspace = allocate_tables(table.shape[1], band.shape[0] // 2)
+    for r in range(first, stop):
+        smooth(r, table, band, workspace, r, out)
 
 
-@njit(nogil=True, cache=True, _nrt=False)
-def information(source, tables, band, scratch, r, ratio):
+@kernel
+def region_information(first, stop, tables, along, first_tile, band, mass, value, ratio):
+    """Weight N, N MI and its derivative of the regions first, ..., stop - 1.
+
+    Parameters
+    ----------
+    tables : (T along, B, B) array
+        Joint histograms of the tiles, `along` regions each; overwritten.
+    first_tile : (G + 1,) int array
+        Of each group of tiles that share their regions.
+    band
+        As for :func:`smooth_tables`.
+    mass, value : (R,) arrays, output
+        N, and N MI in nats.
+    ratio : (R, B, B) array, output
+        log(p / (p_F p_M)), the derivative of N MI by the smoothed histogram; 0 where p = 0.
+    """
+    bins = tables.shape[1]
+    workspace = allocate_tables(bins, band.shape[0] // 2)
+    for r in range(first, stop):
+        group, place = r // along, r % along
+        source = first_tile[group] * along + place
+        for tile in range(first_tile[group] + 1, first_tile[group + 1]):  # in their order
+            for f in range(bins):
+                for m in range(bins):
+                    tables[source, f, m] += tables[tile * along + place, f, m]
+        mass[r], value[r] = information(source, tables, band, workspace, r, ratio)
+
+
+@part()
+def information(source, tables, band, workspace, r, ratio):
     """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
 
     Parameters
@@ -57,16 +103,16 @@ def information(source, tables, band, scratch, r, ratio):
     band
         As for :func:`smooth_tables`.
     """
-    smooth(source, tables, band, scratch, r, ratio)
-    _marginals(r, ratio, scratch.used, scratch.fixed, scratch.moving)
+    smooth(source, tables, band, workspace, r, ratio)
+    _marginals(r, ratio, workspace.used, workspace.fixed, workspace.moving)
     mass = 0.0
     for f in range(tables.shape[1]):
         for m in range(tables.shape[2]):
             mass += tables[source, f, m]
-    return mass, _log_ratio(r, ratio, scratch.used, scratch.fixed, scratch.moving)
+    return mass, _log_ratio(r, ratio, workspace.used, workspace.fixed, workspace.moving)
 
 
-@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+@part(fastmath={"reassoc"})
 def smooth(source, table, band, room, r, out):
     """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
@@ -96,7 +142,7 @@ def smooth(source, table, band, room, r, out):
                     out[r, f, m] += band[k, m] * scratch[f, k + m]
 
 
-@njit(nogil=True, cache=True, _nrt=False, fastmath={"reassoc"})
+@part(fastmath={"reassoc"})
 def _marginals(r, table, used, fixed, moving):
     """Logarithms of the marginals of table[r] (0 of nothing); the moving ones less that of the sum."""
     size, mass = fixed.size, 0.0
@@ -117,7 +163,7 @@ def _marginals(r, table, used, fixed, moving):
         moving[m] = math.log(moving[m]) - offset if moving[m] > 0 else 0.0
 
 
-@njit(nogil=True, cache=True, _nrt=False)
+@part()
 def _log_ratio(r, table, used, fixed, moving):
     """Turn weights into log(p / (p_F p_M)); returns the sum of weight times that."""
     size, value = fixed.size, 0.0

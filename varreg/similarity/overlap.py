@@ -1,0 +1,119 @@
+r"""Mutual information of what both images show where they overlap: the similarity of the affine stage.
+
+An affine map is free to push images out of each other's view, and to blow one up until a part of it
+fills the other.  Mutual information times the fraction in view, right for a displacement that is near
+already, rewards the latter: an image of few voxels in view loses against a collapsed one that fills
+them.  Here only what is in view counts,
+
+.. math:: S = g(s)\,\mathrm{MI}(p), \qquad p \propto W \odot H, \qquad
+          s = \frac{\sum W \odot H}{s_0\,\min(V_F, V_M)},
+
+with H the joint histogram of the voxels in view and W = 1, but :math:`W = w_0` where both images show
+their background (:mod:`varreg.images.background`), with w_0 so small that the background of the fixed
+image weighs no more than what it shows: two backgrounds that agree tell little of what they surround,
+and would often be most of the voxels.  :math:`g(s) = s (2 - s)` below s = 1 and 1 above keeps the
+overlap from vanishing: :math:`V_F` and :math:`V_M` are the foregrounds of both images, in fixed voxels,
+and what they share must be a part s_0 of the smaller one to count in full.
+
+With :math:`L = \log(p / (p_F p_M))` and :math:`M = \sum W \odot H`,
+
+.. math:: \frac{\partial S}{\partial H} = W \odot \Bigl( \frac{g}{M}\,(K^T L K - \mathrm{MI})
+          + \frac{g' \, \mathrm{MI}}{s_0 \min(V_F, V_M)} \Bigr) .
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..backends.logarithm import logarithm
+from ..images.background import background_value
+from ..images.level_image import LevelImage
+from ..options.options import Options
+from .mutual_information import MutualInformation
+
+#: Largest weight of the fixed background together, in units of what the fixed image shows.
+BACKGROUND = 1.0
+#: s_0, part of the smaller foreground that must be in view of the other image.
+LEAST = 0.3
+#: Bins on either side of that of the background that belong to it.
+MARGIN = 1
+
+
+class OverlapInformation(MutualInformation):
+    """Mutual information of the overlap: see :mod:`varreg.similarity.overlap`.
+
+    Parameters are those of :class:`varreg.similarity.mutual_information.MutualInformation`, without
+    regions.
+    """
+
+    def __init__(
+        self,
+        fixed: LevelImage,
+        moving: LevelImage,
+        options: Options,
+        kernels: ModuleType,
+        threads: int,
+        dtype: np.dtype | type = np.float32,
+        stride: int = 1,
+    ) -> None:
+        super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
+        here, there = (self._background(image.data) for image in (fixed, moving))
+        counts = self.labels.total.sum(0).reshape(-1, self.estimator.bins).sum(0)
+        shown, around = float(counts @ (1 - here)), float(counts @ here)
+        weight = min(1.0, BACKGROUND * max(shown, 1.0) / max(around, 1.0))
+        self.weights = 1 - (1 - weight) * np.outer(here, there)
+        # of the moving image, in fixed voxels, of which one row of `stride` is compared
+        volumes = (np.linalg.det(image.grid.affine) for image in (moving, fixed))
+        ratio = abs(next(volumes) / next(volumes)) / stride
+        self.least = LEAST * max(min(shown, ratio * self._shown(moving, there)), 1.0)
+
+    def _bins(self, data: Array) -> Array:
+        low, high = self.estimator.span
+        return np.floor(data * (high - low) + (low + 0.5)).astype(int)
+
+    def _background(self, data: Array) -> Array:
+        """(B,) 1 for the bins of the background, else 0; beyond a background at an end there is nothing."""
+        found = np.zeros(self.estimator.bins)
+        value = background_value(data)
+        if value is not None:
+            middle = int(self._bins(np.array(value)))
+            first = 0 if middle - MARGIN <= self.estimator.span[0] else middle - MARGIN
+            last = len(found) if middle + MARGIN >= self.estimator.span[1] else middle + MARGIN + 1
+            found[first:last] = 1
+        return found
+
+    def _shown(self, image: LevelImage, background: Array) -> float:
+        """Voxels of an image that count and are no background."""
+        weight = None if image.mask is None else np.asarray(image.mask, float).ravel()
+        bins = self._bins(image.data).ravel()
+        counts = np.bincount(bins, weights=weight, minlength=len(background))
+        return float(counts @ (1 - background))
+
+    def _measure(self) -> tuple[float, float]:
+        kernels, kernel = self.kernels, self.estimator.kernel
+        images = self.moving, *self.place, self.labels
+        histogram = kernels.joint_histogram(*images, self.scratch, self.threads)
+        in_view = float(histogram.sum()) / self.count
+        kept = histogram * self.weights
+        mass = float(kept.sum())
+        if not mass > 0:
+            self.slope = np.zeros_like(histogram)
+            return 0.0, in_view
+        density = kernels.smooth_table(kept, kernel) / mass
+        ratio = logarithm(density) - logarithm(density.sum(1, keepdims=True))
+        ratio -= logarithm(density.sum(0, keepdims=True))
+        ratio *= density > 0
+        information = float((density * ratio).sum())
+        s = mass / self.least
+        factor, rise = (s * (2 - s), 2 - 2 * s) if s < 1 else (1.0, 0.0)
+        by_mass = information * (rise / self.least - factor / mass)
+        self.slope = kernels.smooth_table_transposed(factor / mass * ratio, kernel) + by_mass
+        self.slope *= self.weights
+        return factor * information, in_view
+
+    def _gradient(self) -> Array:
+        images = self.moving, *self.place, self.labels
+        return self.kernels.pull_table(*images, self.slope, self.scratch, self.threads)
