@@ -293,7 +293,8 @@ def _shuffled_tiles(a: Array, rng: np.random.Generator) -> Array:
     half = [n // 2 for n in a.shape]
     out = np.zeros_like(a)
     corners = list(itertools.product((0, 1), repeat=a.ndim))
-    order = np.roll(np.arange(len(corners)), rng.integers(1, len(corners)))
+    # an odd roll: half a round would be half a turn of the whole
+    order = np.roll(np.arange(len(corners)), rng.choice(np.arange(1, len(corners), 2)))
     for target, source in enumerate(order):
         t, s = (
             tuple(slice(c * h, c * h + h) for c, h in zip(corners[i], half, strict=True))

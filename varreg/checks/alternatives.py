@@ -68,13 +68,13 @@ class Alternatives:
         self.answer = answer
         factors = affine_factors(answer.problem, last=True)
         self.judge = factors[min(JUDGE, len(factors) - 1)]
-        self._coarse = self._objective(factors[0], "rigid")
-        self._fine = self._objective(self.judge, "affine")
+        self._coarse = self._objective(factors[0])
+        self._fine = self._objective(self.judge)
 
-    def _objective(self, factor: float, model: str) -> AffineObjective:
+    def _objective(self, factor: float) -> AffineObjective:
         problem = self.answer.problem
         return AffineObjective(
-            problem.similarity(factor, MEASURE), model, problem.options.similarity_weight
+            problem.similarity(factor, MEASURE), "rigid", problem.options.similarity_weight
         )
 
     def _of(self, matrix: Array) -> Alternative:

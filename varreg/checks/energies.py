@@ -16,6 +16,8 @@ from .answer import Answer
 INFORMATION = ("regional-mi", "mi", "nmi")
 #: Largest smoothness term, in shares of the similarity term.
 SMOOTHNESS = 0.065
+#: Least share of the fixed voxels in view that is divided by.
+LEAST_VIEW = 0.1
 #: Least energy that the affine part gains over the headers, in shares of it; less than its own noise is no loss.
 GAIN = -0.02
 #: Least similarity, in units of what the images share with the moving voxels in random places.
@@ -29,7 +31,8 @@ SEED, LEAST_CHANCE = 0, 1e-3
 def smoothness(answer: Answer) -> Check | None:
     """mu R against lambda S; None unless S is an information and positive."""
     options, energy = answer.problem.options, answer.energy
-    gained = options.similarity_weight * energy.similarity
+    # what is out of view has nothing to share, and would make it dear
+    gained = options.similarity_weight * energy.similarity / max(answer.in_view, LEAST_VIEW)
     if options.similarity not in INFORMATION or gained <= 0:
         return None
     cost = smoothness_weight(options, answer.problem.fixed.grid.dim) * energy.smoothness

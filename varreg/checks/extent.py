@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..backends.arrays import Array
+from ..geometry.grid import Grid
 from ..optimise.check import Check
 from .answer import Answer
 
@@ -69,18 +71,23 @@ def view(answer: Answer) -> Check:
 
 
 def shift(answer: Answer) -> Check:
-    """Whether the centre of the head stays in the moving image: where any search over shifts ends."""
-    grid = answer.problem.moving.grid
+    """Whether the centre of either image stays in the other: where any search over shifts ends."""
+    fixed, moving = answer.problem.fixed.grid, answer.problem.moving.grid
     there = answer.affine @ np.append(answer.head.centre, 1.0)
-    voxel = grid.world_to_voxel(there[:-1])
+    back = np.linalg.solve(answer.affine, np.append(moving.centre, 1.0))
+    # a slab need not show the centre of the head, but the head shows that of the slab
+    outside = min(_outside(moving, there[:-1]), _outside(fixed, back[:-1]))
+    fact = "The centre of one image at least maps into the other."
+    if outside > 0:
+        fact = f"The centre of either image maps {outside:.0f} mm or more outside the other, the limit of the search."
+    return Check("shift", outside, 0.0, outside <= 0, fact, "Pass start='moments' or a matrix.")
+
+
+def _outside(grid: Grid, point: Array) -> float:
+    """Distance (mm) along an axis from a point of the world to the field of view; 0 inside."""
+    voxel = grid.world_to_voxel(point)
     beyond = np.maximum(-0.5 - voxel, voxel - np.array(grid.shape) + 0.5) * grid.spacing
-    outside = max(float(beyond.max()), 0.0)
-    return Check(
-        "shift", outside, 0.0, outside <= 0,
-        f"The centre of the fixed image's content maps {outside:.0f} mm outside the moving image, the limit of the search."
-        if outside > 0 else "The centre of the fixed image's content maps into the moving image.",
-        "Pass start='moments' or a matrix.",
-    )  # fmt: skip
+    return max(float(beyond.max()), 0.0)
 
 
 def mean_deformation(answer: Answer) -> Check:

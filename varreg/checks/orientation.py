@@ -7,9 +7,9 @@ from .alternatives import Alternative, Alternatives
 
 #: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
 #: (heads are nearly symmetric, and more so those of two people), and from which on it is as good.
-BETTER, MIRRORED, ALIKE = 1.04, 1.02, 0.95
+BETTER, MIRRORED, ALIKE = 1.04, 1.01, 0.95
 #: Below this they are not even given steps: placed, turned, mirrored.
-WORTH = 0.6, 0.8, 0.97
+WORTH = 0.6, 0.75, 0.955
 #: Alternatives that move the head by less than this share of its size are the answer itself.
 SAME = 0.08
 
