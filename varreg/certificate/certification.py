@@ -14,8 +14,6 @@ from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
-from ..geometry.folded_cells import nearly_folded_cells
-from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
@@ -30,19 +28,13 @@ from ..stages.deformable import deformable_objective, state_of
 from ..stages.levels import affine_evaluation, check_view, starting_energy
 from ..stages.preparation import prepared
 from ..stages.problem import Problem
-from ..transforms.inverse import residuals
 from ..transforms.registered_images import refuse_other_moving
 from ..transforms.transform import Transform
 from .baselines import perturbations, shuffled
 from .certificate import Certificate
-from .records import Folds, Gradients, InverseResidual, Place, Refinement
+from .field_figures import folds_of, inverse_residual
+from .records import Gradients, Refinement
 
-#: Folds whose places are kept.
-PLACES = 10
-#: Moving voxels at which a map is inverted; of larger images a random choice.
-INVERTED = 2**16
-#: What the inverse residual should stay below, in mm, and the steps it may take.
-TOLERANCE, STEPS = 1e-4, 100
 FUNCTION = "varreg.certify"
 
 
@@ -144,11 +136,11 @@ def certify(
         options=chosen,
         seed=int(seed),
         similarity_as_given=as_given,
-        folds_as_given=_folds(problem, source.transform.nodes, source.transform.constraint),
+        folds_as_given=folds_of(problem, source.transform.nodes, source.transform.constraint),
         mean_moved=mean_moved,
         largest_moved=largest_moved,
         energy=here.energy,
-        folds=_folds(problem, nodes, constraint),
+        folds=folds_of(problem, nodes, constraint),
         unfolding=unfolding,
         identity=identity,
         affine=alone.energy,
@@ -156,7 +148,7 @@ def certify(
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
         refinement=_refinement(problem, objective, start, budget, identity, source.minimised),
-        inverse=_inverse(source.transform, random),
+        inverse=inverse_residual(source.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,
         shuffled=shuffled(problem, source.transform, random),
@@ -216,25 +208,6 @@ def _affine_stage(problem: Problem, affine: Array) -> Energy:
     return check_view(affine_evaluation(problem, affine)).energy
 
 
-def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
-    """Every fold of the displacement, and where the worst are."""
-    grid = problem.fixed.grid
-    if nodes is None:
-        return Folds(1.0, grid.shape, 0, 0, ())
-    shape = np.array(nodes.shape[1:])
-    spacing = grid.extent / shape
-    kernels, threads = problem.kernels, problem.threads
-    bound, _ = smallest_determinant(nodes, spacing, constraint, kernels, threads)
-    places, bounds, cells = nearly_folded_cells(nodes, spacing, constraint, 0.0, kernels, threads)
-    voxels = ((places[:PLACES] + 0.5) * (np.array(grid.shape) / shape) - 0.5).T
-    world = grid.voxel_to_world(voxels)
-    worst = [
-        Place(tuple(map(float, voxel)), tuple(map(float, there)), float(value))
-        for voxel, there, value in zip(voxels.T, world.T, bounds[:PLACES], strict=True)
-    ]
-    return Folds(bound, tuple(map(int, shape)), cells, len(bounds), tuple(worst))
-
-
 def _refinement(
     problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
     minimised: bool,
@@ -259,14 +232,3 @@ def _refinement(
     return Refinement(
         ended.iterations, ended.stop, start, end, share, float(moved.mean()), tail, largest
     )
-
-
-def _inverse(transform: Transform, random: np.random.Generator) -> InverseResidual:
-    """The residual of the inverse at moving voxels."""
-    moving = transform.moving
-    chosen = np.arange(moving.size)
-    if moving.size > INVERTED:
-        chosen = np.sort(random.choice(moving.size, INVERTED, replace=False))
-    voxels = np.stack(np.unravel_index(chosen, moving.shape)).astype(np.float64)
-    found = residuals(transform, voxels, TOLERANCE, STEPS)
-    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), TOLERANCE)

@@ -106,11 +106,6 @@ def register_table(
         If the table, an argument or the output is unusable; nothing has been computed then.
     KeyboardInterrupt
         Says how many pairs were written; they stay.
-
-    Examples
-    --------
-    >>> from varreg.cli.table import register_table
-    >>> register_table("pairs.csv", "out", False, print, print, preset="paper")  # doctest: +SKIP
     """
     from ..batch.batch import iterate_batch
     from ..batch.pair_table import read_pairs
