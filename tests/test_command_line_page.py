@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner
 
 import varreg
-from varreg.backends.threads import available_threads
 from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main
@@ -125,7 +124,7 @@ def test_the_compiled_kernels_go_where_the_variable_says(tmp_path):
     said = subprocess.check_output(command, env={**os.environ, **variables}, text=True)
     found = json.loads(said)
     assert found["kernels"]["cache"].startswith(str(tmp_path))
-    assert found["threads"] == available_threads()  # which no variable sets
+    assert found["threads"] == 1
 
 
 def test_the_lines_of_the_cascade_are_understood(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,22 +31,19 @@ class VoxelMap(NamedTuple):
     index: NDArray[np.uint32]  # type: ignore[assignment]  # (2, planes + rows + n) two-node tables of the three axes
     weight: Array  # (2, planes + rows + n)
     linear: Array  # (3, 4) W
-    spread: Array  # (3, 3) V
+    displacement_matrix: Array  # (3, 3) V
     coordinate: Array  # (largest axis,) 0, 1, 2, ...
 
 
-class Scratch(dict):  # type: ignore[type-arg]
+class Workspace(dict):  # type: ignore[type-arg]
     """Arrays with any content that a backend keeps from one evaluation to the next.
 
     Large ones cost their page faults when they are allocated anew.
-
-    Attributes
-    ----------
-    crew : object
-        What else a backend keeps.
     """
 
-    crew: Any = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """The array of this name, allocated if it is not there or does not fit."""
@@ -54,16 +52,26 @@ class Scratch(dict):  # type: ignore[type-arg]
             found = self[name] = np.empty(shape, dtype)
         return found
 
+    def once(self, name: str, sources: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        """What was computed under this name, computed anew if any of the objects it stems from is another."""
+        before, result = self.results.get(name, ((), None))
+        if len(before) != len(sources) or any(
+            a is not b for a, b in zip(before, sources, strict=True)
+        ):
+            result = compute()
+            self.results[name] = sources, result
+        return result
 
-class Labels(NamedTuple):
-    """The fixed image as the joint histogram sees it: which row of which table a voxel adds to."""
 
-    label: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none
-    live: NDArray[np.uint8]  # (planes, rows) whether any voxel of a row has a label
+class HistogramRows(NamedTuple):
+    """The fixed image as the joint histogram sees it: the row of a table that each voxel adds to."""
+
+    row: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none
+    occupied: NDArray[np.uint8]  # (planes, rows) whether any voxel of a row of the image counts
     tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
     group: NDArray[np.int64]  # (T,) tiles of one group share their tables
     first_tile: NDArray[np.int64]  # (G + 1,) of each group
-    total: Array  # (T, height) voxels with each label
+    voxels: Array  # (T, height) how many add to each row of the tables of a tile
     height: int  # rows of the tables of a group: regions along the last axis x bins
     bins: int
 
@@ -72,10 +80,10 @@ class Warped(NamedTuple):
     """Buffers for the warped image of one level, allocated once."""
 
     value: Array  # (planes, rows, n) moving value in bins
-    share: Array  # (planes, rows, n) weight in [0, 1], valid for rows that are not full
+    weight: Array  # (planes, rows, n) in [0, 1], valid for rows that are not full
     full: NDArray[np.uint8]  # (planes * rows,) rows whose weights are all 1
     slope: Array  # (planes, rows, n) dE/dvalue
-    share_slope: Array  # (planes, rows, n) dE/dshare, valid for rows that are not full
+    weight_slope: Array  # (planes, rows, n) dE/dweight, valid for rows that are not full
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], dtype: np.dtype) -> Warped:

@@ -1,8 +1,8 @@
 """What a backend is: a module with these functions.
 
 All arrays are volumes: a two-dimensional image is one plane.  A function gives the same bits for
-any number of `threads`.  `scratch` holds what a backend keeps between calls; what is valid until the
-next call is until the next one with the same scratch.
+any number of `threads` (int).  `workspace` (Workspace) holds what a backend keeps between calls; what is
+valid until the next call is until the next one with the same workspace.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from numpy.typing import NDArray
 
-from .arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+from .arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 
 
 class Backend(Protocol):
@@ -27,7 +27,7 @@ class Backend(Protocol):
     ) -> None:
         """Value and weight of the moving image at every fixed voxel.
 
-        Writes ``value``, ``full`` and, in rows that are not full, ``share``.  A value beyond the
+        Writes ``value``, ``full`` and, in rows that are not full, ``weight``.  A value beyond the
         outermost voxel centres is continued constantly, while its weight falls from 1 to 0 over
         one voxel, axis by axis, and is multiplied by the interpolated mask.
 
@@ -39,11 +39,10 @@ class Backend(Protocol):
             u at the nodes; what it means is up to `where`.
         warped : Warped
             Written to.
-        threads : int
         """
 
-    def push(
-        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch,
+    def backproject(
+        self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, workspace: Workspace,
         threads: int,
     ) -> Array:  # fmt: skip
         """The transposed derivative of :meth:`warp`, short of the matrix V of the map.
@@ -53,10 +52,8 @@ class Backend(Protocol):
         moving, where, nodes
             As for :meth:`warp`.
         warped : Warped
-            ``slope`` and, in rows that are not full, ``share_slope`` hold dE/dvalue and dE/dshare;
+            ``slope`` and, in rows that are not full, ``weight_slope`` hold dE/dvalue and dE/dweight;
             ``full`` is as :meth:`warp` left it.
-        scratch : Scratch
-        threads : int
 
         Returns
         -------
@@ -66,10 +63,10 @@ class Backend(Protocol):
         """
 
     def joint_histogram(
-        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch,
+        self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, workspace: Workspace,
         threads: int,
     ) -> Array:  # fmt: skip
-        """Sum of weights, fixed label x moving bin, without an image in between.
+        """Sum of weights, fixed row x moving bin, without an image in between.
 
         The weight of a voxel is that of :meth:`warp`; a quadratic B-spline spreads it over the
         three moving bins around its value.
@@ -78,10 +75,8 @@ class Backend(Protocol):
         ----------
         moving, where, nodes
             As for :meth:`warp`.
-        labels : Labels
+        fixed : HistogramRows
             Which row of which table each fixed voxel adds to.
-        scratch : Scratch
-        threads : int
 
         Returns
         -------
@@ -90,25 +85,23 @@ class Backend(Protocol):
             call.
         """
 
-    def pull_table(
-        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array,
-        scratch: Scratch, threads: int,
+    def backproject_table(
+        self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, table: Array,
+        workspace: Workspace, threads: int,
     ) -> Array:  # fmt: skip
         """The transposed derivative of :meth:`joint_histogram`, short of the matrix V of the map.
 
         Parameters
         ----------
-        moving, where, nodes, labels
+        moving, where, nodes, fixed
             As for :meth:`joint_histogram`.
         table : (R B, B) array
             dE/dhistogram.
-        scratch : Scratch
-        threads : int
 
         Returns
         -------
         (3, a, b, c) array
-            dE/dy gathered at the nodes, as by :meth:`push`.  Valid until the next call.
+            As by :meth:`backproject`.
         """
 
     def windowed_histogram(
@@ -124,7 +117,6 @@ class Backend(Protocol):
             As :meth:`warp` left it.
         bins : int
         shape : Windows
-        threads : int
 
         Returns
         -------
@@ -136,7 +128,7 @@ class Backend(Protocol):
     ) -> None:
         """The transposed derivative of :meth:`windowed_histogram`, applied to `table`, (B, B).
 
-        Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``share_slope``.
+        Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``weight_slope``.
 
         Parameters
         ----------
@@ -144,23 +136,20 @@ class Backend(Protocol):
             As for :meth:`windowed_histogram`.
         table : (B, B) array
             dE/dhistogram.
-        threads : int
         """
 
     def mutual_information(
-        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
-        scratch: Scratch, threads: int,
+        self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array,
+        workspace: Workspace, threads: int,
     ) -> tuple[float, float]:  # fmt: skip
         """Mutual information of every region times its weight, added up.
 
         Parameters
         ----------
-        moving, where, nodes, labels
+        moving, where, nodes, fixed
             As for :meth:`joint_histogram`.
         kernel : (B, 2 r + 1) array
             As for :meth:`smooth_table`, which is done to each joint histogram.
-        scratch : Scratch
-        threads : int
 
         Returns
         -------
@@ -170,24 +159,22 @@ class Backend(Protocol):
             Sum of N_r MI_r in nats; a region without weight adds nothing.
         """
 
-    def pull_information(
-        self, moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array,
-        scale: float, scratch: Scratch, threads: int,
+    def information_gradient(
+        self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array,
+        scale: float, workspace: Workspace, threads: int,
     ) -> Array:  # fmt: skip
         """`scale` times the derivative of the second result of :meth:`mutual_information`.
 
         Parameters
         ----------
-        moving, where, nodes, labels, kernel
-            Those of the last call of :meth:`mutual_information` with the same scratch.
+        moving, where, nodes, fixed, kernel
+            Those of the last call of :meth:`mutual_information` with the same workspace.
         scale : float
-        scratch : Scratch
-        threads : int
 
         Returns
         -------
         (3, a, b, c) array
-            By y, gathered at the nodes, as by :meth:`pull_table`.  Valid until the next call.
+            By y, gathered at the nodes, as by :meth:`backproject_table`.  Valid until the next call.
         """
 
     def smooth_table(self, table: Array, kernel: Array) -> Array:
@@ -217,7 +204,6 @@ class Backend(Protocol):
         field : (d, *m) array
             u at the nodes, d = 2 or 3, in the unit of `spacing`.
         spacing : (d,) array
-        threads : int
 
         Returns
         -------
@@ -228,9 +214,9 @@ class Backend(Protocol):
         """
 
     def average_axis(
-        self, image: Array, axis: int, start: NDArray, share: Array, threads: int
+        self, image: Array, axis: int, start: NDArray, weights: Array, threads: int
     ) -> Array:
-        """Weighted sums of neighbours along one axis: out[j] = sum_t share[j, t] image[start[j] + t].
+        """Weighted sums of neighbours along one axis: out[j] = sum_t weights[j, t] image[start[j] + t].
 
         Parameters
         ----------
@@ -238,9 +224,8 @@ class Backend(Protocol):
         axis : int
         start : (m,) int array
             First neighbour of each sum.
-        share : (m, w) array
+        weights : (m, w) array
             Weights; each row sums to 1.
-        threads : int
 
         Returns
         -------

@@ -25,7 +25,8 @@ def examine() -> dict[str, Any]:
     -------
     dict
         "varreg", "python", "platform", "packages" and "further" (name -> version),
-        "threads" (available), "variables" (of the environment, that rule threads and cache),
+        "threads" (used where nobody says how many), "variables" (of the environment, that rule threads
+        and cache),
         "kernels" ("compiled" or "not compiled yet", with "cache": folder or None, "writable" and
         "free_gigabytes").
 
@@ -59,7 +60,7 @@ def described(found: dict[str, Any]) -> str:
         "packages: " + _list(found["packages"]),
         "further: " + _list(found["further"]),
         f"kernels: {kernels['state']}",
-        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 25 s'}"
+        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 10 s'}"
         + (
             ""
             if kernels["writable"]
@@ -84,19 +85,19 @@ def _version(name: str) -> str:
 
 
 def _rules(name: str) -> bool:
-    return name.startswith(("NUMBA_", "OMP_", "MKL_", "VARREG_"))
+    return name.startswith(("NUMBA_", "OMP_", "LOKY_", "VARREG_"))
 
 
 def _kernels() -> dict[str, Any]:
     from ..backends.numba import backend as cpu
     from ..backends.numba.cache import cache_folder
 
-    folder = cache_folder(cpu.histogram.joint_histograms)
+    folder = cache_folder(cpu.backprojections)
     there = _nearest(folder)
     return {
         "state": "compiled"
         if cpu.is_compiled()
-        else "not compiled yet: the first run takes some 25 s longer",
+        else "not compiled yet: the first run takes some 10 s longer",
         "cache": None if folder is None else str(folder),
         "writable": folder is not None and there is not None and os.access(there, os.W_OK),
         "free_gigabytes": None if there is None else shutil.disk_usage(there).free / 1e9,

@@ -51,7 +51,7 @@ class DeformableObjective:
             for n, m in zip(fixed.shape, smoothness.shape, strict=True)
         ]
         self.where = voxel_map(tables, linear, by_mm, similarity.dtype)
-        self.by_mm = self.where.spread.astype(np.float64)
+        self.by_mm = self.where.displacement_matrix.astype(np.float64)
         self.folded_cell: tuple[int, ...] | None = None
         self._last: tuple[Array, Array] | None = None  # direction and S times it
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.arrays import Labels
+from ..backends.arrays import HistogramRows
 from ..backends.blocks import block_count, row_tiles
 from ..geometry.grid import Grid
 from .regions import region_cuts
@@ -21,14 +21,14 @@ TILES = 16
 SKEW = {1: 0, 2: 1, 4: 2}
 
 
-def label_image(
+def histogram_rows(
     values: NDArray[Any],
     size: int,
     counts: tuple[int, ...],
     mask: NDArray[np.bool_] | None,
     stride: int = 1,
     span: tuple[float, float] = (0.0, 1.0),
-) -> Labels:
+) -> HistogramRows:
     """Assign every voxel to a row of a table.
 
     Parameters
@@ -49,18 +49,18 @@ def label_image(
     height = counts[2] * size
     cuts = [region_cuts(n, count) for n, count in zip(values.shape, counts, strict=True)]
     kept = _kept_rows(values.shape, stride)
-    label = np.full(values.shape, -1, np.int16 if height <= np.iinfo(np.int16).max else np.int32)
-    found = np.floor(values[kept] * (span[1] - span[0]) + (span[0] + 0.5)).astype(label.dtype)
-    found += (np.repeat(np.arange(counts[2]), np.diff(cuts[2])) * size).astype(label.dtype)
+    row = np.full(values.shape, -1, np.int16 if height <= np.iinfo(np.int16).max else np.int32)
+    found = np.floor(values[kept] * (span[1] - span[0]) + (span[0] + 0.5)).astype(row.dtype)
+    found += (np.repeat(np.arange(counts[2]), np.diff(cuts[2])) * size).astype(row.dtype)
     if mask is not None:
         found[~mask[kept]] = -1
-    label[kept] = found
-    live = np.zeros(values.shape[:2], np.uint8)
-    live[kept] = found.max(axis=1) >= 0
+    row[kept] = found
+    occupied = np.zeros(values.shape[:2], np.uint8)
+    occupied[kept] = found.max(axis=1) >= 0
     tiles, group = _tiles(values.shape, cuts)
-    total = np.array([_count(label, live, tile, height) for tile in tiles], float)
+    count = np.array([_voxels(row, occupied, tile, height) for tile in tiles], float)
     first_tile = np.searchsorted(group, np.arange(group[-1] + 2))
-    return Labels(label, live, tiles, group, first_tile, total, height, size)
+    return HistogramRows(row, occupied, tiles, group, first_tile, count, height, size)
 
 
 def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
@@ -70,12 +70,12 @@ def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], .
     return np.nonzero((i + skew * j) % stride == 0)
 
 
-def _count(
-    label: NDArray[Any], live: NDArray[np.uint8], tile: NDArray[np.int64], height: int
+def _voxels(
+    row: NDArray[Any], occupied: NDArray[np.uint8], tile: NDArray[np.int64], height: int
 ) -> NDArray[np.int64]:
-    """Voxels of a tile with each label."""
+    """Voxels of a tile with each row."""
     box = slice(tile[0], tile[1]), slice(tile[2], tile[3])
-    return np.bincount(label[box][live[box] > 0].ravel() + 1, minlength=height + 1)[1:]
+    return np.bincount(row[box][occupied[box] > 0].ravel() + 1, minlength=height + 1)[1:]
 
 
 def _tiles(

@@ -6,11 +6,11 @@ from types import ModuleType
 
 import numpy as np
 
-from ..backends.arrays import Array, Scratch, Warped
+from ..backends.arrays import Array, Warped, Workspace
 from ..images.level_image import LevelImage
 from ..options.options import Options
 from .estimator import Estimator
-from .histogram_rows import label_image
+from .histogram_rows import histogram_rows
 from .regions import region_counts
 from .similarity import Similarity
 from .volumes import as_volume, moving_image
@@ -52,14 +52,14 @@ class MutualInformation(Similarity):
         values = self.estimator.to_bins(moving.data, self.dtype)
         cubic = options.interpolation == "cubic"
         self.moving = moving_image(values, moving.mask, self.estimator.span, cubic)
-        self.scratch = Scratch()
+        self.workspace = Workspace()
         if self.estimator.windows is None:
             boxes = options.for_dimension(fixed.grid.dim).regions if regional else 1
             counts = region_counts(fixed.grid, boxes or 1)
             counts = (1,) * (3 - len(counts)) + counts
             shown, bins = as_volume(fixed.data), self.estimator.bins
-            self.labels = label_image(shown, bins, counts, inside, stride, self.estimator.span)
-            self.count = max(int(self.labels.total.sum()), 1)
+            self.rows = histogram_rows(shown, bins, counts, inside, stride, self.estimator.span)
+            self.count = max(int(self.rows.voxels.sum()), 1)
         else:
             unit = self.estimator.to_bins(as_volume(fixed.data), self.dtype)
             self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
@@ -70,18 +70,18 @@ class MutualInformation(Similarity):
         kernels, kernel, threads = self.kernels, self.estimator.kernel, self.threads
         if kernel is None:
             return self._measure_windows()
-        images = (self.moving, *self.place, self.labels, kernel)
-        mass, value = kernels.mutual_information(*images, self.scratch, threads)
+        images = (self.moving, *self.place, self.rows, kernel)
+        mass, value = kernels.mutual_information(*images, self.workspace, threads)
         return value / self.count, mass / self.count
 
     def _gradient(self) -> Array:
         kernels, windows, threads = self.kernels, self.estimator.windows, self.threads
         moving = (self.moving, *self.place)
         if windows is None:
-            images = (*moving, self.labels, self.estimator.kernel, 1 / self.count)
-            return kernels.pull_information(*images, self.scratch, threads)
+            images = (*moving, self.rows, self.estimator.kernel, 1 / self.count)
+            return kernels.information_gradient(*images, self.workspace, threads)
         kernels.windowed_slope(self.fixed, self.warped, self.slope, windows, threads)
-        return kernels.push(*moving, self.warped, self.scratch, threads)
+        return kernels.backproject(*moving, self.warped, self.workspace, threads)
 
     def _measure_windows(self) -> tuple[float, float]:
         """By the parent paper's windows, normalised at each pixel."""

@@ -28,7 +28,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..backends.arrays import Array, Labels
+from ..backends.arrays import Array, HistogramRows
 from ..backends.logarithm import logarithm
 from ..images.level_image import LevelImage
 from ..options.options import Options
@@ -53,12 +53,12 @@ class NormalisedMutualInformation(MutualInformation):
         stride: int = 1,
     ) -> None:
         super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
-        self.fixed_entropy = fixed_entropy(self.labels, self.estimator, kernels)  # H_0
+        self.fixed_entropy = fixed_entropy(self.rows, self.estimator, kernels)  # H_0
 
     def _measure(self) -> tuple[float, float]:
         kernels, kernel = self.kernels, self.estimator.kernel
-        images = self.moving, *self.place, self.labels
-        histogram = kernels.joint_histogram(*images, self.scratch, self.threads)
+        images = self.moving, *self.place, self.rows
+        histogram = kernels.joint_histogram(*images, self.workspace, self.threads)
         mass = float(histogram.sum())
         if not mass > 0:
             self.slope = np.zeros_like(histogram)
@@ -75,13 +75,13 @@ class NormalisedMutualInformation(MutualInformation):
 
     def _gradient(self) -> Array:
         table = self.kernels.smooth_table_transposed(self.slope, self.estimator.kernel)
-        images = self.moving, *self.place, self.labels
-        return self.kernels.pull_table(*images, table, self.scratch, self.threads)
+        images = self.moving, *self.place, self.rows
+        return self.kernels.backproject_table(*images, table, self.workspace, self.threads)
 
 
-def fixed_entropy(labels: Labels, estimator: Estimator, kernels: ModuleType) -> float:
+def fixed_entropy(rows: HistogramRows, estimator: Estimator, kernels: ModuleType) -> float:
     """Entropy (nats) of the smoothed histogram of the fixed voxels that count."""
-    count = labels.total.sum(0)
+    count = rows.voxels.sum(0)
     if estimator.kernel is None or not count.sum() > 0:
         return 0.0
     density = kernels.smooth_table(np.diag(count / count.sum()), estimator.kernel).sum(1)

@@ -61,7 +61,7 @@ class OverlapInformation(MutualInformation):
     ) -> None:
         super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
         here, there = (self._background(image.data) for image in (fixed, moving))
-        counts = self.labels.total.sum(0).reshape(-1, self.estimator.bins).sum(0)
+        counts = self.rows.voxels.sum(0).reshape(-1, self.estimator.bins).sum(0)
         shown, around = float(counts @ (1 - here)), float(counts @ here)
         weight = min(1.0, BACKGROUND * max(shown, 1.0) / max(around, 1.0))
         self.weights = 1 - (1 - weight) * np.outer(here, there)
@@ -94,8 +94,8 @@ class OverlapInformation(MutualInformation):
 
     def _measure(self) -> tuple[float, float]:
         kernels, kernel = self.kernels, self.estimator.kernel
-        images = self.moving, *self.place, self.labels
-        histogram = kernels.joint_histogram(*images, self.scratch, self.threads)
+        images = self.moving, *self.place, self.rows
+        histogram = kernels.joint_histogram(*images, self.workspace, self.threads)
         in_view = float(histogram.sum()) / self.count
         kept = histogram * self.weights
         mass = float(kept.sum())
@@ -115,5 +115,5 @@ class OverlapInformation(MutualInformation):
         return factor * information, in_view
 
     def _gradient(self) -> Array:
-        images = self.moving, *self.place, self.labels
-        return self.kernels.pull_table(*images, self.slope, self.scratch, self.threads)
+        images = self.moving, *self.place, self.rows
+        return self.kernels.backproject_table(*images, self.slope, self.workspace, self.threads)

@@ -13,17 +13,17 @@ from ..geometry.grid import Grid
 
 
 def voxel_map(
-    tables: list[AxisTable], linear: Array, spread: Array, dtype: np.dtype | type
+    tables: list[AxisTable], linear: Array, displacement_matrix: Array, dtype: np.dtype | type
 ) -> VoxelMap:
     """Pack the map i -> W (i, 1) + V u(i) for the kernels; 2D gets a plane axis that stands still.
 
-    tables: d two-node tables; linear (d, d + 1); spread (d, d).
+    tables: d two-node tables; linear (d, d + 1); displacement_matrix (d, d).
     """
     dimension = len(tables)
-    full_linear, full_spread = np.zeros((3, 4)), np.zeros((3, 3))
+    full_linear, full_matrix = np.zeros((3, 4)), np.zeros((3, 3))
     first = 3 - dimension
     full_linear[first:, first:] = linear
-    full_spread[first:, first:] = spread
+    full_matrix[first:, first:] = displacement_matrix
     if dimension == 2:
         tables = [axis_table([0], 1, 1, "zero-mean"), *tables]
     index = np.concatenate([np.stack([t.index0, t.index1]) for t in tables], axis=1)
@@ -33,7 +33,7 @@ def voxel_map(
         np.ascontiguousarray(index, dtype=np.uint32),
         np.ascontiguousarray(weight, dtype=dtype),
         full_linear.astype(dtype),
-        full_spread.astype(dtype),
+        full_matrix.astype(dtype),
         np.arange(longest, dtype=dtype),
     )
 

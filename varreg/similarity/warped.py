@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..backends.arrays import Array, Scratch, Warped
+from ..backends.arrays import Array, Warped, Workspace
 from ..images.level_image import LevelImage
 from ..options.options import Options
 from .similarity import Similarity
@@ -71,7 +71,7 @@ class WarpedSimilarity(Similarity):
         self.weight = np.empty_like(self.inside)
         self.total = math.nan
         self._buffers = Warped.empty(self.inside.shape, self.dtype)
-        self._scratch = Scratch()
+        self._workspace = Workspace()
         self.prepare(there, self.moving[0].mask)
 
     def channels(self, image: LevelImage) -> Sequence[Array]:
@@ -116,7 +116,7 @@ class WarpedSimilarity(Similarity):
             buffers = self._buffers._replace(value=values)
             self.kernels.warp(moving, *self.place, buffers, self.threads)
         full = self._buffers.full.reshape(*self.weight.shape[:2], 1)
-        np.copyto(self.weight, self._buffers.share)
+        np.copyto(self.weight, self._buffers.weight)
         np.copyto(self.weight, 1, where=full.astype(bool))
         self.weight *= self.inside
         self.total = float(self.weight.sum(dtype=np.float64))
@@ -129,10 +129,10 @@ class WarpedSimilarity(Similarity):
             return gathered.astype(self.dtype)
         values, weights = self.slopes(not self.everything_in_view)
         if weights is not None:
-            np.multiply(weights, self.inside, out=self._buffers.share_slope)
+            np.multiply(weights, self.inside, out=self._buffers.weight_slope)
         for moving, slope in zip(self.moving, values, strict=True):
             self._buffers.slope[...] = slope
             place = moving, *self.place, self._buffers
-            gathered += self.kernels.push(*place, self._scratch, self.threads)
-            self._buffers.share_slope[...] = 0  # the weight is the same for all channels
+            gathered += self.kernels.backproject(*place, self._workspace, self.threads)
+            self._buffers.weight_slope[...] = 0  # the weight is the same for all channels
         return gathered.astype(self.dtype)

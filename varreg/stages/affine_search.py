@@ -16,7 +16,7 @@ from ..backends.arrays import Array
 from ..energy.affine import AffineObjective
 from ..optimise.minimise import minimise
 from ..similarity.choice import affine_choice
-from .initialisations import candidates, shows_all
+from .initialisations import candidates, shows_all, turned
 from .levels import Observer, affine_evaluation, check_view
 from .problem import Problem
 
@@ -32,6 +32,8 @@ TRIAL_STEPS = 6
 SHORTEST_TRIAL_STEP = 0.005
 #: Of images that are cut off, what has less than this share of the largest decrease is given up.
 CLOSE = 0.75
+#: A map that is turned against the headers must have this much more of energy than one that is not.
+LEAST_GAIN = 0.05
 #: Level whose energy decides between them, or the only one.
 JUDGE = -2
 
@@ -59,7 +61,12 @@ def best_initialisation(
     objective = affine_objective(problem, model, factors[0])
     found = _best(problem, objective, names, model, factors[0], also)
     kept = found[: KEPT if whole else KEPT_OF_CUT]
+    upright = next((m for m in found if not turned(m, problem.fixed.grid, also)), None)
+    if upright is not None and all(upright is not matrix for matrix in kept):
+        kept.append(upright)
     found = _tried(problem, objective, kept, factors[0], observer)
+    if turned(found[0], problem.fixed.grid, also):
+        found = _least_turned(problem, objective, found, also, observer)
     alternatives = found[:1] if whole else _alternatives(objective, found)
     if len(alternatives) == 1:
         return alternatives[0]
@@ -118,6 +125,36 @@ def _tried(
         for matrix in matrices
     ]  # fmt: skip
     return [descent.state for descent in sorted(ended, key=lambda d: d.evaluation.energy.total)]
+
+
+def _least_turned(
+    problem: Problem, objective: AffineObjective, matrices: list[Array], also: Array | None,
+    observer: Observer | None,
+) -> list[Array]:  # fmt: skip
+    """The matrices in their order, but an upright one first if the turned one before it gains too little.
+
+    Blocks of different brightness share as much information when they are exchanged: of what is alike,
+    the orientation that the headers say is the likelier one.
+    """
+    grid, options = problem.fixed.grid, problem.options
+    upright = next((k for k, m in enumerate(matrices) if not turned(m, grid, also)), None)
+    if upright is None:
+        return matrices
+    ends = [
+        minimise(
+            objective,
+            matrices[k],
+            options,
+            options.affine_iterations,
+            stage="affine",
+            observe=observer,
+        )
+        for k in (0, upright)
+    ]
+    first, second = (end.evaluation.energy.total for end in ends)
+    rest = [matrix for k, matrix in enumerate(matrices) if k not in (0, upright)]
+    states = [end.state for end in (ends if first < (1 + LEAST_GAIN) * second else ends[::-1])]
+    return [*states, *rest]
 
 
 def _alternatives(objective: AffineObjective, matrices: list[Array]) -> list[Array]:

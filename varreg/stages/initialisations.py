@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from ..backends.arrays import Array
+from ..geometry.grid import Grid
 from ..images.background import foreground_weight
 from ..images.level_image import LevelImage
 
@@ -95,6 +96,26 @@ def centre_of_mass(image: LevelImage) -> Array:
         for axis in axes
     ]
     return image.grid.voxel_to_world(np.array(voxel))
+
+
+def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:
+    """Whether the rotation of a map is nearer to a quarter or half turn about the axes of a grid than to none.
+
+    Parameters
+    ----------
+    matrix : (d + 1, d + 1) array
+    grid : Grid
+    reference : (d + 1, d + 1) array, optional
+        What counts as no turn; the identity by default.
+    """
+    linear = matrix[:-1, :-1]
+    if reference is not None:
+        linear = linear @ np.linalg.inv(reference[:-1, :-1])
+    left, _, right = np.linalg.svd(linear)
+    axes = grid.direction
+    rotation = np.linalg.solve(axes, left @ right @ axes)
+    turns = [np.eye(grid.dim), *quarter_turns(grid.dim)]
+    return int(np.argmax([np.sum(turn * rotation) for turn in turns])) > 0
 
 
 def quarter_turns(d: int) -> list[Array]:

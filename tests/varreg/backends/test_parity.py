@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from varreg.backends.arrays import Moving, Scratch, Warped, Windows
+from varreg.backends.arrays import Moving, Warped, Windows, Workspace
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.geometry.displacement import axis_table
 from varreg.similarity.estimator import parzen_kernel
-from varreg.similarity.histogram_rows import label_image
+from varreg.similarity.histogram_rows import histogram_rows
 from varreg.similarity.regions import region_cuts
 from varreg.similarity.volumes import _content, voxel_map
 
@@ -88,24 +88,26 @@ class Scene:
             linear[:, -1] -= middle
             linear = turn @ linear
             linear[:, -1] += middle
-        spread = np.diag(scale) + rng.uniform(-0.1, 0.1, (d, d))
-        self.where = voxel_map(tables, linear, spread, dtype)
+        matrix = np.diag(scale) + rng.uniform(-0.1, 0.1, (d, d))
+        self.where = voxel_map(tables, linear, matrix, dtype)
         field = np.zeros((3, *(1,) * (3 - d), *nodes))
         field[3 - d :] = rng.uniform(-0.8, 0.8, (d, *field.shape[1:]))
         self.nodes = field.astype(dtype)
         if exact:
-            linear, spread = short(self.where.linear, 64), short(self.where.spread, 4)
+            linear, matrix = short(self.where.linear, 64), short(self.where.displacement_matrix, 4)
             weight = short(self.where.weight, 8)
-            self.where = self.where._replace(linear=linear, spread=spread, weight=weight)
+            self.where = self.where._replace(
+                linear=linear, displacement_matrix=matrix, weight=weight
+            )
             self.nodes = short(self.nodes, 8)
         self.bins = rng.integers(0, BINS, self.shape)
         self.counted = rng.random(self.shape) >= 0.2
         self.values = np.clip(self.bins + rng.uniform(-0.49, 0.49, self.shape), 0, BINS - 1)
 
-    def labels(self, counts=(1, 1, 1), stride=1):
-        """The fixed image as labels, some voxels masked; a plane is not cut along the first axis."""
+    def histogram_rows(self, counts=(1, 1, 1), stride=1):
+        """The fixed image as fixed, some voxels masked; a plane is not cut along the first axis."""
         counts = (min(counts[0], self.shape[0]), *counts[1:])
-        return label_image(self.bins, BINS, counts, self.counted, stride)
+        return histogram_rows(self.bins, BINS, counts, self.counted, stride)
 
     def place(self, nodes=None):
         return self.moving, self.where, self.nodes if nodes is None else nodes
@@ -121,19 +123,19 @@ class Scene:
 
     def warped(self, backend, threads=1, nodes=None):
         warped = Warped.empty(self.shape, self.dtype)
-        warped.share[...] = np.nan  # only what is defined may be read
-        warped.share_slope[...] = np.nan
+        warped.weight[...] = np.nan  # only what is defined may be read
+        warped.weight_slope[...] = np.nan
         backend.warp(*self.place(nodes), warped, threads)
         return warped
 
     def rows(self, warped):
         return warped.full.reshape(*self.shape[:2], 1).astype(bool)
 
-    def share(self, warped):
-        return np.where(self.rows(warped), 1, warped.share)
+    def weight(self, warped):
+        return np.where(self.rows(warped), 1, warped.weight)
 
-    def share_slope(self, warped):
-        return np.where(self.rows(warped) | ~self.counted, 0, warped.share_slope)
+    def weight_slope(self, warped):
+        return np.where(self.rows(warped) | ~self.counted, 0, warped.weight_slope)
 
 
 def short(values, denominator):
@@ -145,9 +147,9 @@ def scene(case, dtype=np.float64, cubic=False, exact=False):
     return Scene(**CASES[case], dtype=dtype, cubic=cubic, exact=exact)
 
 
-def tables(labels):
-    """Number of tables that the labels distinguish."""
-    return (labels.group.max() + 1) * labels.height // labels.bins
+def tables(fixed):
+    """Number of tables that the fixed distinguish."""
+    return (fixed.group.max() + 1) * fixed.height // fixed.bins
 
 
 def close(a, b, dtype):
@@ -167,10 +169,12 @@ both_backends = pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu",
 
 
 def test_the_scenes_are_not_trivial():
-    shares = np.concatenate([scene(case).share(scene(case).warped(cpu)).ravel() for case in CASES])
-    assert (shares == 1).mean() > 0.3
-    assert (shares == 0).sum() > 20
-    assert ((shares > 0) & (shares < 1)).sum() > 100
+    weights = np.concatenate(
+        [scene(case).weight(scene(case).warped(cpu)).ravel() for case in CASES]
+    )
+    assert (weights == 1).mean() > 0.3
+    assert (weights == 0).sum() > 20
+    assert ((weights > 0) & (weights < 1)).sum() > 100
     assert any(scene(case).warped(cpu).full.any() for case in CASES)
 
 
@@ -181,7 +185,7 @@ def test_warp(case, cubic, dtype):
     s = scene(case, dtype, cubic)
     numba, numpy = s.warped(cpu), s.warped(reference)
     np.testing.assert_array_equal(numba.full, numpy.full)
-    close(s.share(numba), s.share(numpy), dtype)
+    close(s.weight(numba), s.weight(numpy), dtype)
     close(numba.value, numpy.value, dtype)
     assert numba.value.dtype == numpy.value.dtype == dtype
     if cubic or s.moving.mask.size:
@@ -219,8 +223,8 @@ def test_push(case, cubic, dtype):
     s = scene(case, dtype, cubic)
     warped = s.warped(reference)
     warped.slope[...] = s.rng.normal(size=s.shape)
-    warped.share_slope[...] = s.rng.normal(size=s.shape)
-    numba, numpy = (b.push(*s.place(), warped, Scratch(), 1) for b in (cpu, reference))
+    warped.weight_slope[...] = s.rng.normal(size=s.shape)
+    numba, numpy = (b.backproject(*s.place(), warped, Workspace(), 1) for b in (cpu, reference))
     assert numba.shape == numpy.shape == s.nodes.shape
     close(numba, numpy, dtype)
 
@@ -232,19 +236,19 @@ def test_push_is_the_transposed_derivative_of_warp(case, cubic, backend):
     s = scene(case, cubic=cubic)
     warped = s.warped(backend)
     warped.slope[...] = s.rng.normal(size=s.shape)
-    warped.slope[s.share(warped) == 0] = 0  # no value is asked of what is out of view
-    warped.share_slope[...] = s.rng.normal(size=s.shape)
-    slope, share_slope = warped.slope.copy(), warped.share_slope.copy()
+    warped.slope[s.weight(warped) == 0] = 0  # no value is asked of what is out of view
+    warped.weight_slope[...] = s.rng.normal(size=s.shape)
+    slope, weight_slope = warped.slope.copy(), warped.weight_slope.copy()
     direction = s.direction()
 
     def forward(t):
         moved = s.warped(backend, nodes=s.nodes + t * direction)
         # rows that leave the view only within the step would not be counted: none do
-        return float((slope * moved.value).sum() + (share_slope * s.share(moved)).sum())
+        return float((slope * moved.value).sum() + (weight_slope * s.weight(moved)).sum())
 
-    pushed = backend.push(*s.place(), warped, Scratch(), 1)
-    along = np.einsum("de,e...->d...", s.where.spread, direction)
-    # full rows say nothing of their shares: their shares are 1 around the state as well
+    pushed = backend.backproject(*s.place(), warped, Workspace(), 1)
+    along = np.einsum("de,e...->d...", s.where.displacement_matrix, direction)
+    # full rows say nothing of their weights: their weights are 1 around the state as well
     analytic = float((pushed * along).sum())
     numeric = central_difference(forward, 0.0, 1.0, 2e-7)
     assert analytic == pytest.approx(numeric, rel=2e-6, abs=1e-6 * np.abs(pushed).max())
@@ -256,12 +260,12 @@ def test_push_is_the_transposed_derivative_of_warp(case, cubic, backend):
 @every_label
 def test_joint_histogram(case, label, cubic, dtype):
     s = scene(case, dtype, cubic, exact=dtype == np.float32)
-    labels = s.labels(**label)
-    numba, numpy = (b.joint_histogram(*s.place(), labels, Scratch(), 1) for b in (cpu, reference))
-    assert numba.shape == numpy.shape == (tables(labels) * BINS, BINS)
+    fixed = s.histogram_rows(**label)
+    numba, numpy = (b.joint_histogram(*s.place(), fixed, Workspace(), 1) for b in (cpu, reference))
+    assert numba.shape == numpy.shape == (tables(fixed) * BINS, BINS)
     assert numba.dtype == numpy.dtype == np.float64
     close(numba, numpy, dtype)
-    inside = s.share(s.warped(reference))[labels.label >= 0].sum(dtype=float)
+    inside = s.weight(s.warped(reference))[fixed.row >= 0].sum(dtype=float)
     assert numba.sum() == pytest.approx(inside, rel=TOLERANCE[dtype])
 
 
@@ -271,9 +275,11 @@ def test_joint_histogram(case, label, cubic, dtype):
 @every_label
 def test_pull_table(case, label, cubic, dtype):
     s = scene(case, dtype, cubic, exact=dtype == np.float32)
-    labels = s.labels(**label)
-    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
-    numba, numpy = (b.pull_table(*s.place(), labels, table, Scratch(), 1) for b in (cpu, reference))
+    fixed = s.histogram_rows(**label)
+    table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
+    numba, numpy = (
+        b.backproject_table(*s.place(), fixed, table, Workspace(), 1) for b in (cpu, reference)
+    )
     assert numba.shape == numpy.shape == s.nodes.shape
     assert numba.dtype == dtype
     close(numba, numpy, dtype)
@@ -285,16 +291,18 @@ def test_pull_table(case, label, cubic, dtype):
 @both_backends
 def test_pull_table_is_the_transposed_derivative_of_joint_histogram(case, label, cubic, backend):
     s = scene(case, cubic=cubic)
-    labels, scratch = s.labels(**label), Scratch()
-    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    fixed, workspace = s.histogram_rows(**label), Workspace()
+    table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
     direction = s.direction()
 
     def forward(t):
         place = s.place(s.nodes + t * direction)
-        return float((backend.joint_histogram(*place, labels, scratch, 1) * table).sum())
+        return float((backend.joint_histogram(*place, fixed, workspace, 1) * table).sum())
 
-    pulled = backend.pull_table(*s.place(), labels, table, scratch, 1).copy()
-    analytic = float((pulled * np.einsum("de,e...->d...", s.where.spread, direction)).sum())
+    pulled = backend.backproject_table(*s.place(), fixed, table, workspace, 1).copy()
+    analytic = float(
+        (pulled * np.einsum("de,e...->d...", s.where.displacement_matrix, direction)).sum()
+    )
     numeric = central_difference(forward, 0.0, 1.0, 2e-7)
     assert analytic == pytest.approx(numeric, rel=2e-6, abs=1e-6 * np.abs(pulled).max())
 
@@ -304,7 +312,7 @@ def test_pull_table_is_the_transposed_derivative_of_joint_histogram(case, label,
 def test_each_region_has_the_histogram_of_its_voxels_alone(case, backend):
     s = scene(case)
     counts = (1, 2, 3) if "2d" in case else (2, 1, 3)
-    together = backend.joint_histogram(*s.place(), s.labels(counts), Scratch(), 1)
+    together = backend.joint_histogram(*s.place(), s.histogram_rows(counts), Workspace(), 1)
     stack = together.reshape(-1, BINS, BINS)
     cuts = [region_cuts(n, count) for n, count in zip(s.shape, counts, strict=True)]
     boxes = itertools.product(*(itertools.pairwise(c) for c in cuts))
@@ -313,12 +321,12 @@ def test_each_region_has_the_histogram_of_its_voxels_alone(case, backend):
         s.counted = np.zeros_like(counted)
         inside = tuple(slice(*edges) for edges in box)
         s.counted[inside] = counted[inside]
-        alone = backend.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+        alone = backend.joint_histogram(*s.place(), s.histogram_rows(), Workspace(), 1)
         np.testing.assert_allclose(table, alone, rtol=0, atol=1e-12)
         seen += table.sum()
     assert (stack.sum(axis=(1, 2)) > 0).sum() > 1
     s.counted = counted
-    whole = backend.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+    whole = backend.joint_histogram(*s.place(), s.histogram_rows(), Workspace(), 1)
     np.testing.assert_allclose(stack.sum(0), whole, rtol=0, atol=1e-9)
     assert whole.sum() == pytest.approx(seen, rel=1e-12)
 
@@ -327,14 +335,14 @@ def test_each_region_has_the_histogram_of_its_voxels_alone(case, backend):
 @both_types
 def test_the_width_of_the_labels_does_not_matter(case, dtype):
     s = scene(case, dtype)
-    labels = s.labels((2, 2, 3))
-    assert labels.label.dtype == np.int16
-    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    fixed = s.histogram_rows((2, 2, 3))
+    assert fixed.row.dtype == np.int16
+    table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
     found = []
     for kind in (np.int16, np.int32):
-        some, scratch = labels._replace(label=labels.label.astype(kind)), Scratch()
-        histogram = cpu.joint_histogram(*s.place(), some, scratch, 1)
-        pulled = cpu.pull_table(*s.place(), some, table, scratch, 1)
+        some, workspace = fixed._replace(row=fixed.row.astype(kind)), Workspace()
+        histogram = cpu.joint_histogram(*s.place(), some, workspace, 1)
+        pulled = cpu.backproject_table(*s.place(), some, table, workspace, 1)
         found.append((histogram.tobytes(), pulled.tobytes()))
     assert found[0] == found[1]
 
@@ -343,13 +351,13 @@ def test_the_width_of_the_labels_does_not_matter(case, dtype):
 def test_more_labels_than_16_bits_hold(dtype):
     """Every column of the image is a region of its own."""
     s = Scene((4, 1400), (5, 1390), (3, 60), dtype, tilt=1e-3, exact=True)
-    labels = s.labels((1, 1, 1400))
-    assert labels.label.max() > np.iinfo(np.int16).max
+    fixed = s.histogram_rows((1, 1, 1400))
+    assert fixed.row.max() > np.iinfo(np.int16).max
     table = s.rng.normal(size=(1400 * BINS, BINS))
     histograms, pulled = [], []
     for backend in (cpu, reference):
-        histograms.append(backend.joint_histogram(*s.place(), labels, Scratch(), 1))
-        pulled.append(backend.pull_table(*s.place(), labels, table, Scratch(), 1))
+        histograms.append(backend.joint_histogram(*s.place(), fixed, Workspace(), 1))
+        pulled.append(backend.backproject_table(*s.place(), fixed, table, Workspace(), 1))
     close(*histograms, dtype)
     close(*pulled, dtype)
     assert (histograms[0].reshape(1400, -1).sum(1) > 0).mean() > 0.9
@@ -362,7 +370,7 @@ def test_windowed_histogram(case, dtype):
     warped, fixed = s.warped(reference), s.fixed()
     numba, numpy = (b.windowed_histogram(fixed, warped, BINS, WINDOWS, 1) for b in (cpu, reference))
     close(numba, numpy, dtype)
-    inside = s.share(warped)[s.counted].sum(dtype=float)
+    inside = s.weight(warped)[s.counted].sum(dtype=float)
     assert numba.sum() == pytest.approx(inside, rel=TOLERANCE[dtype])
 
 
@@ -375,7 +383,7 @@ def test_windowed_slope(case, dtype):
     for backend, warped in ((cpu, numba), (reference, numpy)):
         backend.windowed_slope(fixed, warped, table, WINDOWS, 1)
     close(numba.slope, numpy.slope, dtype)
-    close(s.share_slope(numba), s.share_slope(numpy), dtype)
+    close(s.weight_slope(numba), s.weight_slope(numpy), dtype)
     assert (numba.slope[~s.counted] == 0).all()
 
 
@@ -386,23 +394,23 @@ def test_windowed_slope_is_the_transposed_derivative(case, backend):
     fixed, table = s.fixed(), s.rng.normal(size=(BINS, BINS))
     warped = s.warped(backend)
     backend.windowed_slope(fixed, warped, table, WINDOWS, 1)
-    value, share = warped.value.copy(), s.share(warped)
+    value, weight = warped.value.copy(), s.weight(warped)
     by_value = s.rng.normal(size=s.shape)
-    by_share = s.rng.normal(size=s.shape)
+    by_weight = s.rng.normal(size=s.shape)
 
     def forward(t):
         moved = Warped.empty(s.shape, np.float64)
         moved.value[...] = np.clip(value + t * by_value, 1, BINS - 2)
-        moved.share[...] = share + t * by_share
+        moved.weight[...] = weight + t * by_weight
         return float((backend.windowed_histogram(fixed, moved, BINS, WINDOWS, 1) * table).sum())
 
     free = (value > 1 + 1e-3) & (value < BINS - 2 - 1e-3)
     by_value *= free
-    every = Warped.empty(s.shape, np.float64)  # no row is full: all shares count
-    every.value[...], every.share[...] = value, share
+    every = Warped.empty(s.shape, np.float64)  # no row is full: all weights count
+    every.value[...], every.weight[...] = value, weight
     backend.windowed_slope(fixed, every, table, WINDOWS, 1)
     analytic = (every.slope * by_value).sum()
-    analytic += np.where(fixed < 0, 0, every.share_slope * by_share).sum()
+    analytic += np.where(fixed < 0, 0, every.weight_slope * by_weight).sum()
     numeric = central_difference(forward, 0.0, 1.0, 1e-5)
     assert analytic == pytest.approx(numeric, rel=1e-6)
     np.testing.assert_allclose(warped.slope, every.slope, rtol=0, atol=1e-12)
@@ -432,10 +440,10 @@ def test_average_axis(shape, dtype):
     for axis, width in itertools.product(range(len(shape)), (1, 2, 4)):
         count = 5
         start = np.sort(rng.integers(0, shape[axis] - width + 1, count))
-        share = rng.random((count, width)).astype(dtype)
-        share /= share.sum(1, keepdims=True)
-        numba = cpu.average_axis(image, axis, start, share, 1)
-        numpy = reference.average_axis(image, axis, start, share, 1)
+        weight = rng.random((count, width)).astype(dtype)
+        weight /= weight.sum(1, keepdims=True)
+        numba = cpu.average_axis(image, axis, start, weight, 1)
+        numpy = reference.average_axis(image, axis, start, weight, 1)
         assert numba.shape == numpy.shape
         assert numba.dtype == numpy.dtype == dtype
         close(numba, numpy, dtype)
@@ -455,13 +463,13 @@ every_large_case = pytest.mark.parametrize("case", LARGE)
 @pytest.mark.parametrize("stride", [1, 4])
 def test_several_tiles_of_several_groups(case, stride, dtype):
     s = Scene(**LARGE[case], dtype=dtype, exact=dtype == np.float32)
-    labels = s.labels(LARGE_COUNTS[case], stride)
-    assert len(labels.tiles) >= 2 * (labels.group.max() + 1) >= 4
-    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    fixed = s.histogram_rows(LARGE_COUNTS[case], stride)
+    assert len(fixed.tiles) >= 2 * (fixed.group.max() + 1) >= 4
+    table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
     histograms, pulled = [], []
     for backend in (cpu, reference):
-        histograms.append(backend.joint_histogram(*s.place(), labels, Scratch(), 1))
-        pulled.append(backend.pull_table(*s.place(), labels, table, Scratch(), 1))
+        histograms.append(backend.joint_histogram(*s.place(), fixed, Workspace(), 1))
+        pulled.append(backend.backproject_table(*s.place(), fixed, table, Workspace(), 1))
     close(*histograms, dtype)
     close(*pulled, dtype)
 
@@ -471,15 +479,15 @@ def test_several_tiles_of_several_groups(case, stride, dtype):
 def test_any_number_of_threads_gives_the_same_bits(case, cubic):
     s = Scene(**LARGE[case], dtype=np.float32, cubic=cubic)
     fixed, table = s.fixed(), s.rng.normal(size=(BINS, BINS))
-    scratch = Scratch()
+    workspace = Workspace()
 
     def everything(threads):
         warped = s.warped(cpu, threads)
         histogram = cpu.windowed_histogram(fixed, warped, BINS, WINDOWS, threads)
         cpu.windowed_slope(fixed, warped, table, WINDOWS, threads)
-        pushed = cpu.push(*s.place(), warped, scratch, threads)
-        arrays = [warped.value, s.share(warped), histogram, warped.slope, pushed]
-        return [a.tobytes() for a in [*arrays, s.share_slope(warped)]]
+        pushed = cpu.backproject(*s.place(), warped, workspace, threads)
+        arrays = [warped.value, s.weight(warped), histogram, warped.slope, pushed]
+        return [a.tobytes() for a in [*arrays, s.weight_slope(warped)]]
 
     one = everything(1)
     assert all(everything(threads) == one for threads in (2, 3, 2))
@@ -491,16 +499,16 @@ def test_any_number_of_threads_gives_the_same_bits(case, cubic):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_any_number_of_threads_gives_the_same_tables_and_forces(case, stride, regional, cubic):
     s = Scene(**LARGE[case], dtype=np.float32, cubic=cubic)
-    labels = s.labels(LARGE_COUNTS[case] if regional else (1, 1, 1), stride)
-    kernel, scratch = parzen_kernel(BINS, 0.7), Scratch()
+    fixed = s.histogram_rows(LARGE_COUNTS[case] if regional else (1, 1, 1), stride)
+    kernel, workspace = parzen_kernel(BINS, 0.7), Workspace()
 
     def everything(threads):
-        place = (*s.place(), labels)
-        histogram = cpu.joint_histogram(*place, scratch, threads).copy()
-        found = cpu.mutual_information(*place, kernel, scratch, threads)
-        pulled = cpu.pull_information(*place, kernel, 0.7, scratch, threads).copy()
+        place = (*s.place(), fixed)
+        histogram = cpu.joint_histogram(*place, workspace, threads).copy()
+        found = cpu.mutual_information(*place, kernel, workspace, threads)
+        pulled = cpu.information_gradient(*place, kernel, 0.7, workspace, threads).copy()
         table = np.random.default_rng(0).normal(size=histogram.shape)
-        again = cpu.pull_table(*place, table, scratch, threads)
+        again = cpu.backproject_table(*place, table, workspace, threads)
         return [*found, *(a.tobytes() for a in (histogram, pulled, again))]
 
     one = everything(1)
@@ -514,33 +522,33 @@ def test_any_number_of_threads_gives_the_same_tables_and_forces(case, stride, re
 def test_mutual_information_and_its_derivative(case, label, cubic, dtype):
     """One call does what joint histogram, smoothing, logarithms and pull do one after the other."""
     s = scene(case, dtype, cubic, exact=dtype == np.float32)
-    place = (*s.place(), s.labels(**label), parzen_kernel(BINS, 0.7))
+    place = (*s.place(), s.histogram_rows(**label), parzen_kernel(BINS, 0.7))
     found, pulled = [], []
     for backend in (cpu, reference):
-        scratch = Scratch()
-        found.append(backend.mutual_information(*place, scratch, 2))
-        pulled.append(backend.pull_information(*place, 0.3, scratch, 2).copy())
+        workspace = Workspace()
+        found.append(backend.mutual_information(*place, workspace, 2))
+        pulled.append(backend.information_gradient(*place, 0.3, workspace, 2).copy())
     np.testing.assert_allclose(*found, rtol=TOLERANCE[dtype])
     assert pulled[0].dtype == dtype
     close(*pulled, dtype)
 
 
 def test_scratch_of_one_image_serves_another():
-    """What a scratch holds is of no consequence, nor is its size."""
-    scratch = Scratch()
+    """What a workspace holds is of no consequence, nor is its size."""
+    workspace = Workspace()
     for case in ("2d", "3d", "2d-few-nodes", "3d-mask", "2d", "3d-few-nodes"):
         for dtype in TOLERANCE:
             s = scene(case, dtype)
-            labels, warped = s.labels((2, 2, 2)), s.warped(cpu)
-            table = s.rng.normal(size=(tables(labels) * BINS, BINS))
-            warped.slope[...], warped.share_slope[...] = s.rng.normal(size=(2, *s.shape))
-            for kept in scratch.values():
+            fixed, warped = s.histogram_rows((2, 2, 2)), s.warped(cpu)
+            table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
+            warped.slope[...], warped.weight_slope[...] = s.rng.normal(size=(2, *s.shape))
+            for kept in workspace.values():
                 kept.fill(1e30)
             found = []
-            for which in (scratch, Scratch()):
-                histogram = cpu.joint_histogram(*s.place(), labels, which, 2).tobytes()
-                pulled = cpu.pull_table(*s.place(), labels, table, which, 2).tobytes()
-                pushed = cpu.push(*s.place(), warped, which, 2).tobytes()
+            for which in (workspace, Workspace()):
+                histogram = cpu.joint_histogram(*s.place(), fixed, which, 2).tobytes()
+                pulled = cpu.backproject_table(*s.place(), fixed, table, which, 2).tobytes()
+                pushed = cpu.backproject(*s.place(), warped, which, 2).tobytes()
                 found.append((histogram, pulled, pushed))
             assert found[0] == found[1]
 
@@ -551,9 +559,9 @@ def test_any_number_of_threads_finds_the_same_bound_and_average(shape):
     field = 0.3 * rng.normal(size=(len(shape), *shape))
     spacing = np.full(len(shape), 1.5)
     image = rng.random(shape)
-    start, share = np.arange(0, shape[0] - 2, 2), np.full((len(range(0, shape[0] - 2, 2)), 2), 0.5)
+    start, weight = np.arange(0, shape[0] - 2, 2), np.full((len(range(0, shape[0] - 2, 2)), 2), 0.5)
     bounds = [cpu.determinant_bound(field, spacing, threads) for threads in (1, 2, 4)]
-    averages = [cpu.average_axis(image, 0, start, share, threads) for threads in (1, 2, 4)]
+    averages = [cpu.average_axis(image, 0, start, weight, threads) for threads in (1, 2, 4)]
     assert bounds[0] == bounds[1] == bounds[2]
     assert averages[0].tobytes() == averages[1].tobytes() == averages[2].tobytes()
 
@@ -575,17 +583,17 @@ def of_little_content(name):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_row_that_meets_only_background_is_skipped_without_a_trace(name, stride):
     s, moving, tight = of_little_content(name)
-    labels, slopes = s.labels((2, 2, 2), stride), s.rng.normal(size=(2, *s.shape))
-    table = s.rng.normal(size=(tables(labels) * BINS, BINS))
+    fixed, slopes = s.histogram_rows((2, 2, 2), stride), s.rng.normal(size=(2, *s.shape))
+    table = s.rng.normal(size=(tables(fixed) * BINS, BINS))
     found = []
     for content in (moving.content, tight):
         s.moving = moving._replace(content=content)
         warped = s.warped(cpu)
-        warped.slope[...], warped.share_slope[...] = slopes
-        pushed = cpu.push(*s.place(), warped, Scratch(), 1)
-        histogram = cpu.joint_histogram(*s.place(), labels, Scratch(), 1)
-        pulled = cpu.pull_table(*s.place(), labels, table, Scratch(), 1)
-        found.append((warped.value, warped.full, s.share(warped), pushed, histogram, pulled))
+        warped.slope[...], warped.weight_slope[...] = slopes
+        pushed = cpu.backproject(*s.place(), warped, Workspace(), 1)
+        histogram = cpu.joint_histogram(*s.place(), fixed, Workspace(), 1)
+        pulled = cpu.backproject_table(*s.place(), fixed, table, Workspace(), 1)
+        found.append((warped.value, warped.full, s.weight(warped), pushed, histogram, pulled))
     assert (found[0][0] == moving.low).mean() > 0.5
     for whole, part in itertools.islice(zip(*found, strict=True), 4):
         np.testing.assert_array_equal(whole, part)
@@ -621,11 +629,11 @@ def test_rounding_puts_no_position_beyond_the_border(dimension, dtype):
         shift = rng.uniform(-3, 3, dimension).astype(dtype)
         linear = np.eye(3, 4).astype(dtype)
         linear[3 - dimension :, 3] = -shift
-        s.where = s.where._replace(linear=linear, spread=np.eye(3, dtype=dtype))
+        s.where = s.where._replace(linear=linear, displacement_matrix=np.eye(3, dtype=dtype))
         s.nodes[3 - dimension :] = shift.reshape(-1, 1, 1, 1)
         value = s.warped(cpu).value
-        close(value, s.moving.image, np.float32)  # the shares of the nodes are of this precision
-        histogram = cpu.joint_histogram(*s.place(), s.labels(), Scratch(), 1)
+        close(value, s.moving.image, np.float32)  # the weights of the nodes are of this precision
+        histogram = cpu.joint_histogram(*s.place(), s.histogram_rows(), Workspace(), 1)
         assert histogram.sum() == pytest.approx(s.counted.sum(), rel=TOLERANCE[np.float32])
 
 
@@ -641,16 +649,17 @@ def test_a_field_of_one_sign_that_falls_to_zero_at_the_border(dimension, shift):
     s.moving = s.moving._replace(image=image, content=content)
     linear = np.eye(3, 4)
     linear[3 - dimension :, 3] = -shift
-    s.where = s.where._replace(linear=linear, spread=np.eye(3))
+    s.where = s.where._replace(linear=linear, displacement_matrix=np.eye(3))
     s.nodes[3 - dimension :] = shift
     numba, numpy = s.warped(cpu), s.warped(reference)
     np.testing.assert_array_equal(numba.full, numpy.full)
-    close(s.share(numba), s.share(numpy), np.float64)
+    close(s.weight(numba), s.weight(numpy), np.float64)
     close(numba.value, numpy.value, np.float64)
     table = s.rng.normal(size=(BINS, BINS))
-    for name, more in (("joint_histogram", ()), ("pull_table", (table,))):
+    for name, more in (("joint_histogram", ()), ("backproject_table", (table,))):
         numba, numpy = (
-            getattr(b, name)(*s.place(), s.labels(), *more, Scratch(), 1) for b in (cpu, reference)
+            getattr(b, name)(*s.place(), s.histogram_rows(), *more, Workspace(), 1)
+            for b in (cpu, reference)
         )
         close(numba, numpy, np.float64)
 

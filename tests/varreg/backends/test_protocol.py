@@ -17,8 +17,8 @@ FUNCTIONS = {
 
 def test_the_protocol_describes_all_thirteen_functions():
     assert set(FUNCTIONS) == {
-        "warp", "push", "joint_histogram", "pull_table", "windowed_histogram", "windowed_slope",
-        "mutual_information", "pull_information", "smooth_table", "smooth_table_transposed", "determinant_bound",
+        "warp", "backproject", "joint_histogram", "backproject_table", "windowed_histogram", "windowed_slope",
+        "mutual_information", "information_gradient", "smooth_table", "smooth_table_transposed", "determinant_bound",
         "average_axis", "read_linear",
     }  # fmt: skip
     assert all(inspect.getdoc(function) for function in FUNCTIONS.values())

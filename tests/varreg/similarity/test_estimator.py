@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 import varreg
-from varreg.backends.arrays import Scratch, Warped
+from varreg.backends.arrays import Warped, Workspace
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom.pairs import deformed_pair
@@ -14,7 +14,7 @@ from varreg.geometry.grid import Grid
 from varreg.images.level_image import LevelImage
 from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator, parzen_kernel
-from varreg.similarity.histogram_rows import label_image
+from varreg.similarity.histogram_rows import histogram_rows
 from varreg.similarity.mutual_information import MutualInformation
 
 from ..problems import central_difference, smooth_image
@@ -51,7 +51,7 @@ def histogram_of(problem):
     """The joint histogram where the nodes were last."""
     place, estimator = (problem.moving, *problem.place), problem.estimator
     if estimator.windows is None:
-        return cpu.joint_histogram(*place, problem.labels, Scratch(), 1)
+        return cpu.joint_histogram(*place, problem.rows, Workspace(), 1)
     warped = Warped.empty(problem.fixed.shape, problem.dtype)
     cpu.warp(*place, warped, 1)
     return cpu.windowed_histogram(problem.fixed, warped, estimator.bins, estimator.windows, 1)
@@ -389,10 +389,10 @@ def test_intensities_fill_the_bins_and_nothing_beyond(estimator, interpolation):
         used = np.flatnonzero(table.sum(1))
         assert (used[0], used[-1]) == measure.span
         np.testing.assert_array_equal(np.diff(used), 1)
-        bins = problem.labels.label
+        bins = problem.rows.row
         np.testing.assert_array_equal(bins[0], np.floor(values + 0.5))
         masked = similarity_of(image, image, fixed_mask=image > 0.5, interpolation=interpolation)
-        np.testing.assert_array_equal(masked.labels.label, np.where(image > 0.5, bins, -1))
+        np.testing.assert_array_equal(masked.rows.row, np.where(image > 0.5, bins, -1))
 
 
 def test_the_bin_of_a_voxel_is_that_of_its_label():
@@ -402,8 +402,8 @@ def test_the_bin_of_a_voxel_is_that_of_its_label():
     levels = np.arange(int(low), int(high) + 1)
     image = np.repeat((levels - low) / (high - low), 8).reshape(len(levels), 8)
     problem = similarity_of(image, image, bins=16)
-    labels = label_image(np.repeat(levels, 8).reshape(1, -1, 8), 16, (1, 1, 1), None)
-    np.testing.assert_array_equal(problem.labels.label, labels.label)
+    fixed = histogram_rows(np.repeat(levels, 8).reshape(1, -1, 8), 16, (1, 1, 1), None)
+    np.testing.assert_array_equal(problem.rows.row, fixed.row)
     AffineObjective(problem, "translation").evaluate(np.eye(3))
     wanted = 8 * sum(
         weight * np.diag(np.isin(np.arange(16), levels).astype(float)) @ np.eye(16, k=offset)

@@ -1,4 +1,4 @@
-"""The fixed image as labels: every voxel that counts adds to one row of one table."""
+"""The fixed image as fixed: every voxel that counts adds to one row of one table."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from varreg.geometry.grid import Grid
-from varreg.similarity.histogram_rows import SKEW, label_image, row_stride
+from varreg.similarity.histogram_rows import SKEW, histogram_rows, row_stride
 from varreg.similarity.regions import region_cuts
 
 CASES = {  # (shape, regions along each axis)
@@ -40,12 +40,12 @@ def region_numbers(shape, counts):
     return number
 
 
-def table_rows(labels):
+def table_rows(fixed):
     """Row within the stack of all tables of each voxel, -1 for none."""
-    rows = np.full(labels.label.shape, -1)
-    for (i0, i1, j0, j1), group in zip(labels.tiles, labels.group, strict=True):
-        inside = labels.label[i0:i1, j0:j1].astype(int)
-        rows[i0:i1, j0:j1] = np.where(inside < 0, -1, group * labels.height + inside)
+    rows = np.full(fixed.row.shape, -1)
+    for (i0, i1, j0, j1), group in zip(fixed.tiles, fixed.group, strict=True):
+        inside = fixed.row[i0:i1, j0:j1].astype(int)
+        rows[i0:i1, j0:j1] = np.where(inside < 0, -1, group * fixed.height + inside)
     return rows
 
 
@@ -53,34 +53,34 @@ def table_rows(labels):
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 def test_a_voxel_adds_to_the_row_of_its_bin_in_the_table_of_its_region(case, masked):
     bins, counts, mask = fixed_image(case)
-    labels = label_image(bins, BINS, counts, mask if masked else None)
+    fixed = histogram_rows(bins, BINS, counts, mask if masked else None)
     wanted = region_numbers(bins.shape, counts) * BINS + bins
-    np.testing.assert_array_equal(table_rows(labels), np.where(mask | (not masked), wanted, -1))
-    assert (labels.height, labels.bins) == (counts[2] * BINS, BINS)
+    np.testing.assert_array_equal(table_rows(fixed), np.where(mask | (not masked), wanted, -1))
+    assert (fixed.height, fixed.bins) == (counts[2] * BINS, BINS)
 
 
 @every_case
 def test_tiles_cover_every_row_once_and_cross_no_border(case):
     bins, counts, mask = fixed_image(case)
-    labels = label_image(bins, BINS, counts, mask)
+    fixed = histogram_rows(bins, BINS, counts, mask)
     covered = np.zeros(bins.shape[:2], int)
-    for i0, i1, j0, j1 in labels.tiles:
+    for i0, i1, j0, j1 in fixed.tiles:
         assert i0 < i1 and j0 < j1
         covered[i0:i1, j0:j1] += 1
     assert (covered == 1).all()
     planes, rows = (region_cuts(n, c) for n, c in zip(bins.shape[:2], counts[:2], strict=True))
     boxes = list(itertools.product(itertools.pairwise(planes), itertools.pairwise(rows)))
-    for (i0, i1, j0, j1), group in zip(labels.tiles, labels.group, strict=True):
+    for (i0, i1, j0, j1), group in zip(fixed.tiles, fixed.group, strict=True):
         (p0, p1), (q0, q1) = boxes[group]
         assert p0 <= i0 < i1 <= p1 and q0 <= j0 < j1 <= q1
-    np.testing.assert_array_equal(np.unique(labels.group), np.arange(len(boxes)))
-    assert (np.diff(labels.group) >= 0).all()  # the tiles of a group follow each other
+    np.testing.assert_array_equal(np.unique(fixed.group), np.arange(len(boxes)))
+    assert (np.diff(fixed.group) >= 0).all()  # the tiles of a group follow each other
 
 
 def test_large_images_have_several_tiles_and_many_regions_one_each():
     def tiles_per_group(case):
         bins, counts, mask = fixed_image(case)
-        return np.bincount(label_image(bins, BINS, counts, mask).group)
+        return np.bincount(histogram_rows(bins, BINS, counts, mask).group)
 
     for case in ("2d-large", "3d-large", "2d-large-regions", "3d-large-regions"):
         assert (tiles_per_group(case) > 1).all()
@@ -93,12 +93,12 @@ def test_large_images_have_several_tiles_and_many_regions_one_each():
 def test_totals_and_live_rows_are_those_of_the_labels(case, stride):
     bins, counts, mask = fixed_image(case)
     mask[:, ::3] = False
-    labels = label_image(bins, BINS, counts, mask, stride)
-    np.testing.assert_array_equal(labels.live, (labels.label >= 0).any(axis=2))
-    assert labels.total.shape == (len(labels.tiles), labels.height)
-    for total, (i0, i1, j0, j1) in zip(labels.total, labels.tiles, strict=True):
-        inside = labels.label[i0:i1, j0:j1]
-        wanted = np.bincount(inside[inside >= 0], minlength=labels.height)
+    fixed = histogram_rows(bins, BINS, counts, mask, stride)
+    np.testing.assert_array_equal(fixed.occupied, (fixed.row >= 0).any(axis=2))
+    assert fixed.voxels.shape == (len(fixed.tiles), fixed.height)
+    for total, (i0, i1, j0, j1) in zip(fixed.voxels, fixed.tiles, strict=True):
+        inside = fixed.row[i0:i1, j0:j1]
+        wanted = np.bincount(inside[inside >= 0], minlength=fixed.height)
         np.testing.assert_array_equal(total, wanted)
 
 
@@ -106,10 +106,10 @@ def test_totals_and_live_rows_are_those_of_the_labels(case, stride):
 @every_stride
 def test_rows_are_kept_or_left_out_as_a_whole(case, stride):
     bins, counts, mask = fixed_image(case)
-    every, some = (label_image(bins, BINS, counts, mask, s) for s in (1, stride))
-    kept = some.live.astype(bool)
-    np.testing.assert_array_equal(some.label[kept], every.label[kept])
-    assert (some.label[~kept] == -1).all()
+    every, some = (histogram_rows(bins, BINS, counts, mask, s) for s in (1, stride))
+    kept = some.occupied.astype(bool)
+    np.testing.assert_array_equal(some.row[kept], every.row[kept])
+    assert (some.row[~kept] == -1).all()
     np.testing.assert_array_equal(some.tiles, every.tiles)
 
 
@@ -117,7 +117,7 @@ def test_rows_are_kept_or_left_out_as_a_whole(case, stride):
 @every_stride
 def test_one_row_of_every_few_is_kept_evenly_spread(case, stride):
     bins, counts, _ = fixed_image(case)
-    live = label_image(bins, BINS, counts, None, stride).live.astype(int)
+    live = histogram_rows(bins, BINS, counts, None, stride).occupied.astype(int)
     planes, rows = live.shape
     # of any `stride` neighbours one: rows of a plane; of a volume two rows, in two planes for 4
     down = stride if planes == 1 else min(stride, 2)
@@ -136,20 +136,20 @@ def test_labels_are_as_wide_as_their_largest_number(regions, bins, dtype):
     rng = np.random.default_rng(0)
     image, mask = rng.integers(0, bins, (1, 6, 5000)), rng.random((1, 6, 5000)) < 0.8
     image[..., -1], mask[..., -1] = bins - 1, True
-    labels = label_image(image, bins, (1, 1, regions), mask)
-    assert labels.label.dtype == dtype
+    fixed = histogram_rows(image, bins, (1, 1, regions), mask)
+    assert fixed.row.dtype == dtype
     region = region_numbers(image.shape, (1, 1, regions))
-    np.testing.assert_array_equal(labels.label, np.where(mask, region * bins + image, -1))
-    assert labels.label.max() == labels.height - 1
-    assert labels.total.sum() == mask.sum()
+    np.testing.assert_array_equal(fixed.row, np.where(mask, region * bins + image, -1))
+    assert fixed.row.max() == fixed.height - 1
+    assert fixed.voxels.sum() == mask.sum()
 
 
 def test_nothing_counts_under_an_empty_mask():
     bins, counts, mask = fixed_image("3d-regions")
-    labels = label_image(bins, BINS, counts, np.zeros_like(mask))
-    assert (labels.label == -1).all()
-    assert not labels.live.any()
-    assert not labels.total.any()
+    fixed = histogram_rows(bins, BINS, counts, np.zeros_like(mask))
+    assert (fixed.row == -1).all()
+    assert not fixed.occupied.any()
+    assert not fixed.voxels.any()
 
 
 @pytest.mark.parametrize("shape, nodes", [((100, 80), (10, 8)), ((60, 50, 40), (6, 5, 4))])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import varreg
-from varreg.backends.arrays import Scratch
+from varreg.backends.arrays import Workspace
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.data.phantom import ErrorSummary, deformed_pair
@@ -130,7 +130,7 @@ def histogram(problem):
     """The tables of the regions, (R, B, B), where the nodes were last."""
     bins = problem.estimator.bins
     images = problem.moving, *problem.place
-    table = problem.kernels.joint_histogram(*images, problem.labels, Scratch(), 1)
+    table = problem.kernels.joint_histogram(*images, problem.rows, Workspace(), 1)
     return table.reshape(-1, bins, bins)
 
 
@@ -187,8 +187,8 @@ def test_one_region_is_the_whole_image_bit_for_bit(dimension, masks):
         for regional in (True, False)
     )
     assert here == there
-    assert one.labels.label.tobytes() == whole.labels.label.tobytes()
-    np.testing.assert_array_equal(one.labels.tiles, whole.labels.tiles)
+    assert one.rows.row.tobytes() == whole.rows.row.tobytes()
+    np.testing.assert_array_equal(one.rows.tiles, whole.rows.tiles)
     assert gradient_of(one).tobytes() == gradient_of(whole).tobytes()
 
 
@@ -277,7 +277,7 @@ def test_both_backends_and_any_number_of_threads(dimension):
     np.testing.assert_allclose(gradient_of(other), gradient, rtol=0, atol=1e-11 * scale)
 
 
-@pytest.mark.slow  # compiles the kernels anew, for wider labels
+@pytest.mark.slow  # compiles the kernels anew, for wider fixed
 def test_very_many_regions_are_still_the_sum_over_the_boxes():
     """More than 32767 rows of tables."""
     fixed, moving = textures(2)

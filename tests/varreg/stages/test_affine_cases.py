@@ -92,3 +92,15 @@ def test_a_slide_may_be_white_or_black_and_the_object_anywhere_on_it(section, wh
     at = np.argwhere(section.t1 > 0.1)[::53].astype(float)
     error = varreg.solve(slide, fixed, **SETTINGS).points(at, "voxel") - (at + corner)
     assert np.linalg.norm(error, axis=1).mean() < 1
+
+
+def test_blocks_of_other_brightness_are_not_exchanged():
+    """Turned by a quarter they share as much information: the headers decide."""
+    fixed = np.zeros((96, 96), np.float32)
+    moving = np.zeros((96, 96), np.float32)
+    for k, (i, j) in enumerate([(20, 20), (20, 50), (50, 20), (50, 50)]):
+        fixed[i : i + 26, j : j + 26] = (0.3, 0.5, 0.7, 0.9)[k]
+        moving[i + 4 : i + 30, j - 3 : j + 23] = (0.7, 0.9, 0.3, 0.5)[k]
+    result = varreg.solve(moving, fixed, affine="rigid", deformable=False, **SETTINGS)
+    at = np.argwhere(fixed > 0)[::31].astype(float)
+    assert np.linalg.norm(result.points(at, "voxel") - (at + (4, -3)), axis=1).mean() < 0.5

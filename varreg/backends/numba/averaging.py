@@ -6,10 +6,10 @@ from .compiled import kernel
 
 
 @kernel
-def average_axis(first, stop, blocks, source, start, share, out):
-    """out[p, j, q] = sum_t share[j, t] source[p, start[j] + t, q].
+def average_axis(first, stop, blocks, source, start, weights, out):
+    """out[p, j, q] = sum_t weights[j, t] source[p, start[j] + t, q].
 
-    source (a, n, c), out (a, m, c), start (m,) int array, share (m, t) with rows that sum to 1;
+    source (a, n, c), out (a, m, c), start (m,) int array, weights (m, t) with rows that sum to 1;
     blocks cut the first axis.
     """
     planes, count = source.shape[0], start.shape[0]
@@ -17,7 +17,7 @@ def average_axis(first, stop, blocks, source, start, share, out):
         for p in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(count):
                 for q in range(source.shape[2]):
-                    total = source[p, start[j], q] * share[j, 0]
-                    for t in range(1, share.shape[1]):
-                        total += source[p, start[j] + t, q] * share[j, t]
+                    total = source[p, start[j], q] * weights[j, 0]
+                    for t in range(1, weights.shape[1]):
+                        total += source[p, start[j] + t, q] * weights[j, t]
                     out[p, j, q] = total

@@ -41,6 +41,12 @@ def drop_stale(kernel: Any) -> None:
         logger.debug("the cache of compiled kernels is left as it is: %s", error)
 
 
+def is_kept(kernel: Any) -> bool:
+    """Whether the cache on disk holds a kernel, for whatever arguments."""
+    folder, name = cache_folder(kernel), f"{kernel.__module__.split('.')[-1]}.{kernel.__name__}"
+    return folder is not None and any(folder.glob(f"{name}-*.nbi"))
+
+
 def sources_stamp() -> str:
     """Hash of all kernel sources, and of the tuples that they are called with."""
     digest = hashlib.sha256()

@@ -18,7 +18,7 @@ from .rows import allocate_placement, fill, fill_plane, place_row
 
 
 @kernel
-def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
+def joint_histograms(first, stop, moving, mask, where, nodes, fixed, out):
     """Joint histograms of the tiles first, ..., stop - 1.
 
     Parameters
@@ -26,16 +26,16 @@ def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
     first, stop : int
     moving, mask, where, nodes
         As for :func:`varreg.backends.numba.warping.warp`.
-    labels : Labels
+    fixed : HistogramRows
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
     """
-    label, tiles, table, flat = labels.label, labels.tiles, out.ravel(), moving.image.ravel()
-    planes, rows, n = label.shape
-    height, bins = labels.total.shape[1], out.shape[1]
+    tiles, table, flat = fixed.tiles, out.ravel(), moving.image.ravel()
+    planes, rows, n = fixed.row.shape
+    height, bins = fixed.voxels.shape[1], out.shape[1]
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
-    missing = np.empty(height)  # of weight 1, by label
+    missing = np.empty(height)  # of weight 1, by row of the tables
     for tile in range(first, stop):
         _, _, b, down = tile_nodes(tile, tiles, where, planes)
         base, nowhere = tile * height, tiles.shape[0] * height + tile
@@ -44,15 +44,15 @@ def joint_histograms(first, stop, moving, mask, where, nodes, labels, out):
         for i in range(tiles[tile, 0], tiles[tile, 1]):
             fill_plane(i, b, down, planes + rows, nodes, where, placement)
             for j in range(tiles[tile, 2], tiles[tile, 3]):
-                if labels.live[i, j]:
+                if fixed.occupied[i, j]:
                     part = place_row(i, j, b, planes, moving, mask, where, placement)
                     values(part, placement.y, moving, flat, mask, row)
                     _add_row(
-                        i, j, part.begin, part.end, label, base, nowhere, row.value, bins, table
+                        i, j, part.begin, part.end, fixed.row, base, nowhere, row.value, bins, table
                     )
                     for low, high in ((0, part.start), (part.stop, n)):
-                        _add_weighted(i, j, low, high, label, base, row, bins, table, missing)
-        _add_background(tile, base, labels.total, missing, moving.low, bins, table)
+                        _add_weighted(i, j, low, high, fixed.row, base, row, bins, table, missing)
+        _add_background(tile, base, fixed.voxels, missing, moving.low, bins, table)
 
 
 @part(forceinline=True)
@@ -79,23 +79,23 @@ def _add(table, row, m, w):
 
 
 @part(forceinline=True)
-def _add_row(i, j, begin, end, label, base, nowhere, value, bins, table):
+def _add_row(i, j, begin, end, table_row, base, nowhere, value, bins, table):
     for k in range(np.uint64(begin), np.uint64(end)):
-        f = label[i, j, k]
+        f = table_row[i, j, k]
         _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], 1.0)
 
 
 @part(forceinline=True)
-def _add_weighted(i, j, first, stop, label, base, row, bins, table, missing):
+def _add_weighted(i, j, first, stop, table_row, base, row, bins, table, missing):
     for k in range(first, stop):
-        f = label[i, j, k]
+        f = table_row[i, j, k]
         if f >= 0:
-            missing[f] += 1 - row.share[k]
-            _add(table, (base + f) * bins, row.value[k], row.share[k])
+            missing[f] += 1 - row.weight[k]
+            _add(table, (base + f) * bins, row.value[k], row.weight[k])
 
 
 @kernel
-def backprojections(first, stop, moving, mask, where, nodes, labels, table, out):
+def backprojections(first, stop, moving, mask, where, nodes, fixed, table, out):
     """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
 
     Parameters
@@ -105,25 +105,25 @@ def backprojections(first, stop, moving, mask, where, nodes, labels, table, out)
     out : (T, 3, a', b', n) array, output
     Others as for :func:`joint_histograms`.
     """
-    label, tiles, derivative, flat = labels.label, labels.tiles, table.ravel(), moving.image.ravel()
-    planes, rows, n = label.shape
+    tiles, derivative, flat = fixed.tiles, table.ravel(), moving.image.ravel()
+    planes, rows, n = fixed.row.shape
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
     for tile in range(first, stop):
         a, across, b, down = tile_nodes(tile, tiles, where, planes)
         clear_nodes(tile, across, down, out)
-        base = labels.group[tile] * labels.total.shape[1]
+        base = fixed.group[tile] * fixed.voxels.shape[1]
         for i in range(tiles[tile, 0], tiles[tile, 1]):
             fill_plane(i, b, down, planes + rows, nodes, where, placement)
             for j in range(tiles[tile, 2], tiles[tile, 3]):
-                if labels.live[i, j]:
+                if fixed.occupied[i, j]:
                     part = place_row(i, j, b, planes, moving, mask, where, placement)
                     gradients(part, placement.y, moving, flat, mask, row)
                     _look_up(
-                        i, j, part.begin, part.end, label, base, row, table.shape[1], derivative
+                        i, j, part.begin, part.end, fixed.row, base, row, table.shape[1], derivative
                     )
                     for low, high in ((0, part.start), (part.stop, n)):
                         _look_up_weighted(
-                            i, j, low, high, label, base, row, table.shape[1], derivative
+                            i, j, low, high, fixed.row, base, row, table.shape[1], derivative
                         )
                     forces(part, row)
                     for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
@@ -131,12 +131,12 @@ def backprojections(first, stop, moving, mask, where, nodes, labels, table, out)
 
 
 @part(forceinline=True)
-def _look_up(i, j, begin, end, label, base, row, bins, table):
+def _look_up(i, j, begin, end, table_row, base, row, bins, table):
     """dE/dvalue of a row: the derivative of the spline through a row of the table."""
     value, slope, own, last = row.value, row.slope, np.int32(base), np.int32(table.size // bins - 1)
     one, two, width, half = np.uint32(1), np.uint32(2), np.int32(bins), value.dtype.type(0.5)
     for k in range(np.uint64(begin), np.uint64(end)):
-        f, m = np.int32(label[i, j, k]), value[k]
+        f, m = np.int32(table_row[i, j, k]), value[k]
         centre = np.int32(m + half)
         t = m - value.dtype.type(centre)
         c = np.uint32((own + f if f >= 0 else last) * width + centre - np.int32(1))
@@ -145,16 +145,16 @@ def _look_up(i, j, begin, end, label, base, row, bins, table):
 
 
 @part(forceinline=True)
-def _look_up_weighted(i, j, first, stop, label, base, row, bins, table):
-    """dE/dvalue and dE/dshare of voxels whose weight is not 1."""
+def _look_up_weighted(i, j, first, stop, table_row, base, row, bins, table):
+    """dE/dvalue and dE/dweight of voxels whose weight is not 1."""
     for k in range(first, stop):
-        row.slope[k] = row.share_slope[k] = 0
-        if label[i, j, k] >= 0:
+        row.slope[k] = row.weight_slope[k] = 0
+        if table_row[i, j, k] >= 0:
             centre = int(row.value[k] + 0.5)
-            t, c = row.value[k] - centre, (base + label[i, j, k]) * bins + centre
+            t, c = row.value[k] - centre, (base + table_row[i, j, k]) * bins + centre
             left, mid, right = table[c - 1], table[c], table[c + 1]
             below, above = 0.5 - t, 0.5 + t
-            row.slope[k] = row.share[k] * (-below * left - 2 * t * mid + above * right)
-            row.share_slope[k] = (
+            row.slope[k] = row.weight[k] * (-below * left - 2 * t * mid + above * right)
+            row.weight_slope[k] = (
                 0.5 * below * below * left + (0.75 - t * t) * mid + 0.5 * above * above * right
             )

@@ -13,6 +13,24 @@ from ..arrays import Array
 from .compiled import expanded, kernel, part
 
 
+def smooth_table(table: Array, kernel: Array) -> Array:
+    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
+    return _smoothed(table, banded(kernel))
+
+
+def smooth_table_transposed(table: Array, kernel: Array) -> Array:
+    """K^T table K of every region; table (R B, B)."""
+    return _smoothed(table, np.ascontiguousarray(kernel.T))
+
+
+def _smoothed(table: Array, band: Array) -> Array:
+    bins = table.shape[1]
+    stack = np.ascontiguousarray(table).reshape(-1, bins, bins)
+    out = np.empty_like(stack)
+    smooth_tables(0, len(stack), stack, band, out)
+    return out.reshape(table.shape)
+
+
 def banded(kernel: Array) -> Array:
     """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
     return _banded(kernel.shape, kernel.tobytes())
@@ -117,7 +135,7 @@ def smooth(source, table, band, room, r, out):
     """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
     rows, reach = table.shape[1], band.shape[0] // 2
-    margin, scratch, used = np.uint64(reach), room.rows, room.used
+    margin, workspace, used = np.uint64(reach), room.rows, room.used
     for f in range(rows):
         used[f] = False
         for m in range(size):
@@ -132,14 +150,14 @@ def smooth(source, table, band, room, r, out):
                 if not used[f]:
                     used[f] = True
                     for m in range(size):
-                        scratch[f, margin + m] = 0
+                        workspace[f, margin + m] = 0
                 for m in range(size):
-                    scratch[f, margin + m] += weight * table[source, c, m]
+                    workspace[f, margin + m] += weight * table[source, c, m]
     for f in range(rows):
         if used[f]:
             for k in range(width):
                 for m in range(size):
-                    out[r, f, m] += band[k, m] * scratch[f, k + m]
+                    out[r, f, m] += band[k, m] * workspace[f, k + m]
 
 
 @part(fastmath={"reassoc"})

@@ -8,11 +8,17 @@ of threads; only then is anything gathered along the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import VoxelMap
+from ..arrays import Array, VoxelMap, Workspace
+from ..threads import run
 from .compiled import kernel, part
+
+#: Sums over fewer entries take less time than waking a thread.
+LEAST_ENTRIES_FOR_THREADS = 2**18
 
 
 @part(forceinline=True)
@@ -97,3 +103,33 @@ def sum_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
                     right = where.index[1, column + k]
                     out[d, a, b, left] += where.weight[0, column + k] * force
                     out[d, a, b, right] += where.weight[1, column + k] * force
+
+
+def sums_at_nodes(
+    kernel: Callable[..., None], images: tuple, more: tuple, shape: tuple[int, ...], tiles: NDArray[np.int64],
+    workspace: Workspace, threads: int,
+) -> Array:  # fmt: skip
+    """What a kernel sums for the nodes of each tile, and then the sum of all tiles, (3, a, b, c).
+
+    Parameters
+    ----------
+    kernel : callable
+        Computes tiles first, ..., stop - 1 of (T, 3, a', b', n) sums, its last argument.
+    images : (Moving, mask, VoxelMap, nodes)
+    more : tuple
+        Further arguments.
+    shape : (3,) tuple of int
+        Of the fixed image.
+    """
+    *_, where, nodes = images
+    planes, rows, n = shape
+    touched = workspace.once(
+        "touched", (tiles, where.index), lambda: most_nodes(tiles, where, planes)
+    )
+    partial = workspace.array("partial", (len(tiles), 3, *touched, n), nodes.dtype)
+    run(kernel, len(tiles), threads, *images, *more, partial)
+    rowwise = workspace.array("rowwise", (*nodes.shape[:3], n), nodes.dtype)
+    out = workspace.array("nodes", nodes.shape, nodes.dtype)
+    workers = threads if partial.size > LEAST_ENTRIES_FOR_THREADS else 1
+    run(sum_tiles, 3, workers, partial, tiles, where, planes, planes + rows, rowwise, out)
+    return out

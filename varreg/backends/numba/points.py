@@ -6,7 +6,7 @@ from .compiled import kernel
 
 
 @kernel
-def read_linear(image, points, fill, out):
+def read_points(image, points, fill, out):
     """out[k] = the image at points[:, k], or `fill` outside its field of view.
 
     Parameters

@@ -12,9 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array
+from ..arrays import Array, Moving
 from .compiled import expanded, part
 from .sampling import bend, clamp_axis, cubic_sample, linear_sample, row_gradients, row_values
+
+
+def mask_or_none(moving: Moving) -> Array | None:
+    """The mask for the kernels: None where they may read rows in stretches, so that this is all that is compiled."""
+    return moving.mask if moving.cubic or moving.mask.size else None
 
 
 class RowValues(NamedTuple):
@@ -23,13 +28,13 @@ class RowValues(NamedTuple):
     free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
     t: Array  # (3, n) places within cells
     offset: NDArray[np.uint32]  # (n,) cells
-    weights: Array  # (6, 4) of cubic splines
+    cubic: Array  # (6, 4) weights of cubic splines
     value: Array  # (n,)
-    share: Array  # (n,)
+    weight: Array  # (n,)
     gradient: Array  # (3, n) of the value by the position
-    share_gradient: Array  # (3, n) of the weight by the position
+    weight_gradient: Array  # (3, n) of the weight by the position
     slope: Array  # (n,) dE/dvalue
-    share_slope: Array  # (n,) dE/dshare
+    weight_slope: Array  # (n,) dE/dweight
 
 
 @expanded
@@ -104,13 +109,13 @@ def _find_cells(low, high, moving, y, t, offset):
 @part(forceinline=True)
 def _clamp_edge(low, high, shape, y, row):
     """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
-    free, change = row.free, row.share_gradient
+    free, change = row.free, row.weight_gradient
     for k in range(low, high):
         y0, w0, d0 = clamp_axis(y[0, k], shape[0])
         y1, w1, d1 = clamp_axis(y[1, k], shape[1])
         y2, w2, d2 = clamp_axis(y[2, k], shape[2])
         view = w0 * w1 * w2
-        row.share[k] = view
+        row.weight[k] = view
         change[0, k], change[1, k], change[2, k] = d0 * w1 * w2, w0 * d1 * w2, w0 * w1 * d2
         seen = view > 0
         free[0, k] = seen and y0 == y[0, k]
@@ -122,7 +127,7 @@ def _clamp_edge(low, high, shape, y, row):
 @part(forceinline=True)
 def _voxel_values(moving, mask, y, row):
     image, low, high = moving.image, moving.low, moving.high
-    value, share, weights = row.value, row.share, row.weights
+    value, weight, cubic = row.value, row.weight, row.cubic
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, _ = clamp_axis(y[0, k], n0)
@@ -131,9 +136,9 @@ def _voxel_values(moving, mask, y, row):
         w = w0 * w1 * w2
         if mask.size and w > 0:
             w *= linear_sample(mask, y0, y1, y2)[0]
-        share[k] = w
+        weight[k] = w
         if moving.cubic:
-            value[k] = bend(cubic_sample(image, y0, y1, y2, weights)[0], low, high)[0]
+            value[k] = bend(cubic_sample(image, y0, y1, y2, cubic)[0], low, high)[0]
         else:
             value[k] = linear_sample(image, y0, y1, y2)[0]
 
@@ -141,8 +146,8 @@ def _voxel_values(moving, mask, y, row):
 @part(forceinline=True)
 def _voxel_gradients(moving, mask, y, row):
     image, low, high = moving.image, moving.low, moving.high
-    value, share, weights = row.value, row.share, row.weights
-    gradient, share_gradient = row.gradient, row.share_gradient
+    value, weight, cubic = row.value, row.weight, row.cubic
+    gradient, weight_gradient = row.gradient, row.weight_gradient
     n0, n1, n2 = image.shape
     for k in range(value.size):
         y0, w0, d0 = clamp_axis(y[0, k], n0)
@@ -151,7 +156,7 @@ def _voxel_gradients(moving, mask, y, row):
         view, live, mark, zero = w0 * w1 * w2, w0 * 0 + 1, w0 * 0 + 1, w0 * 0
         m0 = m1 = m2 = zero
         if moving.cubic:
-            level, g0, g1, g2 = cubic_sample(image, y0, y1, y2, weights)
+            level, g0, g1, g2 = cubic_sample(image, y0, y1, y2, cubic)
             level, live = bend(level, low, high)
         else:
             level, g0, g1, g2 = linear_sample(image, y0, y1, y2)
@@ -159,27 +164,27 @@ def _voxel_gradients(moving, mask, y, row):
             mark, m0, m1, m2 = linear_sample(mask, y0, y1, y2)
         if not view > 0:  # nothing from beyond the view
             live = mark = m0 = m1 = m2 = zero
-        value[k], share[k] = level, view * mark
+        value[k], weight[k] = level, view * mark
         # beyond the outermost voxel centres the value stands still
         free0, free1, free2 = y0 == y[0, k], y1 == y[1, k], y2 == y[2, k]
         gradient[0, k] = live * g0 if free0 else zero
         gradient[1, k] = live * g1 if free1 else zero
         gradient[2, k] = live * g2 if free2 else zero
-        share_gradient[0, k] = mark * d0 * w1 * w2 + (view * m0 if free0 else zero)
-        share_gradient[1, k] = mark * w0 * d1 * w2 + (view * m1 if free1 else zero)
-        share_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
+        weight_gradient[0, k] = mark * d0 * w1 * w2 + (view * m0 if free0 else zero)
+        weight_gradient[1, k] = mark * w0 * d1 * w2 + (view * m1 if free1 else zero)
+        weight_gradient[2, k] = mark * w0 * w1 * d2 + (view * m2 if free2 else zero)
 
 
 @part(forceinline=True)
 def forces(stretches, row):
-    """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dshare dshare/dy."""
+    """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dweight dweight/dy."""
     start, begin, end, stop = stretches
-    slope, share_slope, gradient, change = (
-        row.slope, row.share_slope, row.gradient, row.share_gradient,
+    slope, weight_slope, gradient, change = (
+        row.slope, row.weight_slope, row.gradient, row.weight_gradient,
     )  # fmt: skip
     for d in range(3):
         for k in range(np.uint64(begin), np.uint64(end)):
             gradient[d, k] *= slope[k]
         for low, high in ((0, start), (stop, slope.size)):
             for k in range(low, high):
-                gradient[d, k] = slope[k] * gradient[d, k] + share_slope[k] * change[d, k]
+                gradient[d, k] = slope[k] * gradient[d, k] + weight_slope[k] * change[d, k]

@@ -68,9 +68,13 @@ def fill_plane(i, first, count, column, nodes, where, row):
     a, b, w, v = where.index[0, i], where.index[1, i], where.weight[0, i], where.weight[1, i]
     line, index, weight = row.line, where.index, where.weight
     left, right = index[0, column:], index[1, column:]
-    share0, share1 = weight[0, column:], weight[1, column:]
+    left_weight, right_weight = weight[0, column:], weight[1, column:]
     for d in range(3):
-        v0, v1, v2 = where.spread[d, 0], where.spread[d, 1], where.spread[d, 2]
+        v0, v1, v2 = (
+            where.displacement_matrix[d, 0],
+            where.displacement_matrix[d, 1],
+            where.displacement_matrix[d, 2],
+        )
         for j in range(count):
             low = high = v0 * 0  # the border value of a zero-boundary field is between
             for c in range(line.size):
@@ -80,8 +84,10 @@ def fill_plane(i, first, count, column, nodes, where, row):
                 line[c] = v0 * u0 + v1 * u1 + v2 * u2
                 low, high = min(low, line[c]), max(high, line[c])
             row.bounds[0, d, j], row.bounds[1, d, j] = low, high
-            for k in range(share0.size):
-                row.plane[d, j, k] = share0[k] * line[left[k]] + share1[k] * line[right[k]]
+            for k in range(left_weight.size):
+                row.plane[d, j, k] = (
+                    left_weight[k] * line[left[k]] + right_weight[k] * line[right[k]]
+                )
 
 
 @part(forceinline=True)

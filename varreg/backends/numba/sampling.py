@@ -1,4 +1,4 @@
-"""What an image is at a position: value and gradient, linear or cubic, and the share in view.
+"""What an image is at a position: value and gradient, linear or cubic, and the weight in view.
 
 A point more than one voxel outside the moving image is out of view; in between its weight falls
 smoothly (3 s^2 - 2 s^3), so that the energy stays differentiable when voxels leave.
@@ -137,7 +137,7 @@ def _cubic_weights(t, value, slope):
 def cubic_sample(coefficients, y0, y1, y2, weights):
     """(value, g0, g1, g2) of a cubic B-spline image (coefficients prefiltered, mirrored border).
 
-    weights (6, 4) is scratch.
+    weights (6, 4) is workspace.
     """
     n0, n1, n2 = coefficients.shape
     a, b, c = int(math.floor(y0)), int(math.floor(y1)), int(math.floor(y2))

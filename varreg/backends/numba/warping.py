@@ -1,7 +1,7 @@
 """Pull the moving image onto the fixed grid, and push derivatives back to the nodes.
 
-``warp`` gives the moving value and the share in view of every fixed voxel; ``push`` is its
-transposed derivative: from dE/dvalue and dE/dshare at the voxels to dE/dy at the nodes.  Any
+``warp`` gives the moving value and the weight in view of every fixed voxel; ``backproject`` is its
+transposed derivative: from dE/dvalue and dE/dweight at the voxels to dE/dy at the nodes.  Any
 similarity can be built on these two; histograms have a shorter way (:mod:`varreg.backends.numba.matching`).
 """
 
@@ -14,7 +14,7 @@ from .rows import allocate_placement, fill, fill_plane, place_row
 
 
 @kernel
-def warp(first, stop, moving, mask, where, nodes, tiles, value, share, full):
+def warp(first, stop, moving, mask, where, nodes, tiles, value, weight, full):
     """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
 
     Parameters
@@ -27,7 +27,7 @@ def warp(first, stop, moving, mask, where, nodes, tiles, value, share, full):
     nodes : (3, a, b, c) array
     tiles : (T, 4) int array
         Boxes of rows: see :mod:`varreg.backends.numba.nodes`.
-    value, share : (*S) arrays, output
+    value, weight : (*S) arrays, output
         Warped value; weight in [0, 1].
     full : (rows,) uint8 array, output
         1 where all weights of a row are 1.
@@ -43,23 +43,23 @@ def warp(first, stop, moving, mask, where, nodes, tiles, value, share, full):
                 part = place_row(i, j, b, planes, moving, mask, where, placement)
                 fill(row.value, part.start, part.begin, moving.low)
                 fill(row.value, part.end, part.stop, moving.low)
-                fill(row.share, part.start, part.stop, 1)
+                fill(row.weight, part.start, part.stop, 1)
                 values(part, placement.y, moving, flat, mask, row)
                 full[i * rows + j] = part.start == 0 and part.stop == n
                 for k in range(n):
                     value[i, j, k] = row.value[k]
                 for k in range(n):
-                    share[i, j, k] = row.share[k]
+                    weight[i, j, k] = row.weight[k]
 
 
 @kernel
-def push(first, stop, moving, mask, where, nodes, tiles, slope, share_slope, out):
+def backproject(first, stop, moving, mask, where, nodes, tiles, slope, weight_slope, out):
     """dE/dy at every voxel, added up at the rows of nodes of each tile.
 
     Parameters
     ----------
-    slope, share_slope : (*S) arrays
-        dE/dvalue and dE/dshare.
+    slope, weight_slope : (*S) arrays
+        dE/dvalue and dE/dweight.
     out : (T, 3, a', b', n) array, output
         Sums of the voxels' dE/dy times the weights of their node rows.
     Others as for :func:`warp`.
@@ -78,7 +78,7 @@ def push(first, stop, moving, mask, where, nodes, tiles, slope, share_slope, out
                 for k in range(n):
                     row.slope[k] = slope[i, j, k]
                 for k in range(n):
-                    row.share_slope[k] = share_slope[i, j, k]
+                    row.weight_slope[k] = weight_slope[i, j, k]
                 forces(part, row)
                 for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
                     add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)

@@ -32,14 +32,14 @@ def _windows(x, reach, precision, bins, weights, slopes):
 
 
 @kernel
-def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, precision, out):
+def scatter_windows(first, stop, blocks, fixed, value, weight, full, reach, precision, out):
     """Partial joint histograms (blocks, B, B), one per block of rows.
 
     Parameters
     ----------
     fixed : (*S) array
         Fixed value in bins; a negative one takes the voxel out.
-    value, share, full : arrays
+    value, weight, full : arrays
         Warped moving value in bins, its weight, and rows whose weights are all 1.
     reach : int
     precision : float
@@ -49,7 +49,7 @@ def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, preci
     """
     planes, rows, n = value.shape
     total, size = planes * rows, out.shape[1]
-    scratch = np.empty((4, 2 * reach + 1))
+    workspace = np.empty((4, 2 * reach + 1))
     for block in range(first, stop):
         table = out[block]
         for f in range(size):
@@ -59,39 +59,47 @@ def scatter_windows(first, stop, blocks, fixed, value, share, full, reach, preci
             for k in range(n):
                 if fixed[i, j, k] < 0:
                     continue
-                w = 1.0 if full[r] else float(share[i, j, k])
-                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
-                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                w = 1.0 if full[r] else float(weight[i, j, k])
+                f0, f1 = _windows(
+                    fixed[i, j, k], reach, precision, size, workspace[0], workspace[1]
+                )
+                m0, m1 = _windows(
+                    value[i, j, k], reach, precision, size, workspace[2], workspace[3]
+                )
                 for f in range(f0, f1):
                     for m in range(m0, m1):
-                        table[f, m] += w * scratch[0, f - f0] * scratch[2, m - m0]
+                        table[f, m] += w * workspace[0, f - f0] * workspace[2, m - m0]
 
 
 @kernel
-def windows_slope(first, stop, blocks, fixed, value, share, full, reach, precision, table,
-                  slope, share_slope):  # fmt: skip
-    """d/dvalue and d/dshare of a function of the histogram whose derivative is `table`, (B, B).
+def windows_slope(first, stop, blocks, fixed, value, weight, full, reach, precision, table,
+                  slope, weight_slope):  # fmt: skip
+    """d/dvalue and d/dweight of a function of the histogram whose derivative is `table`, (B, B).
 
-    slope (0 for voxels that are out) and share_slope are written.
+    slope (0 for voxels that are out) and weight_slope are written.
     """
     planes, rows, n = value.shape
     total, size = planes * rows, table.shape[0]
-    scratch = np.empty((4, 2 * reach + 1))
+    workspace = np.empty((4, 2 * reach + 1))
     for block in range(first, stop):
         for r in range(block * total // blocks, (block + 1) * total // blocks):
             i, j = r // rows, r % rows
             for k in range(n):
                 slope[i, j, k] = 0
-                share_slope[i, j, k] = 0
+                weight_slope[i, j, k] = 0
                 if fixed[i, j, k] < 0:
                     continue
-                w = 1.0 if full[r] else float(share[i, j, k])
-                f0, f1 = _windows(fixed[i, j, k], reach, precision, size, scratch[0], scratch[1])
-                m0, m1 = _windows(value[i, j, k], reach, precision, size, scratch[2], scratch[3])
+                w = 1.0 if full[r] else float(weight[i, j, k])
+                f0, f1 = _windows(
+                    fixed[i, j, k], reach, precision, size, workspace[0], workspace[1]
+                )
+                m0, m1 = _windows(
+                    value[i, j, k], reach, precision, size, workspace[2], workspace[3]
+                )
                 change = mean = 0.0
                 for f in range(f0, f1):
                     for m in range(m0, m1):
-                        change += scratch[0, f - f0] * scratch[3, m - m0] * table[f, m]
-                        mean += scratch[0, f - f0] * scratch[2, m - m0] * table[f, m]
+                        change += workspace[0, f - f0] * workspace[3, m - m0] * table[f, m]
+                        mean += workspace[0, f - f0] * workspace[2, m - m0] * table[f, m]
                 slope[i, j, k] = w * change
-                share_slope[i, j, k] = mean
+                weight_slope[i, j, k] = mean

@@ -12,19 +12,26 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array, Labels, Moving, Scratch, VoxelMap, Warped, Windows
+from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 from ..logarithm import logarithm
 from .folding import cell_bounds
 from .sampling import (
+    average_axis,
     fade,
     fade_slope,
     interpolation,
     nearest_inside,
     positions,
     quadratic,
+    read_linear,
     sample,
-)
+)  # fmt: skip
 
+__all__ = [
+    "average_axis", "backproject", "backproject_table", "determinant_bound", "information_gradient",
+    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "warp",
+    "windowed_histogram", "windowed_slope",
+]  # fmt: skip
 NAME = "numpy"
 Row = tuple[NDArray, tuple[int, ...], Array, Array]
 
@@ -34,11 +41,11 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     position = positions(where, nodes, warped.value.shape)
     inside = nearest_inside(position, moving.image.shape)
     value, _ = sample(moving.image, inside, moving.cubic)
-    share = np.prod(fade(np.abs(position - inside)), axis=0)
+    weight = np.prod(fade(np.abs(position - inside)), axis=0)
     if moving.mask.size:
-        share = share * sample(moving.mask, inside, False)[0]
+        weight = weight * sample(moving.mask, inside, False)[0]
     warped.value[...] = bend(value, moving)[0] if moving.cubic else value
-    warped.share[...] = share
+    warped.weight[...] = weight
     in_view = (position == inside).all(axis=(0, -1)).reshape(-1)
     warped.full[...] = in_view & (moving.mask.size == 0 and not moving.cubic)
 
@@ -50,8 +57,13 @@ def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
     return value - beyond + np.sign(beyond) * (1 - slope), slope
 
 
-def push(
-    moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, scratch: Scratch, threads: int
+def backproject(
+    moving: Moving,
+    where: VoxelMap,
+    nodes: Array,
+    warped: Warped,
+    workspace: Workspace,
+    threads: int,
 ) -> Array:
     """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
     position = positions(where, nodes, warped.value.shape)
@@ -64,7 +76,7 @@ def push(
     force = live * change * free
 
     full = warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)
-    share_slope = np.where(full, 0, warped.share_slope)
+    weight_slope = np.where(full, 0, warped.weight_slope)
     outside = position - inside
     near = fade(np.abs(outside))
     near_change = fade_slope(np.abs(outside)) * np.sign(outside)
@@ -73,51 +85,58 @@ def push(
         marked, marked_change = sample(moving.mask, inside, False)
     for axis in range(3):
         others = near[(axis + 1) % 3] * near[(axis + 2) % 3]
-        force[axis] += share_slope * marked * near_change[axis] * others
-    force += share_slope * np.prod(near, axis=0) * marked_change * free
+        force[axis] += weight_slope * marked * near_change[axis] * others
+    force += weight_slope * np.prod(near, axis=0) * marked_change * free
     force *= (near > 0).all(axis=0)  # nothing from beyond the view
     planes, rows, columns = interpolation(where, nodes, warped.value.shape)
     return np.einsum("dijk,ia,jb,kc->dabc", force, planes, rows, columns, optimize=True)
 
 
 def joint_histogram(
-    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, scratch: Scratch, threads: int
+    moving: Moving,
+    where: VoxelMap,
+    nodes: Array,
+    fixed: HistogramRows,
+    workspace: Workspace,
+    threads: int,
 ) -> Array:
-    """(R B, B) sum of weights: fixed label x moving bin."""
-    warped = _warped(moving, where, nodes, labels, threads)
-    table = np.zeros(((int(labels.group[-1]) + 1) * labels.height, labels.bins))
-    for live, row, value, share in _rows(labels.label, warped):
-        spread, _ = _spline_weights(value, labels.bins)
-        np.add.at(table, _table_row(labels, row, live), share[:, None] * spread)
+    """(R B, B) sum of weights: fixed row x moving bin."""
+    warped = _warped(moving, where, nodes, fixed, threads)
+    table = np.zeros(((int(fixed.group[-1]) + 1) * fixed.height, fixed.bins))
+    for live, row, value, weight in _rows(fixed.row, warped):
+        weights, _ = _spline_weights(value, fixed.bins)
+        np.add.at(table, _table_row(fixed, row, live), weight[:, None] * weights)
     return table
 
 
-def pull_table(
-    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, table: Array, scratch: Scratch,
+def backproject_table(
+    moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, table: Array, workspace: Workspace,
     threads: int,
 ) -> Array:  # fmt: skip
     """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
-    warped = _warped(moving, where, nodes, labels, threads)
-    for live, row, value, share in _rows(labels.label, warped):
-        along = table[_table_row(labels, row, live)]  # how E answers to weight in each moving bin
-        spread, change = _spline_weights(value, labels.bins)
-        warped.slope[row][live] = share * (change * along).sum(1)
-        warped.share_slope[row][live] = (spread * along).sum(1)
-    return push(moving, where, nodes, warped, scratch, threads)
+    warped = _warped(moving, where, nodes, fixed, threads)
+    for live, row, value, weight in _rows(fixed.row, warped):
+        along = table[_table_row(fixed, row, live)]  # how E answers to weight in each moving bin
+        weights, change = _spline_weights(value, fixed.bins)
+        warped.slope[row][live] = weight * (change * along).sum(1)
+        warped.weight_slope[row][live] = (weights * along).sum(1)
+    return backproject(moving, where, nodes, warped, workspace, threads)
 
 
-def _warped(moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, threads: int) -> Warped:
-    warped = Warped.empty(labels.label.shape, nodes.dtype)
+def _warped(
+    moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, threads: int
+) -> Warped:
+    warped = Warped.empty(fixed.row.shape, nodes.dtype)
     warp(moving, where, nodes, warped, threads)
     return warped
 
 
-def _table_row(labels: Labels, row: tuple[int, ...], live: NDArray) -> NDArray:
+def _table_row(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> NDArray:
     """Row of the stack of all tables, for the voxels of a row that count."""
     i, j = row
-    i0, i1, j0, j1 = labels.tiles.T
+    i0, i1, j0, j1 = fixed.tiles.T
     tile = np.flatnonzero((i0 <= i) & (i < i1) & (j0 <= j) & (j < j1))
-    return labels.group[tile] * labels.height + labels.label[row][live]
+    return fixed.group[tile] * fixed.height + fixed.row[row][live]
 
 
 def windowed_histogram(
@@ -125,9 +144,9 @@ def windowed_histogram(
 ) -> Array:
     """(B, B) sum of weights by per-pixel windows: fixed bin x moving bin."""
     table = np.zeros((bins, bins))
-    for live, row, value, share in _rows(fixed, warped):
+    for live, row, value, weight in _rows(fixed, warped):
         here, there = (_windows(x.astype(float), bins, shape)[0] for x in (fixed[row][live], value))
-        table += here.T @ (share[:, None] * there)
+        table += here.T @ (weight[:, None] * there)
     return table
 
 
@@ -136,33 +155,33 @@ def windowed_slope(
 ) -> None:
     """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
     warped.slope[...] = 0
-    warped.share_slope[...] = 0
+    warped.weight_slope[...] = 0
     bins = table.shape[1]
-    for live, row, value, share in _rows(fixed, warped):
+    for live, row, value, weight in _rows(fixed, warped):
         along = _windows(fixed[row][live].astype(float), bins, shape)[0] @ table
-        spread, change = _windows(value, bins, shape)
-        warped.slope[row][live] = share * (change * along).sum(1)
-        warped.share_slope[row][live] = (spread * along).sum(1)
+        weights, change = _windows(value, bins, shape)
+        warped.slope[row][live] = weight * (change * along).sum(1)
+        warped.weight_slope[row][live] = (weights * along).sum(1)
 
 
 def mutual_information(
-    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scratch: Scratch,
+    moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array, workspace: Workspace,
     threads: int,
 ) -> tuple[float, float]:  # fmt: skip
     """(weight in view, sum over regions of weight times mutual information in nats)."""
-    histogram = joint_histogram(moving, where, nodes, labels, scratch, threads)
+    histogram = joint_histogram(moving, where, nodes, fixed, workspace, threads)
     value, ratio = information(histogram, kernel)
-    scratch["slope"] = smooth_table_transposed(ratio, kernel)
+    workspace["slope"] = smooth_table_transposed(ratio, kernel)
     return float(histogram.sum()), value
 
 
-def pull_information(
-    moving: Moving, where: VoxelMap, nodes: Array, labels: Labels, kernel: Array, scale: float,
-    scratch: Scratch, threads: int,
+def information_gradient(
+    moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array, scale: float,
+    workspace: Workspace, threads: int,
 ) -> Array:  # fmt: skip
-    """`scale` times the derivative of the last :func:`mutual_information` with this scratch."""
-    table = scale * scratch["slope"]
-    return pull_table(moving, where, nodes, labels, table, scratch, threads)
+    """`scale` times the derivative of the last :func:`mutual_information` with this workspace."""
+    table = scale * workspace["slope"]
+    return backproject_table(moving, where, nodes, fixed, table, workspace, threads)
 
 
 def information(table: Array, kernel: Array) -> tuple[float, Array]:
@@ -201,25 +220,8 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
     return float(bound[cell]), tuple(int(i) for i in cell)
 
 
-def average_axis(image: Array, axis: int, start: NDArray, share: Array, threads: int) -> Array:
-    """Weighted sums of neighbours along one axis: out[j] = sum_t share[j, t] image[start[j] + t]."""
-    neighbours = start[:, None] + np.arange(share.shape[1])
-    gathered = np.take(np.moveaxis(image, axis, -1), neighbours, axis=-1)
-    return np.moveaxis((gathered * share).sum(-1), -1, axis).astype(image.dtype)
-
-
-def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
-    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
-    size = np.array(image.shape).reshape(3, 1)
-    position = np.zeros((3, points.shape[1]), image.dtype)
-    position[3 - len(points) :] = points
-    inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=0)
-    nearest = np.clip(np.where(inside, position, 0), 0, size - 1)
-    out[...] = np.where(inside, sample(image, nearest, False)[0], fill)
-
-
 def _spline_weights(value: Array, bins: int) -> tuple[Array, Array]:
-    """(voxels, B) share of each bin, and its derivative by the value."""
+    """(voxels, B) weight of each bin, and its derivative by the value."""
     t = value[:, None] - np.arange(bins)
     hat = np.maximum(1 - np.abs(t + 0.5), 0) - np.maximum(1 - np.abs(t - 0.5), 0)
     return quadratic(t), hat
@@ -236,12 +238,12 @@ def _windows(value: Array, bins: int, windows: Windows) -> tuple[Array, Array]:
     return weight, weight * (logarithmic - (weight * logarithmic).sum(1, keepdims=True))
 
 
-def _rows(label: NDArray, warped: Warped) -> Iterator[Row]:
+def _rows(fixed: NDArray, warped: Warped) -> Iterator[Row]:
     """The voxels that count, row by row: (which, row, moving value, weight)."""
-    for number, row in enumerate(np.ndindex(*label.shape[:2])):
-        live = label[row] >= 0
-        share = np.ones(int(live.sum())) if warped.full[number] else warped.share[row][live]
-        yield live, row, warped.value[row][live].astype(float), share.astype(float)
+    for number, row in enumerate(np.ndindex(*fixed.shape[:2])):
+        live = fixed[row] >= 0
+        weight = np.ones(int(live.sum())) if warped.full[number] else warped.weight[row][live]
+        yield live, row, warped.value[row][live].astype(float), weight.astype(float)
 
 
 def _banded(kernel: Array) -> Array:

@@ -29,7 +29,7 @@ def positions(where: VoxelMap, nodes: Array, shape: tuple[int, ...]) -> Array:
     moved = np.einsum("dabc,ia,jb,kc->dijk", nodes, planes, rows, columns, optimize=True)
     index = np.indices(shape).astype(nodes.dtype)
     placed = np.tensordot(where.linear[:, :3], index, 1) + where.linear[:, 3].reshape(3, 1, 1, 1)
-    return placed + np.tensordot(where.spread, moved, 1)
+    return placed + np.tensordot(where.displacement_matrix, moved, 1)
 
 
 def nearest_inside(position: Array, shape: tuple[int, ...]) -> Array:
@@ -66,6 +66,23 @@ def sample(image: Array, position: Array, cubic: bool) -> tuple[Array, Array]:
         gradient[1] += wi * gj * wk * neighbour
         gradient[2] += wi * wj * gk * neighbour
     return value, gradient
+
+
+def average_axis(image: Array, axis: int, start: NDArray, weights: Array, threads: int) -> Array:
+    """Weighted sums of neighbours along one axis: out[j] = sum_t weights[j, t] image[start[j] + t]."""
+    neighbours = start[:, None] + np.arange(weights.shape[1])
+    gathered = np.take(np.moveaxis(image, axis, -1), neighbours, axis=-1)
+    return np.moveaxis((gathered * weights).sum(-1), -1, axis).astype(image.dtype)
+
+
+def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
+    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
+    size = np.array(image.shape).reshape(3, 1)
+    position = np.zeros((3, points.shape[1]), image.dtype)
+    position[3 - len(points) :] = points
+    inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=0)
+    nearest = np.clip(np.where(inside, position, 0), 0, size - 1)
+    out[...] = np.where(inside, sample(image, nearest, False)[0], fill)
 
 
 def quadratic(t: Array) -> Array:
