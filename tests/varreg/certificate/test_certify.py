@@ -153,7 +153,7 @@ def test_the_inverse_is_that_of_the_transform(results, certificates, dimension):
 
 
 def test_large_images_are_inverted_at_some_voxels(pairs, results, monkeypatch):
-    monkeypatch.setattr("varreg.certificate.certification.INVERTED", 500)
+    monkeypatch.setattr("varreg.certificate.field_figures.INVERTED", 500)
     found = varreg.certify(pairs[2].moving, pairs[2].fixed, results[2], **SMALL)
     assert found.inverse.points == 500
     assert "500 moving voxels" in str(found)
