@@ -29,6 +29,8 @@ MEASURE = "mi"
 STEPS, FINER_STEPS = 6, 3
 #: The level of the affine stage where answers are compared; 0 is the coarsest.
 JUDGE = 2
+#: Most voxels of the coarsest level of the deformable stage at which maps are ranked, rather than at a coarser one.
+RANKED = 2**12
 #: Steps that move no corner further than this, in voxels of the level, show nothing.
 SHORTEST_STEP = 0.02
 #: Turns of less than this (degrees) count as the same orientation.
@@ -68,7 +70,9 @@ class Alternatives:
         self.answer = answer
         factors = affine_factors(answer.problem, last=True)
         self.judge = factors[min(JUDGE, len(factors) - 1)]
-        self._coarse = self._objective(factors[0])
+        first = answer.problem.factors[0]  # where the deformable stage has the similarity already
+        small = answer.level.data.size <= RANKED
+        self._coarse = self._objective(first if small else factors[0])
         self._fine = self._objective(self.judge)
 
     def _objective(self, factor: float) -> AffineObjective:
