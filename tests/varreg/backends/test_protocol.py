@@ -15,7 +15,7 @@ FUNCTIONS = {
 }
 
 
-def test_the_protocol_describes_all_thirteen_functions():
+def test_the_protocol_describes_all_fourteen_functions():
     assert set(FUNCTIONS) == {
         "warp", "backproject", "joint_histogram", "backproject_table", "windowed_histogram", "windowed_slope",
         "mutual_information", "information_gradient", "smooth_table", "smooth_table_transposed", "determinant_bound",
