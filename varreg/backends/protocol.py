@@ -194,6 +194,24 @@ class Backend(Protocol):
     def smooth_table_transposed(self, table: Array, kernel: Array) -> Array:
         """K^T table K of every region: the transpose of :meth:`smooth_table`, with its parameters."""
 
+    def information(self, table: Array, kernel: Array) -> tuple[float, Array]:
+        """Mutual information of every region of a table of its own.
+
+        Parameters
+        ----------
+        table : (R B, B) array
+            Joint histograms.
+        kernel : (B, 2 r + 1) array
+            As for :meth:`smooth_table`, which is done to each of them.
+
+        Returns
+        -------
+        value : float
+            Sum of N_r MI_r in nats; empty regions add nothing.
+        ratio : (R B, B) array
+            Its derivative by the smoothed table: log(p / (p_F p_M)), 0 where p = 0.
+        """
+
     def determinant_bound(
         self, field: Array, spacing: Array, threads: int
     ) -> tuple[float, tuple[int, ...]]:

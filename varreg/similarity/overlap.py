@@ -28,7 +28,6 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array
-from ..backends.logarithm import logarithm
 from ..images.background import background_value
 from ..images.level_image import LevelImage
 from ..options.options import Options
@@ -93,27 +92,24 @@ class OverlapInformation(MutualInformation):
         return float(counts @ (1 - background))
 
     def _measure(self) -> tuple[float, float]:
-        kernels, kernel = self.kernels, self.estimator.kernel
         images = self.moving, *self.place, self.rows
-        histogram = kernels.joint_histogram(*images, self.workspace, self.threads)
+        histogram = self.kernels.joint_histogram(*images, self.workspace, self.threads)
         in_view = float(histogram.sum()) / self.count
         kept = histogram * self.weights
-        mass = float(kept.sum())
-        if not mass > 0:
-            self.slope = np.zeros_like(histogram)
+        self.mass = float(kept.sum())
+        if not self.mass > 0:
             return 0.0, in_view
-        density = kernels.smooth_table(kept, kernel) / mass
-        ratio = logarithm(density) - logarithm(density.sum(1, keepdims=True))
-        ratio -= logarithm(density.sum(0, keepdims=True))
-        ratio *= density > 0
-        information = float((density * ratio).sum())
-        s = mass / self.least
-        factor, rise = (s * (2 - s), 2 - 2 * s) if s < 1 else (1.0, 0.0)
-        by_mass = information * (rise / self.least - factor / mass)
-        self.slope = kernels.smooth_table_transposed(factor / mass * ratio, kernel) + by_mass
-        self.slope *= self.weights
-        return factor * information, in_view
+        value, self.ratio = self.kernels.information(kept, self.estimator.kernel)
+        self.information, s = value / self.mass, self.mass / self.least
+        self.factor = s * (2 - s) if s < 1 else 1.0
+        self.rise = 2 - 2 * s if s < 1 else 0.0
+        return self.factor * self.information, in_view
 
     def _gradient(self) -> Array:
+        slope = np.zeros_like(self.weights)
+        if self.mass > 0:
+            smoothed = self.kernels.smooth_table_transposed(self.ratio, self.estimator.kernel)
+            by_mass = self.information * (self.rise / self.least - self.factor / self.mass)
+            slope = self.weights * (self.factor / self.mass * smoothed + by_mass)
         images = self.moving, *self.place, self.rows
-        return self.kernels.backproject_table(*images, self.slope, self.workspace, self.threads)
+        return self.kernels.backproject_table(*images, slope, self.workspace, self.threads)

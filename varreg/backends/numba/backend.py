@@ -15,13 +15,13 @@ from .announcement import announce_compilation
 from .cache import drop_stale, is_kept
 from .evaluation import backproject_table, information_gradient, joint_histogram, mutual_information
 from .histogram import backprojections
-from .information import smooth_table, smooth_table_transposed
+from .information import information, smooth_table, smooth_table_transposed
 from .nodes import LEAST_ENTRIES_FOR_THREADS, sums_at_nodes
 from .points import read_points
 from .row_values import mask_or_none
 
 __all__ = [
-    "average_axis", "backproject", "backproject_table", "determinant_bound", "information_gradient",
+    "average_axis", "backproject", "backproject_table", "determinant_bound", "information", "information_gradient",
     "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip

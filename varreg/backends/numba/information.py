@@ -23,6 +23,16 @@ def smooth_table_transposed(table: Array, kernel: Array) -> Array:
     return _smoothed(table, np.ascontiguousarray(kernel.T))
 
 
+def information(table: Array, kernel: Array) -> tuple[float, Array]:
+    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B)."""
+    bins = table.shape[1]
+    tables = np.array(table).reshape(-1, bins, bins)
+    mass, value = np.empty((2, len(tables)))
+    ratio, each = np.empty(tables.shape), np.arange(len(tables) + 1)
+    region_information(0, len(tables), tables, 1, each, banded(kernel), mass, value, ratio)
+    return float(value.sum()), ratio.reshape(table.shape)
+
+
 def _smoothed(table: Array, band: Array) -> Array:
     bins = table.shape[1]
     stack = np.ascontiguousarray(table).reshape(-1, bins, bins)
@@ -107,11 +117,11 @@ def region_information(first, stop, tables, along, first_tile, band, mass, value
             for f in range(bins):
                 for m in range(bins):
                     tables[source, f, m] += tables[tile * along + place, f, m]
-        mass[r], value[r] = information(source, tables, band, workspace, r, ratio)
+        mass[r], value[r] = table_information(source, tables, band, workspace, r, ratio)
 
 
 @part()
-def information(source, tables, band, workspace, r, ratio):
+def table_information(source, tables, band, workspace, r, ratio):
     """(N, N MI) of the histogram tables[source]; ratio[r] = log(p / (p_F p_M)), 0 where p = 0.
 
     Parameters
