@@ -33,6 +33,8 @@ JUDGE = 2
 RANKED = 2**12
 #: Steps that move no corner further than this, in voxels of the level, show nothing.
 SHORTEST_STEP = 0.02
+#: Alternatives that move the head by less than this share of its size are the answer itself.
+SAME = 0.08
 #: Turns of less than this (degrees) count as the same orientation.
 TURN = 60.0
 
@@ -64,6 +66,9 @@ class Alternatives:
     ----------
     judge : float
         Coarsening factor of the level where maps are compared.
+    replaced : float
+        Mean distance (mm over the head) from the answer to where putting centre on centre starts.  Near the
+        answer that adds nothing to the turns of the answer itself, and is left out.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -74,6 +79,7 @@ class Alternatives:
         small = answer.level.data.size <= RANKED
         self._coarse = self._objective(first if small else factors[0])
         self._fine = self._objective(self.judge)
+        self._turns = self._all_turns()
 
     def _objective(self, factor: float) -> AffineObjective:
         problem = self.answer.problem
@@ -109,15 +115,7 @@ class Alternatives:
         """The best map to which mirroring the head leads; `worth` as for `placed`."""
         return self._best(self._turns.matrices[self._turns.mirrors], worth)
 
-    @property
-    def replaced(self) -> float:
-        """Mean distance (mm over the head) from the answer to where putting centre on centre starts."""
-        turns = self._turns
-        near = turns.matrices[~turns.mirrors & (turns.degrees < TURN)]
-        return min(map(self.apart, near), default=0.0)
-
-    @cached_property
-    def _turns(self) -> _Turns:
+    def _all_turns(self) -> _Turns:
         """All quarter turns and mirrorings of the head, before the answer, and before the shift that puts
         the centres of the heads on each other.
         """
@@ -131,7 +129,10 @@ class Alternatives:
         turns[:, :-1, -1] = centre - turns[:, :-1, :-1] @ centre
         placed = turns.copy()
         placed[:, :-1, -1] += to - centre
-        matrices = np.concatenate([affine @ turns[1:], placed])  # the first leaves all as it is
+        matrices = affine @ turns[1:]  # the first leaves all as it is
+        self.replaced = self.apart(placed[0])
+        if self.replaced > SAME * self.answer.head.size:
+            matrices = np.concatenate([matrices, placed])
         between = matrices[:, :-1, :-1] @ np.linalg.inv(affine[:-1, :-1])
         left, _, right = np.linalg.svd(between)
         cosine = (np.trace(left @ right, axis1=1, axis2=2) - (d - 2)) / 2

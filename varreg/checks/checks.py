@@ -32,16 +32,18 @@ def checks_of(answer: Answer) -> tuple[Check, ...]:
     tuple of Check
         Without those that need information that is shared, if the similarity is none or it is 0.
     """
-    alternatives = Alternatives(answer)
-    shares = affine_choice(answer.problem.options.similarity) != "ssd"
-    positive = shares and alternatives.here.similarity > 0
+    alternatives = None
+    if affine_choice(answer.problem.options.similarity) != "ssd":
+        alternatives = Alternatives(answer)
+        if not alternatives.here.similarity > 0:
+            alternatives = None
     found = [
         scales(answer),
         volume(answer),
         view(answer),
         shift(answer),
-        *(orientations(alternatives) if positive else ()),
-        shared(answer, alternatives) if positive else None,
+        *(orientations(alternatives) if alternatives else ()),
+        shared(answer, alternatives) if alternatives else None,
         worse_than_nothing(answer),
         mean_deformation(answer),
         largest_displacement(answer),

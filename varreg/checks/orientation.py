@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from ..optimise.check import Check
-from .alternatives import Alternative, Alternatives
+from .alternatives import SAME, Alternative, Alternatives
 
 #: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
 #: (heads are nearly symmetric, and more so those of two people), and from which on it is as good.
 BETTER, MIRRORED, ALIKE = 1.04, 1.01, 0.95
 #: Below this they are not even given steps: placed, turned, mirrored.
 WORTH = 0.6, 0.82, 0.97
-#: Alternatives that move the head by less than this share of its size are the answer itself.
-SAME = 0.08
 
 
 def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
