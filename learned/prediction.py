@@ -105,7 +105,7 @@ class Prediction(Registered):
             "Predicted in one pass, no energy was minimised: look at it, or go on from here with "
             "varreg.solve(moving, fixed, start=prediction)."
         )
-        return "\n".join([*lines[:3], remark, *lines[3:]])
+        return "\n".join([*lines[:4], remark, *lines[4:]])
 
 
 def world_transform(
