@@ -22,6 +22,7 @@ PAGES = [
     "docs/faq.md",
     "docs/learned.md",
     "docs/report.md",
+    "docs/verdict.md",
 ]
 # whether `import learned` works
 LEARNED = all(importlib.util.find_spec(name) for name in ("torch", "safetensors"))

@@ -15,6 +15,8 @@ import numpy as np
 
 from ._version import __version__
 from .backends.arrays import Array
+from .checks.answer import Answer
+from .checks.checks import checks_of
 from .geometry.resampling import warp
 from .images.accepted import as_pair
 from .images.image import Image
@@ -154,6 +156,12 @@ def solve(
         source, shape = moving_image.data, fixed_image.grid.shape
         data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
         warped = dataclasses.replace(fixed_image, data=data, name=name)
+    with _timed(seconds, "checks"):
+        answer = Answer(
+            problem, found, nodes, options.constraint, end.energy, before, end.in_view,
+            end.smallest_determinant, recorder.still,
+        )  # fmt: skip
+        checks, motion = checks_of(answer), answer.motion(recorder.recent)
     return Result(
         transform=transform,
         warped=warped,
@@ -170,6 +178,8 @@ def solve(
         overlap=grids[0].overlap_fraction(grids[1], found),
         provenance=_provenance(backend, threads, seconds),
         start=report,
+        checks=checks,
+        motion=motion,
     )
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from ..errors import FileError
+from ..optimise.check import Check, failed
 from ..optimise.history import Energy, Unfolding
 from ..options.options import Options
 from .records import Folds, Gradients, InverseResidual, Perturbation, Refinement, Shuffled
@@ -45,6 +46,9 @@ class Certificate:
         If nothing deforms: as the affine stage of the solver measures it.
     affine_determinant : float
         Of the linear part of A; det(id + grad u) leaves it out.
+    affine_scales : tuple of float
+        Stretches of A along their axes, largest first, the last negative if it mirrors; empty if an earlier
+        version wrote it.
     gradients : Gradients
     refinement : Refinement
     inverse : InverseResidual
@@ -54,6 +58,8 @@ class Certificate:
         Share of the fixed voxels that count which the whole map takes to a voxel that counts.
     shuffled : Shuffled
     perturbations : tuple of Perturbation
+    checks : tuple of Check
+        What makes the map unlikely to be right; see :mod:`varreg.checks`.  Empty likewise.
     """
 
     fixed_name: str
@@ -81,6 +87,13 @@ class Certificate:
     in_view: float
     shuffled: Shuffled
     perturbations: tuple[Perturbation, ...]
+    affine_scales: tuple[float, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return failed(self.checks)
 
     def to_json(self) -> str:
         """All figures as JSON text."""
@@ -103,7 +116,8 @@ class Certificate:
             content = json.loads(text)
             if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
                 raise Damage(f"its `format` is not {FORMAT!r}")
-            return nested(cls, renamed(content), "certificate")
+            content = {"affine_scales": [], "checks": [], **renamed(content)}
+            return nested(cls, content, "certificate")
         except (Damage, TypeError, ValueError, RecursionError) as error:
             raise FileError(
                 f"Certificate.from_json: the text is not a usable certificate: {error}."

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import Array
+from ..checks.answer import Answer
+from ..checks.checks import checks_of
+from ..checks.head import head_of
 from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
+from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
-from ..geometry.folded_cells import nearly_folded_cells
-from ..geometry.folding import smallest_determinant
 from ..images.accepted import as_pair
-from ..initial.input_transform import input_transform
-from ..initial.smoothing_spline import foreground, smoothing_spline_fit
+from ..images.image import Image
+from ..initial.input_transform import InputTransform, input_transform
+from ..initial.smoothing_spline import smoothing_spline_fit
 from ..initial.warm_start import moved_between, on_displacement_grid, unfolded_start
 from ..optimise.history import Energy
 from ..optimise.minimise import minimise
@@ -25,18 +28,13 @@ from ..stages.deformable import deformable_objective, state_of
 from ..stages.levels import affine_evaluation, check_view, starting_energy
 from ..stages.preparation import prepared
 from ..stages.problem import Problem
-from ..transforms.inverse import residuals
+from ..transforms.registered_images import refuse_other_moving
 from ..transforms.transform import Transform
 from .baselines import perturbations, shuffled
 from .certificate import Certificate
-from .records import Folds, Gradients, InverseResidual, Place, Refinement
+from .field_figures import folds_of, inverse_residual
+from .records import Gradients, Refinement
 
-#: Folds whose places are kept.
-PLACES = 10
-#: Moving voxels at which a map is inverted; of larger images a random choice.
-INVERTED = 2**16
-#: What the inverse residual should stay below, in mm, and the steps it may take.
-TOLERANCE, STEPS = 1e-4, 100
 FUNCTION = "varreg.certify"
 
 
@@ -84,7 +82,8 @@ def certify(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable, or no voxel that counts is in view.
+        If an argument is unusable, no voxel that counts is in view, or `transform` is a result of other
+        images on the same grids (swapped ones, say).
 
     Examples
     --------
@@ -103,6 +102,7 @@ def certify(
     source = input_transform(
         transform, fixed_image, moving_image, argument="transform", function=FUNCTION
     )
+    _refuse_others(source, *images)
     if options is None and preset is None:
         options = source.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
@@ -114,8 +114,18 @@ def certify(
     mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     here, gradients, alone = _evaluations(problem, objective, nodes)
-    objective, start, unfolding = unfolded_start(problem, affine, nodes)
     identity = starting_energy(problem, deformable=True)
+    placed = (
+        affine,
+        nodes,
+        chosen.constraint,
+        here.energy,
+        identity,
+        in_view,
+        here.smallest_determinant,
+    )
+    checks = checks_of(Answer(problem, *placed))
+    objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
         fixed_name=fixed_image.name,
@@ -126,11 +136,11 @@ def certify(
         options=chosen,
         seed=int(seed),
         similarity_as_given=as_given,
-        folds_as_given=_folds(problem, source.transform.nodes, source.transform.constraint),
+        folds_as_given=folds_of(problem, source.transform.nodes, source.transform.constraint),
         mean_moved=mean_moved,
         largest_moved=largest_moved,
         energy=here.energy,
-        folds=_folds(problem, nodes, constraint),
+        folds=folds_of(problem, nodes, constraint),
         unfolding=unfolding,
         identity=identity,
         affine=alone.energy,
@@ -138,12 +148,24 @@ def certify(
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
         refinement=_refinement(problem, objective, start, budget, identity, source.minimised),
-        inverse=_inverse(source.transform, random),
+        inverse=inverse_residual(source.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,
         shuffled=shuffled(problem, source.transform, random),
         perturbations=perturbations(problem, objective, start, random),
+        affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
+        checks=checks,
     )
+
+
+def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
+    """Swapped or foreign images of the grids of a result; on other grids it is a map like any."""
+    if source.registered is None:
+        return
+    transform, warped = source.registered
+    sides = (transform.moving, moving.grid), (transform.fixed, fixed.grid)
+    if all(one.shape == other.shape and one.same_space(other) for one, other in sides):
+        refuse_other_moving(transform, moving, warped, FUNCTION)
 
 
 def _whole(value: Any, argument: str) -> int:
@@ -186,25 +208,6 @@ def _affine_stage(problem: Problem, affine: Array) -> Energy:
     return check_view(affine_evaluation(problem, affine)).energy
 
 
-def _folds(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
-    """Every fold of the displacement, and where the worst are."""
-    grid = problem.fixed.grid
-    if nodes is None:
-        return Folds(1.0, grid.shape, 0, 0, ())
-    shape = np.array(nodes.shape[1:])
-    spacing = grid.extent / shape
-    kernels, threads = problem.kernels, problem.threads
-    bound, _ = smallest_determinant(nodes, spacing, constraint, kernels, threads)
-    places, bounds, cells = nearly_folded_cells(nodes, spacing, constraint, 0.0, kernels, threads)
-    voxels = ((places[:PLACES] + 0.5) * (np.array(grid.shape) / shape) - 0.5).T
-    world = grid.voxel_to_world(voxels)
-    worst = [
-        Place(tuple(map(float, voxel)), tuple(map(float, there)), float(value))
-        for voxel, there, value in zip(voxels.T, world.T, bounds[:PLACES], strict=True)
-    ]
-    return Folds(bound, tuple(map(int, shape)), cells, len(bounds), tuple(worst))
-
-
 def _refinement(
     problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
     minimised: bool,
@@ -221,7 +224,7 @@ def _refinement(
     )
     ended = minimise(objective, state, problem.options, budget, stage="refinement")
     change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
-    moved = np.sqrt(np.square(change[:, foreground(problem)]).sum(0))
+    moved = np.sqrt(np.square(change[:, head_of(problem.fixed).shown]).sum(0))
     end = ended.evaluation.energy
     below = identity.total - end.total
     share = 100 * (start.total - end.total) / below if below > 0 else None
@@ -229,14 +232,3 @@ def _refinement(
     return Refinement(
         ended.iterations, ended.stop, start, end, share, float(moved.mean()), tail, largest
     )
-
-
-def _inverse(transform: Transform, random: np.random.Generator) -> InverseResidual:
-    """The residual of the inverse at moving voxels."""
-    moving = transform.moving
-    chosen = np.arange(moving.size)
-    if moving.size > INVERTED:
-        chosen = np.sort(random.choice(moving.size, INVERTED, replace=False))
-    voxels = np.stack(np.unravel_index(chosen, moving.shape)).astype(np.float64)
-    found = residuals(transform, voxels, TOLERANCE, STEPS)
-    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), TOLERANCE)

@@ -82,7 +82,7 @@ class Refinement:
     share : float or None
         Gain in percent of what the end is below the identity; None if it is not below it.
     mean_moved, percentile_moved, largest_moved : float
-        Mean, 95th percentile and maximum of how far it took the points of the foreground, in mm.
+        Mean, 95th percentile and maximum of how far it took the points of the head, in mm.
     """
 
     iterations: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..optimise.check import first_line, remedies
 from ..options.options import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ LEAST_SHARE = 1e-2
 def summary(certificate: Certificate) -> str:
     """The paragraph that ``print(certificate)`` shows, one statement a line."""
     lines = [
+        first_line(certificate.checks),
+        remedies(certificate.checks),
         _subject(certificate),
+        _affine(certificate),
         *_given(certificate),
         *_energy(certificate),
         _gradient(certificate),
@@ -42,6 +46,13 @@ def _subject(c: Certificate) -> str:
         f"{c.kind[0].upper()}{c.kind[1:]} brings {moving} onto {fixed}, {shape} voxels of {spacing} mm;"
         f" {100 * c.in_view:.3g} % of the voxels that count are in view."
     )
+
+
+def _affine(c: Certificate) -> str:
+    if not c.affine_scales:
+        return ""
+    sizes = " x ".join(f"{scale:.3f}" for scale in c.affine_scales)
+    return f"Its affine part A has scales {sizes}, det A = {c.affine_determinant:.3f}."
 
 
 def _given(c: Certificate) -> list[str]:
@@ -90,13 +101,11 @@ def _energy(c: Certificate) -> list[str]:
 
 
 def _gradient(c: Certificate) -> str:
+    """One figure: a norm says nothing by itself."""
     g = c.gradients
-    parts = [
-        f"{_percent(100 * g.here / other)} of that at {where}"
-        for other, where in ((g.affine, "its affine part"), (g.identity, "the identity"))
-        if other > LEAST_SHARE * g.here
-    ]
-    return f"The gradient has norm {g.here:.3g}" + (f": {', '.join(parts)}." if parts else ".")
+    if g.affine <= LEAST_SHARE * g.here:
+        return f"The gradient has norm {g.here:.3g}."
+    return f"The gradient is {_percent(100 * g.here / g.affine)} of that at its affine part."
 
 
 def _refinement(c: Certificate) -> str:
@@ -109,7 +118,7 @@ def _refinement(c: Certificate) -> str:
     return (
         f"{first}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
         f"{r.end.similarity - r.start.similarity:+.5f} nats, smoothness "
-        f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the foreground by "
+        f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the head by "
         f"{r.mean_moved:.2f} mm on average (95 % below {r.percentile_moved:.2f}, at most "
         f"{r.largest_moved:.2f} mm); it ended because {r.stop.value}."
     )

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from .._version import __version__
+from ..optimise.check import first_line
 from ..options.options import AFFINE_MODELS
 from .apply import apply
 from .certify import certify
 from .convert import convert
-from .exit_codes import Command, Failures
+from .exit_codes import Command, Failures, end_on_warnings
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
@@ -85,6 +86,11 @@ def main() -> None:
 )
 @click.option("--backend", default="numba", show_default=True, help="What computes.")
 @click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End with exit code 3 if a check warns of the answer, which is written all the same.",
+)
 @force
 @as_json
 @quiet
@@ -138,6 +144,8 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
         draw(result)
     if given["as_json"] or not given["quiet"]:
         report(result, given["as_json"])
+    if given["strict"] and result.warnings:
+        end_on_warnings(ctx, [first_line(result.checks)])
 
 
 def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
@@ -159,6 +167,9 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
     if given["as_json"] or not given["quiet"]:
         report_pairs(reports, output, given["as_json"])
     failures.end()
+    if given["strict"]:
+        warned = [report for report in reports if report.warnings]
+        end_on_warnings(ctx, [f"{report.name}: {report.warning_text}" for report in warned])
 
 
 main.add_command(apply)

@@ -7,13 +7,14 @@ import signal
 import threading
 import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
 from ..errors import VarregError
 
-REFUSED, DEFECT, INTERRUPTED, TERMINATED = 1, 70, 130, 143
+REFUSED, WARNED, DEFECT, INTERRUPTED, TERMINATED = 1, 3, 70, 130, 143
 _DEBUG = "varreg.debug"
 
 
@@ -21,6 +22,7 @@ class Command(click.Command):
     """Command that takes --debug and turns exceptions into exit codes.
 
     0 is success, 1 what the package refuses (or memory that is not there), 2 a wrong command line,
+    3 an answer that a check warns of, if the command was told to be strict,
     70 a defect of varreg, 130 an interruption by Ctrl-C, 143 a termination from outside.
 
     Examples
@@ -95,6 +97,14 @@ class Failures:
             click.echo(line, err=True)
         if self._code:
             self._ctx.exit(self._code)
+
+
+def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
+    """Show warnings on stderr and leave with exit code 3; go on if there are none."""
+    for line in lines:
+        click.echo(f"varreg: {line}", err=True)
+    if lines:
+        ctx.exit(WARNED)
 
 
 def _verdict(error: Exception) -> tuple[str, int]:

@@ -168,6 +168,8 @@ def summary(result: Result) -> dict[str, Any]:
     return {
         "fixed": result.fixed_name,
         "moving": result.moving_name,
+        "warnings": [str(check) for check in result.warnings],
+        "checks": [plain(check) for check in result.checks],
         "shape": list(result.transform.fixed.shape),
         "affine": result.affine.tolist(),
         "energy": plain(result.energy),

@@ -42,6 +42,10 @@ class PairReport:
         At the end.
     smallest_determinant : float or None
         Lower bound on det(id + grad u) at every point.
+    warnings : int or None
+        How many checks warn of the answer.
+    warning_text : str
+        What they say; empty if none does.
     stop : str
         Why the last level ended.
     error : str
@@ -56,6 +60,8 @@ class PairReport:
     similarity_after: float | None = None
     energy: float | None = None
     smallest_determinant: float | None = None
+    warnings: int | None = None
+    warning_text: str = ""
     stop: str = ""
     error: str = ""
 
@@ -100,11 +106,6 @@ def register_table(
         If the table, an argument or the output is unusable; nothing has been computed then.
     KeyboardInterrupt
         Says how many pairs were written; they stay.
-
-    Examples
-    --------
-    >>> from varreg.cli.table import register_table
-    >>> register_table("pairs.csv", "out", False, print, print, preset="paper")  # doctest: +SKIP
     """
     from ..batch.batch import iterate_batch
     from ..batch.pair_table import read_pairs
@@ -184,6 +185,8 @@ def _report_of(
         similarity_after=float(result.energy.similarity),
         energy=float(result.energy.total),
         smallest_determinant=float(result.smallest_determinant),
+        warnings=len(result.warnings),
+        warning_text=" ".join(map(str, result.warnings)),
         stop="" if result.stop is None else result.stop.value,
     )
 
@@ -209,6 +212,7 @@ def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
     --------
     >>> from varreg.cli.table import PairReport, report_pairs
     >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
+    Checks: 0 of 0 answers have warnings.
     0 of 1 pairs were registered; out/summary.csv says how each ended.
     """
     from ..io.records import plain
@@ -217,8 +221,9 @@ def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
         click.echo(json.dumps(plain(reports), indent=2))
         return
     written = sum(not report.error for report in reports)
+    warned = sum(bool(report.warnings) for report in reports)
     click.echo(
-        f"{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
+        f"Checks: {warned} of {written} answers have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
         "ended."
     )
 
@@ -233,13 +238,14 @@ def echo_pair(report: PairReport) -> None:
     Examples
     --------
     >>> from varreg.cli.table import PairReport, echo_pair
-    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, "converged"))
+    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, 0))
     """
     if report.error:
         return  # which has been reported
+    warned = f", {report.warnings} warnings: {report.warning_text}" if report.warnings else ""
     click.echo(
         f"{report.name}: similarity {report.similarity_before:.4f} -> "
         f"{report.similarity_after:.4f}, energy {report.energy:.4f}, smallest determinant "
-        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s",
+        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s{warned}",
         err=True,
     )

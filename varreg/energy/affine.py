@@ -11,7 +11,7 @@ displacement stays zero: A is the linear part of the map.
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -46,8 +46,7 @@ class AffineObjective:
         self.similarity, self.weight = similarity, weight
         fixed, moving = similarity.fixed_grid, similarity.moving_grid
         d = fixed.dim
-        self.generators = orthonormal_generators(fixed, model, UNIT * float(fixed.spacing.min()))
-        self.generator_list = self.generators.reshape(len(self.generators), -1)
+        self.model = model
         self.voxel = float(fixed.spacing.min())
         tables = [_corner_table(n) for n in fixed.shape]
         self.where = voxel_map(tables, np.zeros((d, d + 1)), np.eye(d), similarity.dtype)
@@ -58,6 +57,17 @@ class AffineObjective:
         self.corner_list = self.corners.reshape(d + 1, -1)
         self.to_moving, self.to_fixed = np.linalg.inv(moving.affine)[:-1], fixed.affine
         self.rest = as_volume_field(np.zeros((d, *self.corners.shape[1:])))
+
+    @cached_property
+    def generators(self) -> Array:
+        """See :func:`orthonormal_generators`; energies alone do without."""
+        unit = UNIT * self.voxel
+        return orthonormal_generators(self.similarity.fixed_grid, self.model, unit)
+
+    @cached_property
+    def generator_list(self) -> Array:
+        """The generators as rows, (parameters, (d + 1)^2)."""
+        return self.generators.reshape(len(self.generators), -1)
 
     def evaluate(self, state: Array) -> Evaluation:
         """Energy of a matrix; 0 if nothing is in view, NaN if the matrix is not finite."""

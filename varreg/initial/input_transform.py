@@ -37,12 +37,15 @@ class InputTransform:
         What it was computed with, if it says so.
     minimised : bool
         Whether it comes from the solver.
+    registered : (Transform, Image) or None
+        The map as it was found and the image that it warped then, if it is known: it tells images apart.
     """
 
     transform: Transform
     kind: str
     options: Options | None = None
     minimised: bool = False
+    registered: tuple[Transform, Image] | None = None
 
 
 def input_transform(
@@ -89,7 +92,9 @@ def input_transform(
         known = options if isinstance(options, Options) else None
         placed, ours = _placed(held, fixed, moving, *where), bool(getattr(value, "levels", ()))
         placed = placed if ours else with_affine_part(placed)
-        return InputTransform(placed, _kind(value), known, ours)
+        warped = getattr(value, "warped", None)
+        registered = (held, warped) if isinstance(warped, Image) else None
+        return InputTransform(placed, _kind(value), known, ours, registered)
     if is_object(value):
         return _from_files(value, _kind(value), fixed, moving, *where)
     if is_paths(value):
@@ -118,7 +123,8 @@ def _from_path(
         saved = read_fields(path)
         transform = _placed(saved["transform"], fixed, moving, argument, function)
         kind = f"the saved result {folder.name!r}"
-        return InputTransform(transform, kind, saved["options"], bool(saved["levels"]))
+        registered = saved["transform"], saved["warped"]
+        return InputTransform(transform, kind, saved["options"], bool(saved["levels"]), registered)
     if not folder.exists():
         raise FileError(
             f"{function}: `{argument}` is {os.fspath(path)!r}, which is no file; give the folder of a"

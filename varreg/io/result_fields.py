@@ -15,7 +15,8 @@ from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.image import Image
 from ..images.reading import read_path
-from ..optimise.history import Energy, Iteration, Level, StartReport
+from ..optimise.check import Check
+from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
@@ -103,6 +104,9 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
+        # results of earlier versions have none
+        checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
+        motion=nested(HeadMotion | None, content.get("motion"), "motion"),
         start=nested(
             StartReport | None, renamed(content.get("start")), "start"
         ),  # if there was one

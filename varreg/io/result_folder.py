@@ -102,6 +102,8 @@ def _content(result: Result) -> dict[str, Any]:
         "smallest_determinant": plain(result.smallest_determinant),
         "overlap": plain(result.overlap),
         "provenance": result.provenance,
+        "motion": plain(result.motion),
+        "checks": [plain(check) for check in result.checks],
         **({} if result.start is None else {"start": plain(result.start)}),
     }
 

@@ -11,7 +11,7 @@ class Stop(Enum):
 
     GRADIENT = "the gradient fell below its tolerance"
     STAGNATION = "the last steps gained next to nothing"
-    BUDGET = "the budget of iterations was spent"
+    BUDGET = "all steps of its budget were taken"
     LINE_SEARCH = "no step along the descent direction lowered the energy any more"
     IDENTICAL = "the two images are the same voxel by voxel, so the answer is the identity"
     STATIONARY = "the start is already a stationary point"
@@ -74,6 +74,25 @@ class Level:
             f"{self.stage} level {self.level} ({size}): {self.iterations} iterations, "
             f"stopped because {self.stop.value}"
         )
+
+
+@dataclass(frozen=True)
+class HeadMotion:
+    """How far the deformation moves the head, not the air around it, in mm.
+
+    Attributes
+    ----------
+    mean, largest : float
+        Of abs(u) over the head.
+    further : float or None
+        Estimate of how far 20 further steps would move it on average: as far as the last steps did together,
+        which was right within a factor of two on known pairs; None if nothing was minimised last, or without
+        memory.
+    """
+
+    mean: float
+    largest: float
+    further: float | None
 
 
 @dataclass(frozen=True)

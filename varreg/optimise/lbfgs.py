@@ -10,6 +10,8 @@ from ..backends.arrays import Array
 
 #: Entries of arrays that BLAS never shares between threads.
 SHORT = 4096
+#: Steps whose sum tells how far further ones go.
+RECENT = 6
 
 
 class LBFGS:
@@ -47,6 +49,11 @@ class LBFGS:
         curvature = dot(step, change)
         if curvature > 1e-10 * np.sqrt(dot(step, step) * dot(change, change)):
             self.pairs.append((step, change, curvature))
+
+    def recent(self) -> Array | None:
+        """Sum of the last `RECENT` steps; None if fewer are kept."""
+        steps = [step for step, _, _ in self.pairs][-RECENT:]
+        return np.sum(steps, axis=0) if len(steps) == RECENT else None
 
     def reset(self) -> bool:
         """Drop all pairs; whether there were any."""

@@ -39,6 +39,8 @@ class Descent:
         Accepted steps, and energies that were computed.
     gradient_reduction : float
         Norm of the last gradient / norm of the first.
+    recent : Array or None
+        Sum of the last steps; see :meth:`varreg.optimise.lbfgs.LBFGS.recent`.
     """
 
     state: Any
@@ -47,6 +49,7 @@ class Descent:
     iterations: int
     evaluations: int
     gradient_reduction: float
+    recent: Array | None = None
 
 
 def minimise(
@@ -97,7 +100,10 @@ def minimise(
             stop = Stop.LINE_SEARCH
             break
     reduction = run.norm / run.first_norm if run.first_norm > 0 else 0.0
-    return Descent(run.state, run.evaluation, stop, run.iteration, run.evaluations, reduction)
+    return Descent(
+        run.state, run.evaluation, stop, run.iteration, run.evaluations, reduction,
+        run.lbfgs.recent(),
+    )  # fmt: skip
 
 
 class _Run:

@@ -91,20 +91,21 @@ def image_views(subject: Subject) -> list[View]:
 
 def map_views(subject: Subject, layers: Layers) -> list[View]:
     """Pictures of the map."""
-    far = np.linalg.norm(subject.result.displacement, axis=0)
-    u = np.linalg.norm(subject.result.u, axis=0)
+    head = subject.head
+    far = np.linalg.norm(subject.result.displacement[:, head], axis=0)
+    u = np.linalg.norm(subject.result.u[:, head], axis=0)
     determinant = subject.determinant
     folded = int((determinant <= 0).sum())
     return [
         View(
             "grid", "Deformation grid",
             f"A grid on the moving image, lines {layers.grid_step:.3g} voxels apart, carried to the fixed image by "
-            f"the whole map, which moves points by {far.mean():.2f} voxels on average, at most {far.max():.2f}.",
+            f"the whole map, which moves the head by {far.mean():.2f} voxels on average, at most {far.max():.2f}.",
         ),
         View(
             "field", "Displacement field",
             f"Red: horizontal. Green: vertical. Black: none. The deformable part u "
-            f"has mean {u.mean():.2f} mm, largest {u.max():.2f} mm.",
+            f"moves the head by {u.mean():.2f} mm on average, at most {u.max():.2f} mm.",
         ),
         View(
             "determinant", "Volume change det J",

@@ -18,6 +18,7 @@ from .. import __version__
 from ..certificate.certificate import Certificate
 from ..errors import InputError
 from ..io.atomic import atomic_path
+from ..optimise.check import Check, first_line, remedies
 from . import facts
 from .charts import BOX, charts
 from .joint import histogram_picture
@@ -142,8 +143,10 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         script=Markup(script),
         script_hash=f"sha256-{digest}",
         version=__version__,
-        summary=words.splitlines(),
-        verdict=str(certificate).splitlines(),
+        summary=_without_checks(words, subject.result.checks),
+        checks=first_line(subject.result.checks or certificate.checks),
+        remedies=remedies(subject.result.checks or certificate.checks),
+        verdict=_without_checks(str(certificate), certificate.checks),
         key_figures=facts.key_figures(certificate),
         groups=[
             ("images", "The images", facts.image_views(subject)),
@@ -163,6 +166,11 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         call=facts.call(subject),
         result=subject.result,
     )
+
+
+def _without_checks(words: str, checks: tuple[Check, ...]) -> list[str]:
+    """The lines after those on the checks, which stand at the top of the page."""
+    return words.splitlines()[2 if remedies(checks) else 1 :]
 
 
 def _own(name: str) -> str:

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks.head import head_of
 from ..errors import InputError
 from ..images.accepted import as_pair
 from ..images.image import Image
+from ..images.intensities import unit_intensities
+from ..images.level_image import LevelImage
+from ..transforms.registered_images import refuse_other_grids, refuse_other_moving
 from ..transforms.transform import Transform
 from .joint import joint_histogram
 from .plots.panels import intensity_window
@@ -52,26 +56,10 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
             "registered to varreg.report.write_report(result, path, moving=..., fixed=...) or "
             "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
         )
-    _refuse_others(found)
+    # images that are not those of the result would make a report that lies
+    refuse_other_grids(found.transform, found.moving, found.fixed, "varreg.report")
+    refuse_other_moving(found.transform, found.moving, found.warped, "varreg.report")
     return found
-
-
-def _refuse_others(result: Result) -> None:
-    """Images that are not those of the result would make a report that lies."""
-    for side in ("fixed", "moving"):
-        image, grid = getattr(result, side), getattr(result.transform, side)
-        if image.grid.shape != grid.shape or not image.grid.same_space(grid):
-            raise InputError(
-                f"varreg.report: `{side}` does not lie where the {side} image of the result lay "
-                f"({grid.shape} voxels, got {image.grid.shape}); pass the image that was registered."
-            )
-    warped, stored = result.warp(result.moving), result.warped.data
-    low, high = float(stored.min()), float(stored.max())
-    if float(np.abs(warped - stored).mean()) > 1e-3 * max(high - low, 1e-30):
-        raise InputError(
-            "varreg.report: `moving`, warped by the result, is not the warped image that the result "
-            "holds; pass the image that was registered."
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +117,12 @@ class Subject:
     @cached_property
     def moving_window(self) -> tuple[float, float]:
         return intensity_window(self.moving.data)
+
+    @cached_property
+    def head(self) -> NDArray[np.bool_]:
+        """The voxels of the fixed head, (*S): averages leave the air out."""
+        image = LevelImage(unit_intensities(self.fixed.data, None), None, self.fixed.grid)
+        return head_of(image).shown
 
     @cached_property
     def determinant(self) -> Float:

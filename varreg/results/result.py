@@ -10,7 +10,8 @@ from ..errors import InputError
 from ..images.image import Image
 from ..io.result_fields import read_fields
 from ..io.result_folder import save
-from ..optimise.history import Energy, Iteration, Level, StartReport, Stop
+from ..optimise.check import Check, failed
+from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
@@ -50,6 +51,11 @@ class Result(Registered):
         The images that were registered.  They are not saved: None after :meth:`load`.
     start : StartReport or None
         The map that was refined, and what had to be done to it first; None if there was none.
+    checks : tuple of Check
+        What the answer was asked when the registration ended: name, value, limit, whether it passed,
+        a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
+    motion : HeadMotion or None
+        How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
     Raises
     ------
@@ -71,6 +77,8 @@ class Result(Registered):
     fixed: Image | None = None
     moving: Image | None = None
     start: StartReport | None = None
+    checks: tuple[Check, ...] = ()
+    motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:
         if self.warped.grid.shape != self.transform.fixed.shape:
@@ -78,6 +86,11 @@ class Result(Registered):
                 f"varreg.Result: `warped` has shape {self.warped.grid.shape}, but the fixed grid "
                 f"has {self.transform.fixed.shape}; warp the moving image by the transform."
             )
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that did not pass; each is a sentence and a remedy when printed."""
+        return failed(self.checks)
 
     @property
     def stop(self) -> Stop | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..geometry.displacement import Float
-from ..geometry.grid import Grid
-from ..optimise.history import Level, Stop
+from ..geometry.affine_parts import affine_parts
+from ..optimise.check import first_line, remedies
+from ..optimise.history import HeadMotion, Level, Stop
 
 if TYPE_CHECKING:
     from .result import Result
@@ -28,57 +27,20 @@ def summary(result: Result) -> str:
     str
         One statement a line.
     """
-    lines = [_subject(result), _start(result), _affine(result), _deformable(result)]
+    lines = [
+        first_line(result.checks),
+        remedies(result.checks),
+        _subject(result),
+        _start(result),
+        _affine(result),
+        _deformable(result),
+    ]
     if result.levels:
         lines += [_energy(result), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
-        lines += [_verdict(result.levels[-1])]
+        lines += [_ending(result.levels[-1], result.motion)]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
     return "\n".join(line for line in lines if line)
-
-
-def affine_parts(affine: Float, grid: Grid) -> tuple[float, Float, float]:
-    """Rotation, scale and shift of an affine map, by the polar decomposition L = R P.
-
-    Parameters
-    ----------
-    affine : (d+1, d+1) array
-        World -> world (mm).
-    grid : Grid
-        The shift is that of the centre of its field of view.
-
-    Returns
-    -------
-    degrees : float
-        Angle of R (a reflection, if any, is left to the scale).
-    scales : (d,) array
-        Eigenvalues of P, the stretches along its axes, largest first; the last is negative if
-        the map reflects.
-    shift : float
-        In mm.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> quarter = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> degrees, scales, _ = affine_parts(quarter, Grid.with_spacing((4, 4)))
-    >>> round(degrees), scales.tolist()
-    (90, [2.0, 2.0])
-    """
-    linear = affine[:-1, :-1]
-    left, scales, right = np.linalg.svd(linear)
-    if np.linalg.det(linear) < 0:
-        scales[-1], left[:, -1] = -scales[-1], -left[:, -1]
-    rotation = left @ right
-    # Sine and cosine together, because arccos alone is blind to angles below 1e-6 degrees.
-    if len(rotation) == 2:
-        angle = abs(math.atan2(rotation[1, 0] - rotation[0, 1], np.trace(rotation)))
-    else:
-        axis = rotation[[2, 0, 1], [1, 2, 0]] - rotation[[1, 2, 0], [2, 0, 1]]
-        angle = math.atan2(float(np.linalg.norm(axis)), float(np.trace(rotation)) - 1)
-    centre = grid.centre
-    moved = linear @ centre + affine[:-1, -1]
-    return math.degrees(angle), scales, float(np.linalg.norm(moved - centre))
 
 
 def _subject(result: Result) -> str:
@@ -130,13 +92,17 @@ def _deformable(result: Result) -> str:
     nodes = result.transform.nodes
     if nodes is None:
         return "Deformable: left out."
-    length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
     bound = result.smallest_determinant
     folds = "it folds nowhere" if bound > 0 else "it may FOLD"
-    return (
-        f"Deformable: u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm; {folds} "
-        f"(det(id + grad u) >= {bound:.3f} at every point)."
-    )
+    if result.motion is None:  # of an earlier version, without its images: air counts too
+        length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
+        moves = f"u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm"
+    else:
+        moves = (
+            f"u moves the head by {result.motion.mean:.2f} mm on average, at most "
+            f"{result.motion.largest:.2f} mm"
+        )
+    return f"Deformable: {moves}; {folds} (det(id + grad u) >= {bound:.3f} at every point)."
 
 
 def _energy(result: Result) -> str:
@@ -147,7 +113,7 @@ def _energy(result: Result) -> str:
     )
 
 
-def _verdict(level: Level) -> str:
+def _ending(level: Level, motion: HeadMotion | None) -> str:
     """What the end of the last level says about the minimisation, and what it does not."""
     if level.stop is Stop.IDENTICAL:
         return "The two images are the same voxel by voxel, so there was nothing to minimise."
@@ -155,13 +121,14 @@ def _verdict(level: Level) -> str:
         Stop.GRADIENT: "near a stationary point",
         Stop.STATIONARY: "at a stationary point",
         Stop.STAGNATION: "where steps gain next to nothing",
-        Stop.BUDGET: "with its budget of iterations spent, before it converged",
+        Stop.BUDGET: "with all steps of its budget taken",
         Stop.LINE_SEARCH: "where no step lowered the energy",
     }[level.stop]
-    return (
-        f"The solver ended {near} (gradient reduced to {100 * level.gradient_reduction:.2g} %). "
-        "That is no proof that the registration is right: look at it."
-    )
+    if motion is not None and motion.further is not None:
+        left = f"20 further steps would move the head by about {motion.further:.2g} mm on average"
+    else:
+        left = f"gradient reduced to {100 * level.gradient_reduction:.2g} %"
+    return f"The solver ended {near}; {left}. That is no proof that the registration is right: look at it."
 
 
 def _provenance(result: Result) -> str:

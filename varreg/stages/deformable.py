@@ -9,7 +9,7 @@ from ..energy.deformable import DeformableObjective, State, unfold
 from ..energy.smoothness import Smoothness
 from ..optimise.objective import Evaluation
 from ..similarity.choice import deformable_choice
-from .levels import Recorder, check_view, lower_start
+from .levels import Recorder, check_view, lower
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
 
@@ -40,12 +40,13 @@ def deformable_stage(
     for level in range(first, finest + 1):
         objective = deformable_objective(problem, level, affine)
         state = _origin(objective, given)
-        if carried is None:
-            evaluation = objective.evaluate(state)
-        else:
+        evaluation = objective.evaluate(state)
+        if level == finest and given is None:
+            recorder.still = evaluation.energy
+        if carried is not None:
             before, coordinates = carried
             above = unfold(objective, before.transfer(coordinates, objective.smoothness))
-            state, evaluation = lower_start(objective, above, state)
+            state, evaluation = lower(objective, above, state, evaluation)
         if level == finest:  # small masks may vanish at coarser levels
             check_view(evaluation)
         place, budget = (
@@ -57,6 +58,8 @@ def deformable_stage(
             objective, state, problem.options, budget, place, shape, start=evaluation
         )
         carried = objective.smoothness, ended.state[0]
+        if level == finest and ended.recent is not None:
+            recorder.recent = objective.smoothness.to_field(ended.recent)
     return ended.state[1], ended.evaluation
 
 

@@ -39,6 +39,10 @@ class Recorder:
         self.observer = observer
         self.history: list[Iteration] = []
         self.levels: list[Level] = []
+        #: u of the last steps of the deformable stage together, at the nodes (mm), if it ran.
+        self.recent: Array | None = None
+        #: Of u = 0 at the finest level, if the deformable stage has evaluated it.
+        self.still: Energy | None = None
 
     def run(
         self,
@@ -82,18 +86,27 @@ class Recorder:
 
     def reset(self) -> None:
         """Forget everything."""
+        self.recent = self.still = None
         self.history.clear()
         self.levels.clear()
 
     def adopt(self, other: Recorder) -> None:
         """Append what another recorder holds."""
+        self.recent, self.still = other.recent, other.still
         self.levels += other.levels
         self.history += other.history
 
 
 def lower_start(objective: Objective, carried: Any, origin: Any) -> tuple[Any, Evaluation]:
     """The state of lower energy, and that energy: coarser levels may have drifted off a good start."""
-    states = [(state, objective.evaluate(state)) for state in (origin, carried)]
+    return lower(objective, carried, origin, objective.evaluate(origin))
+
+
+def lower(
+    objective: Objective, carried: Any, origin: Any, there: Evaluation
+) -> tuple[Any, Evaluation]:
+    """As :func:`lower_start`, with the evaluation of the origin."""
+    states = [(origin, there), (carried, objective.evaluate(carried))]
     return min(states, key=lambda pair: pair[1].energy.total)
 
 

@@ -13,6 +13,7 @@ from varreg.certificate.certificate import Certificate
 from varreg.cli import main
 from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, GeometryError, InputError, OverlapError
+from varreg.optimise.check import NONE_MADE, first_line
 from varreg.optimise.history import Stop
 
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
@@ -152,7 +153,7 @@ def test_the_inverse_is_that_of_the_transform(results, certificates, dimension):
 
 
 def test_large_images_are_inverted_at_some_voxels(pairs, results, monkeypatch):
-    monkeypatch.setattr("varreg.certificate.certification.INVERTED", 500)
+    monkeypatch.setattr("varreg.certificate.field_figures.INVERTED", 500)
     found = varreg.certify(pairs[2].moving, pairs[2].fixed, results[2], **SMALL)
     assert found.inverse.points == 500
     assert "500 moving voxels" in str(found)
@@ -255,13 +256,47 @@ def test_it_reads_as_a_paragraph_without_a_score(certificates):
 
 
 def test_nothing_is_compared_with_a_gradient_that_is_none(certificates):
-    """Where the images do not meet at the identity, its gradient is rounding."""
+    """Where the images do not meet at the affine part, its gradient is rounding."""
     certificate = certificates[2]
-    assert "of that at the identity" in str(certificate)
-    gradients = dataclasses.replace(certificate.gradients, identity=1e-15)
-    assert "of that at the identity" not in str(
+    assert "of that at its affine part" in str(certificate)
+    gradients = dataclasses.replace(certificate.gradients, affine=1e-15)
+    assert "of that at its affine part" not in str(
         dataclasses.replace(certificate, gradients=gradients)
     )
+
+
+@both_dimensions
+def test_the_first_line_is_that_of_the_checks_and_the_scales_are_named(
+    certificates, results, dimension
+):
+    certificate, affine = certificates[dimension], results[dimension].affine
+    lines = str(certificate).splitlines()
+    assert lines[0] == first_line(certificate.checks)
+    scales = np.linalg.svd(affine[:-1, :-1])[1]
+    np.testing.assert_allclose(certificate.affine_scales, scales)
+    named = " x ".join(f"{scale:.3f}" for scale in scales)
+    assert f"scales {named}, det A = {np.linalg.det(affine[:-1, :-1]):.3f}" in str(certificate)
+
+
+def test_images_swapped_or_of_others_are_refused(pairs, results, tmp_path):
+    pair, result = pairs[2], results[2]
+    result.save(tmp_path / "saved")
+    foreign = np.roll(pair.moving, 9, 0)
+    for given in (result, tmp_path / "saved"):
+        for moving, fixed in ((pair.fixed, pair.moving), (foreign, pair.fixed)):
+            with pytest.raises(InputError, match="varreg.certify: `moving`, warped by the result"):
+                varreg.certify(moving, fixed, given, **SMALL)
+        varreg.certify(pair.moving, pair.fixed, given, **SMALL)
+    # a map without its warped image cannot tell
+    varreg.certify(foreign, pair.fixed, result.transform, **SMALL)
+
+
+def test_certificates_of_earlier_versions_are_read(certificates):
+    content = json.loads(certificates[2].to_json())
+    del content["checks"], content["affine_scales"]
+    read = Certificate.from_json(json.dumps(content))
+    assert read.checks == read.affine_scales == ()
+    assert str(read).splitlines()[0] == NONE_MADE
 
 
 @both_dimensions

@@ -327,3 +327,18 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, number, code):
     assert process.returncode == code
     assert "Traceback" not in stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_strict_ends_with_a_code_of_its_own_and_writes_all_the_same(tmp_path, pair):
+    collapsed = tmp_path / "collapsed.txt"
+    np.savetxt(collapsed, np.diag([0.4, 1.0, 1.0]))
+    given = [*pair, "--affine", collapsed, "--no-deformable", "-o", tmp_path / "out"]
+    outcome = call("register", *given, "--strict", "-q")
+    assert outcome.exit_code == 3
+    (line,) = outcome.stderr.strip().splitlines()
+    assert line.startswith("varreg: Checks: ")
+    assert "scales an axis by 0.40" in line
+    assert varreg.load(tmp_path / "out").warnings
+    lenient = call("register", *given, "--force")
+    assert lenient.exit_code == 0
+    assert lenient.stdout.startswith("Checks: ")

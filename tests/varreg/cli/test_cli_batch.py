@@ -401,3 +401,29 @@ def test_an_interruption_ends_everything_and_keeps_what_is_written(tmp_path, num
     assert any(name.endswith("1-fixed") for name in names(tmp_path / "out"))
     assert "summary.csv" not in names(tmp_path / "out")
     assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
+
+
+# -- warnings
+
+
+def test_warnings_are_columns_of_the_summary_and_end_a_strict_run(study, table, tmp_path):
+    np.savetxt(tmp_path / "collapsed.txt", np.diag([0.4, 1.0, 1.0]))
+    pairs = table("moving,fixed,name\nt2/0.nii.gz,t1-0.nii,a\nt2/1.nii.gz,t1-1.nii,b")
+    given = ["--pairs", pairs, "-o", tmp_path / "out", *FEW]
+    wrong = [*given, "--affine", tmp_path / "collapsed.txt"]
+    outcome = call(*wrong)
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("Checks: 2 of 2 answers have warnings.")
+    for row in summary(tmp_path / "out"):
+        result = varreg.load(tmp_path / "out" / row["name"])
+        assert int(row["warnings"]) == len(result.warnings) > 0
+        assert row["warning_text"] == " ".join(map(str, result.warnings))
+    outcome = call(*wrong, "--strict", "--force")
+    assert outcome.exit_code == 3
+    assert [line[:11] for line in outcome.stderr.splitlines()] == ["varreg: a: ", "varreg: b: "]
+    right = call("--pairs", study / "pairs.csv", "-o", tmp_path / "right", "--strict")
+    assert right.exit_code == 0, right.output
+    assert all(row["warnings"] == "0" for row in summary(tmp_path / "right"))
+    broken = table("moving,fixed,name\nbroken.nii,t1-0.nii,a\nt2/1.nii.gz,t1-1.nii,b", "broken.csv")
+    wrong[1:4] = [broken, "-o", tmp_path / "some"]
+    assert call(*wrong, "--strict").exit_code == 1  # what failed outweighs what warns

@@ -14,7 +14,8 @@ from varreg.geometry.grid import Grid
 from varreg.images.accepted import as_pair
 from varreg.images.image import Image
 from varreg.io import result_folder
-from varreg.optimise.history import Energy, Iteration, Level, Stop
+from varreg.optimise.check import NONE_MADE, Check
+from varreg.optimise.history import Energy, HeadMotion, Iteration, Level, Stop
 from varreg.options.options import Options
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
@@ -48,6 +49,11 @@ def make(fixed, moving, nodes, frame=None, **changes):
         options=Options(iterations=(5, 3), levels=(2, 1), fixed_range=(0, 1.5)),
         smallest_determinant=0.6123456789,
         overlap=0.987,
+        checks=(
+            Check("scales", 1 / 3, 1.3, True, "Scaled by 1/3.", "Try 'rigid'."),
+            Check("volume", math.inf, 1.7, False, "It mirrors.", "Look."),
+        ),
+        motion=HeadMotion(1 / 7, 2.5, 0.05),
         provenance={"varreg": "0.1.0", "backend": "numba", "threads": 2, "seconds": {"all": 0.2}},
         fixed=fixed,
         moving=moving,
@@ -217,7 +223,8 @@ def test_every_damaged_entry_of_the_json_is_a_file_error_or_harmless(saved):
             text = json.dumps(changed(content, path, value))
             (saved / "result.json").write_text(text)
             result = loads_or_refuses(saved)
-            if value is changed and isinstance(path[-1], str) and path[0] != "provenance":
+            optional = path[0] == "provenance" or path in (("checks",), ("motion",))
+            if value is changed and isinstance(path[-1], str) and not optional:
                 assert result is None, f"{path} is missing and was not missed"
 
 
@@ -282,3 +289,14 @@ def test_deeply_nested_json_is_a_file_error(saved):
     (saved / "result.json").write_text('{"format":' + "[" * 100_000)
     with pytest.raises(FileError):
         Result.load(saved)
+
+
+def test_results_of_earlier_versions_have_no_checks_and_say_so(saved):
+    path = saved / "result.json"
+    content = json.loads(path.read_text())
+    del content["checks"], content["motion"]
+    path.write_text(json.dumps(content))
+    loaded = Result.load(saved)
+    assert loaded.checks == loaded.warnings == ()
+    assert loaded.motion is None
+    assert str(loaded).splitlines()[0] == NONE_MADE

@@ -17,6 +17,7 @@ import varreg
 from varreg.cli import main
 from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, InputError
+from varreg.optimise.check import first_line
 from varreg.report import write_report
 from varreg.report.facts import image_views, option_rows
 from varreg.report.layers import fitting_layers
@@ -94,6 +95,14 @@ def test_the_verdict_is_the_certificate_and_no_score(report):
     assert "Stationary is not correct" in words
     assert f"{report.certificate.energy.similarity:.3f} by the map" in words
     assert varreg.__version__ in words
+
+
+def test_the_first_words_of_the_verdict_are_those_of_the_checks(report):
+    page = Page(report.path.read_text("utf-8"))
+    line = first_line(report.result.checks)
+    assert page.words.count(line) == 1
+    assert page.words.index("Verdict", page.words.index("Reproduce")) < page.words.index(line)
+    assert page.words.index(line) < page.words.index("How much do the images share")
 
 
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(slices):

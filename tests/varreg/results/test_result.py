@@ -1,15 +1,18 @@
 """What a result offers and how it explains itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from varreg.errors import InputError
+from varreg.geometry.affine_parts import affine_parts
 from varreg.geometry.grid import Grid
 from varreg.images.image import Image
-from varreg.optimise.history import Energy, Iteration, Level, Stop
+from varreg.optimise.check import SILENT, Check
+from varreg.optimise.history import Energy, HeadMotion, Iteration, Level, Stop
 from varreg.options.options import Options
 from varreg.results.result import Result
-from varreg.results.summary import affine_parts
 from varreg.transforms.transform import Transform
 
 GRID = Grid.with_spacing((20, 24), (1.0, 2.0))
@@ -56,7 +59,8 @@ def test_the_paragraph_says_what_was_done_how_well_and_what_it_does_not_prove():
         "u has mean 0.25 mm, largest 4.00 mm; it folds nowhere (det(id + grad u) >= 0.610 at",
         "Energy went from -0.6100 to -0.7800 (mutual information 0.8400 nats, smoothness 0.0210)",
         "affine level 0 (10 x 12): 7 iterations, stopped because the gradient fell below its",
-        "near a stationary point (gradient reduced to 0.3 %)",
+        "near a stationary point; gradient reduced to 0.3 %.",
+        "Checks: none were made",
         "no proof that the registration is right: look at it",
         "varreg 0.1.0, numba, 2 threads, 0.31 s.",
         "Maps points of FIXED to MOVING (world mm, RAS+).",
@@ -68,7 +72,29 @@ def test_every_reason_to_stop_has_its_words():
     endings = {str(bent([level("deformable", stop)])).splitlines()[-3] for stop in Stop}
     assert len(endings) == len(Stop)
     assert all("ended" in words or "the same voxel by voxel" in words for words in endings)
-    assert "before it converged" in str(bent([level("deformable", Stop.BUDGET)]))
+
+
+def test_a_budget_that_was_spent_is_told_by_what_further_steps_would_move():
+    ended = bent([level("deformable", Stop.BUDGET)])
+    words = str(dataclasses.replace(ended, motion=HeadMotion(1.2, 3.4, 0.054)))
+    assert "20 further steps would move the head by about 0.054 mm on average" in words
+    assert "u moves the head by 1.20 mm on average, at most 3.40 mm" in words
+    assert "gradient" not in words
+    assert "with all steps of its budget taken; gradient reduced to 0.3 %" in str(ended)
+
+
+def test_the_first_line_is_that_of_the_checks():
+    right = Check("view", 0.9, 0.4, True, "90 % in view.", "Check the headers.")
+    wrong = Check("scales", 2.0, 1.3, False, "Scaled by 2.", "Try affine='rigid'.")
+    result = dataclasses.replace(bent(), checks=(right,))
+    assert str(result).splitlines()[0] == SILENT
+    assert result.warnings == ()
+    result = dataclasses.replace(bent(), checks=(right, wrong))
+    assert str(result).splitlines()[:2] == [
+        "Checks: 1 warning: Scaled by 2.",
+        "What may help: Try affine='rigid'.",
+    ]
+    assert list(map(str, result.warnings)) == ["Scaled by 2. Try affine='rigid'."]
 
 
 def test_stages_that_were_left_out_are_said_so():

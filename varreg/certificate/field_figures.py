@@ -1,0 +1,50 @@
+"""Folds of a map and the residual of its inverse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..geometry.folded_cells import nearly_folded_cells
+from ..geometry.folding import smallest_determinant
+from ..stages.problem import Problem
+from ..transforms.inverse import residuals
+from ..transforms.transform import Transform
+from .records import Folds, InverseResidual, Place
+
+#: Folds whose places are kept.
+PLACES = 10
+#: Moving voxels at which a map is inverted; of larger images a random choice.
+INVERTED = 2**16
+#: What the inverse residual should stay below, in mm, and the steps it may take.
+TOLERANCE, STEPS = 1e-4, 100
+
+
+def folds_of(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
+    """Every fold of the displacement, and where the worst are."""
+    grid = problem.fixed.grid
+    if nodes is None:
+        return Folds(1.0, grid.shape, 0, 0, ())
+    shape = np.array(nodes.shape[1:])
+    spacing = grid.extent / shape
+    kernels, threads = problem.kernels, problem.threads
+    bound, _ = smallest_determinant(nodes, spacing, constraint, kernels, threads)
+    places, bounds, cells = nearly_folded_cells(nodes, spacing, constraint, 0.0, kernels, threads)
+    voxels = ((places[:PLACES] + 0.5) * (np.array(grid.shape) / shape) - 0.5).T
+    world = grid.voxel_to_world(voxels)
+    worst = [
+        Place(tuple(map(float, voxel)), tuple(map(float, there)), float(value))
+        for voxel, there, value in zip(voxels.T, world.T, bounds[:PLACES], strict=True)
+    ]
+    return Folds(bound, tuple(map(int, shape)), cells, len(bounds), tuple(worst))
+
+
+def inverse_residual(transform: Transform, random: np.random.Generator) -> InverseResidual:
+    """The residual of the inverse at moving voxels."""
+    moving = transform.moving
+    chosen = np.arange(moving.size)
+    if moving.size > INVERTED:
+        chosen = np.sort(random.choice(moving.size, INVERTED, replace=False))
+    voxels = np.stack(np.unravel_index(chosen, moving.shape)).astype(np.float64)
+    found = residuals(transform, voxels, TOLERANCE, STEPS)
+    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), TOLERANCE)

@@ -1,0 +1,137 @@
+"""Checks of how far a map goes: scales, volume, view, shift, displacement, folds.
+
+The limits of the affine part come from people: between eight adults (T1, MICCAI 2012 multi-atlas challenge)
+affine maps have scales of 0.89 to 1.13 and det A of 0.81 to 1.23; a child or a template may add as much once
+more.  Those of the displacement come from pairs with a known answer; docs/verdict.md has the figures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..geometry.grid import Grid
+from ..optimise.check import Check
+from .answer import Answer
+
+#: Largest stretch (or its inverse) along an axis, and change of volume (or its inverse).
+SCALE, VOLUME = 1.3, 1.7
+#: Least share of the smaller field of view that lies in the other one.
+VIEW = 0.4
+#: Largest mean and maximum of abs(u) over the head, in shares of its size.
+MEAN_U, LARGEST_U = 0.06, 0.125
+#: Mean displacement over the head (voxels) below which there was nothing to register.
+NEXT_TO_NOTHING = 0.5
+
+
+def scales(answer: Answer) -> Check:
+    """Stretches of the affine part along their axes."""
+    values = np.linalg.svd(answer.affine[:-1, :-1])[1]
+    factors = np.maximum(values, 1 / values)
+    worst = float(values[factors.argmax()])
+    return Check(
+        "scales", float(factors.max()), SCALE, bool(factors.max() <= SCALE),
+        f"The affine part scales an axis by {worst:.2f}; heads of different people differ by "
+        f"{1 / SCALE:.2f} to {SCALE:.2f}.",
+        "Try affine='rigid' or 'similarity', or masks of what both images show.",
+    )  # fmt: skip
+
+
+def volume(answer: Answer) -> Check:
+    """Determinant of the affine part."""
+    det = float(np.linalg.det(answer.affine[:-1, :-1]))
+    factor = max(det, 1 / det) if det > 0 else np.inf
+    if det <= 0:
+        fact = f"The affine part mirrors (det A = {det:.2f})."
+        remedy = "Check left and right in the headers."
+    else:
+        fact = (
+            f"The affine part changes volumes by {det:.2f}; heads of different people differ by "
+            f"{1 / VOLUME:.2f} to {VOLUME:.2f}."
+        )
+        remedy = "Check the voxel sizes in the headers; try affine='rigid'."
+    return Check("volume", float(factor), VOLUME, bool(factor <= VOLUME), fact, remedy)
+
+
+def view(answer: Answer) -> Check:
+    """Share of the smaller field of view that lies in the other one."""
+    fixed, moving = (
+        float(np.prod(image.grid.extent)) for image in (answer.problem.fixed, answer.problem.moving)
+    )
+    det = max(abs(float(np.linalg.det(answer.affine[:-1, :-1]))), 1e-9)
+    mask = answer.problem.fixed.mask
+    counted = fixed * (1.0 if mask is None else float(np.mean(mask)))
+    # both volumes in the fixed image
+    share = min(answer.in_view * counted / min(counted, moving / det), 1.0)
+    return Check(
+        "view", share, VIEW, share >= VIEW,
+        f"{100 * share:.0f} % of the smaller field of view lies in the other one.",
+        "Check the headers; pass a `start` that brings the images together, or masks.",
+    )  # fmt: skip
+
+
+def shift(answer: Answer) -> Check:
+    """Whether the centre of either image stays in the other: where any search over shifts ends."""
+    fixed, moving = answer.problem.fixed.grid, answer.problem.moving.grid
+    there = answer.affine @ np.append(answer.head.centre, 1.0)
+    back = np.linalg.solve(answer.affine, np.append(moving.centre, 1.0))
+    # a slab need not show the centre of the head, but the head shows that of the slab
+    outside = min(_outside(moving, there[:-1]), _outside(fixed, back[:-1]))
+    fact = "The centre of one image at least maps into the other."
+    if outside > 0:
+        fact = f"The centre of either image maps {outside:.0f} mm or more outside the other, the limit of the search."
+    return Check("shift", outside, 0.0, outside <= 0, fact, "Pass start='moments' or a matrix.")
+
+
+def _outside(grid: Grid, point: Array) -> float:
+    """Distance (mm) along an axis from a point of the world to the field of view; 0 inside."""
+    voxel = grid.world_to_voxel(point)
+    beyond = np.maximum(-0.5 - voxel, voxel - np.array(grid.shape) + 0.5) * grid.spacing
+    return max(float(beyond.max()), 0.0)
+
+
+def mean_deformation(answer: Answer) -> Check:
+    """A map that asks for much more than its affine part."""
+    mean = float(np.sqrt(np.square(answer.u).sum(0)).mean())
+    share = mean / answer.head.size
+    return Check(
+        "deformation", share, MEAN_U, share <= MEAN_U,
+        f"Beyond its affine part the map moves the head by {mean:.1f} mm on average, {100 * share:.1f} % of its "
+        f"size ({100 * MEAN_U:.1f} % is much).",
+        "The affine part may be wrong: look at affine alone (deformable=False).",
+    )  # fmt: skip
+
+
+def largest_displacement(answer: Answer) -> Check:
+    """The largest abs(u) over the head."""
+    largest = float(np.sqrt(np.square(answer.u).sum(0)).max())
+    share = largest / answer.head.size
+    return Check(
+        "displacement", share, LARGEST_U, share <= LARGEST_U,
+        f"The deformation moves a point of the head by {largest:.1f} mm, {100 * share:.0f} % of its size "
+        f"({100 * LARGEST_U:.1f} % is much).",
+        "Look at the deformation grid; raise smoothness_weight, or pass a better `start`.",
+    )  # fmt: skip
+
+
+def folds(answer: Answer) -> Check:
+    """The bound on det(id + grad u)."""
+    bound = float(answer.smallest_determinant)
+    return Check(
+        "folds", bound, 0.0, bound > 0,
+        f"det(id + grad u) is at least {bound:.3f} at every point" + ("." if bound > 0 else ": the map may fold."),
+        "Raise smoothness_weight, or refine the map by varreg.solve(..., start=map).",
+    )  # fmt: skip
+
+
+def coincidence(answer: Answer) -> Check:
+    """Images that the headers have on each other already."""
+    voxel = float(answer.problem.fixed.grid.spacing.min())
+    mean = float(np.sqrt(np.square(answer.displacement).sum(0)).mean()) / voxel
+    return Check(
+        "coincidence", mean, NEXT_TO_NOTHING, mean >= NEXT_TO_NOTHING or mean == 0,
+        f"The map moves the head by {mean:.2f} voxels on average"
+        + (": the headers have the images on each other already." if 0 < mean < NEXT_TO_NOTHING else "."),
+        "What is left is the noise of the similarity: leave the images as they are, or take affine='rigid', "
+        "deformable=False.",
+    )  # fmt: skip

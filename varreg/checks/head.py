@@ -1,0 +1,59 @@
+"""The head: what the fixed image shows, apart from its background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.arrays import Array
+from ..images.level_image import LevelImage
+
+#: A voxel that differs from the background by less than this (unit intensities) belongs to it.
+CONTRAST = 0.08
+#: Of a head smaller than this share of the field of view nothing is said: all of it is taken.
+LEAST_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Head:
+    """What an image shows.
+
+    Attributes
+    ----------
+    shown : (*S) bool array
+        Its voxels.
+    centre : (d,) array
+        World.
+    size : float
+        Of the ball (disc) of the same second moments: its diameter, mm.
+    """
+
+    shown: NDArray[np.bool_]
+    centre: Array
+    size: float
+
+
+def head_of(image: LevelImage) -> Head:
+    """The voxels that count and differ from the background, the median of the border.
+
+    Brightness is no guide: the glass of a slide is brighter than the tissue on it.
+    """
+    faces = [image.data.take(end, axis) for axis in range(image.data.ndim) for end in (0, -1)]
+    background = float(np.median(np.concatenate([face.ravel() for face in faces])))
+    shown = np.abs(image.data - background) > CONTRAST
+    if image.mask is not None:
+        shown &= image.mask > 0.5
+    if shown.mean() < LEAST_SHARE:
+        shown = np.ones_like(shown) if image.mask is None else np.asarray(image.mask > 0.5)
+    if not shown.any():
+        shown = np.ones_like(shown)
+    points = np.argwhere(shown).T.astype(np.float64)
+    world = image.grid.voxel_to_world(points)
+    centre = world.mean(1)
+    d = len(centre)
+    # a ball of radius r has mean squared distance r^2 d / (d + 2) from its centre
+    spread = float(np.square(world - centre[:, None]).sum(0).mean())
+    size = 2 * np.sqrt(spread * (d + 2) / d)
+    return Head(shown, centre, float(max(size, image.grid.spacing.max())))

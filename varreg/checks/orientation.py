@@ -1,0 +1,79 @@
+"""Checks against other orientations: turned, mirrored, and centre on centre."""
+
+from __future__ import annotations
+
+from ..optimise.check import Check
+from .alternatives import SAME, Alternative, Alternatives
+
+#: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
+#: (heads are nearly symmetric, and more so those of two people), and from which on it is as good.
+BETTER, MIRRORED, ALIKE = 1.04, 1.01, 0.95
+#: Below this they are not even given steps: placed, turned, mirrored.
+WORTH = 0.6, 0.82, 0.97
+
+
+def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
+    """The checks, in the order of their names.
+
+    Parameters
+    ----------
+    alternatives : Alternatives
+        Of a similarity that is positive at the answer.
+    """
+    here, size = alternatives.here.similarity, alternatives.answer.head.size
+    turned, mirrored = alternatives.turned(WORTH[1]), alternatives.mirrored(WORTH[2])
+    best, placement = here, None
+    # rarely needed, so rarely asked: that of a right answer leads back to it
+    odd = max(turned.similarity, mirrored.similarity) > here
+    if odd or alternatives.replaced > SAME * size:
+        placement = alternatives.placed(WORTH[0])
+        best = max(here, placement.similarity)
+    return (
+        _placed(alternatives, placement, here, size),
+        _turned(alternatives, turned, best, size),
+        _mirrored(mirrored, best),
+    )
+
+
+def _placed(
+    alternatives: Alternatives, placement: Alternative | None, here: float, size: float
+) -> Check:
+    value = 1.0
+    if placement is not None and alternatives.apart(placement.matrix) > SAME * size:
+        value = placement.similarity / here
+    passed = value <= BETTER
+    fact = (
+        "With centre on centre the affine part is no better."
+        if passed
+        else f"Beginning with centre on centre an affine map has {value:.2f} times the similarity, "
+        f"{alternatives.apart(placement.matrix):.0f} mm away on average."  # type: ignore[union-attr]
+    )
+    return Check(
+        "placement", value, BETTER, passed, fact, "Pass start='moments' or start='centres'."
+    )
+
+
+def _turned(alternatives: Alternatives, turned: Alternative, best: float, size: float) -> Check:
+    value = turned.similarity / best
+    if alternatives.apart(turned.matrix) <= SAME * size:
+        value = min(value, ALIKE)
+    if value > BETTER:
+        fact = f"Turned by a quarter or half turn the head fits better: {value:.2f} times the similarity."
+        remedy = "Check the orientation in the headers; pass the turn as `start` (a matrix)."
+    else:
+        fact = f"Turned by a quarter or half turn the head has at most {value:.2f} times the similarity"
+        fact += "." if value <= ALIKE else ": that is hardly less, so the orientation is ambiguous."
+        remedy = (
+            "Check that both images show the same; pass a `start` (a matrix) if you know better."
+        )
+    return Check("orientation", value, ALIKE, value <= ALIKE, fact, remedy)
+
+
+def _mirrored(mirrored: Alternative, best: float) -> Check:
+    value = mirrored.similarity / best
+    fact = f"Mirrored the head has {value:.2f} times the similarity"
+    fact += "." if value <= MIRRORED else ": left and right may be exchanged."
+    return Check(
+        "mirror", value, MIRRORED, value <= MIRRORED, fact,
+        "Check left and right in the headers, or turn one of the images over.",
+    )  # fmt: skip

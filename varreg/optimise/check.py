@@ -1,0 +1,75 @@
+"""Check of an answer: a figure, its limit, and what to do beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NONE_MADE = "Checks: none were made (a result of an earlier version, or of another method)."
+SILENT = "Checks: no warnings (no proof; look at the images)."
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question that an answer was asked.
+
+    Attributes
+    ----------
+    name : str
+        Short, the same in every version.
+    value, limit : float
+        What was measured, and where the warning begins.
+    passed : bool
+    sentence : str
+        What was measured, in words.
+    remedy : str
+        What to do if it did not pass.
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    sentence: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """
+        >>> print(Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight."))
+        The map folds. Raise smoothness_weight.
+        """
+        return f"{self.sentence} {self.remedy}"
+
+
+def failed(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """The checks that did not pass, in their order."""
+    return tuple(check for check in checks if not check.passed)
+
+
+def first_line(checks: Sequence[Check]) -> str:
+    """All checks in one line: the first that is said of an answer.
+
+    Examples
+    --------
+    >>> first_line([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
+    'Checks: 1 warning: The map folds.'
+    >>> first_line([])
+    'Checks: none were made (a result of an earlier version, or of another method).'
+    """
+    if not checks:
+        return NONE_MADE
+    warnings = failed(checks)
+    if not warnings:
+        return SILENT
+    count = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    return f"Checks: {count}: {' '.join(check.sentence for check in warnings)}"
+
+
+def remedies(checks: Sequence[Check]) -> str:
+    """What to do about those that failed, each piece of advice once; empty if all passed.
+
+    >>> remedies([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
+    'What may help: Raise smoothness_weight.'
+    """
+    advice = list(dict.fromkeys(check.remedy for check in failed(checks)))
+    return f"What may help: {' '.join(advice)}" if advice else ""

@@ -1,0 +1,38 @@
+"""Whether images are those that a transform was found between."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from ..images.image import Image
+from .transform import Transform
+
+#: Mean difference that rounding may make, in shares of the range of the warped image.
+TOLERANCE = 1e-3
+
+
+def refuse_other_grids(transform: Transform, moving: Image, fixed: Image, function: str) -> None:
+    """Raise InputError if an image does not lie where that of the transform lay."""
+    for side, image in (("fixed", fixed), ("moving", moving)):
+        grid = getattr(transform, side)
+        if image.grid.shape != grid.shape or not image.grid.same_space(grid):
+            raise InputError(
+                f"{function}: `{side}` does not lie where the {side} image of the result lay "
+                f"({grid.shape} voxels, got {image.grid.shape}); pass the image that was registered."
+            )
+
+
+def refuse_other_moving(transform: Transform, moving: Image, warped: Image, function: str) -> None:
+    """Raise InputError if a moving image does not warp to what the registered one did.
+
+    Swapped images of one grid are found so too.
+    """
+    stored = warped.data
+    low, high = float(stored.min()), float(stored.max())
+    difference = float(np.abs(transform.warp(moving) - stored).mean())
+    if difference > TOLERANCE * max(high - low, 1e-30):
+        raise InputError(
+            f"{function}: `moving`, warped by the result, is not the warped image that the result "
+            "holds; pass the image that was registered."
+        )
