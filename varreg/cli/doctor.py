@@ -60,7 +60,7 @@ def described(found: dict[str, Any]) -> str:
         "packages: " + _list(found["packages"]),
         "further: " + _list(found["further"]),
         f"kernels: {kernels['state']}",
-        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 10 s'}"
+        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 10 to 15 s'}"
         + (
             ""
             if kernels["writable"]
@@ -97,7 +97,7 @@ def _kernels() -> dict[str, Any]:
     return {
         "state": "compiled"
         if cpu.is_compiled()
-        else "not compiled yet: the first run takes some 10 s longer",
+        else "not compiled yet: the first run takes some 10 to 15 s longer",
         "cache": None if folder is None else str(folder),
         "writable": folder is not None and there is not None and os.access(there, os.W_OK),
         "free_gigabytes": None if there is None else shutil.disk_usage(there).free / 1e9,

@@ -1,9 +1,16 @@
 """What was compiled from other sources is not used."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numba import cache, histogram
+
+CHECKOUT = str(Path(varreg.__file__).parents[1])
 
 
 def kernel(folder):
@@ -38,3 +45,20 @@ def test_the_cache_in_use_carries_the_stamp_of_the_sources():
     folder = cache.cache_folder(histogram.backprojections)
     assert folder is not None
     assert (folder / cache.STAMP).read_text() == cache.sources_stamp()
+
+
+def test_compiling_is_announced_once_and_only_where_something_is_compiled(tmp_path):
+    code = """
+import numpy as np
+from varreg.backends.numba.backend import average_axis
+for kind in (np.float32, np.float64):
+    average_axis(np.ones((4, 4), kind), 0, np.array([0, 2]), np.full((2, 2), kind(0.5)), 1)
+"""
+    surroundings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": CHECKOUT}
+    command = [sys.executable, "-c", code]
+    said = [
+        subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True).stderr
+        for _ in range(2)
+    ]
+    assert said[0].count("varreg: compiling kernels") == 1
+    assert "compiling" not in said[1]

@@ -21,8 +21,8 @@ class Announcement(event.Listener):
             self.made = True
             # a warning, because it must be seen
             logger.warning(
-                "varreg: compiling kernels, once, about 10 s if there are none yet; later runs"
-                " start at once."
+                "varreg: compiling kernels, once: 10 to 15 s if there are none yet; later runs start"
+                " at once."
             )
 
     def on_end(self, event: event.Event) -> None:

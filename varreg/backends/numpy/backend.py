@@ -17,6 +17,7 @@ from ..logarithm import logarithm
 from .folding import cell_bounds
 from .sampling import (
     average_axis,
+    bend,
     fade,
     fade_slope,
     interpolation,
@@ -48,13 +49,6 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     warped.weight[...] = weight
     in_view = (position == inside).all(axis=(0, -1)).reshape(-1)
     warped.full[...] = in_view & (moving.mask.size == 0 and not moving.cubic)
-
-
-def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
-    """Values beyond the range decay exponentially towards one bin from it; and the derivative."""
-    beyond = value - np.clip(value, moving.low, moving.high)
-    slope = np.exp(-np.abs(beyond))
-    return value - beyond + np.sign(beyond) * (1 - slope), slope
 
 
 def backproject(

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array, VoxelMap
+from ..arrays import Array, Moving, VoxelMap
 
 
 def interpolation(where: VoxelMap, nodes: Array, shape: tuple[int, ...]) -> list[Array]:
@@ -83,6 +83,13 @@ def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
     inside = ((position >= -0.5) & (position <= size - 0.5)).all(axis=0)
     nearest = np.clip(np.where(inside, position, 0), 0, size - 1)
     out[...] = np.where(inside, sample(image, nearest, False)[0], fill)
+
+
+def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
+    """Values beyond the range decay exponentially towards one bin from it; and the derivative."""
+    beyond = value - np.clip(value, moving.low, moving.high)
+    slope = np.exp(-np.abs(beyond))
+    return value - beyond + np.sign(beyond) * (1 - slope), slope
 
 
 def quadratic(t: Array) -> Array:
