@@ -86,7 +86,7 @@ class HeadMotion:
         Of abs(u) over the head.
     further : float or None
         Estimate of how far 20 further steps would move it on average: as far as the last steps did together,
-        which was right within a factor of two on known pairs; None if nothing was minimised last, or without
+        which is an order of magnitude (``examples/benchmarks/further_steps.py``); None if nothing was minimised last, or without
         memory.
     """
 
