@@ -52,8 +52,9 @@ numpydoc_xref_param_type = False
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"varreg\.(displacement|kernels|regions|sampling|starts|io|phantom\.\w+|inverse\.invert)(\..*)?",
+        r"varreg\.(geometry|backends|images|similarity|stages|initial|checks|io|data\.phantom\.\w+)(\..*)?",
     ),
+    (r"py:.*", r"varreg\.transforms\.inverse\.invert"),
     (r"py:.*", r"learned\.(weights|model_file|run_folder|data|affine_search|inverse)(\..*)?"),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
