@@ -46,7 +46,7 @@ def opened(browser):
 
 def _settle(page):
     """Until every sprite that a picture wants is decoded."""
-    page.wait_for_function("() => !document.querySelector('canvas[aria-busy]')")
+    page.locator("canvas[aria-busy]").first.wait_for(state="detached")
 
 
 def _seen(page, identifier):
