@@ -132,7 +132,7 @@ def solve(
         check_overlap(*grids, initial.transform.affine, None, starts)
     options = options.for_dimension(grids[0].dim)
     problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
-    seconds = {"preparation": time.perf_counter() - begun}
+    seconds: dict[str, float] = {}
     recorder, report = Recorder(None), None
     # a start that deforms is compared with what the affine stage finds, unless it is our own
     searches = model is not None and (initial is None or not initial.minimised)
@@ -142,6 +142,7 @@ def solve(
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
         before = starting_energy(problem, deformable)
+        seconds["preparation"] = time.perf_counter() - begun
         if initial is None:
             found, nodes, end = _cold(problem, model, matrix, starts, deformable, recorder, seconds)
         else:
