@@ -65,6 +65,10 @@ class MutualInformation(Similarity):
             self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
             self.warped = Warped.empty(self.fixed.shape, self.dtype)
             self.count = max(int((self.fixed >= 0).sum()), 1)
+        self._prepare(fixed, moving, stride)
+
+    def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
+        """Whatever else a subclass needs that does not depend on the map, once; here nothing."""
 
     def _measure(self) -> tuple[float, float]:
         kernels, kernel, threads = self.kernels, self.estimator.kernel, self.threads

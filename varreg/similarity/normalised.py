@@ -31,7 +31,6 @@ import numpy as np
 from ..backends.arrays import Array, HistogramRows
 from ..backends.logarithm import logarithm
 from ..images.level_image import LevelImage
-from ..options.options import Options
 from .estimator import Estimator
 from .mutual_information import MutualInformation
 
@@ -42,18 +41,8 @@ class NormalisedMutualInformation(MutualInformation):
     Parameters are those of :class:`varreg.similarity.mutual_information.MutualInformation`, without regions.
     """
 
-    def __init__(
-        self,
-        fixed: LevelImage,
-        moving: LevelImage,
-        options: Options,
-        kernels: ModuleType,
-        threads: int,
-        dtype: np.dtype | type = np.float32,
-        stride: int = 1,
-    ) -> None:
-        super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
-        self.fixed_entropy = fixed_entropy(self.rows, self.estimator, kernels)  # H_0
+    def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
+        self.fixed_entropy = fixed_entropy(self.rows, self.estimator, self.kernels)  # H_0
 
     def _measure(self) -> tuple[float, float]:
         kernels, kernel = self.kernels, self.estimator.kernel

@@ -23,14 +23,11 @@ With :math:`L = \log(p / (p_F p_M))` and :math:`M = \sum W \odot H`,
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 
 from ..backends.arrays import Array
 from ..images.background import background_value
 from ..images.level_image import LevelImage
-from ..options.options import Options
 from .mutual_information import MutualInformation
 
 #: Largest weight of the fixed background together, in units of what the fixed image shows.
@@ -48,17 +45,7 @@ class OverlapInformation(MutualInformation):
     regions.
     """
 
-    def __init__(
-        self,
-        fixed: LevelImage,
-        moving: LevelImage,
-        options: Options,
-        kernels: ModuleType,
-        threads: int,
-        dtype: np.dtype | type = np.float32,
-        stride: int = 1,
-    ) -> None:
-        super().__init__(fixed, moving, options, kernels, threads, dtype, stride=stride)
+    def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
         here, there = (self._background(image.data) for image in (fixed, moving))
         counts = self.rows.voxels.sum(0).reshape(-1, self.estimator.bins).sum(0)
         shown, around = float(counts @ (1 - here)), float(counts @ here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 
@@ -118,7 +119,8 @@ def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:
     return int(np.argmax([np.sum(turn * rotation) for turn in turns])) > 0
 
 
-def quarter_turns(d: int) -> list[Array]:
+@lru_cache(maxsize=2)
+def quarter_turns(d: int) -> tuple[Array, ...]:
     """Rotations of the axes onto each other, (d, d), but for the identity: 3 in the plane, 23 in space."""
     found: list[Array] = []
     for order in itertools.permutations(range(d)):
@@ -127,7 +129,7 @@ def quarter_turns(d: int) -> list[Array]:
             matrix[range(d), order] = signs
             if np.linalg.det(matrix) > 0 and not np.array_equal(matrix, np.eye(d)):
                 found.append(matrix)
-    return found
+    return tuple(found)
 
 
 def _rotations(d: int) -> list[Array]:
