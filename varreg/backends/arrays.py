@@ -66,12 +66,14 @@ class Workspace(dict):  # type: ignore[type-arg]
 class HistogramRows(NamedTuple):
     """The fixed image as the joint histogram sees it: the row of a table that each voxel adds to."""
 
-    row: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none
     occupied: NDArray[np.uint8]  # (planes, rows) whether any voxel of a row of the image counts
     tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
     group: NDArray[np.int64]  # (T,) tiles of one group share their tables
     first_tile: NDArray[np.int64]  # (G + 1,) of each group
     voxels: Array  # (T, height) how many add to each row of the tables of a tile
+    # after the others: Numba 0.60 forgets the first 40 bytes when it tells long tuples apart by their types, and
+    # this is the array that comes in two types
+    row: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none
     height: int  # rows of the tables of a group: regions along the last axis x bins
     bins: int
 

@@ -60,7 +60,7 @@ def histogram_rows(
     tiles, group = _tiles(values.shape, cuts)
     count = np.array([_voxels(row, occupied, tile, height) for tile in tiles], float)
     first_tile = np.searchsorted(group, np.arange(group[-1] + 2))
-    return HistogramRows(row, occupied, tiles, group, first_tile, count, height, size)
+    return HistogramRows(occupied, tiles, group, first_tile, count, row, height, size)
 
 
 def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
