@@ -41,14 +41,15 @@ def affine_stage(
         One more initialisation besides those of the names.
     """
     factors = affine_factors(problem, last)
-    origin = starts if isinstance(starts, np.ndarray) else np.eye(problem.fixed.grid.dim + 1)
+    given = starts if isinstance(starts, np.ndarray) else None
+    origin = np.eye(problem.fixed.grid.dim + 1) if given is None else given
     matrix = origin
     options, start = problem.options, None
     for level, factor in enumerate(factors):
-        objective = affine_objective(problem, model, factor)
+        objective = affine_objective(problem, model, factor, given)
         if level > 0:
             matrix, start = lower_start(objective, matrix, origin)
-        elif not isinstance(starts, np.ndarray):
+        elif isinstance(starts, tuple):
             matrix = best_initialisation(
                 problem, model, starts, affine_factors(problem, last=True), recorder.observer, also
             )

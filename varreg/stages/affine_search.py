@@ -8,16 +8,15 @@ overlaps more: then the best are taken on to the next level, and the energy at a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.affine import AffineObjective
+from ..energy.affine import STRETCH_WEIGHT, AffineObjective
 from ..optimise.minimise import minimise
 from ..similarity.choice import affine_choice
 from .initialisations import candidates, shows_all, turned
-from .levels import Observer, affine_evaluation, check_view
+from .levels import Observer, check_view
 from .problem import Problem
 
 #: Initialisations that are refined at the coarsest affine level, and how many of images that are cut off.
@@ -74,14 +73,17 @@ def best_initialisation(
         finer = affine_objective(problem, model, factors[1])
         alternatives = _tried(problem, finer, alternatives, factors[1], observer)
     level = max(JUDGE, -len(problem.factors))
-    judge = partial(affine_evaluation, problem, level=level)
-    return min(alternatives, key=lambda matrix: judge(matrix).energy.total)
+    judge = affine_objective(problem, model, problem.factors[level])
+    return min(alternatives, key=lambda matrix: judge.evaluate(matrix).energy.total)
 
 
-def affine_objective(problem: Problem, model: str, factor: float) -> AffineObjective:
-    """The energy of a level of the affine stage."""
+def affine_objective(
+    problem: Problem, model: str, factor: float, reference: Array | None = None
+) -> AffineObjective:
+    """The energy of a level of the affine stage; the reference has a stretch that costs nothing."""
     similarity = problem.similarity(factor, affine_choice(problem.options.similarity))
-    return AffineObjective(similarity, model, problem.options.similarity_weight)
+    weight = problem.options.similarity_weight
+    return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT, reference)
 
 
 def _best(
@@ -90,7 +92,8 @@ def _best(
 ) -> list[Array]:  # fmt: skip
     """The initialisations that are apart, that of the lowest energy first."""
     given = [] if also is None else [also]
-    found = candidates(*problem.level(factor), names, turn=model != "translation")
+    turn, scaled = model != "translation", model in ("similarity", "affine")
+    found = candidates(*problem.level(factor), names, turn, scaled)
     found = _apart(objective, [*given, *found], SAME)
     evaluations = [objective.evaluate(matrix) for matrix in found]
     order = sorted(range(len(found)), key=lambda k: (evaluations[k].energy.total, k))

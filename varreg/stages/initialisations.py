@@ -18,12 +18,14 @@ ANGLES_3D = (-30, 0, 30)
 NAMES = ("header", "centres", "moments")
 #: Shifts tried along an axis at which something is cut off, in shares of the field of view.
 SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
+#: Sizes that differ by less are left to the descent.
+LEAST_SCALE = 1.15
 #: An end of an axis is background if it varies by less than this share of what the image does.
 CUT = 0.25
 
 
 def candidates(
-    fixed: LevelImage, moving: LevelImage, names: tuple[str, ...], turn: bool
+    fixed: LevelImage, moving: LevelImage, names: tuple[str, ...], turn: bool, scaled: bool = False
 ) -> list[Array]:
     """Initial matrices, fixed world -> moving world; the first needs no rotation.
 
@@ -34,6 +36,8 @@ def candidates(
     names : tuple of {"header", "centres", "moments"}
     turn : bool
         Whether rotations about the centre of mass of the fixed image are tried too.
+    scaled : bool
+        Whether what is whole in both images may have different sizes.
     """
     d, centre = fixed.grid.dim, centre_of_mass(fixed)
     shift = {
@@ -50,6 +54,9 @@ def candidates(
     if "moments" in names:
         further = [shift["moments"]() + apart for apart in further_shifts(fixed, moving)]
         found += [_about(r, centre, s) for r in rotations[: None if d == 2 else 1] for s in further]
+        scale = relative_size(fixed, moving) if scaled else 1.0
+        if abs(np.log(scale)) > np.log(LEAST_SCALE):
+            found += [_about(scale * r, centre, shift["moments"]()) for r in rotations]
     return found
 
 
@@ -83,11 +90,17 @@ def cut_axes(image: LevelImage) -> set[int]:
     }
 
 
+def relative_size(fixed: LevelImage, moving: LevelImage) -> float:
+    """How much larger what the moving image shows is, by the spread of the foregrounds; 1 if one is cut off."""
+    if not shows_all(fixed, moving):
+        return 1.0
+    here, there = _spread(fixed), _spread(moving)
+    return there / here if min(here, there) > 0 else 1.0
+
+
 def centre_of_mass(image: LevelImage) -> Array:
     """World position of the centre of what is not background; the centre of the grid if there is nothing."""
-    data = foreground_weight(image.data).astype(np.float64)
-    if image.mask is not None:
-        data = data * image.mask
+    data = _foreground(image)
     total = data.sum()
     if not total > 0:
         return image.grid.centre
@@ -97,6 +110,23 @@ def centre_of_mass(image: LevelImage) -> Array:
         for axis in axes
     ]
     return image.grid.voxel_to_world(np.array(voxel))
+
+
+def _spread(image: LevelImage) -> float:
+    """Root-mean-square distance of the foreground from its centre of mass, mm."""
+    data = _foreground(image)
+    axes, total, squared = range(data.ndim), float(data.sum()), 0.0
+    for axis, spacing in enumerate(image.grid.spacing if total > 0 else ()):
+        along = data.sum(tuple(a for a in axes if a != axis)) / total
+        place = spacing * np.arange(len(along))
+        squared += float(along @ np.square(place - along @ place))
+    return float(np.sqrt(squared))
+
+
+def _foreground(image: LevelImage) -> Array:
+    """Weights of what counts and is not background."""
+    data = foreground_weight(image.data).astype(np.float64)
+    return data if image.mask is None else data * image.mask
 
 
 def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:

@@ -29,9 +29,10 @@ both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
     options = {k: settings.pop(k) for k in ("interpolation", "estimator") if k in settings}
     options["similarity"] = "mi"
+    stretch = settings.pop("stretch", ())
     fixed, moving = pair(**SHAPES[dimension], seed=seed, oblique=True, **settings)
     level = MutualInformation(fixed, moving, Options(**options), cpu, 1, np.float64, stride=stride)
-    return AffineObjective(level, model, weight)
+    return AffineObjective(level, model, weight, *stretch)
 
 
 @every_model
@@ -45,8 +46,19 @@ def objective_of(dimension, model, seed=0, weight=1.0, stride=1, **settings):
         dict(estimator="per-pixel"),
         dict(stride=2),
         dict(stride=4, fixed_mask=True),
+        dict(stretch=(3.0,)),
+        dict(weight=1e-9, stretch=(3.0,)),
     ],
-    ids=["plain", "weight", "cubic-masks", "per-pixel", "stride-2", "stride-4-mask"],
+    ids=[
+        "plain",
+        "weight",
+        "cubic-masks",
+        "per-pixel",
+        "stride-2",
+        "stride-4-mask",
+        "stretch",
+        "stretch-alone",
+    ],
 )
 def test_gradient_against_differences(model, dimension, settings):
     objective = objective_of(dimension, model, **settings)
@@ -62,6 +74,25 @@ def test_gradient_against_differences(model, dimension, settings):
 
         numeric = central_difference(energy, 0.0, 1.0, 1.0)
         assert analytic == pytest.approx(numeric, rel=1e-6)
+
+
+@both_dimensions
+def test_a_stretch_costs_its_squared_logarithms_and_nothing_against_the_reference(dimension):
+    rng = np.random.default_rng(5)
+    reference = random_affine(dimension, rng)
+    objective = objective_of(dimension, "affine", stretch=(3.0, reference))
+    scales = np.eye(dimension + 1)
+    scales[range(dimension), range(dimension)] = np.exp([0.3, -0.1, 0.2][:dimension])
+    rotation = np.eye(dimension + 1)
+    rotation[:-1, :-1] = np.linalg.qr(rng.normal(size=(dimension, dimension)))[0]
+
+    def price(matrix):
+        energy = objective.evaluate(matrix).energy
+        return energy.total + energy.similarity
+
+    assert price(reference) == pytest.approx(0, abs=1e-12)
+    expected = 1.5 * np.square([0.3, -0.1, 0.2][:dimension]).sum()
+    assert price(reference @ rotation @ scales) == pytest.approx(expected, rel=1e-9)
 
 
 @every_model

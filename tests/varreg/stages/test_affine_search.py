@@ -16,7 +16,13 @@ from varreg.initial.alternatives import OWN
 from varreg.options.options import Options
 from varreg.stages import initialisations
 from varreg.stages.affine import affine_stage
-from varreg.stages.initialisations import SHIFTS, cut_axes, further_shifts, shows_all
+from varreg.stages.initialisations import (
+    SHIFTS,
+    cut_axes,
+    further_shifts,
+    relative_size,
+    shows_all,
+)
 from varreg.stages.levels import Recorder
 from varreg.stages.preparation import prepared, unit_ranges
 
@@ -63,6 +69,40 @@ def test_an_axis_is_cut_where_the_object_reaches_its_end(shape, background):
             centre = middle.copy()
             centre[axis] = end
             assert cut_axes(shown(blob(shape, centre))) == {axis}
+
+
+@pytest.mark.parametrize("background", [0.0, 1.0])
+@pytest.mark.parametrize("shape", [(60, 70), (36, 40, 44)])
+def test_a_relative_size_is_that_of_what_both_images_show(shape, background):
+    def shown(size, spacing):
+        data = np.abs(background - blob(shape, (np.array(shape) - 1) / 2, size))
+        return LevelImage(data.astype(np.float32), None, Grid.with_spacing(shape, spacing))
+
+    assert relative_size(shown(0.28, 1.0), shown(0.2, 2.0)) == pytest.approx(
+        2 * 0.2 / 0.28, rel=0.03
+    )
+    assert relative_size(shown(0.28, 1.0), shown(0.7, 1.0)) == 1.0  # cut off: nobody knows
+
+
+@pytest.mark.parametrize("white", [False, True])
+def test_a_thin_outline_is_found_at_another_size_and_turned(white):
+    """Of so little ink nothing overlaps until size and rotation are nearly right."""
+    x, y = np.indices((160, 160)) - 80.0
+
+    def outline(x, y):
+        radius, angle = np.hypot(x, y), np.arctan2(y, x)
+        return np.exp(
+            -(((radius - 38 * (1 + 0.25 * np.cos(3 * angle) + 0.1 * np.sin(angle))) / 3) ** 4)
+        )
+
+    turn = np.deg2rad(22)
+    back = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / 0.72
+    fixed, moving = outline(x, y), outline(*np.tensordot(back, np.stack([x, y]), 1))
+    images = [np.abs(white - image).astype(np.float32) for image in (moving, fixed)]
+    found = varreg.solve(*images, deformable=False, **SETTINGS).affine
+    corners = np.array([[60.0, 60], [60, 100], [100, 60], [100, 100]])
+    expected = 80 + (corners - 80) @ np.linalg.inv(back).T
+    assert np.abs(corners @ found[:2, :2].T + found[:2, 2] - expected).max() < 0.5
 
 
 def test_further_shifts_follow_the_axis_of_the_fixed_image_in_the_world():
