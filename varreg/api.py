@@ -20,14 +20,14 @@ from .checks.checks import checks_of
 from .geometry.resampling import warp
 from .images.accepted import as_pair
 from .images.image import Image
+from .initial.cold_start import cold_start
 from .initial.initialisation import chosen_start
-from .initial.last_stage import last_stage, refinement
+from .initial.last_stage import refinement
 from .optimise.history import Iteration
-from .optimise.objective import Evaluation
 from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
-from .stages.affine import affine_factors, affine_stage
+from .stages.affine import affine_factors
 from .stages.arguments import (
     affine_model,
     check_overlap,
@@ -35,7 +35,7 @@ from .stages.arguments import (
     merged_options,
     thread_count,
 )
-from .stages.levels import Recorder, identical_level, starting_energy
+from .stages.levels import Recorder, identical_level, starting_energy, timed
 from .stages.preparation import prepared
 from .stages.problem import Problem
 from .transforms.transform import Transform
@@ -45,8 +45,8 @@ def solve(
     moving: Any,
     fixed: Any,
     *,
-    affine: str | Array | None = "affine",
-    deformable: bool = True,
+    affine: str | Array | None = "auto",
+    deformable: bool | None = None,
     fixed_mask: Any = None,
     moving_mask: Any = None,
     start: Any = None,
@@ -68,11 +68,14 @@ def solve(
     moving, fixed : array (*S), path, nibabel image or varreg.Image
         Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
         of 1 mm.
-    affine : {"affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
+    affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
-        None is the identity in world space.
-    deformable : bool
-        Whether the deformable stage runs.
+        None is the identity in world space. "auto" takes a rigid map where scales and shear gain
+        no more than chance does, as between images of one person, and what the headers say where
+        the images share more so; ``result.model`` says what was taken and why.
+    deformable : bool, optional
+        Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
+        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
     fixed_mask, moving_mask : array, path or image, optional
         Voxels that count (non-zero), on the grid of their image.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
@@ -136,30 +139,36 @@ def solve(
     recorder, report = Recorder(None), None
     # a start that deforms is compared with what the affine stage finds, unless it is our own
     searches = model is not None and (initial is None or not initial.minimised)
+    choice = None
     with _observer(progress, callback, _level_count(problem, searches, deformable)) as observe:
         recorder.observer = observe
         if initial is None and np.array_equal(matrix, np.eye(len(matrix))) and _identical(*images):
             recorder.levels.append(identical_level(problem))
             model, deformable = None, False
-        before = starting_energy(problem, deformable)
         seconds["preparation"] = time.perf_counter() - begun
         if initial is None:
-            found, nodes, end = _cold(problem, model, matrix, starts, deformable, recorder, seconds)
+            found, choice = cold_start(
+                problem, model, matrix, starts, deformable, recorder, seconds
+            )
         else:
             assert model is not None  # chosen_start has seen to that
-            with _timed(seconds, "deformable"):
-                found, nodes, end, report = refinement(problem, model, initial, recorder)
+            with timed(seconds, "deformable"):
+                found, report = refinement(
+                    problem, "affine" if model == "auto" else model, initial, recorder
+                )
+    recorder, end = found.recorder, found.evaluation
     frame = fixed_image.frame if moving_image.frame is not None else None
-    transform = Transform(*grids, found, nodes, options.constraint, frame)
-    with _timed(seconds, "warping"):
+    transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
+    with timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
         coordinates = transform.coordinates(moving_image.grid)
         source, shape = moving_image.data, fixed_image.grid.shape
         data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
         warped = dataclasses.replace(fixed_image, data=data, name=name)
-    with _timed(seconds, "checks"):
+    with timed(seconds, "checks"):
+        before = starting_energy(problem, found.nodes is not None)
         answer = Answer(
-            problem, found, nodes, options.constraint, end.energy, before, end.in_view,
+            problem, found.affine, found.nodes, options.constraint, end.energy, before, end.in_view,
             end.smallest_determinant, recorder.still,
         )  # fmt: skip
         checks, motion = checks_of(answer), answer.motion(recorder.recent)
@@ -176,33 +185,13 @@ def solve(
         levels=tuple(recorder.levels),
         options=options,
         smallest_determinant=end.smallest_determinant,
-        overlap=grids[0].overlap_fraction(grids[1], found),
+        overlap=grids[0].overlap_fraction(grids[1], found.affine),
         provenance=_provenance(backend, threads, seconds),
         start=report,
+        model=choice,
         checks=checks,
         motion=motion,
     )
-
-
-def _cold(
-    problem: Problem, model: str | None, matrix: Array, starts: tuple[str, ...] | Array,
-    deformable: bool, recorder: Recorder, seconds: dict[str, float],
-) -> tuple[Array, Array | None, Evaluation]:  # fmt: skip
-    """Both stages without a start that deforms: A, u at the nodes, and the evaluation there."""
-    initial = None
-    with _timed(seconds, "affine"):
-        if model is not None:
-            initial = starts if isinstance(starts, np.ndarray) else None
-            matrix = affine_stage(problem, model, starts, not deformable, recorder)
-    with _timed(seconds, "deformable"):
-        return last_stage(problem, matrix, deformable, initial, recorder)
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    clock = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - clock
 
 
 def _identical(moving: Image, fixed: Image) -> bool:
@@ -212,9 +201,9 @@ def _identical(moving: Image, fixed: Image) -> bool:
     return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
 
 
-def _level_count(problem: Problem, searches: bool, deformable: bool) -> int:
-    affine = len(affine_factors(problem, not deformable)) if searches else 0
-    return affine + (len(problem.factors) if deformable else 0)
+def _level_count(problem: Problem, searches: bool, deformable: bool | None) -> int:
+    affine = len(affine_factors(problem, deformable is False)) if searches else 0
+    return affine + (0 if deformable is False else len(problem.factors))
 
 
 @contextlib.contextmanager

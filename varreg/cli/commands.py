@@ -63,12 +63,17 @@ def main() -> None:
 )
 @click.option(
     "--affine",
-    type=NameOrMatrix((*AFFINE_MODELS, "none")),
-    default="affine",
+    type=NameOrMatrix(("auto", *AFFINE_MODELS, "none")),
+    default="auto",
     show_default=True,
-    help="The first stage, or a text file with its matrix (fixed world to moving world, mm).",
+    help="The first stage, or a text file with its matrix (fixed world to moving world, mm); auto "
+    "takes a rigid map, or what the headers say, where more gains no more than chance.",
 )
-@click.option("--deformable/--no-deformable", default=True, help="Whether there is a second stage.")
+@click.option(
+    "--deformable/--no-deformable",
+    default=None,
+    help="Whether there is a second stage. [default: if it gains more than chance]",
+)
 @click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
 @click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
 @click.option(

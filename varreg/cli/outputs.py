@@ -171,6 +171,7 @@ def summary(result: Result) -> dict[str, Any]:
         "warnings": [str(check) for check in result.warnings],
         "checks": [plain(check) for check in result.checks],
         "shape": list(result.transform.fixed.shape),
+        "model": None if result.model is None else plain(result.model),
         "affine": result.affine.tolist(),
         "energy": plain(result.energy),
         "start_energy": plain(result.start_energy),

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def chosen_start(
-    start: Any, affine: Any, deformable: bool, fixed: Image, moving: Image
+    start: Any, affine: Any, deformable: bool | None, fixed: Image, moving: Image
 ) -> tuple[InputTransform | None, tuple[str, ...] | Array]:
     """The map to refine or None, and names or a matrix for the affine search.
 
@@ -35,6 +35,7 @@ def chosen_start(
     """
     d = fixed.grid.dim
     searches = isinstance(affine, str)
+    model = "affine" if searches and affine == "auto" else affine
     initial = None
     if _is_map(start, d):
         initial = input_transform(start, fixed, moving, argument="start", function="varreg.solve")
@@ -47,19 +48,19 @@ def chosen_start(
                 "None, the identity," if affine is None else "a matrix",
             )
         if searches and isinstance(starts, np.ndarray):
-            starts = nearest_of_model(starts, affine, fixed.grid)
+            starts = nearest_of_model(starts, model, fixed.grid)
         return None, starts
     if not searches:
         raise InputError(
             "varreg.solve: `start` deforms and brings its own affine map; leave out `affine`, or pass"
             " a `start` that is affine."
         )
-    if not deformable:
+    if deformable is False:
         raise InputError(
             "varreg.solve: `start` deforms, but `deformable` is False; pass its affine map alone as"
             " `start`."
         )
-    placed = with_model(initial.transform, affine)
+    placed = with_model(initial.transform, model)
     if placed is not initial.transform:
         initial = dataclasses.replace(initial, transform=placed, minimised=False)
     return initial, np.eye(d + 1)

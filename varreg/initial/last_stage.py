@@ -1,8 +1,9 @@
-"""The last stage of a registration: the deformable one from its initialisation, or none."""
+"""The deformable stage from an affine map, or from a map to refine."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,32 +11,47 @@ from ..backends.arrays import Array
 from ..optimise.history import StartReport
 from ..optimise.objective import Evaluation
 from ..stages.deformable import deformable_stage
-from ..stages.levels import Recorder, affine_energy, affine_evaluation, check_view
+from ..stages.levels import Recorder, affine_energy
 from ..stages.problem import Problem
 from .alternatives import alternative
 from .input_transform import InputTransform
 from .warm_start import warm_start
 
 
+@dataclass(frozen=True)
+class Registration:
+    r"""A map, its evaluation at the finest level, and how it was found.
+
+    Attributes
+    ----------
+    affine : (d + 1, d + 1) array
+    nodes : (d, \*m) array or None
+        u, mm; None if nothing deforms.
+    evaluation : Evaluation
+    recorder : Recorder
+    """
+
+    affine: Array
+    nodes: Array | None
+    evaluation: Evaluation
+    recorder: Recorder
+
+
 def last_stage(
-    problem: Problem, matrix: Array, deformable: bool, initial: Array | None, recorder: Recorder
-) -> tuple[Array, Array | None, Evaluation]:
-    r"""A, u at the nodes, and the evaluation there, from an affine map.
+    problem: Problem, matrix: Array, initial: Array | None, recorder: Recorder
+) -> Registration:
+    """The registration from an affine map.
 
     Parameters
     ----------
     problem : Problem
     matrix : (d + 1, d + 1) array
         What the affine stage found, or was given.
-    deformable : bool
-        Whether anything deforms.
     initial : (d + 1, d + 1) array or None
         What the affine stage began with, if it was given: it is taken up again where that stage has
         led to a higher energy of this one.
     recorder : Recorder
     """
-    if not deformable:
-        return matrix, None, check_view(affine_evaluation(problem, matrix))
     descent = Recorder(recorder.observer)
     nodes, evaluation = deformable_stage(problem, matrix, descent)
     if initial is not None and not np.array_equal(matrix, initial):
@@ -45,13 +61,13 @@ def last_stage(
             matrix, descent = initial, Recorder(recorder.observer)
             nodes, evaluation = deformable_stage(problem, initial, descent)
     recorder.adopt(descent)
-    return matrix, nodes, evaluation
+    return Registration(matrix, nodes, evaluation, recorder)
 
 
 def refinement(
     problem: Problem, model: str, initial: InputTransform, recorder: Recorder
-) -> tuple[Array, Array, Evaluation, StartReport]:
-    r"""A, u at the nodes, the evaluation there, and the report on the start, from an input transform.
+) -> tuple[Registration, StartReport]:
+    """The registration from an input transform, and the report on the start.
 
     Never of more energy than the start; see :mod:`varreg.initial.alternatives`.
     """
@@ -63,4 +79,4 @@ def refinement(
     else:
         affine, report = other[0], dataclasses.replace(warm.report, instead=other[1])
         nodes, evaluation = deformable_stage(problem, affine, recorder)
-    return affine, nodes, evaluation, report
+    return Registration(affine, nodes, evaluation, recorder), report

@@ -17,6 +17,7 @@ from ..images.image import Image
 from ..images.reading import read_path
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
+from ..optimise.model_choice import ModelChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
@@ -106,6 +107,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         provenance=_provenance(content),
         # results of earlier versions have none
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
+        model=nested(ModelChoice | None, content.get("model"), "model"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),
         start=nested(
             StartReport | None, renamed(content.get("start")), "start"

@@ -105,6 +105,7 @@ def _content(result: Result) -> dict[str, Any]:
         "motion": plain(result.motion),
         "checks": [plain(check) for check in result.checks],
         **({} if result.start is None else {"start": plain(result.start)}),
+        **({} if result.model is None else {"model": plain(result.model)}),
     }
 
 

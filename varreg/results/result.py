@@ -12,6 +12,7 @@ from ..io.result_fields import read_fields
 from ..io.result_folder import save
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
+from ..optimise.model_choice import ModelChoice
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
@@ -51,6 +52,8 @@ class Result(Registered):
         The images that were registered.  They are not saved: None after :meth:`load`.
     start : StartReport or None
         The map that was refined, and what had to be done to it first; None if there was none.
+    model : ModelChoice or None
+        What kind of map was taken where `affine` or `deformable` left it open, and why; else None.
     checks : tuple of Check
         What the answer was asked when the registration ended: name, value, limit, whether it passed,
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
@@ -77,6 +80,7 @@ class Result(Registered):
     fixed: Image | None = None
     moving: Image | None = None
     start: StartReport | None = None
+    model: ModelChoice | None = None
     checks: tuple[Check, ...] = ()
     motion: HeadMotion | None = None
 

@@ -32,6 +32,7 @@ def summary(result: Result) -> str:
         remedies(result.checks),
         _subject(result),
         _start(result),
+        "" if result.model is None else str(result.model),
         _affine(result),
         _deformable(result),
     ]

@@ -40,23 +40,45 @@ def affine_stage(
     also : (d + 1, d + 1) array, optional
         One more initialisation besides those of the names.
     """
-    factors = affine_factors(problem, last)
     given = starts if isinstance(starts, np.ndarray) else None
-    origin = np.eye(problem.fixed.grid.dim + 1) if given is None else given
-    matrix = origin
-    options, start = problem.options, None
-    for level, factor in enumerate(factors):
-        objective = affine_objective(problem, model, factor, given)
-        if level > 0:
+    if isinstance(starts, tuple):
+        factors = affine_factors(problem, last=True)
+        first = best_initialisation(problem, model, starts, factors, recorder.observer, also)
+    else:
+        first = starts
+    levels = len(affine_factors(problem, last))
+    return affine_levels(problem, model, first, 0, recorder, levels, given)
+
+
+def affine_levels(
+    problem: Problem, model: str, matrix: Array, first: int, recorder: Recorder,
+    stop: int | None = None, reference: Array | None = None,
+) -> Array:  # fmt: skip
+    """Descents at the levels first, ..., stop - 1, from a map of the model.
+
+    Parameters
+    ----------
+    problem : Problem
+    model : {"translation", "rigid", "similarity", "affine"}
+    matrix : (d + 1, d + 1) array
+    first : int
+        Below 0 it is 0.
+    recorder : Recorder
+    stop : int, optional
+        All levels by default.
+    reference : (d + 1, d + 1) array, optional
+        What was given, taken up again where coarser levels have led to more energy: by default what the headers say.
+    """
+    origin = np.eye(problem.fixed.grid.dim + 1) if reference is None else reference
+    options, start, begun = problem.options, None, False
+    for level, factor in list(enumerate(affine_factors(problem, last=True)))[max(first, 0) : stop]:
+        objective = affine_objective(problem, model, factor, reference)
+        if begun:
             matrix, start = lower_start(objective, matrix, origin)
-        elif isinstance(starts, tuple):
-            matrix = best_initialisation(
-                problem, model, starts, affine_factors(problem, last=True), recorder.observer, also
-            )
         place, shape = ("affine", level, factor), objective.similarity.fixed_grid.shape
         steps = options.affine_iterations
-        ended = recorder.run(objective, matrix, options, steps, place, shape, start=start)
-        matrix = ended.state
+        matrix = recorder.run(objective, matrix, options, steps, place, shape, start=start).state
+        begun = True
     return matrix
 
 

@@ -74,15 +74,15 @@ def _matrix(value: Any, dimension: int, argument: str) -> Array:
 
 
 def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
-    """(model to search for or None, matrix to use without one)."""
+    """(model to search for, "auto" or None; matrix to use without one)."""
     if affine is None:
         return None, np.eye(dimension + 1)
     if not isinstance(affine, str):
         return None, _matrix(affine, dimension, "affine")
-    if affine not in AFFINE_MODELS:
+    if affine not in ("auto", *AFFINE_MODELS):
+        names = ", ".join(map(repr, ("auto", *AFFINE_MODELS)))
         raise InputError(
-            f"varreg.solve: `affine` must be one of {', '.join(map(repr, AFFINE_MODELS))}, a matrix"
-            f" or None; got {affine!r}."
+            f"varreg.solve: `affine` must be one of {names}, a matrix or None; got {affine!r}."
         )
     return affine, np.eye(dimension + 1)
 

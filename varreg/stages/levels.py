@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,13 @@ class Recorder:
         self.history.clear()
         self.levels.clear()
 
+    def affine_alone(self) -> Recorder:
+        """A recorder that holds what this one does of the affine stage."""
+        other = Recorder(self.observer)
+        other.history = [step for step in self.history if step.stage == "affine"]
+        other.levels = [level for level in self.levels if level.stage == "affine"]
+        return other
+
     def adopt(self, other: Recorder) -> None:
         """Append what another recorder holds."""
         self.recent, self.still = other.recent, other.still
@@ -146,6 +154,14 @@ def identical_level(problem: Problem) -> Level:
     """The record of a problem whose answer is the identity."""
     shape = problem.fixed.grid.shape
     return Level("affine", 0, 1.0, shape, 0, 0, Stop.IDENTICAL, 0.0, 0.0)
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """The time that something took, added to a dictionary."""
+    clock = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - clock
 
 
 def check_view(evaluation: Evaluation) -> Evaluation:

@@ -161,12 +161,12 @@ def test_the_stage_of_the_better_map_is_recorded_once(pairs, better):
     far[0, 2] = 30
     affine_stage(problem, "rigid", near, False, recorder)
     start, other = (near, far) if better == "start" else (far, near)
-    matrix, _, evaluation = last_stage(problem, other, True, start, recorder)
-    np.testing.assert_array_equal(matrix, near)
+    found = last_stage(problem, other, start, recorder)
+    np.testing.assert_array_equal(found.affine, near)
     stages = [(level.stage, level.level) for level in recorder.levels]
     deformable = [("deformable", 0), ("deformable", 1)]
     assert stages == (deformable if better == "start" else [("affine", 0), *deformable])
-    assert recorder.history[-1].energy == evaluation.energy.total
+    assert recorder.history[-1].energy == found.evaluation.energy.total
     assert [h.iteration for h in recorder.history if h.stage == "deformable"] == [
         step for level in recorder.levels[-2:] for step in range(level.iterations + 1)
     ]

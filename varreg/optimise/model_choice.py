@@ -1,0 +1,61 @@
+"""What kind of map was taken where nobody said which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Share of the energy that scales and shear must gain over a rigid map, and a deformation over an affine one.
+AFFINE_GAIN, DEFORMABLE_GAIN = 0.02, 0.05
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What kind of map was taken where nobody said which, and why.
+
+    Attributes
+    ----------
+    affine : {"headers", "rigid", "affine", "similarity", "translation"} or None
+        Model of the affine part; "headers" if the affine stage found nothing better than they say, None for a
+        matrix that was given.
+    deformable : bool
+    affine_gain, deformable_gain : float or None
+        What scales and shear would gain over a rigid map, and a deformation over an affine one, as a share of the
+        energy; None if it was not compared.
+    apart : float or None
+        How far a deformation would move a point of the head at most, mm; None likewise.
+    affine_limit, deformable_limit : float
+        What they must gain to count.
+    """
+
+    affine: str | None
+    deformable: bool
+    affine_gain: float | None = None
+    deformable_gain: float | None = None
+    apart: float | None = None
+    affine_limit: float = AFFINE_GAIN
+    deformable_limit: float = DEFORMABLE_GAIN
+
+    def __str__(self) -> str:
+        """
+        >>> print(ModelChoice("rigid", False, 0.004, 0.021, 0.8))
+        Model: rigid (chosen: scales and shear would gain 0.4 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
+        """
+        name = {"headers": "as the headers say", None: "as given"}.get(self.affine, self.affine)
+        name = f"{name} and deformable" if self.deformable else name
+        reasons = []
+        if self.affine == "headers":
+            reasons.append("no affine map that was found is better")
+        if self.affine_gain is not None:
+            verb = "gain" if self.affine == "affine" else "would gain"
+            reasons.append(f"scales and shear {verb} {100 * self.affine_gain:.1f} % of the energy")
+        if self.deformable_gain is not None:
+            would, s = ("", "s") if self.deformable else ("would ", "")
+            moved = (
+                ""
+                if self.apart is None
+                else f" and {would}move{s} the head by {self.apart:.1f} mm at most"
+            )
+            gain = f"{100 * self.deformable_gain:.1f} %{'' if reasons else ' of the energy'}"
+            reasons.append(f"a deformation {would}gain{s} {gain}{moved}")
+        limits = f"{100 * self.affine_limit:.0f} % and {100 * self.deformable_limit:.0f} %"
+        return f"Model: {name} (chosen: {', '.join(reasons)}; below {limits} it may be chance)."
