@@ -75,7 +75,7 @@ def test_register_writes_the_result_that_solve_returns(files, pair):
 def test_register_prints_a_paragraph_or_json(tmp_path, pair):
     paragraph = call("register", *pair, "-o", tmp_path / "a", *FEW)
     assert "Maps points of FIXED to MOVING" in paragraph.stdout
-    printed = call("register", *pair, "-o", tmp_path / "b", *FEW, "--json")
+    printed = call("register", *pair, "-o", tmp_path / "b", *FEW, "--deformable", "--json")
     numbers = json.loads(printed.stdout)
     assert numbers["options"]["levels"] == [2.0] and numbers["smallest_determinant"] > 0
     assert {level["stage"] for level in numbers["levels"]} == {"affine", "deformable"}
@@ -217,7 +217,7 @@ def test_a_volume_is_not_computed_to_become_a_picture(tmp_path):
         (["--iterations", "4.5"], "is not whole numbers"),
         (["--fixed-range", "1,0"], "'--fixed-range': must be"),
         (["--smoothness-length", "1,2"], "is more than one number"),
-        (["--affine", "elastic"], "is neither translation, rigid"),
+        (["--affine", "elastic"], "is neither auto, translation, rigid"),
         (["--preset", "quick"], "'quick' is not one of"),
         (["--threads", "0"], "'--threads'"),
     ],

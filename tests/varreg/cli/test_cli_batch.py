@@ -100,7 +100,8 @@ def no_work(monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_pair_gets_what_register_gives_it(study, tmp_path, monkeypatch, threads):
     monkeypatch.chdir(tmp_path)  # the paths count from the table
-    outcome = call("--pairs", study / "pairs.csv", "-o", "out", *FEW, "--threads", threads)
+    deformable = (*FEW, "--deformable", "--threads", threads)
+    outcome = call("--pairs", study / "pairs.csv", "-o", "out", *deformable)
     assert outcome.exit_code == 0, outcome.output
     assert "3 of 3 pairs were registered" in outcome.stdout and outcome.stderr == ""
     assert names(tmp_path / "out") == ["1-0", "2-1", "3-2", "summary.csv"]
@@ -108,7 +109,7 @@ def test_every_pair_gets_what_register_gives_it(study, tmp_path, monkeypatch, th
         folder = tmp_path / "out" / row["name"]
         assert names(folder) == ["result.json", "u_nodes.nii.gz", "warped.nii.gz"]
         files = study / f"t2/{number}.nii.gz", study / f"t1-{number}.nii"
-        wanted, found = varreg.solve(*files, **SAME), varreg.load(folder)
+        wanted, found = varreg.solve(*files, deformable=True, **SAME), varreg.load(folder)
         np.testing.assert_array_equal(found.displacement, wanted.displacement)
         assert found.energy == wanted.energy and found.moving_name == f"{number}.nii.gz"
         assert (row["moving"], row["fixed"]) == (f"t2/{number}.nii.gz", f"t1-{number}.nii")

@@ -141,7 +141,7 @@ def test_a_search_that_leads_away_from_a_better_start_is_no_part_of_the_record()
     moving = Image.from_array(np.pad(found.moving, 8), affine=start)
     seen = []
     result = varreg.solve(
-        moving, fixed, start=start, threads=1, iterations=0, progress=False,
+        moving, fixed, start=start, threads=1, iterations=0, deformable=True, progress=False,
         callback=seen.append,
     )  # fmt: skip
     np.testing.assert_array_equal(result.affine, start)
