@@ -122,8 +122,12 @@ def row(kind: str, found: list[dict[str, Any]]) -> list[str]:
         f"{one['choice'].affine}{' + u' if one['choice'].deformable else ''}" for one in found
     )
     cells.append(", ".join(f"{name} {count}" for name, count in chosen.most_common()))
-    gains = [100 * one["choice"].deformable_gain for one in found]
-    return [*cells, f"{min(gains):.1f} - {max(gains):.1f} %"]
+    gains = [
+        100 * one["choice"].deformable_gain
+        for one in found
+        if one["choice"].deformable_gain is not None
+    ]
+    return [*cells, f"{min(gains):.1f} - {max(gains):.1f} %" if gains else ""]
 
 
 def main() -> None:

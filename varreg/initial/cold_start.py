@@ -41,13 +41,13 @@ def cold_start(
         if model is not None:
             matrix = affine_stage(problem, model, starts, deformable is False, recorder)
             if chooses_affine and initial is None and headers_are_better(problem, matrix):
-                matrix, model, chooses_affine = np.eye(len(matrix)), "headers", False
+                matrix, model = np.eye(len(matrix)), "headers"
                 recorder.reset()
                 choice = ModelChoice("headers", deformable is not False)
             elif chooses_affine and deformable is False:
                 done = len(affine_factors(problem, last=True))
                 matrix, model, gain = simplest_affine(problem, matrix, done, False, recorder)
-                choice = ModelChoice(model, False, gain)
+                choice = ModelChoice(model, False, affine_gain=gain)
     with timed(seconds, "deformable"):
         if deformable is False:
             evaluation = check_view(affine_evaluation(problem, matrix))

@@ -25,8 +25,10 @@ from .last_stage import Registration
 JUDGES = ("regional-mi", "mi")
 #: A deformation counts, too, that moves a point of the head by more than this (voxels): small parts gain little.
 LARGEST = 3.0
-#: Who gains more than this before all is refined needs no comparison.
-PLAIN = 0.1
+#: One that bends the head by less than this (root mean square, voxels) off every affine map is chance.
+LEAST_BENDING = 0.35
+#: One that bends the head by more than this (voxels) off every affine map needs no comparison.
+PLAIN = 1.0
 
 
 def can_judge(problem: Problem) -> bool:
@@ -37,13 +39,12 @@ def can_judge(problem: Problem) -> bool:
 def simplest_affine(
     problem: Problem, matrix: Array, first: int, deformable: bool, recorder: Recorder
 ) -> tuple[Array, str, float]:
-    """The affine map carried to the finest level, or a rigid one that is worth nearly as much.
+    """An affine map carried on to the finest level, or a rigid one that is worth nearly as much.
 
     Parameters
     ----------
     problem : Problem
     matrix : (d + 1, d + 1) array
-        An affine map.
     first : int
         The level of the affine stage to carry it on with.
     deformable : bool
@@ -61,12 +62,10 @@ def simplest_affine(
     """
     affine, rigid = Recorder(recorder.observer), Recorder(recorder.observer)
     found = affine_levels(problem, "affine", matrix, first, affine)
-    energy = affine_energy(problem, found, deformable).total
     near = nearest_of_model(found, "rigid", problem.fixed.grid)
-    # two levels, for the nearest rigid map may be far off where scales are needed
-    near = affine_levels(problem, "rigid", near, len(affine_factors(problem, last=True)) - 2, rigid)
-    simple = affine_energy(problem, near, deformable).total
-    gain = share_gained(simple, energy)
+    near = affine_levels(problem, "rigid", near, finest(problem), rigid)
+    rich, simple = (affine_energy(problem, m, deformable).total for m in (found, near))
+    gain = share_gained(simple, rich)
     if gain > AFFINE_GAIN:
         recorder.adopt(affine)
         return found, "affine", gain
@@ -75,6 +74,11 @@ def simplest_affine(
     if affine_energy(problem, headers, deformable).total <= simple:
         return headers, "headers", gain
     return near, "rigid", gain
+
+
+def finest(problem: Problem) -> int:
+    """The last level that an affine stage may have."""
+    return len(affine_factors(problem, last=True)) - 1
 
 
 def headers_are_better(problem: Problem, matrix: Array) -> bool:
@@ -107,26 +111,27 @@ def simplest(
     chooses_affine : bool
         Whether a rigid map may take the place of the affine one.
     """
-    still, energy = found.recorder.still, found.evaluation.energy.total
-    least = affine_energy(problem, found.affine, True) if still is None else still
-    gain = share_gained(least.total, energy)
-    if gain > PLAIN:
-        return found, ModelChoice(model, True, None, gain)
+    points, there = moved_head(problem, found)
+    near = affine_fit(points, there)
+    bending = float(np.sqrt(np.square(there - _apply(near, points)).sum(0).mean()))
+    voxel, energy = mean_spacing(problem), found.evaluation.energy.total
+    if bending > PLAIN * voxel:
+        return found, ModelChoice(model, True, bending)
     recorder = found.recorder.affine_alone()
     name, matrix, affine_gain = model, found.affine, None
     if chooses_affine:
-        matrix, name, affine_gain = simplest_affine(
-            problem, matrix, len(recorder.levels), True, recorder
-        )
+        matrix, name, affine_gain = simplest_affine(problem, near, finest(problem), True, recorder)
     elif model not in (None, "headers"):
-        matrix = affine_levels(problem, str(model), matrix, len(recorder.levels), recorder)
+        near = nearest_of_model(near, str(model), problem.fixed.grid)
+        matrix = affine_levels(problem, str(model), near, finest(problem), recorder)
     gain = share_gained(affine_energy(problem, matrix, True).total, energy)
-    apart = largest_distance(problem, found, matrix)
-    if gain > DEFORMABLE_GAIN or apart > LARGEST * mean_spacing(problem):
-        return found, ModelChoice(model, True, None, gain, apart)
+    apart = float(np.sqrt(np.square(there - _apply(matrix, points)).sum(0).max()))
+    counts = gain > DEFORMABLE_GAIN and bending > LEAST_BENDING * voxel
+    if counts or apart > LARGEST * voxel:
+        return found, ModelChoice(model, True, bending, None, gain, apart)
     evaluation = check_view(affine_evaluation(problem, matrix))
     chosen = Registration(matrix, None, evaluation, recorder)
-    return chosen, ModelChoice(name, False, affine_gain, gain, apart)
+    return chosen, ModelChoice(name, False, bending, affine_gain, gain, apart)
 
 
 def mean_spacing(problem: Problem) -> float:
@@ -134,13 +139,39 @@ def mean_spacing(problem: Problem) -> float:
     return float(np.exp(np.log(problem.fixed.grid.spacing).mean()))
 
 
-def largest_distance(problem: Problem, found: Registration, matrix: Array) -> float:
-    """How far a registration and an affine map take a point of the head apart at most, mm."""
+def moved_head(problem: Problem, found: Registration) -> tuple[Array, Array]:
+    """The voxels of the head at the coarsest deformable level, and where a registration takes them, (d, n) world."""
     assert found.nodes is not None
     image = problem.level(problem.factors[0])[0]
     shown, grid = head_of(image).shown, image.grid
     u = expand(found.nodes, grid.shape, problem.options.constraint)[:, shown]
     points = grid.voxel_to_world(np.argwhere(shown).T.astype(np.float64))
-    there = found.affine[:-1, :-1] @ (points + grid.direction @ u) + found.affine[:-1, -1:]
-    apart = there - (matrix[:-1, :-1] @ points + matrix[:-1, -1:])
-    return float(np.sqrt(np.square(apart).sum(0).max()))
+    return points, _apply(found.affine, points + grid.direction @ u)
+
+
+def affine_fit(points: Array, there: Array) -> Array:
+    """The affine map that takes points nearest to where they belong, in the mean square.
+
+    Parameters
+    ----------
+    points, there : (d, n) array
+
+    Returns
+    -------
+    (d + 1, d + 1) array
+
+    Examples
+    --------
+    >>> affine_fit(np.eye(2, 3), 2 * np.eye(2, 3) + 1).round(6).tolist()
+    [[2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 0.0, 1.0]]
+    """
+    here, moved = points.mean(1, keepdims=True), there.mean(1, keepdims=True)
+    linear = np.linalg.lstsq((points - here).T, (there - moved).T, rcond=None)[0].T
+    matrix = np.eye(len(points) + 1)
+    matrix[:-1, :-1] = linear
+    matrix[:-1, -1:] = moved - linear @ here
+    return matrix
+
+
+def _apply(matrix: Array, points: Array) -> Array:
+    return np.asarray(matrix[:-1, :-1] @ points + matrix[:-1, -1:])

@@ -18,6 +18,9 @@ class ModelChoice:
         Model of the affine part; "headers" if the affine stage found nothing better than they say, None for a
         matrix that was given.
     deformable : bool
+    bending : float or None
+        Root-mean-square distance that the deformation puts between the head and its nearest affine image, mm; None if
+        none was sought.
     affine_gain, deformable_gain : float or None
         What scales and shear would gain over a rigid map, and a deformation over an affine one, as a share of the
         energy; None if it was not compared.
@@ -29,6 +32,7 @@ class ModelChoice:
 
     affine: str | None
     deformable: bool
+    bending: float | None = None
     affine_gain: float | None = None
     deformable_gain: float | None = None
     apart: float | None = None
@@ -37,7 +41,7 @@ class ModelChoice:
 
     def __str__(self) -> str:
         """
-        >>> print(ModelChoice("rigid", False, 0.004, 0.021, 0.8))
+        >>> print(ModelChoice("rigid", False, 0.2, 0.004, 0.021, 0.8))
         Model: rigid (chosen: scales and shear would gain 0.4 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
         """
         name = {"headers": "as the headers say", None: "as given"}.get(self.affine, self.affine)
@@ -50,12 +54,14 @@ class ModelChoice:
             reasons.append(f"scales and shear {verb} {100 * self.affine_gain:.1f} % of the energy")
         if self.deformable_gain is not None:
             would, s = ("", "s") if self.deformable else ("would ", "")
-            moved = (
-                ""
-                if self.apart is None
-                else f" and {would}move{s} the head by {self.apart:.1f} mm at most"
+            reasons.append(
+                f"a deformation {would}gain{s} {100 * self.deformable_gain:.1f} %{'' if reasons else ' of the energy'} and "
+                f"move{s} the head by {self.apart:.1f} mm at most"
             )
-            gain = f"{100 * self.deformable_gain:.1f} %{'' if reasons else ' of the energy'}"
-            reasons.append(f"a deformation {would}gain{s} {gain}{moved}")
+        elif self.bending is not None:
+            return (
+                f"Model: {name} (chosen: the deformation bends the head by {self.bending:.1f} mm, root mean square, "
+                "off every affine map)."
+            )
         limits = f"{100 * self.affine_limit:.0f} % and {100 * self.deformable_limit:.0f} %"
         return f"Model: {name} (chosen: {', '.join(reasons)}; below {limits} it may be chance)."
