@@ -346,6 +346,17 @@ def test_voxels_of_the_same_size_are_taken_as_they_are(shape):
     assert data.sum() == pytest.approx(part.sum())
 
 
+def test_a_hot_voxel_darkens_nothing_that_the_network_sees():
+    image, known = blobs((32, 32)), Known(np.eye(2, 3))
+    hot = image.copy()
+    hot[3, 4] = 100 * image.max()
+    predict(known, image, hot)
+    moving, fixed = (seen[0, 0].numpy() for seen in known.seen)
+    assert fixed[3, 4] == 1
+    fixed[3, 4] = moving[3, 4]
+    assert np.abs(fixed - moving).max() < 0.02
+
+
 def test_a_sheared_grid_is_covered_by_cubic_voxels():
     affine = np.array([[1.2, 0.4, 3.0], [0.0, 0.9, -5.0], [0, 0, 1]])
     fixed = Grid((40, 30), affine)
