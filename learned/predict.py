@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from varreg.cli.exit_codes import Command
+from varreg.cli.image_paths import ImagePath, image_options
 from varreg.cli.outputs import result_writer
 from varreg.cli.parameters import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
@@ -130,8 +131,8 @@ def predict_batch(
 @click.command(
     cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("moving", type=click.Path())
-@click.argument("fixed", type=click.Path())
+@click.argument("moving", type=ImagePath())
+@click.argument("fixed", type=ImagePath())
 @click.option(
     "-o",
     "--output",
@@ -160,6 +161,7 @@ def predict_batch(
     type=float,
     help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
 )
+@image_options
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
 import platform
 import sys
@@ -164,14 +163,15 @@ def solve(
         coordinates = transform.coordinates(moving_image.grid)
         source, shape = moving_image.data, fixed_image.grid.shape
         data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
-        warped = dataclasses.replace(fixed_image, data=data, name=name)
+        warped = fixed_image.holding(data, name)
     with timed(seconds, "checks"):
         before = starting_energy(problem, found.nodes is not None)
         answer = Answer(
             problem, found.affine, found.nodes, options.constraint, end.energy, before, end.in_view,
             end.smallest_determinant, recorder.still,
         )  # fmt: skip
-        checks, motion = checks_of(answer), answer.motion(recorder.recent)
+        checks = *moving_image.checks, *fixed_image.checks, *checks_of(answer)
+        motion = answer.motion(recorder.recent)
     return Result(
         transform=transform,
         warped=warped,
@@ -190,6 +190,7 @@ def solve(
         start=report,
         model=choice,
         checks=checks,
+        notes=(*moving_image.notes, *fixed_image.notes),
         motion=motion,
     )
 

@@ -124,7 +124,7 @@ def certify(
         in_view,
         here.smallest_determinant,
     )
-    checks = checks_of(Answer(problem, *placed))
+    checks = *moving_image.checks, *fixed_image.checks, *checks_of(Answer(problem, *placed))
     objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
@@ -155,6 +155,7 @@ def certify(
         perturbations=perturbations(problem, objective, start, random),
         affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
         checks=checks,
+        notes=(*moving_image.notes, *fixed_image.notes),
     )
 
 

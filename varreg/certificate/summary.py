@@ -23,6 +23,7 @@ def summary(certificate: Certificate) -> str:
         first_line(certificate.checks),
         remedies(certificate.checks),
         _subject(certificate),
+        *certificate.notes,
         _affine(certificate),
         *_given(certificate),
         *_energy(certificate),

@@ -8,6 +8,7 @@ import click
 
 from ..exchange.formats import FORMATS
 from .exit_codes import Command
+from .image_paths import ImagePath, image_file, image_options
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     help="Whose format -t has. [default: found out]",
 )
-@click.option("--fixed", type=click.Path(), help="With -t: the fixed image.")
-@click.option("--moving", type=click.Path(), help="With -t: the moving image. [default: IMAGE]")
+@click.option("--fixed", type=ImagePath(), help="With -t: the fixed image.")
+@click.option("--moving", type=ImagePath(), help="With -t: the moving image. [default: IMAGE]")
 @click.option(
     "--reference",
-    type=click.Path(),
+    type=ImagePath(),
     help="Image whose grid the output gets. [default: the fixed image; with --inverse the moving]",
 )
 @click.option(
@@ -60,8 +61,12 @@ if TYPE_CHECKING:
     help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
     "image are mapped to the fixed image.",
 )
+@image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
-def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> None:
+@click.pass_context
+def apply(
+    ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
+) -> None:
     """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
     from ..io.atomic import atomic_path
     from .points import read_points, write_points
@@ -74,6 +79,7 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
         raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
+    given["image"] = image_file(ctx, inputs[-1])
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
@@ -81,7 +87,7 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
             onto = transform.inverse() if given["inverse"] else transform
             write_points(temporary, rows, columns, onto.points(points, given["points"]))
         else:
-            _warp(temporary, inputs[-1], transform, spaces, given)
+            _warp(temporary, given["image"], transform, spaces, given)
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
@@ -96,7 +102,7 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
         return result.transform, [result.warped, _moving_space(result)]
     moving = given["moving"]
     if moving is None and not (given["inverse"] or given["points"]):
-        moving = inputs[-1]
+        moving = given["image"]
     paths, flags = files_and_flags(given["transforms"])
     transform = read_transform(paths, given["fixed"], moving, format=given["format_"], invert=flags)
     if given["fixed"] is None:  # a saved result
@@ -106,7 +112,7 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
 
 
 def _warp(
-    path: Any, image: str, transform: Transform, spaces: list[Image], given: dict[str, Any]
+    path: Any, image: Any, transform: Transform, spaces: list[Image], given: dict[str, Any]
 ) -> None:
     """Warp an image or labels and write them on the grid they were brought to."""
     from ..images.loading import geometry

@@ -18,6 +18,7 @@ from .apply import apply
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
+from .image_paths import ImagePath, image_options
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
@@ -44,8 +45,8 @@ def main() -> None:
 
 
 @main.command(cls=Command)
-@click.argument("moving", type=click.Path(), required=False)
-@click.argument("fixed", type=click.Path(), required=False)
+@click.argument("moving", type=ImagePath(), required=False)
+@click.argument("fixed", type=ImagePath(), required=False)
 @click.option(
     "-o",
     "--output",
@@ -74,14 +75,15 @@ def main() -> None:
     default=None,
     help="Whether there is a second stage. [default: if it gains more than chance]",
 )
-@click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
-@click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
+@click.option("--fixed-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
+@click.option("--moving-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
 @click.option(
     "--start",
     type=NameOrMap(STARTS),
     help="Where the first stage starts, or a text file with a matrix; or a map to refine: the folder "
     "of a saved result, or a file of a transform. [default: tries several]",
 )
+@image_options
 @energy_options
 @threads
 @click.option(

@@ -170,6 +170,7 @@ def summary(result: Result) -> dict[str, Any]:
         "moving": result.moving_name,
         "warnings": [str(check) for check in result.warnings],
         "checks": [plain(check) for check in result.checks],
+        "notes": list(result.notes),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "affine": result.affine.tolist(),

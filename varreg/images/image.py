@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from ..errors import GeometryError, InputError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_spacing
+from ..optimise.check import Check
 from . import slices
+from .stored import Stored
 from .voxels import as_float32, real_array, refuse_shape
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class Image:
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
     slice_step : (3,) array, optional
         Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+    checks : tuple of Check
+        What was odd on reading, and reaches the result that is printed.
+    notes : tuple of str
+        What was done on reading, a sentence each.
 
     Raises
     ------
@@ -55,6 +61,8 @@ class Image:
     frame: np.ndarray | None = None
     volume_shape: tuple[int, ...] | None = None
     slice_step: np.ndarray | None = None
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         data = self.data
@@ -115,7 +123,11 @@ class Image:
         if spacing is not None:
             sizes = checked_spacing(spacing, min(values.ndim, 3))
             affine = np.diag(np.append(sizes, 1.0))
-        return image_of(values, affine, name, **names)
+        return image_of(Stored(values, affine, name), **names)
+
+    def holding(self, data: np.ndarray, name: str) -> Image:
+        """An image of the same place with other voxels."""
+        return replace(self, data=data, name=name, checks=(), notes=())
 
     @property
     def volume_affine(self) -> np.ndarray:
@@ -175,19 +187,16 @@ class Image:
         return tuple(shape)
 
 
-def image_of(
-    array: np.ndarray, affine: Any, name: str = "", *, argument: str, function: str
-) -> Image:
-    """Make an image of an array as stored and the affine that came with it, if any.
+def image_of(stored: Stored, *, argument: str, function: str) -> Image:
+    """Make an image of what is stored.
 
     Parameters
     ----------
-    array : ndarray
-        Real numbers, in a shape that `varreg.images.voxels.refuse_shape` lets through.
-    affine : (d+1, d+1) array or None
-        Voxel -> world (mm); (4, 4) for a slice of a volume; None for spacing 1 at the origin.
-    name, argument, function : str
-        Name of the image and names for the messages.
+    stored : Stored
+        In a shape that `varreg.images.voxels.refuse_shape` lets through; with (d+1, d+1) affine, or (4, 4)
+        for a slice of a volume; None for spacing 1 at the origin.
+    argument, function : str
+        Names for the messages.
 
     Returns
     -------
@@ -202,9 +211,11 @@ def image_of(
 
     Examples
     --------
-    >>> image_of(np.eye(8)[None], np.eye(4), argument="moving", function="varreg.solve").volume_shape
+    >>> stored = Stored(np.eye(8)[None], np.eye(4))
+    >>> image_of(stored, argument="moving", function="varreg.solve").volume_shape
     (1, 8, 8)
     """
+    array, affine = stored.array, stored.affine
     space = array[..., 0] if array.ndim == 4 else array
     axis = space.shape.index(1) if 1 in space.shape else 2
     voxels = np.squeeze(space)
@@ -224,5 +235,5 @@ def image_of(
     data = as_float32(voxels, argument=argument, function=function)
     # A plain array is written as a volume, a 2D NIfTI file as it was.
     plain = array.ndim == 2 and frame is None
-    stored = None if plain or array.ndim == data.ndim == 3 else array.shape
-    return Image(data, grid, name, frame, stored, step)
+    shape = None if plain or array.ndim == data.ndim == 3 else array.shape
+    return Image(data, grid, stored.name, frame, shape, step, stored.checks, stored.notes)

@@ -12,7 +12,7 @@ from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from .frames import in_frame
 from .image import Image, image_of
-from .loading import stored
+from .loading import stored, warn_of
 from .voxels import as_float32, real_array, refuse_shape
 
 
@@ -102,10 +102,12 @@ def _read(
         array, image = value.data, value
         refuse_shape(array.shape, **names)
     else:
-        array, affine, _ = stored(value, argument=argument, function=function)
-        if affine is None:
+        found = stored(value, argument=argument, function=function)
+        warn_of(found.checks)
+        array = found.array
+        if found.affine is None:
             return _fitted(array, grid, **names), grid
-        image = image_of(array, affine, **names)
+        image = image_of(found, **names)
     if image.grid.dim != grid.dim:
         raise GeometryError(
             f"{function}: `{argument}` is {image.grid.dim}D and the transform {grid.dim}D."

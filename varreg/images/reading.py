@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, InputError, VarregError
+from .headers import placed
+from .image_file import ImageFile
 from .payload import stored_voxels
 from .pictures import PICTURE_SUFFIXES, read_picture
+from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
@@ -59,26 +62,20 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
     )
 
 
-def read_path(
-    value: str | os.PathLike[str], *, argument: str, function: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
+def read_path(value: str | os.PathLike[str], *, argument: str, function: str) -> Stored:
     """Read an image file.
 
     Parameters
     ----------
-    value : str or PathLike
+    value : str, PathLike or ImageFile
         ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
     argument, function : str
         Names for the message.
 
     Returns
     -------
-    array : ndarray
-        Voxels as stored, scaling applied; colour is turned into luminance.
-    affine : (4, 4) array or None
-        Voxel -> world (mm); None for pictures.
-    name : str
-        The file's name without its folder.
+    Stored
+        Colour is turned into luminance; the name is that of the file without its folder.
 
     Raises
     ------
@@ -97,13 +94,12 @@ def read_path(
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
         if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
-            return read_picture(path, argument=argument, function=function), None, path.name
-        return *_read_spatial(_opened(path), argument, function), path.name
+            return Stored(read_picture(path, argument=argument, function=function), name=path.name)
+        header = value.header if isinstance(value, ImageFile) else None
+        return _read_spatial(_opened(path), header, path.name, argument, function)
 
 
-def read_nibabel(
-    image: Any, *, argument: str, function: str
-) -> tuple[np.ndarray, np.ndarray | None]:
+def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
     """Read the voxels and the affine of a nibabel image.
 
     Parameters
@@ -112,13 +108,13 @@ def read_nibabel(
         Loaded from a file or made in memory.
     argument, function : str
         Names for the message.
+    voxels : bool
+        Whether they are wanted; zeros stand for them otherwise.
 
     Returns
     -------
-    array : ndarray
-        Voxels; the header's scaling is applied in double precision, slab by slab, to float32.
-    affine : (4, 4) array or None
-        Voxel -> world (mm).
+    Stored
+        The header's scaling is applied in double precision, slab by slab, to float32.
 
     Raises
     ------
@@ -131,11 +127,12 @@ def read_nibabel(
     --------
     >>> import nibabel
     >>> image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
-    >>> read_nibabel(image, argument="moving", function="varreg.solve")[0].shape
+    >>> read_nibabel(image, argument="moving", function="varreg.solve").array.shape
     (4, 4, 4)
     """
     with _explained(argument, function, f"a {type(image).__name__}"):
-        return _read_spatial(image, argument, function)
+        name = Path(image.get_filename() or "").name if hasattr(image, "get_filename") else ""
+        return _read_spatial(image, None, name, argument, function, voxels)
 
 
 @contextmanager
@@ -181,7 +178,9 @@ def _opened(path: Path) -> Any:
     return nibabel.MGHImage(stored, header.get_affine(), header)
 
 
-def _read_spatial(image: Any, argument: str, function: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_spatial(
+    image: Any, header: str | None, name: str, argument: str, function: str, voxels: bool = True
+) -> Stored:
     """Check what the header says before the voxels are touched, then read them."""
     from nibabel.spatialimages import SpatialImage
 
@@ -194,4 +193,6 @@ def _read_spatial(image: Any, argument: str, function: str) -> tuple[np.ndarray,
     refuse_shape(stored.shape, argument=argument, function=function)
     dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
     refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
-    return stored_voxels(stored), None if image.affine is None else np.asarray(image.affine)
+    affine, checks = placed(image, header, argument=argument, function=function)
+    array = stored_voxels(stored) if voxels else np.broadcast_to(np.float32(0), stored.shape)
+    return Stored(array, affine, name, checks)

@@ -108,6 +108,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         # results of earlier versions have none
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, content.get("model"), "model"),
+        notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),
         start=nested(
             StartReport | None, renamed(content.get("start")), "start"
@@ -159,7 +160,7 @@ def _optional(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.floa
 def _warped(path: Path, described: Any, grid: Grid) -> Image:
     """The warped image: voxels from its file, place from the JSON, which has all the bits."""
     stored = entry(described, "volume_shape")
-    array, _, _ = read_path(path, argument="path", function="varreg.load")
+    array = read_path(path, argument="path", function="varreg.load").array
     if array.size != math.prod(grid.shape):
         raise Damage(f"{WARPED} has shape {array.shape}, the fixed image {grid.shape}")
     data = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)

@@ -104,6 +104,7 @@ def _content(result: Result) -> dict[str, Any]:
         "provenance": result.provenance,
         "motion": plain(result.motion),
         "checks": [plain(check) for check in result.checks],
+        "notes": list(result.notes),
         **({} if result.start is None else {"start": plain(result.start)}),
         **({} if result.model is None else {"model": plain(result.model)}),
     }

@@ -31,6 +31,7 @@ def summary(result: Result) -> str:
         first_line(result.checks),
         remedies(result.checks),
         _subject(result),
+        *result.notes,
         _start(result),
         "" if result.model is None else str(result.model),
         _affine(result),

@@ -1,0 +1,68 @@
+"""What the command line says of the images it is given, and what can be said of them to it."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import varreg
+from varreg.cli.commands import main
+from varreg.data.phantom.pairs import deformed_pair
+
+FEW = ["--levels", "2", "--iterations", "3", "--affine-iterations", "3"]
+SHAPE = (64, 64)
+
+
+def call(*arguments, code=0):
+    outcome = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert outcome.exit_code == code, outcome.output
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A pair whose moving header says nothing, and its labels."""
+    folder = tmp_path_factory.mktemp("images")
+    pair = deformed_pair(SHAPE, np.random.default_rng(0))
+    nib.Nifti1Image(pair.fixed[..., None], np.eye(4)).to_filename(folder / "fixed.nii")
+    for name, data in (("moving", pair.moving), ("labels", pair.labels_moving)):
+        image = nib.Nifti1Image(data[..., None], np.eye(4))
+        image.header.set_sform(np.eye(4), 0)
+        image.header.set_qform(np.eye(4), 0)
+        image = nib.Nifti1Image(data[..., None], image.header.get_base_affine(), image.header)
+        image.header["sform_code"] = image.header["qform_code"] = 0
+        nib.save(image, folder / f"{name}.nii")
+    return folder
+
+
+def test_a_guessed_orientation_is_said_and_can_be_decided(files, tmp_path):
+    images = files / "moving.nii", files / "fixed.nii"
+    guessed = call("register", *images, "-o", tmp_path / "guessed", *FEW)
+    assert "does not say how it lies" in guessed.stdout.splitlines()[0]
+    assert "--header" in guessed.stdout.splitlines()[1]
+    said = call("register", *images, "-o", tmp_path / "said", *FEW, "--header", "sform")
+    assert "does not say" not in said.output
+    wanted = varreg.solve(
+        varreg.ImageFile(images[0], header="sform"), images[1], levels=(2,), iterations=3, affine_iterations=3
+    )  # fmt: skip
+    np.testing.assert_array_equal(varreg.load(tmp_path / "said").u, wanted.u)
+    call("certify", *images, tmp_path / "said", "--header", "sform", "--iterations", 0)
+    table = tmp_path / "pairs.csv"
+    table.write_text(f"moving,fixed,name\n{images[0]},{images[1]},a\n")
+    call("register", "--pairs", table, "-o", tmp_path / "many", *FEW, "--header", "sform")
+    np.testing.assert_array_equal(varreg.load(tmp_path / "many" / "a").u, wanted.u)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_guessed_orientation_of_what_is_applied_is_said_too(files, tmp_path):
+    images = files / "moving.nii", files / "fixed.nii"
+    call("register", *images, "-o", tmp_path / "out", *FEW, "--header", "sform")
+    applied = "apply", tmp_path / "out", files / "labels.nii", "--labels", "-o"
+    assert "does not say how it lies" in call(*applied, tmp_path / "guessed.nii").stderr
+    assert not call(*applied, tmp_path / "said.nii", "--header", "sform").stderr
+    wanted = varreg.load(tmp_path / "out").warp_labels(np.asarray(nib.load(files / "labels.nii").dataobj))  # fmt: skip
+    np.testing.assert_array_equal(
+        np.asarray(nib.load(tmp_path / "said.nii").dataobj).squeeze(), wanted
+    )

@@ -1,0 +1,52 @@
+"""Paths of images on the command line, and what their headers leave open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..images.image_file import HEADERS, ImageFile
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_HEADER = "varreg.header"
+
+
+class ImagePath(click.ParamType):
+    """A path of an image; together with what :func:`image_options` says of all images of a command."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as it is, if nothing else has been said."""
+        return image_file(ctx, value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        """As of any path."""
+        return click.Path().shell_complete(ctx, param, incomplete)
+
+
+def image_options(command: Decorated) -> Decorated:
+    """Add ``--header`` to a command; it is remembered for :func:`image_file`."""
+    return click.option(
+        "--header",
+        type=click.Choice(HEADERS),
+        is_eager=True,
+        expose_value=False,
+        callback=_remember,
+        help="Which part of the NIfTI headers says where the images are, if sform and qform contradict each "
+        "other or say nothing. [default: the sform, else the qform]",
+    )(command)
+
+
+def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
+    """A path together with what was said of the images of a command."""
+    header = None if ctx is None else ctx.meta.get(_HEADER)
+    return path if header is None else ImageFile(path, header=header)
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    ctx.meta[_HEADER] = value
