@@ -16,9 +16,9 @@ from ._version import __version__
 from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
-from .geometry.resampling import warp
 from .images.accepted import as_pair
 from .images.image import Image
+from .images.warping import fill_value, warped
 from .initial.cold_start import cold_start
 from .initial.initialisation import chosen_start
 from .initial.last_stage import refinement
@@ -49,6 +49,7 @@ def solve(
     fixed_mask: Any = None,
     moving_mask: Any = None,
     start: Any = None,
+    fill: float | None = None,
     options: Options | None = None,
     preset: str = "default",
     backend: str = "numba",
@@ -85,6 +86,9 @@ def solve(
         on the displacement grid, unfolded), and never folds.  Where the affine map that the affine
         stage finds has less energy than the start, that is taken instead; a result of varreg is not
         questioned.  ``result.start`` says what was done.
+    fill : float, optional
+        Value of ``result.warped`` where there is no moving image; by default its own background, see
+        :meth:`Transform.warp`.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str
@@ -123,6 +127,7 @@ def solve(
     """
     begun = time.perf_counter()
     options = merged_options(options, preset, changes)
+    fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend), thread_count(threads)
     images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
@@ -161,9 +166,9 @@ def solve(
     with timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
         coordinates = transform.coordinates(moving_image.grid)
-        source, shape = moving_image.data, fixed_image.grid.shape
-        data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
-        warped = fixed_image.holding(data, name)
+        source = moving_image.data, moving_image.valid, fixed_image.grid.shape
+        values = warped(*source, coordinates, "linear", fill, threads, kernels)
+        moved = fixed_image.holding(values, name)
     with timed(seconds, "checks"):
         before = starting_energy(problem, found.nodes is not None)
         answer = Answer(
@@ -174,7 +179,7 @@ def solve(
         motion = answer.motion(recorder.recent)
     return Result(
         transform=transform,
-        warped=warped,
+        warped=moved,
         fixed_name=fixed_image.name,
         moving_name=moving_image.name,
         fixed=fixed_image,

@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Between voxels. Of labels, linear takes the label with the largest share.",
 )
+@click.option(
+    "--fill",
+    type=float,
+    help="Value of the output where there is no IMAGE. [default: its own background; 0 of labels]",
+)
 @click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
 @click.option(
     "--points",
@@ -77,6 +82,10 @@ def apply(
         raise click.UsageError(f"give {wanted}; got {len(inputs)} names: {' '.join(inputs)}.")
     if given["labels"] and given["interpolation"] == "cubic":
         raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
+    if given["fill"] is not None and (given["labels"] or given["points"]):
+        raise click.UsageError(
+            "--fill goes with neither --labels, which are 0 outside, nor --points."
+        )
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
     given["image"] = image_file(ctx, inputs[-1])
@@ -124,7 +133,10 @@ def _warp(
         transform = on_reference(transform, reference, inverse)
         space = geometry(reference, "reference", "varreg apply")
     onto = transform.inverse() if inverse else transform
-    warped = (onto.warp_labels if given["labels"] else onto.warp)(image, given["interpolation"])
+    if given["labels"]:
+        warped = onto.warp_labels(image, given["interpolation"])
+    else:
+        warped = onto.warp(image, given["interpolation"], given["fill"])
     write_image(path, warped, like=space, overwrite=True)
 
 

@@ -78,6 +78,11 @@ def main() -> None:
 @click.option("--fixed-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
 @click.option("--moving-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
 @click.option(
+    "--fill",
+    type=float,
+    help="Value of the warped image where there is no moving image. [default: its own background]",
+)
+@click.option(
     "--start",
     type=NameOrMap(STARTS),
     help="Where the first stage starts, or a text file with a matrix; or a map to refine: the folder "
@@ -123,7 +128,16 @@ def register(ctx: click.Context, moving: str | None, fixed: str | None, **given:
 
 def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     """What solve takes besides the images."""
-    names = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "backend", "threads")
+    names = (
+        "affine",
+        "deformable",
+        "fixed_mask",
+        "moving_mask",
+        "start",
+        "fill",
+        "backend",
+        "threads",
+    )
     silent = given["quiet"] or given["verbose"]
     chosen = {name: given[name] for name in names}
     return {**chosen, "options": chosen_options(ctx), "progress": False if silent else None}

@@ -61,7 +61,7 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
         if path.lower().endswith(PICTURES):
             _refuse_volume(path, fixed)
         yield lambda result: write_image(
-            file, result.warped.data, like=result.warped, overwrite=True
+            file, result.warped.values, like=result.warped, overwrite=True
         )
 
 

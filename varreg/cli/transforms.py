@@ -72,7 +72,7 @@ def on_reference(transform: Transform, reference: Any, inverse: bool) -> Transfo
 
     image = geometry(reference, "reference", "varreg apply")
     own = transform.moving if inverse else transform.fixed
-    _, grid = image_on(own, transform.frame, image, "varreg apply")
+    *_, grid = image_on(own, transform.frame, image, "varreg apply")
     if inverse:
         return replace(transform, moving=grid)
     return transform_of(chain_of(transform), grid, transform.moving, transform.frame)

@@ -40,7 +40,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     Raises
     ------
     InputError
-        If it is no image, or has NaN or infinite voxels, or is constant.
+        If it is no image, or holds no data, or is constant.
     GeometryError
         If its affine is not finite or singular.
     FileError
@@ -52,7 +52,8 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     (8, 8)
     """
     image, _ = loaded(value, argument=argument, function=function)
-    refuse_constant(image.data, argument=argument, function=function)
+    known = image.data if image.valid is None else image.data[image.valid]
+    refuse_constant(known, argument=argument, function=function)
     return image
 
 
@@ -102,7 +103,7 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
 def as_mask(
     value: Any, image: Image, *, argument: str, function: str = "varreg.solve"
 ) -> np.ndarray | None:
-    """Take anything that is a mask of an image; voxels that are not 0 are inside.
+    """Take anything that is a mask of an image; voxels that are not 0 are inside, if the image holds data there.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def as_mask(
     Returns
     -------
     (*S) bool array or None
-        None if `value` is None.
+        None if `value` is None and the image holds data everywhere.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def as_mask(
     64
     """
     if value is None:
-        return None
+        return image.valid
     mask, has_affine = loaded(value, argument=argument, function=function)
     if mask.grid.shape != image.grid.shape:
         raise InputError(
@@ -149,6 +150,8 @@ def as_mask(
             "as an array if its voxels do correspond."
         )
     inside = mask.data != 0
+    for valid in (mask.valid, image.valid):
+        inside = inside if valid is None else inside & valid
     count = int(inside.sum())
     if count < _FEWEST_INSIDE:
         raise InputError(

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import GeometryError, InputError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_spacing
 from ..optimise.check import Check
 from . import slices
+from .no_data import filled, no_data_note, parts, values
 from .stored import Stored
-from .voxels import as_float32, real_array, refuse_shape
+from .voxels import real_array, refuse_shape, shown_values
 
 if TYPE_CHECKING:
     import nibabel
@@ -39,6 +41,8 @@ class Image:
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
     slice_step : (3,) array, optional
         Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+    valid : (*S) bool array, optional
+        Where `data` are data; elsewhere (NaN, transparent) they only continue them.  None if everywhere.
     checks : tuple of Check
         What was odd on reading, and reaches the result that is printed.
     notes : tuple of str
@@ -61,6 +65,7 @@ class Image:
     frame: np.ndarray | None = None
     volume_shape: tuple[int, ...] | None = None
     slice_step: np.ndarray | None = None
+    valid: NDArray[np.bool_] | None = None
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -72,6 +77,12 @@ class Image:
             raise InputError(
                 f"varreg.Image: `data` must be a C-contiguous float32 array of the grid's shape "
                 f"{self.grid.shape}; got {came}. Use varreg.Image.from_array(...)."
+            )
+        valid = self.valid
+        if valid is not None and (valid.shape != data.shape or valid.dtype != bool):
+            raise InputError(
+                f"varreg.Image: `valid` must be a bool array of shape {data.shape}; got {valid.dtype}, shape "
+                f"{valid.shape}."
             )
 
     @classmethod
@@ -118,16 +129,22 @@ class Image:
                 "varreg.Image.from_array: `spacing` and `affine` were both given; an affine "
                 "includes the spacing, so give one."
             )
-        values = real_array(array, **names)
-        refuse_shape(values.shape, **names)
+        voxels = real_array(array, **names)
+        refuse_shape(voxels.shape, **names)
         if spacing is not None:
-            sizes = checked_spacing(spacing, min(values.ndim, 3))
+            sizes = checked_spacing(spacing, min(voxels.ndim, 3))
             affine = np.diag(np.append(sizes, 1.0))
-        return image_of(Stored(values, affine, name), **names)
+        return image_of(Stored(voxels, affine, name, shown_values(array)), **names)
 
-    def holding(self, data: np.ndarray, name: str) -> Image:
-        """An image of the same place with other voxels."""
-        return replace(self, data=data, name=name, checks=(), notes=())
+    @property
+    def values(self) -> np.ndarray:
+        """The voxels as float32 with NaN where there are no data, (*S); `data` itself if they are everywhere."""
+        return values(self.data, self.valid)
+
+    def holding(self, values: np.ndarray, name: str) -> Image:
+        """An image of the same place with other voxels, NaN where there are no data."""
+        data, valid = parts(values)
+        return replace(self, data=data, name=name, valid=valid, checks=(), notes=())
 
     @property
     def volume_affine(self) -> np.ndarray:
@@ -163,14 +180,14 @@ class Image:
         """
         from .nifti import nifti_image, storable
 
-        values = self.data if array is None else np.asarray(array)
-        if values.shape != self.grid.shape:
+        voxels = self.values if array is None else np.asarray(array)
+        if voxels.shape != self.grid.shape:
             raise InputError(
                 f"varreg.Image.to_nifti: `array` must have the image's shape {self.grid.shape}; "
-                f"got {values.shape}."
+                f"got {voxels.shape}."
             )
-        values = storable(values, function="varreg.Image.to_nifti")
-        return nifti_image(values.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
+        voxels = storable(voxels, function="varreg.Image.to_nifti")
+        return nifti_image(voxels.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
 
     @property
     def _slice_axis(self) -> int:
@@ -205,7 +222,7 @@ def image_of(stored: Stored, *, argument: str, function: str) -> Image:
     Raises
     ------
     InputError
-        If a voxel is not finite.
+        If no voxel is finite, or one is beyond float32.
     GeometryError
         If the affine makes no sense.
 
@@ -232,8 +249,10 @@ def image_of(stored: Stored, *, argument: str, function: str) -> Image:
         raise GeometryError(
             f"{function}: `{argument}` has no valid place in space. {error}"
         ) from error
-    data = as_float32(voxels, argument=argument, function=function)
+    opaque = None if stored.opaque is None else stored.opaque.reshape(voxels.shape)
+    data, valid = filled(voxels, opaque, argument=argument, function=function)
+    notes = *stored.notes, *no_data_note(valid, argument)
     # A plain array is written as a volume, a 2D NIfTI file as it was.
     plain = array.ndim == 2 and frame is None
     shape = None if plain or array.ndim == data.ndim == 3 else array.shape
-    return Image(data, grid, stored.name, frame, shape, step, stored.checks, stored.notes)
+    return Image(data, grid, stored.name, frame, shape, step, valid, stored.checks, notes)

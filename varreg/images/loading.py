@@ -13,9 +13,10 @@ import numpy as np
 from ..geometry.grid import Grid
 from ..optimise.check import Check
 from .image import Image, image_of
+from .no_data import filled, no_data_note
 from .reading import read_nibabel, read_path
 from .stored import Stored
-from .voxels import as_float32, real_array, refuse_shape
+from .voxels import real_array, refuse_shape, shown_values
 
 
 def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
@@ -50,7 +51,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
     elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
         found = read_nibabel(value, **names, voxels=voxels)
     else:
-        found = Stored(real_array(value, **names))
+        found = Stored(real_array(value, **names), opaque=shown_values(value))
     refuse_shape(found.array.shape, **names)
     return found
 
@@ -58,7 +59,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
 def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
     """Any kind of image as an :class:`Image`, and whether it came with a place in space.
 
-    Parameters, exceptions as in :func:`stored`; besides, voxels must be finite.
+    Parameters, exceptions as in :func:`stored`; besides, an image must hold data.
 
     Examples
     --------
@@ -68,10 +69,18 @@ def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
     names = {"argument": argument, "function": function}
     if isinstance(value, Image):
         refuse_shape(value.data.shape, **names)
-        as_float32(value.data, **names)  # an Image made by hand may hold anything
-        return value, True
+        return _named(value, argument, function), True
     found = stored(value, argument=argument, function=function)
     return image_of(found, **names), found.affine is not None
+
+
+def _named(image: Image, argument: str, function: str) -> Image:
+    """An image made by hand, which may hold anything, with its remarks on the argument that it is now."""
+    notes = tuple(note.replace("`array`", f"`{argument}`") for note in image.notes)
+    if np.isfinite(image.data).all():
+        return image if notes == image.notes else replace(image, notes=notes)
+    data, valid = filled(image.data, image.valid, argument=argument, function=function)
+    return replace(image, data=data, valid=valid, notes=(*notes, *no_data_note(valid, argument)))
 
 
 def warn_of(checks: Iterable[Check]) -> None:

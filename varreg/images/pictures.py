@@ -15,8 +15,10 @@ PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _EXPANSION = 1032  # of DEFLATE, the strongest common compression; a larger claim is not believed
 
 
-def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
-    """Read a 2D picture; colour becomes luminance, transparency is dropped.
+def read_picture(
+    path: Path, *, argument: str, function: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read a 2D picture; colour becomes luminance, what is more than half transparent holds no data.
 
     Parameters
     ----------
@@ -27,8 +29,10 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
 
     Returns
     -------
-    (n, m) array
+    pixels : (n, m) array
         Rows first; grey values as stored, luminance in [0, 1].
+    opaque : (n, m) bool array or None
+        Where it holds data; None if it has no transparency.
 
     Raises
     ------
@@ -54,15 +58,22 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     refuse_kind(pixels.dtype, argument=argument, function=function, came=path.name)
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
     if channels == 2:
-        return np.asarray(pixels[..., 0])
+        return np.asarray(pixels[..., 0]), _opaque(pixels)
     if channels == 3 or (channels == 4 and suffix not in (".jpg", ".jpeg")):
-        return np.asarray(skimage.color.rgb2gray(pixels[..., :3]))
+        return np.asarray(skimage.color.rgb2gray(pixels[..., :3])), _opaque(pixels)
     if pixels.ndim != 2:
         raise InputError(
             f"{function}: `{argument}` is {str(path)!r} with pixels of shape {pixels.shape}; it "
             "must be one 2D page in grey or RGB. Save the page wanted, or a volume as NIfTI."
         )
-    return pixels
+    return pixels, None
+
+
+def _opaque(pixels: np.ndarray) -> np.ndarray | None:
+    """Where the last channel of two or four, the opacity, is at least half."""
+    if pixels.shape[-1] == 3 or pixels.dtype.kind == "f":
+        return None
+    return np.asarray(pixels[..., -1] >= np.iinfo(pixels.dtype).max / 2)
 
 
 def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
@@ -141,16 +152,22 @@ def _narrowed(array: np.ndarray, function: str) -> np.ndarray:
 
 
 def _stretched(array: np.ndarray, function: str) -> np.ndarray:
-    """Grey values between two percentiles, in 16 bit; single bright voxels do not darken all."""
+    """Grey values between two percentiles, in 16 bit; single bright voxels do not darken all.
+
+    NaN, where there are no data, becomes black.
+    """
     values = array.astype(np.float64)
-    if not np.isfinite(values).all():
+    if np.isinf(values).any():
         raise InputError(
-            f"{function}: `array` holds NaN or infinity, which PNG cannot; replace them or write "
-            "NIfTI."
+            f"{function}: `array` holds infinity, which PNG cannot; replace it or write NIfTI."
         )
-    low, high = np.percentile(values, [0.1, 99.9])
+    known = values[~np.isnan(values)]
+    if not known.size:
+        known = np.zeros(1)
+    low, high = np.percentile(known, [0.1, 99.9])
     if high <= low:  # a few bright voxels on a flat ground
-        low, high = values.min(), values.max()
+        low, high = known.min(), known.max()
+    values = np.where(np.isnan(values), low, values)
     width = max(float(high - low), float(np.finfo(np.float64).tiny))
     grey = np.clip((values - low) / width, 0.0, 1.0)
     return np.asarray(np.rint(grey * np.iinfo(np.uint16).max), dtype=np.uint16)

@@ -94,7 +94,8 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
         if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
-            return Stored(read_picture(path, argument=argument, function=function), name=path.name)
+            pixels, opaque = read_picture(path, argument=argument, function=function)
+            return Stored(pixels, None, path.name, opaque)
         header = value.header if isinstance(value, ImageFile) else None
         return _read_spatial(_opened(path), header, path.name, argument, function)
 
@@ -195,4 +196,4 @@ def _read_spatial(
     refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
     affine, checks = placed(image, header, argument=argument, function=function)
     array = stored_voxels(stored) if voxels else np.broadcast_to(np.float32(0), stored.shape)
-    return Stored(array, affine, name, checks)
+    return Stored(array, affine, name, checks=checks)

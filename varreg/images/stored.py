@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..optimise.check import Check
@@ -22,6 +23,8 @@ class Stored:
         Voxel -> world (mm), if it came with one.
     name : str
         File name, or "".
+    opaque : bool array or None
+        Where there are data, of the shape of the voxels; None if that is all, or NaN alone tells.
     checks : tuple of Check
         What is odd: only what did not pass.
     notes : tuple of str
@@ -31,5 +34,6 @@ class Stored:
     array: NDArray[Any]
     affine: NDArray[Any] | None = None
     name: str = ""
+    opaque: NDArray[np.bool_] | None = None
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()

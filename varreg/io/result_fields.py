@@ -14,6 +14,7 @@ from ..errors import FileError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.image import Image
+from ..images.no_data import parts
 from ..images.reading import read_path
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
@@ -163,14 +164,16 @@ def _warped(path: Path, described: Any, grid: Grid) -> Image:
     array = read_path(path, argument="path", function="varreg.load").array
     if array.size != math.prod(grid.shape):
         raise Damage(f"{WARPED} has shape {array.shape}, the fixed image {grid.shape}")
-    data = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
+    values = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
+    data, valid = parts(_same(values, described, WARPED))
     return Image(
-        _same(data, described, WARPED),
+        data,
         grid,
         text(described, "name"),
         _optional(described, "frame", (4, 4)),
         None if stored is None else shape_of(described, "volume_shape"),
         _optional(described, "slice_step", (3,)),
+        valid,
     )
 
 

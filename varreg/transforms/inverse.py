@@ -16,6 +16,7 @@ from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
 from ..images.inputs import image_on, labels_on, point_rows
+from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
     from .transform import Transform
@@ -79,15 +80,17 @@ class Inverse:
         return result
 
     def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
+        self, image: Any, interpolation: str = "linear", fill: float | None = None
     ) -> NDArray[np.float32]:
         """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
         resampling.check_choice(
             interpolation, resampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
         )
-        data, grid = image_on(self.transform.fixed, self.transform.frame, image, "Inverse.warp")
+        fixed, frame = self.transform.fixed, self.transform.frame
+        fill = fill_value(fill, "Inverse.warp")
+        data, valid, grid = image_on(fixed, frame, image, "Inverse.warp")
         shape = self.transform.moving.shape
-        return resampling.warp(data, shape, self._coordinates(grid), interpolation, fill)
+        return warped(data, valid, shape, self._coordinates(grid), interpolation, fill)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""

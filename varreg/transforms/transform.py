@@ -21,6 +21,7 @@ from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
 from ..geometry.resampling import voxel_matrix
 from ..images.inputs import image_on, labels_on, point_rows
+from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
     from .inverse import Inverse
@@ -123,7 +124,7 @@ class Transform:
         self,
         image: Any,
         interpolation: str = "linear",
-        fill: float = 0.0,
+        fill: float | None = None,
         threads: int | None = None,
     ) -> NDArray[np.float32]:
         """Bring an image of the moving side onto the fixed grid.
@@ -135,14 +136,15 @@ class Transform:
             geometry is read by that, so another scan of the moving side may have another grid.
         interpolation : {"linear", "nearest", "cubic"}
             Between voxels.
-        fill : float
-            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].
+        fill : float, optional
+            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].  By default its
+            background: what most of its border shows, or its darkest value if that is nothing even.
         threads : int, optional
             Threads to use; the result does not depend on it. All available by default.
 
         Returns
         -------
-        (*S) float32 array on the fixed grid.
+        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).
 
         Raises
         ------
@@ -151,10 +153,10 @@ class Transform:
         """
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
-        data, grid = image_on(self.moving, self.frame, image, function)
-        coordinates = self.coordinates(grid)
-        shape = self.fixed.shape
-        return resampling.warp(data, shape, coordinates, interpolation, fill, threads)
+        fill = fill_value(fill, function)
+        data, valid, grid = image_on(self.moving, self.frame, image, function)
+        coordinates, shape = self.coordinates(grid), self.fixed.shape
+        return warped(data, valid, shape, coordinates, interpolation, fill, threads)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.

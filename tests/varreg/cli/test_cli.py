@@ -137,7 +137,7 @@ def broken_inputs(folder):
     rng = np.random.default_rng(0)
     good = rng.random((32, 32, 1)).astype(np.float32)
     nan = good.copy()
-    nan[3, 3] = np.nan
+    nan[:] = np.nan
     save(folder / "nan.nii.gz", nan)
     save(folder / "volume.nii.gz", rng.random((16, 16, 16)).astype(np.float32))
     save(folder / "constant.nii.gz", np.ones_like(good))

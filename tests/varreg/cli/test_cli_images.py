@@ -66,3 +66,20 @@ def test_a_guessed_orientation_of_what_is_applied_is_said_too(files, tmp_path):
     np.testing.assert_array_equal(
         np.asarray(nib.load(tmp_path / "said.nii").dataobj).squeeze(), wanted
     )
+
+
+def test_the_value_outside_the_view_is_the_background_or_what_is_said(tmp_path):
+    """Air of a CT is -1024, and it was 0, water."""
+    scan = np.full((40, 40, 1), -1024, np.int16)
+    scan[8:30, 10:34] = np.random.default_rng(0).integers(-100, 100, (22, 24, 1))
+    nib.Nifti1Image(scan, np.eye(4)).to_filename(tmp_path / "ct.nii")
+    np.savetxt(tmp_path / "shift.txt", [[1, 0, 9], [0, 1, 0], [0, 0, 1]])
+    images = tmp_path / "ct.nii", tmp_path / "ct.nii"
+    given = "--affine", tmp_path / "shift.txt", "--no-deformable"
+    for flags, wanted in (((), -1024), (("--fill", 7), 7)):
+        call("register", *images, "-o", tmp_path / "out", "--force", *given, *flags)
+        assert (varreg.load(tmp_path / "out").warped.data[31:] == wanted).all()
+        call("apply", tmp_path / "out", images[0], "-o", tmp_path / "a.nii", "--force", *flags)
+        assert (nib.load(tmp_path / "a.nii").get_fdata()[31:] == wanted).all()
+    refused = "apply", tmp_path / "out", images[0], "-o", tmp_path / "b.nii", "--fill", 3
+    assert "--labels" in call(*refused, "--labels", code=2).stderr
