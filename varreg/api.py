@@ -16,7 +16,7 @@ from ._version import __version__
 from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
-from .images.accepted import as_pair
+from .images.accepted import as_pair, read_mask, remarks
 from .images.image import Image
 from .images.warping import fill_value, warped
 from .initial.cold_start import cold_start
@@ -77,7 +77,8 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
     fixed_mask, moving_mask : array, path or image, optional
-        Voxels that count (non-zero), on the grid of their image.
+        Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
+        with a place of its own.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
@@ -138,7 +139,12 @@ def solve(
     else:
         check_overlap(*grids, initial.transform.affine, None, starts)
     options = options.for_dimension(grids[0].dim)
-    problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
+    masks = (
+        read_mask(fixed_mask, fixed_image, argument="fixed_mask"),
+        read_mask(moving_mask, moving_image, argument="moving_mask"),
+    )
+    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
+    problem = prepared(*images, masks[0].inside, masks[1].inside, options, kernels, threads)
     seconds: dict[str, float] = {}
     recorder, report = Recorder(None), None
     # a start that deforms is compared with what the affine stage finds, unless it is our own
@@ -175,7 +181,7 @@ def solve(
             problem, found.affine, found.nodes, options.constraint, end.energy, before, end.in_view,
             end.smallest_determinant, recorder.still,
         )  # fmt: skip
-        checks = *moving_image.checks, *fixed_image.checks, *checks_of(answer)
+        checks = *checks_of_input, *checks_of(answer)
         motion = answer.motion(recorder.recent)
     return Result(
         transform=transform,
@@ -195,7 +201,7 @@ def solve(
         start=report,
         model=choice,
         checks=checks,
-        notes=(*moving_image.notes, *fixed_image.notes),
+        notes=notes,
         motion=motion,
     )
 

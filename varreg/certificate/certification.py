@@ -14,7 +14,7 @@ from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
-from ..images.accepted import as_pair
+from ..images.accepted import as_pair, read_mask, remarks
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..initial.smoothing_spline import smoothing_spline_fit
@@ -107,7 +107,14 @@ def certify(
         options = source.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
-    problem = prepared(*images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION)
+    masks = (
+        read_mask(fixed_mask, fixed_image, argument="fixed_mask", function=FUNCTION),
+        read_mask(moving_mask, moving_image, argument="moving_mask", function=FUNCTION),
+    )
+    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
+    problem = prepared(
+        *images, masks[0].inside, masks[1].inside, chosen, kernels, threads, FUNCTION
+    )
 
     as_given, in_view = _as_given(problem, source.transform)
     affine, nodes = on_displacement_grid(problem, source.transform)
@@ -124,7 +131,7 @@ def certify(
         in_view,
         here.smallest_determinant,
     )
-    checks = *moving_image.checks, *fixed_image.checks, *checks_of(Answer(problem, *placed))
+    checks = *checks_of_input, *checks_of(Answer(problem, *placed))
     objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
@@ -155,7 +162,7 @@ def certify(
         perturbations=perturbations(problem, objective, start, random),
         affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
         checks=checks,
-        notes=(*moving_image.notes, *fixed_image.notes),
+        notes=notes,
     )
 
 

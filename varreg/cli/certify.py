@@ -20,8 +20,16 @@ STEPS = 20
 @click.argument("fixed", type=ImagePath())
 @click.argument("transform", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Also write the figures to this JSON file.")
-@click.option("--fixed-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
-@click.option("--moving-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

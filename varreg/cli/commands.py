@@ -75,8 +75,16 @@ def main() -> None:
     default=None,
     help="Whether there is a second stage. [default: if it gains more than chance]",
 )
-@click.option("--fixed-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
-@click.option("--moving-mask", type=ImagePath(), help="Image; voxels other than 0 count.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
 @click.option(
     "--fill",
     type=float,

@@ -23,8 +23,16 @@ from .image_paths import ImagePath, image_options
     type=click.Path(),
     help="What `varreg certify -o` wrote of this result. [default: certifies it]",
 )
-@click.option("--fixed-mask", type=ImagePath(), help="For the certificate; voxels other than 0.")
-@click.option("--moving-mask", type=ImagePath(), help="For the certificate; voxels other than 0.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="For the certificate; at least half of the largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="For the certificate; at least half of the largest value counts.",
+)
 @image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")

@@ -334,14 +334,14 @@ def test_pictures_become_grey_images(tmp_path, suffix):
             take(path)
 
 
-def test_a_mask_is_true_where_it_is_not_zero(tmp_path):
+def test_a_mask_of_two_values_is_true_where_it_has_the_larger(tmp_path):
     affine = oblique_affine()
     image = Image.from_array(noise((5, 6, 7)), affine=affine)
     inside = noise((5, 6, 7)) > 0.2
     path = tmp_path / "mask.nii.gz"
     nibabel.save(nibabel.Nifti1Image(inside * np.int16(7), affine.astype(np.float32)), path)
     place = Image.from_array(inside, affine=affine)
-    for value in (inside, -3.5 * inside, inside[..., None], path, nibabel.load(path), place):
+    for value in (inside, 3.5 * inside, inside[..., None], path, nibabel.load(path), place):
         mask = as_mask(value, image, argument="fixed_mask")
         assert mask.dtype == bool
         np.testing.assert_array_equal(mask, inside)
@@ -355,11 +355,14 @@ def test_a_mask_of_a_slice_must_be_of_that_slice():
     ones = np.ones((8, 9, 1), np.uint8)
     assert as_mask(ones, image, argument="m").shape == (8, 9)
     assert as_mask(nibabel.Nifti1Image(ones, affine), image, argument="m").all()
-    for column, step in [(2, 1.0), (0, 1.0), (1, 0.5)]:
-        other = affine.copy()
-        other[:3, 3] += step * affine[:3, column]
-        with pytest.raises(GeometryError, match="another place"):
-            as_mask(nibabel.Nifti1Image(ones, other), image, argument="m")
+    other = affine.copy()
+    other[:3, 3] += affine[:3, 2]
+    with pytest.raises(GeometryError, match="another place"):
+        as_mask(nibabel.Nifti1Image(ones, other), image, argument="m")
+    moved = affine.copy()  # within the plane it is another grid
+    moved[:3, 3] += 3 * affine[:3, 0]
+    found = as_mask(nibabel.Nifti1Image(ones, moved), image, argument="m")
+    np.testing.assert_array_equal(found, np.indices((8, 9))[0] >= 3)
     other = np.eye(4)
     with pytest.raises(GeometryError, match="another place"):
         as_mask(nibabel.Nifti1Image(ones, other), image, argument="m")
@@ -374,10 +377,11 @@ def test_a_mask_of_a_slice_must_be_of_that_slice():
         (np.arange(210).reshape(5, 6, 7) < 15, InputError, "15 voxels inside"),
         (np.full((5, 6, 7), np.nan), InputError, "holds no data"),
         ("absent.nii", FileError, "does not exist"),
+        (-1.0 * (noise((5, 6, 7)) > 0), InputError, "no positive value"),
         (
-            nibabel.Nifti1Image(np.ones((5, 6, 7), "u1"), np.diag([1, 1, 2, 1])),
+            nibabel.Nifti1Image(np.ones((5, 6, 7), "u1"), np.eye(4) + 6 * np.eye(4, k=3)),
             GeometryError,
-            "pla",
+            "place",
         ),
     ],
 )
