@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from varreg.cli.exit_codes import Command
-from varreg.cli.image_paths import ImagePath, image_options
+from varreg.cli.image_paths import ImagePath, header_option
 from varreg.cli.outputs import result_writer
 from varreg.cli.parameters import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
@@ -161,7 +161,7 @@ def predict_batch(
     type=float,
     help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
 )
-@image_options
+@header_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import click
 
 from ..images.image_file import HEADERS, ImageFile
+from ..images.pictures import PICTURE_SUFFIXES
+from .parameters import Numbers
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_HEADER = "varreg.header"
+_HEADER, _SPACING = "varreg.header", "varreg.spacing"
 
 
 class ImagePath(click.ParamType):
@@ -30,7 +32,21 @@ class ImagePath(click.ParamType):
 
 
 def image_options(command: Decorated) -> Decorated:
-    """Add ``--header`` to a command; it is remembered for :func:`image_file`."""
+    """Add ``--header`` and ``--spacing`` to a command; they are remembered for :func:`image_file`."""
+    command = click.option(
+        "--spacing",
+        type=Numbers(tuple[float, ...] | float),
+        is_eager=True,
+        expose_value=False,
+        callback=_remember_spacing,
+        help="Pixel size of pictures in mm: one number, or that of rows and that of columns. [default: what a TIFF "
+        "states, else 1]",
+    )(command)
+    return header_option(command)
+
+
+def header_option(command: Decorated) -> Decorated:
+    """Add ``--header`` alone."""
     return click.option(
         "--header",
         type=click.Choice(HEADERS),
@@ -44,9 +60,15 @@ def image_options(command: Decorated) -> Decorated:
 
 def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
     """A path together with what was said of the images of a command."""
-    header = None if ctx is None else ctx.meta.get(_HEADER)
-    return path if header is None else ImageFile(path, header=header)
+    meta = {} if ctx is None else ctx.meta
+    picture = os.fspath(path).lower().endswith(PICTURE_SUFFIXES)
+    header, spacing = meta.get(_HEADER), meta.get(_SPACING) if picture else None
+    return path if header is None and spacing is None else ImageFile(path, header, spacing)
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     ctx.meta[_HEADER] = value
+
+
+def _remember_spacing(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    ctx.meta[_SPACING] = value

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ..errors import InputError
 from ..optimise.check import Check
@@ -23,6 +26,9 @@ __all__ = [
     "remarks",
     "vector_to_nifti",
 ]
+
+#: Ratio of the largest voxel size of one image to the smallest of the other that need not be said.
+SIZES = 1.5
 
 
 def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Image:
@@ -102,7 +108,27 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
     frame = second.frame
     planes = f"{function}: `moving` and `fixed` are slices whose planes"
     remedy = "they share no in-plane space; to align them regardless of the headers pass arrays, e.g. nibabel.load(path).get_fdata()."
-    return in_frame(first, frame, planes, remedy), second
+    return in_frame(_sized(first, second), frame, planes, remedy), second
+
+
+def _sized(moving: Image, fixed: Image) -> Image:
+    """The moving image, with a warning if only one of the two has voxel sizes, and the other is taken for 1 mm."""
+    if moving.placed == fixed.placed:
+        return moving
+    names = ("moving", "fixed") if fixed.placed else ("fixed", "moving")
+    sizes = [image.grid.spacing for image in (moving, fixed)]
+    factor = float(np.max(sizes[0]) / np.min(sizes[1]))
+    factor = max(factor, float(np.max(sizes[1]) / np.min(sizes[0])))
+    if factor <= SIZES:
+        return moving
+    check = Check(
+        "voxel sizes", factor, SIZES, False,
+        f"`{names[0]}` does not say how large its voxels are, and was taken to have 1 mm; those of `{names[1]}` are "
+        f"of another size ({' x '.join(f'{size:.3g}' for size in (fixed if fixed.placed else moving).grid.spacing)} mm).",
+        "Say it: varreg.Image.from_array(array, spacing=...), varreg.ImageFile(path, spacing=...) (command line: "
+        "--spacing), or pass both without.",
+    )  # fmt: skip
+    return replace(moving, checks=(*moving.checks, check))
 
 
 def remarks(*inputs: Image | Mask) -> tuple[tuple[Check, ...], tuple[str, ...]]:

@@ -14,6 +14,9 @@ from ..optimise.check import Check
 #: Voxels between the places that sform and qform give to a corner, from which on they contradict each other.
 APART = 0.5
 
+#: Millimetres in the units that NIfTI has; what has no unit is in mm.
+UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
+
 _REMEDY = (
     "Correct the header, or say what holds: varreg.ImageFile(path, header='sform'), 'qform' or 'pixdim' (command "
     "line: --header)."
@@ -22,7 +25,7 @@ _REMEDY = (
 
 def placed(
     image: Any, chosen: str | None, *, argument: str, function: str
-) -> tuple[NDArray[np.float64] | None, tuple[Check, ...]]:
+) -> tuple[NDArray[np.float64] | None, tuple[Check, ...], tuple[str, ...]]:
     """The affine of a nibabel image, and a warning if its header leaves open where it is.
 
     Parameters
@@ -36,9 +39,11 @@ def placed(
     Returns
     -------
     affine : (4, 4) array or None
-        Voxel -> world.
+        Voxel -> world (mm).
     checks : tuple of Check
         Empty, or one that did not pass.
+    notes : tuple of str
+        The unit of the header, if that is another.
 
     Raises
     ------
@@ -53,6 +58,17 @@ def placed(
     ()
     """
     header = image.header
+    factor, notes = _millimetres(header, argument)
+    affine, checks = _placed(image, header, chosen, argument, function)
+    if affine is None or factor == 1:
+        return affine, checks, ()
+    return np.diag([factor] * 3 + [1.0]) @ affine, checks, notes
+
+
+def _placed(
+    image: Any, header: Any, chosen: str | None, argument: str, function: str
+) -> tuple[NDArray[np.float64] | None, tuple[Check, ...]]:
+    """The affine in the units of the header, and what is odd about it."""
     forms = hasattr(header, "get_sform") and hasattr(header, "get_qform")
     if chosen is not None:
         if not forms:
@@ -65,6 +81,18 @@ def placed(
         return None, ()
     affine = np.asarray(image.affine)
     return affine, _doubts(header, affine, image.shape, argument) if forms else ()
+
+
+def _millimetres(header: Any, argument: str) -> tuple[float, tuple[str, ...]]:
+    """Millimetres in a unit of length of the header, and the sentence that says so."""
+    try:
+        unit = header.get_xyzt_units()[0]
+    except (AttributeError, KeyError):  # a format without units, or a code that means nothing
+        return 1.0, ()
+    factor = UNITS.get(unit, 1.0)
+    return factor, (
+        f"The header of `{argument}` is in units of {factor:g} mm ({unit}): lengths were brought to mm.",
+    )
 
 
 def _part(header: Any, chosen: str) -> NDArray[np.float64]:

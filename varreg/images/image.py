@@ -41,6 +41,8 @@ class Image:
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
     slice_step : (3,) array, optional
         Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+    placed : bool
+        Whether it came with voxel sizes; those of an array or a picture without are taken to be 1 mm.
     valid : (*S) bool array, optional
         Where `data` are data; elsewhere (NaN, transparent) they only continue them.  None if everywhere.
     checks : tuple of Check
@@ -65,6 +67,7 @@ class Image:
     frame: np.ndarray | None = None
     volume_shape: tuple[int, ...] | None = None
     slice_step: np.ndarray | None = None
+    placed: bool = True
     valid: NDArray[np.bool_] | None = None
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
@@ -255,4 +258,5 @@ def image_of(stored: Stored, *, argument: str, function: str) -> Image:
     # A plain array is written as a volume, a 2D NIfTI file as it was.
     plain = array.ndim == 2 and frame is None
     shape = None if plain or array.ndim == data.ndim == 3 else array.shape
-    return Image(data, grid, stored.name, frame, shape, step, valid, stored.checks, notes)
+    placed = affine is not None
+    return Image(data, grid, stored.name, frame, shape, step, placed, valid, stored.checks, notes)

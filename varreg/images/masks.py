@@ -16,6 +16,7 @@ from . import slices
 from .frames import STEEPEST, projected
 from .image import Image
 from .loading import loaded
+from .pictures import PICTURE_SUFFIXES
 
 #: Voxels that count must be at least this part of the largest value of a mask.
 LEAST = 0.5
@@ -161,7 +162,8 @@ def _on_grid(
     """The mask on the grid of the image, 0 where it holds no data; and whether it was on another."""
     data = mask.data if mask.valid is None else mask.data * mask.valid
     same_shape = mask.grid.shape == image.grid.shape
-    if same_shape and (not has_affine or _same_place(mask, image)):
+    picture = mask.name.lower().endswith(PICTURE_SUFFIXES)  # which often states some pixel size
+    if same_shape and (picture or not has_affine or _same_place(mask, image)):
         return data, False
     if not has_affine or mask.grid.dim != image.grid.dim:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,9 @@ def _opaque(pixels: np.ndarray) -> np.ndarray | None:
     return np.asarray(pixels[..., -1] >= np.iinfo(pixels.dtype).max / 2)
 
 
-def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
+def write_picture(
+    path: Path, array: np.ndarray, spacing: tuple[float, float] | None = None, *, function: str
+) -> None:
     """Write a 2D array as PNG or TIFF.
 
     PNG: integers and booleans as they are, 8 or 16 bit; floating point is stretched from its
@@ -88,6 +91,8 @@ def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
         Ends in ``.png``, ``.tif`` or ``.tiff``.
     array : (n, m) array
         Rows first.
+    spacing : (float, float), optional
+        Height and width of a pixel in mm, which a TIFF then states.
     function : str
         Name for the message.
 
@@ -116,8 +121,11 @@ def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
     else:
         import tifffile
 
+        size: dict[str, Any] = {}
+        if spacing is not None:  # pixels per cm, columns first
+            size = {"resolution": (10 / spacing[1], 10 / spacing[0]), "resolutionunit": 3}
         # scikit-image would take an image of 3 or 4 rows for colour.
-        tifffile.imwrite(path, pixels, photometric="minisblack")
+        tifffile.imwrite(path, pixels, photometric="minisblack", **size)
 
 
 def _scikit_image(purpose: str) -> ModuleType:

@@ -20,6 +20,7 @@ from .headers import placed
 from .image_file import ImageFile
 from .payload import stored_voxels
 from .pictures import PICTURE_SUFFIXES, read_picture
+from .pixel_sizes import pixel_size
 from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
 
@@ -91,13 +92,17 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
     varreg.errors.FileError: varreg.solve: `moving` is 'absent.nii', which does not exist; ...
     """
     with _explained(argument, function, f"{os.fspath(value)!r}"):
+        given = value if isinstance(value, ImageFile) else ImageFile(value)
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
         if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
-            pixels, opaque = read_picture(path, argument=argument, function=function)
-            return Stored(pixels, None, path.name, opaque)
-        header = value.header if isinstance(value, ImageFile) else None
-        return _read_spatial(_opened(path), header, path.name, argument, function)
+            return _read_flat(path, given, argument, function)
+        if given.spacing is not None:
+            raise InputError(
+                f"{function}: `{argument}` is {str(path)!r}, whose header has its voxel sizes; leave `spacing` out, "
+                "which is for pictures."
+            )
+        return _read_spatial(_opened(path), given.header, path.name, argument, function)
 
 
 def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
@@ -179,6 +184,19 @@ def _opened(path: Path) -> Any:
     return nibabel.MGHImage(stored, header.get_affine(), header)
 
 
+def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
+    """A picture, and the size of its pixels if it is said or stated."""
+    pixels, opaque = read_picture(path, argument=argument, function=function)
+    size, notes = given.spacing, tuple[str, ...]()
+    if size is None and path.suffix.lower() in (".tif", ".tiff"):
+        size = pixel_size(path)
+        if size is not None:
+            note = f"`{argument}` states a pixel size of {size[0]:.4g} x {size[1]:.4g} mm."
+            notes = (note,)
+    affine = None if size is None else np.diag([*np.broadcast_to(size, 2), 1.0])
+    return Stored(pixels, affine, path.name, opaque, notes=notes)
+
+
 def _read_spatial(
     image: Any, header: str | None, name: str, argument: str, function: str, voxels: bool = True
 ) -> Stored:
@@ -194,6 +212,6 @@ def _read_spatial(
     refuse_shape(stored.shape, argument=argument, function=function)
     dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
     refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
-    affine, checks = placed(image, header, argument=argument, function=function)
+    affine, checks, notes = placed(image, header, argument=argument, function=function)
     array = stored_voxels(stored) if voxels else np.broadcast_to(np.float32(0), stored.shape)
-    return Stored(array, affine, name, checks=checks)
+    return Stored(array, affine, name, checks=checks, notes=notes)

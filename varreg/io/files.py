@@ -152,7 +152,7 @@ def write_image(
         elif suffix in (".mgh", ".mgz"):
             _write_mgh(temporary, values, like)
         else:
-            _write_flat(temporary, suffix, values, function)
+            _write_flat(temporary, suffix, values, like, function)
 
 
 def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
@@ -168,7 +168,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     nibabel.MGHImage(volume, image.affine).to_filename(path)
 
 
-def _write_flat(path: Path, suffix: str, values: np.ndarray, function: str) -> None:
+def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Image, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
     from ..images.pictures import write_picture
 
@@ -177,7 +177,9 @@ def _write_flat(path: Path, suffix: str, values: np.ndarray, function: str) -> N
             f"{function}: `path` ends in {suffix} and the image is {values.ndim}D; write NIfTI "
             "(.nii.gz), or for 2D .png or .tif."
         )
-    write_picture(path, values, function=function)
+    rows, columns = map(float, like.grid.spacing)
+    stated = None if (rows, columns) == (1.0, 1.0) else (rows, columns)
+    write_picture(path, values, stated, function=function)
 
 
 def _refuse_number(text: str) -> float:

@@ -173,7 +173,7 @@ def _warped(path: Path, described: Any, grid: Grid) -> Image:
         _optional(described, "frame", (4, 4)),
         None if stored is None else shape_of(described, "volume_shape"),
         _optional(described, "slice_step", (3,)),
-        valid,
+        valid=valid,
     )
 
 

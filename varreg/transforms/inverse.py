@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .transform import Transform
 
 METHODS = ("fixed-point", "paper")
+#: Of the residual of an inverse, in units of the smallest spacing of the fixed image.
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +165,7 @@ _POINT_ITERATIONS = 1000  # points are few, and at a point only the exact answer
 
 def invert(
     transform: Transform,
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
     iterations: int = 100,
     method: str = "fixed-point",
 ) -> Inverse:
@@ -173,8 +175,8 @@ def invert(
     ----------
     transform : Transform
         The map fixed -> moving.
-    tolerance : float
-        In mm, above 0.
+    tolerance : float, optional
+        In mm, above 0; by default 1e-4 of the smallest spacing of the fixed image.
     iterations : int
         Most iterations.
     method : {"fixed-point", "paper"}
@@ -198,6 +200,7 @@ def invert(
     True
     """
     resampling.check_choice(method, METHODS, "Transform.inverse", "method")
+    tolerance = default_tolerance(transform) if tolerance is None else tolerance
     _check_limits(tolerance, iterations)
     shape = transform.moving.shape
     v = np.zeros((len(shape), *shape), dtype=np.float32)
@@ -214,8 +217,13 @@ def invert(
     return Inverse(transform, v, largest, total / v[0].size, tolerance, used, method)
 
 
+def default_tolerance(transform: Transform) -> float:
+    """Of the residual of an inverse in mm: a part of a voxel, since images may be of microns."""
+    return TOLERANCE * float(transform.fixed.spacing.min())
+
+
 def residuals(
-    transform: Transform, voxels: Float, tolerance: float = 1e-4, iterations: int = 100
+    transform: Transform, voxels: Float, tolerance: float, iterations: int = 100
 ) -> Float:
     """abs(v + u(w + v)) in mm at (d, n) voxels of the moving image, (n,): as :func:`invert` leaves it."""
     if transform.nodes is None:

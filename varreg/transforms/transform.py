@@ -202,12 +202,12 @@ class Transform:
         return result.T.reshape(np.shape(points))
 
     def inverse(
-        self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
+        self, tolerance: float | None = None, iterations: int = 100, method: str = "fixed-point"
     ) -> Inverse:
         """The map moving -> fixed, with a measured residual.
 
-        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm), or after so
-        many `iterations`; the method "paper" only reproduces the parent paper.  See
+        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the
+        smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.  See
         :func:`varreg.transforms.inverse.invert`.
         """
         from .inverse import invert

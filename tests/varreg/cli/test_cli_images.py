@@ -83,3 +83,16 @@ def test_the_value_outside_the_view_is_the_background_or_what_is_said(tmp_path):
         assert (nib.load(tmp_path / "a.nii").get_fdata()[31:] == wanted).all()
     refused = "apply", tmp_path / "out", images[0], "-o", tmp_path / "b.nii", "--fill", 3
     assert "--labels" in call(*refused, "--labels", code=2).stderr
+
+
+def test_the_pixel_size_of_pictures_can_be_said(tmp_path):
+    import skimage.io
+
+    for name in ("a", "b"):
+        skimage.io.imsave(tmp_path / f"{name}.png", np.random.default_rng(ord(name)).integers(0, 255, SHAPE, np.uint8))  # fmt: skip
+    images = tmp_path / "a.png", tmp_path / "b.png"
+    call("register", *images, "-o", tmp_path / "out", *FEW, "--spacing", "0.002,0.003")
+    grid = varreg.load(tmp_path / "out").transform.moving
+    np.testing.assert_allclose(grid.spacing, [0.002, 0.003])
+    call("apply", tmp_path / "out", images[0], "-o", tmp_path / "c.tif", "--spacing", "0.002,0.003")
+    call("register", *images, "-o", tmp_path / "no", "--spacing", "1,2,3", code=1)
