@@ -172,7 +172,7 @@ def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet
     """Bring the image MOVING onto the image FIXED by a trained network, in one pass."""
     write: Any
     # opened first: an output that cannot be written is found before the work
-    with result_writer(output, fixed, force) as write:
+    with result_writer(output, moving, fixed, None, force) as write:
         prediction = predict(moving, fixed, **settings)
         write(prediction)
     if as_json:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..images.image import Image
     from ..transforms.transform import Transform
 
+FUNCTION = "varreg apply"
+
 
 @click.command(cls=Command)
 @click.argument("inputs", metavar="[RESULT] IMAGE", nargs=-1, required=True, type=click.Path())
@@ -96,7 +98,7 @@ def apply(
             onto = transform.inverse() if given["inverse"] else transform
             write_points(temporary, rows, columns, onto.points(points, given["points"]))
         else:
-            _warp(temporary, given["image"], transform, spaces, given)
+            _warp(temporary, output, given["image"], transform, spaces, given)
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
@@ -117,24 +119,36 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
     if given["fixed"] is None:  # a saved result
         return transform, [_empty(transform.fixed, transform), _empty(transform.moving, transform)]
     images = (("fixed", given["fixed"]), ("moving", moving))
-    return transform, [geometry(value, name, "varreg apply") for name, value in images]
+    return transform, [geometry(value, name, FUNCTION) for name, value in images]
 
 
 def _warp(
-    path: Any, image: Any, transform: Transform, spaces: list[Image], given: dict[str, Any]
+    path: Any,
+    output: str,
+    image: Any,
+    transform: Transform,
+    spaces: list[Image],
+    given: dict[str, Any],
 ) -> None:
     """Warp an image or labels and write them on the grid they were brought to."""
     from ..images.loading import geometry
-    from ..io.files import write_image
+    from ..io.files import write_image, write_pixels
+    from ..transforms.warped_pixels import is_picture, warped_pixels
 
     inverse, reference = given["inverse"], given["reference"]
     space = spaces[1] if inverse else spaces[0]
     if reference is not None:
         transform = on_reference(transform, reference, inverse)
-        space = geometry(reference, "reference", "varreg apply")
+        space = geometry(reference, "reference", FUNCTION)
     onto = transform.inverse() if inverse else transform
     if given["labels"]:
         warped = onto.warp_labels(image, given["interpolation"])
+    elif is_picture(image) and is_picture(output):  # colours stay, and 8 bits
+        warped = warped_pixels(
+            onto, image, given["interpolation"], given["fill"], function=FUNCTION
+        )
+        write_pixels(path, warped, space)
+        return
     else:
         warped = onto.warp(image, given["interpolation"], given["fill"])
     write_image(path, warped, like=space, overwrite=True)

@@ -158,7 +158,9 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
     # Outputs are opened first: one that cannot be written is found before the computation, and
     # all of them appear only if everything went well.
     with ExitStack() as outputs:
-        write = outputs.enter_context(result_writer(given["output"], fixed, given["force"]))
+        write = outputs.enter_context(
+            result_writer(given["output"], moving, fixed, given["fill"], given["force"])
+        )
         draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
         images: tuple[Any, Any] = (moving, fixed)
         callback = None

@@ -23,15 +23,20 @@ VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 
 
 @contextmanager
-def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
+def result_writer(
+    path: str, moving: Any, fixed: Any, fill: float | None, overwrite: bool
+) -> Iterator[Write]:
     """Reserve the output of a registration; it appears when the block ends without an exception.
 
     Parameters
     ----------
     path : str
         A folder for everything, or an image file for the warped image alone.
-    fixed : str
-        The fixed image, to find out whether its dimension fits the type of file.
+    moving, fixed : path
+        The two images: a moving picture is written as a picture with its colours, and the fixed image tells whether
+        its dimension fits the type of file.
+    fill : float or None
+        Of :func:`varreg.solve`.
     overwrite : bool
         Replace what exists.
 
@@ -48,10 +53,11 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
     Examples
     --------
     >>> from varreg.cli.outputs import result_writer
-    >>> with result_writer("out", "fixed.nii.gz", overwrite=False) as write:  # doctest: +SKIP
+    >>> with result_writer("out", "moving.nii.gz", "fixed.nii.gz", None, overwrite=False) as write:  # doctest: +SKIP
     ...     write(result)
     """
-    from ..io.files import atomic_folder, atomic_path, write_image
+    from ..io.files import atomic_folder, atomic_path, write_image, write_pixels
+    from ..transforms.warped_pixels import is_picture, warped_pixels
 
     if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
@@ -60,9 +66,16 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
     with atomic_path(path, overwrite=overwrite) as file:
         if path.lower().endswith(PICTURES):
             _refuse_volume(path, fixed)
-        yield lambda result: write_image(
-            file, result.warped.values, like=result.warped, overwrite=True
-        )
+        if is_picture(path) and is_picture(moving):
+            yield lambda result: write_pixels(
+                file,
+                warped_pixels(result.transform, moving, fill=fill, function="varreg register"),
+                result.warped,
+            )
+        else:
+            yield lambda result: write_image(
+                file, result.warped.values, like=result.warped, overwrite=True
+            )
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from .voxels import real_array, refuse_shape
 
 
 def image_on(
-    grid: Grid, frame: Float | None, value: Any, function: str
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None, Grid]:
+    grid: Grid, frame: Float | None, value: Any, function: str, exact: bool = False
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Grid]:
     """The voxels of an image and where they are; unlike for solving, they may be constant.
 
     Parameters
@@ -34,10 +34,13 @@ def image_on(
         The argument `image` of the caller.
     function : str
         Name of the caller for the message.
+    exact : bool
+        Whether integers keep their type: float32 does not hold those above 2^24.
 
     Returns
     -------
     data : (*T) float32 array
+        Or of the integers that came.
     valid : (*T) bool array or None
         Which of them are data; see :func:`varreg.images.no_data.filled`.
     grid : Grid
@@ -59,6 +62,8 @@ def image_on(
     (4, 5)
     """
     array, opaque, where = _read(grid, frame, value, "image", function)
+    if exact and opaque is None and array.dtype.kind in "iu":
+        return array, None, where
     return *filled(array, opaque, argument="image", function=function), where
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..errors import FileError, InputError, VarregError
 from .headers import placed
 from .image_file import ImageFile
 from .payload import stored_voxels
-from .pictures import PICTURE_SUFFIXES, read_picture
+from .pictures import PICTURE_SUFFIXES, grey_picture, read_picture
 from .pixel_sizes import pixel_size
 from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
@@ -96,13 +97,22 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
         if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
-            return _read_flat(path, given, argument, function)
+            return _grey(_read_flat(path, given, argument, function), argument, function)
         if given.spacing is not None:
             raise InputError(
                 f"{function}: `{argument}` is {str(path)!r}, whose header has its voxel sizes; leave `spacing` out, "
                 "which is for pictures."
             )
         return _read_spatial(_opened(path), given.header, path.name, argument, function)
+
+
+def read_pixels(value: str | os.PathLike[str], *, argument: str, function: str) -> Stored:
+    """A picture with all its channels, (n, m) or (n, m, channels); see :func:`read_path`."""
+    with _explained(argument, function, f"{os.fspath(value)!r}"):
+        given = value if isinstance(value, ImageFile) else ImageFile(value)
+        path = Path(os.fsdecode(value)).expanduser()
+        _refuse_absent(path, argument, function)
+        return _read_flat(path, given, argument, function)
 
 
 def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
@@ -186,7 +196,7 @@ def _opened(path: Path) -> Any:
 
 def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
     """A picture, and the size of its pixels if it is said or stated."""
-    pixels, opaque = read_picture(path, argument=argument, function=function)
+    pixels = read_picture(path, argument=argument, function=function)
     size, notes = given.spacing, tuple[str, ...]()
     if size is None and path.suffix.lower() in (".tif", ".tiff"):
         size = pixel_size(path)
@@ -194,7 +204,16 @@ def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> St
             note = f"`{argument}` states a pixel size of {size[0]:.4g} x {size[1]:.4g} mm."
             notes = (note,)
     affine = None if size is None else np.diag([*np.broadcast_to(size, 2), 1.0])
-    return Stored(pixels, affine, path.name, opaque, notes=notes)
+    return Stored(pixels, affine, path.name, notes=notes)
+
+
+def _grey(stored: Stored, argument: str, function: str) -> Stored:
+    """A picture as an image."""
+    picture = grey_picture(stored.array, function=function)
+    notes = stored.notes
+    if picture.coloured:
+        notes = (*notes, f"`{argument}` is in colour, of which the luminance was taken.")
+    return replace(stored, array=picture.pixels, opaque=picture.opaque, notes=notes)
 
 
 def _read_spatial(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..geometry.label_resampling import resampled_labels
 from ..geometry.resampling import Coordinates, warp
 from .background import background_value
 from .intensities import robust_range, unit_intensities
@@ -16,7 +17,7 @@ from .no_data import values
 
 
 def warped(
-    data: NDArray[np.float32],
+    data: NDArray[Any],
     valid: NDArray[np.bool_] | None,
     shape: tuple[int, ...],
     coordinates: Coordinates,
@@ -24,7 +25,7 @@ def warped(
     fill: float | None = None,
     threads: int | None = None,
     kernels: ModuleType | None = None,
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """An image at coordinates given slab by slab, NaN where it holds no data.
 
     Parameters
@@ -39,15 +40,29 @@ def warped(
     Returns
     -------
     (*S) float32 array
+        Or, with the nearest voxels, of the integers that came.
     """
     if fill is None:
         fill = outside_value(values(data, valid))
+    if interpolation == "nearest" and data.dtype.kind in "iu":
+        return resampled_labels(data, shape, coordinates, "nearest", _whole(fill, data.dtype))
     found = warp(data, shape, coordinates, interpolation, fill, threads, kernels)
     if valid is not None:
         kind = "nearest" if interpolation == "nearest" else "linear"
         share = warp(valid.astype(np.float32), shape, coordinates, kind, 1.0, threads, kernels)
         found[share < 0.5] = np.nan
     return found
+
+
+def _whole(fill: float, dtype: np.dtype[Any]) -> int:
+    """A value that integers of a type can have."""
+    limits = np.iinfo(dtype)
+    if not limits.min <= fill <= limits.max or fill != round(fill):
+        raise InputError(
+            f"warp: `fill` must be a whole number from {limits.min} to {limits.max}, for the image holds {dtype}; "
+            f"got {fill:g}."
+        )
+    return int(fill)
 
 
 def fill_value(value: Any, function: str) -> float | None:
@@ -63,7 +78,7 @@ def fill_value(value: Any, function: str) -> float | None:
     return float(value)
 
 
-def outside_value(data: NDArray[np.float32]) -> float:
+def outside_value(data: NDArray[Any]) -> float:
     """What an image shows beyond its border: its background if it has one, else its darkest value.
 
     Air is 0 in most scans, but -1024 in CT, and white on a slide.

@@ -24,6 +24,7 @@ __all__ = [
     "read_json",
     "write_image",
     "write_json",
+    "write_pixels",
 ]
 
 
@@ -155,6 +156,29 @@ def write_image(
             _write_flat(temporary, suffix, values, like, function)
 
 
+def write_pixels(path: Path, pixels: np.ndarray, like: Image) -> None:
+    """Write the pixels of a picture, (n, m) or (n, m, channels), that lie on the grid of an image.
+
+    Parameters
+    ----------
+    path : Path
+        ``.png .tif .tiff``; what is there is replaced.
+    pixels : array
+        Integers as they are, floating point as :func:`write_image` has it.
+    like : Image
+        Gives the size of the pixels.
+    """
+    from ..images.pictures import write_picture
+
+    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise InputError(
+            f"varreg.write_pixels: `path` ends in {path.suffix}; write .png or .tif, which lose nothing."
+        )
+    rows, columns = map(float, like.grid.spacing)
+    stated = None if (rows, columns) == (1.0, 1.0) else (rows, columns)
+    write_picture(path, pixels, stated, function="varreg.write_pixels")
+
+
 def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     """FreeSurfer's format, which has fewer number types."""
     import nibabel
@@ -170,16 +194,12 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
 
 def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Image, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
-    from ..images.pictures import write_picture
-
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(
             f"{function}: `path` ends in {suffix} and the image is {values.ndim}D; write NIfTI "
             "(.nii.gz), or for 2D .png or .tif."
         )
-    rows, columns = map(float, like.grid.spacing)
-    stated = None if (rows, columns) == (1.0, 1.0) else (rows, columns)
-    write_picture(path, values, stated, function=function)
+    write_pixels(path, values, like)
 
 
 def _refuse_number(text: str) -> float:

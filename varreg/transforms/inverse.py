@@ -83,14 +83,16 @@ class Inverse:
 
     def warp(
         self, image: Any, interpolation: str = "linear", fill: float | None = None
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Any]:
         """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
         resampling.check_choice(
             interpolation, resampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
         )
         fixed, frame = self.transform.fixed, self.transform.frame
         fill = fill_value(fill, "Inverse.warp")
-        data, valid, grid = image_on(fixed, frame, image, "Inverse.warp")
+        data, valid, grid = image_on(
+            fixed, frame, image, "Inverse.warp", interpolation == "nearest"
+        )
         shape = self.transform.moving.shape
         return warped(data, valid, shape, self._coordinates(grid), interpolation, fill)
 

@@ -126,7 +126,7 @@ class Transform:
         interpolation: str = "linear",
         fill: float | None = None,
         threads: int | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Any]:
         """Bring an image of the moving side onto the fixed grid.
 
         Parameters
@@ -144,7 +144,8 @@ class Transform:
 
         Returns
         -------
-        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).
+        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).  Nearest voxels
+        of an image of integers keep their type.
 
         Raises
         ------
@@ -154,7 +155,8 @@ class Transform:
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
         fill = fill_value(fill, function)
-        data, valid, grid = image_on(self.moving, self.frame, image, function)
+        exact = interpolation == "nearest"
+        data, valid, grid = image_on(self.moving, self.frame, image, function, exact)
         coordinates, shape = self.coordinates(grid), self.fixed.shape
         return warped(data, valid, shape, coordinates, interpolation, fill, threads)
 

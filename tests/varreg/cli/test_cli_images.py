@@ -96,3 +96,32 @@ def test_the_pixel_size_of_pictures_can_be_said(tmp_path):
     np.testing.assert_allclose(grid.spacing, [0.002, 0.003])
     call("apply", tmp_path / "out", images[0], "-o", tmp_path / "c.tif", "--spacing", "0.002,0.003")
     call("register", *images, "-o", tmp_path / "no", "--spacing", "1,2,3", code=1)
+
+
+def test_colours_come_out_as_colours(tmp_path):
+    """They came out as 16-bit grey, with exit code 0."""
+    import skimage.io
+
+    pixels = np.full((48, 52, 3), 240, np.uint8)
+    pixels[10:34, 12:40] = np.random.default_rng(0).integers(0, 255, (24, 28, 3))
+    skimage.io.imsave(tmp_path / "a.png", pixels)
+    np.savetxt(tmp_path / "shift.txt", [[1, 0, 9], [0, 1, 0], [0, 0, 1]])
+    images = tmp_path / "a.png", tmp_path / "a.png"
+    given = "--affine", tmp_path / "shift.txt", "--no-deformable"
+    said = call("register", *images, "-o", tmp_path / "warped.png", *given)
+    assert "`moving` is in colour" in said.stdout
+    call("register", *images, "-o", tmp_path / "out", *given)
+    call("apply", tmp_path / "out", images[0], "-o", tmp_path / "applied.png")
+    for name in ("warped.png", "applied.png"):
+        found = skimage.io.imread(tmp_path / name)
+        np.testing.assert_array_equal(found[:39], pixels[9:])
+        assert (found[39:] == 240).all() and found.dtype == np.uint8
+
+
+def test_labels_by_the_nearest_voxel_keep_their_numbers(files, tmp_path):
+    labels = np.full((*SHAPE, 1), 614454277, np.int32)
+    nib.Nifti1Image(labels, np.eye(4)).to_filename(tmp_path / "labels.nii")
+    images = files / "fixed.nii", files / "fixed.nii"
+    call("register", *images, "-o", tmp_path / "out")
+    call("apply", tmp_path / "out", tmp_path / "labels.nii", "-o", tmp_path / "a.nii", "--interpolation", "nearest")  # fmt: skip
+    assert (np.asarray(nib.load(tmp_path / "a.nii").dataobj) == 614454277).all()
