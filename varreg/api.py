@@ -65,9 +65,9 @@ def solve(
 
     Parameters
     ----------
-    moving, fixed : array (*S), path, nibabel image or varreg.Image
+    moving, fixed : array (*S), path, nibabel image, varreg.Image, or image of ITK, SimpleITK, ANTsPy or MONAI
         Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
-        of 1 mm.
+        of 1 mm, everything else the geometry that it brings.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
         None is the identity in world space. "auto" takes a rigid map where scales and shear gain

@@ -36,7 +36,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
 
     Parameters
     ----------
-    value : Image, array-like, nibabel image, str or PathLike
+    value : Image, array-like, nibabel image, str or PathLike; itk.Image, SimpleITK.Image, ANTsImage, MetaTensor
         2D or 3D, or 3D with one singleton axis (a slice); at least 4 voxels along each axis.
         Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
         An array and a picture get spacing 1 mm and the origin at the first voxel.

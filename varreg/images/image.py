@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,14 @@ from . import slices
 from .no_data import filled, no_data_note, parts, values
 from .stored import Stored
 from .voxels import real_array, refuse_shape, shown_values
-
-if TYPE_CHECKING:
-    import nibabel
+from .writable import Writable
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Writable):
     """A scalar image on a grid.  Make one by `Image.from_array` or `as_image`.
+
+    It behaves as the array of its values in ``np.asarray``, ``imshow``, indexing and arithmetic.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Image:
         return image_of(Stored(voxels, affine, name, shown_values(array)), **names)
 
     @property
-    def values(self) -> np.ndarray:
+    def values(self) -> np.ndarray:  # type: ignore[override]
         """The voxels as float32 with NaN where there are no data, (*S); `data` itself if they are everywhere."""
         return values(self.data, self.valid)
 
@@ -148,63 +148,6 @@ class Image:
         """An image of the same place with other voxels, NaN where there are no data."""
         data, valid = parts(values)
         return replace(self, data=data, name=name, valid=valid, checks=(), notes=())
-
-    @property
-    def volume_affine(self) -> np.ndarray:
-        """Voxel -> world (mm) of the volume as it is written, (4, 4)."""
-        if self.grid.dim == 3:
-            return self.grid.affine
-        frame = np.eye(4) if self.frame is None else self.frame
-        step = frame[:3, 2] if self.slice_step is None else self.slice_step
-        return slices.join_affine(self.grid.affine, frame, step, self._slice_axis)
-
-    def to_nifti(self, array: np.ndarray | None = None) -> nibabel.Nifti1Image:
-        """Make a NIfTI image on this grid, in the shape this image was stored in.
-
-        Parameters
-        ----------
-        array : (*S) array, optional
-            Values to hold instead of the image's own; integer labels stay integers.
-
-        Returns
-        -------
-        nibabel.Nifti1Image
-            A plain 2D image becomes a volume (n, m, 1).
-
-        Raises
-        ------
-        InputError
-            If `array` is not of the grid's shape or not of real numbers.
-
-        Examples
-        --------
-        >>> Image.from_array(np.eye(8)).to_nifti().shape
-        (8, 8, 1)
-        """
-        from .nifti import nifti_image, storable
-
-        voxels = self.values if array is None else np.asarray(array)
-        if voxels.shape != self.grid.shape:
-            raise InputError(
-                f"varreg.Image.to_nifti: `array` must have the image's shape {self.grid.shape}; "
-                f"got {voxels.shape}."
-            )
-        voxels = storable(voxels, function="varreg.Image.to_nifti")
-        return nifti_image(voxels.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
-
-    @property
-    def _slice_axis(self) -> int:
-        """The array axis of the volume that a slice has been taken along."""
-        shape = self.volume_shape or ()
-        return shape.index(1) if 1 in shape[:3] else 2
-
-    @property
-    def shape_3d(self) -> tuple[int, ...]:
-        """Shape with the singleton axis of a slice, three numbers."""
-        shape = list(self.grid.shape)
-        if len(shape) == 2:
-            shape.insert(self._slice_axis, 1)
-        return tuple(shape)
 
 
 def image_of(stored: Stored, *, argument: str, function: str) -> Image:

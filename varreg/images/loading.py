@@ -12,11 +12,12 @@ import numpy as np
 
 from ..geometry.grid import Grid
 from ..optimise.check import Check
+from .foreign import is_foreign, read_foreign
 from .image import Image, image_of
 from .no_data import filled, no_data_note
 from .reading import read_nibabel, read_path
 from .stored import Stored
-from .voxels import real_array, refuse_shape, shown_values
+from .voxels import real_array, refuse_kind, refuse_shape, shown_values
 
 
 def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
@@ -24,7 +25,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
 
     Parameters
     ----------
-    value : array-like, nibabel image, str or PathLike
+    value : array-like, nibabel image, image object of another library, str or PathLike
     argument, function : str
         Names for the messages.
     voxels : bool
@@ -50,6 +51,9 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
         found = read_path(value, **names)
     elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
         found = read_nibabel(value, **names, voxels=voxels)
+    elif is_foreign(value):
+        found = read_foreign(value, **names)
+        refuse_kind(found.array.dtype, **names, came=type(value).__name__)
     else:
         found = Stored(real_array(value, **names), opaque=shown_values(value))
     refuse_shape(found.array.shape, **names)

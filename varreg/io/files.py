@@ -15,7 +15,7 @@ from ..errors import FileError, InputError
 from .atomic import atomic_folder, atomic_path, free_folder
 
 if TYPE_CHECKING:
-    from ..images.image import Image
+    from ..images.writable import Writable
 
 __all__ = [
     "atomic_folder",
@@ -104,7 +104,7 @@ def write_json(
 
 
 def write_image(
-    path: str | os.PathLike[str], array: np.ndarray, like: Image, *, overwrite: bool = False
+    path: str | os.PathLike[str], array: np.ndarray, like: Writable, *, overwrite: bool = False
 ) -> None:
     """Write an array that lies on the grid of an image.
 
@@ -156,7 +156,7 @@ def write_image(
             _write_flat(temporary, suffix, values, like, function)
 
 
-def write_pixels(path: Path, pixels: np.ndarray, like: Image) -> None:
+def write_pixels(path: Path, pixels: np.ndarray, like: Writable) -> None:
     """Write the pixels of a picture, (n, m) or (n, m, channels), that lie on the grid of an image.
 
     Parameters
@@ -179,7 +179,7 @@ def write_pixels(path: Path, pixels: np.ndarray, like: Image) -> None:
     write_picture(path, pixels, stated, function="varreg.write_pixels")
 
 
-def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
+def _write_mgh(path: Path, values: np.ndarray, like: Writable) -> None:
     """FreeSurfer's format, which has fewer number types."""
     import nibabel
 
@@ -192,7 +192,7 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     nibabel.MGHImage(volume, image.affine).to_filename(path)
 
 
-def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Image, function: str) -> None:
+def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Writable, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(
