@@ -13,7 +13,7 @@ import click
 
 from varreg.cli.exit_codes import Command
 from varreg.cli.image_paths import ImagePath, header_option
-from varreg.cli.outputs import result_writer
+from varreg.cli.outputs import result_writer, said_of_output
 from varreg.cli.parameters import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
 
@@ -178,7 +178,7 @@ def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet
     if as_json:
         click.echo(json.dumps(summary(prediction), indent=2))
     elif not quiet:
-        click.echo(str(prediction))
+        click.echo(f"{prediction}\n{said_of_output(output)}")
 
 
 def summary(prediction: Prediction) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
+from ..geometry.grid import Grid
 from ..images.accepted import as_pair, read_mask, remarks
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
@@ -171,9 +172,17 @@ def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
     if source.registered is None:
         return
     transform, warped = source.registered
-    sides = (transform.moving, moving.grid), (transform.fixed, fixed.grid)
-    if all(one.shape == other.shape and one.same_space(other) for one, other in sides):
+    if _same(transform.moving, moving.grid) and _same(transform.fixed, fixed.grid):
         refuse_other_moving(transform, moving, warped, FUNCTION)
+    elif _same(transform.moving, fixed.grid) and _same(transform.fixed, moving.grid):
+        raise InputError(
+            f"{FUNCTION}: `moving` lies where the fixed image of `transform` lay, and `fixed` where the moving one did: they "
+            "are exchanged; pass varreg.certify(moving, fixed, transform), or transform.inverse()."
+        )
+
+
+def _same(grid: Grid, other: Grid) -> bool:
+    return grid.shape == other.shape and grid.same_space(other)
 
 
 def _whole(value: Any, argument: str) -> int:

@@ -20,7 +20,7 @@ from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
 from .image_paths import ImagePath, image_options
 from .misc import completion, doctor
-from .outputs import echo_step, figure_writer, is_image, report, result_writer
+from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
 from .verbose import echo_options
@@ -175,6 +175,8 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
         draw(result)
     if given["as_json"] or not given["quiet"]:
         report(result, given["as_json"])
+        if not given["as_json"]:
+            click.echo(said_of_output(given["output"], given["png"]))
     if given["strict"] and result.warnings:
         end_on_warnings(ctx, [first_line(result.checks)])
 

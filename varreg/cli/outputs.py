@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Write = Callable[["Result"], None]
 PICTURES = (".png", ".tif", ".tiff")
+#: Endings of files of other kinds: a folder of such a name is hardly what was meant.
+OTHERS = (
+    ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mnc", ".dcm", ".jpg", ".jpeg", ".bmp", ".gif", ".npy", ".npz",
+    ".gz", ".h5", ".hdf5", ".mat", ".tfm", ".xfm", ".lta", ".txt", ".csv", ".tsv", ".json", ".html", ".pdf", ".svg", ".zip",
+)  # fmt: skip
 VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 
 
@@ -59,6 +64,11 @@ def result_writer(
     from ..io.files import atomic_folder, atomic_path, write_image, write_pixels
     from ..transforms.warped_pixels import is_picture, warped_pixels
 
+    if path.lower().endswith(OTHERS) and not is_image(path):
+        raise InputError(
+            f"--output {path!r} is the name of a file that varreg does not write; give a folder for everything, or "
+            f"for the warped image alone a file that ends in {', '.join(VOLUMES + PICTURES)}."
+        )
     if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
             yield lambda result: result.save(folder, overwrite=True)
@@ -132,6 +142,27 @@ def report(result: Result, as_json: bool) -> None:
     >>> report(result, as_json=False)  # doctest: +SKIP
     """
     click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
+
+
+def said_of_output(path: str, figure: str | None = None) -> str:
+    """The last line of a registration: what it left behind.
+
+    Parameters
+    ----------
+    path : str
+        What :func:`result_writer` was given.
+    figure : str, optional
+        What :func:`figure_writer` was.
+
+    Examples
+    --------
+    >>> from varreg.cli.outputs import said_of_output
+    >>> said_of_output("warped.nii.gz", "overview.png")
+    'Written: warped.nii.gz (the warped image), overview.png (figure).'
+    """
+    held = "the warped image" if is_image(path) else "the result, for varreg.load and varreg apply"
+    drawn = "" if figure is None else f", {figure} (figure)"
+    return f"Written: {path} ({held}){drawn}."
 
 
 def echo_step(step: Iteration) -> None:

@@ -18,6 +18,9 @@ from .loading import stored, warn_of
 from .no_data import filled
 from .voxels import real_array, refuse_shape
 
+#: Points may lie this part of the size of an image beyond it before that is said.
+FAR = 0.5
+
 
 def image_on(
     grid: Grid, frame: Float | None, value: Any, function: str, exact: bool = False
@@ -115,6 +118,32 @@ def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         raise InputError(f"{function}: `points` holds NaN or infinity; drop those rows.")
     return array.reshape(-1, dim)
+
+
+def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function: str) -> None:
+    """Warn of points far beyond an image, where the map is only continued: they may be in another space.
+
+    Parameters
+    ----------
+    voxels : (d, n) array
+        Of the image's array.
+    grid : Grid
+    side : {"fixed", "moving"}
+        For the message.
+    function : str
+        Likewise.
+    """
+    size = np.array(grid.shape, np.float64)[:, None]
+    beyond = np.maximum(-0.5 - voxels, voxels - size + 0.5)
+    far = np.any(beyond > FAR * size, axis=0)
+    if not far.any():
+        return
+    most = float((beyond * grid.spacing[:, None]).max())
+    warnings.warn(
+        f"{function}: {int(far.sum())} of {len(far)} `points` lie up to {most:.4g} mm outside the {side} image, where the "
+        "map is only continued; check their space (world: RAS+ mm, not LPS+; or voxel).",
+        stacklevel=3,
+    )
 
 
 def _read(

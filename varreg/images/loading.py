@@ -90,7 +90,7 @@ def _named(image: Image, argument: str, function: str) -> Image:
 def warn_of(checks: Iterable[Check]) -> None:
     """Say what was odd where there is no result to say it."""
     for check in checks:
-        warnings.warn(str(check), stacklevel=4)
+        warnings.warn(str(check), stacklevel=5)
 
 
 def geometry(value: Any, argument: str, function: str) -> Image:

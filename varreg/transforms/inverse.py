@@ -15,7 +15,7 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
-from ..images.inputs import image_on, labels_on, point_rows
+from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
 from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Inverse:
         rows = point_rows(points, fixed.dim, "Inverse.points")
         resampling.check_choice(space, ("world", "voxel"), "Inverse.points", "space")
         world = rows.T if space == "world" else moving.voxel_to_world(rows.T)
+        warn_of_points(moving.world_to_voxel(world), moving, "moving", "Inverse.points")
         w = fixed.world_to_voxel(transform_points(np.linalg.inv(self.transform.affine), world))
         v, residual, _ = _solve(self.transform, w, self.tolerance, _POINT_ITERATIONS, self.method)
         if self.method == "fixed-point" and np.any(residual > self.tolerance):

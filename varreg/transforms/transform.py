@@ -20,7 +20,7 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
 from ..geometry.resampling import voxel_matrix
-from ..images.inputs import image_on, labels_on, point_rows
+from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
 from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ class Transform:
         rows = point_rows(points, self.fixed.dim, "Transform.points")
         resampling.check_choice(space, ("world", "voxel"), "Transform.points", "space")
         voxels = self.fixed.world_to_voxel(rows.T) if space == "world" else rows.T
+        warn_of_points(voxels, self.fixed, "fixed", "Transform.points")
         voxels = voxels + self.u_at(voxels) / self.fixed.spacing[:, None]
         world = transform_points(self.affine, self.fixed.voxel_to_world(voxels))
         result = world if space == "world" else self.moving.world_to_voxel(world)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -125,3 +127,45 @@ def test_labels_by_the_nearest_voxel_keep_their_numbers(files, tmp_path):
     call("register", *images, "-o", tmp_path / "out")
     call("apply", tmp_path / "out", tmp_path / "labels.nii", "-o", tmp_path / "a.nii", "--interpolation", "nearest")  # fmt: skip
     assert (np.asarray(nib.load(tmp_path / "a.nii").dataobj) == 614454277).all()
+
+
+def test_what_is_written_stands_on_the_last_line(files, tmp_path):
+    images = files / "moving.nii", files / "fixed.nii"
+    said = call("register", *images, "-o", tmp_path / "out", *FEW, "--png", tmp_path / "a.png")
+    last = said.stdout.splitlines()[-1]
+    assert last.startswith(f"Written: {tmp_path / 'out'} (the result") and "a.png (figure)" in last
+    said = call("register", *images, "-o", tmp_path / "w.nii.gz", *FEW)
+    assert said.stdout.splitlines()[-1] == f"Written: {tmp_path / 'w.nii.gz'} (the warped image)."
+    assert not call("register", *images, "-o", tmp_path / "q", *FEW, "--quiet").stdout
+    json.loads(call("register", *images, "-o", tmp_path / "j", *FEW, "--json").stdout)
+
+
+@pytest.mark.parametrize("name", ["out.mha", "out.nrrd", "out.JPG", "out.h5", "out.gz"])
+def test_an_output_of_another_kind_is_refused_before_the_work(tmp_path, name):
+    """It became a folder of that name, after everything had been computed."""
+    said = call("register", "absent.nii", "absent.nii", "-o", tmp_path / name, code=1)
+    assert "does not write" in said.stderr and not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", ".nii.gz", ".h5", "folder", "folder/", "new/"])
+def test_a_transform_without_a_name_is_refused(files, tmp_path, name, monkeypatch):
+    """Of an empty name became a hidden file, .1Warp.nii.gz."""
+    images = files / "moving.nii", files / "fixed.nii"
+    call("register", *images, "-o", tmp_path / "out", *FEW)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    said = call("convert", "out", name, "--to", "ants", code=1)
+    assert "names no file" in said.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.filterwarnings("default")
+def test_points_far_outside_the_image_are_warned_of(files, tmp_path):
+    call("register", files / "moving.nii", files / "fixed.nii", "-o", tmp_path / "out", *FEW)
+    for text, warned in (("x,y\n5000,0\n3,4\n", True), ("x,y\n-3,70\n3,4\n", False)):
+        (tmp_path / "points.csv").write_text(text)
+        said = call("apply", tmp_path / "out", tmp_path / "points.csv", "-o", tmp_path / "a.csv", "--points", "voxel", "--force")  # fmt: skip
+        assert (
+            "1 of 2 `points` lie up to 4936 mm outside the fixed image" in said.stderr
+        ) == warned
