@@ -38,7 +38,8 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     ----------
     value : Image, array-like, nibabel image, str or PathLike; itk.Image, SimpleITK.Image, ANTsImage, MetaTensor
         2D or 3D, or 3D with one singleton axis (a slice); at least 4 voxels along each axis.
-        Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
+        Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``;
+        with SimpleITK ``.mha .mhd .nrrd .nhdr .dcm`` and folders of a DICOM series.
         An array and a picture get spacing 1 mm and the origin at the first voxel.
     argument, function : str
         Names for the messages.

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import FileError, InputError, VarregError
 from .headers import placed
 from .image_file import ImageFile
+from .itk_reading import ITK_SUFFIXES, read_itk
 from .payload import stored_voxels
 from .pictures import PICTURE_SUFFIXES, grey_picture, read_picture
 from .pixel_sizes import pixel_size
@@ -26,9 +27,13 @@ from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
+#: Of all files that are read.
+SUFFIXES = VOLUME_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 
 
-def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
+def image_suffix(
+    path: Path, *, function: str, argument: str = "path", known: tuple[str, ...] = SUFFIXES
+) -> str:
     """Return the known image suffix of a path, lower case.
 
     Parameters
@@ -37,11 +42,13 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
         Only its name is looked at.
     function, argument : str
         Names for the message.
+    known : tuple of str
+        What is looked for.
 
     Returns
     -------
     str
-        One of `VOLUME_SUFFIXES` or `PICTURE_SUFFIXES`.
+        One of `known`.
 
     Raises
     ------
@@ -53,7 +60,6 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
     >>> image_suffix(Path("T1.Nii.GZ"), function="varreg.solve")
     '.nii.gz'
     """
-    known = VOLUME_SUFFIXES + PICTURE_SUFFIXES
     name = path.name.lower()
     for suffix in sorted(known, key=len, reverse=True):
         if name.endswith(suffix):
@@ -70,7 +76,8 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
     Parameters
     ----------
     value : str, PathLike or ImageFile
-        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
+        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``; with SimpleITK ``.mha .mhd .nrrd
+        .nhdr .dcm`` and the folder of a DICOM series.
     argument, function : str
         Names for the message.
 
@@ -96,13 +103,21 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
         given = value if isinstance(value, ImageFile) else ImageFile(value)
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
-        if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
+        suffix = "" if path.is_dir() else image_suffix(path, function=function, argument=argument)
+        if suffix in PICTURE_SUFFIXES:
             return _grey(_read_flat(path, given, argument, function), argument, function)
         if given.spacing is not None:
             raise InputError(
                 f"{function}: `{argument}` is {str(path)!r}, whose header has its voxel sizes; leave `spacing` out, "
                 "which is for pictures."
             )
+        if path.is_dir() or suffix in ITK_SUFFIXES:
+            if given.header is not None:
+                raise InputError(
+                    f"{function}: `{argument}` is {str(path)!r}, which has one place only; leave `header` out, which is for "
+                    "NIfTI."
+                )
+            return read_itk(path, argument=argument, function=function)
         return _read_spatial(_opened(path), given.header, path.name, argument, function)
 
 
@@ -171,7 +186,7 @@ def _refuse_absent(path: Path, argument: str, function: str) -> None:
     if not path.exists():
         problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
     elif path.is_dir():
-        problem = "is a folder; give the image file in it (DICOM: convert with dcm2niix)"
+        return  # of a DICOM series
     elif not path.is_file():
         problem = "is not a regular file; give an image file"
     elif path.stat().st_size == 0:

@@ -137,10 +137,10 @@ def write_image(
     ...     as_image(Path(folder) / "a.nii.gz", argument="moving").grid.spacing.tolist()
     [2.0, 2.0]
     """
-    from ..images.reading import image_suffix
+    from ..images.reading import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
 
     function = "varreg.write_image"
-    suffix = image_suffix(Path(path), function=function)
+    suffix = image_suffix(Path(path), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES)
     values = np.asarray(array)
     if values.shape != like.grid.shape or values.dtype.kind not in "biuf":
         raise InputError(

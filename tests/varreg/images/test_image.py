@@ -291,12 +291,12 @@ def test_files_that_cannot_be_read_are_explained(tmp_path):
 
 
 def test_paths_that_are_no_image_file_are_explained(tmp_path):
-    (tmp_path / "a.dcm").write_text("x")
+    (tmp_path / "a.doc").write_text("x")
     os.mkfifo(tmp_path / "pipe.nii")
     for path, words in [
         (tmp_path / "absent.nii", "does not exist"),
         (tmp_path, "is a folder"),
-        (tmp_path / "a.dcm", "convert it to one of .nii"),
+        (tmp_path / "a.doc", "convert it to one of .nii"),
         (tmp_path / "pipe.nii", "not a regular file"),
         ("", "folder"),
         ("a\0.nii", "exist|read"),
