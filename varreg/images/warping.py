@@ -16,6 +16,10 @@ from .intensities import robust_range, unit_intensities
 from .no_data import values
 
 
+#: Voxels of which the range of intensities is taken.
+SAMPLE = 500_000
+
+
 def warped(
     data: NDArray[Any],
     valid: NDArray[np.bool_] | None,
@@ -95,10 +99,11 @@ def outside_value(data: NDArray[Any]) -> float:
     >>> outside_value(scan)
     -1000.0
     """
-    known = data[np.isfinite(data)]
-    if not known.size or known.min() == known.max():
-        return float(known[0]) if known.size else 0.0
-    low, high = robust_range(known)
+    sample = data.reshape(-1)[:: max(1, data.size // SAMPLE)]
+    known = sample[np.isfinite(sample)]
+    low, high = robust_range(known) if known.size else (0.0, 0.0)
+    if not low < high:
+        return low
     ends = [data.take((0, -1), axis).ravel() for axis in range(data.ndim)]
     border = np.concatenate(ends)
     border = border[np.isfinite(border)]
