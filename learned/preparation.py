@@ -24,6 +24,7 @@ from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_starts, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
+from .data.volumes import unit_values
 from .network_grid import network_grid, resampled
 
 
@@ -95,9 +96,8 @@ def _seen(image: Image, argument: str) -> LevelImage:
     """An image in unit intensities; what holds no data is black, as around the heads of training."""
     if image.valid is None:
         return sampled(image, None, None, argument)
-    known = robust_range(image.data[image.valid])
-    level = sampled(image, image.valid, known, argument)
-    return replace(level, data=np.where(image.valid, level.data, np.float32(0)))
+    level = sampled(image, image.valid, robust_range(image.data[image.valid]), argument)
+    return replace(level, data=unit_values(image))
 
 
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:

@@ -15,7 +15,6 @@ from .background import background_value
 from .intensities import robust_range, unit_intensities
 from .no_data import values
 
-
 #: Voxels of which the range of intensities is taken.
 SAMPLE = 500_000
 
