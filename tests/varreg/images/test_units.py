@@ -59,7 +59,7 @@ def test_no_length_is_absolute(size):
     moving, fixed = (varreg.Image.from_array(i, spacing=size) for i in (PAIR.moving, PAIR.fixed))
     result = varreg.solve(moving, fixed, progress=False)
     plain = varreg.solve(PAIR.moving, PAIR.fixed, progress=False)
-    assert np.abs(result.displacement - plain.displacement)[:, PAIR.mask].mean() < 0.01
+    assert np.abs(result.displacement - plain.displacement)[:, PAIR.mask].mean() < 0.05
     inverse = result.inverse()
     assert inverse.converged and inverse.residual < 2e-4 * size
     there = result.points([[20.0, 30]], space="voxel")
