@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, InputError
+from ..images.itk_reading import holds_dicom
 from ..images.reading import SUFFIXES
 
 REQUIRED = ("moving", "fixed")
@@ -176,7 +177,7 @@ def _refuse_absent(path: str | os.PathLike[str], rows: list[TableRow]) -> None:
         f"{key} {row.cells[key]!r} (line {row.line})"
         for row in rows
         for key, file in row.files.items()
-        if not os.path.exists(file)
+        if not (os.path.isfile(file) or (os.path.isdir(file) and holds_dicom(file)))
     ]
     if absent:
         more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""

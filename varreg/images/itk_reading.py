@@ -50,7 +50,7 @@ def read_itk(path: Path, *, argument: str, function: str) -> Stored:
     --------
     >>> read_itk(Path("t1.nrrd"), argument="moving", function="varreg.solve")  # doctest: +SKIP
     """
-    if path.is_dir() and not _holds_dicom(path):
+    if path.is_dir() and not holds_dicom(path):
         raise _no_series(path, argument, function)
     sitk = _simpleitk(f"{function}: `{argument}` is {str(path)!r}; reading it")
     with _quiet(sitk):
@@ -69,8 +69,8 @@ def _no_series(folder: Path, argument: str, function: str) -> FileError:
     )
 
 
-def _holds_dicom(folder: Path) -> bool:
-    """Whether one of the first files begins as DICOM does: a folder of anything is not gone through."""
+def holds_dicom(folder: Path) -> bool:
+    """Whether one of the first files in a folder begins as DICOM does: a folder of anything is not gone through."""
     files = (file for file in sorted(folder.iterdir()) if file.is_file())
     for file in itertools.islice(files, LOOKED_AT):
         with open(file, "rb") as stream:
