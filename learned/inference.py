@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import platform
 import time
@@ -151,7 +150,7 @@ class Registrar:
                 "varreg.solve for this pair."
             ) from error
         name = f"warped {moving.name}".strip()
-        warped = dataclasses.replace(fixed, data=transform.warp(moving), name=name)
+        warped = fixed.holding(transform.warp(moving), name)
         bound = _determinant_bound(transform, threads)
         times = {
             "preparation": pair.seconds,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from varreg.cli.exit_codes import Command
-from varreg.cli.outputs import result_writer
+from varreg.cli.image_paths import ImagePath, header_option
+from varreg.cli.outputs import result_writer, said_of_output
 from varreg.cli.parameters import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
 
@@ -130,8 +131,8 @@ def predict_batch(
 @click.command(
     cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("moving", type=click.Path())
-@click.argument("fixed", type=click.Path())
+@click.argument("moving", type=ImagePath())
+@click.argument("fixed", type=ImagePath())
 @click.option(
     "-o",
     "--output",
@@ -160,6 +161,7 @@ def predict_batch(
     type=float,
     help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
 )
+@header_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )
@@ -170,13 +172,13 @@ def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet
     """Bring the image MOVING onto the image FIXED by a trained network, in one pass."""
     write: Any
     # opened first: an output that cannot be written is found before the work
-    with result_writer(output, fixed, force) as write:
+    with result_writer(output, moving, fixed, None, force) as write:
         prediction = predict(moving, fixed, **settings)
         write(prediction)
     if as_json:
         click.echo(json.dumps(summary(prediction), indent=2))
     elif not quiet:
-        click.echo(str(prediction))
+        click.echo(f"{prediction}\n{said_of_output(output)}")
 
 
 def summary(prediction: Prediction) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Prediction(Registered):
             provenance=self.provenance,
             fixed=self.fixed,
             moving=self.moving,
+            checks=(*self.moving.checks, *self.fixed.checks),
+            notes=(*self.moving.notes, *self.fixed.notes),
         )
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -105,7 +107,7 @@ class Prediction(Registered):
             "Predicted in one pass, no energy was minimised: look at it, or go on from here with "
             "varreg.solve(moving, fixed, start=prediction)."
         )
-        return "\n".join([*lines[:4], remark, *lines[4:]])
+        return "\n".join([*lines[:-2], remark, *lines[-2:]])
 
 
 def world_transform(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +19,12 @@ from varreg.errors import InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
+from varreg.images.intensities import robust_range
 from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_starts, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
+from .data.volumes import unit_values
 from .network_grid import network_grid, resampled
 
 
@@ -80,13 +83,21 @@ def prepare(
         raise InputError(_other_dimension(model, len(shape), images[1], function))
     with _said_by(function):
         inputs = [
-            sampled(image, None, None, argument)
+            _seen(image, argument)
             for image, argument in zip(images, ("moving", "fixed"), strict=True)
         ]
         matrix = _start_matrix(start, *inputs)
     grid = network_grid(images[1].grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
     return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+
+
+def _seen(image: Image, argument: str) -> LevelImage:
+    """An image in unit intensities; what holds no data is black, as around the heads of training."""
+    if image.valid is None:
+        return sampled(image, None, None, argument)
+    level = sampled(image, image.valid, robust_range(image.data[image.valid]), argument)
+    return replace(level, data=unit_values(image))
 
 
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:

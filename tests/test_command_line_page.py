@@ -55,6 +55,8 @@ def folder(tmp_path_factory):
     for name in ("moving", "fixed"):
         image = nibabel.Nifti1Image(getattr(pair, name)[..., None], np.diag([-2, 2, 3, 1.0]))
         nibabel.save(image, folder / f"{name}.nii.gz")
+    mask = nibabel.Nifti1Image((pair.labels_fixed[..., None] > 0).astype("u1"), image.affine)
+    nibabel.save(mask, folder / "mask.nii.gz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in LINES:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .exchange.writing import write_transform
     from .geometry.grid import Grid
     from .images.image import Image
+    from .images.image_file import ImageFile
     from .options.options import Options
     from .report import plots
     from .results.result import Result, load
@@ -47,6 +48,7 @@ _HOMES = {
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
+    "ImageFile": "images.image_file",
     "Inverse": "transforms.inverse",
     "Options": "options.options",
     "Result": "results.result",
@@ -63,6 +65,7 @@ __all__ = [
     "GeometryError",
     "Grid",
     "Image",
+    "ImageFile",
     "InputError",
     "Inverse",
     "Options",

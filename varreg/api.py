@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
 import platform
 import sys
@@ -17,9 +16,9 @@ from ._version import __version__
 from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
-from .geometry.resampling import warp
-from .images.accepted import as_pair
+from .images.accepted import as_pair, read_mask, remarks
 from .images.image import Image
+from .images.warping import fill_value, warped
 from .initial.cold_start import cold_start
 from .initial.initialisation import chosen_start
 from .initial.last_stage import refinement
@@ -50,6 +49,7 @@ def solve(
     fixed_mask: Any = None,
     moving_mask: Any = None,
     start: Any = None,
+    fill: float | None = None,
     options: Options | None = None,
     preset: str = "default",
     backend: str = "numba",
@@ -65,9 +65,9 @@ def solve(
 
     Parameters
     ----------
-    moving, fixed : array (*S), path, nibabel image or varreg.Image
+    moving, fixed : array (*S), path, nibabel image, varreg.Image, or image of ITK, SimpleITK, ANTsPy or MONAI
         Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
-        of 1 mm.
+        of 1 mm, everything else the geometry that it brings.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
         None is the identity in world space. "auto" takes a rigid map where scales and shear gain
@@ -77,7 +77,8 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
     fixed_mask, moving_mask : array, path or image, optional
-        Voxels that count (non-zero), on the grid of their image.
+        Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
+        with a place of its own.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
@@ -86,6 +87,9 @@ def solve(
         on the displacement grid, unfolded), and never folds.  Where the affine map that the affine
         stage finds has less energy than the start, that is taken instead; a result of varreg is not
         questioned.  ``result.start`` says what was done.
+    fill : float, optional
+        Value of ``result.warped`` where there is no moving image; by default its own background, see
+        :meth:`Transform.warp`.
     options : Options, optional
         What is minimised and how; overrides `preset`.
     preset : str
@@ -124,6 +128,7 @@ def solve(
     """
     begun = time.perf_counter()
     options = merged_options(options, preset, changes)
+    fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend), thread_count(threads)
     images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
@@ -134,7 +139,12 @@ def solve(
     else:
         check_overlap(*grids, initial.transform.affine, None, starts)
     options = options.for_dimension(grids[0].dim)
-    problem = prepared(*images, fixed_mask, moving_mask, options, kernels, threads)
+    masks = (
+        read_mask(fixed_mask, fixed_image, argument="fixed_mask"),
+        read_mask(moving_mask, moving_image, argument="moving_mask"),
+    )
+    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
+    problem = prepared(*images, masks[0].inside, masks[1].inside, options, kernels, threads)
     seconds: dict[str, float] = {}
     recorder, report = Recorder(None), None
     # a start that deforms is compared with what the affine stage finds, unless it is our own
@@ -162,19 +172,20 @@ def solve(
     with timed(seconds, "warping"):
         name = f"warped {moving_image.name}".strip()
         coordinates = transform.coordinates(moving_image.grid)
-        source, shape = moving_image.data, fixed_image.grid.shape
-        data = warp(source, shape, coordinates, "linear", 0.0, threads, kernels)
-        warped = dataclasses.replace(fixed_image, data=data, name=name)
+        source = moving_image.data, moving_image.valid, fixed_image.grid.shape
+        values = warped(*source, coordinates, "linear", fill, threads, kernels)
+        moved = fixed_image.holding(values, name)
     with timed(seconds, "checks"):
         before = starting_energy(problem, found.nodes is not None)
         answer = Answer(
             problem, found.affine, found.nodes, options.constraint, end.energy, before, end.in_view,
             end.smallest_determinant, recorder.still,
         )  # fmt: skip
-        checks, motion = checks_of(answer), answer.motion(recorder.recent)
+        checks = *checks_of_input, *checks_of(answer)
+        motion = answer.motion(recorder.recent)
     return Result(
         transform=transform,
-        warped=warped,
+        warped=moved,
         fixed_name=fixed_image.name,
         moving_name=moving_image.name,
         fixed=fixed_image,
@@ -190,6 +201,7 @@ def solve(
         start=report,
         model=choice,
         checks=checks,
+        notes=notes,
         motion=motion,
     )
 

@@ -154,8 +154,8 @@ for name, row in {"by the headers": before, **errors}.items():
 #
 # A picture of the first scan
 # ---------------------------
-# The CT through each of the four maps, with the outline of the template's brain.  To warp a CT, use
-# ``result.warp(moving, fill=-1000)``: without ``fill``, what lies outside of it becomes 0, which is water.
+# The CT through each of the four maps, with the outline of the template's brain.  What lies outside of it
+# has the value of its own background, air, unless ``result.warp(moving, fill=...)`` says otherwise.
 
 of_first = dict(results[:4])
 print(of_first["window and mask"])

@@ -14,7 +14,7 @@ from varreg.geometry.grid import Grid
 from varreg.geometry.label_resampling import resampled_labels
 from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
 from varreg.images.accepted import Image, as_image
-from varreg.images.intensities import unit_intensities
+from varreg.images.intensities import robust_range, unit_intensities
 
 from .cache import cached
 from .manifest import Subject
@@ -207,11 +207,19 @@ def _refuse_apart(subject: Subject, images: list[Image]) -> None:
             )
 
 
+def unit_values(image: Image) -> NDArray[np.float32]:
+    """Unit intensities, (*S); what holds no data is black, as around a head that was cut out."""
+    if image.valid is None:
+        return unit_intensities(image.data, None)
+    known = unit_intensities(image.data, robust_range(image.data[image.valid]))
+    return np.where(image.valid, known, np.float32(0))
+
+
 def _resampled(image: Image, grid: Grid) -> NDArray[np.float32]:
     """The image in [0, 1] on another grid; 0 where there is none."""
     from scipy.ndimage import gaussian_filter
 
-    data = unit_intensities(image.data, None)
+    data = unit_values(image)
     coarser = float(grid.spacing[0]) / image.grid.spacing
     # about the width of the new voxels, so that what they cannot hold is not folded into them
     sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))

@@ -346,6 +346,28 @@ def test_voxels_of_the_same_size_are_taken_as_they_are(shape):
     assert data.sum() == pytest.approx(part.sum())
 
 
+def test_a_hot_voxel_darkens_nothing_that_the_network_sees():
+    image, known = blobs((32, 32)), Known(np.eye(2, 3))
+    hot = image.copy()
+    hot[3, 4] = 100 * image.max()
+    predict(known, image, hot)
+    moving, fixed = (seen[0, 0].numpy() for seen in known.seen)
+    assert fixed[3, 4] == 1
+    fixed[3, 4] = moving[3, 4]
+    assert np.abs(fixed - moving).max() < 0.02
+
+
+def test_what_holds_no_data_is_black_to_the_network():
+    image, known = blobs((32, 32)), Known(np.eye(2, 3))
+    holed = image.copy()
+    holed[10:14, 8:20] = np.nan
+    prediction = predict(known, holed, image)
+    moving = known.seen[0][0, 0].numpy()
+    assert (moving[10:14, 8:20] == 0).all() and np.isfinite(moving).all()
+    assert np.isnan(prediction.warped.values).sum() == 48
+    assert "hold no data" in str(prediction)
+
+
 def test_a_sheared_grid_is_covered_by_cubic_voxels():
     affine = np.array([[1.2, 0.4, 3.0], [0.0, 0.9, -5.0], [0, 0, 1]])
     fixed = Grid((40, 30), affine)
@@ -488,17 +510,11 @@ def test_number_of_threads_is_put_back():
 # --- what is refused --------------------------------------------------------------------------------
 
 
-def broken(value):
-    image = blobs((32, 32))
-    image[3, 4] = value
-    return image
-
-
 @pytest.mark.parametrize(
     "moving, options, error, words",
     [
         (blobs((16, 16, 16)), {}, InputError, "both must be 2D or both 3D"),
-        (broken(np.nan), {}, InputError, "moving"),
+        (np.full((32, 32), np.nan), {}, InputError, "moving"),
         (np.full((32, 32), 2.0), {}, InputError, "constant"),
         ("absent.nii.gz", {}, FileError, "absent.nii.gz"),
         ([["a"]], {}, InputError, "moving"),
@@ -538,7 +554,7 @@ def test_an_error_in_a_batch_says_which_pair():
     network = Registrar(Known(np.eye(2, 3)), (32, 32))
     good = (blobs((32, 32)), blobs((32, 32), 1))
     with pytest.raises(InputError, match=r"^pairs\[1\] \(moving.*learned\.predict_batch: `moving`"):
-        network.predict_batch([good, (broken(np.inf), good[1])])
+        network.predict_batch([good, (np.full((32, 32), np.inf), good[1])])
     with pytest.raises(InputError, match=r"`pairs\[0\]` must be \(moving, fixed\)"):
         network.predict_batch(good)
     masked = {"moving": good[0], "fixed": good[1], "fixed_mask": good[0]}

@@ -549,8 +549,8 @@ def bad(values, value):
 
 
 REFUSED = {
-    "moving-nan": (dict(moving=bad((3, 4), np.nan)), InputError, "`moving`"),
-    "fixed-infinite": (dict(fixed=bad((3, 4), np.inf)), InputError, "`fixed`"),
+    "moving-nan": (dict(moving=bad(..., np.nan)), InputError, "`moving`"),
+    "fixed-infinite": (dict(fixed=bad(..., np.inf)), InputError, "`fixed`"),
     "moving-constant": (dict(moving=np.ones((20, 22))), InputError, "`moving`"),
     "fixed-1d": (dict(fixed=np.arange(30.0)), InputError, "`fixed`"),
     "fixed-4d": (dict(fixed=np.zeros((5, 5, 5, 5))), InputError, "`fixed`"),
@@ -564,7 +564,7 @@ REFUSED = {
     "fixed-missing-file": (dict(fixed="/nowhere/image.nii.gz"), FileError, "`fixed`"),
     "fixed-mask-shape": (dict(fixed_mask=np.ones((20, 21))), InputError, "`fixed_mask`"),
     "moving-mask-empty": (dict(moving_mask=np.zeros((20, 22))), InputError, "`moving_mask`"),
-    "moving-mask-nan": (dict(moving_mask=bad((1, 1), np.nan)), InputError, "`moving_mask`"),
+    "moving-mask-nan": (dict(moving_mask=bad(..., np.nan)), InputError, "`moving_mask`"),
     "affine-name": (dict(affine="afine"), InputError, "`affine`"),
     "affine-shape": (dict(affine=np.eye(4)), GeometryError, "`affine`"),
     "affine-singular": (dict(affine=SINGULAR), GeometryError, "`affine`"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, InputError
-from ..images.pictures import PICTURE_SUFFIXES
-from ..images.reading import VOLUME_SUFFIXES
+from ..images.itk_reading import holds_dicom
+from ..images.reading import SUFFIXES
 
 REQUIRED = ("moving", "fixed")
 FILES = (*REQUIRED, "fixed_mask", "moving_mask")
@@ -177,7 +177,7 @@ def _refuse_absent(path: str | os.PathLike[str], rows: list[TableRow]) -> None:
         f"{key} {row.cells[key]!r} (line {row.line})"
         for row in rows
         for key, file in row.files.items()
-        if not os.path.isfile(file)
+        if not (os.path.isfile(file) or (os.path.isdir(file) and holds_dicom(file)))
     ]
     if absent:
         more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
@@ -191,7 +191,7 @@ def _refuse_absent(path: str | os.PathLike[str], rows: list[TableRow]) -> None:
 def _stem(file: str) -> str:
     """The name of a file without its folder and the suffix of an image."""
     name = Path(file).name
-    for suffix in sorted(VOLUME_SUFFIXES + PICTURE_SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -60,6 +60,8 @@ class Certificate:
     perturbations : tuple of Perturbation
     checks : tuple of Check
         What makes the map unlikely to be right; see :mod:`varreg.checks`.  Empty likewise.
+    notes : tuple of str
+        What was done to the images and masks on reading, a sentence each.
     """
 
     fixed_name: str
@@ -89,6 +91,7 @@ class Certificate:
     perturbations: tuple[Perturbation, ...]
     affine_scales: tuple[float, ...] = ()
     checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[Check, ...]:
@@ -116,7 +119,7 @@ class Certificate:
             content = json.loads(text)
             if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
                 raise Damage(f"its `format` is not {FORMAT!r}")
-            content = {"affine_scales": [], "checks": [], **renamed(content)}
+            content = {"affine_scales": [], "checks": [], "notes": [], **renamed(content)}
             return nested(cls, content, "certificate")
         except (Damage, TypeError, ValueError, RecursionError) as error:
             raise FileError(

@@ -14,7 +14,8 @@ from ..energy.deformable import DeformableObjective
 from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
-from ..images.accepted import as_pair
+from ..geometry.grid import Grid
+from ..images.accepted import as_pair, read_mask, remarks
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..initial.smoothing_spline import smoothing_spline_fit
@@ -107,7 +108,14 @@ def certify(
         options = source.options
     chosen = merged_options(options, preset or "default", changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
-    problem = prepared(*images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION)
+    masks = (
+        read_mask(fixed_mask, fixed_image, argument="fixed_mask", function=FUNCTION),
+        read_mask(moving_mask, moving_image, argument="moving_mask", function=FUNCTION),
+    )
+    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
+    problem = prepared(
+        *images, masks[0].inside, masks[1].inside, chosen, kernels, threads, FUNCTION
+    )
 
     as_given, in_view = _as_given(problem, source.transform)
     affine, nodes = on_displacement_grid(problem, source.transform)
@@ -124,7 +132,7 @@ def certify(
         in_view,
         here.smallest_determinant,
     )
-    checks = checks_of(Answer(problem, *placed))
+    checks = *checks_of_input, *checks_of(Answer(problem, *placed))
     objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
@@ -155,6 +163,7 @@ def certify(
         perturbations=perturbations(problem, objective, start, random),
         affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
         checks=checks,
+        notes=notes,
     )
 
 
@@ -163,9 +172,17 @@ def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
     if source.registered is None:
         return
     transform, warped = source.registered
-    sides = (transform.moving, moving.grid), (transform.fixed, fixed.grid)
-    if all(one.shape == other.shape and one.same_space(other) for one, other in sides):
+    if _same(transform.moving, moving.grid) and _same(transform.fixed, fixed.grid):
         refuse_other_moving(transform, moving, warped, FUNCTION)
+    elif _same(transform.moving, fixed.grid) and _same(transform.fixed, moving.grid):
+        raise InputError(
+            f"{FUNCTION}: `moving` lies where the fixed image of `transform` lay, and `fixed` where the moving one did: they "
+            "are exchanged; pass varreg.certify(moving, fixed, transform), or transform.inverse()."
+        )
+
+
+def _same(grid: Grid, other: Grid) -> bool:
+    return grid.shape == other.shape and grid.same_space(other)
 
 
 def _whole(value: Any, argument: str) -> int:

@@ -8,7 +8,7 @@ from ..backends.arrays import Array
 from ..geometry.folded_cells import nearly_folded_cells
 from ..geometry.folding import smallest_determinant
 from ..stages.problem import Problem
-from ..transforms.inverse import residuals
+from ..transforms.inverse import default_tolerance, residuals
 from ..transforms.transform import Transform
 from .records import Folds, InverseResidual, Place
 
@@ -16,8 +16,8 @@ from .records import Folds, InverseResidual, Place
 PLACES = 10
 #: Moving voxels at which a map is inverted; of larger images a random choice.
 INVERTED = 2**16
-#: What the inverse residual should stay below, in mm, and the steps it may take.
-TOLERANCE, STEPS = 1e-4, 100
+#: Steps that the inverse may take.
+STEPS = 100
 
 
 def folds_of(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
@@ -46,5 +46,6 @@ def inverse_residual(transform: Transform, random: np.random.Generator) -> Inver
     if moving.size > INVERTED:
         chosen = np.sort(random.choice(moving.size, INVERTED, replace=False))
     voxels = np.stack(np.unravel_index(chosen, moving.shape)).astype(np.float64)
-    found = residuals(transform, voxels, TOLERANCE, STEPS)
-    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), TOLERANCE)
+    tolerance = default_tolerance(transform)
+    found = residuals(transform, voxels, tolerance, STEPS)
+    return InverseResidual(len(chosen), float(found.max()), float(found.mean()), tolerance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..optimise.check import first_line, remedies
+from ..optimise.lengths import length
 from ..options.options import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def summary(certificate: Certificate) -> str:
         first_line(certificate.checks),
         remedies(certificate.checks),
         _subject(certificate),
+        *certificate.notes,
         _affine(certificate),
         *_given(certificate),
         *_energy(certificate),
@@ -63,8 +65,8 @@ def _given(c: Certificate) -> list[str]:
         return [_folds(c.folds, "the displacement grid", c), mirrored]
     lines = [
         _folds(c.folds_as_given, "the grid it came on", c),
-        f"Brought to the displacement grid of the energy it moves by {c.mean_moved:.2f} mm on average "
-        f"(at most {c.largest_moved:.2f} mm), and its {_name(c)} from {c.similarity_as_given:.4f} to "
+        f"Brought to the displacement grid of the energy it moves by {length(c.mean_moved)} mm on average "
+        f"(at most {length(c.largest_moved)} mm), and its {_name(c)} from {c.similarity_as_given:.4f} to "
         f"{c.energy.similarity:.4f}; what follows is said of the map there.",
     ]
     return [*lines, _folds(c.folds, "the displacement grid", c), mirrored]
@@ -119,8 +121,8 @@ def _refinement(c: Certificate) -> str:
         f"{first}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
         f"{r.end.similarity - r.start.similarity:+.5f} nats, smoothness "
         f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the head by "
-        f"{r.mean_moved:.2f} mm on average (95 % below {r.percentile_moved:.2f}, at most "
-        f"{r.largest_moved:.2f} mm); it ended because {r.stop.value}."
+        f"{length(r.mean_moved)} mm on average (95 % below {length(r.percentile_moved)}, at most "
+        f"{length(r.largest_moved)} mm); it ended because {r.stop.value}."
     )
 
 

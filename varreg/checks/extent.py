@@ -12,6 +12,7 @@ import numpy as np
 from ..backends.arrays import Array
 from ..geometry.grid import Grid
 from ..optimise.check import Check
+from ..optimise.lengths import length
 from .answer import Answer
 
 #: Largest stretch (or its inverse) along an axis, and change of volume (or its inverse).
@@ -79,7 +80,7 @@ def shift(answer: Answer) -> Check:
     outside = min(_outside(moving, there[:-1]), _outside(fixed, back[:-1]))
     fact = "The centre of one image at least maps into the other."
     if outside > 0:
-        fact = f"The centre of either image maps {outside:.0f} mm or more outside the other, the limit of the search."
+        fact = f"The centre of either image maps {length(outside, 0)} mm or more outside the other, the limit of the search."
     return Check("shift", outside, 0.0, outside <= 0, fact, "Pass start='moments' or a matrix.")
 
 
@@ -96,7 +97,7 @@ def mean_deformation(answer: Answer) -> Check:
     share = mean / answer.head.size
     return Check(
         "deformation", share, MEAN_U, share <= MEAN_U,
-        f"Beyond its affine part the map moves the head by {mean:.1f} mm on average, {100 * share:.1f} % of its "
+        f"Beyond its affine part the map moves the head by {length(mean, 1)} mm on average, {100 * share:.1f} % of its "
         f"size ({100 * MEAN_U:.1f} % is much).",
         "The affine part may be wrong: look at affine alone (deformable=False).",
     )  # fmt: skip
@@ -108,7 +109,7 @@ def largest_displacement(answer: Answer) -> Check:
     share = largest / answer.head.size
     return Check(
         "displacement", share, LARGEST_U, share <= LARGEST_U,
-        f"The deformation moves a point of the head by {largest:.1f} mm, {100 * share:.0f} % of its size "
+        f"The deformation moves a point of the head by {length(largest, 1)} mm, {100 * share:.0f} % of its size "
         f"({100 * LARGEST_U:.1f} % is much).",
         "Look at the deformation grid; raise smoothness_weight, or pass a better `start`.",
     )  # fmt: skip

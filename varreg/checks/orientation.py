@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..optimise.check import Check
+from ..optimise.lengths import length
 from .alternatives import SAME, Alternative, Alternatives
 
 #: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
@@ -46,7 +47,7 @@ def _placed(
         "With centre on centre the affine part is no better."
         if passed
         else f"Beginning with centre on centre an affine map has {value:.2f} times the similarity, "
-        f"{alternatives.apart(placement.matrix):.0f} mm away on average."  # type: ignore[union-attr]
+        f"{length(alternatives.apart(placement.matrix), 0)} mm away on average."  # type: ignore[union-attr]
     )
     return Check(
         "placement", value, BETTER, passed, fact, "Pass start='moments' or start='centres'."

@@ -8,11 +8,14 @@ import click
 
 from ..exchange.formats import FORMATS
 from .exit_codes import Command
+from .image_paths import ImagePath, image_file, image_options
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
     from ..images.image import Image
     from ..transforms.transform import Transform
+
+FUNCTION = "varreg apply"
 
 
 @click.command(cls=Command)
@@ -33,11 +36,11 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     help="Whose format -t has. [default: found out]",
 )
-@click.option("--fixed", type=click.Path(), help="With -t: the fixed image.")
-@click.option("--moving", type=click.Path(), help="With -t: the moving image. [default: IMAGE]")
+@click.option("--fixed", type=ImagePath(), help="With -t: the fixed image.")
+@click.option("--moving", type=ImagePath(), help="With -t: the moving image. [default: IMAGE]")
 @click.option(
     "--reference",
-    type=click.Path(),
+    type=ImagePath(),
     help="Image whose grid the output gets. [default: the fixed image; with --inverse the moving]",
 )
 @click.option(
@@ -46,6 +49,11 @@ if TYPE_CHECKING:
     default="linear",
     show_default=True,
     help="Between voxels. Of labels, linear takes the label with the largest share.",
+)
+@click.option(
+    "--fill",
+    type=float,
+    help="Value of the output where there is no IMAGE. [default: its own background; 0 of labels]",
 )
 @click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
 @click.option(
@@ -60,8 +68,12 @@ if TYPE_CHECKING:
     help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
     "image are mapped to the fixed image.",
 )
+@image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
-def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> None:
+@click.pass_context
+def apply(
+    ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
+) -> None:
     """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
     from ..io.atomic import atomic_path
     from .points import read_points, write_points
@@ -72,8 +84,13 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
         raise click.UsageError(f"give {wanted}; got {len(inputs)} names: {' '.join(inputs)}.")
     if given["labels"] and given["interpolation"] == "cubic":
         raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
+    if given["fill"] is not None and (given["labels"] or given["points"]):
+        raise click.UsageError(
+            "--fill goes with neither --labels, which are 0 outside, nor --points."
+        )
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
+    given["image"] = image_file(ctx, inputs[-1])
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
@@ -81,7 +98,7 @@ def apply(inputs: tuple[str, ...], output: str, force: bool, **given: Any) -> No
             onto = transform.inverse() if given["inverse"] else transform
             write_points(temporary, rows, columns, onto.points(points, given["points"]))
         else:
-            _warp(temporary, inputs[-1], transform, spaces, given)
+            _warp(temporary, output, given["image"], transform, spaces, given)
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
@@ -96,29 +113,44 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
         return result.transform, [result.warped, _moving_space(result)]
     moving = given["moving"]
     if moving is None and not (given["inverse"] or given["points"]):
-        moving = inputs[-1]
+        moving = given["image"]
     paths, flags = files_and_flags(given["transforms"])
     transform = read_transform(paths, given["fixed"], moving, format=given["format_"], invert=flags)
     if given["fixed"] is None:  # a saved result
         return transform, [_empty(transform.fixed, transform), _empty(transform.moving, transform)]
     images = (("fixed", given["fixed"]), ("moving", moving))
-    return transform, [geometry(value, name, "varreg apply") for name, value in images]
+    return transform, [geometry(value, name, FUNCTION) for name, value in images]
 
 
 def _warp(
-    path: Any, image: str, transform: Transform, spaces: list[Image], given: dict[str, Any]
+    path: Any,
+    output: str,
+    image: Any,
+    transform: Transform,
+    spaces: list[Image],
+    given: dict[str, Any],
 ) -> None:
     """Warp an image or labels and write them on the grid they were brought to."""
     from ..images.loading import geometry
-    from ..io.files import write_image
+    from ..io.files import write_image, write_pixels
+    from ..transforms.warped_pixels import is_picture, warped_pixels
 
     inverse, reference = given["inverse"], given["reference"]
     space = spaces[1] if inverse else spaces[0]
     if reference is not None:
         transform = on_reference(transform, reference, inverse)
-        space = geometry(reference, "reference", "varreg apply")
+        space = geometry(reference, "reference", FUNCTION)
     onto = transform.inverse() if inverse else transform
-    warped = (onto.warp_labels if given["labels"] else onto.warp)(image, given["interpolation"])
+    if given["labels"]:
+        warped = onto.warp_labels(image, given["interpolation"])
+    elif is_picture(image) and is_picture(output):  # colours stay, and 8 bits
+        warped = warped_pixels(
+            onto, image, given["interpolation"], given["fill"], function=FUNCTION
+        )
+        write_pixels(path, warped, space)
+        return
+    else:
+        warped = onto.warp(image, given["interpolation"], given["fill"])
     write_image(path, warped, like=space, overwrite=True)
 
 

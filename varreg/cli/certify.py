@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .exit_codes import Command
+from .image_paths import ImagePath, image_options
 from .parameters import chosen_options, energy_options, said
 
 #: Steps of the refinement unless --iterations says otherwise.
@@ -15,12 +16,20 @@ STEPS = 20
 
 
 @click.command(cls=Command)
-@click.argument("moving", type=click.Path())
-@click.argument("fixed", type=click.Path())
+@click.argument("moving", type=ImagePath())
+@click.argument("fixed", type=ImagePath())
 @click.argument("transform", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Also write the figures to this JSON file.")
-@click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
-@click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -28,6 +37,7 @@ STEPS = 20
     show_default=True,
     help="Of all that is random.",
 )
+@image_options
 @energy_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--backend", default="numba", show_default=True, help="What computes.")

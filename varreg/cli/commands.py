@@ -18,8 +18,9 @@ from .apply import apply
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
+from .image_paths import ImagePath, image_options
 from .misc import completion, doctor
-from .outputs import echo_step, figure_writer, is_image, report, result_writer
+from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
 from .verbose import echo_options
@@ -44,8 +45,8 @@ def main() -> None:
 
 
 @main.command(cls=Command)
-@click.argument("moving", type=click.Path(), required=False)
-@click.argument("fixed", type=click.Path(), required=False)
+@click.argument("moving", type=ImagePath(), required=False)
+@click.argument("fixed", type=ImagePath(), required=False)
 @click.option(
     "-o",
     "--output",
@@ -74,14 +75,28 @@ def main() -> None:
     default=None,
     help="Whether there is a second stage. [default: if it gains more than chance]",
 )
-@click.option("--fixed-mask", type=click.Path(), help="Image; voxels other than 0 count.")
-@click.option("--moving-mask", type=click.Path(), help="Image; voxels other than 0 count.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="Image; what is at least half of its largest value counts.",
+)
+@click.option(
+    "--fill",
+    type=float,
+    help="Value of the warped image where there is no moving image. [default: its own background]",
+)
 @click.option(
     "--start",
     type=NameOrMap(STARTS),
     help="Where the first stage starts, or a text file with a matrix; or a map to refine: the folder "
     "of a saved result, or a file of a transform. [default: tries several]",
 )
+@image_options
 @energy_options
 @threads
 @click.option(
@@ -121,7 +136,16 @@ def register(ctx: click.Context, moving: str | None, fixed: str | None, **given:
 
 def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     """What solve takes besides the images."""
-    names = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "backend", "threads")
+    names = (
+        "affine",
+        "deformable",
+        "fixed_mask",
+        "moving_mask",
+        "start",
+        "fill",
+        "backend",
+        "threads",
+    )
     silent = given["quiet"] or given["verbose"]
     chosen = {name: given[name] for name in names}
     return {**chosen, "options": chosen_options(ctx), "progress": False if silent else None}
@@ -134,7 +158,9 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
     # Outputs are opened first: one that cannot be written is found before the computation, and
     # all of them appear only if everything went well.
     with ExitStack() as outputs:
-        write = outputs.enter_context(result_writer(given["output"], fixed, given["force"]))
+        write = outputs.enter_context(
+            result_writer(given["output"], moving, fixed, given["fill"], given["force"])
+        )
         draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
         images: tuple[Any, Any] = (moving, fixed)
         callback = None
@@ -149,6 +175,8 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
         draw(result)
     if given["as_json"] or not given["quiet"]:
         report(result, given["as_json"])
+        if not given["as_json"]:
+            click.echo(said_of_output(given["output"], given["png"]))
     if given["strict"] and result.warnings:
         end_on_warnings(ctx, [first_line(result.checks)])
 

@@ -6,6 +6,7 @@ import click
 
 from ..exchange.formats import FORMATS, TARGETS
 from .exit_codes import Command
+from .image_paths import ImagePath, image_options
 from .transforms import files_and_flags
 
 
@@ -19,9 +20,10 @@ from .transforms import files_and_flags
     type=click.Choice(FORMATS),
     help="Whose format IN has, where the file does not say. [default: found out]",
 )
-@click.option("--fixed", type=click.Path(), help="Fixed image; needed unless IN is a saved result.")
-@click.option("--moving", type=click.Path(), help="Moving image; needed as --fixed is.")
+@click.option("--fixed", type=ImagePath(), help="Fixed image; needed unless IN is a saved result.")
+@click.option("--moving", type=ImagePath(), help="Moving image; needed as --fixed is.")
 @click.option("--inverse", is_flag=True, help="Write the map moving -> fixed instead.")
+@image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 def convert(
     source: str,

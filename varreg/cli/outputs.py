@@ -19,19 +19,29 @@ if TYPE_CHECKING:
 
 Write = Callable[["Result"], None]
 PICTURES = (".png", ".tif", ".tiff")
+#: Endings of files of other kinds: a folder of such a name is hardly what was meant.
+OTHERS = (
+    ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mnc", ".dcm", ".jpg", ".jpeg", ".bmp", ".gif", ".npy", ".npz",
+    ".gz", ".h5", ".hdf5", ".mat", ".tfm", ".xfm", ".lta", ".txt", ".csv", ".tsv", ".json", ".html", ".pdf", ".svg", ".zip",
+)  # fmt: skip
 VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 
 
 @contextmanager
-def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
+def result_writer(
+    path: str, moving: Any, fixed: Any, fill: float | None, overwrite: bool
+) -> Iterator[Write]:
     """Reserve the output of a registration; it appears when the block ends without an exception.
 
     Parameters
     ----------
     path : str
         A folder for everything, or an image file for the warped image alone.
-    fixed : str
-        The fixed image, to find out whether its dimension fits the type of file.
+    moving, fixed : path
+        The two images: a moving picture is written as a picture with its colours, and the fixed image tells whether
+        its dimension fits the type of file.
+    fill : float or None
+        Of :func:`varreg.solve`.
     overwrite : bool
         Replace what exists.
 
@@ -48,11 +58,17 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
     Examples
     --------
     >>> from varreg.cli.outputs import result_writer
-    >>> with result_writer("out", "fixed.nii.gz", overwrite=False) as write:  # doctest: +SKIP
+    >>> with result_writer("out", "moving.nii.gz", "fixed.nii.gz", None, overwrite=False) as write:  # doctest: +SKIP
     ...     write(result)
     """
-    from ..io.files import atomic_folder, atomic_path, write_image
+    from ..io.files import atomic_folder, atomic_path, write_image, write_pixels
+    from ..transforms.warped_pixels import is_picture, warped_pixels
 
+    if path.lower().endswith(OTHERS) and not is_image(path):
+        raise InputError(
+            f"--output {path!r} is the name of a file that varreg does not write; give a folder for everything, or "
+            f"for the warped image alone a file that ends in {', '.join(VOLUMES + PICTURES)}."
+        )
     if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
             yield lambda result: result.save(folder, overwrite=True)
@@ -60,9 +76,16 @@ def result_writer(path: str, fixed: str, overwrite: bool) -> Iterator[Write]:
     with atomic_path(path, overwrite=overwrite) as file:
         if path.lower().endswith(PICTURES):
             _refuse_volume(path, fixed)
-        yield lambda result: write_image(
-            file, result.warped.data, like=result.warped, overwrite=True
-        )
+        if is_picture(path) and is_picture(moving):
+            yield lambda result: write_pixels(
+                file,
+                warped_pixels(result.transform, moving, fill=fill, function="varreg register"),
+                result.warped,
+            )
+        else:
+            yield lambda result: write_image(
+                file, result.warped.values, like=result.warped, overwrite=True
+            )
 
 
 @contextmanager
@@ -121,6 +144,27 @@ def report(result: Result, as_json: bool) -> None:
     click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
 
 
+def said_of_output(path: str, figure: str | None = None) -> str:
+    """The last line of a registration: what it left behind.
+
+    Parameters
+    ----------
+    path : str
+        What :func:`result_writer` was given.
+    figure : str, optional
+        What :func:`figure_writer` was.
+
+    Examples
+    --------
+    >>> from varreg.cli.outputs import said_of_output
+    >>> said_of_output("warped.nii.gz", "overview.png")
+    'Written: warped.nii.gz (the warped image), overview.png (figure).'
+    """
+    held = "the warped image" if is_image(path) else "the result, for varreg.load and varreg apply"
+    drawn = "" if figure is None else f", {figure} (figure)"
+    return f"Written: {path} ({held}){drawn}."
+
+
 def echo_step(step: Iteration) -> None:
     """Print one accepted step on stderr, for logs where no progress bar is shown.
 
@@ -170,6 +214,7 @@ def summary(result: Result) -> dict[str, Any]:
         "moving": result.moving_name,
         "warnings": [str(check) for check in result.warnings],
         "checks": [plain(check) for check in result.checks],
+        "notes": list(result.notes),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "affine": result.affine.tolist(),

@@ -8,12 +8,13 @@ import click
 
 from ..errors import InputError
 from .exit_codes import Command
+from .image_paths import ImagePath, image_options
 
 
 @click.command(cls=Command)
 @click.argument("result", type=click.Path())
-@click.option("--moving", required=True, type=click.Path(), help="The moving image of RESULT.")
-@click.option("--fixed", required=True, type=click.Path(), help="The fixed image of RESULT.")
+@click.option("--moving", required=True, type=ImagePath(), help="The moving image of RESULT.")
+@click.option("--fixed", required=True, type=ImagePath(), help="The fixed image of RESULT.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(), help="The page to be made, ending in .html."
 )
@@ -22,8 +23,17 @@ from .exit_codes import Command
     type=click.Path(),
     help="What `varreg certify -o` wrote of this result. [default: certifies it]",
 )
-@click.option("--fixed-mask", type=click.Path(), help="For the certificate; voxels other than 0.")
-@click.option("--moving-mask", type=click.Path(), help="For the certificate; voxels other than 0.")
+@click.option(
+    "--fixed-mask",
+    type=ImagePath(),
+    help="For the certificate; at least half of the largest value counts.",
+)
+@click.option(
+    "--moving-mask",
+    type=ImagePath(),
+    help="For the certificate; at least half of the largest value counts.",
+)
+@image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FileError
+from .image_paths import image_file
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
@@ -112,7 +113,8 @@ def register_table(
     from ..io.files import atomic_path
 
     rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
-    pairs = [row.files for row in rows]
+    context = click.get_current_context(silent=True)
+    pairs = [{k: image_file(context, file) for k, file in row.files.items()} for row in rows]
     if processes is None:
         processes = _process_count(pairs, arguments.get("threads"))
     results = iterate_batch(pairs, errors="return", processes=processes, **arguments)
@@ -132,7 +134,7 @@ def register_table(
     return reports
 
 
-def _process_count(pairs: list[dict[str, Path]], threads: int | None) -> int | None:
+def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | None:
     """A process for every thread if there are many slices, as far as the sizes of their files tell."""
     from ..batch.process_count import LEAST_FOR_PROCESSES, processes_expected
     from ..stages.arguments import thread_count
@@ -141,7 +143,7 @@ def _process_count(pairs: list[dict[str, Path]], threads: int | None) -> int | N
     if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
         return None
     files = (pair[key] for pair in pairs for key in ("moving", "fixed"))
-    return count if all(file.stat().st_size < SMALL_FILE for file in files) else None
+    return count if all(os.stat(file).st_size < SMALL_FILE for file in files) else None
 
 
 @contextlib.contextmanager

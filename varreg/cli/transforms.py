@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..transforms.transform import Transform
@@ -45,13 +45,13 @@ def files_and_flags(given: Sequence[str]) -> tuple[list[str], list[bool]]:
     return paths, flags
 
 
-def on_reference(transform: Transform, reference: str, inverse: bool) -> Transform:
+def on_reference(transform: Transform, reference: Any, inverse: bool) -> Transform:
     """The transform whose warped images lie on the grid of another image.
 
     Parameters
     ----------
     transform : Transform
-    reference : str
+    reference : path of an image
         An image of the fixed side, or with `inverse` of the moving side.
     inverse : bool
 
@@ -72,7 +72,7 @@ def on_reference(transform: Transform, reference: str, inverse: bool) -> Transfo
 
     image = geometry(reference, "reference", "varreg apply")
     own = transform.moving if inverse else transform.fixed
-    _, grid = image_on(own, transform.frame, image, "varreg apply")
+    *_, grid = image_on(own, transform.frame, image, "varreg apply")
     if inverse:
         return replace(transform, moving=grid)
     return transform_of(chain_of(transform), grid, transform.moving, transform.frame)

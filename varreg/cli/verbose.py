@@ -23,8 +23,12 @@ GIVEN, PRESET, DEFAULT = "given", "preset", "default"
 #: Options that the images decide where nothing else does.
 BY_IMAGES = ("smoothness_length", "fixed_range", "moving_range", "levels")
 #: What the other parameters mean where nobody gave them.
-ABSENT = {"affine": "none", "start": "header, centres and moments are tried"}
-BEFORE = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "preset")
+ABSENT = {
+    "affine": "none",
+    "fill": "background of the moving image",
+    "start": "header, centres and moments are tried",
+}
+BEFORE = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "fill", "preset")
 AFTER = ("threads", "backend")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import GeometryError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
+from ..transforms.inverse import default_tolerance
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix
@@ -92,7 +93,7 @@ def inverted(transform: Transform, tolerance: float = 1e-3) -> Transform:
     ----------
     transform : Transform
     tolerance : float
-        In mm, within which the inverse must be one at every moving voxel.
+        Within which the inverse must be one at every moving voxel, in units of the smallest fixed spacing.
 
     Returns
     -------
@@ -113,10 +114,11 @@ def inverted(transform: Transform, tolerance: float = 1e-3) -> Transform:
     fixed, moving = transform.fixed, transform.moving
     back, nodes = np.linalg.inv(transform.affine), None
     if transform.nodes is not None:
-        inverse = transform.inverse(min(tolerance, 1e-4), iterations=1000)
-        if not inverse.residual <= tolerance:
+        limit = tolerance * float(fixed.spacing.min())
+        inverse = transform.inverse(min(limit, default_tolerance(transform)), iterations=1000)
+        if not inverse.residual <= limit:
             raise GeometryError(
-                f"varreg: the inverse is off by up to {inverse.residual:.3g} mm (at most {tolerance:g} "
+                f"varreg: the inverse is off by up to {inverse.residual:.3g} mm (at most {limit:.3g} "
                 "mm is let through): the map folds or nearly does. Write the map itself and let the "
                 "other tool invert it, or register with more smoothness."
             )

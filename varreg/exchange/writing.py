@@ -96,6 +96,7 @@ def write_transform(
         target = Path(os.fsdecode(path)).expanduser()
     except (TypeError, RuntimeError) as error:
         raise InputError(f"{FUNCTION}: `path` is {path!r}, no usable path ({error}).") from error
+    _refuse_nameless(os.fsdecode(path), target)
     map_ = inverted(map_) if inverse else map_
     makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "numpy": _numpy}
     files = makers[to](map_, os.fspath(target), to)
@@ -105,6 +106,16 @@ def write_transform(
         for file, (_, write) in zip(temporary, files, strict=True):
             write(file)
     return paths
+
+
+def _refuse_nameless(given: str, target: Path) -> None:
+    """A folder, or an ending alone, is no name: what is appended to it would be hidden or beside it."""
+    ends = (*HDF5, *_NIFTI, *_TEXT, *_ROWS, ".mat", ".npy", ".npz", ".")
+    if given.endswith(("/", os.sep)) or target.is_dir() or target.name.lower() in ("", *ends):
+        raise InputError(
+            f"{FUNCTION}: `path` is {given!r}, which names no file; give one in the folder, e.g. "
+            f"{str(target / 'map') if target.name.lower() not in ends else 'map' + target.name!r}."
+        )
 
 
 def _transform(value: Any) -> Transform:

@@ -14,13 +14,17 @@ LABEL_RULES = ("linear", "nearest")
 
 
 def resampled_labels(
-    labels: NDArray[Any], shape: tuple[int, ...], coordinates: Coordinates, rule: str
+    labels: NDArray[Any],
+    shape: tuple[int, ...],
+    coordinates: Coordinates,
+    rule: str,
+    fill: int = 0,
 ) -> NDArray[Any]:
     """The label with the largest linearly interpolated share at every point.
 
     The same as warping the indicator image of each label linearly and taking the largest, ties to
     the lower label, but only the 2^d voxels around a point are looked at, so neither time nor
-    memory grows with the number of labels.  Beyond the field of view the label is 0.
+    memory grows with the number of labels.
 
     Parameters
     ----------
@@ -30,6 +34,8 @@ def resampled_labels(
         As in :func:`warp`.
     rule : {"linear", "nearest"}
         Nearest takes the label of the nearest voxel.
+    fill : int
+        The label beyond the field of view.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def resampled_labels(
             result[slab] = labels[tuple(np.rint(points).astype(np.intp))]
         else:
             result[slab] = _largest_share(labels, points)
-        result[slab][absent] = 0
+        result[slab][absent] = fill
 
     each_slab(read, shape)
     return result

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import GeometryError, InputError
-from . import slices
-from .frames import STEEPEST, in_frame, projected
+from ..errors import InputError
+from ..optimise.check import Check
+from .frames import in_frame
 from .image import Image
 from .loading import loaded
+from .masks import Mask, as_mask, read_mask
 from .nifti import vector_to_nifti
 from .voxels import refuse_constant
 
-__all__ = ["Image", "as_image", "as_mask", "as_pair", "vector_to_nifti"]
+__all__ = [
+    "Image",
+    "Mask",
+    "as_image",
+    "as_mask",
+    "as_pair",
+    "read_mask",
+    "remarks",
+    "vector_to_nifti",
+]
 
-_FEWEST_INSIDE = 16  # voxels of a mask; a joint histogram of fewer says nothing
-_MASK_TOLERANCE = 1e-2  # voxel; headers rounded by other tools, far below what a mask can express
+#: Ratio of the largest voxel size of one image to the smallest of the other that need not be said.
+SIZES = 1.5
 
 
 def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Image:
@@ -25,9 +36,10 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
 
     Parameters
     ----------
-    value : Image, array-like, nibabel image, str or PathLike
+    value : Image, array-like, nibabel image, str or PathLike; itk.Image, SimpleITK.Image, ANTsImage, MetaTensor
         2D or 3D, or 3D with one singleton axis (a slice); at least 4 voxels along each axis.
-        Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
+        Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``;
+        with SimpleITK ``.mha .mhd .nrrd .nhdr .dcm`` and folders of a DICOM series.
         An array and a picture get spacing 1 mm and the origin at the first voxel.
     argument, function : str
         Names for the messages.
@@ -40,7 +52,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     Raises
     ------
     InputError
-        If it is no image, or has NaN or infinite voxels, or is constant.
+        If it is no image, or holds no data, or is constant.
     GeometryError
         If its affine is not finite or singular.
     FileError
@@ -52,7 +64,8 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     (8, 8)
     """
     image, _ = loaded(value, argument=argument, function=function)
-    refuse_constant(image.data, argument=argument, function=function)
+    known = image.data if image.valid is None else image.data[image.valid]
+    refuse_constant(known, argument=argument, function=function)
     return image
 
 
@@ -96,81 +109,36 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
     frame = second.frame
     planes = f"{function}: `moving` and `fixed` are slices whose planes"
     remedy = "they share no in-plane space; to align them regardless of the headers pass arrays, e.g. nibabel.load(path).get_fdata()."
-    return in_frame(first, frame, planes, remedy), second
+    return in_frame(_sized(first, second), frame, planes, remedy), second
 
 
-def as_mask(
-    value: Any, image: Image, *, argument: str, function: str = "varreg.solve"
-) -> np.ndarray | None:
-    """Take anything that is a mask of an image; voxels that are not 0 are inside.
+def _sized(moving: Image, fixed: Image) -> Image:
+    """The moving image, with a warning if only one of the two has voxel sizes, and the other is taken for 1 mm."""
+    if moving.placed == fixed.placed:
+        return moving
+    names = ("moving", "fixed") if fixed.placed else ("fixed", "moving")
+    sizes = [image.grid.spacing for image in (moving, fixed)]
+    factor = float(np.max(sizes[0]) / np.min(sizes[1]))
+    factor = max(factor, float(np.max(sizes[1]) / np.min(sizes[0])))
+    if factor <= SIZES:
+        return moving
+    check = Check(
+        "voxel sizes", factor, SIZES, False,
+        f"`{names[0]}` does not say how large its voxels are, and was taken to have 1 mm; those of `{names[1]}` are "
+        f"of another size ({' x '.join(f'{size:.3g}' for size in (fixed if fixed.placed else moving).grid.spacing)} mm).",
+        "Say it: varreg.Image.from_array(array, spacing=...), varreg.ImageFile(path, spacing=...) (command line: "
+        "--spacing), or pass both without.",
+    )  # fmt: skip
+    return replace(moving, checks=(*moving.checks, check))
 
-    Parameters
-    ----------
-    value : None, Image, array-like, nibabel image, str or PathLike
-        Of the image's shape; one that comes with an affine must lie where the image lies.
-    image : Image
-        What is masked.
-    argument, function : str
-        Names for the messages.
 
-    Returns
-    -------
-    (*S) bool array or None
-        None if `value` is None.
-
-    Raises
-    ------
-    InputError
-        If the shape differs, a voxel is not finite, or fewer than 16 voxels are inside.
-    GeometryError
-        If its affine is not that of the image.
-    FileError
-        If its file cannot be read.
-
-    Examples
-    --------
-    >>> image = as_image(np.eye(8), argument="fixed")
-    >>> int(as_mask(np.ones((8, 8)), image, argument="fixed_mask").sum())
-    64
-    """
-    if value is None:
-        return None
-    mask, has_affine = loaded(value, argument=argument, function=function)
-    if mask.grid.shape != image.grid.shape:
-        raise InputError(
-            f"{function}: `{argument}` has shape {mask.grid.shape} and its image has "
-            f"{image.grid.shape}; make the mask on the image's own grid."
-        )
-    if has_affine and not _same_place(mask, image):
-        raise GeometryError(
-            f"{function}: `{argument}` has the image's shape but another place in space (affine "
-            f"{mask.volume_affine.round(4).tolist()}, the image has "
-            f"{image.volume_affine.round(4).tolist()}); resample it onto the image, or pass it "
-            "as an array if its voxels do correspond."
-        )
-    inside = mask.data != 0
-    count = int(inside.sum())
-    if count < _FEWEST_INSIDE:
-        raise InputError(
-            f"{function}: `{argument}` has {count} voxels inside (not 0); at least "
-            f"{_FEWEST_INSIDE} are needed. Check that the mask is not empty."
-        )
-    return np.asarray(inside)
+def remarks(*inputs: Image | Mask) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """What is odd about images and masks, and what was done to them."""
+    checks = tuple(check for each in inputs for check in each.checks)
+    return checks, tuple(note for each in inputs for note in each.notes)
 
 
 def _dimension(image: Image) -> str:
     """Say 2D or 3D and with which shape."""
     shape = image.volume_shape or image.grid.shape
     return f"{image.grid.dim}D ({'one slice, ' if 1 in shape[:3] else ''}shape {shape})"
-
-
-def _same_place(mask: Image, image: Image) -> bool:
-    """Compare places in 3D; a slice that `as_pair` projected is met by projecting its mask too."""
-    if mask.frame is not None and image.frame is not None:
-        if slices.angle_between(mask.frame, image.frame) > STEEPEST:
-            return False
-        mask = projected(mask, image.frame)
-        shift = (mask.volume_affine - image.volume_affine)[:3, 3]
-        if abs(image.frame[:3, 2] @ shift) > _MASK_TOLERANCE * float(image.grid.spacing.min()):
-            return False
-    return image.grid.same_space(mask.grid, _MASK_TOLERANCE)

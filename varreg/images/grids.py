@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from .frames import in_frame
-from .loading import geometry
+from .loading import geometry, warn_of
 
 
 def grid_pair(fixed: Any, moving: Any, function: str) -> tuple[Grid, Grid, Float | None]:
@@ -46,6 +46,7 @@ def grid_pair(fixed: Any, moving: Any, function: str) -> tuple[Grid, Grid, Float
             )
     target = geometry(fixed, "fixed", function)
     source = geometry(moving, "moving", function)
+    warn_of((*target.checks, *source.checks))
     if target.grid.dim != source.grid.dim:
         raise InputError(
             f"{function}: `fixed` is {target.grid.dim}D and `moving` is {source.grid.dim}D; both must "

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import GeometryError, InputError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_spacing
+from ..optimise.check import Check
 from . import slices
-from .voxels import as_float32, real_array, refuse_shape
-
-if TYPE_CHECKING:
-    import nibabel
+from .no_data import filled, no_data_note, parts, values
+from .stored import Stored
+from .voxels import real_array, refuse_shape, shown_values
+from .writable import Writable
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Writable):
     """A scalar image on a grid.  Make one by `Image.from_array` or `as_image`.
+
+    It behaves as the array of its values in ``np.asarray``, ``imshow``, indexing and arithmetic.
 
     Parameters
     ----------
@@ -37,6 +41,14 @@ class Image:
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
     slice_step : (3,) array, optional
         Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+    placed : bool
+        Whether it came with voxel sizes; those of an array or a picture without are taken to be 1 mm.
+    valid : (*S) bool array, optional
+        Where `data` are data; elsewhere (NaN, transparent) they only continue them.  None if everywhere.
+    checks : tuple of Check
+        What was odd on reading, and reaches the result that is printed.
+    notes : tuple of str
+        What was done on reading, a sentence each.
 
     Raises
     ------
@@ -55,6 +67,10 @@ class Image:
     frame: np.ndarray | None = None
     volume_shape: tuple[int, ...] | None = None
     slice_step: np.ndarray | None = None
+    placed: bool = True
+    valid: NDArray[np.bool_] | None = None
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         data = self.data
@@ -64,6 +80,12 @@ class Image:
             raise InputError(
                 f"varreg.Image: `data` must be a C-contiguous float32 array of the grid's shape "
                 f"{self.grid.shape}; got {came}. Use varreg.Image.from_array(...)."
+            )
+        valid = self.valid
+        if valid is not None and (valid.shape != data.shape or valid.dtype != bool):
+            raise InputError(
+                f"varreg.Image: `valid` must be a bool array of shape {data.shape}; got {valid.dtype}, shape "
+                f"{valid.shape}."
             )
 
     @classmethod
@@ -110,84 +132,34 @@ class Image:
                 "varreg.Image.from_array: `spacing` and `affine` were both given; an affine "
                 "includes the spacing, so give one."
             )
-        values = real_array(array, **names)
-        refuse_shape(values.shape, **names)
+        voxels = real_array(array, **names)
+        refuse_shape(voxels.shape, **names)
         if spacing is not None:
-            sizes = checked_spacing(spacing, min(values.ndim, 3))
+            sizes = checked_spacing(spacing, min(voxels.ndim, 3))
             affine = np.diag(np.append(sizes, 1.0))
-        return image_of(values, affine, name, **names)
+        return image_of(Stored(voxels, affine, name, shown_values(array)), **names)
 
     @property
-    def volume_affine(self) -> np.ndarray:
-        """Voxel -> world (mm) of the volume as it is written, (4, 4)."""
-        if self.grid.dim == 3:
-            return self.grid.affine
-        frame = np.eye(4) if self.frame is None else self.frame
-        step = frame[:3, 2] if self.slice_step is None else self.slice_step
-        return slices.join_affine(self.grid.affine, frame, step, self._slice_axis)
+    def values(self) -> np.ndarray:  # type: ignore[override]
+        """The voxels as float32 with NaN where there are no data, (*S); `data` itself if they are everywhere."""
+        return values(self.data, self.valid)
 
-    def to_nifti(self, array: np.ndarray | None = None) -> nibabel.Nifti1Image:
-        """Make a NIfTI image on this grid, in the shape this image was stored in.
-
-        Parameters
-        ----------
-        array : (*S) array, optional
-            Values to hold instead of the image's own; integer labels stay integers.
-
-        Returns
-        -------
-        nibabel.Nifti1Image
-            A plain 2D image becomes a volume (n, m, 1).
-
-        Raises
-        ------
-        InputError
-            If `array` is not of the grid's shape or not of real numbers.
-
-        Examples
-        --------
-        >>> Image.from_array(np.eye(8)).to_nifti().shape
-        (8, 8, 1)
-        """
-        from .nifti import nifti_image, storable
-
-        values = self.data if array is None else np.asarray(array)
-        if values.shape != self.grid.shape:
-            raise InputError(
-                f"varreg.Image.to_nifti: `array` must have the image's shape {self.grid.shape}; "
-                f"got {values.shape}."
-            )
-        values = storable(values, function="varreg.Image.to_nifti")
-        return nifti_image(values.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
-
-    @property
-    def _slice_axis(self) -> int:
-        """The array axis of the volume that a slice has been taken along."""
-        shape = self.volume_shape or ()
-        return shape.index(1) if 1 in shape[:3] else 2
-
-    @property
-    def shape_3d(self) -> tuple[int, ...]:
-        """Shape with the singleton axis of a slice, three numbers."""
-        shape = list(self.grid.shape)
-        if len(shape) == 2:
-            shape.insert(self._slice_axis, 1)
-        return tuple(shape)
+    def holding(self, values: np.ndarray, name: str) -> Image:
+        """An image of the same place with other voxels, NaN where there are no data."""
+        data, valid = parts(values)
+        return replace(self, data=data, name=name, valid=valid, checks=(), notes=())
 
 
-def image_of(
-    array: np.ndarray, affine: Any, name: str = "", *, argument: str, function: str
-) -> Image:
-    """Make an image of an array as stored and the affine that came with it, if any.
+def image_of(stored: Stored, *, argument: str, function: str) -> Image:
+    """Make an image of what is stored.
 
     Parameters
     ----------
-    array : ndarray
-        Real numbers, in a shape that `varreg.images.voxels.refuse_shape` lets through.
-    affine : (d+1, d+1) array or None
-        Voxel -> world (mm); (4, 4) for a slice of a volume; None for spacing 1 at the origin.
-    name, argument, function : str
-        Name of the image and names for the messages.
+    stored : Stored
+        In a shape that `varreg.images.voxels.refuse_shape` lets through; with (d+1, d+1) affine, or (4, 4)
+        for a slice of a volume; None for spacing 1 at the origin.
+    argument, function : str
+        Names for the messages.
 
     Returns
     -------
@@ -196,15 +168,17 @@ def image_of(
     Raises
     ------
     InputError
-        If a voxel is not finite.
+        If no voxel is finite, or one is beyond float32.
     GeometryError
         If the affine makes no sense.
 
     Examples
     --------
-    >>> image_of(np.eye(8)[None], np.eye(4), argument="moving", function="varreg.solve").volume_shape
+    >>> stored = Stored(np.eye(8)[None], np.eye(4))
+    >>> image_of(stored, argument="moving", function="varreg.solve").volume_shape
     (1, 8, 8)
     """
+    array, affine = stored.array, stored.affine
     space = array[..., 0] if array.ndim == 4 else array
     axis = space.shape.index(1) if 1 in space.shape else 2
     voxels = np.squeeze(space)
@@ -221,8 +195,11 @@ def image_of(
         raise GeometryError(
             f"{function}: `{argument}` has no valid place in space. {error}"
         ) from error
-    data = as_float32(voxels, argument=argument, function=function)
+    opaque = None if stored.opaque is None else stored.opaque.reshape(voxels.shape)
+    data, valid = filled(voxels, opaque, argument=argument, function=function)
+    notes = *stored.notes, *no_data_note(valid, argument)
     # A plain array is written as a volume, a 2D NIfTI file as it was.
     plain = array.ndim == 2 and frame is None
-    stored = None if plain or array.ndim == data.ndim == 3 else array.shape
-    return Image(data, grid, name, frame, stored, step)
+    shape = None if plain or array.ndim == data.ndim == 3 else array.shape
+    placed = affine is not None
+    return Image(data, grid, stored.name, frame, shape, step, placed, valid, stored.checks, notes)

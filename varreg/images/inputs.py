@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,17 @@ from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from .frames import in_frame
 from .image import Image, image_of
-from .loading import stored
-from .voxels import as_float32, real_array, refuse_shape
+from .loading import stored, warn_of
+from .no_data import filled
+from .voxels import real_array, refuse_shape
+
+#: Points may lie this part of the size of an image beyond it before that is said.
+FAR = 0.5
 
 
 def image_on(
-    grid: Grid, frame: Float | None, value: Any, function: str
-) -> tuple[NDArray[np.float32], Grid]:
+    grid: Grid, frame: Float | None, value: Any, function: str, exact: bool = False
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Grid]:
     """The voxels of an image and where they are; unlike for solving, they may be constant.
 
     Parameters
@@ -31,10 +37,15 @@ def image_on(
         The argument `image` of the caller.
     function : str
         Name of the caller for the message.
+    exact : bool
+        Whether integers keep their type: float32 does not hold those above 2^24.
 
     Returns
     -------
     data : (*T) float32 array
+        Or of the integers that came.
+    valid : (*T) bool array or None
+        Which of them are data; see :func:`varreg.images.no_data.filled`.
     grid : Grid
         Of the image itself, or `grid` for a plain array or a picture.
 
@@ -50,11 +61,13 @@ def image_on(
     Examples
     --------
     >>> import numpy as np
-    >>> image_on(Grid.with_spacing((4, 5)), None, np.ones((4, 5)), "warp")[1].shape
+    >>> image_on(Grid.with_spacing((4, 5)), None, np.ones((4, 5)), "warp")[2].shape
     (4, 5)
     """
-    array, where = _read(grid, frame, value, "image", function)
-    return as_float32(array, argument="image", function=function), where
+    array, opaque, where = _read(grid, frame, value, "image", function)
+    if exact and opaque is None and array.dtype.kind in "iu":
+        return array, None, where
+    return *filled(array, opaque, argument="image", function=function), where
 
 
 def labels_on(
@@ -64,11 +77,14 @@ def labels_on(
 
     Parameters, exceptions and geometry as in :func:`image_on`; besides, values must be whole.
     Integers keep their type (float32 would merge labels above 2^24), whole floating-point numbers
-    become int32.
+    become int32, and what holds no data becomes 0.
     """
-    array, where = _read(grid, frame, value, "labels", function)
+    array, opaque, where = _read(grid, frame, value, "labels", function)
+    if opaque is not None:
+        array = np.where(opaque, array, array.dtype.type(0))
     if array.dtype.kind in "biu":
         return array, where
+    array = _without_nan(array)
     limits = np.iinfo(np.int32)
     with np.errstate(invalid="ignore"):
         good = (array == np.rint(array)) & (array >= limits.min) & (array <= limits.max)
@@ -78,6 +94,17 @@ def labels_on(
             f"{array[~good].flat[0]}. Warp intensities with warp()."
         )
     return array.astype(np.int32), where
+
+
+def _without_nan(array: NDArray[Any]) -> NDArray[Any]:
+    """0 where a label map of floating-point numbers is NaN, and a warning that says so."""
+    absent = np.isnan(array)
+    if not absent.any():
+        return array
+    warnings.warn(
+        f"{int(absent.sum())} voxels of `labels` are NaN: taken as 0, no label.", stacklevel=4
+    )
+    return np.where(absent, array.dtype.type(0), array)
 
 
 def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
@@ -93,26 +120,62 @@ def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
     return array.reshape(-1, dim)
 
 
+def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function: str) -> None:
+    """Warn of points far beyond an image, where the map is only continued: they may be in another space.
+
+    Parameters
+    ----------
+    voxels : (d, n) array
+        Of the image's array.
+    grid : Grid
+    side : {"fixed", "moving"}
+        For the message.
+    function : str
+        Likewise.
+    """
+    size = np.array(grid.shape, np.float64)[:, None]
+    beyond = np.maximum(-0.5 - voxels, voxels - size + 0.5)
+    far = np.any(beyond > FAR * size, axis=0)
+    if not far.any():
+        return
+    most = float((beyond * grid.spacing[:, None]).max())
+    warnings.warn(
+        f"{function}: {int(far.sum())} of {len(far)} `points` lie up to {most:.4g} mm outside the {side} image, where the "
+        "map is only continued; check their space (world: RAS+ mm, not LPS+; or voxel).",
+        stacklevel=3,
+    )
+
+
 def _read(
     grid: Grid, frame: Float | None, value: Any, argument: str, function: str
-) -> tuple[NDArray[Any], Grid]:
-    """The voxels as stored, in the shape of the grid that is returned with them."""
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Grid]:
+    """The voxels as stored, where they are data, in the shape of the grid that is returned with them."""
     names = {"argument": argument, "function": function}
     if isinstance(value, Image):
-        array, image = value.data, value
+        array, opaque, image = value.data, value.valid, value
         refuse_shape(array.shape, **names)
     else:
-        array, affine, _ = stored(value, argument=argument, function=function)
-        if affine is None:
-            return _fitted(array, grid, **names), grid
-        image = image_of(array, affine, **names)
+        found = stored(value, argument=argument, function=function)
+        warn_of(found.checks)
+        array, opaque = found.array, found.opaque
+        if found.affine is None:
+            array = _fitted(array, grid, **names)
+            return array, None if opaque is None else opaque.reshape(array.shape), grid
+        image = image_of(replace(found, array=_zeros(array.shape), opaque=None), **names)
     if image.grid.dim != grid.dim:
         raise GeometryError(
             f"{function}: `{argument}` is {image.grid.dim}D and the transform {grid.dim}D."
         )
     planes = f"{function}: `{argument}` is a slice whose plane and that of the transform"
     remedy = "pass the array alone if its voxels correspond."
-    return array.reshape(image.grid.shape), in_frame(image, frame, planes, remedy).grid
+    shape = image.grid.shape
+    opaque = None if opaque is None else opaque.reshape(shape)
+    return array.reshape(shape), opaque, in_frame(image, frame, planes, remedy).grid
+
+
+def _zeros(shape: tuple[int, ...]) -> NDArray[Any]:
+    """Voxels of an image of which only the place is wanted."""
+    return np.zeros(shape, np.float32)
 
 
 def _fitted(array: NDArray[Any], grid: Grid, argument: str, function: str) -> NDArray[Any]:

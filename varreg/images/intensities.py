@@ -6,6 +6,10 @@ import numpy as np
 
 from ..backends.arrays import Array
 
+#: Per cent of the voxels at either end that may be outliers, and how far beyond all others they then are, in units
+#: of the range of the others.  In heads (T1 with vessels and fat) the brightest voxel is 2.9 ranges beyond at most.
+RARE, FAR = 0.2, 3.0
+
 
 def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
     """Intensities scaled so that `limits` become 0 and 1, clipped beyond; float32, in C order."""
@@ -19,15 +23,31 @@ def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
 
 
 def robust_range(data: Array) -> tuple[float, float]:
-    """(0.1 percentile of all voxels, 99.8 percentile of the foreground).
+    """(0.1 percentile of all voxels, 99.8 percentile of the foreground), whatever single voxels hold.
 
     Foreground is what lies above a hundredth of the range.  A strided sample serves large images.
     """
     sample = data.reshape(-1)
-    sample = sample[:: max(1, sample.size // 500_000)]
+    sample = _without_outliers(sample[:: max(1, sample.size // 500_000)])
     low = float(np.percentile(sample, 0.1))
     foreground = sample[sample > low + 0.01 * (float(sample.max()) - low)]
     high = float(np.percentile(foreground, 99.8)) if foreground.size else low
     if not high > low:
         low, high = float(data.min()), float(data.max())
     return low, high
+
+
+def _without_outliers(sample: Array) -> Array:
+    """What is not far beyond nearly all values; a hot pixel must not decide what foreground is.
+
+    By ranks: which values are nearly all does not depend on how far the others are.
+    """
+    low = float(np.percentile(sample, RARE, method="higher"))
+    high = float(np.percentile(sample, 100 - RARE, method="lower"))
+    if not high > low:  # less than that is shown at all
+        return sample
+    beyond = FAR * (high - low)
+    least, most = float(sample.min()), float(sample.max())
+    if least >= low - beyond and most <= high + beyond:
+        return sample
+    return sample[(sample >= low - beyond) & (sample <= high + beyond)]

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..geometry.grid import Grid
+from ..optimise.check import Check
+from .foreign import is_foreign, read_foreign
 from .image import Image, image_of
+from .no_data import filled, no_data_note
 from .reading import read_nibabel, read_path
-from .voxels import as_float32, real_array, refuse_shape
+from .stored import Stored
+from .voxels import real_array, refuse_kind, refuse_shape, shown_values
 
 
-def stored(
-    value: Any, *, argument: str, function: str, voxels: bool = True
-) -> tuple[NDArray[Any], NDArray[Any] | None, str]:
+def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
     """The voxels of an image as stored, and where they are.
 
     Parameters
     ----------
-    value : array-like, nibabel image, str or PathLike
+    value : array-like, nibabel image, image object of another library, str or PathLike
     argument, function : str
         Names for the messages.
     voxels : bool
@@ -30,12 +33,8 @@ def stored(
 
     Returns
     -------
-    array : ndarray
+    Stored
         Real numbers, in a shape that :func:`varreg.images.voxels.refuse_shape` lets through.
-    affine : array or None
-        Voxel -> world (mm), if the image came with one.
-    name : str
-        File name, or "".
 
     Raises
     ------
@@ -44,29 +43,27 @@ def stored(
 
     Examples
     --------
-    >>> stored(np.eye(8), argument="moving", function="varreg.solve")[0].shape
+    >>> stored(np.eye(8), argument="moving", function="varreg.solve").array.shape
     (8, 8)
     """
     names = {"argument": argument, "function": function}
-    affine, name = None, ""
     if isinstance(value, (str, os.PathLike)):
-        array, affine, name = read_path(value, **names)
+        found = read_path(value, **names)
     elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
-        name = Path(value.get_filename() or "").name if hasattr(value, "get_filename") else ""
-        if voxels:
-            array, affine = read_nibabel(value, **names)
-        else:
-            array, affine = np.broadcast_to(np.float32(0), value.shape), value.affine
+        found = read_nibabel(value, **names, voxels=voxels)
+    elif is_foreign(value):
+        found = read_foreign(value, **names)
+        refuse_kind(found.array.dtype, **names, came=type(value).__name__)
     else:
-        array = real_array(value, **names)
-    refuse_shape(array.shape, **names)
-    return array, affine, name
+        found = Stored(real_array(value, **names), opaque=shown_values(value))
+    refuse_shape(found.array.shape, **names)
+    return found
 
 
 def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
     """Any kind of image as an :class:`Image`, and whether it came with a place in space.
 
-    Parameters, exceptions as in :func:`stored`; besides, voxels must be finite.
+    Parameters, exceptions as in :func:`stored`; besides, an image must hold data.
 
     Examples
     --------
@@ -76,10 +73,24 @@ def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
     names = {"argument": argument, "function": function}
     if isinstance(value, Image):
         refuse_shape(value.data.shape, **names)
-        as_float32(value.data, **names)  # an Image made by hand may hold anything
-        return value, True
-    array, affine, name = stored(value, argument=argument, function=function)
-    return image_of(array, affine, name, **names), affine is not None
+        return _named(value, argument, function), True
+    found = stored(value, argument=argument, function=function)
+    return image_of(found, **names), found.affine is not None
+
+
+def _named(image: Image, argument: str, function: str) -> Image:
+    """An image made by hand, which may hold anything, with its remarks on the argument that it is now."""
+    notes = tuple(note.replace("`array`", f"`{argument}`") for note in image.notes)
+    if np.isfinite(image.data).all():
+        return image if notes == image.notes else replace(image, notes=notes)
+    data, valid = filled(image.data, image.valid, argument=argument, function=function)
+    return replace(image, data=data, valid=valid, notes=(*notes, *no_data_note(valid, argument)))
+
+
+def warn_of(checks: Iterable[Check]) -> None:
+    """Say what was odd where there is no result to say it."""
+    for check in checks:
+        warnings.warn(str(check), stacklevel=5)
 
 
 def geometry(value: Any, argument: str, function: str) -> Image:
@@ -111,5 +122,5 @@ def geometry(value: Any, argument: str, function: str) -> Image:
     if isinstance(value, Image):
         return value
     names = {"argument": argument, "function": function}
-    array, affine, name = stored(value, argument=argument, function=function, voxels=False)
-    return image_of(np.zeros(array.shape, np.float32), affine, name, **names)
+    found = stored(value, **names, voxels=False)
+    return image_of(replace(found, array=np.zeros(found.array.shape, np.float32)), **names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,49 @@ PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 _EXPANSION = 1032  # of DEFLATE, the strongest common compression; a larger claim is not believed
 
 
+class Picture(NamedTuple):
+    """A picture as an image: grey values, where they are data, and whether it was in colour."""
+
+    pixels: np.ndarray
+    opaque: np.ndarray | None
+    coloured: bool
+
+
+def grey_picture(stored: np.ndarray, *, function: str) -> Picture:
+    """A picture as stored in grey: colour becomes luminance, what is more than half transparent holds no data.
+
+    Parameters
+    ----------
+    stored : (n, m) or (n, m, channels) array
+        As `read_picture` returns it.
+    function : str
+        Name for the message.
+
+    Returns
+    -------
+    Picture
+        Grey values as stored, luminance in [0, 1]; `opaque` is None without transparency.
+
+    Examples
+    --------
+    >>> grey_picture(np.ones((4, 4, 3)), function="varreg.solve").coloured
+    True
+    """
+    if stored.ndim == 2:
+        return Picture(stored, None, False)
+    if stored.shape[-1] == 2:
+        return Picture(np.asarray(stored[..., 0]), _opaque(stored), False)
+    skimage = _scikit_image(f"{function}: luminance")
+    return Picture(np.asarray(skimage.color.rgb2gray(stored[..., :3])), _opaque(stored), True)
+
+
+def rows_by_columns(stored: np.ndarray) -> np.ndarray:
+    """A picture with its channels last, also if it is one."""
+    return stored if stored.ndim == 3 else stored[..., None]
+
+
 def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
-    """Read a 2D picture; colour becomes luminance, transparency is dropped.
+    """Read a 2D picture as it is stored.
 
     Parameters
     ----------
@@ -27,8 +69,8 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
 
     Returns
     -------
-    (n, m) array
-        Rows first; grey values as stored, luminance in [0, 1].
+    (n, m) or (n, m, channels) array
+        Rows first; with 2 (grey and opacity), 3 (colours) or 4 channels.
 
     Raises
     ------
@@ -53,11 +95,8 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
             pixels = np.asarray(skimage.io.imread(stream))
     refuse_kind(pixels.dtype, argument=argument, function=function, came=path.name)
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
-    if channels == 2:
-        return np.asarray(pixels[..., 0])
-    if channels == 3 or (channels == 4 and suffix not in (".jpg", ".jpeg")):
-        return np.asarray(skimage.color.rgb2gray(pixels[..., :3]))
-    if pixels.ndim != 2:
+    known = (1, 2, 3) if suffix in (".jpg", ".jpeg") else (1, 2, 3, 4)
+    if pixels.ndim not in (2, 3) or channels not in known:
         raise InputError(
             f"{function}: `{argument}` is {str(path)!r} with pixels of shape {pixels.shape}; it "
             "must be one 2D page in grey or RGB. Save the page wanted, or a volume as NIfTI."
@@ -65,8 +104,17 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     return pixels
 
 
-def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
-    """Write a 2D array as PNG or TIFF.
+def _opaque(pixels: np.ndarray) -> np.ndarray | None:
+    """Where the last channel of two or four, the opacity, is at least half."""
+    if pixels.shape[-1] == 3 or pixels.dtype.kind == "f":
+        return None
+    return np.asarray(pixels[..., -1] >= np.iinfo(pixels.dtype).max / 2)
+
+
+def write_picture(
+    path: Path, array: np.ndarray, spacing: tuple[float, float] | None = None, *, function: str
+) -> None:
+    """Write a 2D array as PNG or TIFF, or the pixels of a picture.
 
     PNG: integers and booleans as they are, 8 or 16 bit; floating point is stretched from its
     0.1 and 99.9 percentiles to 16 bit.  TIFF: floating point as float32, integers as they are.
@@ -75,8 +123,10 @@ def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
     ----------
     path : Path
         Ends in ``.png``, ``.tif`` or ``.tiff``.
-    array : (n, m) array
-        Rows first.
+    array : (n, m) array, or (n, m, channels) of integers
+        Rows first; 2 channels are grey and opacity, 3 colours, 4 both.
+    spacing : (float, float), optional
+        Height and width of a pixel in mm, which a TIFF then states.
     function : str
         Name for the message.
 
@@ -105,8 +155,16 @@ def write_picture(path: Path, array: np.ndarray, *, function: str) -> None:
     else:
         import tifffile
 
+        size: dict[str, Any] = {}
+        if spacing is not None:  # pixels per cm, columns first
+            size = {"resolution": (10 / spacing[1], 10 / spacing[0]), "resolutionunit": 3}
+        if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
+            size["extrasamples"] = ["unassalpha"]
+        coloured = pixels.ndim == 3 and pixels.shape[-1] > 2
         # scikit-image would take an image of 3 or 4 rows for colour.
-        tifffile.imwrite(path, pixels, photometric="minisblack")
+        kind = "rgb" if coloured else "minisblack"
+        size |= {"planarconfig": "contig"} if pixels.ndim == 3 else {}
+        tifffile.imwrite(path, pixels, photometric=kind, **size)
 
 
 def _scikit_image(purpose: str) -> ModuleType:
@@ -141,16 +199,22 @@ def _narrowed(array: np.ndarray, function: str) -> np.ndarray:
 
 
 def _stretched(array: np.ndarray, function: str) -> np.ndarray:
-    """Grey values between two percentiles, in 16 bit; single bright voxels do not darken all."""
+    """Grey values between two percentiles, in 16 bit; single bright voxels do not darken all.
+
+    NaN, where there are no data, becomes black.
+    """
     values = array.astype(np.float64)
-    if not np.isfinite(values).all():
+    if np.isinf(values).any():
         raise InputError(
-            f"{function}: `array` holds NaN or infinity, which PNG cannot; replace them or write "
-            "NIfTI."
+            f"{function}: `array` holds infinity, which PNG cannot; replace it or write NIfTI."
         )
-    low, high = np.percentile(values, [0.1, 99.9])
+    known = values[~np.isnan(values)]
+    if not known.size:
+        known = np.zeros(1)
+    low, high = np.percentile(known, [0.1, 99.9])
     if high <= low:  # a few bright voxels on a flat ground
-        low, high = values.min(), values.max()
+        low, high = known.min(), known.max()
+    values = np.where(np.isnan(values), low, values)
     width = max(float(high - low), float(np.finfo(np.float64).tiny))
     grey = np.clip((values - low) / width, 0.0, 1.0)
     return np.asarray(np.rint(grey * np.iinfo(np.uint16).max), dtype=np.uint16)

@@ -10,20 +10,30 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import FileError, InputError, VarregError
+from .headers import placed
+from .image_file import ImageFile
+from .itk_reading import ITK_SUFFIXES, read_itk
 from .payload import stored_voxels
-from .pictures import PICTURE_SUFFIXES, read_picture
+from .pictures import PICTURE_SUFFIXES, grey_picture, read_picture
+from .pixel_sizes import pixel_size
+from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
+#: Of all files that are read.
+SUFFIXES = VOLUME_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 
 
-def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
+def image_suffix(
+    path: Path, *, function: str, argument: str = "path", known: tuple[str, ...] = SUFFIXES
+) -> str:
     """Return the known image suffix of a path, lower case.
 
     Parameters
@@ -32,11 +42,13 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
         Only its name is looked at.
     function, argument : str
         Names for the message.
+    known : tuple of str
+        What is looked for.
 
     Returns
     -------
     str
-        One of `VOLUME_SUFFIXES` or `PICTURE_SUFFIXES`.
+        One of `known`.
 
     Raises
     ------
@@ -48,7 +60,6 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
     >>> image_suffix(Path("T1.Nii.GZ"), function="varreg.solve")
     '.nii.gz'
     """
-    known = VOLUME_SUFFIXES + PICTURE_SUFFIXES
     name = path.name.lower()
     for suffix in sorted(known, key=len, reverse=True):
         if name.endswith(suffix):
@@ -59,26 +70,21 @@ def image_suffix(path: Path, *, function: str, argument: str = "path") -> str:
     )
 
 
-def read_path(
-    value: str | os.PathLike[str], *, argument: str, function: str
-) -> tuple[np.ndarray, np.ndarray | None, str]:
+def read_path(value: str | os.PathLike[str], *, argument: str, function: str) -> Stored:
     """Read an image file.
 
     Parameters
     ----------
-    value : str or PathLike
-        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``.
+    value : str, PathLike or ImageFile
+        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``; with SimpleITK ``.mha .mhd .nrrd
+        .nhdr .dcm`` and the folder of a DICOM series.
     argument, function : str
         Names for the message.
 
     Returns
     -------
-    array : ndarray
-        Voxels as stored, scaling applied; colour is turned into luminance.
-    affine : (4, 4) array or None
-        Voxel -> world (mm); None for pictures.
-    name : str
-        The file's name without its folder.
+    Stored
+        Colour is turned into luminance; the name is that of the file without its folder.
 
     Raises
     ------
@@ -94,16 +100,37 @@ def read_path(
     varreg.errors.FileError: varreg.solve: `moving` is 'absent.nii', which does not exist; ...
     """
     with _explained(argument, function, f"{os.fspath(value)!r}"):
+        given = value if isinstance(value, ImageFile) else ImageFile(value)
         path = Path(os.fsdecode(value)).expanduser()
         _refuse_absent(path, argument, function)
-        if image_suffix(path, function=function, argument=argument) in PICTURE_SUFFIXES:
-            return read_picture(path, argument=argument, function=function), None, path.name
-        return *_read_spatial(_opened(path), argument, function), path.name
+        suffix = "" if path.is_dir() else image_suffix(path, function=function, argument=argument)
+        if suffix in PICTURE_SUFFIXES:
+            return _grey(_read_flat(path, given, argument, function), argument, function)
+        if given.spacing is not None:
+            raise InputError(
+                f"{function}: `{argument}` is {str(path)!r}, whose header has its voxel sizes; leave `spacing` out, "
+                "which is for pictures."
+            )
+        if path.is_dir() or suffix in ITK_SUFFIXES:
+            if given.header is not None:
+                raise InputError(
+                    f"{function}: `{argument}` is {str(path)!r}, which has one place only; leave `header` out, which is for "
+                    "NIfTI."
+                )
+            return read_itk(path, argument=argument, function=function)
+        return _read_spatial(_opened(path), given.header, path.name, argument, function)
 
 
-def read_nibabel(
-    image: Any, *, argument: str, function: str
-) -> tuple[np.ndarray, np.ndarray | None]:
+def read_pixels(value: str | os.PathLike[str], *, argument: str, function: str) -> Stored:
+    """A picture with all its channels, (n, m) or (n, m, channels); see :func:`read_path`."""
+    with _explained(argument, function, f"{os.fspath(value)!r}"):
+        given = value if isinstance(value, ImageFile) else ImageFile(value)
+        path = Path(os.fsdecode(value)).expanduser()
+        _refuse_absent(path, argument, function)
+        return _read_flat(path, given, argument, function)
+
+
+def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
     """Read the voxels and the affine of a nibabel image.
 
     Parameters
@@ -112,13 +139,13 @@ def read_nibabel(
         Loaded from a file or made in memory.
     argument, function : str
         Names for the message.
+    voxels : bool
+        Whether they are wanted; zeros stand for them otherwise.
 
     Returns
     -------
-    array : ndarray
-        Voxels; the header's scaling is applied in double precision, slab by slab, to float32.
-    affine : (4, 4) array or None
-        Voxel -> world (mm).
+    Stored
+        The header's scaling is applied in double precision, slab by slab, to float32.
 
     Raises
     ------
@@ -131,11 +158,12 @@ def read_nibabel(
     --------
     >>> import nibabel
     >>> image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
-    >>> read_nibabel(image, argument="moving", function="varreg.solve")[0].shape
+    >>> read_nibabel(image, argument="moving", function="varreg.solve").array.shape
     (4, 4, 4)
     """
     with _explained(argument, function, f"a {type(image).__name__}"):
-        return _read_spatial(image, argument, function)
+        name = Path(image.get_filename() or "").name if hasattr(image, "get_filename") else ""
+        return _read_spatial(image, None, name, argument, function, voxels)
 
 
 @contextmanager
@@ -158,7 +186,7 @@ def _refuse_absent(path: Path, argument: str, function: str) -> None:
     if not path.exists():
         problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
     elif path.is_dir():
-        problem = "is a folder; give the image file in it (DICOM: convert with dcm2niix)"
+        return  # of a DICOM series
     elif not path.is_file():
         problem = "is not a regular file; give an image file"
     elif path.stat().st_size == 0:
@@ -181,7 +209,31 @@ def _opened(path: Path) -> Any:
     return nibabel.MGHImage(stored, header.get_affine(), header)
 
 
-def _read_spatial(image: Any, argument: str, function: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
+    """A picture, and the size of its pixels if it is said or stated."""
+    pixels = read_picture(path, argument=argument, function=function)
+    size, notes = given.spacing, tuple[str, ...]()
+    if size is None and path.suffix.lower() in (".tif", ".tiff"):
+        size = pixel_size(path)
+        if size is not None:
+            note = f"`{argument}` states a pixel size of {size[0]:.4g} x {size[1]:.4g} mm."
+            notes = (note,)
+    affine = None if size is None else np.diag([*np.broadcast_to(size, 2), 1.0])
+    return Stored(pixels, affine, path.name, notes=notes)
+
+
+def _grey(stored: Stored, argument: str, function: str) -> Stored:
+    """A picture as an image."""
+    picture = grey_picture(stored.array, function=function)
+    notes = stored.notes
+    if picture.coloured:
+        notes = (*notes, f"`{argument}` is in colour, of which the luminance was taken.")
+    return replace(stored, array=picture.pixels, opaque=picture.opaque, notes=notes)
+
+
+def _read_spatial(
+    image: Any, header: str | None, name: str, argument: str, function: str, voxels: bool = True
+) -> Stored:
     """Check what the header says before the voxels are touched, then read them."""
     from nibabel.spatialimages import SpatialImage
 
@@ -194,4 +246,6 @@ def _read_spatial(image: Any, argument: str, function: str) -> tuple[np.ndarray,
     refuse_shape(stored.shape, argument=argument, function=function)
     dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
     refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
-    return stored_voxels(stored), None if image.affine is None else np.asarray(image.affine)
+    affine, checks, notes = placed(image, header, argument=argument, function=function)
+    array = stored_voxels(stored) if voxels else np.broadcast_to(np.float32(0), stored.shape)
+    return Stored(array, affine, name, checks=checks, notes=notes)

@@ -24,23 +24,18 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        Shares memory with `value` where NumPy can.
+        Shares memory with `value` where NumPy can; also what a masked array hides (:func:`shown_values`).
 
     Raises
     ------
     InputError
-        If it cannot be made an array, if the numbers are not real, or if it is masked.
+        If it cannot be made an array, or if the numbers are not real.
 
     Examples
     --------
     >>> real_array([[1, 2]], argument="moving", function="varreg.solve").shape
     (1, 2)
     """
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise InputError(
-            f"{function}: `{argument}` is a masked array with hidden values; pass "
-            f"{argument}.filled(...) and, if wanted, the mask as an argument of its own."
-        )
     try:
         array = np.asarray(value)
     except Exception as error:  # __array__ of a foreign class may raise anything
@@ -50,6 +45,13 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
         ) from error
     refuse_kind(array.dtype, argument=argument, function=function, came=type(value).__name__)
     return array
+
+
+def shown_values(value: Any) -> np.ndarray | None:
+    """Where a masked array shows its values, (*S) bool; None of one that hides none, and of anything else."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        return ~np.ma.getmaskarray(value)
+    return None
 
 
 def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str) -> None:
@@ -160,7 +162,7 @@ def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray
     first = tuple(int(index[0]) for index in np.nonzero(wrong))
     raise InputError(
         f"{name} has {int(wrong.sum())} voxels that are NaN or infinite (first at index {first}); "
-        f"replace them, e.g. numpy.nan_to_num({argument}, posinf=0, neginf=0)."
+        "give finite numbers."
     )
 
 

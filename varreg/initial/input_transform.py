@@ -178,7 +178,9 @@ def _placed(
         )
     frame = _frame(fixed, moving)
     if frame is not None and transform.frame is not None:
-        if not np.allclose(frame, transform.frame, rtol=0, atol=1e-3):
+        limit = np.full((4, 4), 1e-3)
+        limit[:3, 3] = 1e-2 * float(fixed.grid.spacing.min())  # mm
+        if (np.abs(frame - transform.frame) > limit).any():
             raise GeometryError(
                 f"{function}: `{argument}` belongs to slices of another plane than these images."
             )

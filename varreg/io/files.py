@@ -15,7 +15,7 @@ from ..errors import FileError, InputError
 from .atomic import atomic_folder, atomic_path, free_folder
 
 if TYPE_CHECKING:
-    from ..images.image import Image
+    from ..images.writable import Writable
 
 __all__ = [
     "atomic_folder",
@@ -24,6 +24,7 @@ __all__ = [
     "read_json",
     "write_image",
     "write_json",
+    "write_pixels",
 ]
 
 
@@ -103,7 +104,7 @@ def write_json(
 
 
 def write_image(
-    path: str | os.PathLike[str], array: np.ndarray, like: Image, *, overwrite: bool = False
+    path: str | os.PathLike[str], array: np.ndarray, like: Writable, *, overwrite: bool = False
 ) -> None:
     """Write an array that lies on the grid of an image.
 
@@ -136,10 +137,10 @@ def write_image(
     ...     as_image(Path(folder) / "a.nii.gz", argument="moving").grid.spacing.tolist()
     [2.0, 2.0]
     """
-    from ..images.reading import image_suffix
+    from ..images.reading import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
 
     function = "varreg.write_image"
-    suffix = image_suffix(Path(path), function=function)
+    suffix = image_suffix(Path(path), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES)
     values = np.asarray(array)
     if values.shape != like.grid.shape or values.dtype.kind not in "biuf":
         raise InputError(
@@ -152,10 +153,33 @@ def write_image(
         elif suffix in (".mgh", ".mgz"):
             _write_mgh(temporary, values, like)
         else:
-            _write_flat(temporary, suffix, values, function)
+            _write_flat(temporary, suffix, values, like, function)
 
 
-def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
+def write_pixels(path: Path, pixels: np.ndarray, like: Writable) -> None:
+    """Write the pixels of a picture, (n, m) or (n, m, channels), that lie on the grid of an image.
+
+    Parameters
+    ----------
+    path : Path
+        ``.png .tif .tiff``; what is there is replaced.
+    pixels : array
+        Integers as they are, floating point as :func:`write_image` has it.
+    like : Image
+        Gives the size of the pixels.
+    """
+    from ..images.pictures import write_picture
+
+    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise InputError(
+            f"varreg.write_pixels: `path` ends in {path.suffix}; write .png or .tif, which lose nothing."
+        )
+    rows, columns = map(float, like.grid.spacing)
+    stated = None if (rows, columns) == (1.0, 1.0) else (rows, columns)
+    write_picture(path, pixels, stated, function="varreg.write_pixels")
+
+
+def _write_mgh(path: Path, values: np.ndarray, like: Writable) -> None:
     """FreeSurfer's format, which has fewer number types."""
     import nibabel
 
@@ -168,16 +192,14 @@ def _write_mgh(path: Path, values: np.ndarray, like: Image) -> None:
     nibabel.MGHImage(volume, image.affine).to_filename(path)
 
 
-def _write_flat(path: Path, suffix: str, values: np.ndarray, function: str) -> None:
+def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Writable, function: str) -> None:
     """2D only, and only in formats that lose nothing but what is stated."""
-    from ..images.pictures import write_picture
-
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(
             f"{function}: `path` ends in {suffix} and the image is {values.ndim}D; write NIfTI "
             "(.nii.gz), or for 2D .png or .tif."
         )
-    write_picture(path, values, function=function)
+    write_pixels(path, values, like)
 
 
 def _refuse_number(text: str) -> float:

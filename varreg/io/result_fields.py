@@ -14,6 +14,7 @@ from ..errors import FileError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.image import Image
+from ..images.no_data import parts
 from ..images.reading import read_path
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
@@ -108,6 +109,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         # results of earlier versions have none
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, content.get("model"), "model"),
+        notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),
         start=nested(
             StartReport | None, renamed(content.get("start")), "start"
@@ -159,17 +161,19 @@ def _optional(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.floa
 def _warped(path: Path, described: Any, grid: Grid) -> Image:
     """The warped image: voxels from its file, place from the JSON, which has all the bits."""
     stored = entry(described, "volume_shape")
-    array, _, _ = read_path(path, argument="path", function="varreg.load")
+    array = read_path(path, argument="path", function="varreg.load").array
     if array.size != math.prod(grid.shape):
         raise Damage(f"{WARPED} has shape {array.shape}, the fixed image {grid.shape}")
-    data = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
+    values = np.ascontiguousarray(array.reshape(grid.shape), dtype=np.float32)
+    data, valid = parts(_same(values, described, WARPED))
     return Image(
-        _same(data, described, WARPED),
+        data,
         grid,
         text(described, "name"),
         _optional(described, "frame", (4, 4)),
         None if stored is None else shape_of(described, "volume_shape"),
         _optional(described, "slice_step", (3,)),
+        valid=valid,
     )
 
 

@@ -48,7 +48,7 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
         If it exists, is a foreign folder, or cannot be written; what was there is untouched.
     """
     with atomic_folder(path, overwrite=overwrite, marker=RESULT) as folder:
-        write_image(folder / WARPED, result.warped.data, result.warped)
+        write_image(folder / WARPED, result.warped.values, result.warped)
         if result.transform.nodes is not None:
             write_nodes(folder / NODES, result.transform.nodes, result.warped)
         write_json(folder / RESULT, _content(result))
@@ -92,7 +92,7 @@ def _content(result: Result) -> dict[str, Any]:
             "frame": warped.frame,
             "volume_shape": warped.volume_shape,
             "slice_step": warped.slice_step,
-            "sha256": fingerprint(warped.data),
+            "sha256": fingerprint(warped.values),
         },
         "energy": plain(result.energy),
         "start_energy": plain(result.start_energy),
@@ -104,6 +104,7 @@ def _content(result: Result) -> dict[str, Any]:
         "provenance": result.provenance,
         "motion": plain(result.motion),
         "checks": [plain(check) for check in result.checks],
+        "notes": list(result.notes),
         **({} if result.start is None else {"start": plain(result.start)}),
         **({} if result.model is None else {"model": plain(result.model)}),
     }

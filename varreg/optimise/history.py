@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from .lengths import length
+
 
 class Stop(Enum):
     """Why a level ended; the value is the sentence shown to people."""
@@ -118,7 +120,7 @@ class Unfolding:
         damped, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
         """
         return (
-            f"damped, which moved points by {self.mean:.2f} mm (at most {self.largest:.2f} mm)"
+            f"damped, which moved points by {length(self.mean)} mm (at most {length(self.largest)} mm)"
             f" and raised the bound from {self.before:.3f} to {self.after:.3f}"
         )
 

@@ -82,7 +82,7 @@ class Options:
         Standard deviation of the Parzen kernel in bins, from 0.05 to 100.
     fixed_range, moving_range : (float, float) or None
         Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
-        of all voxels and the 99.8 percentile of the foreground.
+        of all voxels and the 99.8 percentile of the foreground; outliers count for neither.
     interpolation : {"linear", "cubic"}
         How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
     samples_per_node : float or None

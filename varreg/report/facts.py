@@ -10,6 +10,7 @@ import numpy as np
 
 from ..certificate.certificate import Certificate
 from ..io.result_folder import fingerprint
+from ..optimise.lengths import length
 from ..options.options import SIMILARITIES, Options
 from .joint import mutual_information
 from .layers import Layers
@@ -50,7 +51,7 @@ def key_figures(c: Certificate) -> list[Figure]:
         Figure("Is the energy stationary there?", f"Gradient norm {gradient}"),
         Figure(
             "What would the solver still change?",
-            f"{moved.mean_moved:.2f} mm on average, at most {moved.largest_moved:.2f} mm, in "
+            f"{length(moved.mean_moved)} mm on average, at most {length(moved.largest_moved)} mm, in "
             f"{moved.iterations} step{'' if moved.iterations == 1 else 's'}",
         ),
         Figure("Can it be inverted?", f"Residual at most {c.inverse.largest:.2g} mm"),
@@ -105,7 +106,7 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
         View(
             "field", "Displacement field",
             f"Red: horizontal. Green: vertical. Black: none. The deformable part u "
-            f"moves the head by {u.mean():.2f} mm on average, at most {u.max():.2f} mm.",
+            f"moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
         ),
         View(
             "determinant", "Volume change det J",

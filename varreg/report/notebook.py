@@ -65,7 +65,7 @@ def _pictures(result: Any) -> list[tuple[str, NDArray[np.uint8]]]:
             f"fixed and moving image in turn, {when}",
             to_bytes(checkerboard(fixed, shown(image)), 0, 1),
         )
-        for when, image in (("before", still.warp(result.moving)), ("after", warped))
+        for when, image in (("before", np.nan_to_num(still.warp(result.moving))), ("after", warped))
     ]
 
 

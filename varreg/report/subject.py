@@ -103,12 +103,17 @@ class Subject:
     @cached_property
     def before(self) -> NDArray[np.float32]:
         """The moving image on the fixed grid with nothing done, (*S)."""
-        return self.placed.warp(self.moving, fill=self.moving_window[0])
+        return self._seen(self.placed)
 
     @cached_property
     def after(self) -> NDArray[np.float32]:
         """The same through the map, (*S)."""
-        return self.result.warp(self.moving, fill=self.moving_window[0])
+        return self._seen(self.result.transform)
+
+    def _seen(self, transform: Transform) -> NDArray[np.float32]:
+        """The moving image through a map; what holds no data as dark as what is out of view."""
+        dark = self.moving_window[0]
+        return np.nan_to_num(transform.warp(self.moving, fill=dark), nan=dark, copy=False)
 
     @cached_property
     def fixed_window(self) -> tuple[float, float]:
@@ -137,8 +142,9 @@ class Subject:
         )
 
     def _histogram(self, transform: Transform, warped: Float) -> NDArray[np.int64]:
-        there = np.ones(self.moving.grid.shape, dtype=np.float32)
-        seen = transform.warp(there, interpolation="nearest") > 0
+        valid = self.moving.valid
+        there = np.ones(self.moving.grid.shape, np.float32) if valid is None else valid
+        seen = transform.warp(there.astype(np.float32), interpolation="nearest", fill=0) > 0
         return joint_histogram(
             self.fixed.data[seen], warped[seen], self.fixed_window, self.moving_window
         )

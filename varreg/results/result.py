@@ -57,6 +57,8 @@ class Result(Registered):
     checks : tuple of Check
         What the answer was asked when the registration ended: name, value, limit, whether it passed,
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
+    notes : tuple of str
+        What was done to the images and masks on reading, a sentence each.
     motion : HeadMotion or None
         How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
@@ -82,6 +84,7 @@ class Result(Registered):
     start: StartReport | None = None
     model: ModelChoice | None = None
     checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
     motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:

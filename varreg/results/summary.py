@@ -9,6 +9,7 @@ import numpy as np
 from ..geometry.affine_parts import affine_parts
 from ..optimise.check import first_line, remedies
 from ..optimise.history import HeadMotion, Level, Stop
+from ..optimise.lengths import length
 
 if TYPE_CHECKING:
     from .result import Result
@@ -31,6 +32,7 @@ def summary(result: Result) -> str:
         first_line(result.checks),
         remedies(result.checks),
         _subject(result),
+        *result.notes,
         _start(result),
         "" if result.model is None else str(result.model),
         _affine(result),
@@ -64,8 +66,8 @@ def _start(result: Result) -> str:
     moved = ""
     if start.largest_moved > 0:
         moved = (
-            f", brought to the displacement grid, which moved points by {start.mean_moved:.2f} mm "
-            f"(at most {start.largest_moved:.2f} mm)"
+            f", brought to the displacement grid, which moved points by {length(start.mean_moved)} mm "
+            f"(at most {length(start.largest_moved)} mm)"
         )
     folded = "" if start.unfolding is None else f"; it FOLDED there and was {start.unfolding}"
     if start.unfolding is None and start.smallest_determinant <= 0:
@@ -85,7 +87,7 @@ def _affine(result: Result) -> str:
     origin = "" if found else " (given)" if result.start is None else " (of the start)"
     return (
         f"Affine{origin}: rotation {degrees:.2f} degrees, scale {sizes}, "
-        f"shift {shift:.2f} mm at the centre."
+        f"shift {length(shift)} mm at the centre."
     )
 
 
@@ -96,12 +98,12 @@ def _deformable(result: Result) -> str:
     bound = result.smallest_determinant
     folds = "it folds nowhere" if bound > 0 else "it may FOLD"
     if result.motion is None:  # of an earlier version, without its images: air counts too
-        length = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
-        moves = f"u has mean {length.mean():.2f} mm, largest {length.max():.2f} mm"
+        norm = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
+        moves = f"u has mean {length(norm.mean())} mm, largest {length(norm.max())} mm"
     else:
         moves = (
-            f"u moves the head by {result.motion.mean:.2f} mm on average, at most "
-            f"{result.motion.largest:.2f} mm"
+            f"u moves the head by {length(result.motion.mean)} mm on average, at most "
+            f"{length(result.motion.largest)} mm"
         )
     return f"Deformable: {moves}; {folds} (det(id + grad u) >= {bound:.3f} at every point)."
 

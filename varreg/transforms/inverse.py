@@ -15,12 +15,15 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
-from ..images.inputs import image_on, labels_on, point_rows
+from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
+from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
     from .transform import Transform
 
 METHODS = ("fixed-point", "paper")
+#: Of the residual of an inverse, in units of the smallest spacing of the fixed image.
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +82,19 @@ class Inverse:
         return result
 
     def warp(
-        self, image: Any, interpolation: str = "linear", fill: float = 0.0
-    ) -> NDArray[np.float32]:
+        self, image: Any, interpolation: str = "linear", fill: float | None = None
+    ) -> NDArray[Any]:
         """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
         resampling.check_choice(
             interpolation, resampling.INTERPOLATIONS, "Inverse.warp", "interpolation"
         )
-        data, grid = image_on(self.transform.fixed, self.transform.frame, image, "Inverse.warp")
+        fixed, frame = self.transform.fixed, self.transform.frame
+        fill = fill_value(fill, "Inverse.warp")
+        data, valid, grid = image_on(
+            fixed, frame, image, "Inverse.warp", interpolation == "nearest"
+        )
         shape = self.transform.moving.shape
-        return resampling.warp(data, shape, self._coordinates(grid), interpolation, fill)
+        return warped(data, valid, shape, self._coordinates(grid), interpolation, fill)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""
@@ -119,6 +126,7 @@ class Inverse:
         rows = point_rows(points, fixed.dim, "Inverse.points")
         resampling.check_choice(space, ("world", "voxel"), "Inverse.points", "space")
         world = rows.T if space == "world" else moving.voxel_to_world(rows.T)
+        warn_of_points(moving.world_to_voxel(world), moving, "moving", "Inverse.points")
         w = fixed.world_to_voxel(transform_points(np.linalg.inv(self.transform.affine), world))
         v, residual, _ = _solve(self.transform, w, self.tolerance, _POINT_ITERATIONS, self.method)
         if self.method == "fixed-point" and np.any(residual > self.tolerance):
@@ -160,7 +168,7 @@ _POINT_ITERATIONS = 1000  # points are few, and at a point only the exact answer
 
 def invert(
     transform: Transform,
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
     iterations: int = 100,
     method: str = "fixed-point",
 ) -> Inverse:
@@ -170,8 +178,8 @@ def invert(
     ----------
     transform : Transform
         The map fixed -> moving.
-    tolerance : float
-        In mm, above 0.
+    tolerance : float, optional
+        In mm, above 0; by default 1e-4 of the smallest spacing of the fixed image.
     iterations : int
         Most iterations.
     method : {"fixed-point", "paper"}
@@ -195,6 +203,7 @@ def invert(
     True
     """
     resampling.check_choice(method, METHODS, "Transform.inverse", "method")
+    tolerance = default_tolerance(transform) if tolerance is None else tolerance
     _check_limits(tolerance, iterations)
     shape = transform.moving.shape
     v = np.zeros((len(shape), *shape), dtype=np.float32)
@@ -211,8 +220,13 @@ def invert(
     return Inverse(transform, v, largest, total / v[0].size, tolerance, used, method)
 
 
+def default_tolerance(transform: Transform) -> float:
+    """Of the residual of an inverse in mm: a part of a voxel, since images may be of microns."""
+    return TOLERANCE * float(transform.fixed.spacing.min())
+
+
 def residuals(
-    transform: Transform, voxels: Float, tolerance: float = 1e-4, iterations: int = 100
+    transform: Transform, voxels: Float, tolerance: float, iterations: int = 100
 ) -> Float:
     """abs(v + u(w + v)) in mm at (d, n) voxels of the moving image, (n,): as :func:`invert` leaves it."""
     if transform.nodes is None:

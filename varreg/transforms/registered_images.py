@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..errors import InputError
@@ -28,10 +30,16 @@ def refuse_other_moving(transform: Transform, moving: Image, warped: Image, func
 
     Swapped images of one grid are found so too.
     """
-    stored = warped.data
-    low, high = float(stored.min()), float(stored.max())
-    difference = float(np.abs(transform.warp(moving) - stored).mean())
-    if difference > TOLERANCE * max(high - low, 1e-30):
+    stored, again = warped.values, transform.warp(moving)
+    low, high = float(warped.data.min()), float(warped.data.max())
+    ones = np.ones(moving.grid.shape, np.float32)
+    seen = (
+        transform.warp(replace(moving, data=ones), "nearest", fill=0) > 0
+    )  # beyond it anything may stand
+    known = np.isfinite(stored) & seen
+    other = bool((np.isfinite(again) & seen != known).any())
+    difference = float(np.abs(again - stored)[known].mean()) if known.any() else 0.0
+    if other or difference > TOLERANCE * max(high - low, 1e-30):
         raise InputError(
             f"{function}: `moving`, warped by the result, is not the warped image that the result "
             "holds; pass the image that was registered."

@@ -20,7 +20,8 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
 from ..geometry.resampling import voxel_matrix
-from ..images.inputs import image_on, labels_on, point_rows
+from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
+from ..images.warping import fill_value, warped
 
 if TYPE_CHECKING:
     from .inverse import Inverse
@@ -123,9 +124,9 @@ class Transform:
         self,
         image: Any,
         interpolation: str = "linear",
-        fill: float = 0.0,
+        fill: float | None = None,
         threads: int | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Any]:
         """Bring an image of the moving side onto the fixed grid.
 
         Parameters
@@ -135,14 +136,16 @@ class Transform:
             geometry is read by that, so another scan of the moving side may have another grid.
         interpolation : {"linear", "nearest", "cubic"}
             Between voxels.
-        fill : float
-            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].
+        fill : float, optional
+            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].  By default its
+            background: what most of its border shows, or its darkest value if that is nothing even.
         threads : int, optional
             Threads to use; the result does not depend on it. All available by default.
 
         Returns
         -------
-        (*S) float32 array on the fixed grid.
+        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).  Nearest voxels
+        of an image of integers keep their type.
 
         Raises
         ------
@@ -151,10 +154,11 @@ class Transform:
         """
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
-        data, grid = image_on(self.moving, self.frame, image, function)
-        coordinates = self.coordinates(grid)
-        shape = self.fixed.shape
-        return resampling.warp(data, shape, coordinates, interpolation, fill, threads)
+        fill = fill_value(fill, function)
+        exact = interpolation == "nearest"
+        data, valid, grid = image_on(self.moving, self.frame, image, function, exact)
+        coordinates, shape = self.coordinates(grid), self.fixed.shape
+        return warped(data, valid, shape, coordinates, interpolation, fill, threads)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.
@@ -194,18 +198,19 @@ class Transform:
         rows = point_rows(points, self.fixed.dim, "Transform.points")
         resampling.check_choice(space, ("world", "voxel"), "Transform.points", "space")
         voxels = self.fixed.world_to_voxel(rows.T) if space == "world" else rows.T
+        warn_of_points(voxels, self.fixed, "fixed", "Transform.points")
         voxels = voxels + self.u_at(voxels) / self.fixed.spacing[:, None]
         world = transform_points(self.affine, self.fixed.voxel_to_world(voxels))
         result = world if space == "world" else self.moving.world_to_voxel(world)
         return result.T.reshape(np.shape(points))
 
     def inverse(
-        self, tolerance: float = 1e-4, iterations: int = 100, method: str = "fixed-point"
+        self, tolerance: float | None = None, iterations: int = 100, method: str = "fixed-point"
     ) -> Inverse:
         """The map moving -> fixed, with a measured residual.
 
-        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm), or after so
-        many `iterations`; the method "paper" only reproduces the parent paper.  See
+        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the
+        smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.  See
         :func:`varreg.transforms.inverse.invert`.
         """
         from .inverse import invert

@@ -287,6 +287,9 @@ def test_images_swapped_or_of_others_are_refused(pairs, results, tmp_path):
             with pytest.raises(InputError, match="varreg.certify: `moving`, warped by the result"):
                 varreg.certify(moving, fixed, given, **SMALL)
         varreg.certify(pair.moving, pair.fixed, given, **SMALL)
+    cropped = varreg.solve(pair.moving[4:], pair.fixed, affine=None, iterations=2, progress=False)
+    with pytest.raises(InputError, match="they are exchanged"):
+        varreg.certify(pair.fixed, pair.moving[4:], cropped, **SMALL)
     # a map without its warped image cannot tell
     varreg.certify(foreign, pair.fixed, result.transform, **SMALL)
 

@@ -137,7 +137,7 @@ def broken_inputs(folder):
     rng = np.random.default_rng(0)
     good = rng.random((32, 32, 1)).astype(np.float32)
     nan = good.copy()
-    nan[3, 3] = np.nan
+    nan[:] = np.nan
     save(folder / "nan.nii.gz", nan)
     save(folder / "volume.nii.gz", rng.random((16, 16, 16)).astype(np.float32))
     save(folder / "constant.nii.gz", np.ones_like(good))
@@ -170,8 +170,9 @@ def test_a_bad_image_ends_in_one_line(tmp_path, pair, name):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_mask_of_another_shape_is_refused(tmp_path, pair):
-    mask = save(tmp_path / "mask.nii.gz", np.ones((20, 20, 1), dtype=np.uint8))
+def test_a_mask_of_another_place_is_refused(tmp_path, pair):
+    away = np.eye(4) + 55 * np.eye(4, k=3)
+    mask = save(tmp_path / "mask.nii.gz", np.ones((20, 20, 1), dtype=np.uint8), away)
     line = one_line(call("register", *pair, "-o", tmp_path / "out", "--fixed-mask", mask))
     assert "fixed_mask" in line
 

@@ -59,7 +59,15 @@ def test_every_option_is_there_before_the_first_step(tmp_path, pair):
     said = call(*pair, "-o", tmp_path / "r", *FEW, "--verbose").stderr
     table = rows(said)
     fields = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(Options)}
-    others = {"--affine", "--deformable", "--fixed-mask", "--moving-mask", "--start", "--preset"}
+    others = {
+        "--affine",
+        "--deformable",
+        "--fixed-mask",
+        "--moving-mask",
+        "--start",
+        "--fill",
+        "--preset",
+    }
     assert set(table) == fields | others | {"--threads", "--backend"}
     assert varreg.__version__ in said.splitlines()[0]
     assert said.index("--backend") < said.index("step 1: energy")

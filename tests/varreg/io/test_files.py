@@ -217,7 +217,7 @@ def test_what_a_file_type_cannot_hold_is_refused_without_litter(tmp_path):
         ("a.png", volume.data, volume, "write NIfTI"),
         ("a.jpg", flat.data, flat, "write NIfTI"),
         ("a.png", np.full((6, 6), -1), flat, "labels from -1"),
-        ("a.png", np.full((6, 6), np.nan), flat, "NaN"),
+        ("a.png", np.full((6, 6), np.inf), flat, "infinity"),
         ("a.nii", np.full((6, 6), 2**60), flat, "too large"),
         ("a.nii", np.eye(7), flat, "shape"),
         ("a.nii", np.eye(6) * 1j, flat, "real numbers"),

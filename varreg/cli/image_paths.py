@@ -1,0 +1,74 @@
+"""Paths of images on the command line, and what their headers leave open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..images.image_file import HEADERS, ImageFile
+from ..images.pictures import PICTURE_SUFFIXES
+from .parameters import Numbers
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_HEADER, _SPACING = "varreg.header", "varreg.spacing"
+
+
+class ImagePath(click.ParamType):
+    """A path of an image; together with what :func:`image_options` says of all images of a command."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as it is, if nothing else has been said."""
+        return image_file(ctx, value) if isinstance(value, str) else value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        """As of any path."""
+        return click.Path().shell_complete(ctx, param, incomplete)
+
+
+def image_options(command: Decorated) -> Decorated:
+    """Add ``--header`` and ``--spacing`` to a command; they are remembered for :func:`image_file`."""
+    command = click.option(
+        "--spacing",
+        type=Numbers(tuple[float, ...] | float),
+        is_eager=True,
+        expose_value=False,
+        callback=_remember_spacing,
+        help="Pixel size of pictures in mm: one number, or that of rows and that of columns. [default: what a TIFF "
+        "states, else 1]",
+    )(command)
+    return header_option(command)
+
+
+def header_option(command: Decorated) -> Decorated:
+    """Add ``--header`` alone."""
+    return click.option(
+        "--header",
+        type=click.Choice(HEADERS),
+        is_eager=True,
+        expose_value=False,
+        callback=_remember,
+        help="Which part of the NIfTI headers says where the images are, if sform and qform contradict each "
+        "other or say nothing. [default: the sform, else the qform]",
+    )(command)
+
+
+def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
+    """A path together with what was said of the images of a command."""
+    meta = {} if ctx is None else ctx.meta
+    picture = os.fspath(path).lower().endswith(PICTURE_SUFFIXES)
+    header, spacing = meta.get(_HEADER), meta.get(_SPACING) if picture else None
+    return path if header is None and spacing is None else ImageFile(path, header, spacing)
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    ctx.meta[_HEADER] = value
+
+
+def _remember_spacing(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    ctx.meta[_SPACING] = value

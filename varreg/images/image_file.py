@@ -1,0 +1,68 @@
+"""An image file with what its header leaves open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..geometry.matrices import checked_spacing
+
+#: Which part of a NIfTI header says where an image is: the affine matrix, the quaternion, or the voxel sizes alone.
+HEADERS = ("sform", "qform", "pixdim")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that is taken wherever a path of an image is.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    header : {"sform", "qform", "pixdim"}, optional
+        Which part of a NIfTI header holds: the affine matrix, the quaternion (whatever their codes say), or the
+        voxel sizes alone, array axes along world axes.  By default the sform, if its code is not 0, else the
+        qform; if both are 0, voxel sizes with x from right to left, as nibabel guesses.
+    spacing : float or (float, float), optional
+        Pixel size of a picture in mm: of both axes, or of rows (down) and columns (across).  By default what a TIFF
+        states, and 1 mm in other pictures.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If an argument is none of these.
+
+    Examples
+    --------
+    >>> import varreg
+    >>> varreg.ImageFile("t1.nii.gz", header="qform").header
+    'qform'
+    >>> varreg.ImageFile("slide.png", spacing=0.0005).spacing
+    (0.0005, 0.0005)
+    """
+
+    path: str | os.PathLike[str]
+    header: str | None = None
+    spacing: float | Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, os.PathLike)):
+            raise InputError(
+                f"varreg.ImageFile: `path` must be a path; got {type(self.path).__name__}."
+            )
+        if self.header is not None and self.header not in HEADERS:
+            raise InputError(
+                f"varreg.ImageFile: `header` must be one of {', '.join(map(repr, HEADERS))}; got "
+                f"{self.header!r}."
+            )
+
+        if self.spacing is not None:
+            sizes = checked_spacing(self.spacing, 2)
+            object.__setattr__(self, "spacing", tuple(map(float, sizes)))
+
+    def __fspath__(self) -> str:
+        return os.fsdecode(self.path)
+
+    def __str__(self) -> str:
+        return os.fsdecode(self.path)

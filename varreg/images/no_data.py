@@ -1,0 +1,116 @@
+"""Voxels that hold no data: NaN, infinity, transparency, hidden values of masked arrays.
+
+They are left out, as by a mask, and never counted as intensities: zeros in their place would be dark tissue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .voxels import as_float32
+
+#: Width (voxels) of the window in which neighbours give values to voxels without data: interpolation reaches no further.
+WINDOW = 5
+
+
+def filled(
+    array: NDArray[np.generic],
+    opaque: NDArray[np.bool_] | None = None,
+    *,
+    argument: str,
+    function: str,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Finite voxels, and which of them are data.
+
+    Parameters
+    ----------
+    array : (*S) array
+        Real numbers, not empty.
+    opaque : (*S) bool array, optional
+        Where there are data as far as something else than the values says.
+    argument, function : str
+        Names for the messages.
+
+    Returns
+    -------
+    data : (*S) float32 array
+        C-contiguous.  Voxels without data have the mean of the data near them; far from any, their median.
+    valid : (*S) bool array or None
+        Where there are data; None if everywhere.
+
+    Raises
+    ------
+    InputError
+        If there are no data at all, or values that float32 does not hold.
+
+    Examples
+    --------
+    >>> data, valid = filled(np.array([[1, np.nan, 3.0]]), argument="image", function="warp")
+    >>> data.tolist(), valid.tolist()
+    ([[1.0, 2.0, 3.0]], [[True, False, True]])
+    """
+    names = {"argument": argument, "function": function}
+    if opaque is None and _all_finite(array):
+        return as_float32(array, **names), None
+    valid = np.isfinite(array) if opaque is None else np.isfinite(array) & opaque
+    if valid.all():
+        return as_float32(array, **names), None
+    if not valid.any():
+        raise InputError(
+            f"{function}: `{argument}` holds no data: every voxel is NaN, infinite or transparent; check how it was "
+            "made."
+        )
+    middle = np.median(array[valid])
+    data = as_float32(np.where(valid, array, middle), **names)
+    return _extended(data, valid), valid
+
+
+def parts(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """What :func:`filled` returns of voxels with NaN, here also if there are no data at all.
+
+    >>> parts(np.full((2, 2), np.nan, np.float32))[0].tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    if np.isnan(values).all():
+        return np.zeros(values.shape, np.float32), np.zeros(values.shape, bool)
+    return filled(values, argument="values", function="varreg.Image")
+
+
+def values(data: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """The voxels with NaN where there are no data; `data` itself if they are everywhere."""
+    return data if valid is None else np.where(valid, data, np.float32(np.nan))
+
+
+def no_data_note(valid: NDArray[np.bool_] | None, argument: str) -> tuple[str, ...]:
+    """The sentence on voxels without data, if there are any."""
+    if valid is None:
+        return ()
+    count = int(valid.size - valid.sum())
+    return (
+        f"{count} voxels of `{argument}` ({100 * count / valid.size:.3g} %) hold no data (NaN, infinite or transparent) "
+        "and were left out.",
+    )
+
+
+def _all_finite(array: NDArray[np.generic]) -> bool:
+    """NaN and infinity come through min and max: no mask of the whole image is needed."""
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+def _extended(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The data go on a little where there are none, so that interpolation at their border does not mix in others."""
+    from scipy import ndimage
+
+    middle = data[~valid][0]
+    known = np.where(valid, data - middle, np.float32(0))
+    share = ndimage.uniform_filter(valid.astype(np.float32), WINDOW, mode="constant")
+    total = ndimage.uniform_filter(known, WINDOW, mode="constant")
+    near = ~valid & (share > 0.5 / WINDOW**data.ndim)
+    result = data.copy()
+    result[near] = np.clip(middle + total[near] / share[near], data.min(), data.max())
+    return result
