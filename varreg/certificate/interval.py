@@ -1,0 +1,155 @@
+r"""Interval of the mean error from what the trials measured, by split conformal prediction.
+
+With d the mean distance (over the head and the trials) between the map and the maps of the trials, and s the mean
+distance between two trials, both in voxels, the error e is predicted as
+
+.. math:: \log \hat e = \log d + w^T b(d, s), \qquad \log \sigma = v^T b(d, s),
+
+and the interval of a level :math:`1 - \alpha` is what the residuals :math:`(\log e - \log \hat e) / \sigma` of pairs with
+a known answer, which took no part in the fit of w and v, leave between their
+:math:`\lfloor (n + 1) \alpha / 2 \rfloor`-th and :math:`\lceil (n + 1) (1 - \alpha / 2) \rceil`-th.  For a pair that is
+exchangeable with those, the error lies in it with a probability of at least :math:`1 - \alpha`, whatever the fit is
+worth [1]_.
+
+.. [1] Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-free predictive inference for regression. Journal of
+   the American Statistical Association 113 (2018), 1094-1111. doi:10.1080/01621459.2017.1307116
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends.arrays import Array
+
+FILE = Path(__file__).with_name("calibration.json")
+FORMAT = "varreg calibration 1"
+#: Level of the interval that is stated.
+LEVEL = 0.9
+#: The correction of log d is constant beyond these distances (voxels) and ratios s / d.
+DISTANCES, RATIOS = (0.1, 5.0), (0.05, 1.5)
+#: Ratios at which the slope of the correction may change.
+KNOTS = (0.25, 0.7)
+#: Weight of the penalty on the coefficients, and least deviation.
+RIDGE, LEAST_DEVIATION = 1.0, 0.05
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the pairs with a known answer have taught.
+
+    Attributes
+    ----------
+    weights, deviation : (k,) array
+        w and v.
+    residuals : (n,) array
+        Of the pairs that took no part in the fit, in ascending order.
+    range : (2,) array
+        Smallest and largest d of all pairs, voxels.
+    """
+
+    weights: Array
+    deviation: Array
+    residuals: Array
+    range: Array
+
+    def interval(self, d: float, s: float, level: float = LEVEL) -> tuple[float, float]:
+        """Lower and upper end, in the unit of `d` and `s`, voxels; 0 or infinite if n is too small for `level`."""
+        log, sigma = self._predicted(d, s)
+        low, high = ranks(len(self.residuals), level)
+        lower = log + sigma * self.residuals[low - 1] if low >= 1 else -math.inf
+        upper = log + sigma * self.residuals[high - 1] if high <= len(self.residuals) else math.inf
+        return math.exp(lower), math.exp(upper)
+
+    def median(self, d: float, s: float) -> float:
+        """Half of the errors are below it, voxels."""
+        log, sigma = self._predicted(d, s)
+        return math.exp(log + sigma * float(np.median(self.residuals)))
+
+    def _predicted(self, d: float, s: float) -> tuple[float, float]:
+        log, sigma = predicted(self.weights, self.deviation, np.array([d]), np.array([s]))
+        return float(log[0]), float(sigma[0])
+
+
+def ranks(count: int, level: float) -> tuple[int, int]:
+    """Ranks (from 1) of the residuals between which a level lies; 0 or `count` + 1 if there are too few.
+
+    Examples
+    --------
+    >>> ranks(99, 0.9), ranks(9, 0.9)
+    ((5, 95), (0, 10))
+    """
+    share = (1 - level) / 2
+    # rounded: (n + 1) alpha / 2 is often whole, and must not be missed by a bit
+    return math.floor(round((count + 1) * share, 9)), math.ceil(round((count + 1) * (1 - share), 9))
+
+
+def basis(d: Array, s: Array) -> Array:
+    """b(d, s), (n, k)."""
+    log = np.log(np.clip(d, *DISTANCES))
+    ratio = np.log(np.clip(s / d, *RATIOS))
+    hinges = [np.maximum(ratio - math.log(knot), 0) for knot in KNOTS]
+    return np.stack([np.ones_like(log), log, ratio, log * ratio, *hinges], axis=1)
+
+
+def predicted(weights: Array, deviation: Array, d: Array, s: Array) -> tuple[Array, Array]:
+    """Logarithm of the predicted error, and its deviation, (n,) each."""
+    b = basis(d, s)
+    return np.log(d) + b @ weights, np.maximum(np.exp(b @ deviation), LEAST_DEVIATION)
+
+
+def calibrated(d: Array, s: Array, error: Array) -> Calibration:
+    """The calibration by pairs whose error is known: one half for the fit, the other for the residuals.
+
+    Parameters
+    ----------
+    d, s, error : (n,) array
+        In voxels, above 0, in an order that means nothing.
+
+    Returns
+    -------
+    Calibration
+    """
+    fit, rest = (np.arange(len(d)) % 2 == k for k in (0, 1))
+    target = np.log(error / d)
+    weights = _least_squares(basis(d[fit], s[fit]), target[fit])
+    apart = np.abs(target[fit] - basis(d[fit], s[fit]) @ weights)
+    deviation = _least_squares(basis(d[fit], s[fit]), np.log(apart + LEAST_DEVIATION))
+    log, sigma = predicted(weights, deviation, d[rest], s[rest])
+    residuals = np.sort((np.log(error[rest]) - log) / sigma)
+    return Calibration(weights, deviation, residuals, np.array([d.min(), d.max()]))
+
+
+def _least_squares(b: Array, values: Array) -> Array:
+    """With a penalty on all but the constant."""
+    penalty = RIDGE * np.eye(b.shape[1])
+    penalty[0, 0] = 0
+    return np.asarray(np.linalg.solve(b.T @ b + penalty, b.T @ values))
+
+
+@cache
+def calibrations() -> Mapping[int, Calibration]:
+    """Number of trials -> calibration, as ``examples/benchmarks/calibration.py --write`` wrote them."""
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    return {
+        int(count): Calibration(**{key: np.array(value) for key, value in found.items()})
+        for count, found in content["trials"].items()
+    }
+
+
+def stored(found: Mapping[int, Calibration], provenance: Mapping[str, Any]) -> str:
+    """The text of the file."""
+    trials = {
+        str(count): {key: np.round(value, 4).tolist() for key, value in vars(each).items()}
+        for count, each in found.items()
+    }
+    return json.dumps(
+        {"format": FORMAT, "provenance": dict(provenance), "trials": trials}, indent=1
+    )
