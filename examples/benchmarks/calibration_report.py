@@ -37,17 +37,22 @@ def calibration(rows: list[Row], count: int) -> Any:
     return calibrated(d, s, np.array([row["error"] / row["voxel"] for row in rows])[order])
 
 
+def intervals(found: Any, rows: list[Row], count: int, level: float = 0.9) -> np.ndarray:
+    """Lower and upper end, mm, (2, n)."""
+    d, s = np.array([measured(row, count) for row in rows]).T
+    return np.array(found.interval(d, s, level)) * [row["voxel"] for row in rows]
+
+
 def covered(found: Any, rows: list[Row], count: int, level: float) -> np.ndarray:
     """Whether the error of each row lies in its interval."""
-    ends = [np.array(found.interval(*measured(row, count), level)) * row["voxel"] for row in rows]
-    return np.array(
-        [low <= row["error"] <= high for (low, high), row in zip(ends, rows, strict=True)]
-    )
+    (low, high), errors = intervals(found, rows, count, level), [row["error"] for row in rows]
+    return (low <= errors) & (errors <= high)
 
 
 def estimates(found: Any, rows: list[Row], count: int) -> np.ndarray:
     """Median error, mm."""
-    return np.array([found.median(*measured(row, count)) * row["voxel"] for row in rows])
+    d, s = np.array([measured(row, count) for row in rows]).T
+    return found.median(d, s) * [row["voxel"] for row in rows]
 
 
 def area(score: np.ndarray, large: np.ndarray) -> float:
@@ -61,9 +66,9 @@ def area(score: np.ndarray, large: np.ndarray) -> float:
 def line(name: str, found: Any, rows: list[Row], count: int) -> tuple[str, ...]:
     """A row of the table."""
     errors, scores = np.array([r["error"] for r in rows]), estimates(found, rows, count)
-    ends = np.array([found.interval(*measured(row, count)) for row in rows])
+    low, high = intervals(found, rows, count)
     inside = covered(found, rows, count, 0.9)
-    width = float(np.median(ends[:, 1] / ends[:, 0]))
+    width = float(np.median(high / low))
     rank = float(spearmanr(scores, errors)[0]) if len(rows) > 2 else float("nan")
     large = errors > LARGE
     return (
@@ -119,12 +124,12 @@ def draw(found: Any, rows: list[Row], file: Path) -> None:
     )
     left.legend(fontsize=8)
     chosen = [r for r in rows if r["set"] == "report"]
-    ends = np.array([np.array(found.interval(*measured(r, 8))) * r["voxel"] for r in chosen])
+    low, high = intervals(found, chosen, 8)
     errors, middle = np.array([r["error"] for r in chosen]), estimates(found, chosen, 8)
-    inside = (ends[:, 0] <= errors) & (errors <= ends[:, 1])
-    right.vlines(errors, *ends.T, color=np.where(inside, "0.75", "tab:red"), linewidth=0.8)
+    inside = covered(found, chosen, 8, 0.9)
+    right.vlines(errors, low, high, color=np.where(inside, "0.75", "tab:red"), linewidth=0.8)
     right.plot(errors, middle, ".", markersize=3)
-    limits = [0.8 * min(errors.min(), ends.min()), 1.2 * max(errors.max(), ends.max())]
+    limits = [0.8 * min(errors.min(), low.min()), 1.2 * max(errors.max(), high.max())]
     right.plot(limits, limits, color="0.6", linewidth=1)
     right.set(
         xscale="log",

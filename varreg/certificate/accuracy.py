@@ -84,7 +84,7 @@ def accuracy_of(trials: Trials, fixed: Grid) -> Accuracy:
     voxel = voxel_size(fixed)
     calibration = calibrations()[count]
     scaled = max(d / voxel, LEAST_DISTANCE), s / voxel
-    low, high = calibration.interval(*scaled)
+    low, high = map(float, calibration.interval(*scaled))
     return Accuracy(
         trials=count,
         distances=tuple(map(float, trials.distances[0, 1:])),
@@ -92,7 +92,7 @@ def accuracy_of(trials: Trials, fixed: Grid) -> Accuracy:
         level=LEVEL,
         low=low * voxel,
         high=high * voxel,
-        median=calibration.median(*scaled) * voxel,
+        median=float(calibration.median(*scaled)) * voxel,
         familiar=bool(calibration.range[0] <= scaled[0] <= calibration.range[1]),
     )
 

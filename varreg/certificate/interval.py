@@ -60,22 +60,17 @@ class Calibration:
     residuals: Array
     range: Array
 
-    def interval(self, d: float, s: float, level: float = LEVEL) -> tuple[float, float]:
-        """Lower and upper end, in the unit of `d` and `s`, voxels; 0 or infinite if n is too small for `level`."""
-        log, sigma = self._predicted(d, s)
+    def interval(self, d: Any, s: Any, level: float = LEVEL) -> tuple[Array, Array]:
+        """Lower and upper end, voxels as `d` and `s` (numbers or arrays); 0 and infinite if n is too small for `level`."""
+        log, sigma = predicted(self.weights, self.deviation, d, s)
+        residuals = np.concatenate([[-np.inf], self.residuals, [np.inf]])
         low, high = ranks(len(self.residuals), level)
-        lower = log + sigma * self.residuals[low - 1] if low >= 1 else -math.inf
-        upper = log + sigma * self.residuals[high - 1] if high <= len(self.residuals) else math.inf
-        return math.exp(lower), math.exp(upper)
+        return np.exp(log + sigma * residuals[low]), np.exp(log + sigma * residuals[high])
 
-    def median(self, d: float, s: float) -> float:
+    def median(self, d: Any, s: Any) -> Array:
         """Half of the errors are below it, voxels."""
-        log, sigma = self._predicted(d, s)
-        return math.exp(log + sigma * float(np.median(self.residuals)))
-
-    def _predicted(self, d: float, s: float) -> tuple[float, float]:
-        log, sigma = predicted(self.weights, self.deviation, np.array([d]), np.array([s]))
-        return float(log[0]), float(sigma[0])
+        log, sigma = predicted(self.weights, self.deviation, d, s)
+        return np.asarray(np.exp(log + sigma * np.median(self.residuals)))
 
 
 def ranks(count: int, level: float) -> tuple[int, int]:
@@ -91,16 +86,16 @@ def ranks(count: int, level: float) -> tuple[int, int]:
     return math.floor(round((count + 1) * share, 9)), math.ceil(round((count + 1) * (1 - share), 9))
 
 
-def basis(d: Array, s: Array) -> Array:
-    """b(d, s), (n, k)."""
+def basis(d: Any, s: Any) -> Array:
+    """b(d, s), (..., k)."""
     log = np.log(np.clip(d, *DISTANCES))
-    ratio = np.log(np.clip(s / d, *RATIOS))
+    ratio = np.log(np.clip(np.divide(s, d), *RATIOS))
     hinges = [np.maximum(ratio - math.log(knot), 0) for knot in KNOTS]
-    return np.stack([np.ones_like(log), log, ratio, log * ratio, *hinges], axis=1)
+    return np.stack([np.ones_like(log), log, ratio, log * ratio, *hinges], axis=-1)
 
 
-def predicted(weights: Array, deviation: Array, d: Array, s: Array) -> tuple[Array, Array]:
-    """Logarithm of the predicted error, and its deviation, (n,) each."""
+def predicted(weights: Array, deviation: Array, d: Any, s: Any) -> tuple[Array, Array]:
+    """Logarithm of the predicted error, and its deviation."""
     b = basis(d, s)
     return np.log(d) + b @ weights, np.maximum(np.exp(b @ deviation), LEAST_DEVIATION)
 
