@@ -1,18 +1,21 @@
-r"""Interval of the mean error from what the trials measured, by split conformal prediction.
+r"""Interval of the mean error from what the trials measured, by conformal prediction.
 
 With d the mean distance (over the head and the trials) between the map and the maps of the trials, and s the mean
 distance between two trials, both in voxels, the error e is predicted as
 
 .. math:: \log \hat e = \log d + w^T b(d, s), \qquad \log \sigma = v^T b(d, s),
 
-and the interval of a level :math:`1 - \alpha` is what the residuals :math:`(\log e - \log \hat e) / \sigma` of pairs with
-a known answer, which took no part in the fit of w and v, leave between their
-:math:`\lfloor (n + 1) \alpha / 2 \rfloor`-th and :math:`\lceil (n + 1) (1 - \alpha / 2) \rceil`-th.  For a pair that is
-exchangeable with those, the error lies in it with a probability of at least :math:`1 - \alpha`, whatever the fit is
-worth [1]_.
+and the interval of a level :math:`1 - \alpha` is what the residuals :math:`(\log e - \log \hat e) / \sigma` of n pairs
+with a known answer leave between their :math:`\lfloor (n + 1) \alpha / 2 \rfloor`-th and
+:math:`\lceil (n + 1) (1 - \alpha / 2) \rceil`-th.  Were w and v from other pairs than the residuals, as in split conformal
+prediction [1]_, then the error of a pair that is exchangeable with those would lie in it with a probability of at least
+:math:`1 - \alpha`, whatever the fit is worth.  Here the residuals of each head are those of a fit to the other heads, as in
+cross-conformal prediction [2]_: what differs from head to head widens the interval.
 
 .. [1] Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-free predictive inference for regression. Journal of
    the American Statistical Association 113 (2018), 1094-1111. doi:10.1080/01621459.2017.1307116
+.. [2] Vovk: Cross-conformal predictors. Annals of Mathematics and Artificial Intelligence 74 (2015), 9-28.
+   doi:10.1007/s10472-013-9368-4
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ FORMAT = "varreg calibration 1"
 LEVEL = 0.9
 #: The correction of log d is constant beyond these distances (voxels) and ratios s / d.
 DISTANCES, RATIOS = (0.1, 5.0), (0.05, 1.5)
-#: Ratios at which the slope of the correction may change.
-KNOTS = (0.25, 0.7)
+#: Distance and ratios at which the slope of the correction may change.
+DISTANCE_KNOT, RATIO_KNOTS = 0.5, (0.25, 0.7)
 #: Weight of the penalty on the coefficients, and least deviation.
 RIDGE, LEAST_DEVIATION = 1.0, 0.05
 
@@ -50,7 +53,7 @@ class Calibration:
     weights, deviation : (k,) array
         w and v.
     residuals : (n,) array
-        Of the pairs that took no part in the fit, in ascending order.
+        Of all pairs, each by a fit without its head, in ascending order.
     range : (2,) array
         Smallest and largest d of all pairs, voxels.
     """
@@ -90,7 +93,8 @@ def basis(d: Any, s: Any) -> Array:
     """b(d, s), (..., k)."""
     log = np.log(np.clip(d, *DISTANCES))
     ratio = np.log(np.clip(np.divide(s, d), *RATIOS))
-    hinges = [np.maximum(ratio - math.log(knot), 0) for knot in KNOTS]
+    hinges = [np.maximum(ratio - math.log(knot), 0) for knot in RATIO_KNOTS]
+    hinges.append(np.maximum(log - math.log(DISTANCE_KNOT), 0))
     return np.stack([np.ones_like(log), log, ratio, log * ratio, *hinges], axis=-1)
 
 
@@ -100,26 +104,31 @@ def predicted(weights: Array, deviation: Array, d: Any, s: Any) -> tuple[Array, 
     return np.log(d) + b @ weights, np.maximum(np.exp(b @ deviation), LEAST_DEVIATION)
 
 
-def calibrated(d: Array, s: Array, error: Array) -> Calibration:
-    """The calibration by pairs whose error is known: one half for the fit, the other for the residuals.
+def calibrated(d: Array, s: Array, error: Array, head: Array) -> Calibration:
+    """The calibration by pairs whose error is known.
 
     Parameters
     ----------
     d, s, error : (n,) array
-        In voxels, above 0, in an order that means nothing.
-
-    Returns
-    -------
-    Calibration
+        In voxels, above 0.
+    head : (n,) array
+        Whose head a pair shows; two at least.
     """
-    fit, rest = (np.arange(len(d)) % 2 == k for k in (0, 1))
     target = np.log(error / d)
-    weights = _least_squares(basis(d[fit], s[fit]), target[fit])
-    apart = np.abs(target[fit] - basis(d[fit], s[fit]) @ weights)
-    deviation = _least_squares(basis(d[fit], s[fit]), np.log(apart + LEAST_DEVIATION))
-    log, sigma = predicted(weights, deviation, d[rest], s[rest])
-    residuals = np.sort((np.log(error[rest]) - log) / sigma)
-    return Calibration(weights, deviation, residuals, np.array([d.min(), d.max()]))
+    residuals = np.empty(len(d))
+    for name in np.unique(head):
+        own = head == name
+        log, sigma = predicted(*_fitted(d[~own], s[~own], target[~own]), d[own], s[own])
+        residuals[own] = (np.log(error[own]) - log) / sigma
+    return Calibration(*_fitted(d, s, target), np.sort(residuals), np.array([d.min(), d.max()]))
+
+
+def _fitted(d: Array, s: Array, target: Array) -> tuple[Array, Array]:
+    """w and v."""
+    b = basis(d, s)
+    weights = _least_squares(b, target)
+    apart = np.abs(target - b @ weights)
+    return weights, _least_squares(b, np.log(apart + LEAST_DEVIATION))
 
 
 def _least_squares(b: Array, values: Array) -> Array:

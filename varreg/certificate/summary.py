@@ -163,7 +163,7 @@ def accuracy_words(c: Certificate) -> str:
     if a is None:
         return "Accuracy: not estimated (varreg.certify(..., trials=8) does)."
     like = (
-        "for pairs like those of the calibration (docs/certificate.md)"
+        "if both images show one head, as in the calibration (docs/certificate.md); between two people it is more"
         if a.familiar
         else "as an order of magnitude only: NO pair of the calibration had trials as near or as far"
     )

@@ -19,6 +19,11 @@ def pairs(count, rng):
     return d, s, d * np.exp(0.5 * np.tanh(s / d) + scatter * rng.standard_t(4, count))
 
 
+def calibration(d, s, error, heads=4):
+    """Heads that do not differ."""
+    return calibrated(d, s, error, np.arange(len(d)) % heads)
+
+
 def coverage(found, d, s, error, level):
     low, high = found.interval(d, s, level)
     return np.mean((low <= error) & (error <= high))
@@ -38,13 +43,26 @@ def test_coverage_of_exchangeable_pairs():
         found = []
         for seed in range(400):
             rng = np.random.default_rng(seed)
-            found.append(coverage(calibrated(*pairs(200, rng)), *pairs(200, rng), level))
+            found.append(coverage(calibration(*pairs(100, rng)), *pairs(100, rng), level))
         assert level - 0.008 < np.mean(found) < level + 2 / 101 + 0.008  # three standard errors
+
+
+def test_coverage_of_heads_that_differ():
+    """Each head has errors of its own size; those of new heads are covered because each was new once."""
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        heads, sizes = np.arange(400) % 10, rng.normal(scale=0.5, size=(2, 10))
+        d, s, error = pairs(400, rng)
+        known = calibrated(d, s, error * np.exp(sizes[0, heads]), heads)
+        d, s, error = pairs(400, rng)
+        found.append(coverage(known, d, s, error * np.exp(sizes[1, heads]), 0.9))
+    assert 0.87 < np.mean(found) < 0.95
 
 
 def test_coverage_where_errors_are_small_and_where_they_are_large():
     rng = np.random.default_rng(0)
-    found = calibrated(*pairs(4000, rng))
+    found = calibration(*pairs(4000, rng))
     d, s, error = pairs(4000, rng)
     for chosen in (d < 0.5, d > 2, s / d < 0.2, s / d > 0.7):
         assert 0.8 < coverage(found, d[chosen], s[chosen], error[chosen], 0.9) < 0.97
@@ -52,14 +70,14 @@ def test_coverage_where_errors_are_small_and_where_they_are_large():
 
 def test_too_few_pairs_promise_nothing():
     rng = np.random.default_rng(0)
-    found = calibrated(*pairs(20, rng))
+    found = calibration(*pairs(10, rng))
     assert found.interval(1.0, 0.5, 0.9) == (0.0, np.inf)
     low, high = found.interval(1.0, 0.5, 0.5)
     assert 0 < low < high < np.inf
 
 
 def test_a_higher_level_has_a_wider_interval():
-    found = calibrated(*pairs(400, np.random.default_rng(0)))
+    found = calibration(*pairs(400, np.random.default_rng(0)))
     ends = np.array([found.interval(0.7, 0.3, level) for level in (0.1, *LEVELS, 0.95)])
     assert (np.diff(ends[:, 0]) < 0).all() and (np.diff(ends[:, 1]) > 0).all()
     assert ends[0, 0] <= found.median(0.7, 0.3) <= ends[0, 1]
@@ -89,7 +107,7 @@ def test_the_shipped_calibration(count):
 
 
 def test_what_is_stored_is_what_is_used():
-    found = {n: calibrated(*pairs(100, np.random.default_rng(n))) for n in (4, 8)}
+    found = {n: calibration(*pairs(100, np.random.default_rng(n))) for n in (4, 8)}
     content = json.loads(interval.stored(found, {"heads": ["a"]}))
     assert content["provenance"] == {"heads": ["a"]} and set(content["trials"]) == {"4", "8"}
     for name, value in content["trials"]["8"].items():

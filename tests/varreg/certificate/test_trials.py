@@ -210,7 +210,7 @@ def test_the_certificate_says_it_apart_and_keeps_it(pair, result, tmp_path):
     assert "Stationary is not correct" in facts and "Accuracy" not in facts
     assert said.startswith("Accuracy (estimated from 4 trials)")
     assert f"{found.low:.2g} to {found.high:.2g} mm with a probability of 90 %" in said
-    assert "pairs like those of the calibration" in said and "order of magnitude" not in said
+    assert "both images show one head" in said and "order of magnitude" not in said
     strange = dataclasses.replace(found, familiar=False)
     assert "order of magnitude" in str(dataclasses.replace(certificate, accuracy=strange))
     certificate.save(tmp_path / "certificate.json")
