@@ -181,6 +181,27 @@ def test_the_interval_of_a_wrong_answer_lies_above_two_millimetres(pair, shift):
     assert 2 < found.low < error < found.high
 
 
+def test_in_three_dimensions_too():
+    made = deformed_pair((32, 34, 32), np.random.default_rng(2))
+    right = varreg.solve(made.moving, made.fixed, threads=1)
+    error = mean_error(made, right.displacement)
+    found = varreg.certify(made.moving, made.fixed, right, trials=4, **SMALL).accuracy
+    assert found.low < error < found.high
+    wrong = made.displacement + np.float32(4)
+    found = varreg.certify(made.moving, made.fixed, wrong, trials=4, **SMALL).accuracy
+    assert 2 < found.low < 4 * np.sqrt(3) < found.high
+
+
+def test_what_a_mask_leaves_out_is_not_asked(pair, result):
+    mask = np.ones(pair.fixed.shape, dtype=bool)
+    mask[:, :30] = False
+    settings = dict(trials=4, fixed_mask=mask, **SMALL)
+    certificate = varreg.certify(pair.moving, pair.fixed, result, **settings)
+    columns = certificate.spread.grid.voxel_to_world(certificate.spread.grid.coordinates())[1]
+    assert certificate.spread.data[columns > 32].any()
+    assert not certificate.spread.data[columns < 28].any()
+
+
 def test_the_spread_shows_where_a_map_is_wrong(pair):
     wrong = pair.displacement.copy()
     x, y = np.mgrid[:80, :71]
