@@ -30,7 +30,7 @@ from machine import describe, summary
 #: Numbers of trials that are calibrated; the larger ones begin with the smaller ones.
 COUNTS = (4, 8)
 #: Cases of each set; with ``--quick``.
-NUMBERS = {"calibrate": 320, "report": 320, "phantom": 32, "people": 8, "stains": 8}
+NUMBERS = {"calibrate": 300, "report": 300, "phantom": 24, "people": 8, "stains": 8}
 QUICK = {"calibrate": 40, "report": 40, "phantom": 4, "people": 1, "stains": 2}
 
 

@@ -25,7 +25,7 @@ Array = NDArray[np.floating]
 HEADS = {"calibrate": ("ms07", "mni"), "report": ("du7294", "ms19")}
 SEED = {"calibrate": 11, "report": 12, "phantom": 13}
 #: Every so many cases is a volume, of voxels of so many mm; slices have 1 mm or, this often, 2 mm.
-VOLUME_EVERY, VOLUME_MM, COARSE = 10, (3, 4), 0.3
+VOLUME_EVERY, VOLUME_MM, COARSE = 12, (3, 4), 0.3
 CONTRASTS = ("T1", "T2", "FLAIR", "T1c")
 #: Share of the pairs that are T1 and T2; the others are any two contrasts.
 USUAL = 0.6
