@@ -1,9 +1,11 @@
 r"""Trials: the pair is registered again under small known changes, and the maps compared.
 
-Every trial is a registration with the default options, whatever the map was made with: a restricted registration that is
-repeated with its own restriction agrees with itself, and says nothing of what it misses. A trial moves the moving image by a known rigid motion W, written into its grid so that nothing is interpolated, crops
-the fixed image by a few voxels, so that other rows and other tiles are counted, shades both images, and adds noise.
-With the perturbed map T', fixed world -> moved world, :math:`W^{-1} T'` is a map between the images as they came.
+Every trial is an affine and deformable registration with the default options, whatever the map was made with and
+whichever model was chosen for it: a restricted registration that is repeated with its own restriction agrees with itself,
+and says nothing of what it misses.  A trial moves the moving image by a known rigid motion W, written into its grid so that
+nothing is interpolated, crops the fixed image by a few voxels, so that other rows and other tiles are counted, shades both
+images, and adds noise.  With the perturbed map T', fixed world -> moved world, :math:`W^{-1} T'` is a map between the
+images as they came.
 """
 
 from __future__ import annotations
@@ -112,12 +114,12 @@ def trial(
     recorder = Recorder(None)
     try:
         matrix = affine_stage(changed, "affine", NAMES, False, recorder, also=affine)
-        matrix, nodes, _ = last_stage(changed, matrix, True, None, recorder)
+        found = last_stage(changed, matrix, None, recorder)
     except (DivergenceError, OverlapError):
         return None
-    back = np.linalg.inv(motion) @ matrix
+    back = np.linalg.inv(motion) @ found.affine
     grids = changed.fixed.grid, problem.moving.grid
-    return Transform(*grids, back, nodes, problem.options.constraint)
+    return Transform(*grids, back, found.nodes, problem.options.constraint)
 
 
 def perturbed(problem: Problem, head: Head, random: np.random.Generator) -> tuple[Problem, Array]:

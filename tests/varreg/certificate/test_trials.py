@@ -1,6 +1,7 @@
 """Trials: the known changes are undone, and what they measure says how far a map is from the true one."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -36,6 +37,11 @@ def problem(pair):
     images = (varreg.Image.from_array(image) for image in (pair.moving, pair.fixed))
     options = Options().for_dimension(2)
     return prepared(*images, None, None, options, chosen_backend("numba"), 1)
+
+
+def found_map(matrix, nodes=None):
+    """What a stage returns, as far as a trial looks at it."""
+    return SimpleNamespace(affine=matrix, nodes=nodes)
 
 
 def mean_error(pair, displacement):
@@ -88,7 +94,7 @@ def test_a_solver_that_is_always_right_agrees_with_itself(problem, monkeypatch):
         return motion @ truth
 
     monkeypatch.setattr(module, "affine_stage", perfect)
-    monkeypatch.setattr(module, "last_stage", lambda p, matrix, *_: (matrix, None, None))
+    monkeypatch.setattr(module, "last_stage", lambda p, matrix, *_: found_map(matrix))
     transform = varreg.Transform(problem.fixed.grid, problem.moving.grid, truth)
     found = module.run_trials(problem, transform, 3, seed=0)
     assert len({motion.tobytes() for motion in moved}) == 3
@@ -106,7 +112,7 @@ def test_the_field_of_a_trial_is_that_of_the_cropped_image(problem, monkeypatch)
     def deformed(changed, matrix, *_):
         rows = changed.fixed.grid.voxel_to_world(changed.fixed.grid.coordinates())[0]
         field = np.interp(rows, np.arange(80), slope)
-        return matrix, np.stack([field, 0 * field]), None
+        return found_map(matrix, np.stack([field, 0 * field]))
 
     monkeypatch.setattr(module, "affine_stage", perfect)
     monkeypatch.setattr(module, "last_stage", deformed)
