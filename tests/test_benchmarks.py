@@ -314,3 +314,49 @@ def test_what_prepares_a_start_is_replaced_part_by_part(tmp_path):
         assert row["everything"]["energy"] < row["no alternative"]["energy"]
     for row in truth["pairs"]:
         assert row["everything"]["energy"] < row["no smoothing spline"]["energy"]
+
+
+@pytest.mark.parametrize("shape", [(96, 112), (40, 48, 44)])
+@pytest.mark.parametrize("spacing", [1.0, 2.0])
+def test_maps_of_the_calibration_have_the_error_they_claim(bench, shape, spacing):
+    cases, warps = bench("calibration_cases"), bench("warps")
+    image = smooth_head(shape)
+    kinds = set()
+    for seed in range(8):
+        case = cases._known("x", image, image, spacing, np.random.default_rng(seed))
+        degraded, kind = case.kind.split("; ")
+        seen, shown = (
+            warps.sample(side.data, points.T / spacing)
+            for side, points in ((case.moving, case.there), (case.fixed, case.at))
+        )
+        assert degraded != f"{len(shape)}D" or np.abs(seen - shown).mean() < 0.01
+        if not isinstance(case.answer, dict):
+            kinds.add(kind)
+            field = np.stack([warps.sample(c, case.at.T / spacing) for c in case.answer])
+            error = np.linalg.norm(case.at + spacing * field.T - case.there, axis=1).mean()
+            assert 0.05 < error < (15 if kind == "true map with an error" else 80)
+    assert kinds
+
+
+def test_figures_of_the_calibration(bench):
+    report = bench("calibration_report")
+    large = np.array([False, False, True, True])
+    assert report.area(np.array([1.0, 2, 3, 4]), large) == 1
+    assert report.area(np.array([1.0, 3, 2, 4]), large) == 0.75
+    assert np.isnan(report.area(np.arange(4.0), large | True))
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(600):  # errors that are the distance from the trials, up to a factor
+        d = np.exp(rng.uniform(-1, 3))
+        distances = 0.2 * d * (1 - np.eye(9))
+        distances[0, 1:] = distances[1:, 0] = d
+        row = {"error": d * np.exp(0.2 * rng.normal()), "voxel": 2.0, "distances": distances}
+        rows.append({**row, "set": "report", "kind": "2D; default", "name": f"head{k % 4} {k}"})
+    assert report.measured(rows[0], 4) == pytest.approx(report.measured(rows[0], 8))
+    found = report.calibration(rows[:300], 8)
+    words = report.text({8: found}, rows[300:])
+    share, rank = (float(words.splitlines()[2].split("|")[k].strip(" %")) for k in (3, 5))
+    assert 85 <= share <= 95 and rank > 0.95
+    assert words.splitlines()[-1].startswith(
+        "Whichever two of head0, head1, head2, head3 calibrate: "
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..api import solve
 from ..errors import InputError
-from ..report.progress import pair_bar
+from ..report.progress import count_bar
 from ..results.result import Result
 from ..stages.arguments import (
     affine_model,
@@ -215,7 +215,7 @@ def _results(
         function, common, kernels, threads, workers, pool, require_processes=processes is not None
     )
     futures: deque[PairFuture] = deque()
-    with pair_bar(total, progress) as shown, executor:
+    with count_bar(total, progress) as shown, executor:
 
         def next_result() -> Result:
             result = futures.popleft().result(errors)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import FileError
+from ..images.image import Image
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, Unfolding
 from ..options.options import Options
+from .accuracy import Accuracy
 from .records import Folds, Gradients, InverseResidual, Perturbation, Refinement, Shuffled
 
 
@@ -62,6 +66,11 @@ class Certificate:
         What makes the map unlikely to be right; see :mod:`varreg.checks`.  Empty likewise.
     notes : tuple of str
         What was done to the images and masks on reading, a sentence each.
+    accuracy : Accuracy or None
+        Estimate of the mean error; None without trials.
+    spread : Image or None
+        Where the trials disagree with the map: root mean square distance, mm, on a coarse fixed grid.  It is
+        not saved: None after :meth:`load`.
     """
 
     fixed_name: str
@@ -92,6 +101,8 @@ class Certificate:
     affine_scales: tuple[float, ...] = ()
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
+    accuracy: Accuracy | None = None
+    spread: Image | None = field(default=None, compare=False, repr=False)
 
     @property
     def warnings(self) -> tuple[Check, ...]:
@@ -102,7 +113,9 @@ class Certificate:
         """All figures as JSON text."""
         from ..io.records import plain
 
-        return json.dumps({"format": FORMAT, **plain(self)}, indent=2)
+        return json.dumps(
+            {"format": FORMAT, **plain(dataclasses.replace(self, spread=None))}, indent=2
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Certificate:
@@ -119,7 +132,14 @@ class Certificate:
             content = json.loads(text)
             if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
                 raise Damage(f"its `format` is not {FORMAT!r}")
-            content = {"affine_scales": [], "checks": [], "notes": [], **renamed(content)}
+            absent: dict[str, Any] = {
+                "affine_scales": [],
+                "checks": [],
+                "notes": [],
+                "accuracy": None,
+                "spread": None,
+            }
+            content = {**absent, **renamed(content), "spread": None}
             return nested(cls, content, "certificate")
         except (Damage, TypeError, ValueError, RecursionError) as error:
             raise FileError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,12 @@ from ..stages.preparation import prepared
 from ..stages.problem import Problem
 from ..transforms.registered_images import refuse_other_moving
 from ..transforms.transform import Transform
+from .accuracy import accuracy_of, checked_count, spread_of
 from .baselines import perturbations, shuffled
 from .certificate import Certificate
 from .field_figures import folds_of, inverse_residual
 from .records import Gradients, Refinement
+from .trials import run_trials
 
 FUNCTION = "varreg.certify"
 
@@ -47,11 +50,13 @@ def certify(
     fixed_mask: Any = None,
     moving_mask: Any = None,
     iterations: int = 20,
+    trials: int = 0,
     seed: int = 0,
     options: Options | None = None,
     preset: str | None = None,
     backend: str = "numba",
     threads: int | None = None,
+    callback: Callable[[], None] | None = None,
     **changes: Any,
 ) -> Certificate:
     """Say what can be said of a map without knowing the true one.
@@ -69,12 +74,18 @@ def certify(
         Voxels that count; a saved result does not hold them.
     iterations : int
         Steps of the refinement, from 0.
+    trials : {0, 4, 8}
+        Registrations under small known changes (:mod:`varreg.certificate.trials`), from whose spread an interval of the
+        mean error is estimated (:mod:`varreg.certificate.interval`).  Each takes as long as ``varreg.solve``; none by
+        default.
     seed : int
-        Of the permutations, the random fields and the random choice of voxels.
+        Of the permutations, the random fields, the random choice of voxels and the trials.
     options, preset, **changes
         The energy, as in :func:`varreg.solve`; by default that of the result, if `transform` is one.
     backend, threads
         As in :func:`varreg.solve`.
+    callback : callable, optional
+        Called without arguments after each trial.
 
     Returns
     -------
@@ -98,7 +109,7 @@ def certify(
     """
     kernels, threads = chosen_backend(backend), thread_count(threads, FUNCTION)
     random = np.random.default_rng(_whole(seed, "seed"))
-    budget = _whole(iterations, "iterations")
+    budget, count = _whole(iterations, "iterations"), checked_count(trials, FUNCTION)
     images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
     source = input_transform(
         transform, fixed_image, moving_image, argument="transform", function=FUNCTION
@@ -133,6 +144,7 @@ def certify(
         here.smallest_determinant,
     )
     checks = *checks_of_input, *checks_of(Answer(problem, *placed))
+    tried = run_trials(problem, source.transform, count, int(seed), callback) if count else None
     objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
     return Certificate(
@@ -164,6 +176,8 @@ def certify(
         affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
         checks=checks,
         notes=notes,
+        accuracy=None if tried is None else accuracy_of(tried, fixed_grid),
+        spread=None if tried is None else spread_of(tried, fixed_image),
     )
 
 

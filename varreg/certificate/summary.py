@@ -19,7 +19,7 @@ LEAST_SHARE = 1e-2
 
 
 def summary(certificate: Certificate) -> str:
-    """The paragraph that ``print(certificate)`` shows, one statement a line."""
+    """The paragraphs that ``print(certificate)`` shows, one statement a line: figures of the map, then accuracy."""
     lines = [
         first_line(certificate.checks),
         remedies(certificate.checks),
@@ -36,7 +36,7 @@ def summary(certificate: Certificate) -> str:
         "Stationary is not correct: all this says how the map stands to the energy and to itself, not "
         "to the anatomy. A map can be a minimum and wrong; look at the warped image.",
     ]
-    return "\n".join(line for line in lines if line)
+    return "\n".join([*(line for line in lines if line), "", accuracy_words(certificate)])
 
 
 def _subject(c: Certificate) -> str:
@@ -156,6 +156,24 @@ def _inverse(c: Certificate) -> str:
     return (
         f"Inverse: residual at most {i.largest:.2g} mm, mean {i.mean:.2g} mm at {i.points} moving "
         f"voxels; {verdict}."
+    )
+
+
+def accuracy_words(c: Certificate) -> str:
+    """What the trials say of the error: an estimate, apart from the figures of the map, which say nothing of it."""
+    a = c.accuracy
+    if a is None:
+        return "Accuracy: not estimated (varreg.certify(..., trials=8) does)."
+    like = (
+        "if both images show one head, as in the calibration (docs/certificate.md); between two people it is more"
+        if a.familiar
+        else "as an order of magnitude only: NO pair of the calibration had trials as near or as far"
+    )
+    return (
+        f"Accuracy (estimated from {a.trials} trials): the mean error over the head is {a.low:.2g} to {a.high:.2g} mm "
+        f"with a probability of {100 * a.level:.0f} %, and below {a.median:.2g} mm with one of 50 %, {like}. "
+        f"The trials, registrations under small known changes, end {a.distance:.2g} mm from the map and "
+        f"{a.apart:.2g} mm from each other on average. Nothing is said of the error at a single point."
     )
 
 

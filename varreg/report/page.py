@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..certificate.certificate import Certificate
+from ..certificate.summary import accuracy_words
 from ..errors import InputError
 from ..io.atomic import atomic_path
 from ..optimise.check import Check, first_line, remedies
@@ -146,7 +147,8 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         summary=_without_checks(words, subject.result.checks),
         checks=first_line(subject.result.checks or certificate.checks),
         remedies=remedies(subject.result.checks or certificate.checks),
-        verdict=_without_checks(str(certificate), certificate.checks),
+        verdict=_without_checks(str(certificate), certificate.checks)[:-2],
+        accuracy=accuracy_words(certificate),
         key_figures=facts.key_figures(certificate),
         groups=[
             ("images", "The images", facts.image_views(subject)),

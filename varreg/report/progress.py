@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from ..optimise.history import Iteration
 
 _FORMAT = "|{bar:24}| {elapsed}  {desc}"
-_PAIRS = "|{bar:24}| {n_fmt}/{total_fmt} pairs  {elapsed}<{remaining}"
+_COUNT = "|{bar:24}| {n_fmt}/{total_fmt} {unit}  {elapsed}<{remaining}"
 
 
 class ProgressBar:
@@ -101,34 +101,38 @@ def bar(total_levels: int) -> ProgressBar:
     return ProgressBar(total_levels)
 
 
-def pair_bar(total: int | None, progress: bool | None, stream: TextIO | None = None) -> Any:
-    """The bar :func:`varreg.solve_batch` shows: how many pairs are done.
+def count_bar(
+    total: int | None, progress: bool | None, stream: TextIO | None = None, unit: str = "pairs"
+) -> Any:
+    """The bar :func:`varreg.solve_batch` shows: how many pairs, or other things, are done.
 
     Parameters
     ----------
     total : int or None
-        Pairs altogether, if that is known.
+        How many there are, if that is known.
     progress : bool or None
         False shows nothing.
     stream : text file, optional
         Where to draw, stderr by default.  Nothing is drawn if it is not a terminal.
+    unit : str
+        What is counted.
 
     Returns
     -------
     tqdm.tqdm
-        A context manager; ``update()`` counts one pair.
+        A context manager; ``update()`` counts one.
 
     Examples
     --------
-    >>> from varreg.report.progress import pair_bar
-    >>> with pair_bar(3, progress=False) as shown:
+    >>> from varreg.report.progress import count_bar
+    >>> with count_bar(3, progress=False) as shown:
     ...     _ = shown.update()
     """
     from tqdm import tqdm
 
     stream = sys.stderr if stream is None else stream
     silent = progress is False or not is_terminal(stream)
-    return tqdm(total=total, file=stream, disable=silent, leave=False, bar_format=_PAIRS)
+    return tqdm(total=total, file=stream, disable=silent, leave=False, bar_format=_COUNT, unit=unit)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -29,7 +29,7 @@ from varreg.batch.process_count import LEAST_FOR_PROCESSES, chosen_pool, process
 from varreg.batch.processes import has_warm_pool, shutdown_idle_pool
 from varreg.data.phantom import deformed_pair
 from varreg.errors import BackendError, FileError, InputError
-from varreg.report.progress import pair_bar
+from varreg.report.progress import count_bar
 
 QUICK = dict(levels=(2,), iterations=4, affine_iterations=4, progress=False)
 
@@ -675,7 +675,7 @@ class Terminal(io.StringIO):
 def test_the_bar_counts_pairs_on_terminals_only(total):
     shown, silent, unwanted = Terminal(), io.StringIO(), Terminal()
     for stream, progress in ((shown, None), (silent, True), (unwanted, False)):
-        with pair_bar(total, progress, stream) as counted:
+        with count_bar(total, progress, stream) as counted:
             counted.update()
             counted.refresh()
     assert f"1/{total or '?'} pairs" in shown.getvalue()
