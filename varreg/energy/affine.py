@@ -7,7 +7,8 @@ view: one unit of any z_k moves the image by the same root-mean-square distance.
 come from the kernels of the deformable stage, with the 2^d corners of the image as nodes, where the
 displacement stays zero: A is the linear part of the map.
 
-Nothing in the images holds a stretch along an axis that they hardly resolve.  So the energy has a term
+Nothing in the images holds a stretch along an axis that they hardly resolve.  So the energy of the search and of
+the coarsest level has a term
 
 .. math:: P(A) = \tfrac w2 |M|^2, \qquad M = \tfrac12 \log(B^T B), \qquad B = A_0^{-1} A,
 

@@ -25,8 +25,8 @@ from .last_stage import Registration
 JUDGES = ("regional-mi", "mi")
 #: A deformation counts, too, that moves a point of the head by more than this (voxels): small parts gain little.
 LARGEST = 3.0
-#: One that bends the head by less than this (root mean square, voxels) off every affine map is chance.
-LEAST_BENDING = 0.35
+#: One that bends the head by less than this (root mean square, voxels) off every affine map must gain more.
+LEAST_BENDING, GAIN_OF_LITTLE = 0.35, 0.07
 #: One that bends the head by more than this (voxels) off every affine map needs no comparison.
 PLAIN = 1.0
 
@@ -126,12 +126,14 @@ def simplest(
         matrix = affine_levels(problem, str(model), near, finest(problem), recorder)
     gain = share_gained(affine_energy(problem, matrix, True).total, energy)
     apart = float(np.sqrt(np.square(there - _apply(matrix, points)).sum(0).max()))
-    counts = gain > DEFORMABLE_GAIN and bending > LEAST_BENDING * voxel
-    if counts or apart > LARGEST * voxel:
-        return found, ModelChoice(model, True, bending, None, gain, apart)
+    needed = DEFORMABLE_GAIN if bending > LEAST_BENDING * voxel else GAIN_OF_LITTLE
+    if gain > needed or apart > LARGEST * voxel:
+        return found, ModelChoice(model, True, bending, None, gain, apart, deformable_limit=needed)
     evaluation = check_view(affine_evaluation(problem, matrix))
     chosen = Registration(matrix, None, evaluation, recorder)
-    return chosen, ModelChoice(name, False, bending, affine_gain, gain, apart)
+    return chosen, ModelChoice(
+        name, False, bending, affine_gain, gain, apart, deformable_limit=needed
+    )
 
 
 def mean_spacing(problem: Problem) -> float:

@@ -72,7 +72,8 @@ def affine_levels(
     origin = np.eye(problem.fixed.grid.dim + 1) if reference is None else reference
     options, start, begun = problem.options, None, False
     for level, factor in list(enumerate(affine_factors(problem, last=True)))[max(first, 0) : stop]:
-        objective = affine_objective(problem, model, factor, reference)
+        # finer levels stay where the coarsest has led; there the term would only pull at the answer
+        objective = affine_objective(problem, model, factor, reference, held=level == 0)
         if begun:
             matrix, start = lower_start(objective, matrix, origin)
         place, shape = ("affine", level, factor), objective.similarity.fixed_grid.shape

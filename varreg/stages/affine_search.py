@@ -78,12 +78,12 @@ def best_initialisation(
 
 
 def affine_objective(
-    problem: Problem, model: str, factor: float, reference: Array | None = None
+    problem: Problem, model: str, factor: float, reference: Array | None = None, held: bool = True
 ) -> AffineObjective:
-    """The energy of a level of the affine stage; the reference has a stretch that costs nothing."""
+    """The energy of a level of the affine stage: if held, stretches cost, but for that of the reference."""
     similarity = problem.similarity(factor, affine_choice(problem.options.similarity))
     weight = problem.options.similarity_weight
-    return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT, reference)
+    return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT * held, reference)
 
 
 def _best(

@@ -28,7 +28,7 @@ from ..problems import oblique_grid, pair, random_affine, smooth_image
 
 both_constraints = pytest.mark.parametrize("constraint", ["zero-mean", "zero-boundary"])
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
-QUICK = dict(threads=1, iterations=(6, 4), levels=(2, 1), affine_iterations=8)
+QUICK = dict(deformable=True, threads=1, iterations=(6, 4), levels=(2, 1), affine_iterations=8)
 
 
 @pytest.fixture(scope="module")
