@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
-from ..report.plots.overview import FORMATS
 
 if TYPE_CHECKING:
     from ..optimise.history import Iteration
@@ -119,6 +118,7 @@ def figure_writer(path: str | None, overwrite: bool) -> Iterator[Write]:
         yield lambda result: None
         return
     from ..io.files import atomic_path
+    from ..report.plots.overview import FORMATS
 
     if not path.lower().endswith(FORMATS):
         raise InputError(f"--png must be a file that ends in {', '.join(FORMATS)}; got {path!r}.")

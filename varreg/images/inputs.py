@@ -18,8 +18,8 @@ from .loading import stored, warn_of
 from .no_data import filled
 from .voxels import real_array, refuse_shape
 
-#: Points may lie this part of the size of an image beyond it before that is said.
-FAR = 0.5
+#: Points may lie this many times the size of an image beyond it before that is said.
+FAR = 1.0
 
 
 def image_on(

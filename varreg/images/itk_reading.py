@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import locale
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -92,13 +93,15 @@ def _simpleitk(purpose: str) -> Any:
 
 @contextmanager
 def _quiet(sitk: Any) -> Iterator[None]:
-    """ITK prints what it warns of, from C++."""
+    """ITK prints what it warns of, from C++, and its readers of NRRD leave another locale behind."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    spoken = locale.setlocale(locale.LC_ALL)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
+        locale.setlocale(locale.LC_ALL, spoken)
 
 
 def _series(sitk: Any, folder: Path, argument: str, function: str) -> Any:

@@ -106,7 +106,7 @@ def test_a_preset_is_named_where_it_decides(tmp_path, pair):
 
 
 def test_what_the_images_decide_is_what_the_solver_takes(tmp_path, pair):
-    few = ["--iterations", "1", "--affine-iterations", "1"]
+    few = ["--iterations", "1", "--affine-iterations", "1", "--deformable"]
     table = rows(call(*pair, "-o", tmp_path / "r", *few, "-v").stderr)
     result = varreg.load(tmp_path / "r")
     factors = [level.factor for level in result.levels if level.stage == "deformable"]

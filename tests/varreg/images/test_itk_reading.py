@@ -1,5 +1,6 @@
 """MetaImage, NRRD and DICOM lie where the same volume lies as NIfTI."""
 
+import locale
 import time
 
 import numpy as np
@@ -24,6 +25,14 @@ def volume(data=DATA):
     return image
 
 
+@pytest.fixture(autouse=True)
+def spoken():
+    """The locale, which writing changes as well."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield before
+    locale.setlocale(locale.LC_ALL, before)
+
+
 def take(value):
     return as_image(value, argument="moving")
 
@@ -37,9 +46,11 @@ def wanted(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["a.mha", "a.mhd", "a.nrrd", "a.nhdr"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_file_lies_where_its_nifti_lies(tmp_path, wanted, name, compressed):
+def test_a_file_lies_where_its_nifti_lies(tmp_path, wanted, name, compressed, spoken):
     sitk.WriteImage(volume(), str(tmp_path / name), compressed)
+    locale.setlocale(locale.LC_ALL, spoken)
     image = take(tmp_path / name)
+    assert locale.setlocale(locale.LC_ALL) == spoken  # a reader of NRRD leaves "C" behind
     np.testing.assert_array_equal(image.data, DATA)
     np.testing.assert_allclose(image.grid.affine, wanted.grid.affine, atol=1e-5)
     assert image.name == name and image.placed
