@@ -53,8 +53,8 @@ def kept(dispatcher: Any) -> Any:
     """A compiled function whose machine code is kept on disk; as it is where no folder for that can be written."""
     try:
         dispatcher._cache = TolerantCache(dispatcher.py_func)  # what enable_caching does
-    except RuntimeError as error:
-        warn_of_no_cache(str(error))
+    except RuntimeError:  # says no more than that there is "no locator"
+        warn_of_no_cache("neither the package's folder nor one of the user's can be written")
     return dispatcher
 
 
