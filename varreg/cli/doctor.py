@@ -14,7 +14,7 @@ from .._version import __version__
 
 #: What varreg needs, then what brings further parts of it.
 NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
-FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "h5py", "antspyx", "cupy")
+FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy")
 ABSENT = "not installed"
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..errors import FileError
 from .chain import Chain
 from .files import FUNCTION, explained
-from .itk_objects import chain_of_itk, field_of_itk, itk_of_chain, simpleitk
-from .optional import needed
+from .itk_child import read_apart
+from .itk_objects import itk_of_chain, simpleitk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
-_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
+_LONGEST_HEADER = 1 << 16  # bytes
+_DATA_FILE = re.compile(
+    rb"^\s*(?:elementdatafile\s*[=:]|data ?file\s*:)\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE
+)
 
 
 def read_itk_file(path: Path) -> Chain:
@@ -30,18 +34,14 @@ def read_itk_file(path: Path) -> Chain:
     Raises
     ------
     FileError
-        If it is damaged, or claims more than it can hold.
+        If it is damaged, or takes more memory or time than a file of its size can.
     InputError
         If it holds a kind of transform that is not known.
     BackendError
         If SimpleITK is not installed.
     """
-    itk = simpleitk()
-    with explained(path):
-        if path.suffix.lower() in HDF5:
-            _refuse_claim(path)
-        transform = itk.ReadTransform(str(path))
-    return chain_of_itk(transform)
+    simpleitk()
+    return read_apart(path, "transform")
 
 
 def read_itk_image(path: Path) -> Chain:
@@ -65,10 +65,10 @@ def read_itk_image(path: Path) -> Chain:
     BackendError
         If SimpleITK is not installed.
     """
-    itk = simpleitk()
+    simpleitk()
     with explained(path):
-        image = itk.ReadImage(str(path))
-    return Chain((field_of_itk(image),), image.GetDimension())
+        reader = _image_type(path)
+    return read_apart(path, reader)
 
 
 def write_itk_file(path: Path, chain: Chain) -> None:
@@ -89,19 +89,25 @@ def write_itk_file(path: Path, chain: Chain) -> None:
     simpleitk().WriteTransform(itk_of_chain(chain), str(path))
 
 
-def _refuse_claim(path: Path) -> None:
-    """Raise if the data sets of an HDF5 file are larger than a file of this size can hold."""
-    h5py = needed("h5py", "reading a transform in HDF5")
-    claimed = 0
-
-    def add(_: str, entry: object) -> None:
-        nonlocal claimed
-        if isinstance(entry, h5py.Dataset):
-            claimed += int(entry.size or 0) * entry.dtype.itemsize
-
-    with h5py.File(path, "r") as file:
-        file.visititems(add)
-    if claimed > path.stat().st_size * _DEFLATE:
+def _image_type(path: Path) -> str:
+    """ITK's reader of a file; raises unless its voxels are in the file itself or in one beside it."""
+    with open(path, "rb") as stream:
+        header = stream.read(_LONGEST_HEADER)
+    nrrd = header.startswith(b"NRRD")
+    found = _DATA_FILE.search(header.split(b"\n\n")[0] if nrrd else header)
+    if found is None and not nrrd:
+        raise FileError(f"{FUNCTION}: {str(path)!r} is neither MetaImage nor NRRD.")
+    name = "LOCAL" if found is None else found.group(1).decode("utf-8")
+    if name.upper() != "LOCAL" and not _is_beside(path, name):
         raise FileError(
-            f"{FUNCTION}: {str(path)!r} claims {claimed} bytes, more than it can hold; it is damaged."
+            f"{FUNCTION}: {str(path)!r} says that its voxels are in {name!r}; they must be in the file itself"
+            " or in one file beside it."
         )
+    return "NrrdImageIO" if nrrd else "MetaImageIO"
+
+
+def _is_beside(path: Path, name: str) -> bool:
+    """Whether it is the name of one file in the same folder, and not of a list or a pattern of files."""
+    plain = name == Path(name).name and "%" not in name and not name.upper().startswith("LIST")
+    beside = path.parent / name
+    return plain and beside.is_file() and not beside.is_symlink()
