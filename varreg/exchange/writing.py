@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..io.atomic import atomic_path
+from ..io.atomic import atomic_paths
 from ..transforms.held import held_transform
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
@@ -101,8 +100,7 @@ def write_transform(
     makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "numpy": _numpy}
     files = makers[to](map_, os.fspath(target), to)
     paths = tuple(Path(name) for name, _ in files)
-    with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_path(p, overwrite=overwrite)) for p in paths]
+    with atomic_paths(paths, overwrite=overwrite) as temporary:
         for file, (_, write) in zip(temporary, files, strict=True):
             write(file)
     return paths

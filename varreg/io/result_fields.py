@@ -22,6 +22,7 @@ from ..optimise.model_choice import ModelChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
+from .leftovers import recover
 from .node_file import read_nodes
 from .records import (
     Damage,
@@ -72,6 +73,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder = Path(os.fsdecode(path)).expanduser()
         folder = folder.parent if folder.name == RESULT else folder
+        recover(Path(os.path.abspath(folder)))
         found = (folder / RESULT).is_file()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise FileError(f"varreg.load: `path` is {path!r}, no usable path ({error}).") from error
