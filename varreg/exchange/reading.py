@@ -80,7 +80,7 @@ def read_transform(
     >>> varreg.read_transform([transform, transform], grid, grid).points([0, 0]).tolist()
     [4.0, 0.0]
     """
-    if format is not None and format not in FORMATS:
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
         raise InputError(f"{FUNCTION}: `format` is {format!r}; give one of {', '.join(FORMATS)}.")
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
     flags = [invert] * len(sources) if isinstance(invert, bool) else list(invert)

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ..errors import FileError, VarregError
+from ..errors import FileError, InputError, VarregError
 
 # Faults of the destination; any other OSError in the caller's block is the caller's own.
 _REMEDIES = {
@@ -21,6 +22,32 @@ _REMEDIES = {
     errno.EIO: "check the disk",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+
+
+def usable_path(value: Any, function: str, argument: str = "path") -> Path:
+    """A path of text, bytes or a path.
+
+    Raises
+    ------
+    InputError
+        If it is anything else, or cannot be one.
+
+    Examples
+    --------
+    >>> usable_path(3, "f")
+    Traceback (most recent call last):
+    ...
+    varreg.errors.InputError: f: `path` is 3, which is no path; give text or a pathlib.Path.
+    """
+    try:
+        path = Path(os.fsdecode(value)).expanduser()
+        if "\0" not in str(path):
+            return path
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise InputError(
+        f"{function}: `{argument}` is {value!r}, which is no path; give text or a pathlib.Path."
+    )
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
