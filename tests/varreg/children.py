@@ -7,6 +7,7 @@ import select
 import signal
 import time
 import traceback
+import warnings
 
 import numpy as np
 import pytest
@@ -79,7 +80,8 @@ def _run(action, allowed, writing, megabytes):
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             action()
         answer = FINE, ""
     except BaseException as error:

@@ -100,4 +100,4 @@ def test_maps_of_lengths_that_no_image_has(size):
     with pytest.raises(InputError, match="`affine`|`spacing`"):
         varreg.Image.from_array(image, affine=shift)
     with pytest.raises(InputError, match=r"varreg\.certify: `transform`"):
-        varreg.certify(1 - image, image, field, progress=False)
+        varreg.certify(1 - image, image, field)
