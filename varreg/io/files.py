@@ -147,7 +147,9 @@ def write_image(
     from ..images.reading import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
 
     function = "varreg.write_image"
-    suffix = image_suffix(usable_path(path, function), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES)
+    suffix = image_suffix(
+        usable_path(path, function), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES
+    )
     values = np.asarray(array)
     if values.shape != like.grid.shape or values.dtype.kind not in "biuf":
         raise InputError(
