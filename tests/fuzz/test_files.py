@@ -1,6 +1,7 @@
 """Mutated files: images, transforms, saved results and weights are read, or refused in words."""
 
 import gzip
+import importlib.util
 import itertools
 
 import numpy as np
@@ -56,7 +57,7 @@ def header_with(data, random):
 
 
 def test_images(tmp_path):
-    """NIfTI, plain and compressed, MGH, PNG and TIFF."""
+    """NIfTI, plain and compressed, MGH, PNG, TIFF, MetaImage and NRRD."""
     files = {}
     for name, d in (
         ("a.nii", 3),
@@ -70,6 +71,13 @@ def test_images(tmp_path):
         picture = varreg.Image(values.astype(np.float32), GRIDS[d])
         write_image(tmp_path / name, values, picture)
         files[name] = (tmp_path / name).read_bytes()
+    if importlib.util.find_spec("SimpleITK"):
+        import SimpleITK
+
+        volume = SimpleITK.GetImageFromArray(values.astype(np.int16)[None].repeat(4, 0))
+        for name in ("g.mha", "h.nrrd"):
+            SimpleITK.WriteImage(volume, str(tmp_path / name))
+            files[name] = (tmp_path / name).read_bytes()
     names = itertools.cycle(files)
 
     def case(random):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from ..errors import FileError
+from ..images.itk_headers import itk_reader
 from .chain import Chain
 from .files import FUNCTION, explained
 from .itk_child import read_apart
 from .itk_objects import itk_of_chain, simpleitk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
-_LONGEST_HEADER = 1 << 16  # bytes
-_DATA_FILE = re.compile(
-    rb"^\s*(?:elementdatafile\s*[=:]|data ?file\s*:)\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE
-)
 
 
 def read_itk_file(path: Path) -> Chain:
@@ -67,7 +62,7 @@ def read_itk_image(path: Path) -> Chain:
     """
     simpleitk()
     with explained(path):
-        reader = _image_type(path)
+        reader = itk_reader(path, f"{FUNCTION}: {str(path)!r}")
     return read_apart(path, reader)
 
 
@@ -87,27 +82,3 @@ def write_itk_file(path: Path, chain: Chain) -> None:
         If SimpleITK is not installed.
     """
     simpleitk().WriteTransform(itk_of_chain(chain), str(path))
-
-
-def _image_type(path: Path) -> str:
-    """ITK's reader of a file; raises unless its voxels are in the file itself or in one beside it."""
-    with open(path, "rb") as stream:
-        header = stream.read(_LONGEST_HEADER)
-    nrrd = header.startswith(b"NRRD")
-    found = _DATA_FILE.search(header.split(b"\n\n")[0] if nrrd else header)
-    if found is None and not nrrd:
-        raise FileError(f"{FUNCTION}: {str(path)!r} is neither MetaImage nor NRRD.")
-    name = "LOCAL" if found is None else found.group(1).decode("utf-8")
-    if name.upper() != "LOCAL" and not _is_beside(path, name):
-        raise FileError(
-            f"{FUNCTION}: {str(path)!r} says that its voxels are in {name!r}; they must be in the file itself"
-            " or in one file beside it."
-        )
-    return "NrrdImageIO" if nrrd else "MetaImageIO"
-
-
-def _is_beside(path: Path, name: str) -> bool:
-    """Whether it is the name of one file in the same folder, and not of a list or a pattern of files."""
-    plain = name == Path(name).name and "%" not in name and not name.upper().startswith("LIST")
-    beside = path.parent / name
-    return plain and beside.is_file() and not beside.is_symlink()
