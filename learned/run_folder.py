@@ -63,6 +63,12 @@ class RunFolder:
         """The folder of checkpoints, made if need be."""
         return CheckpointFolder(self.path / "checkpoints")
 
+    def check(self, config: Config, resume: bool) -> None:
+        """Raise what :meth:`open` would, before any work; nothing is made."""
+        self._refuse_foreign(resume)
+        if (self.path / CONFIG).is_file():
+            _refuse_changes(self.config(), config, self.path)
+
     def open(self, config: Config, resume: bool) -> None:
         """Make the folder, or find that the run in it can go on.
 
@@ -80,7 +86,7 @@ class RunFolder:
         InputError
             If the run in it has another configuration.
         """
-        self._refuse_foreign(resume)
+        self.check(config, resume)
         try:
             self.pictures.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,8 +94,6 @@ class RunFolder:
                 f"learned.train: the folder {str(self.path)!r} cannot be made ({error}); give "
                 "another as --output."
             ) from error
-        if (self.path / CONFIG).is_file():
-            _refuse_changes(self.config(), config, self.path)
         with atomic_path(self.path / CONFIG, overwrite=True) as temporary:
             temporary.write_text(to_json(config) + "\n", encoding="utf-8")
 

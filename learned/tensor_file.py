@@ -125,7 +125,8 @@ def _content(path: str | os.PathLike[str], function: str, largest: int) -> bytes
     """The bytes of a regular file that is not too long."""
     try:
         with open(regular_file(path, largest), "rb") as stream:
-            return stream.read(largest)
+            # a number that is too large would be taken of memory at once
+            return stream.read(min(largest, os.fstat(stream.fileno()).st_size))
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise FileError(f"{function}: {path!r} cannot be read ({error}).") from error
 

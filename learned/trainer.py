@@ -48,5 +48,5 @@ def train(
         logging_redirect_tqdm(),
     ):
         folder = RunFolder(config.train.output)
-        ours.first(lambda: folder.open(config, resume))
-        return TrainingRun(config, ours, folder, progress, tensorboard).run()
+        ours.first(lambda: folder.check(config, resume))
+        return TrainingRun(config, ours, folder, resume, progress, tensorboard).run()

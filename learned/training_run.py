@@ -66,7 +66,8 @@ class TrainingRun:
     config : Config
     ours : Processes
     folder : RunFolder
-        Open.
+        Opened once data and configuration are known to go together: what is refused leaves no folder behind.
+    resume : bool
     progress, tensorboard
         As for :func:`learned.trainer.train`.
     """
@@ -76,6 +77,7 @@ class TrainingRun:
         config: Config,
         ours: Processes,
         folder: RunFolder,
+        resume: bool = False,
         progress: bool | None = None,
         tensorboard: bool = True,
     ) -> None:
@@ -92,6 +94,9 @@ class TrainingRun:
             )
         self.generator = torch.Generator().manual_seed(config.train.seed)
         self.model = new_cascade(config, self.generator, ours)
+        if not resume and not any(stage_epochs(name, config) for name in STAGES):
+            raise InputError("learned.train: nothing is to be trained; raise `optimiser.epochs`.")
+        ours.first(lambda: folder.open(config, resume))
         self.checkpoints = folder.checkpoints()
         self.checkpoint = self.checkpoints.read_last(ours)
         self.position = Position(AFFINE) if self.checkpoint is None else self.checkpoint.position

@@ -25,8 +25,8 @@ SECTIONS = {found[1]: found for found in SECTION.finditer(TEXT)}
 #: Section -> packages that it imports.
 TOOLS = {
     "ANTs": ("ants", "pandas"),
-    "elastix": ("itk", "SimpleITK", "h5py"),
-    "SimpleITK": ("SimpleITK", "h5py"),
+    "elastix": ("itk", "SimpleITK"),
+    "SimpleITK": ("SimpleITK",),
     "VoxelMorph": ("torch", "neurite", "voxelmorph"),
 }
 

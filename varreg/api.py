@@ -29,6 +29,7 @@ from .results.result import Result
 from .stages.affine import affine_factors
 from .stages.arguments import (
     affine_model,
+    check_callback,
     check_overlap,
     chosen_backend,
     merged_options,
@@ -130,6 +131,7 @@ def solve(
     options = merged_options(options, preset, changes)
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend), thread_count(threads)
+    check_callback(callback)
     images = moving_image, fixed_image = as_pair(moving, fixed)
     grids = fixed_image.grid, moving_image.grid
     model, matrix = affine_model(affine, grids[0].dim)

@@ -65,8 +65,8 @@ def train_baseline(
         # before there is a folder: a package may be missing
         make_network(baseline, config, Generator().manual_seed(0))
         folder = RunFolder(config.train.output)
-        folder.open(config, resume)
-        return BaselineRun(config, baseline, ours, folder, progress, tensorboard).run()
+        folder.check(config, resume)
+        return BaselineRun(config, baseline, ours, folder, resume, progress, tensorboard).run()
 
 
 def baseline_cascade(config: Config, baseline: Baseline) -> Cascade:
@@ -112,7 +112,7 @@ class BaselineRun(TrainingRun):
     Parameters
     ----------
     baseline : Baseline
-    config, ours, folder, progress, tensorboard
+    config, ours, folder, resume, progress, tensorboard
         See :class:`learned.training_run.TrainingRun`.
     """
 
@@ -122,10 +122,11 @@ class BaselineRun(TrainingRun):
         baseline: Baseline,
         ours: Processes,
         folder: RunFolder,
+        resume: bool = False,
         progress: bool | None = None,
         tensorboard: bool = True,
     ) -> None:
-        super().__init__(config, ours, folder, progress, tensorboard)
+        super().__init__(config, ours, folder, resume, progress, tensorboard)
         self.baseline = baseline
         _put_networks(self.model, baseline, config, self.generator)
         self.model.to(ours.device)

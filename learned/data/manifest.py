@@ -211,7 +211,8 @@ def _refuse_unknown(contrast: str, contrasts: tuple[str, ...], where: str) -> No
     hint = f" Did you mean {nearest[close[0]]!r}?" if close else ""
     raise InputError(
         f"{where} has the unknown contrast {contrast!r}; known are "
-        f"{', '.join(map(repr, contrasts))}.{hint} Others can be allowed by `contrasts`."
+        f"{', '.join(map(repr, contrasts))}.{hint} Names only tell contrasts apart: give "
+        "it one of these, or read the manifest by read_manifest(..., contrasts=...)."
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from varreg.errors import InputError, OverlapError
+from varreg.errors import InputError, OverlapError, VarregError
 from varreg.geometry.grid import Grid
 from varreg.geometry.label_resampling import resampled_labels
 from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
@@ -84,7 +86,8 @@ def load_volume(
     _check_spacing(spacing, "load_volume")
 
     def prepare() -> NDArray[np.float32]:
-        images = [_read(path, contrast, "load_volume") for contrast, path in subject.images]
+        with _of_subject(subject):
+            images = [_read(path, contrast, "load_volume") for contrast, path in subject.images]
         grid = isotropic_grid(images[0].grid, spacing)
         _refuse_apart(subject, images)
         return np.stack([_resampled(image, grid) for image in images])
@@ -194,6 +197,15 @@ def _read(path: str | os.PathLike[str], argument: str, function: str) -> Image:
             "a volume is needed."
         )
     return image
+
+
+@contextmanager
+def _of_subject(subject: Subject) -> Iterator[None]:
+    """Name the subject in whatever is said of its images."""
+    try:
+        yield
+    except VarregError as error:
+        raise type(error)(f"subject {subject.id!r}: {error}") from error
 
 
 def _refuse_apart(subject: Subject, images: list[Image]) -> None:

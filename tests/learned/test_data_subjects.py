@@ -43,7 +43,7 @@ def test_a_manifest_gives_subjects_with_paths_beside_it(manifest):
     [
         ([{**GOOD, "T2": "absent.nii"}], FileError, ["entry 0", "'T2'", "absent.nii", "relative"]),
         ([{**GOOD, "flair": "t1.nii"}], InputError, ["'flair'", "Did you mean 'FLAIR'?"]),
-        ([{**GOOD, "echo": "t1.nii"}], InputError, ["'echo'", "`contrasts`"]),
+        ([{**GOOD, "echo": "t1.nii"}], InputError, ["'echo'", "contrasts="]),
         ([GOOD, GOOD], InputError, ["'a' twice"]),
         ([{"id": "a", "T1": "t1.nii"}], InputError, ["1 contrast(s)", "needs two"]),
         ([{**GOOD, "id": " "}], InputError, ["'id'", "not empty"]),

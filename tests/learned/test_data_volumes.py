@@ -226,3 +226,11 @@ def test_a_cutter_refuses_empty_volumes():
         Cutter([np.ones((5, 5, 5), bool), np.zeros((5, 5, 5), bool)], (4, 4))
     with pytest.raises(InputError, match="`axes`"):
         Cutter([np.ones((5, 5, 5), bool)], (4, 4), ())
+
+
+@pytest.mark.parametrize("value", [np.nan, 1.0], ids=["nan", "constant"])
+def test_an_image_that_is_refused_is_named_with_its_subject(tmp_path, value):
+    good = save(tmp_path / "good.nii", np.random.default_rng(0).random((5, 6, 7)), LSA)
+    bad = save(tmp_path / "bad.nii", np.full((5, 6, 7), value), LSA)
+    with pytest.raises(InputError, match="subject 'Ann'.*`T2`"):
+        load_volume(Subject("Ann", (("T1", good), ("T2", bad))))

@@ -809,8 +809,26 @@ def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
 
 
 def test_nothing_to_train_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="nothing was trained"):
+    with pytest.raises(InputError, match="nothing is to be trained"):
         run(tiny(tmp_path / "run", "optimiser.affine_epochs=0", "optimiser.epochs=0"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["train.stages_from=absent"],
+        ["train.affine_from=absent"],
+        ["data.source=manifest", "data.manifest=absent"],
+        ["data.source=labels"],
+    ],
+)
+def test_what_is_refused_leaves_no_folder(tmp_path, wrong):
+    """The corrected command would otherwise be refused for it."""
+    config = tiny(tmp_path / "run", *wrong)
+    with pytest.raises((InputError, FileError)):
+        run(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_volumes_train_too(tmp_path):

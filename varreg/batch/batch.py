@@ -145,9 +145,9 @@ def _checked(
     progress: bool | None, errors: str, arguments: dict[str, Any],
 ) -> Generator[Result, None, None]:  # fmt: skip
     """The generator of results, after a check of everything that holds for all pairs."""
-    if errors not in ERRORS:
+    if not isinstance(errors, str) or errors not in ERRORS:
         raise InputError(f"{function}: `errors` must be 'raise' or 'return'; got {errors!r}.")
-    if not isinstance(pairs, Iterable):
+    if not isinstance(pairs, Iterable) or getattr(pairs, "shape", None) == ():
         raise InputError(
             f"{function}: `pairs` must be an iterable of (moving, fixed); got "
             f"{type(pairs).__name__}."

@@ -162,6 +162,9 @@ class Certificate:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
         """Read what :meth:`save` wrote; FileError if it cannot be."""
+        from ..io.destination import usable_path
+
+        path = usable_path(path, "Certificate.load")
         try:
             with open(path, encoding="utf-8") as file:
                 text = file.read()

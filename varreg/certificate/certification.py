@@ -117,7 +117,7 @@ def certify(
     _refuse_others(source, *images)
     if options is None and preset is None:
         options = source.options
-    chosen = merged_options(options, preset or "default", changes, FUNCTION)
+    chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
     masks = (
         read_mask(fixed_mask, fixed_image, argument="fixed_mask", function=FUNCTION),

@@ -14,7 +14,7 @@ from .._version import __version__
 
 #: What varreg needs, then what brings further parts of it.
 NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
-FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "h5py", "antspyx", "cupy")
+FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy")
 ABSENT = "not installed"
 
 
@@ -60,12 +60,7 @@ def described(found: dict[str, Any]) -> str:
         "packages: " + _list(found["packages"]),
         "further: " + _list(found["further"]),
         f"kernels: {kernels['state']}",
-        f"cache: {kernels['cache'] or 'none: every process compiles anew, some 10 to 15 s'}"
-        + (
-            ""
-            if kernels["writable"]
-            else " (NOT WRITABLE: set NUMBA_CACHE_DIR to a folder that is)"
-        ),
+        _cache_line(kernels),
     ]
     if kernels["free_gigabytes"] is not None:
         lines.append(f"free where the cache is: {kernels['free_gigabytes']:.1f} GB")
@@ -75,6 +70,18 @@ def described(found: dict[str, Any]) -> str:
     if missing:
         lines.append(f"MISSING: {', '.join(missing)}; python -m pip install varreg brings them")
     return "\n".join(lines)
+
+
+def _cache_line(kernels: dict[str, Any]) -> str:
+    if kernels["cache"] is None:
+        return (
+            "cache: NONE, for no folder can be written: every process compiles the kernels anew, 10 to 15 s"
+            " and more; set NUMBA_CACHE_DIR to a folder that can be written"
+        )
+    remedy = (
+        "" if kernels["writable"] else " (NOT WRITABLE: set NUMBA_CACHE_DIR to a folder that is)"
+    )
+    return f"cache: {kernels['cache']}{remedy}"
 
 
 def _version(name: str) -> str:
@@ -97,7 +104,7 @@ def _kernels() -> dict[str, Any]:
     return {
         "state": "compiled"
         if cpu.is_compiled()
-        else "not compiled yet: the first run takes some 10 to 15 s longer",
+        else "not compiled yet: the first run takes 10 to 15 s longer",
         "cache": None if folder is None else str(folder),
         "writable": folder is not None and there is not None and os.access(there, os.W_OK),
         "free_gigabytes": None if there is None else shutil.disk_usage(there).free / 1e9,

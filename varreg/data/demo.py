@@ -137,7 +137,7 @@ def _checked(dim: int, seed: int, shape: tuple[int, ...] | None) -> tuple[int, .
         raise InputError(f"run_demo: `seed` must be a whole number >= 0; got {seed!r}.")
     if shape is not None:
         return tuple(shape)
-    if dim not in SHAPES:
+    if not isinstance(dim, (int, np.integer)) or dim not in SHAPES:
         raise InputError(f"run_demo: `dim` must be 2 or 3; got {dim!r}.")
     return SHAPES[dim]
 

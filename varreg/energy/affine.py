@@ -25,6 +25,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..backends.arrays import Array
+from ..errors import GeometryError
 from ..geometry.displacement import AxisTable
 from ..geometry.grid import Grid
 from ..optimise.history import Energy
@@ -192,7 +193,14 @@ def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
     moment[:d, :d] = grid.direction @ np.diag(grid.extent**2 / 12) @ grid.direction.T
     moment[d, d] = 1
     gram = np.einsum("kij,jl,mil->km", generators, moment, generators)
-    whitened = np.linalg.solve(np.linalg.cholesky(gram), generators.reshape(len(generators), -1))
+    try:
+        factor = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        raise GeometryError(
+            f"varreg.solve: the field of view of `fixed`, {grid.extent.tolist()} mm along axes that are"
+            " hardly apart, is no field of view of an image; correct the header."
+        ) from None
+    whitened = np.linalg.solve(factor, generators.reshape(len(generators), -1))
     centre = np.eye(d + 1)
     centre[:d, d] = grid.centre
     return unit * centre @ whitened.reshape(generators.shape) @ np.linalg.inv(centre)

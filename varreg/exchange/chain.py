@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..errors import GeometryError
 from ..geometry.displacement import Float, evaluate
+from ..geometry.field import refuse_impossible
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine, transform_points
 
@@ -89,10 +90,7 @@ class FieldMap:
                 f"varreg.read_transform: the displacement field has shape {np.shape(self.vectors)} "
                 f"and its grid wants {expected}."
             )
-        if not np.isfinite(self.vectors).all():
-            raise GeometryError(
-                "varreg.read_transform: the displacement field holds NaN or infinity."
-            )
+        refuse_impossible(self.vectors, "varreg.read_transform: the displacement field")
 
     @property
     def dim(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, VarregError
+from ..io.leftovers import tidy
 
 FUNCTION = "varreg.read_transform"
 _LONGEST_TEXT = 64 * 2**20  # bytes; parameter files of B-splines are long, but not that long
@@ -38,6 +39,7 @@ def checked_path(value: str | os.PathLike[str]) -> Path:
     """
     with explained(value):
         path = Path(os.fsdecode(value)).expanduser()
+        tidy(path.parent)  # of a pair, one file may be missing, or older than the other
         if not path.exists():
             problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
         elif not path.is_file():

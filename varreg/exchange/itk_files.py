@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import FileError
+from ..images.itk_headers import itk_reader
 from .chain import Chain
 from .files import FUNCTION, explained
-from .itk_objects import chain_of_itk, field_of_itk, itk_of_chain, simpleitk
-from .optional import needed
+from .itk_child import read_apart
+from .itk_objects import itk_of_chain, simpleitk
 
 HDF5 = (".h5", ".hdf5", ".hdf")
-_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
 
 
 def read_itk_file(path: Path) -> Chain:
@@ -30,18 +29,14 @@ def read_itk_file(path: Path) -> Chain:
     Raises
     ------
     FileError
-        If it is damaged, or claims more than it can hold.
+        If it is damaged, or takes more memory or time than a file of its size can.
     InputError
         If it holds a kind of transform that is not known.
     BackendError
         If SimpleITK is not installed.
     """
-    itk = simpleitk()
-    with explained(path):
-        if path.suffix.lower() in HDF5:
-            _refuse_claim(path)
-        transform = itk.ReadTransform(str(path))
-    return chain_of_itk(transform)
+    simpleitk()
+    return read_apart(path, "transform")
 
 
 def read_itk_image(path: Path) -> Chain:
@@ -65,10 +60,10 @@ def read_itk_image(path: Path) -> Chain:
     BackendError
         If SimpleITK is not installed.
     """
-    itk = simpleitk()
+    simpleitk()
     with explained(path):
-        image = itk.ReadImage(str(path))
-    return Chain((field_of_itk(image),), image.GetDimension())
+        reader = itk_reader(path, f"{FUNCTION}: {str(path)!r}")
+    return read_apart(path, reader)
 
 
 def write_itk_file(path: Path, chain: Chain) -> None:
@@ -87,21 +82,3 @@ def write_itk_file(path: Path, chain: Chain) -> None:
         If SimpleITK is not installed.
     """
     simpleitk().WriteTransform(itk_of_chain(chain), str(path))
-
-
-def _refuse_claim(path: Path) -> None:
-    """Raise if the data sets of an HDF5 file are larger than a file of this size can hold."""
-    h5py = needed("h5py", "reading a transform in HDF5")
-    claimed = 0
-
-    def add(_: str, entry: object) -> None:
-        nonlocal claimed
-        if isinstance(entry, h5py.Dataset):
-            claimed += int(entry.size or 0) * entry.dtype.itemsize
-
-    with h5py.File(path, "r") as file:
-        file.visititems(add)
-    if claimed > path.stat().st_size * _DEFLATE:
-        raise FileError(
-            f"{FUNCTION}: {str(path)!r} claims {claimed} bytes, more than it can hold; it is damaged."
-        )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
+from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..transforms.transform import Transform
 from .files import FUNCTION, explained
@@ -74,20 +76,20 @@ def read_numpy(path: Path, fixed: Grid, moving: Grid, frame: Any = None) -> Tran
             # a map of the file: a header that claims more than there is fails before memory is taken
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
             return _of_displacement(path, stored, fixed, moving, frame)
-        _refuse_claim(path)
+        if not zipfile.is_zipfile(path):
+            raise FileError(f"{FUNCTION}: {str(path)!r} is no archive of arrays.")
         with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files if name != "displacement"}
-            if not set(_NAMES) <= set(content):
-                if "displacement" in archive.files:
-                    return _of_displacement(path, archive["displacement"], fixed, moving, frame)
+            if set(_NAMES) <= set(archive.files):
+                own, other, affine, u = _whole(path, archive, fixed.dim)
+            elif "displacement" in archive.files:
+                stored = _member(path, archive, "displacement", (fixed.dim, *fixed.shape))
+                return _of_displacement(path, stored, fixed, moving, frame)
+            else:
                 raise FileError(
-                    f"{FUNCTION}: {str(path)!r} holds {sorted(archive.files)} and no `displacement`."
+                    f"{FUNCTION}: {str(path)!r} holds {sorted(archive.files)[:9]} and no `displacement`."
                 )
-    own = Grid(content["fixed_shape"].tolist(), content["fixed_affine"])
-    _refuse_shape(path, content["u"], own)
-    other = Grid(content["moving_shape"].tolist(), content["moving_affine"])
-    nodes = content["u"] if np.any(content["u"]) else None
-    whole = Transform(own, other, content["affine"], nodes, "zero-mean")
+    nodes = u if np.any(u) else None
+    whole = Transform(own, other, affine, nodes, "zero-mean")
     if own.same_space(fixed):
         return Transform(fixed, moving, whole.affine, nodes, "zero-mean", frame)
     if frame is not None:
@@ -97,28 +99,48 @@ def read_numpy(path: Path, fixed: Grid, moving: Grid, frame: Any = None) -> Tran
     return transform_of(chain_of(whole), fixed, moving)
 
 
+def _whole(path: Path, archive: Any, dim: int) -> tuple[Grid, Grid, Float, NDArray[Any]]:
+    """Both grids, A, and u at the fixed voxels."""
+    small = {name: (dim,) if name.endswith("_shape") else (dim + 1,) * 2 for name in _NAMES}
+    read = {name: _member(path, archive, name, small[name]) for name in _NAMES if name != "u"}
+    own = Grid(read["fixed_shape"].tolist(), read["fixed_affine"])
+    other = Grid(read["moving_shape"].tolist(), read["moving_affine"])
+    return own, other, read["affine"], _member(path, archive, "u", (dim, *own.shape))
+
+
 def _of_displacement(
     path: Path, stored: NDArray[Any], fixed: Grid, moving: Grid, frame: Any
 ) -> Transform:
     """Voxels of the fixed array -> mm along its axes."""
-    _refuse_shape(path, stored, fixed)
+    _refuse_shape(path, stored, (fixed.dim, *fixed.shape))
     values = np.array(stored, dtype=np.float64)
     nodes = values * fixed.spacing.reshape(-1, *(1,) * fixed.dim)
     return Transform(fixed, moving, np.eye(fixed.dim + 1), nodes, "zero-mean", frame)
 
 
-def _refuse_shape(path: Path, stored: NDArray[Any], fixed: Grid) -> None:
-    expected = (fixed.dim, *fixed.shape)
-    if stored.shape != expected or stored.dtype.kind not in "fiu":
+def _refuse_shape(path: Path, stored: Any, shape: tuple[int, ...], name: str = "") -> None:
+    if stored.shape != shape or stored.dtype.kind not in "fiu":
         raise FileError(
-            f"{FUNCTION}: {str(path)!r} holds {stored.dtype} of shape {stored.shape}; the fixed "
-            f"image wants real numbers of shape {expected}, components first."
+            f"{FUNCTION}: {str(path)!r} holds {name}{stored.dtype} of shape {stored.shape}; the fixed "
+            f"image wants real numbers of shape {shape}, components first."
         )
 
 
-def _refuse_claim(path: Path) -> None:
-    """Raise if an archive claims to be larger than a file of its size can be."""
-    with zipfile.ZipFile(path) as archive:
-        claimed = sum(entry.file_size for entry in archive.infolist())
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def _member(path: Path, archive: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array of an archive, if it has a shape; nothing is inflated before that is known."""
+    member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
+    with archive.zip.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        one = version == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
+        found, _, dtype = read(stream)
+    _refuse_shape(path, _Header(found, dtype), shape, f"`{name}`, ")
+    claimed = math.prod(shape) * dtype.itemsize
     if claimed > path.stat().st_size * _DEFLATE:
         raise FileError(f"{FUNCTION}: {str(path)!r} claims {claimed} bytes; it is damaged.")
+    return np.asarray(archive[name])

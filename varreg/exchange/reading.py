@@ -80,15 +80,10 @@ def read_transform(
     >>> varreg.read_transform([transform, transform], grid, grid).points([0, 0]).tolist()
     [4.0, 0.0]
     """
-    if format is not None and format not in FORMATS:
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
         raise InputError(f"{FUNCTION}: `format` is {format!r}; give one of {', '.join(FORMATS)}.")
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
-    flags = [invert] * len(sources) if isinstance(invert, bool) else list(invert)
-    if not sources or len(flags) != len(sources):
-        raise InputError(
-            f"{FUNCTION}: {len(sources)} sources were given and {len(flags)} values of `invert`; "
-            "give at least one source and a value for each."
-        )
+    flags = _flags(invert, len(sources))
     if len(sources) == 1 and not flags[0] and fixed is None and moving is None:
         if (whole := _own(sources[0], format)) is not None:
             return whole
@@ -102,6 +97,21 @@ def read_transform(
         chain = _chain(one, format, *grids)
         parts += (_inverse(chain, one) if flag else chain).parts
     return transform_of(Chain(tuple(parts), target.dim), target, start, frame)
+
+
+def _flags(invert: Any, count: int) -> list[bool]:
+    """Whether to invert each of some sources."""
+    flags = [invert] * count if isinstance(invert, bool) else invert
+    if not isinstance(flags, (list, tuple)) or not all(isinstance(f, bool) for f in flags):
+        raise InputError(
+            f"{FUNCTION}: `invert` must be True or False, or a list of these; got {invert!r}."
+        )
+    if count == 0 or len(flags) != count:
+        raise InputError(
+            f"{FUNCTION}: {count} sources were given and {len(flags)} values of `invert`; "
+            "give at least one source and a value for each."
+        )
+    return list(flags)
 
 
 def is_object(source: Any) -> bool:

@@ -12,7 +12,7 @@ from ..errors import FileError, GeometryError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
 from ..images.nifti import nifti_image
-from ..images.payload import stored_voxels
+from ..images.payload import refuse_long_header, stored_voxels
 from .chain import FieldMap
 from .files import FUNCTION, explained
 
@@ -25,6 +25,7 @@ def opened(path: Path) -> Any:
     import nibabel
 
     with explained(path):
+        refuse_long_header(path)
         image = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Image):
             raise FileError(f"{FUNCTION}: {str(path)!r} is not a NIfTI file.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..io.atomic import atomic_path
+from ..io.atomic import atomic_paths
+from ..io.destination import usable_path
 from ..transforms.held import held_transform
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
@@ -90,19 +90,15 @@ def write_transform(
     [4.0, 4.0]
     """
     map_ = _transform(transform)
-    if to not in TARGETS:
+    if not isinstance(to, str) or to not in TARGETS:
         raise InputError(f"{FUNCTION}: `to` is {to!r}; give one of {', '.join(TARGETS)}.")
-    try:
-        target = Path(os.fsdecode(path)).expanduser()
-    except (TypeError, RuntimeError) as error:
-        raise InputError(f"{FUNCTION}: `path` is {path!r}, no usable path ({error}).") from error
+    target = usable_path(path, FUNCTION)
     _refuse_nameless(os.fsdecode(path), target)
     map_ = inverted(map_) if inverse else map_
     makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "numpy": _numpy}
     files = makers[to](map_, os.fspath(target), to)
     paths = tuple(Path(name) for name, _ in files)
-    with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_path(p, overwrite=overwrite)) for p in paths]
+    with atomic_paths(paths, overwrite=overwrite) as temporary:
         for file, (_, write) in zip(temporary, files, strict=True):
             write(file)
     return paths

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ..errors import GeometryError, InputError
 from .displacement import Float, axis_table, expand
+from .matrices import LONGEST
 from .resampling import slabs
 
 
 def checked_nodes(nodes: Any, dim: int) -> NDArray[np.float64]:
-    """A read-only float64 view of finite node values.
+    """A read-only float64 view of node values that are possible.
 
     Parameters
     ----------
@@ -42,10 +43,42 @@ def checked_nodes(nodes: Any, dim: int) -> NDArray[np.float64]:
             f"varreg.Transform: `nodes` must have shape ({dim}, *m) with {dim} axes m; "
             f"got {array.shape}."
         )
-    if not np.isfinite(array).all():
-        raise GeometryError("varreg.Transform: `nodes` holds NaN or infinity.")
+    refuse_impossible(array, "varreg.Transform: `nodes`")
     array.flags.writeable = False
     return array
+
+
+def refuse_impossible(vectors: NDArray[Any], name: str) -> None:
+    """Raise unless every number is one that a length in an image can be.
+
+    Parameters
+    ----------
+    vectors : array
+        In mm or voxels.
+    name : str
+        Function and argument, for the message.
+
+    Raises
+    ------
+    GeometryError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> refuse_impossible(np.array([0.5, 1e30]), "f: `field`")
+    Traceback (most recent call last):
+    ...
+    varreg.errors.GeometryError: f: `field` holds a length of 1e+30, and no image is 1e+10 mm long.
+    """
+    if not vectors.size:
+        return
+    longest = max(float(vectors.max()), -float(vectors.min()))
+    if not np.isfinite(longest):
+        raise GeometryError(f"{name} holds NaN or infinity.")
+    if longest > LONGEST:
+        raise GeometryError(
+            f"{name} holds a length of {longest:g}, and no image is {LONGEST:g} mm long."
+        )
 
 
 def expand_slab(

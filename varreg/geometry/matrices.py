@@ -9,6 +9,9 @@ import numpy as np
 
 from ..errors import GeometryError, InputError
 
+#: Longest and shortest length (mm) that anything in an image can have: beyond, a header or a field is damaged, and
+#: rounding leaves nothing of positions.
+LONGEST, SHORTEST = 1e10, 1e-10
 _FLATTEST = 1e-6  # smallest singular value of axes of unit length; below it they are one plane
 
 
@@ -99,7 +102,8 @@ def checked_affine(affine: Any, dim: int) -> np.ndarray:
     Raises
     ------
     GeometryError
-        If it has another shape, is not finite, does not end in ``0 .. 0 1``, or is singular.
+        If it has another shape, is not finite, larger than any image, does not end in ``0 .. 0 1``, or
+        is singular.
 
     Examples
     --------
@@ -119,6 +123,11 @@ def checked_affine(affine: Any, dim: int) -> np.ndarray:
         raise GeometryError(
             f"varreg.Grid: `affine` holds NaN or infinity: {matrix.tolist()}; "
             "correct the header (sform, qform) or give an affine."
+        )
+    if np.abs(matrix).max() > LONGEST:
+        raise GeometryError(
+            f"varreg.Grid: `affine` holds {_largest(matrix):g}, and no image is {LONGEST:g} mm away: "
+            f"{matrix.tolist()}; correct the header (sform, qform) or give an affine."
         )
     if np.abs(matrix[-1] - np.eye(dim + 1)[-1]).max() > 1e-6:
         raise GeometryError(
@@ -147,7 +156,7 @@ def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
     Raises
     ------
     GeometryError
-        If a size is not a positive finite number or their count is not ``d``.
+        If a size is not a positive number that is possible, or their count is not ``d``.
 
     Examples
     --------
@@ -158,22 +167,26 @@ def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
         sizes = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (dim,))
     except (TypeError, ValueError, OverflowError):
         sizes = np.zeros(1)
-    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+    if not ((sizes >= SHORTEST) & (sizes <= LONGEST)).all():
         raise GeometryError(
-            f"varreg.Grid: `spacing` must be one positive number or {dim} positive numbers in mm; "
-            f"got {spacing!r}."
+            f"varreg.Grid: `spacing` must be one positive number or {dim} positive numbers in mm, "
+            f"{SHORTEST:g} to {LONGEST:g}; got {spacing!r}."
         )
     return sizes
 
 
+def _largest(matrix: np.ndarray) -> float:
+    """The entry of the largest absolute value."""
+    return float(matrix.flat[np.abs(matrix).argmax()])
+
+
 def _refuse_singular(linear: np.ndarray) -> None:
     """Judge the axes at unit length: neither small nor anisotropic voxels are a fault."""
-    with np.errstate(over="ignore", under="ignore"):
-        spacing = np.linalg.norm(linear, axis=0)
-    if not (np.isfinite(spacing).all() and (spacing > 1e-100).all()):
+    spacing = np.linalg.norm(linear, axis=0)
+    if not (spacing >= SHORTEST).all():
         raise GeometryError(
-            f"varreg.Grid: `affine` has voxels of size {spacing.tolist()} mm; "
-            "every size must be positive and finite. Correct the header or give an affine."
+            f"varreg.Grid: `affine` has voxels of size {spacing.tolist()} mm; every size must be at least "
+            f"{SHORTEST:g} mm. Correct the header or give an affine."
         )
     if np.linalg.svd(linear / spacing, compute_uv=False)[-1] < _FLATTEST:
         raise GeometryError(

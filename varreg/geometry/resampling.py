@@ -200,14 +200,20 @@ def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which (d, ...) points (voxel) lie beyond the field of view [-1/2, n - 1/2] of an array."""
     absent = np.zeros(points.shape[1:], dtype=bool)
     for coordinate, n in zip(points, shape, strict=True):
-        absent |= (coordinate < -0.5) | (coordinate > n - 0.5)
+        absent |= ~(
+            (coordinate >= -0.5) & (coordinate <= n - 0.5)
+        )  # so what is not a number is, too
     return absent
 
 
 def clamp(points: Float, shape: tuple[int, ...]) -> None:
-    """Bring (d, ...) points (voxel) in place to the nearest point between outermost centres."""
+    """Bring (d, ...) points (voxel) in place to the nearest point between outermost centres.
+
+    What is not a number goes to 0: it must not become an index.
+    """
     for coordinate, n in zip(points, shape, strict=True):
-        np.clip(coordinate, 0, n - 1, out=coordinate)
+        np.fmax(coordinate, 0, out=coordinate)
+        np.minimum(coordinate, n - 1, out=coordinate)
 
 
 def check_choice(value: Any, choices: tuple[str, ...], function: str, argument: str) -> None:

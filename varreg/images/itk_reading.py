@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import BackendError, FileError
 from .foreign import read_foreign
+from .itk_headers import itk_reader
 from .stored import Stored
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr", ".dcm")
@@ -58,8 +59,11 @@ def read_itk(path: Path, *, argument: str, function: str) -> Stored:
         if path.is_dir():
             image = sitk.ReadImage(_series(sitk, path, argument, function))
         else:
+            reader = "GDCMImageIO"
+            if path.suffix.lower() != ".dcm":
+                reader = itk_reader(path, f"{function}: `{argument}` is {str(path)!r}, which")
             _refuse_claim(sitk, path)
-            image = sitk.ReadImage(str(path))
+            image = sitk.ReadImage(str(path), imageIO=reader)
     found = read_foreign(image, argument=argument, function=function)
     return replace(found, array=found.array.copy(), name=path.name)
 

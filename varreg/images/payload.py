@@ -13,6 +13,32 @@ import numpy as np
 _DEFLATE = 1032  # the largest factor by which DEFLATE can expand
 _TRAILER = 1 << 24  # bytes that may follow the voxels of a compressed file
 _CHUNK = 1 << 22
+_LONGEST_HEADER = 1 << 26  # bytes; extensions hold text, not images
+
+
+def refuse_long_header(path: Path) -> None:
+    """Raise if a NIfTI file claims extensions that are longer than any, which nibabel would read at once.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``; what begins like another file is left to its reader.
+
+    Raises
+    ------
+    ValueError, EOFError, OSError
+        If it is no regular file, or its header is too long.
+    """
+    if not path.is_file():  # a pipe would never end
+        raise ValueError("it is no regular file")
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as stream:
+        header = stream.read(540)
+    for size, place, kind in ((348, 108, "f4"), (540, 168, "i8")):
+        for order in "<>":
+            if len(header) >= size and np.frombuffer(header, order + "i4", 1)[0] == size:
+                offset = np.frombuffer(header, order + kind, 1, place)[0]
+                if not 0 <= offset <= _LONGEST_HEADER:
+                    raise ValueError(f"its header claims that voxels begin at byte {offset:g}")
 
 
 def stored_voxels(stored: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..errors import FileError, InputError, VarregError
 from .headers import placed
 from .image_file import ImageFile
 from .itk_reading import ITK_SUFFIXES, read_itk
-from .payload import stored_voxels
+from .payload import refuse_long_header, stored_voxels
 from .pictures import PICTURE_SUFFIXES, grey_picture, read_picture
 from .pixel_sizes import pixel_size
 from .stored import Stored
@@ -202,6 +202,7 @@ def _opened(path: Path) -> Any:
     from nibabel.openers import ImageOpener
 
     if not path.name.lower().endswith((".mgh", ".mgz")):
+        refuse_long_header(path)
         return nibabel.load(path)
     with ImageOpener(str(path)) as stream:  # nibabel's own way leaves the file open
         header = nibabel.MGHImage.header_class.from_fileobj(stream)

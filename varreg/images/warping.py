@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -76,9 +78,13 @@ def fill_value(value: Any, function: str) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or np.isinf(value):
+    number = np.inf
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+    if abs(number) > float(np.finfo(np.float32).max):  # NaN is not
         raise InputError(f"{function}: `fill` must be a number or None; got {value!r}.")
-    return float(value)
+    return number
 
 
 def outside_value(data: NDArray[Any]) -> float:

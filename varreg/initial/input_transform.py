@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import FileError, GeometryError, InputError
 from ..exchange.reading import is_object, read_transform
 from ..geometry.displacement import Float
+from ..geometry.field import refuse_impossible
 from ..geometry.grid import Grid
 from ..images.image import Image
 from ..images.voxels import real_array
@@ -153,8 +154,7 @@ def _from_array(
             f" {(d + 1, d + 1)}, fixed world -> moving world, or a displacement {(d, *shape)} in voxels"
             " of the fixed image."
         )
-    if not np.isfinite(array).all():
-        raise GeometryError(f"{function}: `{argument}` holds NaN or infinity.")
+    refuse_impossible(array, f"{function}: `{argument}`")
     matrix: Float = array
     nodes, kind = None, "a matrix"
     if array.ndim == d + 1:

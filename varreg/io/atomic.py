@@ -5,31 +5,19 @@ Everything is built under a temporary name beside its destination, forced to dis
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import FileError, VarregError
+from ..errors import FileError
+from .destination import explained, refuse_existing, refuse_foreign, target_of, whole_suffix
+from .leftovers import recover, temporary_name, tidy
+from .publishing import force_to_disk, publish, publish_all, swap_folder
 
-_PREFIX = ".varreg-"
 #: The file that makes a folder a saved result.
 RESULT = "result.json"
-
-# Faults of the destination; any other OSError in the caller's block is the caller's own.
-_REMEDIES = {
-    errno.ENOSPC: "free some disk space",
-    errno.EDQUOT: "free some of the disk quota",
-    errno.EFBIG: "choose a file system that holds files of this size",
-    errno.EROFS: "choose a folder that is not read-only",
-    errno.EACCES: "choose a folder you may write to",
-    errno.EPERM: "choose a folder you may write to",
-    errno.EIO: "check the disk",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
 
 
 @contextmanager
@@ -62,24 +50,45 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     ...     (Path(folder) / "note.txt").read_text()
     'whole'
     """
-    target = _target(path)
-    with _explained(target):
-        is_folder = target.is_dir()
-    if is_folder:
-        raise FileError(f"varreg: {str(path)!r} is a folder; give the name of a file.")
-    _refuse_existing(target, overwrite)
-    temporary = target.with_name(_PREFIX + secrets.token_hex(8) + _whole_suffix(target))
+    with atomic_paths([path], overwrite=overwrite) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def atomic_paths(
+    paths: Sequence[str | os.PathLike[str]], *, overwrite: bool = False
+) -> Iterator[list[Path]]:
+    """As :func:`atomic_path` for files of one folder that belong together: all of them appear, or none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_paths([Path(folder) / "a", Path(folder) / "b"]) as temporary:
+    ...         _ = [path.write_text("whole") for path in temporary]
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['a', 'b']
+    """
+    targets = [_free_file(path, overwrite) for path in paths]
+    names = [temporary_name(whole_suffix(target)) for target in targets]
+    pairs = [(target.with_name(name), target) for name, target in zip(names, targets, strict=True)]
     try:
-        with _explained(target):
-            with open(temporary, "xb"):  # shows at once whether the folder can be written
-                pass
-            yield temporary
-            _force_to_disk(temporary)
-            _publish(temporary, target, overwrite)
-            _force_to_disk(target.parent)
+        with explained(targets[0]):
+            for temporary, _ in pairs:
+                with open(temporary, "xb"):  # shows at once whether the folder can be written
+                    pass
+            yield [temporary for temporary, _ in pairs]
+            for temporary, _ in pairs:
+                force_to_disk(temporary)
+            if len(pairs) == 1:
+                publish(*pairs[0], overwrite)
+            else:
+                publish_all(pairs, overwrite)
+            force_to_disk(targets[0].parent)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for temporary, _ in pairs:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,15 +127,15 @@ def atomic_folder(
     ['result.json']
     """
     target = free_folder(path, overwrite=overwrite, marker=marker)
-    temporary = target.with_name(_PREFIX + secrets.token_hex(8))
+    temporary = target.with_name(temporary_name())
     try:
-        with _explained(target):
+        with explained(target):
             temporary.mkdir()
             yield temporary
             for entry in [*temporary.rglob("*"), temporary]:
-                _force_to_disk(entry)
-            _swap_folder(temporary, target)
-            _force_to_disk(target.parent)
+                force_to_disk(entry)
+            swap_folder(temporary, target)
+            force_to_disk(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -156,117 +165,22 @@ def free_folder(
     >>> free_folder("out").name
     'out'
     """
-    target = _target(path)
-    _refuse_existing(target, overwrite)
-    with _explained(target):
-        _refuse_foreign(target, marker)
+    target = target_of(path)
+    tidy(target.parent)
+    recover(target)
+    refuse_existing(target, overwrite)
+    with explained(target):
+        refuse_foreign(target, marker)
     return target
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
-    """Absolute path whose parent folder exists."""
-    try:
-        target = Path(os.path.abspath(Path(os.fsdecode(path)).expanduser()))
-        if "\0" in str(target):
-            raise ValueError("it contains a null character")
-        parent_exists = target.parent.is_dir()
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise FileError(
-            f"varreg: {path!r} is not a usable path ({error}); give another."
-        ) from error
-    if not parent_exists:
-        raise FileError(
-            f"varreg: the folder {str(target.parent)!r} does not exist; make it before writing "
-            f"{target.name!r}."
-        )
+def _free_file(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """The absolute path of a file that may be made."""
+    target = target_of(path)
+    tidy(target.parent)
+    with explained(target):
+        is_folder = target.is_dir()
+    if is_folder:
+        raise FileError(f"varreg: {str(path)!r} is a folder; give the name of a file.")
+    refuse_existing(target, overwrite)
     return target
-
-
-def _refuse_existing(target: Path, overwrite: bool) -> None:
-    """Nothing is replaced unasked, a dangling link neither."""
-    if os.path.lexists(target) and not overwrite:
-        raise FileError(
-            f"varreg: {str(target)!r} exists; pass overwrite=True (command line: --force) or give "
-            "another name."
-        )
-
-
-def _refuse_foreign(target: Path, marker: str) -> None:
-    """Raise unless a folder may be deleted: absent, empty, or marked as ours."""
-    if not os.path.lexists(target):
-        return
-    if target.is_symlink() or not target.is_dir():
-        raise FileError(
-            f"varreg: {str(target)!r} is not a folder (or a link to one); give another name."
-        )
-    if any(target.iterdir()) and not (target / marker).is_file():
-        raise FileError(
-            f"varreg: the folder {str(target)!r} holds files but no {marker!r}, so it is not one "
-            "that varreg wrote and is not replaced; give another name or empty it yourself."
-        )
-
-
-@contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Turn faults of the disk into a `FileError` with a remedy."""
-    try:
-        yield
-    except VarregError:
-        raise
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
-        if remedy is None:
-            raise
-        raise FileError(
-            f"varreg: {str(target)!r} cannot be written ({error.strerror or error}); {remedy}."
-        ) from error
-
-
-def _whole_suffix(path: Path) -> str:
-    """The suffix that decides the file type, both parts of ``.nii.gz``."""
-    compressed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst")
-    return "".join(path.suffixes[-2:]) if compressed else path.suffix
-
-
-def _force_to_disk(path: Path) -> None:
-    """After a crash a renamed file must not be found empty; some file systems cannot do folders."""
-    if path.is_dir():
-        with suppress(OSError):
-            _synchronise(path, os.O_RDONLY)
-    else:
-        _synchronise(path, os.O_RDWR)
-
-
-def _synchronise(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Rename; without `overwrite` a file that has come up meanwhile is not replaced either."""
-    if overwrite:
-        os.replace(temporary, target)
-        return
-    try:
-        os.link(temporary, target)  # unlike a rename it fails if the name is taken
-    except OSError:
-        _refuse_existing(target, overwrite)
-        os.rename(temporary, target)  # a file system without hard links
-
-
-def _swap_folder(temporary: Path, target: Path) -> None:
-    """Move the old folder aside, the new one in; put the old one back if that fails."""
-    if not os.path.lexists(target):
-        os.rename(temporary, target)
-        return
-    aside = target.with_name(temporary.name + "-old")
-    os.rename(target, aside)
-    try:
-        os.rename(temporary, target)
-    except BaseException:
-        os.rename(aside, target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import FileError, InputError
 from .atomic import atomic_folder, atomic_path, free_folder
+from .destination import usable_path
 
 if TYPE_CHECKING:
     from ..images.writable import Writable
@@ -51,9 +52,10 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     Traceback (most recent call last):
     varreg.errors.FileError: varreg.read_json: 'absent.json' cannot be read (...
     """
+    path = usable_path(path, "varreg.read_json")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_number)
-    except (OSError, ValueError, RecursionError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_number)
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(
             f"varreg.read_json: {os.fspath(path)!r} cannot be read ({error}); check the path and "
             "that the file is complete JSON."
@@ -98,7 +100,12 @@ def write_json(
     ...     read_json(Path(folder) / "a.json")
     {'a': 1.0, 'b': None}
     """
-    text = json.dumps(_plain(content), indent=2, sort_keys=True, allow_nan=False)
+    try:
+        text = json.dumps(_plain(content), indent=2, sort_keys=True, allow_nan=False)
+    except RecursionError:
+        raise InputError(
+            "varreg.write_json: `content` is nested too deeply, or holds itself; flatten it."
+        ) from None
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -140,7 +147,9 @@ def write_image(
     from ..images.reading import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
 
     function = "varreg.write_image"
-    suffix = image_suffix(Path(path), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES)
+    suffix = image_suffix(
+        usable_path(path, function), function=function, known=VOLUME_SUFFIXES + PICTURE_SUFFIXES
+    )
     values = np.asarray(array)
     if values.shape != like.grid.shape or values.dtype.kind not in "biuf":
         raise InputError(

@@ -11,6 +11,7 @@ from ..geometry.displacement import Float
 from ..images import slices
 from ..images.image import Image
 from ..images.nifti import nifti_image
+from ..images.payload import refuse_long_header, stored_voxels
 from .records import Damage
 
 _DEFLATE = 1032  # the largest factor by which DEFLATE can expand
@@ -60,12 +61,13 @@ def read_nodes(path: Path, shape: tuple[int, ...]) -> Float:
     """
     import nibabel
 
+    refuse_long_header(path)
     image = nibabel.Nifti1Image.from_filename(path)
     if image.shape != _stored_shape(shape) or image.get_data_dtype() != np.float64:
         raise Damage(f"{path.name} holds {image.shape} numbers and not nodes of shape {shape}")
     if math.prod(shape) * 8 > path.stat().st_size * _DEFLATE:
         raise Damage(f"{path.name} is too short for {math.prod(shape)} numbers")
-    stored = np.asarray(image.dataobj, dtype=np.float64)
+    stored = np.asarray(stored_voxels(image.dataobj), dtype=np.float64)
     return np.ascontiguousarray(np.moveaxis(stored.reshape(*shape[1:], shape[0]), -1, 0))
 
 

@@ -22,6 +22,7 @@ from ..optimise.model_choice import ModelChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
+from .leftovers import recover
 from .node_file import read_nodes
 from .records import (
     Damage,
@@ -36,6 +37,9 @@ from .records import (
     text,
 )
 from .result_folder import FORMAT, NODES, VERSION, WARPED, fingerprint
+
+#: Nesting of the provenance, which may hold anything.
+DEEPEST = 32
 
 
 def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -72,6 +76,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder = Path(os.fsdecode(path)).expanduser()
         folder = folder.parent if folder.name == RESULT else folder
+        recover(Path(os.path.abspath(folder)))
         found = (folder / RESULT).is_file()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise FileError(f"varreg.load: `path` is {path!r}, no usable path ({error}).") from error
@@ -122,10 +127,22 @@ def _provenance(content: dict[str, Any]) -> dict[str, Any]:
     provenance = entry(content, "provenance")
     if not isinstance(provenance, dict):
         raise Damage("`provenance` is not an object")
+    if _depth(provenance) > DEEPEST:
+        raise Damage(f"`provenance` is nested more than {DEEPEST} times")
     seconds = provenance.get("seconds")
     for stage, value in seconds.items() if isinstance(seconds, dict) else ():
         number(value, stage)
     return provenance
+
+
+def _depth(value: Any) -> int:
+    """How deeply lists and objects are nested; without recursion, which has a limit of its own."""
+    depth, layer = 0, [value]
+    while layer and depth <= DEEPEST:
+        layer = [v for v in layer if isinstance(v, (dict, list))]
+        layer = [w for v in layer for w in (v.values() if isinstance(v, dict) else v)]
+        depth += bool(layer)
+    return depth
 
 
 def _list(content: dict[str, Any], key: str) -> list[Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..geometry.grid import Grid
 from .atomic import RESULT, atomic_folder
 from .files import write_image, write_json
+from .leftovers import recover
 from .node_file import write_nodes
 from .records import (
     plain,
@@ -57,6 +58,7 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
 def is_result(path: str | os.PathLike[str]) -> bool:
     """Whether a path leads to a saved result: its folder, or the ``result.json`` in it."""
     place = Path(os.fsdecode(path)).expanduser()
+    recover(Path(os.path.abspath(place)))
     return place.name == RESULT or (place / RESULT).is_file()
 
 

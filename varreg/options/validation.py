@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from ..errors import InputError
 
@@ -40,8 +43,11 @@ def are_counts(value: Any) -> bool:
 def as_tuple(options: Any, name: str) -> None:
     """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
     value = getattr(options, name)
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
     if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
-        object.__setattr__(options, name, tuple(value))
+        with suppress(Exception):  # `check` says what is wanted
+            object.__setattr__(options, name, tuple(value))
 
 
 def plain_numbers(value: Any, number: type) -> Any:
@@ -55,7 +61,7 @@ def check(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) ->
     value = getattr(options, name)
     try:
         good = valid(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever objects raise that are something else
         good = False
     if not good:
         raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")

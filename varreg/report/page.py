@@ -19,6 +19,7 @@ from ..certificate.certificate import Certificate
 from ..certificate.summary import accuracy_words
 from ..errors import InputError
 from ..io.atomic import atomic_path
+from ..io.destination import usable_path
 from ..optimise.check import Check, first_line, remedies
 from . import facts
 from .charts import BOX, charts
@@ -95,7 +96,7 @@ def reserved(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Write]:
     callable
         Takes the result, with its images, the certificate, and the result in words.
     """
-    target = Path(os.fsdecode(path))
+    target = usable_path(path, "varreg.report")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"varreg.report: `path` must end in .html; got {str(target)!r}.")
     with atomic_path(target, overwrite=overwrite) as file:

@@ -60,8 +60,7 @@ class Registered:
         found = with_images(self)
         from ..report.plots import overview
 
-        place = None if path is None else os.fspath(path)
-        return overview(found, found.fixed, found.moving, place, **settings)
+        return overview(found, found.fixed, found.moving, path, **settings)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -40,7 +40,7 @@ def merged_options(
 
 def chosen_backend(name: str) -> ModuleType:
     """The module of the kernels; never another than the one asked for."""
-    if name == "cupy":
+    if isinstance(name, str) and name == "cupy":
         raise BackendError(
             "varreg.solve: `backend` 'cupy' is not part of this version; use 'numba'."
         )
@@ -58,6 +58,14 @@ def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
         raise InputError(f"{function}: `threads` must be a whole number >= 1; got {threads!r}.")
     return int(threads)
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse what cannot be called, before it is."""
+    if callback is not None and not callable(callback):
+        raise InputError(
+            f"varreg.solve: `callback` must be a function of an Iteration; got {callback!r}."
+        )
 
 
 def _matrix(value: Any, dimension: int, argument: str) -> Array:

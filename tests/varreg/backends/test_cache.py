@@ -62,3 +62,81 @@ for kind in (np.float32, np.float64):
     ]
     assert said[0].count("varreg: compiling kernels") == 1
     assert "compiling" not in said[1]
+
+
+AVERAGE = """
+import sys
+import numpy as np
+from varreg.backends.numba.backend import average_axis
+out = average_axis(np.ones((4, 4)), 0, np.array([0, 2]), np.full((2, 2), 0.5), 1)
+assert (out == 1).all()
+"""
+
+
+def averaged(folder, before="", **variables):
+    """What a process says that compiles or loads one kernel."""
+    surroundings = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(folder),
+        "PYTHONPATH": CHECKOUT,
+        **variables,
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", before + AVERAGE], env=surroundings, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stderr
+
+
+DAMAGE = {
+    "empty": lambda b: b"",
+    "cut short": lambda b: b[: len(b) // 2],
+    "zeros": lambda b: bytes(len(b)),
+}
+
+
+def test_a_damaged_cache_is_dropped_and_written_anew(tmp_path):
+    averaged(tmp_path)
+    for suffix, damage in ((".nbi", "cut short"), (".nbc", "zeros"), (".nb?", "empty")):
+        files = [*tmp_path.rglob(f"averaging.*{suffix}")]
+        files += tmp_path.rglob(cache.STAMP) if damage == "empty" else []
+        assert files
+        for path in files:
+            path.write_bytes(DAMAGE[damage](path.read_bytes()))
+        assert averaged(tmp_path).count("\n") == 1  # the announcement: it compiles
+    assert averaged(tmp_path) == ""
+
+
+FULL = """
+import errno, os
+from numba.core.caching import IndexDataCacheFile
+def full(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+IndexDataCacheFile._save_data = full
+"""
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_answer(tmp_path):
+    said = averaged(tmp_path, FULL)
+    assert said.count("cannot be kept") == 1 and "No space left" in said
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+NOWHERE = """
+from numba.core import caching
+def nowhere(self):
+    raise OSError("read-only file system")
+caching._CacheLocator.ensure_cache_path = nowhere
+"""
+
+
+def test_no_folder_that_can_be_written_costs_the_cache_and_not_the_answer(tmp_path):
+    """As in a container that is read-only, for a user without a home."""
+    said = averaged(tmp_path, NOWHERE)
+    assert said.count("\n") == 1 and "cannot be kept" in said and "NUMBA_CACHE_DIR" in said
+    code = NOWHERE + "from varreg.cli import main; main(['doctor'])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": CHECKOUT},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0 and "cache: NONE" in ended.stdout, ended.stderr

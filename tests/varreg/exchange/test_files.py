@@ -199,7 +199,7 @@ def test_changed_ants_matrices_are_refused_or_read(tmp_path):
     (file,) = varreg.write_transform(one.affine_only, tmp_path / "a.mat", to="ants")
     content = file.read_bytes()
     random = np.random.default_rng(0)
-    for place in range(0, 120):  # headers and name
+    for place in range(0, 120, 3):  # headers and name
         changed = bytearray(content)
         changed[place] ^= int(random.integers(1, 256))
         file.write_bytes(bytes(changed))
@@ -227,3 +227,61 @@ def test_names_are_there_without_loading_anything():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def peak_of(code, *arguments):
+    """Peak memory of a process beyond what importing takes, in MiB; it may not fail."""
+    head = "import resource, sys; import numpy as np, varreg\n"
+    tail = "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    before, after = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", head + part + tail, *map(str, arguments)],
+                check=True, capture_output=True, text=True,
+            ).stdout
+        )
+        for part in ("grid = varreg.Grid.with_spacing((8, 8))\nimport nibabel, varreg.exchange.reading", code)
+    )  # fmt: skip
+    return after - before
+
+
+REFUSED = """
+grid = varreg.Grid.with_spacing((8, 8))
+try:
+    varreg.read_transform(sys.argv[1], grid, grid)
+except varreg.VarregError:
+    pass
+else:
+    assert sys.argv[2] == "read"
+"""
+
+
+def test_what_nobody_asked_for_is_not_inflated(tmp_path):
+    """Members of an archive beside those of a transform, or of another shape."""
+    pytest.importorskip("resource", reason="Windows does not tell the peak of a process")
+    grid = varreg.Grid.with_spacing((8, 8))
+    (whole,) = varreg.write_transform(
+        varreg.Transform(grid, grid, np.eye(3)), tmp_path / "a.npz", "numpy"
+    )
+    members = dict(np.load(whole))
+    large = np.zeros(2**24)
+    np.savez_compressed(tmp_path / "beside.npz", **members, other=large)
+    np.savez_compressed(tmp_path / "wrong.npz", **{**members, "u": large})
+    np.savez_compressed(tmp_path / "alone.npz", displacement=large)
+    assert peak_of(REFUSED, tmp_path / "beside.npz", "read") < 100
+    for name in ("wrong.npz", "alone.npz"):
+        assert peak_of(REFUSED, tmp_path / name, "refused") < 100
+
+
+def test_extensions_of_a_header_are_not_read_if_they_are_absurd(tmp_path):
+    pytest.importorskip("resource", reason="Windows does not tell the peak of a process")
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((8, 8, 1, 1, 2))
+    raw = bytearray(header.binaryblock)
+    raw[108:112] = np.array([2.0**29], "<f4").tobytes()  # where voxels begin
+    extension = b"\1\0\0\0" + np.array([2**29 - 352, 6], "<i4").tobytes()
+    with gzip.open(tmp_path / "a.nii.gz", "wb", 1) as stream:
+        stream.write(bytes(raw) + extension)
+        for _ in range(2**9):
+            stream.write(bytes(2**20))
+    assert peak_of(REFUSED, tmp_path / "a.nii.gz", "refused") < 100

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import shutil
 
 import nibabel
@@ -304,3 +305,12 @@ def test_results_of_earlier_versions_have_no_checks_and_say_so(saved):
     assert loaded.checks == loaded.warnings == ()
     assert loaded.motion is None
     assert str(loaded).splitlines()[0] == NONE_MADE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("name", ["result.json", "warped.nii.gz", "u_nodes.nii.gz"])
+def test_a_pipe_is_refused_and_not_waited_for(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(FileError):
+        Result.load(saved)

@@ -237,6 +237,8 @@ GOOD = Transform(GRID, GRID, np.eye(3))
         (GRID, GRID, np.full((3, 3), np.nan)),
         (GRID, GRID, np.eye(3), np.zeros((3, 4, 4))),
         (GRID, GRID, np.eye(3), np.full((2, 4, 4), np.inf)),
+        (GRID, GRID, np.eye(3), np.full((2, 4, 4), 1e30)),
+        (GRID, GRID, np.diag([1e308, 1.0, 1.0])),
         (GRID, GRID, np.eye(3), None, "zero"),
     ],
 )

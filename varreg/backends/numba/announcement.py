@@ -6,6 +6,8 @@ import logging
 
 from numba.core import event
 
+from .kept import reasons
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,6 +21,8 @@ class Announcement(event.Listener):
         module = event.data["dispatcher"].py_func.__module__
         if not self.made and module.startswith(__package__):
             self.made = True
+            if reasons:  # has been said, and "once" would be wrong
+                return
             # a warning, because it must be seen
             logger.warning(
                 "varreg: compiling kernels, once: 10 to 15 s if there are none yet; later runs start"

@@ -30,7 +30,7 @@ def drop_stale(kernel: Any) -> None:
         return
     stamp = sources_stamp()
     try:
-        if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
+        if (folder / STAMP).is_file() and (folder / STAMP).read_bytes() == stamp.encode():
             return
         for index in folder.glob("*.nbi"):
             if index.name.split(".")[0] in _modules():

@@ -123,6 +123,6 @@ def plane_bound(first, stop, blocks, field, spacing, bound, place):
             smallest = _row_minimum(field, j, 1 / spacing[0], 1 / spacing[1], low)
             if smallest < bound[block]:
                 bound[block], k = smallest, 0
-                while low[k] > smallest:
+                while k < low.size - 1 and low[k] > smallest:
                     k += 1
                 place[block, 0], place[block, 1] = j, k

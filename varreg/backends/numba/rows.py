@@ -26,6 +26,8 @@ from .compiled import expanded, part
 MARGIN = 1.01
 #: A voxel is surely in view if its bounds are, by this much.
 SAFE = 0.01
+#: Largest displacement and largest position (voxels) whose rounding cannot outdo that in float32.
+LARGEST_DISPLACEMENT, LARGEST_POSITION = 2.0**12, 2.0**15
 
 
 class Stretches(NamedTuple):
@@ -41,7 +43,7 @@ class Placement(NamedTuple):
     """Workspace of one thread."""
 
     plane: Array  # (3, b', n) V u of one plane, at the node rows of a tile
-    bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0
+    bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0; infinite if too large
     line: Array  # (columns,) one node row
     limits: Array  # (2, 3) smallest and largest position of a row
     origin: Array  # (3,) position of its first voxel, without u
@@ -83,6 +85,11 @@ def fill_plane(i, first, count, column, nodes, where, row):
                 u2 = w * nodes[2, a, first + j, c] + v * nodes[2, b, first + j, c]
                 line[c] = v0 * u0 + v1 * u1 + v2 * u2
                 low, high = min(low, line[c]), max(high, line[c])
+            finite = 0  # min and max forget what is not a number
+            for c in range(np.uint64(line.size)):
+                finite += abs(line[c]) <= LARGEST_DISPLACEMENT
+            if finite < line.size:
+                low, high = -np.inf, np.inf
             row.bounds[0, d, j], row.bounds[1, d, j] = low, high
             for k in range(left_weight.size):
                 row.plane[d, j, k] = (
@@ -101,6 +108,7 @@ def place_row(i, j, first, planes, moving, mask, where, row):
     j0, j1 = np.int64(where.index[0, pair]) - first, np.int64(where.index[1, pair]) - first
     w0, w1, limits, far = where.weight[0, pair], where.weight[1, pair], row.limits, x[n - 1]
     low = high = origin = w0 * 0
+    exact = True
     for d in range(3):
         low = w0 * row.bounds[0, d, j0] + w1 * row.bounds[0, d, j1]
         high = w0 * row.bounds[1, d, j0] + w1 * row.bounds[1, d, j1]
@@ -108,11 +116,13 @@ def place_row(i, j, first, planes, moving, mask, where, row):
         end = origin + linear[d, 2] * far
         limits[0, d], limits[1, d] = min(origin, end) + low, max(origin, end) + high
         row.origin[d] = origin
+        exact &= abs(origin) <= LARGEST_POSITION and abs(end) <= LARGEST_POSITION
     _positions(n, j0, j1, w0, w1, where, row)
     if mask is not None:
         return Stretches(0, 0, 0, 0)
     near = beyond = 0
-    if linear[2, 2] > 0.1 and _across_in_view(shape, limits):  # else turned far, or near an edge
+    # else turned far, near an edge, or so large that bounds say nothing of the positions as they are rounded
+    if exact and linear[2, 2] > 0.1 and _across_in_view(shape, limits):
         near, beyond = _between(SAFE, shape[2] - 1 - SAFE, n, origin, linear[2, 2], low, high)
     if near >= beyond:
         start, stop = _in_view(row.y, shape)
@@ -196,7 +206,7 @@ def _in_view(y, shape):
 def _content(limits, content):
     """First and last voxel that is not background, in the rows of the moving image between limits.
 
-    content (p', q', 2) holds these for patches of rows.
+    content (p', q', 2) holds these for patches of rows; the limits are in view.
     """
     first, last = np.inf, -1.0
     p0, p1 = max(int(limits[0, 0]) // PATCH, 0), int(limits[1, 0] + 1) // PATCH + 1

@@ -77,15 +77,18 @@ def row_gradients(flat, start, stop, shape, offset, t, value, gradient):
 
 @expanded
 def clamp_axis(y, n):
-    """(nearest position inside [0, n - 1], weight, d weight / dy) along one axis."""
+    """(nearest position inside [0, n - 1], weight, d weight / dy) along one axis.
+
+    What is infinite or not a number is out of view, at 0 or n - 1: it must not become an index.
+    """
     last = n - 1
-    if y < 0:
-        s = max(1 + y, y * 0)
-        return y * 0, s * s * (3 - 2 * s), 6 * s * (1 - s)
     if y > last:
-        s = max(n - y, y * 0)
-        return y * 0 + last, s * s * (3 - 2 * s), -6 * s * (1 - s)
-    return y, y * 0 + 1, y * 0
+        s = max(n - y, 0.0)
+        return last + 0.0, s * s * (3 - 2 * s), -6 * s * (1 - s)
+    if y >= 0:
+        return y, 1.0, 0.0
+    s = max(0.0, 1 + y)  # in this order 0 for what is not a number
+    return 0.0, s * s * (3 - 2 * s), 6 * s * (1 - s)
 
 
 @part()

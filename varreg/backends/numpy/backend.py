@@ -18,6 +18,7 @@ from .folding import cell_bounds
 from .sampling import (
     average_axis,
     bend,
+    excess,
     fade,
     fade_slope,
     interpolation,
@@ -42,7 +43,7 @@ def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads:
     position = positions(where, nodes, warped.value.shape)
     inside = nearest_inside(position, moving.image.shape)
     value, _ = sample(moving.image, inside, moving.cubic)
-    weight = np.prod(fade(np.abs(position - inside)), axis=0)
+    weight = np.prod(fade(np.abs(excess(position, inside))), axis=0)
     if moving.mask.size:
         weight = weight * sample(moving.mask, inside, False)[0]
     warped.value[...] = bend(value, moving)[0] if moving.cubic else value
@@ -71,7 +72,7 @@ def backproject(
 
     full = warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)
     weight_slope = np.where(full, 0, warped.weight_slope)
-    outside = position - inside
+    outside = excess(position, inside)
     near = fade(np.abs(outside))
     near_change = fade_slope(np.abs(outside)) * np.sign(outside)
     marked, marked_change = np.ones_like(value), np.zeros_like(change)

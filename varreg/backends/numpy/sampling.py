@@ -33,9 +33,14 @@ def positions(where: VoxelMap, nodes: Array, shape: tuple[int, ...]) -> Array:
 
 
 def nearest_inside(position: Array, shape: tuple[int, ...]) -> Array:
-    """The nearest point between the outermost voxel centres."""
+    """The nearest point between the outermost voxel centres; 0 for what is not a number."""
     last = np.array(shape, position.dtype).reshape(3, 1, 1, 1) - 1
-    return np.minimum(np.maximum(position, 0), last)
+    return np.minimum(np.fmax(position, 0), last)
+
+
+def excess(position: Array, inside: Array) -> Array:
+    """How far positions are from the nearest points inside; what is not a number is infinitely far."""
+    return np.nan_to_num(position - inside, nan=np.inf, posinf=np.inf, neginf=-np.inf)
 
 
 def fade(distance: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def overview(
     result: Result,
     fixed: Any,
     moving: Any,
-    path: str | Path | None = None,
+    path: str | os.PathLike[str] | None = None,
     *,
     truth: Float | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -115,7 +115,7 @@ def overview(
     )
     _write_numbers(figure, result, title, _errors(result, reference, truth, mask))
     if path is not None:
-        _save(figure, Path(path), overwrite)
+        _save(figure, path, overwrite)
     return figure
 
 
@@ -214,10 +214,12 @@ def _write_numbers(
         figure.text(place, 1 - 0.52 / height, label, fontsize=9, color=PALE, va="center")
 
 
-def _save(figure: Figure, path: Path, overwrite: bool) -> None:
+def _save(figure: Figure, place: str | os.PathLike[str], overwrite: bool) -> None:
     """Write the figure whole or not at all."""
+    from ...io.destination import usable_path
     from ...io.files import atomic_path
 
+    path = usable_path(place, "overview")
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"overview: `path` must end in {', '.join(FORMATS)}; got {str(path)!r}.")
     with atomic_path(path, overwrite=overwrite) as temporary:

@@ -1,0 +1,145 @@
+"""Files of ITK read in a process of its own: a damaged one ends that process and not the user's.
+
+ITK aborts, or takes all memory, on files whose numbers make no sense; nothing of Python can catch that.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..errors import FileError, VarregError
+from ..geometry.grid import Grid
+from .chain import AffineMap, Chain, FieldMap, Part
+from .files import FUNCTION
+
+#: Memory of that process, bytes: what Python and ITK take, and for each byte of the file.
+MEMORY, MEMORY_PER_BYTE = 4 << 30, 64
+#: Time that it has, in seconds: to start, and for each megabyte of the file.
+SECONDS, SECONDS_PER_MEGABYTE = 60.0, 2.0
+_COMMAND = "from varreg.exchange.itk_child import main; main()"
+
+
+def read_apart(path: Path, kind: str) -> Chain:
+    """The chain of a file that ITK reads, in RAS+ world.
+
+    Parameters
+    ----------
+    path : Path
+    kind : {"transform", "MetaImageIO", "NrrdImageIO"}
+        The latter are images of displacement vectors.
+
+    Returns
+    -------
+    Chain
+
+    Raises
+    ------
+    FileError
+        If the process ends without an answer.
+    VarregError
+        What :mod:`varreg.exchange.itk_objects` says of the content.
+    """
+    size = path.stat().st_size
+    memory = MEMORY + MEMORY_PER_BYTE * size
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", _COMMAND, kind, os.fspath(path.absolute()), str(memory)]
+    try:
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, stdin=subprocess.DEVNULL,
+            timeout=SECONDS + SECONDS_PER_MEGABYTE * size / 2**20,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise _damaged(path, f"SimpleITK did not end within {error.timeout:.0f} s") from None
+    kind_of_answer, answer = ended.stdout[:1], ended.stdout[1:]
+    if ended.returncode == 0 and kind_of_answer == b"C":
+        return _unpacked(answer)
+    if ended.returncode == 0 and kind_of_answer == b"E":
+        name, message = json.loads(answer)
+        raise getattr(errors, name)(message)
+    how = f"signal {-ended.returncode}" if ended.returncode < 0 else f"code {ended.returncode}"
+    raise _damaged(path, f"SimpleITK ends with {how}")
+
+
+def main() -> None:
+    """Read the file named on the command line, within its memory; the answer goes to standard output."""
+    kind, name, memory = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get into the answer
+    _limit_memory(int(memory))
+    try:
+        answer = b"C" + _packed(_read(Path(name), kind))
+    except VarregError as error:
+        answer = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        damaged = _damaged(Path(name), f"{type(error).__name__}: {words}")
+        answer = b"E" + json.dumps(["FileError", str(damaged)]).encode()
+    with answers:
+        answers.write(answer)
+
+
+def _read(path: Path, kind: str) -> Chain:
+    from .itk_objects import chain_of_itk, field_of_itk, simpleitk
+
+    itk = simpleitk()
+    if kind == "transform":
+        return chain_of_itk(itk.ReadTransform(str(path)))
+    image = itk.ReadImage(str(path), imageIO=kind)
+    return Chain((field_of_itk(image),), image.GetDimension())
+
+
+def _limit_memory(most: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _packed(chain: Chain) -> bytes:
+    """A chain as an archive of arrays, without pickles."""
+    arrays: dict[str, Any] = {"dim": chain.dim}
+    for number, part in enumerate(chain.parts):
+        if isinstance(part, AffineMap):
+            arrays[f"matrix{number}"] = part.matrix
+        else:
+            arrays[f"affine{number}"] = part.grid.affine
+            arrays[f"vectors{number}"] = part.vectors
+            arrays[f"order{number}"] = part.order
+            arrays[f"outside{number}"] = part.outside
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _unpacked(answer: bytes) -> Chain:
+    parts = list[Part]()
+    with np.load(io.BytesIO(answer), allow_pickle=False) as arrays:
+        while True:
+            number = len(parts)
+            if f"matrix{number}" in arrays:
+                parts.append(AffineMap(arrays[f"matrix{number}"]))
+            elif f"vectors{number}" in arrays:
+                vectors = arrays[f"vectors{number}"]
+                grid = Grid(vectors.shape[1:], arrays[f"affine{number}"])
+                rest = int(arrays[f"order{number}"]), str(arrays[f"outside{number}"])
+                parts.append(FieldMap(grid, vectors, *rest))
+            else:
+                return Chain(tuple(parts), int(arrays["dim"]))
+
+
+def _damaged(path: Path, reason: str) -> FileError:
+    return FileError(
+        f"{FUNCTION}: {str(path)!r} cannot be read ({reason}); check that the file is complete and of the type"
+        " that its name says."
+    )
