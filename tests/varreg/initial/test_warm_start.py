@@ -426,7 +426,9 @@ def test_a_start_that_deforms_contradicts_an_affine_answer(pairs):
         (dict(deformable=False), "`deformable`"),
     ):
         with pytest.raises(InputError, match=words):
-            varreg.solve(found.moving, found.fixed, start=found.displacement, **{**QUICK, **settings})
+            varreg.solve(
+                found.moving, found.fixed, start=found.displacement, **{**QUICK, **settings}
+            )
 
 
 def test_the_warm_start_is_on_the_grid_of_the_problem(pairs):
