@@ -1,5 +1,9 @@
 """Image objects of other libraries: taken where they are, and given back where they belong."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 import warnings
 
 import nibabel
@@ -15,7 +19,9 @@ TURN = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
 AFFINE = np.eye(4)
 AFFINE[:3, :3] = TURN * [-1.5, 2.0, 2.5]
 AFFINE[:3, 3] = [30, -20, 7]
-KINDS = ("itk", "SimpleITK", "ants", "monai")
+#: ITK ends a process that has loaded the others too with a segmentation fault, after all is done: it has its own.
+ALONE = "VARREG_TEST_ITK_ALONE"
+KINDS = ("itk",) if os.environ.get(ALONE) else ("SimpleITK", "ants", "monai")
 #: ITK crashes if the warnings that its own modules cause when they are loaded, one by one, are made errors.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -49,6 +55,27 @@ def through_a_file(kind, data, affine, tmp_path):
 
 def take(value):
     return as_image(value, argument="moving")
+
+
+@pytest.mark.skipif(ALONE in os.environ, reason="this is that process")
+def test_itk_in_a_process_of_its_own():
+    if importlib.util.find_spec("itk") is None:
+        pytest.skip("itk is not installed")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        "itk",
+    ]
+    ended = subprocess.run(
+        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0 and " passed" in ended.stdout, ended.stdout[-2000:]
 
 
 @pytest.mark.parametrize("kind", KINDS)
