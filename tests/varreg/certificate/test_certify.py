@@ -113,7 +113,7 @@ def test_the_gap_is_never_negative(pairs, results, dimension, name):
 )
 def test_a_result_of_ours_is_certified_with_its_own_figures(pairs, dimension, settings, tmp_path):
     found = pairs[dimension]
-    result = varreg.solve(found.moving, found.fixed, **{**QUICK, **settings})
+    result = varreg.solve(found.moving, found.fixed, **{**QUICK, **settings, "deformable": True})
     result.save(tmp_path / "saved")
     one, two = (
         varreg.certify(found.moving, found.fixed, transform, **SMALL)
