@@ -195,7 +195,8 @@ def test_one_region_is_the_whole_image_bit_for_bit(dimension, masks):
 @pytest.mark.parametrize("shape", [(48, 52), (32, 36, 33)], ids=str)
 def test_a_registration_with_one_region_is_one_of_the_whole_image(shape):
     images = deformed_pair(shape, np.random.default_rng(0))
-    settings = dict(affine_iterations=3, iterations=3, levels=(2, 1), threads=2)
+    settings = dict(affine="affine", deformable=True, affine_iterations=3, iterations=3)
+    settings |= dict(levels=(2, 1), threads=2)
     one, whole, several = (
         varreg.solve(images.moving, images.fixed, **settings, **kind)
         for kind in (dict(regions=1), dict(similarity="mi"), dict())
@@ -211,10 +212,10 @@ def test_start_and_end_are_of_the_same_similarity():
     """Else the energy would seem to rise where it fell."""
     images = deformed_pair((64, 64), np.random.default_rng(1), affine=False)
     settings = dict(affine=None, threads=1)
-    kept = varreg.solve(images.moving, images.fixed, iterations=0, **settings)
+    kept = varreg.solve(images.moving, images.fixed, iterations=0, deformable=True, **settings)
     wanted = pytest.approx(kept.start_energy.total, rel=1e-6)  # float32 rounds differently
     assert kept.energy.total == wanted
-    moved = varreg.solve(images.moving, images.fixed, **settings)
+    moved = varreg.solve(images.moving, images.fixed, deformable=True, **settings)
     assert moved.start_energy == kept.start_energy
     assert moved.energy.total < moved.start_energy.total
     whole = varreg.solve(images.moving, images.fixed, deformable=False, **settings)
