@@ -119,4 +119,7 @@ def outside_value(data: NDArray[Any]) -> float:
     if value is None:
         return low
     distance = np.abs(unit - np.float32(value))
-    return float(np.median(border[distance == distance.min()]))  # with all its bits
+    nearest = np.sort(border[distance == distance.min()])
+    return float(
+        nearest[len(nearest) // 2]
+    )  # one of them, with all its bits; a mean may be beyond their type

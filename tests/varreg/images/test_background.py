@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from varreg.images.background import background_value, foreground_weight
+from varreg.images.warping import outside_value
 
 
 @pytest.mark.parametrize("background", [0.0, 0.37, 1.0])
@@ -26,3 +27,10 @@ def test_an_image_that_is_cut_everywhere_has_none():
     data = np.random.default_rng(0).uniform(size=(40, 44)).astype(np.float32)
     assert background_value(data) is None
     assert foreground_weight(data) is data
+
+
+def test_what_lies_beyond_an_image_is_one_of_its_values_however_large():
+    """The mean of two values near the largest of their type is beyond it."""
+    data = np.full((4, 4), 1.91e38, np.float32)
+    data[1:3, 1:3] = 0
+    assert outside_value(data) == data[0, 0]
