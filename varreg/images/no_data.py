@@ -62,7 +62,8 @@ def filled(
             f"{function}: `{argument}` holds no data: every voxel is NaN, infinite or transparent; check how it was "
             "made."
         )
-    middle = np.median(array[valid])
+    # in double precision: the mean of two large values may be beyond their type
+    middle = np.median(as_float32(array[valid], **names).astype(np.float64))
     data = as_float32(np.where(valid, array, middle), **names)
     return _extended(data, valid), valid
 

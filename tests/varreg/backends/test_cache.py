@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numba import cache, histogram
@@ -43,7 +45,8 @@ def test_without_a_cache_nothing_happens(tmp_path):
 def test_the_cache_in_use_carries_the_stamp_of_the_sources():
     assert cpu.is_compiled() in (True, False)
     folder = cache.cache_folder(histogram.backprojections)
-    assert folder is not None
+    if folder is None:
+        pytest.skip("no folder for compiled kernels can be written")
     assert (folder / cache.STAMP).read_text() == cache.sources_stamp()
 
 

@@ -22,6 +22,8 @@ import pytest
 
 import varreg
 from varreg.backends.numba import backend as cpu
+from varreg.backends.numba import histogram
+from varreg.backends.numba.cache import cache_folder
 from varreg.batch import executor as parallel
 from varreg.batch import process_count
 from varreg.batch.pair import located
@@ -31,6 +33,11 @@ from varreg.data.phantom import deformed_pair
 from varreg.errors import BackendError, FileError, InputError
 from varreg.report.progress import count_bar
 
+#: Worker processes load what was compiled once; where nothing can be kept, threads do the work.
+needs_cache = pytest.mark.skipif(
+    cache_folder(histogram.backprojections) is None,
+    reason="no folder for compiled kernels can be written",
+)
 QUICK = dict(levels=(2,), iterations=4, affine_iterations=4, progress=False)
 
 
@@ -285,6 +292,7 @@ def worker_ids():
     return {process.pid for process in multiprocessing.active_children()}
 
 
+@needs_cache
 def test_processes_give_the_bits_of_one_by_one_in_their_order(slices, pool_ends, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     nib.Nifti1Image(slices[1][1][..., None], np.eye(4)).to_filename(tmp_path / "t1.nii")
@@ -405,6 +413,7 @@ def test_what_processes_still_compute_is_given_up(slices, pool_ends, end):
     assert worker_ids() == before  # the processes live on
 
 
+@needs_cache
 def test_a_worker_that_is_killed_is_an_error_and_the_next_batch_has_others(slices, pool_ends):
     moving, fixed = slices[0]
     in_processes(slices)
@@ -444,6 +453,7 @@ class Unsendable:
         return np.asarray(self.array, dtype)
 
 
+@needs_cache
 def test_what_cannot_be_sent_is_an_error_only_if_processes_were_asked_for(
     slices, pool_ends, monkeypatch
 ):
@@ -524,6 +534,7 @@ def test_where_processes_cannot_start_threads_take_over(slices, monkeypatch, cap
     assert "cannot be started" in record.message and record.levelname == "WARNING"
 
 
+@needs_cache
 def test_inside_a_worker_threads_are_used(slices):
     (moving, fixed), quick = slices[0], QUICK
 

@@ -11,6 +11,7 @@ from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import as_image, as_mask
 from varreg.images.image import Image
+from varreg.images.no_data import filled
 from varreg.images.warping import outside_value
 
 
@@ -154,3 +155,10 @@ def test_outside_an_image_is_its_background(value, wanted):
 def test_outside_an_image_that_fills_the_view_is_its_darkest_value():
     texture = np.random.default_rng(0).uniform(-900, 900, (40, 44)).astype(np.float32)
     assert -905 < outside_value(texture) < -890
+
+
+def test_large_values_beside_no_data_are_no_overflow():
+    data = np.full((4, 4), 3e38, np.float32)
+    data[0, 0] = np.nan
+    found, valid = filled(data, argument="image", function="warp")
+    assert np.isfinite(found).all() and valid.sum() == 15
