@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .exit_codes import Command
-from .image_paths import ImagePath, image_options
+from .image_paths import ImagePath, image_options, mask_options
 from .parameters import chosen_options, energy_options, said
 
 #: Steps of the refinement unless --iterations says otherwise.
@@ -20,16 +20,7 @@ STEPS = 20
 @click.argument("fixed", type=ImagePath())
 @click.argument("transform", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Also write the figures to this JSON file.")
-@click.option(
-    "--fixed-mask",
-    type=ImagePath(),
-    help="Image; what is at least half of its largest value counts.",
-)
-@click.option(
-    "--moving-mask",
-    type=ImagePath(),
-    help="Image; what is at least half of its largest value counts.",
-)
+@mask_options
 @click.option(
     "--trials",
     type=int,

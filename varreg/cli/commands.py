@@ -18,7 +18,7 @@ from .apply import apply
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
-from .image_paths import ImagePath, image_options
+from .image_paths import ImagePath, image_options, mask_options
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
@@ -75,16 +75,7 @@ def main() -> None:
     default=None,
     help="Whether there is a second stage. [default: if it gains more than chance]",
 )
-@click.option(
-    "--fixed-mask",
-    type=ImagePath(),
-    help="Image; what is at least half of its largest value counts.",
-)
-@click.option(
-    "--moving-mask",
-    type=ImagePath(),
-    help="Image; what is at least half of its largest value counts.",
-)
+@mask_options
 @click.option(
     "--fill",
     type=float,

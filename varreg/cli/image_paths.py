@@ -58,6 +58,17 @@ def header_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def mask_options(command: Decorated) -> Decorated:
+    """Add ``--fixed-mask`` and ``--moving-mask`` to a command."""
+    for name in ("--moving-mask", "--fixed-mask"):  # the last one added is shown first
+        command = click.option(
+            name,
+            type=ImagePath(),
+            help="Image; what is at least half of its largest value counts.",
+        )(command)
+    return command
+
+
 def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
     """A path together with what was said of the images of a command."""
     meta = {} if ctx is None else ctx.meta

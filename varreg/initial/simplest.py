@@ -15,6 +15,7 @@ from ..backends.arrays import Array
 from ..checks.head import head_of
 from ..geometry.affine_models import nearest_of_model
 from ..geometry.displacement import expand
+from ..geometry.matrices import transform_points
 from ..optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN, ModelChoice
 from ..stages.affine import affine_factors, affine_levels
 from ..stages.levels import Recorder, affine_energy, affine_evaluation, check_view
@@ -113,7 +114,7 @@ def simplest(
     """
     points, there = moved_head(problem, found)
     near = affine_fit(points, there)
-    bending = float(np.sqrt(np.square(there - _apply(near, points)).sum(0).mean()))
+    bending = float(np.sqrt(np.square(there - transform_points(near, points)).sum(0).mean()))
     voxel, energy = mean_spacing(problem), found.evaluation.energy.total
     if bending > PLAIN * voxel:
         return found, ModelChoice(model, True, bending)
@@ -125,7 +126,7 @@ def simplest(
         near = nearest_of_model(near, str(model), problem.fixed.grid)
         matrix = affine_levels(problem, str(model), near, finest(problem), recorder)
     gain = share_gained(affine_energy(problem, matrix, True).total, energy)
-    apart = float(np.sqrt(np.square(there - _apply(matrix, points)).sum(0).max()))
+    apart = float(np.sqrt(np.square(there - transform_points(matrix, points)).sum(0).max()))
     needed = DEFORMABLE_GAIN if bending > LEAST_BENDING * voxel else GAIN_OF_LITTLE
     if gain > needed or apart > LARGEST * voxel:
         return found, ModelChoice(model, True, bending, None, gain, apart, deformable_limit=needed)
@@ -148,7 +149,7 @@ def moved_head(problem: Problem, found: Registration) -> tuple[Array, Array]:
     shown, grid = head_of(image).shown, image.grid
     u = expand(found.nodes, grid.shape, problem.options.constraint)[:, shown]
     points = grid.voxel_to_world(np.argwhere(shown).T.astype(np.float64))
-    return points, _apply(found.affine, points + grid.direction @ u)
+    return points, transform_points(found.affine, points + grid.direction @ u)
 
 
 def affine_fit(points: Array, there: Array) -> Array:
@@ -173,7 +174,3 @@ def affine_fit(points: Array, there: Array) -> Array:
     matrix[:-1, :-1] = linear
     matrix[:-1, -1:] = moved - linear @ here
     return matrix
-
-
-def _apply(matrix: Array, points: Array) -> Array:
-    return np.asarray(matrix[:-1, :-1] @ points + matrix[:-1, -1:])
