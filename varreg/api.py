@@ -35,7 +35,7 @@ from .stages.arguments import (
     merged_options,
     thread_count,
 )
-from .stages.levels import Recorder, identical_level, starting_energy, timed
+from .stages.levels import Recorder, identical_level, timed
 from .stages.preparation import prepared
 from .stages.problem import Problem
 from .transforms.transform import Transform
@@ -178,11 +178,8 @@ def solve(
         values = warped(*source, coordinates, "linear", fill, threads, kernels)
         moved = fixed_image.holding(values, name)
     with timed(seconds, "checks"):
-        before = starting_energy(problem, found.nodes is not None)
-        answer = Answer(
-            problem, found.affine, found.nodes, options.constraint, end.energy, before, end.in_view,
-            end.smallest_determinant, recorder.still,
-        )  # fmt: skip
+        measured = end.energy, end.in_view, end.smallest_determinant, recorder.still
+        answer = Answer(problem, found.affine, found.nodes, *measured)
         checks = *checks_of_input, *checks_of(answer)
         motion = answer.motion(recorder.recent)
     return Result(
@@ -193,7 +190,7 @@ def solve(
         fixed=fixed_image,
         moving=moving_image,
         energy=end.energy,
-        start_energy=before,
+        start_energy=answer.identity,
         history=tuple(recorder.history),
         levels=tuple(recorder.levels),
         options=options,

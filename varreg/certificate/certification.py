@@ -27,7 +27,7 @@ from ..optimise.objective import Evaluation
 from ..options.options import Options
 from ..stages.arguments import chosen_backend, merged_options, thread_count
 from ..stages.deformable import deformable_objective, state_of
-from ..stages.levels import affine_evaluation, check_view, starting_energy
+from ..stages.levels import affine_evaluation, check_view
 from ..stages.preparation import prepared
 from ..stages.problem import Problem
 from ..transforms.registered_images import refuse_other_moving
@@ -133,17 +133,9 @@ def certify(
     mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     here, gradients, alone = _evaluations(problem, objective, nodes)
-    identity = starting_energy(problem, deformable=True)
-    placed = (
-        affine,
-        nodes,
-        chosen.constraint,
-        here.energy,
-        identity,
-        in_view,
-        here.smallest_determinant,
-    )
-    checks = *checks_of_input, *checks_of(Answer(problem, *placed))
+    measured = here.energy, in_view, here.smallest_determinant
+    answer = Answer(problem, affine, nodes, *measured)
+    checks = *checks_of_input, *checks_of(answer)
     tried = run_trials(problem, source.transform, count, int(seed), callback) if count else None
     objective, start, unfolding = unfolded_start(problem, affine, nodes)
     constraint, fixed_grid = chosen.constraint, fixed_image.grid
@@ -162,12 +154,12 @@ def certify(
         energy=here.energy,
         folds=folds_of(problem, nodes, constraint),
         unfolding=unfolding,
-        identity=identity,
+        identity=answer.identity,
         affine=alone.energy,
         affine_stage=_affine_stage(problem, affine) if source.transform.nodes is None else None,
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
-        refinement=_refinement(problem, objective, start, budget, identity, source.minimised),
+        refinement=_refinement(problem, objective, start, budget, answer.identity, source.minimised),
         inverse=inverse_residual(source.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,

@@ -128,7 +128,7 @@ def folds(answer: Answer) -> Check:
 def coincidence(answer: Answer) -> Check:
     """Images that the headers have on each other already."""
     voxel = float(answer.problem.fixed.grid.spacing.min())
-    mean = float(np.sqrt(np.square(answer.displacement).sum(0)).mean()) / voxel
+    mean = float(np.sqrt(np.square(answer.there - answer.points).sum(0)).mean()) / voxel
     return Check(
         "coincidence", mean, NEXT_TO_NOTHING, mean >= NEXT_TO_NOTHING or mean == 0,
         f"The map moves the head by {mean:.2f} voxels on average"

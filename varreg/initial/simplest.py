@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
-from ..checks.head import head_of
+from ..checks.moved_head import MovedHead
 from ..geometry.affine_models import nearest_of_model
-from ..geometry.displacement import expand
 from ..geometry.matrices import transform_points
 from ..optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN, ModelChoice
 from ..stages.affine import affine_factors, affine_levels
@@ -112,7 +111,8 @@ def simplest(
     chooses_affine : bool
         Whether a rigid map may take the place of the affine one.
     """
-    points, there = moved_head(problem, found)
+    head = MovedHead(problem, found.affine, found.nodes)
+    points, there = head.points, head.there
     near = affine_fit(points, there)
     bending = float(np.sqrt(np.square(there - transform_points(near, points)).sum(0).mean()))
     voxel, energy = mean_spacing(problem), found.evaluation.energy.total
@@ -140,16 +140,6 @@ def simplest(
 def mean_spacing(problem: Problem) -> float:
     """Geometric mean of the voxel sizes of the fixed image, mm."""
     return float(np.exp(np.log(problem.fixed.grid.spacing).mean()))
-
-
-def moved_head(problem: Problem, found: Registration) -> tuple[Array, Array]:
-    """The voxels of the head at the coarsest deformable level, and where a registration takes them, (d, n) world."""
-    assert found.nodes is not None
-    image = problem.level(problem.factors[0])[0]
-    shown, grid = head_of(image).shown, image.grid
-    u = expand(found.nodes, grid.shape, problem.options.constraint)[:, shown]
-    points = grid.voxel_to_world(np.argwhere(shown).T.astype(np.float64))
-    return points, transform_points(found.affine, points + grid.direction @ u)
 
 
 def affine_fit(points: Array, there: Array) -> Array:

@@ -141,8 +141,11 @@ def affine_evaluation(
 
 
 def affine_energy(problem: Problem, affine: Array, deformable: bool = False) -> Energy:
-    """The energy of an affine map at the finest level; see :func:`affine_evaluation`."""
-    return affine_evaluation(problem, affine, deformable).energy
+    """The energy of an affine map at the finest level; see :func:`affine_evaluation`.  A map is measured once."""
+    key = affine.tobytes(), deformable
+    if key not in problem.energies:
+        problem.energies[key] = affine_evaluation(problem, affine, deformable).energy
+    return problem.energies[key]
 
 
 def starting_energy(problem: Problem, deformable: bool) -> Energy:

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from ..images.level_image import LevelImage, coarsen
+from ..optimise.history import Energy
 from ..options.options import Options
 from ..similarity import choice
 from ..similarity.histogram_rows import row_stride
@@ -33,6 +34,11 @@ class Problem:
     kernels : module
         The backend.
     threads : int
+
+    Attributes
+    ----------
+    energies : dict
+        Of affine maps at the finest level, as far as :func:`varreg.stages.levels.affine_energy` has measured them.
     """
 
     fixed: LevelImage
@@ -40,6 +46,7 @@ class Problem:
     options: Options
     kernels: ModuleType
     threads: int
+    energies: dict[tuple[bytes, bool], Energy] = field(default_factory=dict, compare=False)
     _levels: dict[float, tuple[LevelImage, LevelImage]] = field(default_factory=dict)
     _similarities: dict[tuple[float, str], Similarity] = field(default_factory=dict)
 
