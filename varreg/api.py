@@ -10,33 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from ._version import __version__
 from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
-from .images.accepted import as_pair, read_mask, remarks
+from .images.accepted import as_pair
 from .images.image import Image
 from .images.warping import fill_value, warped
-from .initial.cold_start import cold_start
-from .initial.initialisation import chosen_start
-from .initial.last_stage import refinement
+from .initial.last_stage import Registration
+from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
 from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
-from .stages.affine import affine_factors
-from .stages.arguments import (
-    affine_model,
-    check_callback,
-    check_overlap,
-    chosen_backend,
-    merged_options,
-    thread_count,
-)
-from .stages.levels import Recorder, identical_level, timed
-from .stages.preparation import prepared
+from .stages.arguments import check_callback, chosen_backend, merged_options, thread_count
+from .stages.levels import Recorder, timed
+from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
 from .transforms.transform import Transform
 
@@ -133,54 +122,23 @@ def solve(
     kernels, threads = chosen_backend(backend), thread_count(threads)
     check_callback(callback)
     images = moving_image, fixed_image = as_pair(moving, fixed)
-    grids = fixed_image.grid, moving_image.grid
-    model, matrix = affine_model(affine, grids[0].dim)
-    initial, starts = chosen_start(start, affine, deformable, fixed_image, moving_image)
-    if initial is None:
-        check_overlap(*grids, matrix, model, starts)
-    else:
-        check_overlap(*grids, initial.transform.affine, None, starts)
-    options = options.for_dimension(grids[0].dim)
-    masks = (
-        read_mask(fixed_mask, fixed_image, argument="fixed_mask"),
-        read_mask(moving_mask, moving_image, argument="moving_mask"),
+    search = chosen_search(affine, start, deformable, fixed_image, moving_image)
+    options = options.for_dimension(fixed_image.grid.dim)
+    problem, odd, notes = prepared_with_masks(
+        *images, fixed_mask, moving_mask, options, kernels, threads
     )
-    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
-    problem = prepared(*images, masks[0].inside, masks[1].inside, options, kernels, threads)
-    seconds: dict[str, float] = {}
-    recorder, report = Recorder(None), None
-    # a start that deforms is compared with what the affine stage finds, unless it is our own
-    searches = model is not None and (initial is None or not initial.minimised)
-    choice = None
-    with _observer(progress, callback, _level_count(problem, searches, deformable)) as observe:
-        recorder.observer = observe
-        if initial is None and np.array_equal(matrix, np.eye(len(matrix))) and _identical(*images):
-            recorder.levels.append(identical_level(problem))
-            model, deformable = None, False
-        seconds["preparation"] = time.perf_counter() - begun
-        if initial is None:
-            found, choice = cold_start(
-                problem, model, matrix, starts, deformable, recorder, seconds
-            )
-        else:
-            assert model is not None  # chosen_start has seen to that
-            with timed(seconds, "deformable"):
-                found, report = refinement(
-                    problem, "affine" if model == "auto" else model, initial, recorder
-                )
+    identical = search.is_identity(*images)
+    seconds = {"preparation": time.perf_counter() - begun}
+    with _observer(progress, callback, search.level_count(problem)) as observe:
+        found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end = found.recorder, found.evaluation
-    frame = fixed_image.frame if moving_image.frame is not None else None
-    transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
     with timed(seconds, "warping"):
-        name = f"warped {moving_image.name}".strip()
-        coordinates = transform.coordinates(moving_image.grid)
-        source = moving_image.data, moving_image.valid, fixed_image.grid.shape
-        values = warped(*source, coordinates, "linear", fill, threads, kernels)
-        moved = fixed_image.holding(values, name)
+        transform = _transform(*images, found, options)
+        moved = _warped(*images, transform, fill, problem)
     with timed(seconds, "checks"):
         measured = end.energy, end.in_view, end.smallest_determinant, recorder.still
         answer = Answer(problem, found.affine, found.nodes, *measured)
-        checks = *checks_of_input, *checks_of(answer)
+        checks = *odd, *checks_of(answer)
         motion = answer.motion(recorder.recent)
     return Result(
         transform=transform,
@@ -195,7 +153,7 @@ def solve(
         levels=tuple(recorder.levels),
         options=options,
         smallest_determinant=end.smallest_determinant,
-        overlap=grids[0].overlap_fraction(grids[1], found.affine),
+        overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
         provenance=_provenance(backend, threads, seconds),
         start=report,
         model=choice,
@@ -205,16 +163,21 @@ def solve(
     )
 
 
-def _identical(moving: Image, fixed: Image) -> bool:
-    """Whether the images are the same voxel by voxel: an estimate of mutual information has its
-    maximum near the identity, not exactly there, so this answer is not left to the descent.
-    """
-    return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
+def _transform(moving: Image, fixed: Image, found: Registration, options: Options) -> Transform:
+    """The map between the images; it remembers where slices lie in space if both say so."""
+    frame = fixed.frame if moving.frame is not None else None
+    grids = fixed.grid, moving.grid
+    return Transform(*grids, found.affine, found.nodes, options.constraint, frame)
 
 
-def _level_count(problem: Problem, searches: bool, deformable: bool | None) -> int:
-    affine = len(affine_factors(problem, deformable is False)) if searches else 0
-    return affine + (0 if deformable is False else len(problem.factors))
+def _warped(
+    moving: Image, fixed: Image, transform: Transform, fill: float | None, problem: Problem
+) -> Image:
+    """The moving image on the fixed grid."""
+    coordinates = transform.coordinates(moving.grid)
+    source = moving.data, moving.valid, fixed.grid.shape
+    values = warped(*source, coordinates, "linear", fill, problem.threads, problem.kernels)
+    return fixed.holding(values, f"warped {moving.name}".strip())
 
 
 @contextlib.contextmanager

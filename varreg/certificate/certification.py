@@ -16,7 +16,7 @@ from ..errors import InputError, OverlapError
 from ..geometry.affine_parts import affine_parts
 from ..geometry.displacement import expand
 from ..geometry.grid import Grid
-from ..images.accepted import as_pair, read_mask, remarks
+from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..initial.smoothing_spline import smoothing_spline_fit
@@ -28,7 +28,7 @@ from ..options.options import Options
 from ..stages.arguments import chosen_backend, merged_options, thread_count
 from ..stages.deformable import deformable_objective, state_of
 from ..stages.levels import affine_evaluation, check_view
-from ..stages.preparation import prepared
+from ..stages.preparation import prepared_with_masks
 from ..stages.problem import Problem
 from ..transforms.registered_images import refuse_other_moving
 from ..transforms.transform import Transform
@@ -119,13 +119,8 @@ def certify(
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
-    masks = (
-        read_mask(fixed_mask, fixed_image, argument="fixed_mask", function=FUNCTION),
-        read_mask(moving_mask, moving_image, argument="moving_mask", function=FUNCTION),
-    )
-    checks_of_input, notes = remarks(moving_image, fixed_image, *masks)
-    problem = prepared(
-        *images, masks[0].inside, masks[1].inside, chosen, kernels, threads, FUNCTION
+    problem, checks_of_input, notes = prepared_with_masks(
+        *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )
 
     as_given, in_view = _as_given(problem, source.transform)
@@ -159,7 +154,9 @@ def certify(
         affine_stage=_affine_stage(problem, affine) if source.transform.nodes is None else None,
         affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
         gradients=gradients,
-        refinement=_refinement(problem, objective, start, budget, answer.identity, source.minimised),
+        refinement=_refinement(
+            problem, objective, start, budget, answer.identity, source.minimised
+        ),
         inverse=inverse_residual(source.transform, random),
         overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
         in_view=in_view,

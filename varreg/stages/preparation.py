@@ -6,9 +6,10 @@ from types import ModuleType
 from typing import Any
 
 from ..backends.arrays import Array
-from ..images.accepted import as_mask
+from ..images.accepted import as_mask, read_mask, remarks
 from ..images.image import Image
 from ..images.intensities import robust_range
+from ..optimise.check import Check
 from ..options.options import Options
 from .arguments import Range, intensity_ranges, sampled
 from .problem import Problem
@@ -31,6 +32,23 @@ def prepared(
         kernels,
         threads,
     )
+
+
+def prepared_with_masks(
+    moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
+    kernels: ModuleType, threads: int, function: str = "varreg.solve",
+) -> tuple[Problem, tuple[Check, ...], tuple[str, ...]]:  # fmt: skip
+    """As :func:`prepared`, with anything that is accepted as a mask; what is odd about images and masks, and what was
+    done to them.
+    """
+    masks = (
+        read_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
+        read_mask(moving_mask, moving, argument="moving_mask", function=function),
+    )
+    checks, notes = remarks(moving, fixed, *masks)
+    inside = masks[0].inside, masks[1].inside
+    problem = prepared(moving, fixed, *inside, options, kernels, threads, function)
+    return problem, checks, notes
 
 
 def unit_ranges(
