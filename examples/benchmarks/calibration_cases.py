@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from known_cases import image
+from known_maps import about, forced, turn
 from numpy.typing import NDArray
-from pairs import HEAD, _fitted, _read
+from other_cases import people, stains
+from pairs import HEAD, fitted, read_volume
 from scipy import ndimage
-from verdict_cases import _about, _forced, _image, _people, _stains, _turn
 from warps import RMS, inverse, random_affine, random_field, sample, voxel_grid
 
 Array = NDArray[np.floating]
@@ -97,14 +99,14 @@ def case(data: Path, which: str, index: int) -> Case:
 def _shifted(data: Path, which: str) -> list[Any]:
     """Cases of verdict.py: different people, or stains of consecutive cuts."""
     if which == "people":
-        return [found for found in _people(data, "report") if found.kind == "3D, people"]
-    found = _stains(data, "report", np.random.default_rng(0))
+        return [found for found in people(data, "report") if found.kind == "3D, people"]
+    found = stains(data, "report", np.random.default_rng(0))
     return [each for each in found if each.kind == "2D, stains"]
 
 
 @lru_cache(maxsize=8)
 def _volume(file: Path) -> NDArray[np.float32]:
-    return _read(file)
+    return read_volume(file)
 
 
 def _contrasts(data: Path, head: str, rng: np.random.Generator) -> tuple[str, Array, Array]:
@@ -124,7 +126,7 @@ def _slices(one: Array, two: Array, rng: np.random.Generator) -> tuple[Array, Ar
     axis = int(rng.integers(3))
     area = (one > HEAD).sum(tuple(k for k in range(3) if k != axis)).astype(float)
     z = int(rng.choice(np.flatnonzero(area > 0.6 * area.max())))
-    return _fitted(one.take(z, axis), 224), _fitted(two.take(z, axis), 224)
+    return fitted(one.take(z, axis), 224), fitted(two.take(z, axis), 224)
 
 
 def _reduced(a: Array, factor: int) -> Array:
@@ -149,7 +151,7 @@ def _phantom(index: int, rng: np.random.Generator) -> Case:
     from varreg.data.phantom import deformed_pair
 
     made = deformed_pair((192, 176), rng)
-    images = (np.asarray(image, np.float32) for image in (made.moving, made.fixed))
+    images = (np.asarray(a, np.float32) for a in (made.moving, made.fixed))
     return _judged("2D", f"phantom {index}", *images, made.displacement, made.mask, 1.0, rng)
 
 
@@ -163,7 +165,7 @@ def _judged(
     at = index * spacing
     there = at + displacement[(slice(None), *index.T)].T * spacing
     answer, settings = _answer(displacement, at, there, spacing, rng)
-    pair = _image(moving, spacing), _image(fixed, spacing)
+    pair = image(moving, spacing), image(fixed, spacing)
     return Case(f"{kind}; {answer}", name, *pair, settings, at, there)
 
 
@@ -223,9 +225,9 @@ def _answer(
     if kind == "nothing":
         return kind, np.zeros_like(displacement, dtype=np.float32)
     if kind == "matrix, nearly right":
-        turn, apart = _turn(d, rng.uniform(-8, 8), rng), rng.normal(size=d) * rng.uniform(0.5, 6)
-        return kind, {"affine": _about(turn, shift + apart, at.mean(0))}
+        turned, apart = turn(d, rng.uniform(-8, 8), rng), rng.normal(size=d) * rng.uniform(0.5, 6)
+        return kind, {"affine": about(turned, shift + apart, at.mean(0))}
     if kind == "wrong":
-        forced = list(_forced(at, there, spacing, rng))
-        return kind, forced[rng.integers(len(forced))][1]
+        wrong = list(forced(at, there, spacing, rng))
+        return kind, wrong[rng.integers(len(wrong))][1]
     return kind, {}

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
-from verdict_cases import HEADS, Case, cases
+from known_cases import HEADS, Case
+from verdict_cases import cases
 
 import varreg
 from varreg.checks.head import head_of

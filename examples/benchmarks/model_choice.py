@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 import checkout  # noqa: F401
 import numpy as np
+from known_cases import HEADS, SEED, Array, head_images, image, reduced
+from known_maps import POINTS, seen
 from pairs import HEAD
 from scipy import ndimage
 from tables import markdown
-from verdict_cases import HEADS, POINTS, SEED, Array, _head, _image, _reduced, _seen
 
 import varreg
 
@@ -61,13 +62,13 @@ def pairs(data: Path, which: str, parts: list[str]) -> Iterator[Pair]:
     """All pairs of a set."""
     rng = np.random.default_rng([SEED[which], 3])
     for head in HEADS[which]:
-        t1, t2 = _head(data, head)
+        t1, t2 = head_images(data, head)
         if "2D" in parts:
             for share in (0.4, 0.55, 0.7):
                 level = round(share * t1.shape[2])
                 yield from _known("2D", t1[:, :, level], t2[:, :, level], rng)
         if "3D" in parts:
-            yield from _known("3D", _reduced(t1), _reduced(t2), rng)
+            yield from _known("3D", reduced(t1), reduced(t2), rng)
         if "thick" in parts:
             for axis in (0, 1, 0, 1):
                 yield _thick(t1, t2, axis, rng)
@@ -79,14 +80,14 @@ def _known(dimension: str, t1: Array, t2: Array, rng: np.random.Generator) -> It
             moving, at = t2, rng.permutation(np.argwhere(t1 > HEAD))[:POINTS].astype(float)
             answer = at
         else:
-            moving, at, answer = _seen(t1, t2, rng, 1.0, rms, model)
+            moving, at, answer = seen(t1, t2, rng, 1.0, rms, model)
         shown = [a + noise * rng.standard_normal(a.shape) for a in (moving, t1)]
-        yield Pair(f"{dimension}, {kind}", *map(_image, shown), at, answer)
+        yield Pair(f"{dimension}, {kind}", *map(image, shown), at, answer)
 
 
 def _thick(t1: Array, t2: Array, axis: int, rng: np.random.Generator) -> Pair:
     """T1 in axial slices; T2, moved rigidly, in slices across another axis."""
-    moving, at, answer = _seen(t1, t2, rng, 1.0, 0.0, "rigid")
+    moving, at, answer = seen(t1, t2, rng, 1.0, 0.0, "rigid")
     return Pair("thick slices, rigid", _sliced(moving, axis), _sliced(t1, 2), at, answer)
 
 

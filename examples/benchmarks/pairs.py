@@ -134,7 +134,7 @@ def manifest_pairs(
     for index, entry in enumerate(entries):
         if (wanted is not None and entry["id"] not in wanted) or count == limit:
             continue
-        t1, t2 = (_read(Path(manifest).parent / entry[contrast]) for contrast in ("T1", "T2"))
+        t1, t2 = (read_volume(Path(manifest).parent / entry[contrast]) for contrast in ("T1", "T2"))
         for k, (suffix, a, b) in enumerate(_cuts(t1, t2, dimension)):
             if count == limit:
                 break
@@ -205,7 +205,7 @@ def load_pairs(folder: Path) -> list[Pair]:
     return [load_pair(file) for file in sorted(Path(folder).glob("*.npz"))]
 
 
-def _read(file: Path) -> NDArray[np.float32]:
+def read_volume(file: Path) -> NDArray[np.float32]:
     """A volume along the axes of the world, scaled so that the head ends at 1."""
     import nibabel
 
@@ -222,10 +222,10 @@ def _cuts(t1: Array, t2: Array, dimension: int) -> Iterator[tuple[str, Array, Ar
     area = (t1 > HEAD).sum((0, 1)).astype(float)
     filled = np.flatnonzero(area > 0.6 * area.max())
     for z in filled[[len(filled) // 3, (2 * len(filled)) // 3]]:
-        yield f":z{z}", _fitted(t1[:, :, z], SLICE_SIZE), _fitted(t2[:, :, z], SLICE_SIZE)
+        yield f":z{z}", fitted(t1[:, :, z], SLICE_SIZE), fitted(t2[:, :, z], SLICE_SIZE)
 
 
-def _fitted(image: Array, size: int) -> Array:
+def fitted(image: Array, size: int) -> Array:
     """Centre crop or zero padding of every axis to `size`."""
     for axis, n in enumerate(image.shape):
         low = (size - n) // 2

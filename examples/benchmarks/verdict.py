@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import checkout  # noqa: F401
+from head_cases import COINCIDE
+from known_cases import HEADS, Case
 from tables import markdown
-from verdict_cases import COINCIDE, HEADS, Case, cases
+from verdict_cases import cases
 
 import varreg
 from varreg.errors import VarregError
