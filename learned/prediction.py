@@ -11,6 +11,7 @@ import numpy as np
 from varreg.geometry import resampling
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
+from varreg.images.frames import frame_of_map
 from varreg.images.image import Image
 from varreg.optimise.history import Energy
 from varreg.options.options import Options
@@ -164,7 +165,7 @@ def world_transform(
     if np.any(displacement):
         turn = np.linalg.solve(fixed.grid.direction, network.affine[:d, :d])
         nodes = np.tensordot(turn, _carried(displacement, network, fixed.grid), 1)
-    frame = fixed.frame if moving.frame is not None else None
+    frame = frame_of_map(fixed, moving)
     return Transform(fixed.grid, moving.grid, matrix, nodes, "zero-mean", frame)
 
 

@@ -21,7 +21,7 @@ from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
 from varreg.images.intensities import robust_range
 from varreg.images.level_image import LevelImage
-from varreg.stages.arguments import affine_starts, check_overlap, sampled
+from varreg.stages.arguments import affine_initialisations, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
 from .data.volumes import unit_values
@@ -103,7 +103,7 @@ def _seen(image: Image, argument: str) -> LevelImage:
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
     """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
     d = fixed.grid.dim
-    chosen = affine_starts("header" if start is None else start, d)
+    chosen = affine_initialisations("header" if start is None else start, d)
     check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)
     if isinstance(chosen, tuple):
         return candidates(fixed, moving, chosen, turn=False)[0]

@@ -15,9 +15,9 @@ from .backends.arrays import Array
 from .checks.answer import Answer
 from .checks.checks import checks_of
 from .images.accepted import as_pair
+from .images.frames import frame_of_map
 from .images.image import Image
 from .images.warping import fill_value, warped
-from .initial.last_stage import Registration
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
 from .options.options import Options
@@ -133,7 +133,9 @@ def solve(
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end = found.recorder, found.evaluation
     with timed(seconds, "warping"):
-        transform = _transform(*images, found, options)
+        frame = frame_of_map(fixed_image, moving_image)
+        grids = fixed_image.grid, moving_image.grid
+        transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
         moved = _warped(*images, transform, fill, problem)
     with timed(seconds, "checks"):
         measured = end.energy, end.in_view, end.smallest_determinant, recorder.still
@@ -161,13 +163,6 @@ def solve(
         notes=notes,
         motion=motion,
     )
-
-
-def _transform(moving: Image, fixed: Image, found: Registration, options: Options) -> Transform:
-    """The map between the images; it remembers where slices lie in space if both say so."""
-    frame = fixed.frame if moving.frame is not None else None
-    grids = fixed.grid, moving.grid
-    return Transform(*grids, found.affine, found.nodes, options.constraint, frame)
 
 
 def _warped(

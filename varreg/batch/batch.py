@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..report.progress import count_bar
 from ..results.result import Result
 from ..stages.arguments import (
+    affine_initialisations,
     affine_model,
-    affine_starts,
     chosen_backend,
     merged_options,
     thread_count,
@@ -193,7 +193,7 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
     changes = {key: value for key, value in arguments.items() if key not in taken}
     options = common.pop("options", None)
     common["options"] = merged_options(options, common.pop("preset", "default"), changes)
-    for key, check in (("affine", affine_model), ("start", affine_starts)):
+    for key, check in (("affine", affine_model), ("start", affine_initialisations)):
         if isinstance(common.get(key), str):
             check(common[key], 2)  # a name means the same in both dimensions
     return common, chosen_backend(common.get("backend", "numba"))

@@ -30,6 +30,11 @@ def projected(image: Image, frame: np.ndarray) -> Image:
     return replace(image, grid=Grid(image.grid.shape, plane), frame=own)
 
 
+def frame_of_map(fixed: Image, moving: Image) -> np.ndarray | None:
+    """Where a map between two slices lies in space; None unless both say where they do."""
+    return fixed.frame if moving.frame is not None else None
+
+
 def in_frame(image: Image, frame: np.ndarray | None, planes: str, remedy: str) -> Image:
     """A slice in the in-plane world of another one; an image that is none as it is.
 

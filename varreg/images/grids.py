@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import InputError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
-from .frames import in_frame
+from .frames import frame_of_map, in_frame
 from .loading import geometry, warn_of
 
 
@@ -55,4 +55,4 @@ def grid_pair(fixed: Any, moving: Any, function: str) -> tuple[Grid, Grid, Float
     planes = f"{function}: `fixed` and `moving` are slices whose planes"
     remedy = "pass arrays without geometry if they do correspond."
     placed = in_frame(source, target.frame, planes, remedy)
-    return target.grid, placed.grid, target.frame if source.frame is not None else None
+    return target.grid, placed.grid, frame_of_map(target, source)

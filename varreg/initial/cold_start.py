@@ -14,7 +14,7 @@ from .simplest import can_judge, headers_are_better, simplest, simplest_affine
 
 
 def cold_start(
-    problem: Problem, model: str | None, matrix: Array, starts: tuple[str, ...] | Array,
+    problem: Problem, model: str | None, matrix: Array, initialisations: tuple[str, ...] | Array,
     deformable: bool | None, recorder: Recorder, seconds: dict[str, float],
 ) -> tuple[Registration, ModelChoice | None]:  # fmt: skip
     """The map, and how its model was chosen; None if nobody left it open.
@@ -25,7 +25,7 @@ def cold_start(
     model : {"auto", "translation", "rigid", "similarity", "affine"} or None
         Of the affine stage; None for `matrix` as it is.
     matrix : (d + 1, d + 1) array
-    starts : tuple of str, or (d + 1, d + 1) array
+    initialisations : tuple of str, or (d + 1, d + 1) array
         See :func:`varreg.stages.affine.affine_stage`.
     deformable : bool or None
         Whether a deformation is sought; None leaves it to what it gains.
@@ -35,11 +35,11 @@ def cold_start(
     """
     opens = (model == "auto" or deformable is None) and can_judge(problem)
     chooses_affine, model = opens and model == "auto", "affine" if model == "auto" else model
-    initial = starts if isinstance(starts, np.ndarray) else None
+    initial = initialisations if isinstance(initialisations, np.ndarray) else None
     choice = None
     with timed(seconds, "affine"):
         if model is not None:
-            matrix = affine_stage(problem, model, starts, deformable is False, recorder)
+            matrix = affine_stage(problem, model, initialisations, deformable is False, recorder)
             if chooses_affine and initial is None and headers_are_better(problem, matrix):
                 matrix, model = np.eye(len(matrix)), "headers"
                 recorder.reset()

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..exchange.reading import is_object
 from ..geometry.affine_models import nearest_of_model
 from ..images.image import Image
-from ..stages.arguments import affine_starts
+from ..stages.arguments import affine_initialisations
 from ..stages.initialisations import NAMES
 from ..transforms.held import held_transform
 from .affine_part import with_model
@@ -40,16 +40,18 @@ def chosen_start(
     if _is_map(start, d):
         initial = input_transform(start, fixed, moving, argument="start", function="varreg.solve")
     if initial is None or initial.transform.nodes is None:
-        starts = affine_starts(start, d) if initial is None else initial.transform.affine
+        initialisations = (
+            affine_initialisations(start, d) if initial is None else initial.transform.affine
+        )
         if not searches and start is not None:
             logger.warning(
                 "varreg.solve: `start` is affine and changes nothing, because `affine` is %s, which is"
                 " used as it is; leave one of them out.",
                 "None, the identity," if affine is None else "a matrix",
             )
-        if searches and isinstance(starts, np.ndarray):
-            starts = nearest_of_model(starts, model, fixed.grid)
-        return None, starts
+        if searches and isinstance(initialisations, np.ndarray):
+            initialisations = nearest_of_model(initialisations, model, fixed.grid)
+        return None, initialisations
     if not searches:
         raise InputError(
             "varreg.solve: `start` deforms and brings its own affine map; leave out `affine`, or pass"

@@ -14,6 +14,7 @@ from ..exchange.reading import is_object, read_transform
 from ..geometry.displacement import Float
 from ..geometry.field import refuse_impossible
 from ..geometry.grid import Grid
+from ..images.frames import frame_of_map
 from ..images.image import Image
 from ..images.voxels import real_array
 from ..io.result_fields import read_fields
@@ -161,7 +162,9 @@ def _from_array(
         matrix, nodes = affine_and_rest(array, fixed.grid)
         kind = "a displacement"
     try:
-        transform = Transform(fixed.grid, moving.grid, matrix, nodes, frame=_frame(fixed, moving))
+        transform = Transform(
+            fixed.grid, moving.grid, matrix, nodes, frame=frame_of_map(fixed, moving)
+        )
     except GeometryError as error:
         raise GeometryError(f"{function}: `{argument}` is not usable: {error}") from None
     return InputTransform(transform, kind)
@@ -176,7 +179,7 @@ def _placed(
             f"{function}: `{argument}` maps {transform.fixed.dim}D images, and these are"
             f" {fixed.grid.dim}D."
         )
-    frame = _frame(fixed, moving)
+    frame = frame_of_map(fixed, moving)
     if frame is not None and transform.frame is not None:
         limit = np.full((4, 4), 1e-3)
         limit[:3, 3] = 1e-2 * float(fixed.grid.spacing.min())  # mm
@@ -188,10 +191,6 @@ def _placed(
     if nodes is not None and not transform.fixed.same_space(fixed.grid):
         nodes, constraint = _read_at(transform, fixed.grid), "zero-mean"
     return Transform(fixed.grid, moving.grid, transform.affine, nodes, constraint, frame)
-
-
-def _frame(fixed: Image, moving: Image) -> Float | None:
-    return fixed.frame if moving.frame is not None else None
 
 
 def _read_at(transform: Transform, grid: Grid) -> Float:

@@ -23,7 +23,7 @@ LEFT_OF_CUT = 1
 
 
 def affine_stage(
-    problem: Problem, model: str, starts: tuple[str, ...] | Array, last: bool, recorder: Recorder,
+    problem: Problem, model: str, initialisations: tuple[str, ...] | Array, last: bool, recorder: Recorder,
     also: Array | None = None,
 ) -> Array:  # fmt: skip
     """The affine map, (d + 1, d + 1) fixed world -> moving world.
@@ -32,7 +32,7 @@ def affine_stage(
     ----------
     problem : Problem
     model : {"translation", "rigid", "similarity", "affine"}
-    starts : tuple of str, or (d + 1, d + 1) array
+    initialisations : tuple of str, or (d + 1, d + 1) array
         Names for :func:`varreg.stages.initialisations.candidates`, or one initialisation.
     last : bool
         Whether no deformable stage follows; then the finest level is worth its time.
@@ -40,12 +40,14 @@ def affine_stage(
     also : (d + 1, d + 1) array, optional
         One more initialisation besides those of the names.
     """
-    given = starts if isinstance(starts, np.ndarray) else None
-    if isinstance(starts, tuple):
+    given = initialisations if isinstance(initialisations, np.ndarray) else None
+    if isinstance(initialisations, tuple):
         factors = affine_factors(problem, last=True)
-        first = best_initialisation(problem, model, starts, factors, recorder.observer, also)
+        first = best_initialisation(
+            problem, model, initialisations, factors, recorder.observer, also
+        )
     else:
-        first = starts
+        first = initialisations
     levels = len(affine_factors(problem, last))
     return affine_levels(problem, model, first, 0, recorder, levels, given)
 

@@ -95,7 +95,7 @@ def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
     return affine, np.eye(dimension + 1)
 
 
-def affine_starts(start: Any, dimension: int) -> tuple[str, ...] | Array:
+def affine_initialisations(start: Any, dimension: int) -> tuple[str, ...] | Array:
     """Names for :func:`varreg.stages.initialisations.candidates`, or one matrix."""
     if start is None:
         return NAMES
@@ -110,12 +110,19 @@ def affine_starts(start: Any, dimension: int) -> tuple[str, ...] | Array:
 
 
 def check_overlap(
-    fixed: Grid, moving: Grid, matrix: Array, model: str | None, starts: tuple[str, ...] | Array
+    fixed: Grid,
+    moving: Grid,
+    matrix: Array,
+    model: str | None,
+    initialisations: tuple[str, ...] | Array,
 ) -> None:
     """Refuse to guess when the headers put the images apart, unless a start was asked for."""
-    if isinstance(starts, tuple) and model is not None and starts in (("centres",), ("moments",)):
-        return
-    start = starts if model is not None and not isinstance(starts, tuple) else matrix
+    start = matrix
+    if model is not None:
+        if isinstance(initialisations, np.ndarray):
+            start = initialisations
+        elif initialisations in (("centres",), ("moments",)):
+            return
     overlap = fixed.overlap_fraction(moving, start)
     if overlap < LEAST_OVERLAP:
         apart = float(np.linalg.norm((start @ np.append(fixed.centre, 1))[:-1] - moving.centre))
