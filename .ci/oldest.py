@@ -1,4 +1,4 @@
-"""Oldest versions that setup.cfg admits, as constraints for pip: ``name >= X`` becomes ``name == X``.
+"""Oldest versions that setup.cfg admits, as constraints for pip: ``name >= X`` (``, < Y``) becomes ``name == X``.
 
 python .ci/oldest.py [EXTRA...]    those of the package itself and of the extras named
 """
@@ -14,4 +14,4 @@ for extra in sys.argv[1:]:
     wanted += setup["options.extras_require"][extra]
 for line in sorted(set(filter(None, wanted.split("\n")))):
     name, floor = line.split(">=")
-    sys.stdout.write(f"{name.strip()} == {floor.strip()}\n")
+    sys.stdout.write(f"{name.strip()} == {floor.split(',')[0].strip()}\n")
