@@ -7,36 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import Array
-from ..checks.answer import Answer
-from ..checks.checks import checks_of
-from ..checks.head import head_of
-from ..energy.deformable import DeformableObjective
-from ..errors import InputError, OverlapError
-from ..geometry.affine_parts import affine_parts
-from ..geometry.displacement import expand
+from ..errors import InputError
 from ..geometry.grid import Grid
 from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
-from ..initial.smoothing_spline import smoothing_spline_fit
-from ..initial.warm_start import moved_between, on_displacement_grid, unfolded_start
-from ..optimise.history import Energy
-from ..optimise.minimise import minimise
-from ..optimise.objective import Evaluation
 from ..options.options import Options
 from ..stages.arguments import chosen_backend, merged_options, thread_count
-from ..stages.deformable import deformable_objective, state_of
-from ..stages.levels import affine_evaluation, check_view
 from ..stages.preparation import prepared_with_masks
-from ..stages.problem import Problem
 from ..transforms.registered_images import refuse_other_moving
-from ..transforms.transform import Transform
 from .accuracy import accuracy_of, checked_count, spread_of
-from .baselines import perturbations, shuffled
 from .certificate import Certificate
-from .field_figures import folds_of, inverse_residual
-from .records import Gradients, Refinement
+from .figures import figures_of
 from .trials import run_trials
 
 FUNCTION = "varreg.certify"
@@ -119,54 +101,25 @@ def certify(
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
-    problem, checks_of_input, notes = prepared_with_masks(
+    problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )
-
-    as_given, in_view = _as_given(problem, source.transform)
-    affine, nodes = on_displacement_grid(problem, source.transform)
-    mean_moved, largest_moved = moved_between(problem, source.transform, affine, nodes)
-    objective = deformable_objective(problem, len(problem.factors) - 1, affine)
-    here, gradients, alone = _evaluations(problem, objective, nodes)
-    measured = here.energy, in_view, here.smallest_determinant
-    answer = Answer(problem, affine, nodes, *measured)
-    checks = *checks_of_input, *checks_of(answer)
-    tried = run_trials(problem, source.transform, count, int(seed), callback) if count else None
-    objective, start, unfolding = unfolded_start(problem, affine, nodes)
-    constraint, fixed_grid = chosen.constraint, fixed_image.grid
+    figures = figures_of(problem, source, odd, budget, random)  # refuses what is out of view
+    tried = None
+    if count:
+        tried = run_trials(problem, source.transform, count, int(seed), callback)
     return Certificate(
         fixed_name=fixed_image.name,
         moving_name=moving_image.name,
         kind=source.kind,
-        shape=fixed_grid.shape,
-        spacing=tuple(map(float, fixed_grid.spacing)),
+        shape=fixed_image.grid.shape,
+        spacing=tuple(map(float, fixed_image.grid.spacing)),
         options=chosen,
         seed=int(seed),
-        similarity_as_given=as_given,
-        folds_as_given=folds_of(problem, source.transform.nodes, source.transform.constraint),
-        mean_moved=mean_moved,
-        largest_moved=largest_moved,
-        energy=here.energy,
-        folds=folds_of(problem, nodes, constraint),
-        unfolding=unfolding,
-        identity=answer.identity,
-        affine=alone.energy,
-        affine_stage=_affine_stage(problem, affine) if source.transform.nodes is None else None,
-        affine_determinant=float(np.linalg.det(affine[:-1, :-1])),
-        gradients=gradients,
-        refinement=_refinement(
-            problem, objective, start, budget, answer.identity, source.minimised
-        ),
-        inverse=inverse_residual(source.transform, random),
-        overlap=fixed_grid.overlap_fraction(moving_image.grid, affine),
-        in_view=in_view,
-        shuffled=shuffled(problem, source.transform, random),
-        perturbations=perturbations(problem, objective, start, random),
-        affine_scales=tuple(map(float, affine_parts(affine, fixed_grid)[1])),
-        checks=checks,
         notes=notes,
-        accuracy=None if tried is None else accuracy_of(tried, fixed_grid),
+        accuracy=None if tried is None else accuracy_of(tried, fixed_image.grid),
         spread=None if tried is None else spread_of(tried, fixed_image),
+        **figures,
     )
 
 
@@ -192,63 +145,3 @@ def _whole(value: Any, argument: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise InputError(f"{FUNCTION}: `{argument}` must be a whole number >= 0; got {value!r}.")
     return int(value)
-
-
-def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
-    """Similarity of the map as it is, and the share of the voxels that count which it sees."""
-    finest = len(problem.factors) - 1
-    shape = None if transform.nodes is None else transform.nodes.shape[1:]
-    objective = deformable_objective(problem, finest, transform.affine, shape, transform.constraint)
-    nodes = transform.nodes
-    if nodes is None:
-        nodes = np.zeros((objective.dimension, *objective.smoothness.shape))
-    evaluation = objective.evaluate_folded(state_of(objective, nodes))
-    if not evaluation.in_view > 0:
-        raise OverlapError(
-            f"{FUNCTION}: `transform` takes no voxel of `fixed` that counts to a voxel of `moving` that"
-            " counts; check its direction (fixed -> moving, world mm) and the masks."
-        )
-    return evaluation.energy.similarity, float(evaluation.in_view)
-
-
-def _evaluations(
-    problem: Problem, objective: DeformableObjective, nodes: Array
-) -> tuple[Evaluation, Gradients, Evaluation]:
-    """At the map, its gradients, and at its affine part alone."""
-    still = state_of(objective, np.zeros_like(nodes))
-    headers = deformable_objective(problem, len(problem.factors) - 1, np.eye(nodes.ndim))
-    identity, alone = headers.evaluate(still), objective.evaluate(still)
-    here = objective.evaluate_folded(state_of(objective, nodes))
-    norms = (float(np.linalg.norm(e.gradient())) for e in (here, alone, identity))
-    return here, Gradients(*norms), alone
-
-
-def _affine_stage(problem: Problem, affine: Array) -> Energy:
-    """The energy as the affine stage measures it."""
-    return check_view(affine_evaluation(problem, affine)).energy
-
-
-def _refinement(
-    problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
-    minimised: bool,
-) -> Refinement:  # fmt: skip
-    """What the solver gains in so many steps at the finest level, and how far it goes.
-
-    It begins as it would from a start (:mod:`varreg.initial.warm_start`): a map that was made for another
-    energy is fitted by a smoothing spline first, or the first steps would throw its good parts away with its roughness.
-    """
-    start = objective.evaluate(state_of(objective, nodes)).energy
-    as_it_is = minimised or budget == 0
-    state = state_of(
-        objective, nodes if as_it_is else smoothing_spline_fit(problem, objective, nodes)
-    )
-    ended = minimise(objective, state, problem.options, budget, stage="refinement")
-    change = expand(ended.state[1] - nodes, problem.fixed.grid.shape, problem.options.constraint)
-    moved = np.sqrt(np.square(change[:, head_of(problem.fixed).shown]).sum(0))
-    end = ended.evaluation.energy
-    below = identity.total - end.total
-    share = 100 * (start.total - end.total) / below if below > 0 else None
-    largest, tail = float(moved.max()), float(np.percentile(moved, 95))
-    return Refinement(
-        ended.iterations, ended.stop, start, end, share, float(moved.mean()), tail, largest
-    )
