@@ -23,6 +23,7 @@ from .panels import (
 from .planes import Plane, middle_planes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ...results.result import Result
@@ -80,9 +81,6 @@ def overview(
     >>> from varreg.report.plots.overview import overview
     >>> overview(result, fixed, moving, "overview.png")  # doctest: +SKIP
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     reference = _array(fixed)
     shape = np.asarray(result.warped.data).shape
     if reference.shape != shape:
@@ -91,21 +89,38 @@ def overview(
         )
     before = _on_fixed_grid(moving, fixed, shape)
     planes = middle_planes(shape, result.warped.grid.affine)
-    figure = Figure(figsize=(15.0, 8.6 if len(planes) == 1 else 12.6), facecolor="white")
+    figure, axes = _panels(len(planes))
+    _draw_images(axes, planes, reference, before, np.asarray(result.warped.data))
+    draw_grid(axes[1, 2], planes[0], result)
+    draw_determinant(axes[1, 3], planes[0], result, planes[0].cut(grey(reference)))
+    draw_energy(axes[0, 3], result.history)
+    _make_room(axes[0, 3], figure.get_figheight())
+    _write_numbers(figure, result, title, _errors(result, reference, truth, mask))
+    if path is not None:
+        _save(figure, path, overwrite)
+    return figure
+
+
+def _panels(planes: int) -> tuple[Figure, NDArray[Any]]:
+    """An empty figure and its axes, (2, 4) for one plane and (3, 4) for more."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15.0, 8.6 if planes == 1 else 12.6), facecolor="white")
     FigureCanvasAgg(figure)
-    rows = 2 if len(planes) == 1 else 3
-    axes = figure.subplots(rows, 4)
+    axes = figure.subplots(2 if planes == 1 else 3, 4)
     height = figure.get_figheight()
     top = 1 - 0.98 / height
     figure.subplots_adjust(
         left=0.012, right=0.985, bottom=0.42 / height, top=top, wspace=0.06, hspace=0.15
     )
-    _draw_images(axes, planes, reference, before, np.asarray(result.warped.data))
-    draw_grid(axes[1, 2], planes[0], result)
-    draw_determinant(axes[1, 3], planes[0], result, planes[0].cut(grey(reference)))
-    draw_energy(axes[0, 3], result.history)
-    place = axes[0, 3].get_position()  # its numbers and words need room
-    axes[0, 3].set_position(
+    return figure, axes
+
+
+def _make_room(axes: Axes, height: float) -> None:
+    """Leave room for the numbers and words of a chart, in a figure of so many inches."""
+    place = axes.get_position()
+    axes.set_position(
         (
             place.x0 + 0.028,
             place.y0 + 0.3 / height,
@@ -113,10 +128,6 @@ def overview(
             place.height - 0.3 / height,
         )
     )
-    _write_numbers(figure, result, title, _errors(result, reference, truth, mask))
-    if path is not None:
-        _save(figure, path, overwrite)
-    return figure
 
 
 def _array(image: Any) -> Float:

@@ -142,36 +142,30 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
         axes.text(0.5, 0.5, "no energy was minimised", ha="center", color=PALE)
     start = 0
     for band, (level, steps) in enumerate(groupby(history, lambda s: (s.stage, s.level, s.factor))):
-        energies = np.array([step.energy for step in steps])
-        stage, _, factor = level
-        end = start + len(energies)
-        if band % 2:
-            axes.axvspan(start - 0.5, end - 0.5, color="#f1f1f1", zorder=0, linewidth=0)
-        colour = STAGE_COLOURS.get(stage, INK)
-        axes.plot(
-            range(start, end),
-            energies - energies[0],
-            color=colour,
-            linewidth=1.8,
-            marker=".",
-            markersize=3,
-        )
-        axes.text(
-            (start + end - 1) / 2,
-            0.985,
-            f"1/{factor:g}",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="top",
-            fontsize=8,
-            color=colour,
-        )
-        start = end
+        start = _draw_level(axes, band, start, level, np.array([step.energy for step in steps]))
     axes.set_xlim(-0.5, max(start - 0.5, 0.5))
     axes.margins(y=0.12)
     _finish_energy(
         axes, [stage for stage in STAGE_COLOURS if any(s.stage == stage for s in history)]
     )
+
+
+def _draw_level(
+    axes: Axes, band: int, start: int, level: tuple[str, int, float], energies: Float
+) -> int:
+    """The energies of one level from step `start` on; the step after the last one."""
+    stage, _, factor = level
+    end = start + len(energies)
+    if band % 2:
+        axes.axvspan(start - 0.5, end - 0.5, color="#f1f1f1", zorder=0, linewidth=0)
+    colour = STAGE_COLOURS.get(stage, INK)
+    curve = energies - energies[0]
+    axes.plot(range(start, end), curve, color=colour, linewidth=1.8, marker=".", markersize=3)
+    axes.text(
+        (start + end - 1) / 2, 0.985, f"1/{factor:g}", transform=axes.get_xaxis_transform(),
+        ha="center", va="top", fontsize=8, color=colour,
+    )  # fmt: skip
+    return end
 
 
 def _finish_energy(axes: Axes, stages: list[str]) -> None:
