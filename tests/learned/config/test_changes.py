@@ -1,0 +1,205 @@
+"""Changes as text, and JSON."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learned.config import (
+    PRESETS,
+    Config,
+    changed_keys,
+    from_json,
+    preset,
+    to_json,
+    with_changes,
+)
+from learned.config.configuration import replaced, rules_by_key
+from learned.config.files import ADDED
+from varreg.errors import InputError
+
+from .configs import CHOICES, KEYS, REAL, WHOLE, value
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ("model.scales=4,2,1", (4, 2, 1)),
+        ("model.scales=(2, 1)", (2, 1)),
+        ("model.scales=[2,1,]", (2, 1)),
+        ("model.scales=1.5", (1.5,)),
+        ("model.scales=", ()),
+        ("data.slice_axes=2,0", (2, 0)),
+        ("model.shape = 96, 80", (96, 80)),
+        ("model.shared= TRUE ", True),
+        ("optimiser.learning_rate=1e-4", 1e-4),
+        ("optimiser.batch_size=4.0", 4),
+        ("optimiser.gradient_clipping=None", None),
+        ("optimiser.gradient_clipping=2", 2.0),
+        ("train.seed=9223372036854775807", 2**63 - 1),
+        ("train.patience=none", None),
+        ("train.devices=cuda:0, cuda:1", ("cuda:0", "cuda:1")),
+        ("data.manifest=a=b, c.json", "a=b, c.json"),
+        ("data.manifest=none", None),
+        ("data.validation_subjects=s1,s2", ("s1", "s2")),
+        ('data.validation_subjects=["a,b", "[c]"]', ("a,b", "[c]")),
+        ("data.validation_subjects=", ()),
+        ("train.output= my run", " my run"),
+    ],
+)
+def test_text_is_read_by_the_type_of_the_field(change, expected):
+    got = value(with_changes(Config(), [change]), change.partition("=")[0].strip())
+    assert got == expected
+    assert type(got) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.at_width=wide",
+        "model.at_width=1.5",
+        "model.at_width=",
+        "model.at_width=none",
+        "model.shared=yes",
+        "model.shape=64,,64",
+        "model.shape=64",
+        "model.scales=2;1",
+        "optimiser.learning_rate=nan",
+        "optimiser.learning_rate=1e-3 # comment",
+        "data.validation_subjects=[a,b]",
+        "data.validation_subjects=[1]",
+        "train.output=",
+        "train.seed=1e999",
+    ],
+)
+def test_unreadable_text_names_key_value_and_what_is_allowed(change):
+    key, _, text = change.partition("=")
+    with pytest.raises(InputError, match=rf"`{key}` must be .*; got ") as caught:
+        with_changes(Config(), [change])
+    assert (text[:3] or "''") in str(caught.value).replace("inf", "1e9")
+
+
+@pytest.mark.parametrize(
+    "typo, meant",
+    [
+        ("model.at_widht", "model.at_width"),
+        ("modle.at_width", "model.at_width"),
+        ("at_width", "model.at_width"),
+        ("lerning_rate", "optimiser.learning_rate"),
+        ("optimizer.learning_rate", "optimiser.learning_rate"),
+        ("train.batch_size", "optimiser.batch_size"),
+    ],
+)
+def test_a_misspelt_key_suggests_the_nearest(typo, meant):
+    with pytest.raises(InputError, match=f"no key `{typo}`. Did you mean `{meant}`"):
+        with_changes(Config(), [f"{typo}=1"])
+
+
+def test_other_wrong_changes():
+    with pytest.raises(InputError, match="Known: model.dimension, .*train.patience"):
+        with_changes(Config(), ["zzz=1"])
+    for wrong in ("model.at_width", 3, None):
+        with pytest.raises(InputError, match="must be 'section.field=value'; got"):
+            with_changes(Config(), [wrong])
+    with pytest.raises(InputError, match="`changes` must be a list"):
+        with_changes(Config(), "model.at_width=3")
+    with pytest.raises(InputError, match="`config` must be a Config; got dict"):
+        with_changes({}, ["train.seed=3"])
+
+
+def test_changes_are_checked_together_and_the_last_counts():
+    config = with_changes(Config(), ["model.dimension=3", "model.shape=32,32,32"])
+    assert config.model.shape == (32, 32, 32)
+    assert with_changes(Config(), ["train.seed=1", "train.seed=2"]).train.seed == 2
+    assert with_changes(config, []) == config
+
+
+def paths():
+    letters = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
+    return st.text(letters, min_size=1, max_size=20).filter(
+        lambda t: t.strip() and t.strip().lower() != "none"
+    )
+
+
+STRATEGIES = {
+    **{key: st.integers(*limits) for key, limits in WHOLE.items()},
+    **{key: st.floats(*limits) for key, limits in REAL.items()},
+    **{key: st.sampled_from(choices) for key, choices in CHOICES.items()},
+    "model.shared": st.booleans(),
+    "model.shape": st.tuples(st.integers(8, 4096), st.integers(8, 4096)),
+    "model.scales": st.lists(st.floats(1, 64), unique=True, max_size=5).map(
+        lambda v: tuple(sorted(v, reverse=True))
+    ),
+    "data.slice_axes": st.lists(st.integers(0, 2), min_size=1, unique=True).map(tuple),
+    "data.manifest": st.none() | paths(),
+    "data.labels": st.none() | paths(),
+    "data.cache": st.none() | paths(),
+    "train.affine_from": st.none() | paths(),
+    "train.stages_from": st.none() | paths(),
+    "data.licences": st.lists(paths(), unique=True, max_size=4).map(tuple),
+    "data.validation_subjects": st.lists(paths(), unique=True, max_size=4).map(tuple),
+    "optimiser.gradient_clipping": st.none() | st.floats(1e-300, 1e12),
+    "train.output": paths(),
+    "train.devices": st.sampled_from([("auto",), ("cpu",), ("cuda:0", "cuda:11"), ("mps",)]),
+    "train.threads": st.none() | st.integers(1, 1024),
+    "train.patience": st.none() | st.integers(1, 10**9),
+}
+
+
+def written(new):
+    """A value as a person would write it on the command line."""
+    if isinstance(new, tuple) and all(isinstance(v, str) for v in new):
+        return json.dumps(new)
+    if isinstance(new, tuple):
+        return ",".join(map(repr, new))
+    return new if isinstance(new, str) else repr(new)
+
+
+@settings(max_examples=60)
+@given(st.fixed_dictionaries({}, optional=STRATEGIES), st.sampled_from(list(PRESETS)))
+def test_changes_and_json_bring_every_value_back(values, start):
+    config = with_changes(preset(start), [f"{key}={written(v)}" for key, v in values.items()])
+    for key in KEYS:
+        assert value(config, key) == values.get(key, value(preset(start), key))
+    assert from_json(to_json(config)) == config
+    assert set(changed_keys(preset(start), config)) <= set(values)
+
+
+def document(**changes):
+    return json.dumps({**json.loads(to_json(Config())), **changes})
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "must be an object"),
+        ("{}", "has `format` None; only 'learned configuration'"),
+        (document(format="varreg result"), "has `format` 'varreg result'"),
+        (document(version=2), "has `version` 2; only 1"),
+        (document(version=True), "has `version` True"),
+        (document(preset="smoke"), "no place for `preset`"),
+        (document(modle={}), "no place for `modle`.*Did you mean `model`"),
+        (document(model=[]), "no place for `model` = "),
+        (document(model={}), "lacks `model.dimension`"),
+        (document(train={"sed": 1}), "no key `train.sed`. Did you mean `train.seed`"),
+        (to_json(Config()).replace('"seed": 0', '"seed": 0, "seed": 1'), "'seed' is there twice"),
+        (to_json(Config()).replace('"seed": 0', '"seed": NaN'), "NaN is not a number"),
+        (to_json(Config()).replace('"seed": 0', '"seed": -1'), "`train.seed` must be a whole number"),
+    ],
+)  # fmt: skip
+def test_json_of_another_kind_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        from_json(text)
+
+
+def test_json_of_an_earlier_version_means_what_it_meant_then():
+    content = json.loads(to_json(Config()))
+    for key in ADDED:
+        section, _, field = key.partition(".")
+        del content[section][field]
+    assert from_json(json.dumps(content)) == replaced(Config(), ADDED)
+    assert set(ADDED) <= set(rules_by_key())

@@ -1,0 +1,105 @@
+"""Crashes, signals and losses that are not finite."""
+
+import math
+import signal
+
+import pytest
+import torch
+
+from learned.data.parts import make_parts
+from learned.stage_losses import AffineLoss, DeformableLoss
+from varreg.errors import DivergenceError
+
+from .runs import assert_same_run, bits, run, tiny
+
+
+class Crash(BaseException):
+    """Nothing may catch it: the process is gone."""
+
+
+def crash_at_write(monkeypatch, number):
+    """The process dies just before a checkpoint, the best one or another, reaches the disk."""
+    from learned import checkpoint_folder
+
+    write, count = checkpoint_folder.write_whole, iter(range(10**6))
+
+    def crashing(path, data):
+        if next(count) == number:
+            raise Crash
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint_folder, "write_whole", crashing)
+
+
+WRITES = range(1, 12)  # the whole run has at least as many
+
+
+@pytest.mark.parametrize(
+    "number", [n if n == 6 else pytest.param(n, marks=pytest.mark.slow) for n in WRITES]
+)
+def test_a_crash_at_any_checkpoint_leaves_no_trace(number, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        crash_at_write(patch, number)
+        try:
+            run(tiny(tmp_path / "run"))
+        except Crash:
+            pass
+        else:
+            assert number > 8
+    run(tiny(tmp_path / "run"), resume=True)
+    assert_same_run(whole[0], tmp_path / "run")
+
+
+def patched_loss(monkeypatch, kind, number, action):
+    """Do something to the losses of one step of a stage."""
+    forward, count = kind.forward, iter(range(10**6))
+
+    def patched(self, *batch):
+        losses = forward(self, *batch)
+        return action(losses) if next(count) == number else losses
+
+    monkeypatch.setattr(kind, "forward", patched)
+
+
+@pytest.mark.parametrize(
+    "kind, number", [pytest.param(AffineLoss, 0, marks=pytest.mark.slow), (DeformableLoss, 2)]
+)
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(
+    kind, number, whole, tmp_path, monkeypatch
+):
+    def interrupt(losses):
+        signal.raise_signal(signal.SIGINT)
+        return losses
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patched_loss(patch, kind, number, interrupt)
+        with pytest.raises(KeyboardInterrupt, match=r"go on by: .* --output .*run --resume"):
+            run(tiny(folder))
+    assert bits(folder)[2].step == number + (1 if kind is AffineLoss else 5)
+    run(tiny(folder), resume=True)
+    assert_same_run(whole[0], folder)
+
+
+def not_a_number(losses):
+    return losses._replace(total=losses.total * math.nan)
+
+
+def infinite_slope(losses):
+    zero = 0 * losses.total
+    return losses._replace(total=losses.total + zero.abs().sqrt())
+
+
+@pytest.mark.parametrize("action", [not_a_number, infinite_slope])
+def test_a_loss_that_is_not_finite_names_place_and_subjects(action, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    patched_loss(monkeypatch, DeformableLoss, 3, action)
+    with pytest.raises(DivergenceError) as caught:
+        run(tiny(folder))
+    words = str(caught.value)
+    batch = [make_parts(tiny(folder)).train[3, k].subject for k in (2, 3)]
+    assert f"stage 'deformable', epoch 2, step 8, with the subjects {', '.join(batch)}." in words
+    assert "the last checkpoint is step-000000000006.safetensors" in words
+    tensors, _, position = bits(folder)
+    assert position.step == 6
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
