@@ -131,7 +131,7 @@ def solve(
     seconds = {"preparation": time.perf_counter() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
-    recorder, end = found.recorder, found.evaluation
+    recorder, end, problem = found.recorder, found.evaluation, found.problem
     with timed(seconds, "warping"):
         frame = frame_of_map(fixed_image, moving_image)
         grids = fixed_image.grid, moving_image.grid
@@ -153,12 +153,13 @@ def solve(
         start_energy=answer.identity,
         history=tuple(recorder.history),
         levels=tuple(recorder.levels),
-        options=options,
+        options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
         provenance=_provenance(backend, threads, seconds),
         start=report,
         model=choice,
+        regularity=found.regularity,
         checks=checks,
         notes=notes,
         motion=motion,

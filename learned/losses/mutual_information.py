@@ -125,7 +125,7 @@ class MutualInformation:
             return guarded_information(table)
         shape = tuple(unit.shape[2:])
         regional = self.options.similarity == "regional-mi"
-        boxes = self.options.for_dimension(len(shape)).regions if regional else 1
+        boxes = self.options.decided(len(shape)).regions if regional else 1
         region, regions = region_image(shape, boxes or 1, unit.device)
         pair = torch.arange(len(unit), device=unit.device)[:, None]
         nearest = (unit + 0.5).floor().long().clamp_(0, bins - 1).flatten(1)

@@ -20,7 +20,7 @@ from torch import Tensor
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
-from varreg.stages.pyramid import smoothness_length, smoothness_weight
+from varreg.stages.pyramid import smoothness_length, smoothness_order, smoothness_weight
 
 from ..field_checks import check_displacement
 from ..precision import without_autocast
@@ -228,7 +228,8 @@ class Objective:
         shape = tuple(displacement.shape[2:])
         spacing = [n / m for n, m in zip(shape, nodes.shape[2:], strict=True)]
         length = self._length(shape)
-        return smoothness(single_or_double(nodes), length, self.options.smoothness_order, spacing)
+        order = smoothness_order(self.options, len(shape))
+        return smoothness(single_or_double(nodes), length, order, spacing)
 
     def _length(self, shape: tuple[int, ...]) -> float:
         """ell in voxels; without an option a share of the field of view."""

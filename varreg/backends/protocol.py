@@ -231,6 +231,21 @@ class Backend(Protocol):
             First node of the cell where it is found.
         """
 
+    def volume(self, field: Array, spacing: Array, threads: int) -> float:
+        """The mean over the corners of all cells of (J^2 + J^-2 - 2) / 8, J = det(id + grad u).
+
+        Below ``varreg.backends.volume.SMALLEST`` the function of J is continued by its parabola.
+
+        Parameters
+        ----------
+        field : (d, *m) array
+            u at the nodes, in the unit of `spacing`.
+        spacing : (d,) array
+        """
+
+    def volume_gradient(self, field: Array, spacing: Array, threads: int) -> Array:
+        """The derivative of :meth:`volume` by the field, (d, *m)."""
+
     def average_axis(
         self, image: Array, axis: int, start: NDArray, weights: Array, threads: int
     ) -> Array:

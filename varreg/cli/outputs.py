@@ -217,6 +217,7 @@ def summary(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
+        "regularity": None if result.regularity is None else plain(result.regularity),
         "affine": result.affine.tolist(),
         "energy": plain(result.energy),
         "start_energy": plain(result.start_energy),

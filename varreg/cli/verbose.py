@@ -9,7 +9,7 @@ import click
 
 from .._version import __version__
 from ..options.options import Options
-from ..options.presets import BY_DIMENSION, PRESETS
+from ..options.presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 from .parameters import flag, said, shown
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _decided(
     """Value and reason of what the options leave to the dimension and to the images."""
     if moving is None or fixed is None:
         choices = {
-            name: ", ".join(f"{_words(values[name])} in {d}D" for d, values in BY_DIMENSION.items())
-            for name in BY_DIMENSION[2]
+            name: ", ".join(f"{_words(_numbers(options, d)[name])} in {d}D" for d in BY_DIMENSION)
+            for name in _numbers(options, 2)
         }
         found = {name: (text, "dimension") for name, text in choices.items()}
         return found | {name: ("of each pair", "images") for name in BY_IMAGES}
@@ -128,8 +128,15 @@ def _decided(
         "moving_range": ranges[1],
     }
     dimension = fixed.grid.dim
-    found = {name: (_words(v), f"{dimension}D") for name, v in BY_DIMENSION[dimension].items()}
+    numbers = _numbers(options, dimension)
+    found = {name: (_words(v), f"{dimension}D") for name, v in numbers.items()}
     return found | {name: (_rounded(value), "images") for name, value in images.items()}
+
+
+def _numbers(options: Options, dimension: int) -> dict[str, Any]:
+    """What the dimension decides, with the numbers of the regularity: smooth until there is evidence."""
+    regularity = options.decided(dimension).regularity
+    return {**BY_DIMENSION[dimension], **BY_REGULARITY[regularity][dimension]}
 
 
 def _masks(

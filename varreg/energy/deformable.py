@@ -15,6 +15,7 @@ from ..options.options import Options
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, index_affine, voxel_map
 from .smoothness import Smoothness
+from .volume import VolumeTerm
 
 #: Standard deviation, in nodes, of the mask around a cell that a step would fold.
 MASK_RADIUS = 3.0
@@ -22,7 +23,7 @@ State = tuple[Array, Array]  # coordinates z, and the field at the nodes (d, *m)
 
 
 class DeformableObjective:
-    """E(z) = -lambda MI(S z) + |z|^2 / 2 of one level: an :class:`varreg.optimise.objective.Objective`.
+    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) of one level: an :class:`varreg.optimise.objective.Objective`.
 
     A state is a pair (z, u): coordinates and the field at the nodes (d, *m), mm.
 
@@ -44,6 +45,8 @@ class DeformableObjective:
         self.dimension = fixed.dim
         self.voxel, self.smallest_voxel = fixed.spacing, float(fixed.spacing.min())
         self.node_spacing = fixed.extent / np.array(smoothness.shape)
+        self.volume_weight = options.decided(fixed.dim).volume_weight or 0.0
+        self.volume = VolumeTerm(self.node_spacing, similarity.kernels, similarity.threads)
         linear = index_affine(fixed, similarity.moving_grid, affine)
         by_mm = linear[:, :-1] / self.voxel  # moving voxels per mm of u
         tables = [
@@ -77,15 +80,20 @@ class DeformableObjective:
         smoothness = self.smoothness.value(z)
         total = -self.options.similarity_weight * found.value
         total += self.smoothness.weight * smoothness
-        gradient = partial(self._gradient, z, found)
-        return Evaluation(Energy(found.value, smoothness, total), gradient, bound, found.in_view)
+        volume = self.volume.value(field) if self.volume_weight > 0 else 0.0
+        total += self.volume_weight * volume
+        energy = Energy(found.value, smoothness, total, volume)
+        return Evaluation(energy, partial(self._gradient, z, field, found), bound, found.in_view)
 
-    def _gradient(self, z: Array, found: SimilarityValue) -> Array:
+    def _gradient(self, z: Array, field: Array, found: SimilarityValue) -> Array:
         """dE/dz at a state."""
         pushed = found.gradient().astype(np.float64)
         force = np.einsum("de,d...->e...", self.by_mm, pushed)
         force *= -self.options.similarity_weight
-        return self.smoothness.pull_gradient(from_volume_field(force, self.dimension)) + z
+        force = from_volume_field(force, self.dimension)
+        if self.volume_weight > 0:
+            force = force + self.volume_weight * self.volume.gradient(field)
+        return self.smoothness.pull_gradient(force) + z
 
     def move(self, state: State, direction: Array, step: float) -> State:
         """(z, u) moved along a direction in z."""

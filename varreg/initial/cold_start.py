@@ -51,8 +51,8 @@ def cold_start(
     with timed(seconds, "deformable"):
         if deformable is False:
             evaluation = check_view(affine_evaluation(problem, matrix))
-            return Registration(matrix, None, evaluation, recorder), choice
+            return Registration(matrix, None, evaluation, recorder, problem), choice
         found = last_stage(problem, matrix, initial, recorder)
         if opens and deformable is None:
-            found, choice = simplest(problem, found, model, chooses_affine)
+            found, choice = simplest(found, model, chooses_affine)
     return found, choice

@@ -10,9 +10,15 @@ import numpy as np
 from ..backends.arrays import Array
 from ..optimise.history import StartReport
 from ..optimise.objective import Evaluation
-from ..stages.deformable import deformable_stage
+from ..optimise.regularity_choice import RegularityChoice
 from ..stages.levels import Recorder, affine_energy
 from ..stages.problem import Problem
+from ..stages.regularity import (
+    RegularDeformation,
+    refined_deformation,
+    regular_deformation,
+    with_regularity,
+)
 from .alternatives import alternative
 from .input_transform import InputTransform
 from .warm_start import warm_start
@@ -29,12 +35,18 @@ class Registration:
         u, mm; None if nothing deforms.
     evaluation : Evaluation
     recorder : Recorder
+    problem : Problem
+        With the options whose energy was minimised last.
+    regularity : RegularityChoice or None
+        How the regularity was chosen; None if nobody left it open, or if nothing deforms.
     """
 
     affine: Array
     nodes: Array | None
     evaluation: Evaluation
     recorder: Recorder
+    problem: Problem
+    regularity: RegularityChoice | None = None
 
 
 def last_stage(
@@ -53,15 +65,23 @@ def last_stage(
     recorder : Recorder
     """
     descent = Recorder(recorder.observer)
-    nodes, evaluation = deformable_stage(problem, matrix, descent)
+    found = regular_deformation(problem, matrix, descent)
     if initial is not None and not np.array_equal(matrix, initial):
         least = affine_energy(problem, initial, deformable=True)
-        if least.total < evaluation.energy.total:
+        if least.total < found.deformation.evaluation.energy.total:
             recorder.reset()  # what led away from the better start is no part of the answer
             matrix, descent = initial, Recorder(recorder.observer)
-            nodes, evaluation = deformable_stage(problem, initial, descent)
+            found = regular_deformation(problem, initial, descent)
     recorder.adopt(descent)
-    return Registration(matrix, nodes, evaluation, recorder)
+    return registered(matrix, found, recorder)
+
+
+def registered(affine: Array, found: RegularDeformation, recorder: Recorder) -> Registration:
+    """The registration of an affine map and a deformation."""
+    ended = found.deformation
+    return Registration(
+        affine, ended.nodes, ended.evaluation, recorder, found.problem, found.choice
+    )
 
 
 def refinement(
@@ -71,12 +91,17 @@ def refinement(
 
     Never of more energy than the start; see :mod:`varreg.initial.alternatives`.
     """
+    if initial.minimised and initial.options is not None and problem.options.regularity == "auto":
+        # our own results are not questioned
+        problem = with_regularity(
+            problem, initial.options.decided(problem.fixed.grid.dim).regularity
+        )
     warm = warm_start(problem, initial)
     other = None if initial.minimised else alternative(problem, model, warm, recorder)
     if other is None:
         affine, report = warm.affine, warm.report
-        nodes, evaluation = deformable_stage(problem, affine, recorder, warm.nodes, warm.first)
+        found = refined_deformation(problem, affine, recorder, warm.nodes, warm.first)
     else:
         affine, report = other[0], dataclasses.replace(warm.report, instead=other[1])
-        nodes, evaluation = deformable_stage(problem, affine, recorder)
-    return Registration(affine, nodes, evaluation, recorder), report
+        found = regular_deformation(problem, affine, recorder)
+    return registered(affine, found, recorder), report

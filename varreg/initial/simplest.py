@@ -16,13 +16,12 @@ from ..checks.moved_head import MovedHead
 from ..geometry.affine_models import nearest_of_model
 from ..geometry.matrices import transform_points
 from ..optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN, ModelChoice
+from ..options.options import JUDGES
 from ..stages.affine import affine_factors, affine_levels
 from ..stages.levels import Recorder, affine_energy, affine_evaluation, check_view
 from ..stages.problem import Problem
 from .last_stage import Registration
 
-#: Similarities by which models are compared: what others gain by chance was not measured.
-JUDGES = ("regional-mi", "mi")
 #: A deformation counts, too, that moves a point of the head by more than this (voxels): small parts gain little.
 LARGEST = 3.0
 #: One that bends the head by less than this (root mean square, voxels) off every affine map must gain more.
@@ -97,13 +96,12 @@ def share_gained(simple: float, rich: float) -> float:
 
 
 def simplest(
-    problem: Problem, found: Registration, model: str | None, chooses_affine: bool
+    found: Registration, model: str | None, chooses_affine: bool
 ) -> tuple[Registration, ModelChoice]:
     """A deformable registration, or its affine part carried on, if that is worth nearly as much.
 
     Parameters
     ----------
-    problem : Problem
     found : Registration
         That deforms.
     model : {"translation", "rigid", "similarity", "affine", "headers"} or None
@@ -111,6 +109,7 @@ def simplest(
     chooses_affine : bool
         Whether a rigid map may take the place of the affine one.
     """
+    problem = found.problem
     head = MovedHead(problem, found.affine, found.nodes)
     points, there = head.points, head.there
     near = affine_fit(points, there)
@@ -131,7 +130,7 @@ def simplest(
     if gain > needed or apart > LARGEST * voxel:
         return found, ModelChoice(model, True, bending, None, gain, apart, deformable_limit=needed)
     evaluation = check_view(affine_evaluation(problem, matrix))
-    chosen = Registration(matrix, None, evaluation, recorder)
+    chosen = Registration(matrix, None, evaluation, recorder, problem)
     return chosen, ModelChoice(
         name, False, bending, affine_gain, gain, apart, deformable_limit=needed
     )

@@ -142,6 +142,18 @@ def renamed(mapping: Any) -> Any:
     return named
 
 
+def with_volume(mapping: Any) -> Any:
+    """An energy with the terms of today: earlier versions had no volume term."""
+    return {"volume": 0.0, **mapping} if isinstance(mapping, dict) else mapping
+
+
+def with_regularity(mapping: Any) -> Any:
+    """Options with the fields of today: those of earlier versions made smooth maps."""
+    if not isinstance(mapping, dict) or "regularity" in mapping:
+        return mapping
+    return {"regularity": "smooth", "volume_weight": 0.0, **mapping}
+
+
 def _same_keys(kind: type, mapping: Any, name: str) -> None:
     wanted = {field.name for field in dataclasses.fields(kind)}
     if not isinstance(mapping, dict) or set(mapping) != wanted:

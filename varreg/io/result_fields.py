@@ -19,6 +19,7 @@ from ..images.reading import read_path
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..optimise.model_choice import ModelChoice
+from ..optimise.regularity_choice import RegularityChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
@@ -35,6 +36,8 @@ from .records import (
     renamed,
     shape_of,
     text,
+    with_regularity,
+    with_volume,
 )
 from .result_folder import FORMAT, NODES, VERSION, WARPED, fingerprint
 
@@ -103,11 +106,11 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         warped=_warped(folder / WARPED, entry(content, "warped"), transform.fixed),
         fixed_name=text(entry(content, "fixed"), "name"),
         moving_name=text(entry(content, "moving"), "name"),
-        energy=record(Energy, entry(content, "energy"), "energy"),
-        start_energy=record(Energy, entry(content, "start_energy"), "start_energy"),
+        energy=record(Energy, with_volume(entry(content, "energy")), "energy"),
+        start_energy=record(Energy, with_volume(entry(content, "start_energy")), "start_energy"),
         history=tuple(record(Iteration, v, "history") for v in _list(content, "history")),
         levels=tuple(record(Level, v, "levels") for v in _list(content, "levels")),
-        options=options_of(entry(content, "options")),
+        options=options_of(with_regularity(entry(content, "options"))),
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
@@ -115,6 +118,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, content.get("model"), "model"),
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
+        regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),
         start=nested(
             StartReport | None, renamed(content.get("start")), "start"

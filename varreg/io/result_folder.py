@@ -109,6 +109,7 @@ def _content(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         **({} if result.start is None else {"start": plain(result.start)}),
         **({} if result.model is None else {"model": plain(result.model)}),
+        **({} if result.regularity is None else {"regularity": plain(result.regularity)}),
     }
 
 

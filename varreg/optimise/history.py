@@ -30,12 +30,15 @@ class Energy:
     smoothness : float
         mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
     total : float
-        -lambda * similarity + mu * smoothness, what is minimised.
+        -lambda * similarity + mu * smoothness + nu * volume, what is minimised.
+    volume : float
+        mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), no unit; 0 where it has no weight.
     """
 
     similarity: float
     smoothness: float
     total: float
+    volume: float = 0.0
 
 
 @dataclass(frozen=True)

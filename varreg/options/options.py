@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from .presets import BY_DIMENSION, PRESETS
+from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 from .validation import (
     are_counts,
     are_levels,
@@ -35,6 +35,13 @@ SIMILARITIES = {
     "mind": "self-similarity",
     "ssd": "squared differences",
 }
+REGULARITIES = ("auto", "smooth", "fine")
+#: What a regularity decides where nobody else does.
+REGULARITY_NUMBERS = (
+    "smoothness_weight", "smoothness_length", "smoothness_order", "volume_weight",
+)  # fmt: skip
+#: Similarities of which it is known how much they gain by chance.
+JUDGES = ("regional-mi", "mi")
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
 WHOLE_NUMBERS = (
     "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
@@ -47,8 +54,8 @@ class Options:
     r"""What :func:`varreg.solve` minimises, and by which steps.
 
     The energy is
-    :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2)`,
-    with u in mm and m the smoothness order (docs/theory.md).
+    :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
+    with u in mm, m the smoothness order and V the volume term (docs/theory.md).
 
     Parameters
     ----------
@@ -63,14 +70,24 @@ class Options:
         takes 8 for slices, 10 for volumes.
     similarity_weight : float
         :math:`\lambda > 0`, in front of the similarity (nats).
+    regularity : {"auto", "smooth", "fine"}
+        Which numbers the four options below have that are None. "smooth": those of maps between images of
+        one person. "fine": those of maps between people, where every fold of the cortex goes its own way;
+        it starts from the coarsest level of a smooth one. "auto" takes, for volumes whose similarity is
+        mutual information, the fine one if it explains more of the voxels that were left out of a trial;
+        ``result.regularity`` says what was taken and why. Where one of the four is given, and for slices,
+        it is "smooth".
     smoothness_weight : float or None
         :math:`\mu > 0`, in front of the smoothness term (no unit). None takes 0.35 for slices, 0.25
-        for volumes.
+        for volumes; 0.02 if fine.
     smoothness_length : float or None
         :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
-        None takes 5 % of the geometric mean extent of the fixed image: 11 mm for a head.
-    smoothness_order : {2, 3, 4}
-        m, the order of the derivatives in the high-order term.
+        None takes 5 % of the geometric mean extent of the fixed image, 11 mm for a head; if fine, 1.5 %,
+        and at least two voxels. Levels of larger voxels have the size of these.
+    smoothness_order : {2, 3, 4} or None
+        m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
+    volume_weight : float or None
+        :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.45 if fine.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -95,7 +112,7 @@ class Options:
     iterations : int, tuple of int or None
         Largest number of accepted steps per level, coarse to fine; one number serves every level,
         and of fewer levels than numbers the finest have the last ones.
-        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes.
+        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes; (12, 20, 32) if fine.
     memory : int
         Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
     gradient_tolerance : float
@@ -113,9 +130,11 @@ class Options:
     similarity: str = "regional-mi"
     regions: int | None = None
     similarity_weight: float = 1.0
+    regularity: str = "auto"
     smoothness_weight: float | None = None
     smoothness_length: float | None = None
-    smoothness_order: int = 4
+    smoothness_order: int | None = None
+    volume_weight: float | None = None
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -144,6 +163,13 @@ class Options:
         )
         check(self, "kernel_width", lambda v: is_real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
         check_choice(self, "similarity", tuple(SIMILARITIES))
+        check_choice(self, "regularity", REGULARITIES)
+        check(
+            self,
+            "volume_weight",
+            lambda v: v is None or (is_real(v) and 0 <= v <= 1e30),
+            "from 0 to 1e30, or None",
+        )
         check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
         check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
         check_choice(self, "interpolation", ("linear", "cubic"))
@@ -153,7 +179,12 @@ class Options:
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
             )
-        check_whole(self, "smoothness_order", 2, 4)
+        check(
+            self,
+            "smoothness_order",
+            lambda v: v is None or is_whole(v, 2, 4),
+            "a whole number from 2 to 4, or None",
+        )
         check_whole(self, "memory", 0, 1000)
         check_whole(self, "affine_iterations", 1, 1_000_000)
         for name in ("gradient_tolerance", "energy_tolerance"):
@@ -213,6 +244,8 @@ class Options:
     def for_dimension(self, dimension: int) -> Options:
         """These options with all numbers that only the dimension decides.
 
+        A regularity that is left open stays so, with its numbers, until there is evidence.
+
         Parameters
         ----------
         dimension : {2, 3}
@@ -220,15 +253,50 @@ class Options:
         Examples
         --------
         >>> from varreg.options.options import Options
-        >>> Options().for_dimension(3).smoothness_weight
+        >>> Options().for_dimension(3).regions, Options().for_dimension(2).smoothness_weight
+        (10, 0.35)
+        """
+        given = any(getattr(self, name) is not None for name in REGULARITY_NUMBERS)
+        is_open = dimension == 3 and self.similarity in JUDGES and not given
+        if self.regularity == "auto" and is_open:
+            return self._filled(BY_DIMENSION[dimension])
+        return self.decided(dimension)
+
+    def decided(self, dimension: int) -> Options:
+        """These options with all numbers, and a smooth map where the regularity is left open.
+
+        Parameters
+        ----------
+        dimension : {2, 3}
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options().decided(3).smoothness_weight
         0.25
         """
-        missing = {
-            name: value
-            for name, value in BY_DIMENSION[dimension].items()
-            if getattr(self, name) is None
-        }
+        regularity = "smooth" if self.regularity == "auto" else self.regularity
+        numbers = {**BY_DIMENSION[dimension], **BY_REGULARITY[regularity][dimension]}
+        return dataclasses.replace(self._filled(numbers), regularity=regularity)
+
+    def _filled(self, numbers: dict[str, Any]) -> Options:
+        missing = {name: value for name, value in numbers.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **missing) if missing else self
+
+    def of_regularity(self, regularity: str) -> Options:
+        """These options with another regularity and its own numbers.
+
+        Parameters
+        ----------
+        regularity : {"smooth", "fine"}
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options(smoothness_weight=1.0).of_regularity("fine").decided(3).smoothness_weight
+        0.02
+        """
+        return self.replace(regularity=regularity, **dict.fromkeys(REGULARITY_NUMBERS))
 
     def replace(self, **changes: Any) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""

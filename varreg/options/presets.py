@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-#: What the options leave open: a volume has more voxels for each node and each box, and gains from more
-#: of both, and from more steps.
-BY_DIMENSION: dict[int, dict[str, Any]] = {
-    2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), "regions": 8},
-    3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), "regions": 10},
+#: What the options leave open: a volume has more voxels for each box.
+BY_DIMENSION: dict[int, dict[str, Any]] = {2: {"regions": 8}, 3: {"regions": 10}}
+_SMOOTH: dict[str, Any] = {"smoothness_order": 4, "volume_weight": 0.0}
+_FINE: dict[str, Any] = {
+    "smoothness_weight": 0.02,
+    "smoothness_order": 2,
+    "volume_weight": 0.45,
+    "iterations": (12, 20, 32),
+}
+#: Regularity -> dimension -> numbers: a volume has more voxels for each node, and gains from more steps.
+BY_REGULARITY: dict[str, dict[int, dict[str, Any]]] = {
+    "smooth": {
+        2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), **_SMOOTH},
+        3: {"smoothness_weight": 0.25, "iterations": (12, 10, 32), **_SMOOTH},
+    },
+    "fine": {2: _FINE, 3: _FINE},
 }
 PAPER: dict[str, Any] = {
     "similarity": "mi",

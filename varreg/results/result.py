@@ -13,6 +13,7 @@ from ..io.result_folder import save
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..optimise.model_choice import ModelChoice
+from ..optimise.regularity_choice import RegularityChoice
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
@@ -54,6 +55,8 @@ class Result(Registered):
         The map that was refined, and what had to be done to it first; None if there was none.
     model : ModelChoice or None
         What kind of map was taken where `affine` or `deformable` left it open, and why; else None.
+    regularity : RegularityChoice or None
+        Why the map is smooth or fine where the options left it open; else None.
     checks : tuple of Check
         What the answer was asked when the registration ended: name, value, limit, whether it passed,
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
@@ -83,6 +86,7 @@ class Result(Registered):
     moving: Image | None = None
     start: StartReport | None = None
     model: ModelChoice | None = None
+    regularity: RegularityChoice | None = None
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
     motion: HeadMotion | None = None

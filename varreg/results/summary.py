@@ -35,6 +35,7 @@ def summary(result: Result) -> str:
         *result.notes,
         _start(result),
         "" if result.model is None else str(result.model),
+        "" if result.regularity is None else str(result.regularity),
         _affine(result),
         _deformable(result),
     ]

@@ -54,7 +54,7 @@ class MutualInformation(Similarity):
         self.moving = moving_image(values, moving.mask, self.estimator.span, cubic)
         self.workspace = Workspace()
         if self.estimator.windows is None:
-            boxes = options.for_dimension(fixed.grid.dim).regions if regional else 1
+            boxes = options.decided(fixed.grid.dim).regions if regional else 1
             counts = region_counts(fixed.grid, boxes or 1)
             counts = (1,) * (3 - len(counts)) + counts
             shown, bins = as_volume(fixed.data), self.estimator.bins

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..backends.arrays import Array
@@ -11,13 +13,42 @@ from ..optimise.objective import Evaluation
 from ..similarity.choice import deformable_choice
 from .levels import Recorder, check_view, lower
 from .problem import Problem
-from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
+from .pyramid import (
+    iteration_budget,
+    node_shape,
+    smoothness_length,
+    smoothness_order,
+    smoothness_weight,
+)
+
+#: Coordinates of a field, and the smoothness term that they belong to.
+Coordinates = tuple[Smoothness, Array]
+
+
+@dataclass(frozen=True)
+class Deformation:
+    r"""Where the deformable stage has ended.
+
+    Attributes
+    ----------
+    nodes : (d, \*m) array
+        u, mm.
+    evaluation : Evaluation
+        At its last level.
+    coordinates : (Smoothness, array)
+        Of u, to go on with.
+    """
+
+    nodes: Array
+    evaluation: Evaluation
+    coordinates: Coordinates
 
 
 def deformable_stage(
-    problem: Problem, affine: Array, recorder: Recorder, start: Array | None = None, first: int = 0
-) -> tuple[Array, Evaluation]:
-    r"""u at the nodes, (d, \*m) mm, and its evaluation at the finest level.
+    problem: Problem, affine: Array, recorder: Recorder, start: Array | None = None, first: int = 0,
+    last: int | None = None, carried: Coordinates | None = None,
+) -> Deformation:  # fmt: skip
+    r"""The displacement of least energy, coarse to fine.
 
     Parameters
     ----------
@@ -30,14 +61,17 @@ def deformable_stage(
         that the stage never ends above it.
     first : int
         The level to begin with; it may spend what the one before it would have spent, too.
+    last : int, optional
+        The level to end with, by default the finest.
+    carried : (Smoothness, array), optional
+        Where another descent has ended, to go on from.
     """
     finest = len(problem.factors) - 1
     given = None
     if start is not None:
         smoothness = level_smoothness(problem, finest)
         given = smoothness, smoothness.to_coordinates(start), start
-    carried: tuple[Smoothness, Array] | None = None
-    for level in range(first, finest + 1):
+    for level in range(first, finest + 1 if last is None else last + 1):
         objective = deformable_objective(problem, level, affine)
         state = _origin(objective, given)
         evaluation = objective.evaluate(state)
@@ -51,7 +85,7 @@ def deformable_stage(
             check_view(evaluation)
         place, budget = (
             ("deformable", level, problem.factors[level]),
-            _budget(problem, level, first),
+            _budget(problem, level, first if carried is None else 0),
         )
         shape = objective.similarity.fixed_grid.shape
         ended = recorder.run(
@@ -60,7 +94,8 @@ def deformable_stage(
         carried = objective.smoothness, ended.state[0]
         if level == finest and ended.recent is not None:
             recorder.recent = objective.smoothness.to_field(ended.recent)
-    return ended.state[1], ended.evaluation
+    assert carried is not None
+    return Deformation(ended.state[1], ended.evaluation, carried)
 
 
 def _budget(problem: Problem, level: int, first: int) -> int:
@@ -110,13 +145,24 @@ def level_smoothness(
     nodes: tuple[int, ...] | None = None,
     constraint: str | None = None,
 ) -> Smoothness:
-    """The smoothness term of a level; its displacement grid is that of every level if ell > 0."""
+    """The smoothness term of a level.
+
+    Its displacement grid is that of every level, if ell is above 0 and no voxel of a level larger.
+    """
     grid, options = problem.fixed.grid, problem.options
-    length = smoothness_length(grid, options)
+    length = level_length(problem, level)
     if nodes is None:
         voxels = problem.level(problem.factors[level])[0].grid.shape
-        nodes = node_shape(grid, options) if length > 0 else voxels
+        nodes = node_shape(grid, options, length) if length > 0 else voxels
     spacing = grid.extent / np.array(nodes)
-    weight, order = smoothness_weight(options, grid.dim), options.smoothness_order
+    weight, order = smoothness_weight(options, grid.dim), smoothness_order(options, grid.dim)
     constraint = constraint or options.constraint
     return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
+
+
+def level_length(problem: Problem, level: int) -> float:
+    """ell of a level, mm: what its voxels do not show is left to finer ones."""
+    length = smoothness_length(problem.fixed.grid, problem.options)
+    if length == 0 or level == len(problem.factors) - 1:
+        return length
+    return max(length, problem.factors[level] * float(problem.fixed.grid.spacing.min()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
@@ -49,6 +49,14 @@ class Problem:
     energies: dict[tuple[bytes, bool], Energy] = field(default_factory=dict, compare=False)
     _levels: dict[float, tuple[LevelImage, LevelImage]] = field(default_factory=dict)
     _similarities: dict[tuple[float, str], Similarity] = field(default_factory=dict)
+
+    def with_options(self, options: Options) -> Problem:
+        """The same images with other options: similarities are made anew, unless they only name what was decided."""
+        if options == self.options.decided(self.fixed.grid.dim):
+            return replace(self, options=options)
+        return Problem(
+            self.fixed, self.moving, options, self.kernels, self.threads, {}, self._levels
+        )
 
     @property
     def factors(self) -> tuple[float, ...]:

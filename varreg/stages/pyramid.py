@@ -13,8 +13,10 @@ from ..options.options import Options
 COARSEST = 40
 #: Nodes of the displacement grid per smoothness length.
 NODES_PER_LENGTH = 1
-#: Share of the geometric mean extent that the smoothness length takes by default.
-LENGTH_SHARE = 0.05
+#: Shares of the geometric mean extent that the smoothness length takes by default.
+LENGTH_SHARE, FINE_LENGTH_SHARE = 0.05, 0.015
+#: Fewest voxels per length of a fine map by default: closer nodes would follow noise.
+FINE_VOXELS = 2.0
 
 
 def level_factors(grid: Grid, options: Options) -> tuple[float, ...]:
@@ -26,12 +28,19 @@ def level_factors(grid: Grid, options: Options) -> tuple[float, ...]:
     return tuple(float(2**k) for k in range(count, -1, -1))
 
 
-def node_shape(grid: Grid, options: Options) -> tuple[int, ...]:
+def node_shape(grid: Grid, options: Options, length: float | None = None) -> tuple[int, ...]:
     """Nodes of the displacement grid: every voxel for the H1 energy, else at most ell apart.
 
     Their numbers are good for Fourier transforms.
+
+    Parameters
+    ----------
+    grid : Grid
+    options : Options
+    length : float, optional
+        ell in mm, by default that of the finest level.
     """
-    length = smoothness_length(grid, options)
+    length = smoothness_length(grid, options) if length is None else length
     if length == 0:
         return grid.shape
     counts = level_shape(grid, max(float(grid.spacing.min()), length / NODES_PER_LENGTH))
@@ -43,7 +52,10 @@ def smoothness_length(grid: Grid, options: Options) -> float:
     """ell in mm: the option, or a share of the field of view."""
     if options.smoothness_length is not None:
         return float(options.smoothness_length)
-    return LENGTH_SHARE * float(np.exp(np.mean(np.log(grid.extent))))
+    extent = float(np.exp(np.mean(np.log(grid.extent))))
+    if options.regularity == "fine":
+        return max(FINE_LENGTH_SHARE * extent, FINE_VOXELS * float(grid.spacing.min()))
+    return LENGTH_SHARE * extent
 
 
 def iteration_budget(options: Options, level: int, levels: int, dimension: int) -> int:
@@ -51,7 +63,7 @@ def iteration_budget(options: Options, level: int, levels: int, dimension: int) 
 
     Of fewer levels than numbers the finest have the last ones; further levels have the last.
     """
-    budget = options.for_dimension(dimension).iterations
+    budget = options.decided(dimension).iterations
     assert budget is not None
     if not isinstance(budget, tuple):
         return budget
@@ -61,6 +73,20 @@ def iteration_budget(options: Options, level: int, levels: int, dimension: int) 
 
 def smoothness_weight(options: Options, dimension: int) -> float:
     """mu: the option, or what the dimension decides."""
-    weight = options.for_dimension(dimension).smoothness_weight
+    weight = options.decided(dimension).smoothness_weight
+    assert weight is not None
+    return weight
+
+
+def smoothness_order(options: Options, dimension: int) -> int:
+    """m: the option, or what the regularity decides."""
+    order = options.decided(dimension).smoothness_order
+    assert order is not None
+    return order
+
+
+def volume_weight(options: Options, dimension: int) -> float:
+    """nu: the option, or what the regularity decides."""
+    weight = options.decided(dimension).volume_weight
     assert weight is not None
     return weight

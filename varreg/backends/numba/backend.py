@@ -19,10 +19,12 @@ from .information import information, smooth_table, smooth_table_transposed
 from .nodes import LEAST_ENTRIES_FOR_THREADS, sums_at_nodes
 from .points import read_points
 from .row_values import mask_or_none
+from .volume import area_gradients, area_sum, volume_gradients, volume_sum
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "warp",
+    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "volume",
+    "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numba"
@@ -95,6 +97,38 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
     run(kernel, blocks, threads, blocks, field, spacing, bound, place)
     worst = int(np.argmin(bound))
     return float(bound[worst]), tuple(int(p) for p in place[worst])
+
+
+def volume(field: Array, spacing: Array, threads: int) -> float:
+    """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+    cuts, corners = _cell_blocks(field)
+    blocks = len(cuts) - 1
+    total = np.empty(blocks)
+    kernel = area_sum if field.shape[0] == 2 else volume_sum
+    run(kernel, blocks, threads, blocks, field, spacing, total)
+    return float(total.sum()) / corners
+
+
+def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
+    """Its derivative by the field, (d, *m)."""
+    cuts, corners = _cell_blocks(field)
+    blocks = len(cuts) - 1
+    parts = np.empty((blocks, len(field), int(np.diff(cuts).max()) + 1, *field.shape[2:]))
+    kernel = area_gradients if field.shape[0] == 2 else volume_gradients
+    run(kernel, blocks, threads, blocks, field, spacing, 1 / corners, parts)
+    out = np.zeros(field.shape)
+    for number, part in enumerate(parts):  # in block order: the same bits for any number of threads
+        first, last = cuts[number], cuts[number + 1]
+        out[:, first : last + 1] += part[:, : last + 1 - first]
+    return out
+
+
+def _cell_blocks(field: Array) -> tuple[NDArray[np.int64], int]:
+    """Where the blocks of planes of cells begin and the last one ends, and the corners of all cells."""
+    cells = tuple(m - 1 for m in field.shape[1:])
+    blocks = min(cells[0], block_count(math.prod(cells)))
+    cuts = np.arange(blocks + 1) * cells[0] // blocks
+    return cuts, 2 ** len(cells) * math.prod(cells)
 
 
 def average_axis(image: Array, axis: int, start: NDArray, weights: Array, threads: int) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 from ..logarithm import logarithm
+from . import volume as volumes
 from .folding import cell_bounds
 from .sampling import (
     average_axis,
@@ -31,7 +32,8 @@ from .sampling import (
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "warp",
+    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "volume",
+    "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numpy"
@@ -213,6 +215,16 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
     bound = cell_bounds(field, spacing)
     cell = np.unravel_index(int(np.argmin(bound)), bound.shape)
     return float(bound[cell]), tuple(int(i) for i in cell)
+
+
+def volume(field: Array, spacing: Array, threads: int) -> float:
+    """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+    return volumes.volume(field, spacing)
+
+
+def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
+    """Its derivative by the field, (d, *m)."""
+    return volumes.volume_gradient(field, spacing)
 
 
 def _spline_weights(value: Array, bins: int) -> tuple[Array, Array]:

@@ -1,0 +1,186 @@
+"""The volume term and its gradient: see :mod:`varreg.energy.volume` for what it is.
+
+At a corner of a multilinear cell det(id + grad u) is the triple product of the three edges that meet there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..volume import SMALLEST
+from .compiled import kernel, part
+from .folding import _row_edges
+
+#: Value, slope and curvature of the parabola below SMALLEST.
+_VALUE = (SMALLEST**2 + SMALLEST**-2 - 2) / 8
+_SLOPE = (SMALLEST - SMALLEST**-3) / 4
+_CURVATURE = (1 + 3 * SMALLEST**-4) / 4
+
+
+@part()
+def _cost(determinant):
+    if determinant >= SMALLEST:
+        square = determinant * determinant
+        return 0.125 * (square + 1 / square) - 0.25
+    beyond = determinant - SMALLEST
+    return _VALUE + beyond * (_SLOPE + 0.5 * beyond * _CURVATURE)
+
+
+@part()
+def _slope(determinant):
+    if determinant >= SMALLEST:
+        return 0.25 * (determinant - 1 / (determinant * determinant * determinant))
+    return _SLOPE + (determinant - SMALLEST) * _CURVATURE
+
+
+@kernel
+def volume_sum(first, stop, blocks, field, spacing, total):
+    """Sum over the corners of the cells of each block of planes; 3-D.
+
+    Parameters
+    ----------
+    field : (3, a, b, c) array
+        Displacement at the nodes, in the unit of `spacing`.
+    spacing : (3,) array
+        Node spacing.
+    total : (blocks,) array, output
+    """
+    planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
+    d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
+    sums = np.empty(nodes - 1)
+    for block in range(first, stop):
+        sums[:] = 0
+        for i in range(block * planes // blocks, (block + 1) * planes // blocks):
+            for j in range(rows):
+                _row_edges(field, spacing, i, j, d0, d1, d2)
+                for corner in range(8):
+                    p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
+                    a0, a1, a2 = d0[q, 0, r:], d0[q, 1, r:], d0[q, 2, r:]
+                    b0, b1, b2 = d1[p, 0, r:], d1[p, 1, r:], d1[p, 2, r:]
+                    c0, c1, c2 = d2[p, q, 0], d2[p, q, 1], d2[p, q, 2]
+                    for k in range(nodes - 1):
+                        x = b1[k] * c2[k] - b2[k] * c1[k]
+                        y = b2[k] * c0[k] - b0[k] * c2[k]
+                        z = b0[k] * c1[k] - b1[k] * c0[k]
+                        sums[k] += _cost(a0[k] * x + a1[k] * y + a2[k] * z)
+        total[block] = sums.sum()
+
+
+@part()
+def _row_stress(d0, d1, d2, scale, t0, t1, t2):
+    """Derivatives of a row of cells by its edges: t0, t1, t2 are added to, with the shapes of d0, d1, d2."""
+    cells = d2.shape[3]
+    for corner in range(8):
+        p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
+        a0, a1, a2 = d0[q, 0, r:], d0[q, 1, r:], d0[q, 2, r:]
+        b0, b1, b2 = d1[p, 0, r:], d1[p, 1, r:], d1[p, 2, r:]
+        c0, c1, c2 = d2[p, q, 0], d2[p, q, 1], d2[p, q, 2]
+        f0, f1, f2 = t0[q, 0, r:], t0[q, 1, r:], t0[q, 2, r:]
+        g0, g1, g2 = t1[p, 0, r:], t1[p, 1, r:], t1[p, 2, r:]
+        h0, h1, h2 = t2[p, q, 0], t2[p, q, 1], t2[p, q, 2]
+        for k in range(cells):
+            x = b1[k] * c2[k] - b2[k] * c1[k]
+            y = b2[k] * c0[k] - b0[k] * c2[k]
+            z = b0[k] * c1[k] - b1[k] * c0[k]
+            s = scale * _slope(a0[k] * x + a1[k] * y + a2[k] * z)
+            f0[k] += s * x
+            f1[k] += s * y
+            f2[k] += s * z
+            g0[k] += s * (c1[k] * a2[k] - c2[k] * a1[k])
+            g1[k] += s * (c2[k] * a0[k] - c0[k] * a2[k])
+            g2[k] += s * (c0[k] * a1[k] - c1[k] * a0[k])
+            h0[k] += s * (a1[k] * b2[k] - a2[k] * b1[k])
+            h1[k] += s * (a2[k] * b0[k] - a0[k] * b2[k])
+            h2[k] += s * (a0[k] * b1[k] - a1[k] * b0[k])
+
+
+@part()
+def _add_row(t0, t1, t2, spacing, out, i, j):
+    """Derivatives by the edges of the cells (i, j, :) taken to their nodes."""
+    cells = t2.shape[3]
+    for d in range(3):
+        for q in range(2):
+            low, high, edge = out[d, i, j + q], out[d, i + 1, j + q], t0[q, d]
+            for k in range(cells + 1):
+                low[k] -= edge[k] / spacing[0]
+                high[k] += edge[k] / spacing[0]
+        for p in range(2):
+            low, high, edge = out[d, i + p, j], out[d, i + p, j + 1], t1[p, d]
+            for k in range(cells + 1):
+                low[k] -= edge[k] / spacing[1]
+                high[k] += edge[k] / spacing[1]
+            for q in range(2):
+                line, edge = out[d, i + p, j + q], t2[p, q, d]
+                for k in range(cells):
+                    line[k] -= edge[k] / spacing[2]
+                    line[k + 1] += edge[k] / spacing[2]
+
+
+@kernel
+def volume_gradients(first, stop, blocks, field, spacing, scale, gradient):
+    """`scale` times the derivative of :func:`volume_sum` by the nodes of each block; 3-D.
+
+    gradient : (blocks, 3, planes of the largest block + 1, b, c) array, output
+        From the first plane of the block; a plane between two blocks is in both.
+    """
+    planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
+    d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
+    t0, t1, t2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
+    for block in range(first, stop):
+        begin, out = block * planes // blocks, gradient[block]
+        out[:] = 0
+        for i in range(begin, (block + 1) * planes // blocks):
+            for j in range(rows):
+                _row_edges(field, spacing, i, j, d0, d1, d2)
+                t0[:] = 0
+                t1[:] = 0
+                t2[:] = 0
+                _row_stress(d0, d1, d2, scale, t0, t1, t2)
+                _add_row(t0, t1, t2, spacing, out, i - begin, j)
+
+
+@kernel
+def area_sum(first, stop, blocks, field, spacing, total):
+    """As :func:`volume_sum` in a plane, `field` (2, b, c)."""
+    rows, cells = field.shape[1] - 1, field.shape[2] - 1
+    one, two = 1 / spacing[0], 1 / spacing[1]
+    for block in range(first, stop):
+        value = 0.0
+        for j in range(block * rows // blocks, (block + 1) * rows // blocks):
+            for corner in range(4):
+                q, r = corner >> 1, corner & 1
+                for k in range(cells):
+                    a0 = one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1
+                    a1 = one * (field[1, j + 1, k + r] - field[1, j, k + r])
+                    b0 = two * (field[0, j + q, k + 1] - field[0, j + q, k])
+                    b1 = two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1
+                    value += _cost(a0 * b1 - a1 * b0)
+        total[block] = value
+
+
+@kernel
+def area_gradients(first, stop, blocks, field, spacing, scale, gradient):
+    """As :func:`volume_gradients` in a plane, `gradient` (blocks, 2, rows of the largest block + 1, c)."""
+    rows, cells = field.shape[1] - 1, field.shape[2] - 1
+    one, two = 1 / spacing[0], 1 / spacing[1]
+    for block in range(first, stop):
+        begin, out = block * rows // blocks, gradient[block]
+        out[:] = 0
+        for j in range(begin, (block + 1) * rows // blocks):
+            n = j - begin
+            for corner in range(4):
+                q, r = corner >> 1, corner & 1
+                for k in range(cells):
+                    a0 = one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1
+                    a1 = one * (field[1, j + 1, k + r] - field[1, j, k + r])
+                    b0 = two * (field[0, j + q, k + 1] - field[0, j + q, k])
+                    b1 = two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1
+                    s = scale * _slope(a0 * b1 - a1 * b0)
+                    out[0, n + 1, k + r] += s * b1 * one
+                    out[0, n, k + r] -= s * b1 * one
+                    out[1, n + 1, k + r] -= s * b0 * one
+                    out[1, n, k + r] += s * b0 * one
+                    out[0, n + q, k + 1] -= s * a1 * two
+                    out[0, n + q, k] += s * a1 * two
+                    out[1, n + q, k + 1] += s * a0 * two
+                    out[1, n + q, k] -= s * a0 * two

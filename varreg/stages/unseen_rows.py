@@ -1,0 +1,115 @@
+"""Whether a fine map explains more than a smooth one of voxels that neither has seen.
+
+More freedom always raises the similarity of the voxels that it is fitted to.  Every other pair of rows is
+left out of a short fit, and judges it: what the freedom has found is really there if the rows in between
+share more, too.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.arrays import Array
+from ..energy.deformable import DeformableObjective, State, unfold
+from ..energy.smoothness import Smoothness
+from ..images.level_image import LevelImage
+from ..optimise.minimise import minimise
+from ..similarity.choice import deformable_choice, similarity
+from ..similarity.similarity import Similarity
+from ..similarity.volumes import as_volume_field
+from .deformable import Coordinates, level_smoothness
+from .problem import Problem
+
+#: Steps of the smooth and of the fine fit: what a smooth map can explain it should have explained.
+STEPS = {"smooth": 15, "fine": 8}
+#: Blocks of rows along each axis, whose differences tell how certain their mean is.
+BLOCKS = 2
+#: Blocks with fewer voxels say nothing.
+FEWEST_VOXELS = 1000
+
+
+def unseen_gain(
+    problem: Problem, fine: Problem, affine: Array, carried: Coordinates, level: int = 0
+) -> tuple[float, float]:
+    """What a fine map gains on unseen rows over a smooth one, as a share of their similarity; its standard error.
+
+    Parameters
+    ----------
+    problem, fine : Problem
+        The same images with the options of smooth and of fine maps.
+    affine : (d + 1, d + 1) array
+    carried : (Smoothness, array)
+        Where both start.
+    level : int
+    """
+    fixed = problem.level(problem.factors[level])[0]
+    counts = np.full(fixed.grid.shape, True) if fixed.mask is None else fixed.mask > 0.5
+    seen = seen_rows(fixed.grid.shape)
+    judges = [rows for rows in _blocks(counts & ~seen) if rows.sum() >= FEWEST_VOXELS]
+    if len(judges) < 2 or not (counts & seen).any():
+        return 0.0, 0.0
+    fit = _similarity(problem, level, counts & seen)
+    smooth = _fitted(fit, problem, affine, carried[0], carried)
+    richer = _fitted(fit, fine, affine, level_smoothness(fine, level), carried)
+    values = []
+    for rows in judges:
+        judge = _similarity(problem, level, rows)
+        values.append([_value(judge, *fitted) for fitted in (smooth, richer)])
+    return _share(np.array(values), np.array([rows.sum() for rows in judges], float))
+
+
+def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Every other pair of rows along the last axis, as in a chessboard of pairs."""
+    pairs = np.sum(np.indices(shape[:-1]) // 2, axis=0)
+    return np.broadcast_to((pairs % 2 == 0)[..., None], shape)
+
+
+def _similarity(problem: Problem, level: int, rows: NDArray[np.bool_]) -> Similarity:
+    """The similarity of some rows, with all bins that they can fill."""
+    fixed, moving = problem.level(problem.factors[level])
+    name = deformable_choice(problem.options.similarity, coarsest=False)
+    image = LevelImage(fixed.data, rows, fixed.grid)
+    options = problem.options
+    return similarity(name, image, moving, options, problem.kernels, problem.threads)
+
+
+def _fitted(
+    fit: Similarity, problem: Problem, affine: Array, smoothness: Smoothness, carried: Coordinates
+) -> tuple[DeformableObjective, State]:
+    objective = DeformableObjective(fit, affine, smoothness, problem.options)
+    start = unfold(objective, carried[0].transfer(carried[1], smoothness))
+    return objective, minimise(
+        objective, start, problem.options, STEPS[problem.options.regularity]
+    ).state
+
+
+def _value(judge: Similarity, objective: DeformableObjective, state: State) -> float:
+    return judge.evaluate(objective.where, as_volume_field(state[1])).value
+
+
+def _blocks(rows: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The rows cut into those of boxes that together are the field of view."""
+    shape = rows.shape
+    cuts = [np.arange(BLOCKS + 1) * n // BLOCKS for n in shape]
+    found = []
+    for place in itertools.product(range(BLOCKS), repeat=len(shape)):
+        block = np.zeros(shape, bool)
+        box = tuple(slice(c[p], c[p + 1]) for c, p in zip(cuts, place, strict=True))
+        block[box] = rows[box]
+        found.append(block)
+    return found
+
+
+def _share(values: Array, voxels: Array) -> tuple[float, float]:
+    """Weighted mean of the differences and its standard error, as shares of the first column's mean."""
+    weights: Array = voxels / voxels.sum()
+    difference: Array = values[:, 1] - values[:, 0]
+    mean, before = float(weights @ difference), float(weights @ values[:, 0])
+    if not before > 0:
+        return 0.0, 0.0
+    count = len(weights)
+    spread = float(np.square(weights * (difference - mean)).sum()) * count / (count - 1)
+    return mean / before, float(np.sqrt(spread)) / before
