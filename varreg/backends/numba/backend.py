@@ -113,13 +113,15 @@ def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
     """Its derivative by the field, (d, *m)."""
     cuts, corners = _cell_blocks(field)
     blocks = len(cuts) - 1
-    parts = np.empty((blocks, len(field), int(np.diff(cuts).max()) + 1, *field.shape[2:]))
+    out, last = np.empty(field.shape), np.empty((blocks, len(field), 2, *field.shape[2:]))
+    out[:, -1] = 0
     kernel = area_gradients if field.shape[0] == 2 else volume_gradients
-    run(kernel, blocks, threads, blocks, field, spacing, 1 / corners, parts)
-    out = np.zeros(field.shape)
-    for number, part in enumerate(parts):  # in block order: the same bits for any number of threads
-        first, last = cuts[number], cuts[number + 1]
-        out[:, first : last + 1] += part[:, : last + 1 - first]
+    run(kernel, blocks, threads, blocks, field, spacing, 1 / corners, out, last)
+    for number, planes in enumerate(
+        last
+    ):  # in block order: the same bits for any number of threads
+        end = cuts[number + 1]
+        out[:, end - 1 : end + 1] += planes
     return out
 
 

@@ -11,26 +11,22 @@ from ..volume import SMALLEST
 from .compiled import kernel, part
 from .folding import _row_edges
 
-#: Value, slope and curvature of the parabola below SMALLEST.
-_VALUE = (SMALLEST**2 + SMALLEST**-2 - 2) / 8
-_SLOPE = (SMALLEST - SMALLEST**-3) / 4
+#: Curvature of the parabola below SMALLEST.
 _CURVATURE = (1 + 3 * SMALLEST**-4) / 4
 
 
-@part()
-def _cost(determinant):
-    if determinant >= SMALLEST:
-        square = determinant * determinant
-        return 0.125 * (square + 1 / square) - 0.25
-    beyond = determinant - SMALLEST
-    return _VALUE + beyond * (_SLOPE + 0.5 * beyond * _CURVATURE)
+@part(fastmath={"nnan", "nsz"})
+def _cost(determinant):  # without a branch, so that loops over it become vector instructions
+    held = max(determinant, SMALLEST)
+    beyond, square = determinant - held, held * held
+    slope = 0.25 * (held - 1 / (square * held))
+    return 0.125 * (square + 1 / square) - 0.25 + beyond * (slope + 0.5 * beyond * _CURVATURE)
 
 
-@part()
+@part(fastmath={"nnan", "nsz"})
 def _slope(determinant):
-    if determinant >= SMALLEST:
-        return 0.25 * (determinant - 1 / (determinant * determinant * determinant))
-    return _SLOPE + (determinant - SMALLEST) * _CURVATURE
+    held = max(determinant, SMALLEST)
+    return 0.25 * (held - 1 / (held * held * held)) + (determinant - held) * _CURVATURE
 
 
 @kernel
@@ -95,48 +91,54 @@ def _row_stress(d0, d1, d2, scale, t0, t1, t2):
 
 
 @part()
-def _add_row(t0, t1, t2, spacing, out, i, j):
-    """Derivatives by the edges of the cells (i, j, :) taken to their nodes."""
+def _add_row(t0, t1, t2, spacing, out, j):
+    """Derivatives by the edges of the cells (:, j, :) between two planes taken to their nodes, out (3, 2, b, c)."""
     cells = t2.shape[3]
     for d in range(3):
         for q in range(2):
-            low, high, edge = out[d, i, j + q], out[d, i + 1, j + q], t0[q, d]
+            low, high, edge = out[d, 0, j + q], out[d, 1, j + q], t0[q, d]
             for k in range(cells + 1):
                 low[k] -= edge[k] / spacing[0]
                 high[k] += edge[k] / spacing[0]
         for p in range(2):
-            low, high, edge = out[d, i + p, j], out[d, i + p, j + 1], t1[p, d]
+            low, high, edge = out[d, p, j], out[d, p, j + 1], t1[p, d]
             for k in range(cells + 1):
                 low[k] -= edge[k] / spacing[1]
                 high[k] += edge[k] / spacing[1]
             for q in range(2):
-                line, edge = out[d, i + p, j + q], t2[p, q, d]
+                line, edge = out[d, p, j + q], t2[p, q, d]
                 for k in range(cells):
                     line[k] -= edge[k] / spacing[2]
                     line[k + 1] += edge[k] / spacing[2]
 
 
 @kernel
-def volume_gradients(first, stop, blocks, field, spacing, scale, gradient):
+def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last):
     """`scale` times the derivative of :func:`volume_sum` by the nodes of each block; 3-D.
 
-    gradient : (blocks, 3, planes of the largest block + 1, b, c) array, output
-        From the first plane of the block; a plane between two blocks is in both.
+    gradient : (3, a, b, c) array, output
+        A block fills its planes but for the last one, which is the first of the next block.
+    last : (blocks, 3, 2, b, c) array, output
+        The last but one and the last plane of each block: what it adds to them.
     """
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     t0, t1, t2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     for block in range(first, stop):
-        begin, out = block * planes // blocks, gradient[block]
-        out[:] = 0
-        for i in range(begin, (block + 1) * planes // blocks):
+        begin, end = block * planes // blocks, (block + 1) * planes // blocks
+        gradient[:, begin:end] = 0
+        last[block] = 0
+        for i in range(begin, end):
             for j in range(rows):
                 _row_edges(field, spacing, i, j, d0, d1, d2)
                 t0[:] = 0
                 t1[:] = 0
                 t2[:] = 0
                 _row_stress(d0, d1, d2, scale, t0, t1, t2)
-                _add_row(t0, t1, t2, spacing, out, i - begin, j)
+                if i < end - 1:
+                    _add_row(t0, t1, t2, spacing, gradient[:, i : i + 2], j)
+                else:
+                    _add_row(t0, t1, t2, spacing, last[block], j)
 
 
 @kernel
@@ -159,15 +161,16 @@ def area_sum(first, stop, blocks, field, spacing, total):
 
 
 @kernel
-def area_gradients(first, stop, blocks, field, spacing, scale, gradient):
-    """As :func:`volume_gradients` in a plane, `gradient` (blocks, 2, rows of the largest block + 1, c)."""
+def area_gradients(first, stop, blocks, field, spacing, scale, gradient, last):
+    """As :func:`volume_gradients` in a plane: `gradient` (2, b, c), `last` (blocks, 2, 2, c)."""
     rows, cells = field.shape[1] - 1, field.shape[2] - 1
     one, two = 1 / spacing[0], 1 / spacing[1]
     for block in range(first, stop):
-        begin, out = block * rows // blocks, gradient[block]
-        out[:] = 0
-        for j in range(begin, (block + 1) * rows // blocks):
-            n = j - begin
+        begin, end = block * rows // blocks, (block + 1) * rows // blocks
+        gradient[:, begin:end] = 0
+        last[block] = 0
+        for j in range(begin, end):
+            out = gradient[:, j : j + 2] if j < end - 1 else last[block]
             for corner in range(4):
                 q, r = corner >> 1, corner & 1
                 for k in range(cells):
@@ -176,11 +179,11 @@ def area_gradients(first, stop, blocks, field, spacing, scale, gradient):
                     b0 = two * (field[0, j + q, k + 1] - field[0, j + q, k])
                     b1 = two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1
                     s = scale * _slope(a0 * b1 - a1 * b0)
-                    out[0, n + 1, k + r] += s * b1 * one
-                    out[0, n, k + r] -= s * b1 * one
-                    out[1, n + 1, k + r] -= s * b0 * one
-                    out[1, n, k + r] += s * b0 * one
-                    out[0, n + q, k + 1] -= s * a1 * two
-                    out[0, n + q, k] += s * a1 * two
-                    out[1, n + q, k + 1] += s * a0 * two
-                    out[1, n + q, k] -= s * a0 * two
+                    out[0, 1, k + r] += s * b1 * one
+                    out[0, 0, k + r] -= s * b1 * one
+                    out[1, 1, k + r] -= s * b0 * one
+                    out[1, 0, k + r] += s * b0 * one
+                    out[0, q, k + 1] -= s * a1 * two
+                    out[0, q, k] += s * a1 * two
+                    out[1, q, k + 1] += s * a0 * two
+                    out[1, q, k] -= s * a0 * two
