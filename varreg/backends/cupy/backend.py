@@ -38,11 +38,18 @@ class CuPyBackend:
     """
 
     NAME = "cupy"
+    #: Options and their values that are not on the device.
+    MISSING = {"estimator": ("per-pixel",)}
 
     def __init__(self, device: int = 0, cupy: Any = None) -> None:
         if cupy is None:
             cupy = importlib.import_module("cupy")
         self.cupy, self.device = cupy, Device(cupy, device)
+
+    def describe(self) -> str:
+        """The name of the device."""
+        name = self.cupy.cuda.runtime.getDeviceProperties(self.device.number)["name"]
+        return name.decode() if isinstance(name, bytes) else str(name)
 
     def resident(self, arrays: Any) -> Any:
         """The same on the device: a moving image, histogram rows, buffers or an array."""

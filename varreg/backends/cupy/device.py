@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,10 @@ from .tables import TableCache
 
 #: Small arrays kept on the device; with more they are all dropped.
 MOST_CONSTANTS = 256
+
+
+class DeviceMemoryError(MemoryError):
+    """The memory of a GPU is not enough; the message says what was wanted, what is free, and what to do."""
 
 
 class Device:
@@ -30,9 +36,26 @@ class Device:
         self._kernels: dict[np.dtype, Kernels] = {}
         self._constants: dict[bytes, Any] = {}
 
-    def current(self) -> Any:
-        """A context in which it is the current device of this thread."""
-        return self.cupy.cuda.Device(self.number)
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """A context in which it is the current device of this thread.
+
+        Raises
+        ------
+        DeviceMemoryError
+        """
+        with self.cupy.cuda.Device(self.number):
+            try:
+                yield
+            except DeviceMemoryError:
+                raise
+            except MemoryError as error:
+                free, total = (n / 1e9 for n in self.cupy.cuda.runtime.memGetInfo())
+                raise DeviceMemoryError(
+                    f"varreg: the memory of GPU {self.number} is not enough: {error} ({free:.1f} of"
+                    f" {total:.1f} GB are free). Use backend='numba', coarser `levels`, or end what else"
+                    " uses the GPU."
+                ) from error
 
     def holds(self, array: Any) -> bool:
         """Whether an array lives on a device."""

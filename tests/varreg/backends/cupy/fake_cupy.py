@@ -39,13 +39,27 @@ LOG = Log()
 class ndarray:  # noqa: N801 - the name of the class it stands for
     """An array on the device."""
 
-    __array_ufunc__ = None
-
     def __init__(self, values):
         self._values = values
 
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
+        """Functions of NumPy find those of CuPy, which know fewer keywords."""
+        if method != "__call__" or set(keywords) - {"dtype", "casting"}:
+            raise TypeError(f"Wrong arguments {keywords}")
+        if _real is not None and not hasattr(_real, ufunc.__name__):
+            raise TypeError(f"cupy has no {ufunc.__name__}")
+        if out is not None:
+            keywords["out"] = unwrapped(out)
+        LOG.operations.append(ufunc.__name__)
+        result = ufunc(*map(unwrapped, inputs), **keywords)
+        return wrapped(result) if out is None else out[0]
+
+    def __array_function__(self, function, types, arguments, keywords):
+        model = None if _real is None else getattr(_real, function.__name__)
+        return counted(function, function.__name__, model)(*arguments, **keywords)
 
     def get(self):
         LOG.synchronisations += 1
@@ -165,15 +179,36 @@ class Device:
         pass
 
 
+class Runtime:
+    """One device, and a driver that is none."""
+
+    CUDARuntimeError = RuntimeError
+    devices, driver = 1, 12090
+
+    def getDeviceCount(self):  # noqa: N802
+        return self.devices
+
+    def driverGetVersion(self):  # noqa: N802
+        return self.driver
+
+    def memGetInfo(self):  # noqa: N802
+        return 250_000_000, 8_000_000_000
+
+    def getDeviceProperties(self, number):  # noqa: N802
+        return {"name": b"no device"}
+
+
 class FakeCuPy(Mirror):
     """The module; `flavour` and `order` are those of the kernels."""
 
     ndarray = ndarray
+    largest = float("inf")  # bytes of an array
 
     def __init__(self, flavour="plain", order="forward"):
         super().__init__("cupy", "numpy")
         self.log, self._kernels = LOG, (flavour, order)
-        self.cuda = types.SimpleNamespace(Device=Device)
+        self.cuda = types.SimpleNamespace(Device=Device, runtime=Runtime())
+        self.__version__ = "0.0 (none)"
 
     def asarray(self, values, dtype=None, order=None):
         if isinstance(values, ndarray):
@@ -188,6 +223,8 @@ class FakeCuPy(Mirror):
 
     def empty(self, shape, dtype=float):
         values = np.empty(shape, dtype)
+        if values.nbytes > self.largest:
+            raise MemoryError(f"Out of memory allocating {values.nbytes:,} bytes")
         values.view(np.uint8)[...] = 0xFF  # not a number, or -1
         return ndarray(values)
 

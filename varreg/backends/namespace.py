@@ -1,0 +1,29 @@
+"""What of SciPy goes with an array: functions of NumPy find those of a device by themselves, SciPy's do not."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+def scipy_for(array: Any, name: str) -> ModuleType:
+    """The part of SciPy of this name for an array of NumPy, that of CuPy for one on a device."""
+    host = isinstance(array, np.ndarray)
+    return importlib.import_module(f"{'scipy' if host else 'cupyx.scipy'}.{name}")
+
+
+def quotient(numerator: Any, denominator: Any, where: Any) -> Any:
+    """numerator / denominator, 0 elsewhere than `where`; on a device functions have no such argument.
+
+    Examples
+    --------
+    >>> quotient(1.0, np.array([0.0, 2.0]), np.array([False, True])).tolist()
+    [0.0, 0.5]
+    """
+    if isinstance(denominator, np.ndarray):
+        return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=where)
+    divisor = np.where(where, denominator, np.ones_like(denominator))
+    return np.where(where, numerator / divisor, np.zeros_like(denominator))
