@@ -178,6 +178,19 @@ class Device:
     def __exit__(self, *_):
         pass
 
+    def synchronize(self):
+        LOG.synchronisations += 1
+
+
+class Pool:
+    """Memory of which nothing is known."""
+
+    def free_all_blocks(self):
+        pass
+
+    def total_bytes(self):
+        return 0
+
 
 class Runtime:
     """One device, and a driver that is none."""
@@ -209,6 +222,9 @@ class FakeCuPy(Mirror):
         self.log, self._kernels = LOG, (flavour, order)
         self.cuda = types.SimpleNamespace(Device=Device, runtime=Runtime())
         self.__version__ = "0.0 (none)"
+
+    def get_default_memory_pool(self):
+        return Pool()
 
     def asarray(self, values, dtype=None, order=None):
         if isinstance(values, ndarray):

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from varreg.backends.arrays import Warped, Workspace
-from varreg.backends.cupy import launch
+from varreg.backends.cupy import launch, residence
 from varreg.backends.cupy.backend import CuPyBackend
 from varreg.backends.numpy import backend as reference
 from varreg.geometry.displacement import axis_table
@@ -114,6 +114,7 @@ def main(flavour, mutant=None):
         _, old, new = MUTANTS[int(mutant)]
         right = launch.source
         launch.source = lambda dtype: right(dtype).replace(old, new, 1)
+    residence.VOXELS_PER_BLOCK = 24  # several blocks add to one table
     orders = tuple(ORDERS) if flavour in ("plain", "fma") else ("forward",)
     try:
         return 0 if check(flavour, orders) else WRONG
