@@ -15,6 +15,25 @@ def scipy_for(array: Any, name: str) -> ModuleType:
     return importlib.import_module(f"{'scipy' if host else 'cupyx.scipy'}.{name}")
 
 
+def beside(array: Any, other: Any) -> Any:
+    """An array of NumPy, copied to where another one is."""
+    return (
+        array if isinstance(other, np.ndarray) else importlib.import_module("cupy").asarray(array)
+    )
+
+
+def on_host(array: Any) -> Any:
+    """An array of NumPy as it is, one on a device copied."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
+def contiguous(array: Any, dtype: Any = None) -> Any:
+    """The array where it is, in rows and in a precision; copied only if it is not."""
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(array, dtype=dtype)
+    return array.astype(array.dtype if dtype is None else dtype, order="C", copy=False)
+
+
 def quotient(numerator: Any, denominator: Any, where: Any) -> Any:
     """numerator / denominator, 0 elsewhere than `where`; on a device functions have no such argument.
 

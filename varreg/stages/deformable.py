@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.namespace import on_host
 from ..energy.deformable import DeformableObjective, State, unfold
 from ..energy.smoothness import Smoothness
 from ..optimise.objective import Evaluation
@@ -12,6 +13,9 @@ from ..similarity.choice import deformable_choice
 from .levels import Recorder, check_view, lower
 from .problem import Problem
 from .pyramid import iteration_budget, node_shape, smoothness_length, smoothness_weight
+
+#: Entries of a displacement at its nodes from which on it stays on a device.
+LEAST_ENTRIES_ON_DEVICE = 2**16
 
 
 def deformable_stage(
@@ -54,13 +58,24 @@ def deformable_stage(
             _budget(problem, level, first),
         )
         shape = objective.similarity.fixed_grid.shape
-        ended = recorder.run(
-            objective, state, problem.options, budget, place, shape, start=evaluation
-        )
-        carried = objective.smoothness, ended.state[0]
+        placed = _placed(objective, state)
+        known = evaluation if placed[0] is state[0] else None  # its gradient is where the state was
+        ended = recorder.run(objective, placed, problem.options, budget, place, shape, start=known)
+        carried = objective.smoothness, on_host(ended.state[0])
         if level == finest and ended.recent is not None:
-            recorder.recent = objective.smoothness.to_field(ended.recent)
-    return ended.state[1], ended.evaluation
+            recorder.recent = objective.smoothness.to_field(on_host(ended.recent))
+    return on_host(ended.state[1]), ended.evaluation
+
+
+def _placed(objective: DeformableObjective, state: State) -> State:
+    """The state where the descent is to work: where the images are, if it has many nodes.
+
+    Few nodes are best left to the host: there a device does nothing but wait for launches.
+    """
+    if state[0].size < LEAST_ENTRIES_ON_DEVICE:
+        return state
+    kernels = objective.similarity.kernels
+    return kernels.resident(state[0]), kernels.resident(state[1])
 
 
 def _budget(problem: Problem, level: int, first: int) -> int:
