@@ -143,7 +143,7 @@ class CuPyBackend:
                 2.0**-rows.bits, work, ratio, marginal, each[0], each[1],
             )  # fmt: skip
             found = self.device.buffer(workspace, "found", (2,), np.float64)
-            kernels.launch("sum_regions", 1, each[0], each[1], regions, found, threads=32)
+            kernels.launch("sum_regions", 1, each[0], each[1], regions, found)
             mass, value = self.cupy.asnumpy(found).tolist()
             return mass, value
 
@@ -186,14 +186,16 @@ class CuPyBackend:
             cells = tuple(m - 1 for m in field.shape[1:])
             count = math.prod(cells)
             blocks = min(MOST_BLOCKS, -(-count // 128))
-            bound, place = self.cupy.empty(blocks), self.cupy.empty(blocks, dtype=np.int64)
+            both = self.cupy.empty((2, blocks), dtype=np.int64)  # one array: waited for once
+            bound, place = both[0].view(np.float64), both[1]
             nodes = self.cupy.asarray(field, dtype=np.float64, order="C")
             name = "plane_bound" if len(field) == 2 else "volume_bound"
             sizes = field.shape[1:]
             steps = [float(h) for h in spacing]
             kernels = self.device.kernels(np.dtype(np.float32))
             kernels.launch(name, blocks, nodes, *sizes, *steps, bound, place, threads=128)
-            low, where = self.cupy.asnumpy(bound), self.cupy.asnumpy(place)
+            found = self.cupy.asnumpy(both)
+            low, where = found[0].view(np.float64), found[1]
             worst = int(np.lexsort((where, low))[0])
             return float(low[worst]), tuple(
                 int(i) for i in np.unravel_index(int(where[worst]), cells)

@@ -72,15 +72,27 @@ region_information(const unsigned long long* __restrict__ table, const double* _
     }
 }
 
-// found = (sum of mass, sum of value) over the regions, in one order; one block of one warp.
-extern "C" __global__ void __launch_bounds__(32)
+// found = (sum of mass, sum of value) over the regions, in one order; one block of 256.
+extern "C" __global__ void __launch_bounds__(256)
 sum_regions(const double* __restrict__ mass, const double* __restrict__ value, int regions, double* __restrict__ found)
 {
-    if (threadIdx.x > 1) return;
-    const double* source = threadIdx.x == 0 ? mass : value;
-    double total = 0;
-    for (int r = 0; r < regions; r++) total += source[r];
-    found[threadIdx.x] = total;
+    __shared__ double sums[2][256];
+    double one = 0, two = 0;
+    for (int r = threadIdx.x; r < regions; r += 256) {
+        one += mass[r];
+        two += value[r];
+    }
+    sums[0][threadIdx.x] = one;
+    sums[1][threadIdx.x] = two;
+    __syncthreads();
+    for (int step = 128; step > 0; step /= 2) {
+        if (threadIdx.x < step) {
+            sums[0][threadIdx.x] += sums[0][threadIdx.x + step];
+            sums[1][threadIdx.x] += sums[1][threadIdx.x + step];
+        }
+        __syncthreads();
+    }
+    if (threadIdx.x < 2) found[threadIdx.x] = sums[threadIdx.x][0];
 }
 
 // slope = scale K^T ratio K of one region; a block takes one region.

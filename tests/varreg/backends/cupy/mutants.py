@@ -12,6 +12,7 @@ MUTANTS = [
     ("no barrier between rows and columns of the smoothing", "half[cell] = total;\n    }\n    __syncthreads();\n    for (int cell = threadIdx.x; cell < area; cell += blockDim.x) {  // K H K^T", "half[cell] = total;\n    }\n    for (int cell = threadIdx.x; cell < area; cell += blockDim.x) {  // K H K^T"),
     ("no barrier before the marginals are read", "sums[b] = unit * count;\n    }\n    __syncthreads();", "sums[b] = unit * count;\n    }"),
     ("the smoothing instead of its transpose", "kernel[f * width + c - f + reach] * own", "kernel[c * width + f - c + reach] * own"),
+    ("no barrier within the sum over the regions", "+ step];\n        }\n        __syncthreads();", "+ step];\n        }"),
     ("marginals exchanged", "log(fixed[cell / bins]) - log(moving[cell % bins])", "log(fixed[cell % bins]) - log(moving[cell / bins])"),
     ("a cell beyond the image", "c = min((int)y[2], max(s.n2 - 2, 0));", "c = min((int)y[2], s.n2 - 1) + s.n2 * s.n1;"),
     ("what is no number becomes an index", "if (y >= 0) {", "if (!(y < 0)) {"),

@@ -34,6 +34,14 @@ def test_an_evaluation_waits_once_and_so_does_its_gradient():
 
 
 @needs_compiler
+def test_the_bound_of_folds_is_waited_for_once():
+    log = backend().cupy.log
+    log.reset()
+    backend().determinant_bound(np.zeros((3, 30, 40, 50)), np.ones(3), 1)
+    assert (log.launches, log.synchronisations) == (["volume_bound"], 1)
+
+
+@needs_compiler
 def test_the_tables_of_a_map_are_sent_once_and_become_read_only():
     s, b = scene("2d", np.float32), backend()
     b.warp(*s.place(), s.warped(b), 1)

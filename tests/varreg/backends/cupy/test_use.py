@@ -42,8 +42,8 @@ def test_a_registration_waits_a_few_times_a_step(device, images):
     steps = sum(level.iterations for level in found.levels)
     launched = [name for name in device.log.launches if name == "region_information"]
     assert len(launched) <= evaluations + 3 * len(found.levels) + 10
-    # a trial: the bound of folds (two numbers of each block) and the value; a step: the gradient
-    assert device.log.synchronisations <= 3 * len(launched) + steps + 60
+    # a trial: the bound of folds and the value; a step: the gradient
+    assert device.log.synchronisations <= 2 * len(launched) + steps + 60
 
 
 def test_a_batch_is_the_same_as_one_by_one(device, images):
