@@ -71,7 +71,7 @@ class Bench:
 
 
 def selftest(bench: Bench) -> str:
-    """Forty cases, twice each."""
+    """Forty-one cases, twice each."""
     outcomes = running.run(bench.backend, bench.device)
     return (
         "```text\n" + "\n".join([*map(report.line, outcomes), report.verdict(outcomes)]) + "\n```"

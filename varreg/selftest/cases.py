@@ -121,6 +121,7 @@ def answer_cases() -> list[AnswerCase]:
         AnswerCase(slice_, dict(constraint="zero-boundary", iterations=8)),
         AnswerCase(slice_, dict(preset="paper", iterations=10)),
         AnswerCase(slice_, dict(similarity="lncc")),
+        AnswerCase(slice_, dict(preset="cfir", iterations=6)),
         AnswerCase(volume, dict(affine="translation", deformable=True, iterations=8)),
         AnswerCase(volume, dict(affine="affine", deformable=False)),
     ]

@@ -65,9 +65,10 @@ class MutualInformation(Similarity):
             self.count = max(int(self.rows.voxels.sum()), 1)
         else:
             unit = self.estimator.to_bins(as_volume(fixed.data), self.dtype)
-            self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
-            self.warped = Warped.empty(self.fixed.shape, self.dtype)
-            self.count = max(int((self.fixed >= 0).sum()), 1)
+            values = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
+            self.count = max(int((values >= 0).sum()), 1)
+            self.fixed = kernels.resident(values)
+            self.warped = kernels.resident(Warped.empty(values.shape, self.dtype))
         self._prepare(fixed, moving, stride)
 
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:

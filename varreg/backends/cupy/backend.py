@@ -17,10 +17,12 @@ from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Wo
 from ..numpy import backend as host
 from .device import Device
 from .evaluation import backprojection, gathered, histogram, scene_arguments
-from .residence import moving_on_device, rows_on_device, warped_on_device
+from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 
 #: Blocks of the kernels that take a grid of any size.
 MOST_BLOCKS = 1024
+#: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
+BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
 Shape = tuple[int, ...]
 
 
@@ -38,8 +40,8 @@ class CuPyBackend:
     """
 
     NAME = "cupy"
-    #: Options and their values that are not on the device.
-    MISSING = {"estimator": ("per-pixel",)}
+    #: Options and their values that are not on the device, by name.
+    MISSING: dict[str, tuple[Any, ...]] = {}
 
     def __init__(self, device: int = 0, cupy: Any = None) -> None:
         if cupy is None:
@@ -92,11 +94,10 @@ class CuPyBackend:
         with self.device.current():
             shape = warped.value.shape
             scene = scene_arguments(self.device, self.resident(moving), where, nodes, shape)
-            if not self.device.holds(warped.slope):
-                full = warped.full.reshape(*shape[:2], 1).astype(bool)
-                weight_slope = np.where(full, 0, warped.weight_slope)
-                warped = warped._replace(slope=warped.slope, weight_slope=weight_slope)
-            slopes = self.resident(warped.slope), self.resident(warped.weight_slope)
+            by_weight = warped.weight_slope
+            if not self.device.holds(by_weight):
+                by_weight = np.where(full_rows(warped), by_weight.dtype.type(0), by_weight)
+            slopes = self.resident(warped.slope), self.resident(by_weight)
             force = self.device.buffer(workspace, "force", (3, *shape), nodes.dtype)
             self.device.kernels(nodes.dtype).cover(
                 "value_forces", math.prod(shape), *scene, *slopes, force
@@ -164,16 +165,37 @@ class CuPyBackend:
             return backprojection(self.device, image, where, nodes, rows, slope, workspace)
 
     def windowed_histogram(
-        self, fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
+        self, fixed: Any, warped: Warped, bins: int, shape: Windows, threads: int
     ) -> Array:
-        """Not on the device: raises NotImplementedError."""
-        raise NotImplementedError("estimator='per-pixel'")
+        """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin, on the host."""
+        with self.device.current():
+            images = self._values_and_weights(fixed, warped)
+            bits = min(BITS_OF_WINDOWS - fixed.size.bit_length(), MOST_BITS_OF_WINDOWS)
+            table = self.cupy.zeros((bins, bins), dtype=np.uint64)
+            self.device.kernels(fixed.dtype).cover(
+                "windowed_histogram", fixed.size, *images, fixed.size, bins, *shape, bits, table
+            )
+            return self.cupy.asnumpy(table) * 2.0**-bits
 
     def windowed_slope(
-        self, fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
+        self, fixed: Any, warped: Warped, table: Array, shape: Windows, threads: int
     ) -> None:
-        """Not on the device: raises NotImplementedError."""
-        raise NotImplementedError("estimator='per-pixel'")
+        """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+        with self.device.current():
+            images = self._values_and_weights(fixed, warped)
+            slopes = [self.resident(slope) for slope in (warped.slope, warped.weight_slope)]
+            derivative = self.cupy.asarray(np.ascontiguousarray(table, np.float64))
+            self.device.kernels(fixed.dtype).cover(
+                "windowed_slope", fixed.size, *images, fixed.size, len(table), *shape, derivative,
+                *slopes,
+            )  # fmt: skip
+            if slopes[0] is not warped.slope:
+                warped.slope[...], warped.weight_slope[...] = map(self.cupy.asnumpy, slopes)
+
+    def _values_and_weights(self, fixed: Any, warped: Warped) -> tuple[Any, Any, Any]:
+        """Fixed values, moving values and weights, which on the host are not defined in full rows."""
+        weight = warped.weight if self.device.holds(warped.weight) else defined_weight(warped)
+        return self.resident(fixed), self.resident(warped.value), self.resident(weight)
 
     # one table of B x B, a few kB whose numbers are wanted on the host anyway: no launch is worth it
     smooth_table = staticmethod(host.smooth_table)

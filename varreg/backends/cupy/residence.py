@@ -57,6 +57,16 @@ def warped_on_device(cupy: Any, warped: Warped) -> Warped:
     return Warped(*(cupy.zeros(buffer.shape, buffer.dtype) for buffer in warped))
 
 
+def full_rows(warped: Warped) -> NDArray[np.bool_]:
+    """Rows of buffers on the host whose weights are all 1, and not defined, (planes, rows, 1)."""
+    return warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)
+
+
+def defined_weight(warped: Warped) -> NDArray[Any]:
+    """The weights of buffers on the host, also where rows are full."""
+    return np.where(full_rows(warped), warped.weight.dtype.type(1), warped.weight)
+
+
 def rows_on_device(cupy: Any, rows: HistogramRows) -> DeviceRows:
     """The bins of the fixed image, and how the blocks share them."""
     planes, height, n = rows.row.shape

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from varreg.backends.arrays import Warped, Workspace
+from varreg.backends.arrays import Warped, Windows, Workspace
 from varreg.backends.cupy import launch, residence
 from varreg.backends.cupy.backend import CuPyBackend
 from varreg.backends.numpy import backend as reference
@@ -23,6 +23,7 @@ from .mutants import MUTANTS
 
 BINS = 12
 KERNEL = parzen_kernel(BINS, 0.5)
+WINDOWS = Windows(3, 0.5)
 WRONG, FAILED = 3, 4
 
 
@@ -67,6 +68,11 @@ def results(backend, moving, where, nodes, rows):
     rng = np.random.default_rng(2)
     warped.slope[...], warped.weight_slope[...] = rng.normal(size=(2, *shape))
     yield backend.backproject(*place, warped, Workspace(), 1)
+    fixed = np.where(rows.row >= 0, rows.row % BINS + 0.3, -1).astype(np.float32)
+    yield backend.windowed_histogram(fixed, warped, BINS, WINDOWS, 1)
+    backend.windowed_slope(fixed, warped, rng.normal(size=(BINS, BINS)), WINDOWS, 1)
+    yield warped.slope
+    yield warped.weight_slope
     field = nodes[3 - np.count_nonzero(np.array(shape) > 1) :].squeeze().astype(float)
     bound, cell = backend.determinant_bound(field, np.ones(len(field)), 1)
     yield np.array([bound, *cell])

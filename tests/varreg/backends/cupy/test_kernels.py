@@ -12,6 +12,7 @@ from varreg.similarity.histogram_rows import histogram_rows
 from ...problems import central_difference
 from ..test_parity import (
     BINS,
+    WINDOWS,
     Scene,
     both_orders,
     both_types,
@@ -94,6 +95,22 @@ def test_mutual_information(case, dtype, label):
     assert found == pytest.approx(wanted, rel=1e-6)
     found, wanted = (b.information_gradient(*s.place(), rows, KERNEL, 0.01, w, 1) for b, w in both)
     close(found, wanted, 1e-3)  # logarithms of nearly empty entries
+
+
+@every_case
+@both_types
+def test_histogram_by_windows_and_its_derivative(case, dtype):
+    s = scene(case, dtype)
+    warped, table = s.warped(cpu), s.rng.normal(size=(BINS, BINS))
+    found, wanted = (
+        b.windowed_histogram(s.fixed(), warped, BINS, WINDOWS, 1) for b in (backend(), reference)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    backend().windowed_slope(s.fixed(), warped, table, WINDOWS, 1)
+    found = warped.slope.copy(), s.weight_slope(warped)
+    reference.windowed_slope(s.fixed(), warped, table, WINDOWS, 1)
+    close(found[0], warped.slope, TOLERANCE[dtype])
+    close(found[1], s.weight_slope(warped), TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("case", ["2d-mask", "3d-half-out-of-view"])

@@ -97,10 +97,3 @@ def test_every_kernel_has_a_signature():
     assert by_name["table"].pointer and by_name["table"].dtype == np.uint64
     assert not by_name["low"].pointer and by_name["low"].dtype == np.float32
     assert by_name["bin"].dtype == np.int16
-
-
-@pytest.mark.parametrize("name", ["windowed_histogram", "windowed_slope"])
-@needs_compiler
-def test_what_is_missing_says_its_name(name):
-    with pytest.raises(NotImplementedError, match="per-pixel"):
-        getattr(backend(), name)(None, None, None, None, None)

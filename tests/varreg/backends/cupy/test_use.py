@@ -67,7 +67,6 @@ def test_a_map_is_certified_on_the_device(device, images):
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        (dict(preset="cfir"), BackendError, "estimator='per-pixel'"),
         (dict(device=1), BackendError, "1 devices, from 0; got device 1"),
         (dict(device=-1), InputError, "`device`"),
         (dict(device="gpu"), InputError, "`device`"),
@@ -77,6 +76,16 @@ def test_refusals_before_anything_is_computed(device, images, arguments, error, 
     for call in (varreg.solve, lambda m, f, **a: varreg.solve_batch([(m, f)], **a)):
         with pytest.raises(error, match=message):
             call(*images, backend="cupy", **arguments)
+    assert not device.log.launches
+
+
+def test_what_a_backend_lacks_is_an_error_with_its_name(device, images, monkeypatch):
+    lacking = {"interpolation": ("cubic",)}
+    monkeypatch.setattr(selection.device_backend(0), "MISSING", lacking, raising=False)
+    with pytest.raises(
+        BackendError, match=r"'cupy' has no interpolation='cubic'; use backend='numba'"
+    ):
+        varreg.solve(*images, backend="cupy", interpolation="cubic")
     assert not device.log.launches
 
 
@@ -120,10 +129,10 @@ def test_a_damaged_record_is_none(device, images):
     assert not selection.is_proven(0)
 
 
-def test_there_are_forty_cases():
+def test_there_are_forty_cases_and_one():
     cases = [*value_cases(), *answer_cases()]
-    assert len(cases) == 40
-    assert len(set(map(str, cases))) == 40
+    assert len(cases) == 41
+    assert len(set(map(str, cases))) == 41
 
 
 def test_energies_of_the_self_test_agree(device):
