@@ -45,7 +45,7 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
     ----------
     name : {"auto", "numba", "cupy", "numpy"}
     device : int
-        Which GPU, for "cupy" and "auto".
+        Which GPU, for "cupy" and "auto"; it becomes the current device of this thread.
     function : str
         For messages.
     """
@@ -63,7 +63,9 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
     if name == "auto" and not selection.is_proven(int(device)):
         return chosen_backend("numba")
     try:
-        return selection.device_backend(int(device))
+        found = selection.device_backend(int(device))
+        found.use()
+        return found
     except selection.DeviceUnavailable as reason:
         raise BackendError(
             f"{function}: `backend` 'cupy' is not to be had: {reason} Or use backend='numba'."

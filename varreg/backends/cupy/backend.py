@@ -48,6 +48,10 @@ class CuPyBackend:
             cupy = importlib.import_module("cupy")
         self.cupy, self.device = cupy, Device(cupy, device)
 
+    def use(self) -> None:
+        """Make it the current device of this thread: functions of NumPy compute on that one."""
+        self.cupy.cuda.Device(self.device.number).use()
+
     def describe(self) -> str:
         """The name of the device."""
         name = self.cupy.cuda.runtime.getDeviceProperties(self.device.number)["name"]

@@ -31,6 +31,7 @@ class Log:
     def reset(self):
         self.launches, self.operations, self.synchronisations, self.uploads = [], [], 0, 0
         self.bytes_up = self.bytes_down = 0
+        self.used = None  # the current device
 
 
 LOG = Log()
@@ -177,6 +178,9 @@ class Device:
 
     def __exit__(self, *_):
         pass
+
+    def use(self):
+        LOG.used = self.id
 
     def synchronize(self):
         LOG.synchronisations += 1

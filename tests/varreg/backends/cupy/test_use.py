@@ -36,6 +36,15 @@ def test_a_registration_finds_what_the_cpu_finds(device, images):
     assert "cupy on no device" in str(found)
 
 
+def test_the_device_asked_for_is_the_current_one(device, images):
+    device.cuda.runtime.devices = 2
+    found = varreg.solve(
+        *images, backend="cupy", device=1, affine="rigid", deformable=False, **QUIET
+    )
+    assert device.log.used == 1
+    assert found.provenance["backend"] == "cupy"
+
+
 def test_a_registration_waits_a_few_times_a_step(device, images):
     found = varreg.solve(*images, backend="cupy", affine=None, deformable=True, **QUIET)
     evaluations = sum(level.evaluations for level in found.levels)
