@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -28,6 +29,8 @@ def _prefer_installed_package() -> None:
 
 _prefer_installed_package()
 os.environ.setdefault("MPLBACKEND", "Agg")
+# no passed self-test is known: a GPU of the machine is used by no test that does not ask for it
+os.environ["VARREG_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "varreg-tests-without-gpu")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # as in the background of a shell; the commands that tests interrupt would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

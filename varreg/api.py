@@ -23,7 +23,13 @@ from .optimise.history import Iteration
 from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
-from .stages.arguments import check_callback, chosen_backend, merged_options, thread_count
+from .stages.arguments import (
+    check_callback,
+    check_computable,
+    chosen_backend,
+    merged_options,
+    thread_count,
+)
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
@@ -42,7 +48,8 @@ def solve(
     fill: float | None = None,
     options: Options | None = None,
     preset: str = "default",
-    backend: str = "numba",
+    backend: str = "auto",
+    device: int = 0,
     threads: int | None = None,
     progress: bool | None = None,
     callback: Callable[[Iteration], None] | None = None,
@@ -84,8 +91,12 @@ def solve(
         What is minimised and how; overrides `preset`.
     preset : str
         Name for :meth:`Options.preset`.
-    backend : {"numba", "numpy"}
-        "numpy" is a slow, readable reference.
+    backend : {"auto", "numba", "cupy", "numpy"}
+        What computes. "cupy" is a GPU; "auto" takes it if there is one whose self-test has passed on this
+        machine (``varreg selftest --backend cupy``), and "numba", the CPU, otherwise; "numpy" is a slow,
+        readable reference. ``print(result)`` says which it was.
+    device : int
+        Which GPU, from 0.
     threads : int, optional
         Threads to use; the result does not depend on it. All available by default.
     progress : bool, optional
@@ -119,7 +130,8 @@ def solve(
     begun = time.perf_counter()
     options = merged_options(options, preset, changes)
     fill = fill_value(fill, "varreg.solve")
-    kernels, threads = chosen_backend(backend), thread_count(threads)
+    kernels, threads = chosen_backend(backend, device), thread_count(threads)
+    check_computable(kernels, options)
     check_callback(callback)
     images = moving_image, fixed_image = as_pair(moving, fixed)
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
@@ -156,7 +168,7 @@ def solve(
         options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
-        provenance=_provenance(backend, threads, seconds),
+        provenance=_provenance(kernels, threads, seconds),
         start=report,
         model=choice,
         regularity=found.regularity,
@@ -195,14 +207,16 @@ def _observer(
         yield observe
 
 
-def _provenance(backend: str, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
-    packages = ("numpy", "scipy", "numba") if backend == "numba" else ("numpy", "scipy")
+def _provenance(kernels: Any, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
+    packages = ("numpy", "scipy", *({"numba", "cupy"} & {kernels.NAME}))
     versions = {name: importlib.import_module(name).__version__ for name in packages}
+    where = {"device": kernels.describe()} if kernels.NAME == "cupy" else {}
     return {
         "varreg": __version__,
         "python": platform.python_version(),
         **versions,
-        "backend": backend,
+        "backend": kernels.NAME,
+        **where,
         "threads": threads,
         "platform": platform.platform(),
         "seconds": seconds,

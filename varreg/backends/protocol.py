@@ -7,7 +7,7 @@ valid until the next call is until the next one with the same workspace.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -21,6 +21,20 @@ class Backend(Protocol):
     """
 
     NAME: str
+
+    def resident(self, arrays: Any) -> Any:
+        """What this backend wants to be handed again and again: where it computes, in a layout of its own.
+
+        Parameters
+        ----------
+        arrays : Moving, HistogramRows, Warped or array
+            Not to be written to afterwards, but for a Warped.
+
+        Returns
+        -------
+        object
+            To be handed to this backend in their place; on the CPU they themselves.
+        """
 
     def warp(
         self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int

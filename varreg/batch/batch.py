@@ -19,6 +19,7 @@ from ..results.result import Result
 from ..stages.arguments import (
     affine_initialisations,
     affine_model,
+    check_computable,
     chosen_backend,
     merged_options,
     thread_count,
@@ -154,6 +155,13 @@ def _checked(
         )
     wanted, processes = thread_count(threads, function), _process_count(processes, function)
     common, kernels = _common(arguments)
+    if kernels.NAME == "cupy":  # one process has the device
+        if processes:
+            raise InputError(
+                f"{function}: `processes` are for backend='numba'; a GPU serves the threads of one"
+                " process: leave it out."
+            )
+        processes = 0
     if processes:
         _refuse_for_processes(function, common)
     if errors == "raise" and isinstance(pairs, Sequence):
@@ -196,7 +204,10 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
     for key, check in (("affine", affine_model), ("start", affine_initialisations)):
         if isinstance(common.get(key), str):
             check(common[key], 2)  # a name means the same in both dimensions
-    return common, chosen_backend(common.get("backend", "numba"))
+    kernels = chosen_backend(common.get("backend", "auto"), common.get("device", 0))
+    common["backend"] = kernels.NAME  # the same in another process
+    check_computable(kernels, common["options"])
+    return common, kernels
 
 
 def _results(

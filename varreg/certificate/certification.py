@@ -13,7 +13,7 @@ from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..options.options import Options
-from ..stages.arguments import chosen_backend, merged_options, thread_count
+from ..stages.arguments import check_computable, chosen_backend, merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
 from ..transforms.registered_images import refuse_other_moving
 from .accuracy import accuracy_of, checked_count, spread_of
@@ -36,7 +36,8 @@ def certify(
     seed: int = 0,
     options: Options | None = None,
     preset: str | None = None,
-    backend: str = "numba",
+    backend: str = "auto",
+    device: int = 0,
     threads: int | None = None,
     callback: Callable[[], None] | None = None,
     **changes: Any,
@@ -64,7 +65,7 @@ def certify(
         Of the permutations, the random fields, the random choice of voxels and the trials.
     options, preset, **changes
         The energy, as in :func:`varreg.solve`; by default that of the result, if `transform` is one.
-    backend, threads
+    backend, device, threads
         As in :func:`varreg.solve`.
     callback : callable, optional
         Called without arguments after each trial.
@@ -89,7 +90,8 @@ def certify(
     >>> certificate.energy.similarity == result.energy.similarity
     True
     """
-    kernels, threads = chosen_backend(backend), thread_count(threads, FUNCTION)
+    kernels = chosen_backend(backend, device, FUNCTION)
+    threads = thread_count(threads, FUNCTION)
     random = np.random.default_rng(_whole(seed, "seed"))
     budget, count = _whole(iterations, "iterations"), checked_count(trials, FUNCTION)
     images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
@@ -101,6 +103,7 @@ def certify(
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
+    check_computable(kernels, chosen, FUNCTION)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )

@@ -43,7 +43,13 @@ STEPS = 20
 @image_options
 @energy_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
-@click.option("--backend", default="numba", show_default=True, help="What computes.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="What computes: numba, cupy (a GPU), numpy.",
+)
+@click.option("--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
@@ -59,7 +65,7 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
     from ..io.files import atomic_path, write_image
     from ..report.progress import count_bar
 
-    names = ("fixed_mask", "moving_mask", "trials", "seed", "backend", "threads")
+    names = ("fixed_mask", "moving_mask", "trials", "seed", "backend", "device", "threads")
     arguments = {name: given[name] for name in names}
     steps = given["iterations"] if said(ctx, "iterations") else STEPS
     if not isinstance(steps, int):

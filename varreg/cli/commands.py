@@ -23,6 +23,7 @@ from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
 from .report import report as write_page
+from .selftest import selftest
 from .verbose import echo_options
 
 STARTS = ("header", "centres", "moments")
@@ -30,6 +31,15 @@ STARTS = ("header", "centres", "moments")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+backend = click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="What computes: numba (the CPU), cupy (a GPU), numpy; auto takes a GPU whose self-test has passed.",
+)
+device = click.option(
+    "--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]"
+)
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )
@@ -95,7 +105,8 @@ def main() -> None:
     type=click.IntRange(min=0),
     help="With --pairs: worker processes for small pairs; 0 for none. [default: for many small files]",
 )
-@click.option("--backend", default="numba", show_default=True, help="What computes.")
+@backend
+@device
 @click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
 @click.option(
     "--strict",
@@ -135,6 +146,7 @@ def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
         "start",
         "fill",
         "backend",
+        "device",
         "threads",
     )
     silent = given["quiet"] or given["verbose"]
@@ -242,4 +254,5 @@ def demo(
 main.add_command(certify)
 main.add_command(write_page, "report")
 main.add_command(doctor)
+main.add_command(selftest)
 main.add_command(completion)

@@ -14,7 +14,7 @@ from .._version import __version__
 
 #: What varreg needs, then what brings further parts of it.
 NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
-FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy")
+FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy-cuda12x")
 ABSENT = "not installed"
 
 
@@ -28,7 +28,7 @@ def examine() -> dict[str, Any]:
         "threads" (used where nobody says how many), "variables" (of the environment, that rule threads
         and cache),
         "kernels" ("compiled" or "not compiled yet", with "cache": folder or None, "writable" and
-        "free_gigabytes").
+        "free_gigabytes"), "gpu" (in words, with what is known of its self-test).
 
     Examples
     --------
@@ -47,6 +47,7 @@ def examine() -> dict[str, Any]:
         "threads": available_threads(),
         "variables": {name: value for name, value in os.environ.items() if _rules(name)},
         "kernels": _kernels(),
+        "gpu": _gpu(),
     }
 
 
@@ -61,6 +62,7 @@ def described(found: dict[str, Any]) -> str:
         "further: " + _list(found["further"]),
         f"kernels: {kernels['state']}",
         _cache_line(kernels),
+        f"gpu: {found['gpu']}",
     ]
     if kernels["free_gigabytes"] is not None:
         lines.append(f"free where the cache is: {kernels['free_gigabytes']:.1f} GB")
@@ -109,6 +111,19 @@ def _kernels() -> dict[str, Any]:
         "writable": folder is not None and there is not None and os.access(there, os.W_OK),
         "free_gigabytes": None if there is None else shutil.disk_usage(there).free / 1e9,
     }
+
+
+def _gpu() -> str:
+    """The first GPU, and whether backend="auto" takes it."""
+    from ..backends.cupy.selection import DeviceUnavailable, identity, is_proven
+
+    try:
+        found = str(identity(0))
+    except DeviceUnavailable as reason:
+        return f"none: {reason}"
+    if is_proven(0):
+        return f'{found}; its self-test has passed: backend="auto" takes it'
+    return f'{found}; not tested: varreg selftest --backend cupy (backend="auto" takes the CPU until then)'
 
 
 def _nearest(folder: Path | None) -> Path | None:

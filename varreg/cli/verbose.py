@@ -29,7 +29,7 @@ ABSENT = {
     "start": "header, centres and moments are tried",
 }
 BEFORE = ("affine", "deformable", "fixed_mask", "moving_mask", "start", "fill", "preset")
-AFTER = ("threads", "backend")
+AFTER = ("threads", "backend", "device")
 
 
 def echo_options(

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.namespace import beside
 from ..geometry.displacement import axis_table
 from ..geometry.folding import smallest_determinant
 from ..optimise.history import Energy
@@ -88,7 +89,7 @@ class DeformableObjective:
     def _gradient(self, z: Array, field: Array, found: SimilarityValue) -> Array:
         """dE/dz at a state."""
         pushed = found.gradient().astype(np.float64)
-        force = np.einsum("de,d...->e...", self.by_mm, pushed)
+        force = np.einsum("de,d...->e...", beside(self.by_mm, pushed), pushed)
         force *= -self.options.similarity_weight
         force = from_volume_field(force, self.dimension)
         if self.volume_weight > 0:
@@ -116,8 +117,10 @@ class DeformableObjective:
         """
         if self.folded_cell is None:
             return None
-        chi = self._fold_mask(self.folded_cell)
-        scale, inverse = self.smoothness.scale, self.smoothness.inverse_scale
+        chi = beside(self._fold_mask(self.folded_cell), gradient)
+        scale, inverse = (
+            beside(s, gradient) for s in (self.smoothness.scale, self.smoothness.inverse_scale)
+        )
         field = self.smoothness.backward(gradient * scale) * chi
         masked = self.smoothness.forward(field) * inverse
         field = self.smoothness.backward(masked * inverse) * chi

@@ -24,6 +24,7 @@ import numpy as np
 from scipy import fft
 
 from ..backends.arrays import Array
+from ..backends.namespace import beside, scipy_for
 
 #: Transforms of fewer coefficients, of all components together, take less time than waking a thread.
 LEAST_COEFFICIENTS_FOR_THREADS = 50_000
@@ -68,18 +69,19 @@ class Smoothness:
         self.weight = weight
         self.scale = np.sqrt(2 * weight * symbol / np.prod(shape))  # z = scale * coefficients
         self.inverse_scale = np.divide(1.0, self.scale, out=np.zeros(shape), where=self.scale > 0)
+        self._on_device: dict[str, Array] = {}
 
     def to_field(self, z: Array) -> Array:
         """u at the nodes, (d, *m) mm, from coordinates z, (d, *m)."""
-        return self.backward(z * self.inverse_scale)
+        return self.backward(z * self._beside(z, "inverse_scale"))
 
     def to_coordinates(self, field: Array) -> Array:
         """z from u at the nodes; a mean that the constraint forbids is dropped."""
-        return self.forward(field) * self.scale
+        return self.forward(field) * self._beside(field, "scale")
 
     def pull_gradient(self, gradient: Array) -> Array:
         """dE/dz from dE/du: the transpose of :meth:`to_field`."""
-        return self.forward(gradient) * self.inverse_scale
+        return self.forward(gradient) * self._beside(gradient, "inverse_scale")
 
     def value(self, z: Array) -> float:
         """R(u), no unit; mu R(u) is half the squared norm of z."""
@@ -98,15 +100,25 @@ class Smoothness:
 
     def forward(self, field: Array) -> Array:
         """Orthonormal coefficients of a field at the nodes, (d, *m)."""
-        transform = fft.dctn if self.constraint == "zero-mean" else fft.dstn
-        return self._each(transform, field)
+        return self._each("dctn" if self.constraint == "zero-mean" else "dstn", field)
 
     def backward(self, coefficients: Array) -> Array:
         """The field at the nodes from its coefficients: inverse and transpose of :meth:`forward`."""
-        transform = fft.idctn if self.constraint == "zero-mean" else fft.idstn
-        return self._each(transform, coefficients)
+        return self._each("idctn" if self.constraint == "zero-mean" else "idstn", coefficients)
 
-    def _each(self, transform: Callable[..., Array], values: Array) -> Array:
+    def _beside(self, values: Array, name: str) -> Array:
+        """`scale` or `inverse_scale`, where the values are."""
+        if isinstance(values, np.ndarray):
+            return getattr(self, name)
+        if name not in self._on_device:
+            self._on_device[name] = beside(getattr(self, name), values)
+        return self._on_device[name]
+
+    def _each(self, name: str, values: Array) -> Array:
+        if not isinstance(values, np.ndarray):
+            axes = tuple(range(1, values.ndim))
+            return getattr(scipy_for(values, "fft"), name)(values, axes=axes, norm="ortho")
+        transform = getattr(fft, name)
         if len(self.shape) == 2 and max(self.shape) <= MOST_FOR_MATRICES:
             first, second = (_matrix(transform, nodes) for nodes in self.shape)
             return first @ values @ second.T

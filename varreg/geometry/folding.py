@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.arrays import Array
+from ..backends.namespace import contiguous
 
 Bound = tuple[float, tuple[int, ...]]
 
@@ -59,6 +60,8 @@ def smallest_determinant(
 def extended(field: Array) -> Array:
     """The field with the values at the border repeated once: (d, .. m + 2 ..)."""
     shape = field.shape[1:]
+    if not isinstance(field, np.ndarray):
+        return np.pad(field, ((0, 0), *((1, 1) for _ in shape)), mode="edge")
     values = np.take(field.reshape(len(field), -1), _extension(shape), axis=1)
     return values.reshape(len(field), *(m + 2 for m in shape))
 
@@ -79,12 +82,12 @@ def _strip(field: Array, axis: int, face: int) -> Array:
     Along the other axes it has nodes half as far apart, from face to face: the field is linear
     between them.
     """
-    edge = np.take(field, [face], axis=axis + 1)
+    edge = field[(slice(None),) * (axis + 1) + (slice(0, 1) if face == 0 else slice(-1, None),)]
     for other in range(len(field)):
         if other != axis:
             edge = _halved(edge, other + 1)
     layers = [np.zeros_like(edge), edge]
-    return np.ascontiguousarray(np.concatenate(layers if face == 0 else layers[::-1], axis + 1))
+    return contiguous(np.concatenate(layers if face == 0 else layers[::-1], axis + 1))
 
 
 def halved(field: Array) -> Array:
@@ -97,7 +100,7 @@ def halved(field: Array) -> Array:
 def _halved(field: Array, axis: int) -> Array:
     """Zero at the border, the nodes, and the means between them: 2 m + 1 along the axis."""
     values = np.moveaxis(field, axis, 0)
-    out = np.zeros((2 * len(values) + 1, *values.shape[1:]), values.dtype)
+    out = np.zeros_like(values, order="C", shape=(2 * len(values) + 1, *values.shape[1:]))
     out[1::2] = values
     out[2:-1:2] = (values[1:] + values[:-1]) / 2
     return np.moveaxis(out, 0, axis)

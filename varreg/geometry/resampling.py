@@ -173,7 +173,7 @@ def _warp_linear(
     if kernels is None:
         from ..backends.numba import backend as kernels
     assert kernels is not None
-    volume = np.ascontiguousarray(source if source.ndim == 3 else source[None])
+    volume = kernels.resident(np.ascontiguousarray(source if source.ndim == 3 else source[None]))
     result = np.empty(shape, dtype=np.float32)
     flat, size = result.reshape(-1), int(np.prod(shape[1:]))
 

@@ -53,7 +53,7 @@ class LBFGS:
     def recent(self) -> Array | None:
         """Sum of the last `RECENT` steps; None if fewer are kept."""
         steps = [step for step, _, _ in self.pairs][-RECENT:]
-        return np.sum(steps, axis=0) if len(steps) == RECENT else None
+        return sum(steps[1:], steps[0]) if len(steps) == RECENT else None
 
     def reset(self) -> bool:
         """Drop all pairs; whether there were any."""
@@ -64,6 +64,8 @@ class LBFGS:
 
 def dot(a: Array, b: Array) -> float:
     """Inner product; of long arrays not by BLAS, whose sums then depend on the number of threads."""
+    if not isinstance(a, np.ndarray):  # on a device; its sums have one order
+        return float((a * b).sum())
     if a.size <= SHORT:
         return float(np.dot(a.ravel(), b.ravel()))
     return float(np.einsum("i,i->", a.ravel(), b.ravel()))

@@ -138,7 +138,8 @@ def _ending(level: Level, motion: HeadMotion | None) -> str:
 def _provenance(result: Result) -> str:
     known = result.provenance
     parts = [f"varreg {known['varreg']}"] if "varreg" in known else []
-    parts += [str(known["backend"])] if "backend" in known else []
+    place = f" on {known['device']}" if "device" in known else ""
+    parts += [f"{known['backend']}{place}"] if "backend" in known else []
     if "threads" in known:
         parts.append(f"{known['threads']} thread{'' if known['threads'] == 1 else 's'}")
     return ", ".join([*parts, f"{result.seconds:.2f} s"]) + "."

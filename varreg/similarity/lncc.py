@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.namespace import quotient
 from .warped import WarpedSimilarity
 from .windows import averages
 
@@ -118,7 +119,7 @@ class LocalCorrelation(WarpedSimilarity):
         wf, wm = w * f, w * m
         products = w, wf, wm, wf * f, wm * m, wf * m
         total, f1, m1, ff, mm, fm = averages(products, self.box, self.threads)
-        self.inverse = np.divide(1, total, out=np.zeros_like(total), where=w > LEAST_WEIGHT)
+        self.inverse = quotient(1, total, w > LEAST_WEIGHT)
         for mean in (f1, m1, ff, mm, fm):
             mean *= self.inverse
         self.moments = Moments.about_means(f1, m1, ff, mm, fm, self.noise)

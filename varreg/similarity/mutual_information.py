@@ -51,20 +51,24 @@ class MutualInformation(Similarity):
         inside = None if fixed.mask is None else as_volume(fixed.mask > 0.5)
         values = self.estimator.to_bins(moving.data, self.dtype)
         cubic = options.interpolation == "cubic"
-        self.moving = moving_image(values, moving.mask, self.estimator.span, cubic)
+        self.moving = kernels.resident(
+            moving_image(values, moving.mask, self.estimator.span, cubic)
+        )
         self.workspace = Workspace()
         if self.estimator.windows is None:
             boxes = options.decided(fixed.grid.dim).regions if regional else 1
             counts = region_counts(fixed.grid, boxes or 1)
             counts = (1,) * (3 - len(counts)) + counts
             shown, bins = as_volume(fixed.data), self.estimator.bins
-            self.rows = histogram_rows(shown, bins, counts, inside, stride, self.estimator.span)
+            rows = histogram_rows(shown, bins, counts, inside, stride, self.estimator.span)
+            self.rows = kernels.resident(rows)
             self.count = max(int(self.rows.voxels.sum()), 1)
         else:
             unit = self.estimator.to_bins(as_volume(fixed.data), self.dtype)
-            self.fixed = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
-            self.warped = Warped.empty(self.fixed.shape, self.dtype)
-            self.count = max(int((self.fixed >= 0).sum()), 1)
+            values = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
+            self.count = max(int((values >= 0).sum()), 1)
+            self.fixed = kernels.resident(values)
+            self.warped = kernels.resident(Warped.empty(values.shape, self.dtype))
         self._prepare(fixed, moving, stride)
 
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:

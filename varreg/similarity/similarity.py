@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array, VoxelMap
+from ..backends.namespace import contiguous
 from ..geometry.grid import Grid
 
 
@@ -64,7 +65,7 @@ class Similarity(ABC):
 
     def evaluate(self, where: VoxelMap, nodes: Array) -> SimilarityValue:
         """Similarity with the nodes at `nodes`, (3, a, b, c)."""
-        place = where, np.ascontiguousarray(nodes, dtype=self.dtype)
+        place = where, contiguous(nodes, self.dtype)
         value, in_view = self._measured(place)
         kept = where._replace(linear=where.linear.copy()), place[1]  # `where` may be changed later
         return SimilarityValue(value, in_view, self, kept, self._evaluations)

@@ -52,7 +52,7 @@ def as_volume_field(nodes: Array) -> Array:
     """(2, b, c) -> (3, 1, b, c) with a first component of zero; (3, a, b, c) as it is."""
     if nodes.shape[0] == 3:
         return nodes
-    field = np.zeros((3, 1, *nodes.shape[1:]), nodes.dtype)
+    field = np.zeros_like(nodes, shape=(3, 1, *nodes.shape[1:]))
     field[1:, 0] = nodes
     return field
 

@@ -59,20 +59,22 @@ class WarpedSimilarity(Similarity):
     ) -> None:
         super().__init__(fixed.grid, moving.grid, kernels, threads, dtype)
         cubic = options.interpolation == "cubic"
-        self.fixed, there = (
+        here, there = (
             np.stack([as_volume(channel) for channel in self.channels(image)]).astype(dtype)
             for image in (fixed, moving)
         )
-        self.moving = [moving_image(channel, moving.mask, (0, 1), cubic) for channel in there]
+        images = [moving_image(channel, moving.mask, (0, 1), cubic) for channel in there]
+        self.moving = [kernels.resident(image) for image in images]
+        self.fixed = kernels.resident(here)
         mask = np.ones(fixed.data.shape, bool) if fixed.mask is None else fixed.mask > 0.5
-        self.inside = as_volume(mask).astype(dtype)
+        self.inside = kernels.resident(as_volume(mask).astype(dtype))
         self.count = int(mask.sum())
         self.warped = np.empty_like(self.fixed)
         self.weight = np.empty_like(self.inside)
         self.total = math.nan
-        self._buffers = Warped.empty(self.inside.shape, self.dtype)
+        self._buffers = kernels.resident(Warped.empty(self.inside.shape, self.dtype))
         self._workspace = Workspace()
-        self.prepare(there, self.moving[0].mask)
+        self.prepare(there, images[0].mask)
 
     def channels(self, image: LevelImage) -> Sequence[Array]:
         """What is compared of an image, C times (*S), with values in [0, 1]: its intensities."""
@@ -124,7 +126,7 @@ class WarpedSimilarity(Similarity):
         return (self.measure() if self.total > 0 else 0.0), self.in_view
 
     def _gradient(self) -> Array:
-        gathered = np.zeros(self.place[1].shape)
+        gathered = np.zeros_like(self.place[1], dtype=np.float64)
         if not self.total > 0:
             return gathered.astype(self.dtype)
         values, weights = self.slopes(not self.everything_in_view)

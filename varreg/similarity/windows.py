@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import correlate1d, uniform_filter1d
+from scipy.ndimage import correlate1d
 
 from ..backends.arrays import Array
+from ..backends.namespace import scipy_for
 from ..backends.threads import each
 
 #: A Gaussian window ends at this many standard deviations.
@@ -26,13 +27,15 @@ def averages(images: Sequence[Array], sizes: Sequence[int], threads: int) -> lis
     threads : int
     """
 
+    filters = scipy_for(images[0], "ndimage")
+
     def average(image: Array) -> Array:
         for axis, size in enumerate(sizes):
             if size > 1:
-                image = uniform_filter1d(image, size, axis, image.dtype, "constant")
+                image = filters.uniform_filter1d(image, size, axis, image.dtype, "constant")
         return image
 
-    return each(average, images, threads)
+    return each(average, images, threads if isinstance(images[0], np.ndarray) else 1)
 
 
 def blurred(image: Array, windows: Sequence[Array]) -> Array:

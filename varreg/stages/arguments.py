@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
 
-BACKENDS = {"numba": "varreg.backends.numba.backend", "numpy": "varreg.backends.numpy.backend"}
+#: "auto" is the GPU if there is one whose self-test has passed here, else "numba".
+BACKENDS = ("auto", "numba", "cupy", "numpy")
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
 LEAST_OVERLAP = 0.01
 
@@ -38,17 +38,48 @@ def merged_options(
     return options.replace(**changes)
 
 
-def chosen_backend(name: str) -> ModuleType:
-    """The module of the kernels; never another than the one asked for."""
-    if isinstance(name, str) and name == "cupy":
-        raise BackendError(
-            "varreg.solve: `backend` 'cupy' is not part of this version; use 'numba'."
-        )
+def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -> Any:
+    """The backend; never another than the one asked for.
+
+    Parameters
+    ----------
+    name : {"auto", "numba", "cupy", "numpy"}
+    device : int
+        Which GPU, for "cupy" and "auto"; it becomes the current device of this thread.
+    function : str
+        For messages.
+    """
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(
-            f"varreg.solve: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
+            f"{function}: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
         )
-    return importlib.import_module(BACKENDS[name])
+    if isinstance(device, bool) or not isinstance(device, (int, np.integer)) or device < 0:
+        raise InputError(
+            f"{function}: `device` must be the number of a GPU, from 0; got {device!r}."
+        )
+    if name in ("numba", "numpy"):
+        return importlib.import_module(f"varreg.backends.{name}.backend")
+    selection = importlib.import_module("varreg.backends.cupy.selection")
+    if name == "auto" and not selection.is_proven(int(device)):
+        return chosen_backend("numba")
+    try:
+        found = selection.device_backend(int(device))
+        found.use()
+        return found
+    except selection.DeviceUnavailable as reason:
+        raise BackendError(
+            f"{function}: `backend` 'cupy' is not to be had: {reason} Or use backend='numba'."
+        ) from reason
+
+
+def check_computable(kernels: Any, options: Options, function: str = "varreg.solve") -> None:
+    """Refuse what a backend cannot compute, before anything is computed."""
+    for field, missing in getattr(kernels, "MISSING", {}).items():
+        if getattr(options, field) in missing:
+            raise BackendError(
+                f"{function}: `backend` {kernels.NAME!r} has no {field}={getattr(options, field)!r};"
+                " use backend='numba'."
+            )
 
 
 def thread_count(threads: int | None, function: str = "varreg.solve") -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.namespace import on_host
 from ..energy.deformable import DeformableObjective, State, unfold
 from ..energy.smoothness import Smoothness
 from ..optimise.objective import Evaluation
@@ -42,6 +43,10 @@ class Deformation:
     nodes: Array
     evaluation: Evaluation
     coordinates: Coordinates
+
+
+#: Entries of a displacement at its nodes from which on it stays on a device.
+LEAST_ENTRIES_ON_DEVICE = 2**16
 
 
 def deformable_stage(
@@ -88,14 +93,25 @@ def deformable_stage(
             _budget(problem, level, first if carried is None else 0),
         )
         shape = objective.similarity.fixed_grid.shape
-        ended = recorder.run(
-            objective, state, problem.options, budget, place, shape, start=evaluation
-        )
-        carried = objective.smoothness, ended.state[0]
+        placed = _placed(objective, state)
+        known = evaluation if placed[0] is state[0] else None  # its gradient is where the state was
+        ended = recorder.run(objective, placed, problem.options, budget, place, shape, start=known)
+        carried = objective.smoothness, on_host(ended.state[0])
         if level == finest and ended.recent is not None:
-            recorder.recent = objective.smoothness.to_field(ended.recent)
+            recorder.recent = objective.smoothness.to_field(on_host(ended.recent))
     assert carried is not None
-    return Deformation(ended.state[1], ended.evaluation, carried)
+    return Deformation(on_host(ended.state[1]), ended.evaluation, carried)
+
+
+def _placed(objective: DeformableObjective, state: State) -> State:
+    """The state where the descent is to work: where the images are, if it has many nodes.
+
+    Few nodes are best left to the host: there a device does nothing but wait for launches.
+    """
+    if state[0].size < LEAST_ENTRIES_ON_DEVICE:
+        return state
+    kernels = objective.similarity.kernels
+    return kernels.resident(state[0]), kernels.resident(state[1])
 
 
 def _budget(problem: Problem, level: int, first: int) -> int:

@@ -68,7 +68,7 @@ def test_every_option_is_there_before_the_first_step(tmp_path, pair):
         "--fill",
         "--preset",
     }
-    assert set(table) == fields | others | {"--threads", "--backend"}
+    assert set(table) == fields | others | {"--threads", "--backend", "--device"}
     assert varreg.__version__ in said.splitlines()[0]
     assert said.index("--backend") < said.index("step 1: energy")
 
@@ -92,7 +92,7 @@ def test_given_and_default_are_told_apart(tmp_path, pair):
     assert table["--threads"] == ("1", "given")
     assert table["--deformable"] == ("no", "given")
     assert table["--affine"] == ("rigid", "given")
-    assert table["--backend"] == ("numba", "default")
+    assert table["--backend"] == ("auto", "default")
     assert table["--memory"] == ("6", "default")
     assert table["--fixed-mask"] == ("none", "default")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,19 @@ from .volume import area_gradients, area_sum, volume_gradients, volume_sum
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "volume",
-    "volume_gradient", "warp",
+    "joint_histogram", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
+    "volume", "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numba"
 
 drop_stale(backprojections)
 announce_compilation()
+
+
+def resident(arrays: Any) -> Any:
+    """The arrays themselves."""
+    return arrays
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:

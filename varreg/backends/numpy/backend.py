@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,17 @@ from .sampling import (
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "smooth_table", "smooth_table_transposed", "volume",
-    "volume_gradient", "warp",
+    "joint_histogram", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
+    "volume", "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numpy"
 Row = tuple[NDArray, tuple[int, ...], Array, Array]
+
+
+def resident(arrays: Any) -> Any:
+    """The arrays themselves."""
+    return arrays
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:

@@ -1,0 +1,257 @@
+"""The CuPy backend: the functions that every backend has, on one device.
+
+Images, masks and histograms live on the device (:meth:`CuPyBackend.resident`).  Of one evaluation the nodes go up
+and a few numbers come back.  What is missing raises NotImplementedError with its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
+from ..numpy import backend as host
+from .device import Device
+from .evaluation import backprojection, gathered, histogram, scene_arguments
+from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
+
+#: Blocks of the kernels that take a grid of any size.
+MOST_BLOCKS = 1024
+#: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
+BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
+Shape = tuple[int, ...]
+
+
+class CuPyBackend:
+    """The functions of :class:`varreg.backends.protocol.Backend` on a device.
+
+    An answer is an array of NumPy if `nodes` is one, else an array on the device.
+
+    Parameters
+    ----------
+    device : int
+        Its number.
+    cupy : module, optional
+        CuPy by default.
+    """
+
+    NAME = "cupy"
+    #: Options and their values that are not on the device, by name.
+    MISSING: dict[str, tuple[Any, ...]] = {}
+
+    def __init__(self, device: int = 0, cupy: Any = None) -> None:
+        if cupy is None:
+            cupy = importlib.import_module("cupy")
+        self.cupy, self.device = cupy, Device(cupy, device)
+
+    def use(self) -> None:
+        """Make it the current device of this thread: functions of NumPy compute on that one."""
+        self.cupy.cuda.Device(self.device.number).use()
+
+    def describe(self) -> str:
+        """The name of the device."""
+        name = self.cupy.cuda.runtime.getDeviceProperties(self.device.number)["name"]
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+    def resident(self, arrays: Any) -> Any:
+        """The same on the device: a moving image, histogram rows, buffers or an array."""
+        with self.device.current():
+            if isinstance(arrays, Moving):
+                return moving_on_device(self.cupy, arrays)
+            if isinstance(arrays, HistogramRows):
+                return rows_on_device(self.cupy, arrays)
+            if isinstance(arrays, Warped):
+                return (
+                    arrays
+                    if self.device.holds(arrays.value)
+                    else warped_on_device(self.cupy, arrays)
+                )
+            return self.cupy.asarray(arrays) if isinstance(arrays, np.ndarray) else arrays
+
+    def warp(
+        self, moving: Any, where: VoxelMap, nodes: Array, warped: Warped, threads: int
+    ) -> None:
+        """Value and weight of the moving image at every fixed voxel; no row is marked as full."""
+        with self.device.current():
+            scene = scene_arguments(
+                self.device, self.resident(moving), where, nodes, warped.value.shape
+            )
+            buffers = self.resident(warped)
+            count = math.prod(warped.value.shape)
+            self.device.kernels(nodes.dtype).cover(
+                "warp", count, *scene, buffers.value, buffers.weight
+            )
+            warped.full.fill(0)
+            if buffers is not warped:
+                warped.value[...] = self.cupy.asnumpy(buffers.value)
+                warped.weight[...] = self.cupy.asnumpy(buffers.weight)
+
+    def backproject(
+        self, moving: Any, where: VoxelMap, nodes: Array, warped: Warped, workspace: Workspace,
+        threads: int,
+    ) -> Any:  # fmt: skip
+        """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
+        with self.device.current():
+            shape = warped.value.shape
+            scene = scene_arguments(self.device, self.resident(moving), where, nodes, shape)
+            by_weight = warped.weight_slope
+            if not self.device.holds(by_weight):
+                by_weight = np.where(full_rows(warped), by_weight.dtype.type(0), by_weight)
+            slopes = self.resident(warped.slope), self.resident(by_weight)
+            force = self.device.buffer(workspace, "force", (3, *shape), nodes.dtype)
+            self.device.kernels(nodes.dtype).cover(
+                "value_forces", math.prod(shape), *scene, *slopes, force
+            )
+            return gathered(self.device, force, where, nodes, workspace)
+
+    def joint_histogram(
+        self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, workspace: Workspace, threads: int
+    ) -> Array:  # fmt: skip
+        """(R B, B) sum of weights, fixed row x moving bin, on the host."""
+        with self.device.current():
+            rows = self.resident(fixed)
+            table = histogram(self.device, self.resident(moving), where, nodes, rows, workspace)
+            return self.cupy.asnumpy(table).reshape(-1, rows.bins) * 2.0**-rows.bits
+
+    def backproject_table(
+        self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, table: Array, workspace: Workspace,
+        threads: int,
+    ) -> Any:  # fmt: skip
+        """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
+        with self.device.current():
+            slope = self.cupy.asarray(np.ascontiguousarray(table, dtype=nodes.dtype))
+            rows, image = self.resident(fixed), self.resident(moving)
+            return backprojection(self.device, image, where, nodes, rows, slope, workspace)
+
+    def mutual_information(
+        self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, kernel: Array, workspace: Workspace,
+        threads: int,
+    ) -> tuple[float, float]:  # fmt: skip
+        """(weight in view, sum over regions of weight times mutual information in nats)."""
+        with self.device.current():
+            rows, kernels = self.resident(fixed), self.device.kernels(nodes.dtype)
+            table = histogram(self.device, self.resident(moving), where, nodes, rows, workspace)
+            size, regions = (rows.regions, rows.bins, rows.bins), rows.regions
+            work = self.device.buffer(workspace, "work", size, np.float64)
+            ratio = self.device.buffer(workspace, "ratio", size, np.float64)
+            marginal = self.device.buffer(
+                workspace, "marginal", (regions, 3, rows.bins), np.float64
+            )
+            each = self.device.buffer(workspace, "regions", (2, regions), np.float64)
+            parzen = rows.bins, kernel.shape[1] // 2
+            kernels.launch(
+                "region_information", regions, table, self.device.constant(kernel), *parzen,
+                2.0**-rows.bits, work, ratio, marginal, each[0], each[1],
+            )  # fmt: skip
+            found = self.device.buffer(workspace, "found", (2,), np.float64)
+            kernels.launch("sum_regions", 1, each[0], each[1], regions, found)
+            mass, value = self.cupy.asnumpy(found).tolist()
+            return mass, value
+
+    def information_gradient(
+        self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, kernel: Array, scale: float,
+        workspace: Workspace, threads: int,
+    ) -> Any:  # fmt: skip
+        """`scale` times the derivative of the last :meth:`mutual_information` with this workspace."""
+        with self.device.current():
+            rows = self.resident(fixed)
+            size = (rows.regions, rows.bins, rows.bins)
+            slope = self.device.buffer(workspace, "slope", size, nodes.dtype)
+            self.device.kernels(nodes.dtype).launch(
+                "smooth_transposed", rows.regions, workspace["ratio"], self.device.constant(kernel),
+                rows.bins, kernel.shape[1] // 2, scale, workspace["work"], slope,
+            )  # fmt: skip
+            image = self.resident(moving)
+            return backprojection(self.device, image, where, nodes, rows, slope, workspace)
+
+    def windowed_histogram(
+        self, fixed: Any, warped: Warped, bins: int, shape: Windows, threads: int
+    ) -> Array:
+        """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin, on the host."""
+        with self.device.current():
+            images = self._values_and_weights(fixed, warped)
+            bits = min(BITS_OF_WINDOWS - fixed.size.bit_length(), MOST_BITS_OF_WINDOWS)
+            table = self.cupy.zeros((bins, bins), dtype=np.uint64)
+            self.device.kernels(fixed.dtype).cover(
+                "windowed_histogram", fixed.size, *images, fixed.size, bins, *shape, bits, table
+            )
+            return self.cupy.asnumpy(table) * 2.0**-bits
+
+    def windowed_slope(
+        self, fixed: Any, warped: Warped, table: Array, shape: Windows, threads: int
+    ) -> None:
+        """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+        with self.device.current():
+            images = self._values_and_weights(fixed, warped)
+            slopes = [self.resident(slope) for slope in (warped.slope, warped.weight_slope)]
+            derivative = self.cupy.asarray(np.ascontiguousarray(table, np.float64))
+            self.device.kernels(fixed.dtype).cover(
+                "windowed_slope", fixed.size, *images, fixed.size, len(table), *shape, derivative,
+                *slopes,
+            )  # fmt: skip
+            if slopes[0] is not warped.slope:
+                warped.slope[...], warped.weight_slope[...] = map(self.cupy.asnumpy, slopes)
+
+    def _values_and_weights(self, fixed: Any, warped: Warped) -> tuple[Any, Any, Any]:
+        """Fixed values, moving values and weights, which on the host are not defined in full rows."""
+        weight = warped.weight if self.device.holds(warped.weight) else defined_weight(warped)
+        return self.resident(fixed), self.resident(warped.value), self.resident(weight)
+
+    # one table of B x B, a few kB whose numbers are wanted on the host anyway: no launch is worth it
+    smooth_table = staticmethod(host.smooth_table)
+    smooth_table_transposed = staticmethod(host.smooth_table_transposed)
+    information = staticmethod(host.information)
+
+    def determinant_bound(self, field: Array, spacing: Array, threads: int) -> tuple[float, Shape]:
+        """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
+        with self.device.current():
+            cells = tuple(m - 1 for m in field.shape[1:])
+            count = math.prod(cells)
+            blocks = min(MOST_BLOCKS, -(-count // 128))
+            both = self.cupy.empty((2, blocks), dtype=np.int64)  # one array: waited for once
+            bound, place = both[0].view(np.float64), both[1]
+            nodes = self.cupy.asarray(field, dtype=np.float64, order="C")
+            name = "plane_bound" if len(field) == 2 else "volume_bound"
+            sizes = field.shape[1:]
+            steps = [float(h) for h in spacing]
+            kernels = self.device.kernels(np.dtype(np.float32))
+            kernels.launch(name, blocks, nodes, *sizes, *steps, bound, place, threads=128)
+            found = self.cupy.asnumpy(both)
+            low, where = found[0].view(np.float64), found[1]
+            worst = int(np.lexsort((where, low))[0])
+            return float(low[worst]), tuple(
+                int(i) for i in np.unravel_index(int(where[worst]), cells)
+            )
+
+    def average_axis(
+        self, image: Array, axis: int, start: NDArray, weights: Array, threads: int
+    ) -> Any:
+        """Weighted sums of neighbours along one axis."""
+        with self.device.current():
+            before, after = math.prod(image.shape[:axis]), math.prod(image.shape[axis + 1 :])
+            shape = (*image.shape[:axis], len(start), *image.shape[axis + 1 :])
+            out = self.cupy.empty(shape, dtype=image.dtype)
+            source = self.cupy.asarray(image, order="C")
+            table = (start.astype(np.int64), np.ascontiguousarray(weights, image.dtype))
+            self.device.kernels(image.dtype).cover(
+                "average_axis", out.size, source, before, image.shape[axis], after,
+                self.cupy.asarray(table[0]), self.cupy.asarray(table[1]), weights.shape[1],
+                len(start), out,
+            )  # fmt: skip
+            return out if self.device.holds(image) else self.cupy.asnumpy(out)
+
+    def read_linear(self, image: Any, points: Array, fill: float, out: Array) -> None:
+        """An image at any points, linearly interpolated."""
+        with self.device.current():
+            source, axes = self.resident(image), len(points)
+            places = self.cupy.asarray(points, dtype=source.dtype, order="C")
+            count = points.shape[1]
+            found = self.cupy.empty(count, dtype=source.dtype)
+            self.device.kernels(source.dtype).cover(
+                "read_points", count, source, *source.shape, places, axes, count, fill, found
+            )
+            out[...] = found if self.device.holds(out) else self.cupy.asnumpy(found)

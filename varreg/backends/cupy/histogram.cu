@@ -1,0 +1,81 @@
+// Joint histograms straight from the moving image, and their derivative as a force on every fixed voxel.
+
+// Adds the voxels of one box of rows to the joint histogram of its region.
+//
+// A block takes one item (first row, stop row, first column, stop column, region): rows [first, stop) of the list
+// `lines`, whose entries are i * rows + j.  Its own table is in shared memory, in units of 2^-bits: integers, so that
+// the sums have the same bits in any order.  If `room` is 0 the table is too large for that and the sums go straight
+// to the 64-bit ones.
+extern "C" __global__ void __launch_bounds__(256, 2)
+joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
+                real low, real high, const real* __restrict__ place, const unsigned* __restrict__ index,
+                const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ lines,
+                const int* __restrict__ items, int bins, int bits, int room, unsigned long long* table)
+{
+    extern __shared__ int cells[];
+    const Sizes s = read_sizes(sizes);
+    const int* item = items + 5 * blockIdx.x;
+    const int width = item[3] - item[2], count = (item[1] - item[0]) * width;
+    unsigned long long* total = table + (size_t)item[4] * bins * bins;
+    const real one = real(1 << bits), half = real(0.5);
+    for (int cell = threadIdx.x; cell < room; cell += blockDim.x) cells[cell] = 0;
+    __syncthreads();
+    for (int v = threadIdx.x; v < count; v += blockDim.x) {
+        const int line = lines[item[0] + v / width], k = item[2] + v % width;
+        const int f = bin[(size_t)line * s.n + k];
+        if (f < 0) continue;
+        real y[3], w;
+        position(place, index, weight, s, line / s.rows, line % s.rows, k, y);
+        const real m = sample(image, mask, s, low, high, y, &w);
+        if (!(w > 0)) continue;
+        const int centre = (int)(m + half);
+        const real t = m - centre, below = half - t, above = half + t;
+        const int all = (int)(one * w + half);  // the three parts add up to this, whatever they are rounded to
+        const int left = (int)(one * w * half * below * below + half);
+        const int right = (int)(one * w * half * above * above + half);
+        const int cell = f * bins + centre;
+        if (room) {
+            atomicAdd(cells + cell - 1, left);
+            atomicAdd(cells + cell, all - left - right);
+            atomicAdd(cells + cell + 1, right);
+        } else {
+            atomicAdd(total + cell - 1, (unsigned long long)left);
+            atomicAdd(total + cell, (unsigned long long)(all - left - right));
+            atomicAdd(total + cell + 1, (unsigned long long)right);
+        }
+    }
+    __syncthreads();
+    for (int cell = threadIdx.x; cell < room; cell += blockDim.x)
+        if (cells[cell]) atomicAdd(total + cell, (unsigned long long)cells[cell]);
+}
+
+// dE/dy of every fixed voxel from the derivative of E by the joint histogram.
+//
+// region: of a voxel it is line_region[i * rows + j] + column_region[k]; table (R, B, B) is dE/dhistogram.
+extern "C" __global__ void __launch_bounds__(256)
+table_forces(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
+             real low, real high, const real* __restrict__ place, const unsigned* __restrict__ index,
+             const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ line_region,
+             const int* __restrict__ column_region, const real* __restrict__ table, int bins, real* __restrict__ force)
+{
+    const Sizes s = read_sizes(sizes);
+    const size_t voxels = (size_t)s.planes * s.rows * s.n, v = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (v >= voxels) return;
+    const int f = bin[v];
+    real out[3] = {0, 0, 0};
+    if (f >= 0) {
+        const int line = (int)(v / s.n), k = (int)(v % s.n);
+        real y[3], w, g[3], h[3];
+        position(place, index, weight, s, line / s.rows, line % s.rows, k, y);
+        const real m = sample_gradients(image, mask, s, low, high, y, &w, g, h);
+        const int centre = (int)(m + real(0.5));
+        const real t = m - centre, below = real(0.5) - t, above = real(0.5) + t;
+        const real* row = table + ((size_t)(line_region[line] + column_region[k]) * bins + f) * bins + centre;
+        const real left = row[-1], middle = row[0], right = row[1];
+        const real slope = w * (above * right - below * left - 2 * t * middle);
+        const real by_weight = real(0.5) * below * below * left + (real(0.75) - t * t) * middle
+                             + real(0.5) * above * above * right;
+        for (int d = 0; d < 3; d++) out[d] = slope * g[d] + by_weight * h[d];
+    }
+    for (int d = 0; d < 3; d++) force[d * voxels + v] = out[d];
+}

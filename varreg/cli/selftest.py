@@ -1,0 +1,53 @@
+"""The command ``varreg selftest``."""
+
+from __future__ import annotations
+
+import click
+
+from .exit_codes import DEFECT, Command
+
+
+@click.command(cls=Command)
+@click.option(
+    "--backend",
+    type=click.Choice(["cupy"]),
+    default="cupy",
+    show_default=True,
+    help="What to test.",
+)
+@click.option("--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]")
+@click.option("-o", "--output", type=click.Path(), help="Also write the report into this file.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.pass_context
+def selftest(
+    ctx: click.Context, backend: str, device: int, output: str | None, force: bool
+) -> None:
+    """Compare a GPU with the CPU on forty-one cases, twice each, and print a report to paste.
+
+    If all pass, --backend auto takes the GPU from then on, as long as device, driver, CuPy and kernels stay the
+    same.  Exit code 70 if one does not.
+    """
+    from ..backends.cupy.selection import identity, remember
+    from ..io.files import atomic_path
+    from ..selftest.report import heading, line, verdict
+    from ..selftest.running import run
+    from ..stages.arguments import chosen_backend
+
+    kernels = chosen_backend(backend, device, "varreg selftest")
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        click.echo(text)
+
+    say(heading(str(identity(device))))
+    outcomes = run(kernels, device, observe=lambda outcome: say(line(outcome)))
+    say(verdict(outcomes))
+    passed = all(outcome.passed for outcome in outcomes)
+    if passed:
+        say(f"Remembered in {remember(device)}: backend='auto' takes this GPU from now on.")
+    if output is not None:
+        with atomic_path(output, overwrite=force) as file:
+            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if not passed:
+        ctx.exit(DEFECT)

@@ -1,0 +1,117 @@
+"""Running the cases on a device and on the CPU, and comparing them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..api import solve
+from ..backends.numba import backend as cpu
+from .cases import AnswerCase, ValueCase, answer_cases, value_cases
+from .images import deformed_pair
+
+#: Largest relative difference of energies; of gradients relative to the largest entry.
+VALUES, GRADIENTS = 1e-5, 1e-4
+#: Largest mean distance of two answers, in voxels.
+ANSWERS = 0.02
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case.
+
+    Attributes
+    ----------
+    case : str
+    difference, limit : float
+    same_bits : bool
+        Whether a second run gave the same bits.
+    seconds, cpu_seconds : float
+        On the device (the second run), and on the CPU.
+    further : str
+        What else was measured.
+    """
+
+    case: str
+    difference: float
+    limit: float
+    same_bits: bool
+    seconds: float
+    cpu_seconds: float
+    further: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the case is within its limit, twice with the same bits."""
+        return bool(self.difference <= self.limit) and self.same_bits
+
+
+def run(
+    kernels: Any, device: int = 0, cases: Sequence[Any] | None = None,
+    observe: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """All outcomes, in the order of the cases.
+
+    Parameters
+    ----------
+    kernels : backend
+        That of the device.
+    device : int
+        Its number.
+    cases : sequence of ValueCase and AnswerCase, optional
+        All by default.
+    observe : callable, optional
+        Told of every outcome.
+    """
+    outcomes = []
+    every: Sequence[Any] = [*value_cases(), *answer_cases()]
+    for case in every if cases is None else cases:
+        if isinstance(case, ValueCase):
+            outcomes.append(compared_values(case, kernels))
+        else:
+            outcomes.append(compared_answers(case, kernels, device))
+        if observe is not None:
+            observe(outcomes[-1])
+    return outcomes
+
+
+def compared_values(case: ValueCase, kernels: Any) -> Outcome:
+    """The energy and the gradient of one case."""
+    first = case.evaluate(kernels)
+    (again, seconds), (wanted, cpu_seconds) = (
+        _timed(lambda: case.evaluate(kernels)), _timed(lambda: case.evaluate(cpu)),
+    )  # fmt: skip
+    same = all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    difference = float((np.abs(first[0] - wanted[0]) / np.abs(wanted[0])).max())
+    slope = float(np.abs(first[1] - wanted[1]).max() / np.abs(wanted[1]).max())
+    if not slope <= GRADIENTS:
+        difference = np.inf
+    further = f"gradient {slope:.1e}"
+    return Outcome(str(case), difference, VALUES, same, seconds, cpu_seconds, further)
+
+
+def compared_answers(case: AnswerCase, kernels: Any, device: int) -> Outcome:
+    """The maps that one registration finds."""
+    moving, fixed = deformed_pair(case.shape, seed=11)
+
+    def found(backend: str) -> Any:
+        place: dict[str, Any] = dict(backend=backend, device=device, progress=False)
+        return solve(moving, fixed, **place, **case.arguments)
+
+    first = found(kernels.NAME)
+    (again, seconds), (wanted, cpu_seconds) = (
+        _timed(lambda: found(kernels.NAME)), _timed(lambda: found("numba")),
+    )  # fmt: skip
+    same = np.array_equal(first.displacement, again.displacement)
+    apart = np.linalg.norm(first.displacement - wanted.displacement, axis=0)
+    further = f"largest {apart.max():.1e} voxels, {len(first.history)} steps"
+    return Outcome(str(case), float(apart.mean()), ANSWERS, same, seconds, cpu_seconds, further)
+
+
+def _timed(compute: Callable[[], Any]) -> tuple[Any, float]:
+    begun = time.perf_counter()
+    return compute(), time.perf_counter() - begun
