@@ -61,7 +61,7 @@ def judged(found: Case) -> dict[str, Any]:
         answer = varreg.solve(found.moving, found.fixed, threads=1, progress=False, **answer)
     names = {"argument": "transform", "function": "calibration.py"}
     transform = input_transform(answer, found.fixed, found.moving, **names).transform
-    options = varreg.Options().for_dimension(found.fixed.grid.dim)
+    options = varreg.Options().decided(found.fixed.grid.dim)
     kernels = chosen_backend("numba")
     problem = prepared(found.moving, found.fixed, None, None, options, kernels, 1)
     trials = run_trials(problem, transform, max(COUNTS), seed=0)

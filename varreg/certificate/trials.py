@@ -80,7 +80,7 @@ def run_trials(
         A trial that fails is as far from all others as the head is large.
     """
     judge = Problem(
-        problem.fixed, problem.moving, Options().for_dimension(problem.fixed.grid.dim),
+        problem.fixed, problem.moving, Options().decided(problem.fixed.grid.dim),
         problem.kernels, problem.threads,
     )  # fmt: skip
     level = judge.level(judge.factors[0])[0]
