@@ -296,7 +296,9 @@ class Options:
         >>> Options(smoothness_weight=1.0).of_regularity("fine").decided(3).smoothness_weight
         0.02
         """
-        usual = [numbers["iterations"] for numbers in BY_REGULARITY.get(self.regularity, {}).values()]
+        usual = [
+            numbers["iterations"] for numbers in BY_REGULARITY.get(self.regularity, {}).values()
+        ]
         iterations = None if self.iterations in usual else self.iterations
         open_ = dict.fromkeys(REGULARITY_NUMBERS)
         return self.replace(regularity=regularity, iterations=iterations, **open_)
