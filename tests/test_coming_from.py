@@ -186,7 +186,7 @@ def test_the_options_in_the_tables_exist(name):
             Options().replace(**{option: eval(value)})
         if value and option == "affine":
             assert eval(value) in AFFINE_MODELS
-    assert Options().for_dimension(3).iterations == (12, 10, 32)
+    assert Options().decided(3).iterations == (12, 10, 32)
     assert Options().affine_iterations == 40 and Options().largest_step == 1
 
 

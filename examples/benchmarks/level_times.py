@@ -14,14 +14,13 @@ from machine import BYTES
 
 import varreg
 from varreg.energy.deformable import DeformableObjective
-from varreg.energy.smoothness import Smoothness
 from varreg.images.accepted import as_pair
 from varreg.options.options import Options
 from varreg.results.result import Result
 from varreg.similarity.choice import deformable_choice
 from varreg.stages.arguments import chosen_backend, sampled
+from varreg.stages.deformable import level_smoothness
 from varreg.stages.problem import Problem
-from varreg.stages.pyramid import node_shape, smoothness_length, smoothness_weight
 
 #: Each duration is the median of as many repeats as fit into this many seconds, but at least 3.
 SECONDS = 0.5
@@ -95,14 +94,10 @@ def level_objective(
     problem: Problem, result: Result, level: int
 ) -> tuple[DeformableObjective, tuple[np.ndarray, np.ndarray]]:
     """The objective of a level of ``varreg.stages.deformable.deformable_stage``, and the map found, as a state."""
-    grid, options, factor = problem.fixed.grid, problem.options, problem.factors[level]
+    options, factor = problem.options, problem.factors[level]
     coarsest = level == 0 and len(problem.factors) > 1
     similarity = problem.similarity(factor, deformable_choice(options.similarity, coarsest))
-    nodes, length = node_shape(grid, options), smoothness_length(grid, options)
-    smoothness = Smoothness(
-        nodes, grid.extent / np.array(nodes), smoothness_weight(options, grid.dim), length,
-        options.constraint, problem.threads, options.smoothness_order,
-    )  # fmt: skip
+    smoothness = level_smoothness(problem, len(problem.factors) - 1)
     objective = DeformableObjective(similarity, result.affine, smoothness, options)
     z = smoothness.to_coordinates(result.transform.nodes)
     return objective, (z, smoothness.to_field(z))

@@ -79,9 +79,10 @@ def scaled_iterations(factor: float, dimension: int = 2) -> tuple[int, ...]:
     """The default budget of iterations, times a factor."""
     import checkout  # noqa: F401
 
-    from varreg.options.presets import BY_DIMENSION
+    from varreg.options.presets import BY_REGULARITY
 
-    return tuple(max(round(factor * n), 1) for n in BY_DIMENSION[dimension]["iterations"])
+    usual = BY_REGULARITY["smooth"][dimension]["iterations"]
+    return tuple(max(round(factor * n), 1) for n in usual)
 
 
 def peer_methods() -> dict[str, Method]:

@@ -20,7 +20,12 @@ from torch import Tensor
 from varreg.errors import InputError
 from varreg.geometry.grid import Grid
 from varreg.options.options import Options
-from varreg.stages.pyramid import smoothness_length, smoothness_order, smoothness_weight
+from varreg.stages.pyramid import (
+    smoothness_length,
+    smoothness_order,
+    smoothness_weight,
+    volume_weight,
+)
 
 from ..field_checks import check_displacement
 from ..precision import without_autocast
@@ -103,7 +108,8 @@ class Objective:
     ----------
     weights : LossWeights
     options : varreg.Options
-        Similarity, estimator, smoothness length and order; ``constraint`` must be "zero-mean".
+        Similarity, estimator, smoothness length and order, those of a smooth map where its regularity is
+        left open; ``constraint`` must be "zero-mean", ``volume_weight`` 0 or None.
     voxel_size : float
         Of the grid at hand in mm, in which the options have the smoothness length.
     background_threshold : float
@@ -150,6 +156,12 @@ class Objective:
             raise InputError(
                 f"{NAME}: `options.constraint` must be 'zero-mean', without a pull at the border; "
                 f"got {options.constraint!r}."
+            )
+        if volume_weight(options, 3) > 0:
+            raise InputError(
+                f"{NAME}: `options` must be those of a smooth map, without a volume term; got "
+                f"regularity={options.regularity!r}, volume_weight={options.volume_weight!r}. Networks learn "
+                "smooth maps; refine theirs by varreg.solve(start=..., regularity='fine')."
             )
         self.weights, self.options, self.voxel_size = weights, options, float(voxel_size)
         self.background_threshold = background_threshold

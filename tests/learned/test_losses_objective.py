@@ -21,7 +21,7 @@ from varreg.errors import InputError
 from varreg.geometry.displacement import expand
 from varreg.options.options import Options
 from varreg.similarity.choice import similarity as solver_similarity
-from varreg.stages.pyramid import smoothness_length, smoothness_weight
+from varreg.stages.pyramid import smoothness_length, smoothness_order, smoothness_weight
 
 from ..varreg.problems import pair, smooth_image, state
 
@@ -45,7 +45,8 @@ def energy_problem(shape, options, nodes, voxel_size=1.0):
     similarity = solver_similarity(options.similarity, fixed, moving, options, cpu, 1, np.float64)
     term = Smoothness(
         nodes, fixed.grid.extent / np.array(nodes), smoothness_weight(options, len(shape)),
-        smoothness_length(fixed.grid, options), options.constraint, order=options.smoothness_order,
+        smoothness_length(fixed.grid, options), options.constraint,
+        order=smoothness_order(options, len(shape)),
     )  # fmt: skip
     objective = DeformableObjective(similarity, np.eye(len(shape) + 1), term, options)
     rng = np.random.default_rng(4)
@@ -190,6 +191,11 @@ def test_bad_input_is_refused():
         Objective(LossWeights(), {})
     with pytest.raises(InputError, match="must be 'zero-mean'"):
         Objective(LossWeights(), Options(constraint="zero-boundary"))
+    for options in (Options(regularity="fine"), Options(volume_weight=0.1)):
+        with pytest.raises(
+            InputError, match="`options` must be those of a smooth map, without a volume term"
+        ):
+            Objective(LossWeights(), options)
     for size in (0.0, -1.0, float("nan"), None):
         with pytest.raises(InputError, match="`voxel_size` must be above 0 mm"):
             Objective(LossWeights(), Options(), voxel_size=size)

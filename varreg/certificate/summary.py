@@ -92,7 +92,7 @@ def _folds(folds: Folds, where: str, c: Certificate) -> str:
 def _energy(c: Certificate) -> list[str]:
     e = c.energy
     lines = [
-        f"Energy {e.total:.4f} ({_name(c)} {e.similarity:.4f} nats, smoothness {e.smoothness:.4f}); "
+        f"Energy {e.total:.4f} ({_name(c)} {e.terms}); "
         f"with its affine part alone {c.affine.total:.4f}, with nothing done {c.identity.total:.4f}."
     ]
     if c.affine_stage is not None:

@@ -79,6 +79,23 @@ class Numbers(click.ParamType):
         return f"{number},..." if self.many else number
 
 
+class RangeOrNone(click.IntRange):
+    """A whole number of a range, or the word none.
+
+    Examples
+    --------
+    >>> from varreg.cli.parameters import RangeOrNone
+    >>> RangeOrNone(2, 4).convert("3", None, None), RangeOrNone(2, 4).convert("none", None, None)
+    (3, None)
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number or None; a failure is a usage error."""
+        if isinstance(value, str) and value.strip().lower() == "none":
+            return None
+        return super().convert(value, param, ctx)
+
+
 class NameOrMatrix(click.ParamType):
     """One of some names, or a text file that holds a homogeneous matrix.
 
@@ -252,7 +269,7 @@ def _kind(hint: Any, described: str) -> click.ParamType:
         return click.Choice(re.findall(r'"([^"]+)"', described))
     if described.startswith("{"):
         numbers = list(map(int, re.findall(r"\d+", described)))
-        return click.IntRange(min(numbers), max(numbers))
+        return RangeOrNone(min(numbers), max(numbers))
     if hint in (int, float):
         return click.INT if hint is int else click.FLOAT
     return Numbers(hint)

@@ -149,9 +149,10 @@ def with_volume(mapping: Any) -> Any:
 
 def with_regularity(mapping: Any) -> Any:
     """Options with the fields of today: those of earlier versions made smooth maps."""
-    if not isinstance(mapping, dict) or "regularity" in mapping:
+    later = {"regularity": "smooth", "volume_weight": 0.0}
+    if not isinstance(mapping, dict) or not later.keys().isdisjoint(mapping):
         return mapping
-    return {"regularity": "smooth", "volume_weight": 0.0, **mapping}
+    return later | mapping
 
 
 def _same_keys(kind: type, mapping: Any, name: str) -> None:

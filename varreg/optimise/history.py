@@ -40,6 +40,16 @@ class Energy:
     total: float
     volume: float = 0.0
 
+    @property
+    def terms(self) -> str:
+        """In words, without their weights.
+
+        >>> Energy(0.5123, 0.02, -0.5, 0.031).terms
+        '0.5123 nats, smoothness 0.0200, volume 0.0310'
+        """
+        volume = f", volume {self.volume:.4f}" if self.volume else ""
+        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}"
+
 
 @dataclass(frozen=True)
 class Iteration:

@@ -284,7 +284,7 @@ class Options:
         return dataclasses.replace(self, **missing) if missing else self
 
     def of_regularity(self, regularity: str) -> Options:
-        """These options with another regularity and its own numbers.
+        """These options with another regularity and its own numbers, iterations too unless others were given.
 
         Parameters
         ----------
@@ -296,7 +296,12 @@ class Options:
         >>> Options(smoothness_weight=1.0).of_regularity("fine").decided(3).smoothness_weight
         0.02
         """
-        return self.replace(regularity=regularity, **dict.fromkeys(REGULARITY_NUMBERS))
+        usual = [
+            numbers["iterations"] for numbers in BY_REGULARITY.get(self.regularity, {}).values()
+        ]
+        iterations = None if self.iterations in usual else self.iterations
+        open_ = dict.fromkeys(REGULARITY_NUMBERS)
+        return self.replace(regularity=regularity, iterations=iterations, **open_)
 
     def replace(self, **changes: Any) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""

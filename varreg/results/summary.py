@@ -113,7 +113,7 @@ def _energy(result: Result) -> str:
     start, end = result.start_energy, result.energy
     return (
         f"Energy went from {start.total:.4f} to {end.total:.4f} ({result.similarity_name} "
-        f"{end.similarity:.4f} nats, smoothness {end.smoothness:.4f})."
+        f"{end.terms})."
     )
 
 

@@ -36,6 +36,13 @@ def test_volumes_get_the_bits_of_one_by_one(threads):
         assert_same(result, varreg.solve(*pair, threads=1, **QUICK))
 
 
+def test_fine_maps_get_the_bits_of_one_by_one(slices):
+    settings = dict(QUICK, regularity="fine", deformable=True)
+    for result, pair in zip(varreg.solve_batch(slices, **settings), slices, strict=True):
+        assert (result.options.regularity, result.options.volume_weight) == ("fine", 0.45)
+        assert_same(result, varreg.solve(*pair, threads=1, **settings))
+
+
 def test_the_stream_is_the_list(slices):
     stream = varreg.iterate_batch(iter(slices), threads=2, **QUICK)
     for result, wanted in zip(stream, varreg.solve_batch(slices, **QUICK), strict=True):

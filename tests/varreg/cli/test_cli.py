@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 
 import varreg
+from varreg.options.options import Options
 
 from .calls import FEW, call
 
@@ -37,6 +38,21 @@ def test_an_image_as_output_gets_the_warped_image_only(tmp_path, pair, files):
     written = nib.load(tmp_path / "warped.nii.gz").get_fdata().squeeze()
     np.testing.assert_array_equal(written, varreg.load(files / "result").warped.data)
     assert [entry.name for entry in tmp_path.iterdir()] == ["warped.nii.gz"]
+
+
+def test_a_fine_map_is_asked_for_by_its_name_or_by_its_numbers(tmp_path, pair):
+    asked = ["--regularity", "fine", "--deformable", "--json"]
+    printed = json.loads(call("register", *pair, "-o", tmp_path / "a", *FEW, *asked).stdout)
+    fine = varreg.load(tmp_path / "a")
+    assert fine.options == Options(
+        regularity="fine", levels=(2,), iterations=3, affine_iterations=3
+    ).decided(2)
+    assert printed["energy"]["volume"] == fine.energy.volume > 0
+    assert printed["regularity"] is None  # nobody left it open
+    call("register", *pair, "-o", tmp_path / "b", *FEW, "--volume-weight", "0.45", "--deformable")
+    other = varreg.load(tmp_path / "b")
+    assert (other.options.regularity, other.options.volume_weight) == ("smooth", 0.45)
+    assert other.energy.volume > 0
 
 
 def test_the_figure_is_written_beside_the_result(tmp_path, pair):

@@ -15,8 +15,8 @@ from varreg.options.presets import BY_DIMENSION, PRESETS
 
 POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
-WHOLE = ["bins", "memory", "affine_iterations", "smoothness_order"]
-CHOICES = ["similarity", "constraint", "estimator", "interpolation"]
+WHOLE = ["bins", "memory", "affine_iterations"]
+CHOICES = ["similarity", "regularity", "constraint", "estimator", "interpolation"]
 RANGES = ["fixed_range", "moving_range"]
 NOT_NUMBERS = [
     np.nan,
@@ -49,6 +49,8 @@ BAD = {
     },
     "smoothness_weight": [*NOT_NUMBERS, 0, 0.0],
     "regions": [*NOT_NUMBERS, 1.5, 10**400],
+    "smoothness_order": [*NOT_NUMBERS, 1.5, 10**400, 0, 1, 5],
+    "volume_weight": [*NOT_NUMBERS, -1e-9, 1e200],
     "smoothness_length": [v for v in NOT_NUMBERS],
     "samples_per_node": [*NOT_NUMBERS, 0, 0.0, 0.99],
     "levels": [
@@ -64,7 +66,6 @@ BAD["smallest_determinant"] = [*BAD["smallest_determinant"], 0, 0.0]
 BAD["kernel_width"] = [*BAD["kernel_width"], 0.01, 101, 1e300]
 BAD["smoothness_length"] = [*BAD["smoothness_length"], 1e200]
 BAD["samples_per_node"] = [*BAD["samples_per_node"], 1e200]
-BAD["smoothness_order"] = [*BAD["smoothness_order"], 0, 1, 5]
 BAD["similarity_weight"] = [*BAD["similarity_weight"], 1e300, 1e-300]
 BAD["bins"] = [*BAD["bins"], 7, 0, 1025]
 BAD["regions"] = [*BAD["regions"], 0, 65]
@@ -88,7 +89,9 @@ def test_a_bad_value_is_refused_by_name(name, value):
 GOOD = {
     "similarity_weight": [1, 0.5, np.float32(2), np.int16(3), Fraction(1, 2)],
     "smoothness_length": [None, 0, 0.0, 16, np.float64(3.5)],
-    "smoothness_order": [2, 3, 4, 3.0, np.int64(2), np.float32(4)],
+    "regularity": ["auto", "smooth", "fine"],
+    "volume_weight": [None, 0, 0.0, 0.45, 2, np.float32(0.5)],
+    "smoothness_order": [None, 2, 3, 4, 3.0, np.int64(2), np.float32(4)],
     "samples_per_node": [None, 1, 250, 1e6, np.float64(3.5), np.int16(300)],
     "bins": [8, 1024, 64.0, np.int64(32), np.float32(16)],
     "similarity": ["regional-mi", "mi"],
@@ -117,7 +120,7 @@ def test_a_good_value_becomes_a_plain_one(name, value):
     assert again == options
     assert hash(again) == hash(options)
     assert pickle.loads(pickle.dumps(options)) == options
-    if name in WHOLE:
+    if name in (*WHOLE, "smoothness_order") and value is not None:
         assert type(stored) is int
     if name == "iterations" and value is not None:
         assert all(type(n) is int for n in (stored if isinstance(stored, tuple) else (stored,)))
@@ -209,5 +212,4 @@ def test_what_only_the_dimension_decides():
         options = Options(bins=40).for_dimension(dimension)
         assert {name: getattr(options, name) for name in wanted} == wanted
         assert options.bins == 40
-        assert options.for_dimension(5 - dimension) == options  # nothing is left open
     assert Options(smoothness_weight=2, iterations=7).for_dimension(3).smoothness_weight == 2

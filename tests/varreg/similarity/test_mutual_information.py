@@ -34,6 +34,11 @@ PLANE = {  # what each case adds to 2D and to 3D
     "weights": dict(similarity_weight=3.0, smoothness_weight=0.05),
     "wide-kernel": dict(kernel_width=2.5, bins=20),
     "order-2": dict(order=2),
+    "volume": dict(volume_weight=0.45, order=2),
+    "volume-anisotropic": dict(volume_weight=3.0, spacing=(0.7, 1.9), nodes=(5, 6)),
+    "volume-zero-boundary": dict(
+        volume_weight=0.5, spacing=(1.3, 0.8), oblique=True, nodes=(6, 7), constraint="zero-boundary"
+    ),
     "order-4": dict(order=4, length=2.0),
     "order-2-zero-boundary": dict(order=2, nodes=(6, 7), constraint="zero-boundary"),
     "order-4-oblique": dict(order=4, spacing=(1.3, 0.8), oblique=True, nodes=(5, 6)),

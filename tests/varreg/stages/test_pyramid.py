@@ -8,7 +8,7 @@ from varreg.geometry.grid import Grid
 from varreg.images.intensities import robust_range, unit_intensities
 from varreg.images.level_image import LevelImage, coarsen, level_shape
 from varreg.options.options import Options
-from varreg.options.presets import BY_DIMENSION
+from varreg.options.presets import BY_REGULARITY
 from varreg.stages.pyramid import (
     LENGTH_SHARE,
     NODES_PER_LENGTH,
@@ -16,7 +16,9 @@ from varreg.stages.pyramid import (
     level_factors,
     node_shape,
     smoothness_length,
+    smoothness_order,
     smoothness_weight,
+    volume_weight,
 )
 
 SHAPES = [(24, 36), (23, 31), (17, 40), (12, 15, 18), (11, 13, 10)]
@@ -212,12 +214,34 @@ def test_budget_per_level():
     assert [iteration_budget(pair, k, 1, 2) for k in range(1)] == [5]
     assert [iteration_budget(Options(iterations=7), k, 2, 3) for k in range(2)] == [7, 7]
     for dimension in (2, 3):
-        budget = [iteration_budget(Options(), k, 3, dimension) for k in range(3)]
-        assert tuple(budget) == BY_DIMENSION[dimension]["iterations"]
-        assert (
-            smoothness_weight(Options(), dimension) == BY_DIMENSION[dimension]["smoothness_weight"]
-        )
+        for regularity, numbers in BY_REGULARITY.items():
+            options, wanted = Options(regularity=regularity), numbers[dimension]
+            budget = [iteration_budget(options, k, 3, dimension) for k in range(3)]
+            assert tuple(budget) == wanted["iterations"]
+            assert smoothness_weight(options, dimension) == wanted["smoothness_weight"]
+            assert smoothness_order(options, dimension) == wanted["smoothness_order"]
+            assert volume_weight(options, dimension) == wanted["volume_weight"]
         assert smoothness_weight(Options(smoothness_weight=3), dimension) == 3
+
+
+def test_a_fine_length_is_a_share_of_the_extent_and_two_voxels_at_least():
+    fine = Options(regularity="fine")
+    assert smoothness_length(Grid.with_spacing((200, 200, 200), (1.0,) * 3), fine) == pytest.approx(
+        3.0
+    )
+    assert smoothness_length(Grid.with_spacing((60, 60, 60), (3.0,) * 3), fine) == pytest.approx(
+        6.0
+    )
+    assert smoothness_length(
+        Grid.with_spacing((60, 60, 60), (3.0,) * 3), Options()
+    ) == pytest.approx(9.0)
+    assert (
+        smoothness_length(
+            Grid.with_spacing((60, 60), (3.0,) * 2),
+            Options(regularity="fine", smoothness_length=1.0),
+        )
+        == 1.0
+    )  # a length that is given is taken
 
 
 @pytest.mark.parametrize("scale", [1e-44, 1e-35, 1e35, 3e38])

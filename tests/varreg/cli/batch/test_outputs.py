@@ -136,6 +136,15 @@ def test_options_hold_for_every_pair(study, tmp_path):
         np.testing.assert_allclose(turn @ turn.T, np.eye(2), atol=1e-12)
 
 
+def test_a_regularity_holds_for_every_pair(study, tmp_path):
+    options = ("--regularity", "fine", "--volume-weight", "0.3", "--deformable", *FEW)
+    call("--pairs", study / "pairs.csv", "-o", tmp_path / "out", *options)
+    for name in ("1-0", "2-1", "3-2"):
+        found = varreg.load(tmp_path / "out" / name)
+        assert (found.options.regularity, found.options.volume_weight) == ("fine", 0.3)
+        assert found.energy.volume > 0
+
+
 def test_verbose_prints_a_line_for_every_pair(study, tmp_path):
     outcome = call("--pairs", study / "pairs.csv", "-o", tmp_path / "out", *FEW, "-v")
     assert [line.split(":")[0] for line in outcome.stderr.splitlines()][-3:] == [
