@@ -57,7 +57,8 @@ def test_images_that_share_nothing_gain_nothing():
 @pytest.mark.parametrize(
     "gain, noise, wanted",
     [
-        (1.1 * FINE_GAIN, 0.1 * FINE_GAIN, "fine"),
+        (1.3 * FINE_GAIN, 0.1 * FINE_GAIN, "fine"),
+        (1.1 * FINE_GAIN, 0.1 * FINE_GAIN, "smooth"),
         (0.9 * FINE_GAIN, 0.1 * FINE_GAIN, "smooth"),
         (2 * FINE_GAIN, 1.1 * FINE_GAIN, "smooth"),
         (-FINE_GAIN, 0.0, "smooth"),
