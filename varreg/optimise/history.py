@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -67,6 +68,19 @@ class Iteration:
     gradient_norm: float
     largest_displacement: float  # mm, of u (deformable) or of the update (affine)
     smallest_determinant: float  # bound on det(id + grad u) over every point
+
+
+def descents(history: Iterable[Iteration]) -> list[list[Iteration]]:
+    """The steps of each descent: a fine map descends twice at the coarsest level, with two energies.
+
+    Every descent has its start as iteration 0.
+    """
+    found: list[list[Iteration]] = []
+    for step in history:
+        if step.iteration == 0 or not found:
+            found.append([])
+        found[-1].append(step)
+    return found
 
 
 @dataclass(frozen=True)

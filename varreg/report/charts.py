@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 
-from ..optimise.history import Iteration
+from ..optimise.history import Iteration, descents
 
 #: Drawing area of a chart within its 640 x 260 box: left, top, right, bottom.
 BOX = (78.0, 26.0, 628.0, 216.0)
@@ -69,7 +68,7 @@ def charts(history: tuple[Iteration, ...]) -> list[Chart]:
 
     Levels see different images, so only what happens within a level can be compared.
     """
-    levels = [list(steps) for _, steps in groupby(history, lambda s: (s.stage, s.level, s.factor))]
+    levels = descents(history)
     if not levels:
         return []
     gains = [[step.energy - steps[0].energy for step in steps] for steps in levels]

@@ -118,6 +118,8 @@ def test_charts_stay_in_their_box_and_begin_each_level_at_the_same_height(slices
         assert sum(map(len, points)) == len(history)
         assert all(78 <= x <= 628 and 26 <= y <= 216 for band in points for x, y in band)
         assert len({band[0][1] for band in points}) == 1
+    assert len(energy.bands) == len(slices.result.levels)
+    assert len(charts(history + history)[0].bands) == 2 * len(energy.bands)
     assert f"{history[-1].energy:.4f}" in energy.description
     assert charts(()) == []
     assert charts(history[:1])[0].bands  # one record has no range

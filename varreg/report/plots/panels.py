@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...optimise.history import descents
 from .planes import Plane
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
     if not history:
         axes.text(0.5, 0.5, "no energy was minimised", ha="center", color=PALE)
     start = 0
-    for band, (level, steps) in enumerate(groupby(history, lambda s: (s.stage, s.level, s.factor))):
-        start = _draw_level(axes, band, start, level, np.array([step.energy for step in steps]))
+    for band, steps in enumerate(descents(history)):
+        start = _draw_level(axes, band, start, steps)
     axes.set_xlim(-0.5, max(start - 0.5, 0.5))
     axes.margins(y=0.12)
     _finish_energy(
@@ -150,11 +150,10 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
     )
 
 
-def _draw_level(
-    axes: Axes, band: int, start: int, level: tuple[str, int, float], energies: Float
-) -> int:
+def _draw_level(axes: Axes, band: int, start: int, steps: list[Iteration]) -> int:
     """The energies of one level from step `start` on; the step after the last one."""
-    stage, _, factor = level
+    stage, factor = steps[0].stage, steps[0].factor
+    energies = np.array([step.energy for step in steps])
     end = start + len(energies)
     if band % 2:
         axes.axvspan(start - 0.5, end - 0.5, color="#f1f1f1", zorder=0, linewidth=0)
