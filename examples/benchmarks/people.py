@@ -96,7 +96,8 @@ def people(
             max(sizes) + 8 for sizes in zip(*(image.shape for image, _ in read), strict=True)
         )
         (image, labels), (other, others) = read
-        arrays = [image, labels, turned(other, number), others]
+        seed = int(moving) if moving.isdigit() else number
+        arrays = [image, labels, turned(other, seed), others]
         yield f"{moving} -> {fixed}", [padded(a, shape) for a in arrays]
 
 
