@@ -53,25 +53,30 @@ class Bench:
     slice_: tuple[int, ...] = SLICE
     volume: tuple[int, ...] = VOLUME
     pairs: int = 256
-    images: dict[tuple[int, ...], Any] = field(default_factory=dict)
+    images: dict[tuple[tuple[int, ...], bool], Any] = field(default_factory=dict)
 
     @property
     def backend(self) -> Any:
         return selection.device_backend(self.device)
 
-    def pair(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """(moving, fixed)."""
-        if shape not in self.images:
-            self.images[shape] = enlarged_pair(shape)[::-1]
-        return self.images[shape]
+    def pair(self, shape: tuple[int, ...], people: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """(moving, fixed) of one head, or of two people, whose cortex is folded differently."""
+        if (shape, people) not in self.images:
+            fixed, moving = enlarged_pair(shape)
+            if people:
+                moving = enlarged_pair(shape, seed=1)[1]
+            self.images[shape, people] = moving, fixed
+        return self.images[shape, people]
 
-    def solve(self, shape: tuple[int, ...], backend: str, **arguments: Any) -> Any:
+    def solve(
+        self, shape: tuple[int, ...], backend: str, people: bool = False, **arguments: Any
+    ) -> Any:
         place: dict[str, Any] = dict(backend=backend, device=self.device, progress=False)
-        return varreg.solve(*self.pair(shape), **place, **arguments)
+        return varreg.solve(*self.pair(shape, people), **place, **arguments)
 
 
 def selftest(bench: Bench) -> str:
-    """Forty-one cases, twice each."""
+    """Forty-four cases, twice each."""
     outcomes = running.run(bench.backend, bench.device)
     return (
         "```text\n" + "\n".join([*map(report.line, outcomes), report.verdict(outcomes)]) + "\n```"
@@ -81,12 +86,14 @@ def selftest(bench: Bench) -> str:
 def times(bench: Bench) -> str:
     """Registrations on the GPU and on the CPU, the median of what fits into some seconds."""
     head = dict(affine="affine", deformable=True, preset="accurate")
+    fine = dict(people=True, affine="affine", deformable=True, regularity="fine", iterations=10)
     cases: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
         ("slice, defaults", bench.slice_, {}),
         ("head, defaults", bench.volume, {}),
         ("slice, preset paper", bench.slice_, dict(preset="paper")),
         ("head, preset paper", bench.volume, dict(preset="paper", iterations=10)),
         ("head, preset accurate", bench.volume, head),
+        ("heads of two people, fine", bench.volume, fine),
     ]
     rows = []
     for name, shape, arguments in cases:

@@ -32,6 +32,8 @@ class ValueCase:
     masks : bool
     constraint : {"zero-mean", "zero-boundary"}
     interpolation : {"linear", "cubic"}
+    volume_weight : float
+        Of the volume term, which counts as an energy if it is above 0.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ValueCase:
     masks: bool
     constraint: str = "zero-mean"
     interpolation: str = "linear"
+    volume_weight: float = 0.0
 
     def __str__(self) -> str:
         """
@@ -46,7 +49,8 @@ class ValueCase:
         lncc, 2D, masks, zero-mean, linear
         """
         masks = "masks" if self.masks else "no masks"
-        return f"{self.name}, {self.dimension}D, {masks}, {self.constraint}, {self.interpolation}"
+        said = f"{self.name}, {self.dimension}D, {masks}, {self.constraint}, {self.interpolation}"
+        return f"{said}, volume term" if self.volume_weight else said
 
     def evaluate(self, kernels: Any) -> tuple[Array, Array]:
         """(energy, part in view and bound; gradient) by a backend."""
@@ -54,7 +58,7 @@ class ValueCase:
         similarity_option = "mi" if self.name == "overlap-mi" else self.name
         options = Options(
             similarity=similarity_option, constraint=self.constraint,
-            interpolation=self.interpolation,
+            interpolation=self.interpolation, volume_weight=self.volume_weight,
         )  # fmt: skip
         fixed, moving = level_pair(shape, self.masks, seed=self.dimension)
         found = similarity(self.name, fixed, moving, options, kernels, 1)
@@ -68,7 +72,9 @@ class ValueCase:
         z = smoothness.to_coordinates(0.3 * rng.normal(size=(self.dimension, *nodes)))
         state = z, smoothness.to_field(z)
         evaluation = objective.evaluate_folded(state)
-        energy = evaluation.energy.similarity, evaluation.in_view, evaluation.smallest_determinant
+        energy = [evaluation.energy.similarity, evaluation.in_view, evaluation.smallest_determinant]
+        if self.volume_weight:
+            energy.append(evaluation.energy.volume)
         return np.array(energy), evaluation.gradient() - z
 
 
@@ -96,7 +102,7 @@ class AnswerCase:
 
 
 def value_cases() -> list[ValueCase]:
-    """Every similarity in both dimensions, with masks and without; cubic splines and both constraints among them."""
+    """Every similarity in both dimensions, with masks and without; cubic splines, both constraints, the volume term."""
     cases = [
         ValueCase(name, dimension, masks, "zero-boundary" if masks else "zero-mean")
         for name, dimension, masks in itertools.product(
@@ -105,11 +111,11 @@ def value_cases() -> list[ValueCase]:
     ]
     for dimension, masks in itertools.product((2, 3), (False, True)):
         cases.append(ValueCase("regional-mi", dimension, masks, "zero-mean", "cubic"))
-    return cases
+    return [*cases, *(ValueCase("ssd", d, False, volume_weight=0.45) for d in (2, 3))]
 
 
 def answer_cases() -> list[AnswerCase]:
-    """Registrations by default, by affine maps alone, under another constraint and with other energies.
+    """Registrations by default, by affine maps alone, by fine ones, under another constraint and with other energies.
 
     Of images on which the CPU, too, finds answers within a hundredth of a voxel when they are changed by rounding.
     """
@@ -123,5 +129,9 @@ def answer_cases() -> list[AnswerCase]:
         AnswerCase(slice_, dict(similarity="lncc")),
         AnswerCase(slice_, dict(preset="cfir", iterations=6)),
         AnswerCase(volume, dict(affine="translation", deformable=True, iterations=8)),
+        AnswerCase(
+            volume,
+            dict(affine="translation", deformable=True, regularity="fine", iterations=8),
+        ),
         AnswerCase(volume, dict(affine="affine", deformable=False)),
     ]

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 from ..numpy import backend as host
+from . import fields
 from .device import Device
 from .evaluation import backprojection, gathered, histogram, scene_arguments
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 
-#: Blocks of the kernels that take a grid of any size.
-MOST_BLOCKS = 1024
 #: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
 BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
 Shape = tuple[int, ...]
@@ -209,23 +208,17 @@ class CuPyBackend:
     def determinant_bound(self, field: Array, spacing: Array, threads: int) -> tuple[float, Shape]:
         """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
         with self.device.current():
-            cells = tuple(m - 1 for m in field.shape[1:])
-            count = math.prod(cells)
-            blocks = min(MOST_BLOCKS, -(-count // 128))
-            both = self.cupy.empty((2, blocks), dtype=np.int64)  # one array: waited for once
-            bound, place = both[0].view(np.float64), both[1]
-            nodes = self.cupy.asarray(field, dtype=np.float64, order="C")
-            name = "plane_bound" if len(field) == 2 else "volume_bound"
-            sizes = field.shape[1:]
-            steps = [float(h) for h in spacing]
-            kernels = self.device.kernels(np.dtype(np.float32))
-            kernels.launch(name, blocks, nodes, *sizes, *steps, bound, place, threads=128)
-            found = self.cupy.asnumpy(both)
-            low, where = found[0].view(np.float64), found[1]
-            worst = int(np.lexsort((where, low))[0])
-            return float(low[worst]), tuple(
-                int(i) for i in np.unravel_index(int(where[worst]), cells)
-            )
+            return fields.determinant_bound(self.device, field, spacing)
+
+    def volume(self, field: Array, spacing: Array, threads: int) -> float:
+        """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+        with self.device.current():
+            return fields.volume(self.device, field, spacing)
+
+    def volume_gradient(self, field: Array, spacing: Array, threads: int) -> Any:
+        """Its derivative by the field, (d, *m)."""
+        with self.device.current():
+            return fields.volume_gradient(self.device, field, spacing)
 
     def average_axis(
         self, image: Array, axis: int, start: NDArray, weights: Array, threads: int

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: The files of the kernels; those of the first are used by all others.
-FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding")
+FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume")
 #: Threads of a block; the kernels say so, too.
 THREADS = 256
 #: Bytes of shared memory that a block has on every device without asking for more.

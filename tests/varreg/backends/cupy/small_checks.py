@@ -77,6 +77,10 @@ def results(backend, moving, where, nodes, rows):
     bound, cell = backend.determinant_bound(field, np.ones(len(field)), 1)
     yield np.array([bound, *cell])
     yield np.array(backend.determinant_bound(0 * field, np.ones(len(field)), 1)[1])
+    for share in (0.1, 1):  # of the whole field some cells fold
+        place = share * field, np.linspace(1, 1.5, len(field)), 1
+        yield np.array(backend.volume(*place))
+        yield backend.volume_gradient(*place)
     points = rng.uniform(-1, 8, (3, 30)).astype(np.float32)
     points[:, 0] = np.nan
     found = np.empty(30, np.float32)

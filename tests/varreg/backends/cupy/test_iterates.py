@@ -21,6 +21,8 @@ SETTINGS = {
         dict(constraint="zero-boundary", smoothness_length=0, iterations=6),
     ),
     "volume": ((18, 20, 16), dict(smoothness_length=0, iterations=4)),
+    "fine": ((24, 26, 22), dict(regularity="fine", iterations=4)),
+    "fine-slice": ((40, 36), dict(volume_weight=0.45, smoothness_length=2, iterations=6)),
     "lncc": ((40, 36), dict(similarity="lncc", smoothness_length=0, iterations=6)),
     "folds": ((40, 36), dict(preset="paper", iterations=8, smoothness_weight=1e-3, largest_step=4)),
 }
