@@ -35,6 +35,7 @@ def gpu(monkeypatch, device):
     sys.modules.update(before)
 
 
+@pytest.mark.slow  # more than a minute
 def test_every_part_ends_in_a_table(gpu, tmp_path):
     bench = gpu.Bench(0, (32, 32), (16, 18, 16), pairs=2)
     gpu.run(bench, list(gpu.PARTS), 10.0, tmp_path / "report.md")
