@@ -76,7 +76,7 @@ SOLVE = (
 #: Fields of the options whose absurd values cost no more than a step or two.
 OPTIONS = (
     "similarity", "regions", "similarity_weight", "smoothness_weight", "smoothness_length", "smoothness_order",
-    "constraint", "estimator", "kernel_width", "fixed_range", "moving_range", "interpolation", "samples_per_node",
+    "regularity", "volume_weight", "constraint", "estimator", "kernel_width", "fixed_range", "moving_range", "interpolation", "samples_per_node",
     "levels", "memory", "gradient_tolerance", "energy_tolerance", "largest_step", "smallest_determinant",
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_SYMBOLS = {r"\lambda": "lambda", r"\mu": "mu", r"\ell": "ell", r"\ge": ">="}
+_SYMBOLS = {r"\lambda": "lambda", r"\mu": "mu", r"\nu": "nu", r"\ell": "ell", r"\ge": ">="}
 
 
 class Numbers(click.ParamType):

@@ -5,8 +5,8 @@ r"""The volume term: what it costs to change volumes, and what keeps a map from 
 over the corners of the cells between the nodes, where a multilinear map has its extreme edges.  To
 second order it is :math:`\tfrac12 (\log J)^2`: halving a volume costs as much as doubling it.  It grows
 without bound towards J = 0, so that descents turn away from folds before the bound on det(id + grad u)
-stops them, and is a convex function of J, hence polyconvex in the gradient, for which minimisers exist
-(Ball 1977, doi 10.1007/BF00279992).  Below J = 0.05 it is continued by its parabola: it has a
+stops them, and is a convex function of J, hence polyconvex in the gradient, the condition of the existence
+theorems of elasticity (Ball 1977, doi 10.1007/BF00279992).  Below J = 0.05 it is continued by its parabola: it has a
 value for maps that fold, too.
 """
 

@@ -83,7 +83,7 @@ class Options:
     smoothness_length : float or None
         :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
         None takes 5 % of the geometric mean extent of the fixed image, 11 mm for a head; if fine, 1.5 %,
-        and at least two voxels. Levels of larger voxels have the size of these.
+        and at least two voxels. Levels of larger voxels then have the size of these.
     smoothness_order : {2, 3, 4} or None
         m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
     volume_weight : float or None

@@ -126,9 +126,10 @@ def histogram_captions(subject: Subject) -> list[str]:
 
 
 def option_rows(options: Options, dimension: int) -> list[tuple[str, str, bool]]:
-    """Name, value, and whether it is not the default of images of a dimension."""
+    """Name, value, and whether it is not the default of images of a dimension: with the numbers of its regularity."""
     usual = Options(regularity=options.regularity).for_dimension(dimension)
-    usual = usual.replace(regularity=Options().for_dimension(dimension).regularity)
+    if usual.regularity == "fine":  # smooth is what an open one is without evidence
+        usual = usual.replace(regularity="auto")
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return [(name, repr(value), value != getattr(usual, name)) for name, value in values.items()]
 

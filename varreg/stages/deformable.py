@@ -163,7 +163,7 @@ def level_smoothness(
 ) -> Smoothness:
     """The smoothness term of a level.
 
-    Its displacement grid is that of every level, if ell is above 0 and no voxel of a level larger.
+    Its displacement grid is that of every level if ell is above 0; of fine maps where no voxel is larger.
     """
     grid, options = problem.fixed.grid, problem.options
     length = level_length(problem, level)
@@ -177,8 +177,9 @@ def level_smoothness(
 
 
 def level_length(problem: Problem, level: int) -> float:
-    """ell of a level, mm: what its voxels do not show is left to finer ones."""
+    """ell of a level, mm: of fine maps what its voxels do not show is left to finer ones."""
     length = smoothness_length(problem.fixed.grid, problem.options)
-    if length == 0 or level == len(problem.factors) - 1:
+    fine = problem.options.regularity == "fine"
+    if not fine or length == 0 or level == len(problem.factors) - 1:
         return length
     return max(length, problem.factors[level] * float(problem.fixed.grid.spacing.min()))
