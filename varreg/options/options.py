@@ -19,9 +19,12 @@ from .validation import (
     as_tuple,
     check,
     check_choice,
+    check_or_none,
     check_whole,
     is_range,
     is_real,
+    is_up_to_large,
+    is_weight,
     is_whole,
     plain_numbers,
 )
@@ -153,57 +156,8 @@ class Options:
     affine_iterations: int = 40
 
     def __post_init__(self) -> None:
-        for name in ("similarity_weight", "largest_step"):
-            check(self, name, lambda v: is_real(v) and 1e-30 <= v <= 1e30, "above 0, up to 1e30")
-        check(
-            self,
-            "smoothness_weight",
-            lambda v: v is None or (is_real(v) and 1e-30 <= v <= 1e30),
-            "above 0, up to 1e30, or None",
-        )
-        check(self, "kernel_width", lambda v: is_real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
-        check_choice(self, "similarity", tuple(SIMILARITIES))
-        check_choice(self, "regularity", REGULARITIES)
-        check(
-            self,
-            "volume_weight",
-            lambda v: v is None or (is_real(v) and 0 <= v <= 1e30),
-            "from 0 to 1e30, or None",
-        )
-        check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
-        check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
-        check_choice(self, "interpolation", ("linear", "cubic"))
-        check_whole(self, "bins", 8, 1024)
-        check(self, "regions", lambda v: v is None or is_whole(v, 1, 64), "from 1 to 64, or None")
-        if self.estimator == "per-pixel" and self.similarity != "mi":
-            raise InputError(
-                "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
-            )
-        check(
-            self,
-            "smoothness_order",
-            lambda v: v is None or is_whole(v, 2, 4),
-            "a whole number from 2 to 4, or None",
-        )
-        check_whole(self, "memory", 0, 1000)
-        check_whole(self, "affine_iterations", 1, 1_000_000)
-        for name in ("gradient_tolerance", "energy_tolerance"):
-            check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
-        check(
-            self, "smallest_determinant", lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"
-        )
-        check(
-            self,
-            "smoothness_length",
-            lambda v: v is None or (is_real(v) and 0 <= v <= 1e30),
-            "a length in mm, 0 for the paper's H1 energy, or None",
-        )
-        check(
-            self,
-            "samples_per_node",
-            lambda v: v is None or (is_real(v) and 1 <= v <= 1e30),
-            "a number of voxels, at least 1, or None",
-        )
+        self._check_names()
+        self._check_numbers()
         for name in ("fixed_range", "moving_range"):
             as_tuple(self, name)
             check(self, name, is_range, "None or two finite numbers (low, high) with low < high")
@@ -214,6 +168,39 @@ class Options:
         for field in dataclasses.fields(self):
             number = int if field.name in WHOLE_NUMBERS else float
             object.__setattr__(self, field.name, plain_numbers(getattr(self, field.name), number))
+
+    def _check_names(self) -> None:
+        check_choice(self, "similarity", tuple(SIMILARITIES))
+        check_choice(self, "regularity", REGULARITIES)
+        check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
+        check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
+        check_choice(self, "interpolation", ("linear", "cubic"))
+        if self.estimator == "per-pixel" and self.similarity != "mi":
+            raise InputError(
+                "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("similarity_weight", "largest_step"):
+            check(self, name, is_weight, "above 0, up to 1e30")
+        for name in ("gradient_tolerance", "energy_tolerance"):
+            check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
+        check(
+            self, "smallest_determinant", lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"
+        )
+        check(self, "kernel_width", lambda v: is_real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
+        check_whole(self, "bins", 8, 1024)
+        check_whole(self, "memory", 0, 1000)
+        check_whole(self, "affine_iterations", 1, 1_000_000)
+        for name, valid, wanted in (
+            ("smoothness_weight", is_weight, "above 0, up to 1e30"),
+            ("smoothness_length", is_up_to_large, "a length in mm, 0 for the paper's H1 energy"),
+            ("smoothness_order", lambda v: is_whole(v, 2, 4), "a whole number from 2 to 4"),
+            ("volume_weight", is_up_to_large, "from 0 to 1e30"),
+            ("regions", lambda v: is_whole(v, 1, 64), "from 1 to 64"),
+            ("samples_per_node", lambda v: is_real(v) and 1 <= v <= 1e30, "a number of voxels, at least 1"),
+        ):  # fmt: skip
+            check_or_none(self, name, valid, wanted)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Options:

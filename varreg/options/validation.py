@@ -22,6 +22,14 @@ def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
     return is_real(value) and float(value).is_integer() and low <= value <= high
 
 
+def is_weight(value: Any) -> bool:
+    return is_real(value) and 1e-30 <= value <= 1e30
+
+
+def is_up_to_large(value: Any) -> bool:
+    return is_real(value) and 0 <= value <= 1e30
+
+
 def is_range(value: Any) -> bool:
     return value is None or (len(value) == 2 and all(map(is_real, value)) and value[0] < value[1])
 
@@ -65,6 +73,11 @@ def check(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) ->
         good = False
     if not good:
         raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
+
+
+def check_or_none(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
+    """As :func:`check`; None leaves the choice open."""
+    check(options, name, lambda value: value is None or valid(value), f"{wanted}, or None")
 
 
 def check_choice(options: Any, name: str, choices: tuple[str, ...]) -> None:
