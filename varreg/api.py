@@ -25,7 +25,6 @@ from .report.progress import bar, is_terminal
 from .results.result import Result
 from .stages.arguments import (
     check_callback,
-    check_computable,
     chosen_backend,
     merged_options,
     thread_count,
@@ -131,7 +130,6 @@ def solve(
     options = merged_options(options, preset, changes)
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend, device), thread_count(threads)
-    check_computable(kernels, options)
     check_callback(callback)
     images = moving_image, fixed_image = as_pair(moving, fixed)
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)

@@ -19,7 +19,6 @@ from ..results.result import Result
 from ..stages.arguments import (
     affine_initialisations,
     affine_model,
-    check_computable,
     chosen_backend,
     merged_options,
     thread_count,
@@ -206,7 +205,6 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
             check(common[key], 2)  # a name means the same in both dimensions
     kernels = chosen_backend(common.get("backend", "auto"), common.get("device", 0))
     common["backend"] = kernels.NAME  # the same in another process
-    check_computable(kernels, common["options"])
     return common, kernels
 
 

@@ -13,7 +13,7 @@ from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..options.options import Options
-from ..stages.arguments import check_computable, chosen_backend, merged_options, thread_count
+from ..stages.arguments import chosen_backend, merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
 from ..transforms.registered_images import refuse_other_moving
 from .accuracy import accuracy_of, checked_count, spread_of
@@ -103,7 +103,6 @@ def certify(
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.for_dimension(fixed_image.grid.dim)
-    check_computable(kernels, chosen, FUNCTION)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )

@@ -72,16 +72,6 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
         ) from reason
 
 
-def check_computable(kernels: Any, options: Options, function: str = "varreg.solve") -> None:
-    """Refuse what a backend cannot compute, before anything is computed."""
-    for field, missing in getattr(kernels, "MISSING", {}).items():
-        if getattr(options, field) in missing:
-            raise BackendError(
-                f"{function}: `backend` {kernels.NAME!r} has no {field}={getattr(options, field)!r};"
-                " use backend='numba'."
-            )
-
-
 def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
     """The number asked for, or all that this process may use."""
     if threads is None:

@@ -1,7 +1,7 @@
 """The CuPy backend: the functions that every backend has, on one device.
 
 Images, masks and histograms live on the device (:meth:`CuPyBackend.resident`).  Of one evaluation the nodes go up
-and a few numbers come back.  What is missing raises NotImplementedError with its name.
+and a few numbers come back.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ class CuPyBackend:
     """
 
     NAME = "cupy"
-    #: Options and their values that are not on the device, by name.
-    MISSING: dict[str, tuple[Any, ...]] = {}
 
     def __init__(self, device: int = 0, cupy: Any = None) -> None:
         if cupy is None:
