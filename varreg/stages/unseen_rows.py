@@ -32,9 +32,11 @@ FEWEST_VOXELS = 1000
 
 
 def unseen_gain(
-    problem: Problem, fine: Problem, affine: Array, carried: Coordinates, level: int = 0
+    problem: Problem, fine: Problem, affine: Array, carried: Coordinates
 ) -> tuple[float, float]:
     """What a fine map gains on unseen rows over a smooth one, as a share of their similarity; its standard error.
+
+    At the coarsest level.
 
     Parameters
     ----------
@@ -43,20 +45,19 @@ def unseen_gain(
     affine : (d + 1, d + 1) array
     carried : (Smoothness, array)
         Where both start.
-    level : int
     """
-    fixed = problem.level(problem.factors[level])[0]
+    fixed = problem.level(problem.factors[0])[0]
     counts = np.full(fixed.grid.shape, True) if fixed.mask is None else fixed.mask > 0.5
     seen = seen_rows(fixed.grid.shape)
     judges = [rows for rows in _blocks(counts & ~seen) if rows.sum() >= FEWEST_VOXELS]
     if len(judges) < 2 or not (counts & seen).any():
         return 0.0, 0.0
-    fit = _similarity(problem, level, counts & seen)
+    fit = _similarity(problem, counts & seen)
     smooth = _fitted(fit, problem, affine, carried[0], carried)
-    richer = _fitted(fit, fine, affine, level_smoothness(fine, level), carried)
+    richer = _fitted(fit, fine, affine, level_smoothness(fine, 0), carried)
     values = []
     for rows in judges:
-        judge = _similarity(problem, level, rows)
+        judge = _similarity(problem, rows)
         values.append([_value(judge, *fitted) for fitted in (smooth, richer)])
     return _share(np.array(values), np.array([rows.sum() for rows in judges], float))
 
@@ -67,9 +68,9 @@ def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return np.broadcast_to((pairs % 2 == 0)[..., None], shape)
 
 
-def _similarity(problem: Problem, level: int, rows: NDArray[np.bool_]) -> Similarity:
-    """The similarity of some rows, with all bins that they can fill."""
-    fixed, moving = problem.level(problem.factors[level])
+def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
+    """The similarity of some rows of the coarsest level, by region though that level leaves regions out."""
+    fixed, moving = problem.level(problem.factors[0])
     name = deformable_choice(problem.options.similarity, coarsest=False)
     image = LevelImage(fixed.data, rows, fixed.grid)
     options = problem.options
