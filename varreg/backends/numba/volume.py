@@ -141,6 +141,17 @@ def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last)
                     _add_row(t0, t1, t2, spacing, last[block], j)
 
 
+@part()
+def _corner(field, j, k, q, r, one, two):
+    """Derivatives of id + u along the edges of the cell (j, k) that meet at its corner (q, r); steps 1 / spacing."""
+    return (
+        one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1,
+        one * (field[1, j + 1, k + r] - field[1, j, k + r]),
+        two * (field[0, j + q, k + 1] - field[0, j + q, k]),
+        two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1,
+    )
+
+
 @kernel
 def area_sum(first, stop, blocks, field, spacing, total):
     """As :func:`volume_sum` in a plane, `field` (2, b, c)."""
@@ -152,10 +163,7 @@ def area_sum(first, stop, blocks, field, spacing, total):
             for corner in range(4):
                 q, r = corner >> 1, corner & 1
                 for k in range(cells):
-                    a0 = one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1
-                    a1 = one * (field[1, j + 1, k + r] - field[1, j, k + r])
-                    b0 = two * (field[0, j + q, k + 1] - field[0, j + q, k])
-                    b1 = two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1
+                    a0, a1, b0, b1 = _corner(field, j, k, q, r, one, two)
                     value += _cost(a0 * b1 - a1 * b0)
         total[block] = value
 
@@ -174,10 +182,7 @@ def area_gradients(first, stop, blocks, field, spacing, scale, gradient, last):
             for corner in range(4):
                 q, r = corner >> 1, corner & 1
                 for k in range(cells):
-                    a0 = one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1
-                    a1 = one * (field[1, j + 1, k + r] - field[1, j, k + r])
-                    b0 = two * (field[0, j + q, k + 1] - field[0, j + q, k])
-                    b1 = two * (field[1, j + q, k + 1] - field[1, j + q, k]) + 1
+                    a0, a1, b0, b1 = _corner(field, j, k, q, r, one, two)
                     s = scale * _slope(a0 * b1 - a1 * b0)
                     out[0, 1, k + r] += s * b1 * one
                     out[0, 0, k + r] -= s * b1 * one
