@@ -14,7 +14,7 @@ import click
 from varreg.cli.exit_codes import Command
 from varreg.cli.image_paths import ImagePath, header_option
 from varreg.cli.outputs import result_writer, said_of_output
-from varreg.cli.parameters import NameOrMatrix
+from varreg.cli.value_types import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
 
 from .weights import DEFAULT

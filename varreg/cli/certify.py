@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .backends import backend_options
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options, mask_options
 from .parameters import chosen_options, energy_options, said
@@ -43,13 +44,7 @@ STEPS = 20
 @image_options
 @energy_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
-@click.option(
-    "--backend",
-    default="auto",
-    show_default=True,
-    help="What computes: numba, cupy (a GPU), numpy.",
-)
-@click.option("--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]")
+@backend_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")

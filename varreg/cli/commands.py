@@ -15,15 +15,17 @@ from .._version import __version__
 from ..optimise.check import first_line
 from ..options.options import AFFINE_MODELS
 from .apply import apply
+from .backends import backend_options
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
 from .image_paths import ImagePath, image_options, mask_options
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
-from .parameters import NameOrMap, NameOrMatrix, chosen_options, energy_options
+from .parameters import chosen_options, energy_options
 from .report import report as write_page
 from .selftest import selftest
+from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
 STARTS = ("header", "centres", "moments")
@@ -31,15 +33,6 @@ STARTS = ("header", "centres", "moments")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-backend = click.option(
-    "--backend",
-    default="auto",
-    show_default=True,
-    help="What computes: numba (the CPU), cupy (a GPU), numpy; auto takes a GPU whose self-test has passed.",
-)
-device = click.option(
-    "--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]"
-)
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )
@@ -105,8 +98,7 @@ def main() -> None:
     type=click.IntRange(min=0),
     help="With --pairs: worker processes for small pairs; 0 for none. [default: for many small files]",
 )
-@backend
-@device
+@backend_options
 @click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
 @click.option(
     "--strict",

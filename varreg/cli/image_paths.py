@@ -10,7 +10,7 @@ import click
 
 from ..images.image_file import HEADERS, ImageFile
 from ..images.pictures import PICTURE_SUFFIXES
-from .parameters import Numbers
+from .value_types import Numbers
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import types
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -16,160 +14,11 @@ from click.core import ParameterSource
 from ..errors import InputError
 from ..options.options import Options
 from ..options.presets import PRESETS
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from .value_types import Numbers, RangeOrNone
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SYMBOLS = {r"\lambda": "lambda", r"\mu": "mu", r"\nu": "nu", r"\ell": "ell", r"\ge": ">="}
-
-
-class Numbers(click.ParamType):
-    """Numbers separated by commas; the word none where None has a meaning.
-
-    Parameters
-    ----------
-    hint : type
-        Type hint of the field of :class:`varreg.Options`.
-
-    Examples
-    --------
-    >>> from varreg.cli.parameters import Numbers
-    >>> Numbers(tuple[float, ...] | None).convert("4,2,1", None, None)
-    (4.0, 2.0, 1.0)
-    """
-
-    name = "numbers"
-
-    def __init__(self, hint: Any) -> None:
-        alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-        tuples = [get_args(kind) for kind in alternatives if get_origin(kind) is tuple]
-        self.optional = type(None) in alternatives
-        self.pair = bool(tuples) and ... not in tuples[0]
-        self.many = bool(tuples)
-        self.single = int in alternatives or float in alternatives
-        self.kind = int if int in (*alternatives, *(tuples[0] if tuples else ())) else float
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float | tuple[int | float, ...] | None:
-        """The value Options takes; a failure is a usage error that says what was wanted."""
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]
-        if self.optional and value.strip().lower() == "none":
-            return None
-        try:
-            numbers = tuple(self.kind(part) for part in value.split(","))
-        except ValueError:
-            wanted = "whole numbers" if self.kind is int else "numbers"
-            self.fail(f"{value!r} is not {wanted} separated by commas.", param, ctx)
-        if len(numbers) == 1 and self.single:
-            return numbers[0]
-        if not self.many:
-            self.fail(f"{value!r} is more than one number.", param, ctx)
-        return numbers
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
-        if self.pair:
-            return "LOW,HIGH"
-        number = "INTEGER" if self.kind is int else "NUMBER"
-        return f"{number},..." if self.many else number
-
-
-class RangeOrNone(click.IntRange):
-    """A whole number of a range, or the word none.
-
-    Examples
-    --------
-    >>> from varreg.cli.parameters import RangeOrNone
-    >>> RangeOrNone(2, 4).convert("3", None, None), RangeOrNone(2, 4).convert("none", None, None)
-    (3, None)
-    """
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number or None; a failure is a usage error."""
-        if isinstance(value, str) and value.strip().lower() == "none":
-            return None
-        return super().convert(value, param, ctx)
-
-
-class NameOrMatrix(click.ParamType):
-    """One of some names, or a text file that holds a homogeneous matrix.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The names; "none" gives None.
-
-    Examples
-    --------
-    >>> from varreg.cli.parameters import NameOrMatrix
-    >>> NameOrMatrix(("rigid", "none")).convert("rigid", None, None)
-    'rigid'
-    """
-
-    name = "name or file"
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | NDArray[np.float64] | None:
-        """The name, the matrix, or None; a failure is a usage error."""
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]
-        if value in self.names:
-            return None if value == "none" else value
-        if not Path(value).is_file():
-            self.fail(f"{value!r} is neither {', '.join(self.names)} nor a file.", param, ctx)
-        import numpy as np
-
-        try:
-            return np.loadtxt(value, ndmin=2)
-        except (OSError, ValueError):
-            self.fail(f"{value!r} does not hold rows of numbers, a matrix.", param, ctx)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
-        return f"[{'|'.join(self.names)}|FILE]"
-
-
-class NameOrMap(NameOrMatrix):
-    """One of some names, a text file that holds a matrix, or the path of a map.
-
-    Parameters
-    ----------
-    names : tuple of str
-
-    Examples
-    --------
-    >>> from varreg.cli.parameters import NameOrMap
-    >>> NameOrMap(("header",)).convert("header", None, None)
-    'header'
-    """
-
-    name = "name, file or folder"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | NDArray[np.float64] | None:
-        """The name, the matrix, or the path as it is; a failure is a usage error."""
-        if not isinstance(value, str) or value in self.names:
-            return value  # type: ignore[no-any-return]
-        if not Path(value).exists():
-            self.fail(f"{value!r} is neither {', '.join(self.names)} nor a file.", param, ctx)
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:  # no rows of numbers: another kind of file, or a folder
-            return value
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
-        return f"[{'|'.join(self.names)}|FILE|RESULT]"
 
 
 def said(ctx: click.Context, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .backends import device
 from .exit_codes import DEFECT, Command
 
 
@@ -15,7 +16,7 @@ from .exit_codes import DEFECT, Command
     show_default=True,
     help="What to test.",
 )
-@click.option("--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]")
+@device
 @click.option("-o", "--output", type=click.Path(), help="Also write the report into this file.")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.pass_context

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import varreg
 from varreg.cli.commands import main
 from varreg.cli.exit_codes import Command
-from varreg.cli.parameters import Numbers
+from varreg.cli.value_types import Numbers
 from varreg.options.options import Options
 
 from .calls import FEW, call, save

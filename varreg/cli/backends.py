@@ -1,0 +1,25 @@
+"""What computes, on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+device = click.option(
+    "--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]"
+)
+
+
+def backend_options(command: Decorated) -> Decorated:
+    """Add ``--backend`` and ``--device`` to a command."""
+    command = device(command)
+    return click.option(
+        "--backend",
+        default="auto",
+        show_default=True,
+        help="What computes: numba (the CPU), cupy (a GPU), numpy; auto takes a GPU whose self-test has passed.",
+    )(command)
