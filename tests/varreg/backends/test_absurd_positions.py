@@ -10,7 +10,7 @@ from varreg.backends.arrays import Workspace
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy.sampling import positions
 
-from .test_parity import TOLERANCE, Scene, both_backends
+from .scenes import TOLERANCE, Scene, both_backends
 
 SCENES = {
     "2d": dict(shape=(17, 22), moving=(19, 20), nodes=(6, 7)),

@@ -10,7 +10,7 @@ from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.histogram_rows import histogram_rows
 
 from ...problems import central_difference
-from ..test_parity import (
+from ..scenes import (
     BINS,
     WINDOWS,
     Scene,

@@ -7,7 +7,7 @@ from varreg.backends.arrays import Workspace
 from varreg.backends.cupy.launch import Kernels, signatures, source
 from varreg.similarity.estimator import parzen_kernel
 
-from ..test_parity import BINS, scene
+from ..scenes import BINS, scene
 from .device import backend, needs_compiler
 from .fake_cupy import FakeCuPy
 
