@@ -23,7 +23,7 @@ from varreg.options.options import Options
 
 from .configs import CHOICES, KEYS, REAL, WHOLE, value
 
-NOT_NUMBERS = [np.nan, np.inf, "1", b"1", True, np.bool_(True), None, [], [1.0], {}, object(), 1j]
+NOT_NUMBERS = [np.nan, np.inf, "1", b"1", True, np.bool_(True), None, [], [1.0], {}, ..., 1j]
 NOT_TEXT = ["", "Flatten", None, 0, 1.5, True, [], ["flatten"], {}, b"flatten"]
 SHARES = [f"data.{source}_share" for source in ("phantom", "labels", "manifest")]
 BAD = {
@@ -35,7 +35,7 @@ BAD = {
     "model.dimension": [*NOT_NUMBERS, 1, 4, 2.5],
     "model.shape": [
         (64,), (64, 64, 64), (64, 4), (64, 5000), (64, 64.5), ("64", "64"), "64,64", 64, None, (),
-        (64, None), (True, 64), {64: 64}, (np.nan, 64), object(),
+        (64, None), (True, 64), {64: 64}, (np.nan, 64), ...,
     ],
     "model.scales": [(1, 2), (2, 2, 1), (0,), (4, 0.5), (128, 1), "421", 4, None, ("4",), {4: 1}],
     "model.shared": [0, 1, "true", None, np.bool_(True), []],

@@ -30,10 +30,10 @@ NOT_NUMBERS = [
     [],
     [1.0],
     {},
-    object(),
+    ...,
     1j,
 ]
-NOT_NUMBERS += [np.array([1.0]), np.array([1.0, 2.0]), np.complex128(1), "", lambda: 1, type]
+NOT_NUMBERS += [np.array([1.0]), np.array([1.0, 2.0]), np.complex128(1), "", len, type]
 
 BAD = {
     **{name: [*NOT_NUMBERS, None, 0, 0.0] for name in POSITIVE},
@@ -43,7 +43,7 @@ BAD = {
     **{
         name: [
             (1, 0), (1, 1), (0,), (0, 1, 2), (np.nan, 1), (0, np.inf), ("0", "1"), "01", 5, True,
-            (None, 1), np.zeros((2, 2)), {}, object(), (True, 2),
+            (None, 1), np.zeros((2, 2)), {}, ..., (True, 2),
         ]
         for name in RANGES
     },
@@ -55,11 +55,11 @@ BAD = {
     "samples_per_node": [*NOT_NUMBERS, 0, 0.0, 0.99],
     "levels": [
         (), (0.5,), (1, 2), (2, 2, 1), (np.nan,), (np.inf, 1), "421", ("4", "1"), 4, True, (-4, 1),
-        (4, None), object(), [[4, 1]], {}, (4, 0),
+        (4, None), ..., [[4, 1]], {}, (4, 0),
     ],
     "iterations": [
         (), -1, (5, -1), 2.5, (2.5,), np.nan, (np.nan,), np.inf, "10", ("10",), True, (True,),
-        object(), [[1, 2]], {}, (None,), 1j,
+        ..., [[1, 2]], {}, (None,), 1j,
     ],
 }  # fmt: skip
 BAD["smallest_determinant"] = [*BAD["smallest_determinant"], 0, 0.0]

@@ -88,16 +88,6 @@ def test_refusals_before_anything_is_computed(device, images, arguments, error, 
     assert not device.log.launches
 
 
-def test_what_a_backend_lacks_is_an_error_with_its_name(device, images, monkeypatch):
-    lacking = {"interpolation": ("cubic",)}
-    monkeypatch.setattr(selection.device_backend(0), "MISSING", lacking, raising=False)
-    with pytest.raises(
-        BackendError, match=r"'cupy' has no interpolation='cubic'; use backend='numba'"
-    ):
-        varreg.solve(*images, backend="cupy", interpolation="cubic")
-    assert not device.log.launches
-
-
 def test_no_device_is_an_error_with_a_remedy(device, images):
     device.cuda.runtime.devices = 0
     with pytest.raises(BackendError, match=r"no device of CUDA.*backend='numba'"):
