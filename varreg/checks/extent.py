@@ -23,6 +23,8 @@ VIEW = 0.4
 MEAN_U, LARGEST_U = 0.06, 0.125
 #: Mean displacement over the head (voxels) below which there was nothing to register.
 NEXT_TO_NOTHING = 0.5
+#: A map ends at the bound against folds up to this multiple of it.
+AT_THE_BOUND = 1.02
 
 
 def scales(answer: Answer) -> Check:
@@ -116,12 +118,18 @@ def largest_displacement(answer: Answer) -> Check:
 
 
 def folds(answer: Answer) -> Check:
-    """The bound on det(id + grad u)."""
+    """The bound on det(id + grad u): of a map that may fold, or that only the bound of the options keeps from it."""
     bound = float(answer.smallest_determinant)
+    least = answer.problem.options.smallest_determinant
+    held = least <= bound <= AT_THE_BOUND * least
+    said = "." if bound > 0 else ": the map may fold."
+    if held:
+        said = ": cells are held there by the bound against folds, not by the energy."
     return Check(
-        "folds", bound, 0.0, bound > 0,
-        f"det(id + grad u) is at least {bound:.3f} at every point" + ("." if bound > 0 else ": the map may fold."),
-        "Raise smoothness_weight, or refine the map by varreg.solve(..., start=map).",
+        "folds", bound, 0.0, bound > 0 and not held,
+        f"det(id + grad u) is at least {bound:.3f} at every point" + said,
+        "Raise volume_weight or smoothness_weight." if held
+        else "Raise smoothness_weight, or refine the map by varreg.solve(..., start=map).",
     )  # fmt: skip
 
 

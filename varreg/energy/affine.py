@@ -145,7 +145,11 @@ class AffineObjective:
         size = self.generators.shape[1:]
         return (direction @ self.generator_list).reshape(size)
 
-    def direction_off_fold(self, gradient: Array) -> None:
+    def precondition(self, gradient: Array) -> Array:
+        """The gradient: its coordinates are scaled so that the identity is good."""
+        return gradient
+
+    def direction_off_fold(self, direction: Array) -> None:
         """None: an affine map has no cells that fold."""
         return
 

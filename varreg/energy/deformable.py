@@ -15,6 +15,7 @@ from ..optimise.objective import Evaluation
 from ..options.options import Options
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, index_affine, voxel_map
+from .preconditioner import Preconditioner
 from .smoothness import Smoothness
 from .volume import VolumeTerm
 
@@ -36,17 +37,24 @@ class DeformableObjective:
     smoothness : Smoothness
         Of the displacement grid.
     options : Options
+    long_waves_first : bool
+        Whether L-BFGS begins with the identity in z, by which long waves move first, instead of with
+        :class:`varreg.energy.preconditioner.Preconditioner`.
     """
 
     def __init__(
-        self, similarity: Similarity, affine: Array, smoothness: Smoothness, options: Options
-    ) -> None:
+        self, similarity: Similarity, affine: Array, smoothness: Smoothness, options: Options,
+        long_waves_first: bool = False,
+    ) -> None:  # fmt: skip
         self.similarity, self.smoothness, self.options = similarity, smoothness, options
         fixed = similarity.fixed_grid
         self.dimension = fixed.dim
         self.voxel, self.smallest_voxel = fixed.spacing, float(fixed.spacing.min())
         self.node_spacing = fixed.extent / np.array(smoothness.shape)
         self.volume_weight = options.decided(fixed.dim).volume_weight or 0.0
+        self.preconditioner = None if long_waves_first else Preconditioner(
+            smoothness, self.node_spacing, options.similarity_weight, self.volume_weight
+        )  # fmt: skip
         self.volume = VolumeTerm(self.node_spacing, similarity.kernels, similarity.threads)
         linear = index_affine(fixed, similarity.moving_grid, affine)
         by_mm = linear[:, :-1] / self.voxel  # moving voxels per mm of u
@@ -110,21 +118,19 @@ class DeformableObjective:
         """Largest displacement, in mm."""
         return float(np.sqrt(np.square(state[1]).sum(0).max()))
 
-    def direction_off_fold(self, gradient: Array) -> Array | None:
-        """-Q Q^T g with Q = S^-1 chi S and chi = 0 around the cell that folded: others go on.
+    def precondition(self, gradient: Array) -> Array:
+        """An approximate inverse Hessian times a gradient in z."""
+        return gradient if self.preconditioner is None else self.preconditioner(gradient)
 
-        Q Q^T is positive semidefinite, so this descends; without it one nearly folded cell would stop all.
+    def direction_off_fold(self, direction: Array) -> Array | None:
+        """S^-1 chi S d with chi = 0 at the cell that folded last, 1 far from it: all others go on.
+
+        Otherwise one nearly folded cell would stop all.
         """
         if self.folded_cell is None:
             return None
-        chi = beside(self._fold_mask(self.folded_cell), gradient)
-        scale, inverse = (
-            beside(s, gradient) for s in (self.smoothness.scale, self.smoothness.inverse_scale)
-        )
-        field = self.smoothness.backward(gradient * scale) * chi
-        masked = self.smoothness.forward(field) * inverse
-        field = self.smoothness.backward(masked * inverse) * chi
-        return -self.smoothness.forward(field) * scale
+        chi = beside(self._fold_mask(self.folded_cell), direction)
+        return self.smoothness.to_coordinates(self._field(direction) * chi)
 
     def bound(self, field: Array) -> float:
         """Lower bound of det(id + grad u) over every point."""

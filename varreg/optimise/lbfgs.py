@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,16 +18,19 @@ RECENT = 6
 class LBFGS:
     """Approximation of the inverse Hessian by the last pairs (step, change of the gradient).
 
-    Without pairs it is the identity: in coordinates in which the smoothness term is half a squared
+    Without memory it is the identity: in coordinates in which the smoothness term is half a squared
     norm, that is the inverse of the smoothness operator.
 
     Parameters
     ----------
     memory : int
         Most pairs kept; 0 leaves the identity.
+    precondition : callable, optional
+        A symmetric positive definite approximation of the inverse Hessian, times an array; by default the identity.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, precondition: Callable[[Array], Array] | None = None) -> None:
+        self.precondition = precondition if memory else None
         self.pairs: deque[tuple[Array, Array, float]] = deque(maxlen=memory)
 
     def direction(self, gradient: Array) -> Array:
@@ -37,12 +41,19 @@ class LBFGS:
             factor = dot(step, result) / curvature
             result -= factor * change
             factors.append(factor)
+        if self.precondition is not None:
+            result = self.precondition(result)
         if self.pairs:
-            _, change, curvature = self.pairs[-1]
-            result *= curvature / dot(change, change)
+            result *= self._scale()
         for (step, change, curvature), factor in zip(self.pairs, reversed(factors), strict=True):
             result += (factor - dot(change, result) / curvature) * step
         return result
+
+    def _scale(self) -> float:
+        """Factor that makes the initial matrix right along the last change of the gradient."""
+        _, change, curvature = self.pairs[-1]
+        known = change if self.precondition is None else self.precondition(change)
+        return curvature / dot(change, known)
 
     def update(self, step: Array, change: Array) -> None:
         """Keep a pair if the energy curves upwards along it (else the matrix would be indefinite)."""

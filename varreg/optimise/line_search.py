@@ -4,8 +4,9 @@ A step t along a direction d is accepted if (Armijo, doi 10.2140/pjm.1966.16.1)
 
 .. math:: E(z + t d) \le E(z) + c\,t\,\langle g, d\rangle .
 
-Trials that fold have infinite energy.  If shortening alone does not unfold them, the direction is
-replaced once by one that vanishes around the fold: one nearly folded cell must not stop all others.
+Trials that fold have infinite energy.  The direction is then made to vanish around the cell that folds, for a few
+cells one after the other: a nearly folded cell must not stop all others.  Only if little of the slope is left, or more
+cells fold, the step is shortened.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ ARMIJO = 1e-4
 MOST_BACKTRACKS = 25
 #: Fraction of the energy that its rounding errors cannot be told from: shorter steps show nothing.
 RESOLUTION = 1e-8
-#: Folding trials after which the direction is replaced, and trials after which steps too short to show are given up.
+#: Trials after which steps too short to show are given up.
 PATIENCE = 3
+#: Folding cells that one search takes out of its direction, and the least share of its slope that must be left.
+MOST_CELLS, LEAST_SLOPE = 12, 0.1
 
 
 def backtrack(
@@ -69,7 +72,7 @@ def backtrack(
         If an energy is not a number.
     """
     before, slope = evaluation.energy.total, dot(gradient, direction)
-    folds, replaced = 0, False
+    folds = 0
     step = _limited(objective, direction, step, largest_step)
     for backtracks in range(MOST_BACKTRACKS if slope < 0 else 0):
         new_state = objective.move(state, direction, step)
@@ -80,11 +83,11 @@ def backtrack(
         if energy <= before + ARMIJO * step * slope:
             return new_state, new, step * direction, step, backtracks
         folds += np.isinf(energy)
-        if folds > PATIENCE and not replaced:
-            replaced, instead = True, objective.direction_off_fold(gradient)
-            if instead is not None and dot(gradient, instead) < 0:
+        if np.isinf(energy) and folds <= MOST_CELLS:
+            instead = objective.direction_off_fold(direction)
+            if instead is not None and dot(gradient, instead) < LEAST_SLOPE * slope:
                 direction, slope = instead, dot(gradient, instead)
-                step = _limited(objective, direction, 1.0, largest_step)
+                step = _limited(objective, direction, step, largest_step)
                 continue
         if backtracks >= PATIENCE and -step * slope <= RESOLUTION * abs(before):
             break

@@ -2,7 +2,8 @@
 
 In coordinates z in which the smoothness term is half a squared norm, the steepest descent direction
 is the Sobolev gradient.  ``memory = 0`` follows it with backtracking: the method of section 2.3.3 of
-doi 10.3390/math14122131.  ``memory > 0`` takes the directions of limited-memory BFGS.
+doi 10.3390/math14122131.  ``memory > 0`` takes the directions of limited-memory BFGS, which begins with an
+approximate inverse Hessian of the objective.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class _Run:
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
         self.first_norm = self.norm = _norm(self.gradient, self.where, 0)
-        self.lbfgs = LBFGS(options.memory)
+        self.lbfgs = LBFGS(options.memory, objective.precondition)
         self.energies = [self.evaluation.energy.total]
         self.iteration, self.evaluations, self.first_step = 0, 1, 1.0
         self.record(0.0, 0)

@@ -48,5 +48,8 @@ class Objective(Protocol):
     def largest_displacement(self, state: Any) -> float:
         """Largest displacement of the state, in mm."""
 
-    def direction_off_fold(self, gradient: Array) -> Array | None:
-        """A descent direction that vanishes where the last trial folded, if there is one."""
+    def precondition(self, gradient: Array) -> Array:
+        """A symmetric positive definite approximation of the inverse Hessian, times a gradient."""
+
+    def direction_off_fold(self, direction: Array) -> Array | None:
+        """The direction without its part where the last trial folded, if there is such a place."""

@@ -11,7 +11,7 @@ _FINE: dict[str, Any] = {
     "smoothness_weight": 0.02,
     "smoothness_order": 2,
     "volume_weight": 0.6,
-    "iterations": (12, 20, 32),
+    "iterations": (12, 12, 32),
 }
 #: Regularity -> dimension -> numbers: a volume has more voxels for each node, and gains from more steps.
 BY_REGULARITY: dict[str, dict[int, dict[str, Any]]] = {

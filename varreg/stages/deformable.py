@@ -152,7 +152,9 @@ def deformable_objective(
     name = deformable_choice(options.similarity, coarsest)
     similarity = problem.similarity(problem.factors[level], name)
     smoothness = level_smoothness(problem, level, nodes, options.constraint)
-    return DeformableObjective(similarity, affine, smoothness, options)
+    # far from the answer the data say little about the Hessian; a fine map goes on from a smooth one
+    long_waves_first = level == 0 and options.regularity != "fine"
+    return DeformableObjective(similarity, affine, smoothness, options, long_waves_first)
 
 
 def level_smoothness(

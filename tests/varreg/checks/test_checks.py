@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import varreg
 from varreg.checks.alternatives import signed_permutations
@@ -148,6 +149,23 @@ def test_folds_of_a_map_of_others():
     assert "the map may fold" in str(check)
     assert str(certificate).splitlines()[0].startswith("Checks: ")
     assert "What may help: " in str(certificate).splitlines()[1]
+
+
+def test_a_map_that_ends_at_the_bound_against_folds():
+    """Images of nothing alike, and next to no regularity: only the bound keeps the map from folding."""
+    rng = np.random.default_rng(0)
+    moving, fixed = (ndimage.gaussian_filter(rng.normal(size=(64, 64)), 2.5) for _ in range(2))
+    loose = dict(
+        smoothness_weight=0.002,
+        smoothness_length=2.0,
+        smoothness_order=2,
+        affine=None,
+        iterations=40,
+    )
+    check = warned(moving, fixed, deformable=True, **loose)["folds"]
+    assert "held there by the bound" in check.sentence
+    assert "volume_weight" in check.remedy
+    assert "folds" not in warned(moving, fixed, deformable=True, **loose, volume_weight=0.6)
 
 
 def test_squared_differences_are_checked_as_far_as_they_go():

@@ -41,16 +41,49 @@ def test_a_field_that_is_not_finite_has_no_energy(dimension):
 
 @both_dimensions
 @both_constraints
-def test_the_direction_off_a_fold_descends_and_stands_still_at_the_fold(dimension, constraint):
+def test_the_direction_off_a_fold_stands_still_there_and_is_the_same_far_away(
+    dimension, constraint
+):
     objective, z, rng = deformable_problem(**SHAPES[dimension], constraint=constraint)
     node = (4,) * dimension
     objective.evaluate(state(objective, folded(objective, node)))
-    gradient = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
-    direction = objective.direction_off_fold(gradient)
-    assert float((direction * gradient).sum()) < 0
-    shift = np.abs(objective.smoothness.to_field(direction))
+    field = rng.normal(size=z.shape)
+    direction = objective.smoothness.to_coordinates(field)
+    before = objective.smoothness.to_field(direction)
+    after = objective.smoothness.to_field(objective.direction_off_fold(direction))
+    mean = (before - after).mean(axis=tuple(range(1, dimension + 1)), keepdims=True)
     cell = (slice(None), *(slice(c, c + 2) for c in objective.folded_cell))
-    assert shift[cell].max() < 0.25 * shift.max()
+    assert (
+        np.abs(after + mean * (constraint == "zero-mean"))[cell].max()
+        < 0.25 * np.abs(before[cell]).max()
+    )
+    far = tuple(
+        -1 if c < n / 2 else 0 for c, n in zip(objective.folded_cell, z.shape[1:], strict=True)
+    )
+    np.testing.assert_allclose(after[(slice(None), *far)], before[(slice(None), *far)], atol=0.3)
+
+
+@both_dimensions
+def test_the_preconditioner_knows_how_the_volume_term_curves(dimension):
+    """On average over the directions of one wave, by differences of the term itself."""
+    curvatures = []
+    for weight in (0.0, 0.7):
+        objective, z, _ = deformable_problem(**SHAPES[dimension], volume_weight=weight)
+        factor = objective.precondition(np.ones_like(z))[0]
+        assert ((0 <= factor) & (factor < 1)).all()
+        inner = factor > 0
+        curvatures.append(np.square(objective.smoothness.scale[inner]) * (1 / factor[inner] - 1))
+    wave = np.zeros(z.shape[1:])
+    wave[(2,) * dimension] = 1.0
+    size, found = 1e-4, []
+    for d in range(dimension):
+        coefficients = np.zeros_like(z)
+        coefficients[d] = size * wave
+        found.append(objective.volume.value(objective.smoothness.backward(coefficients)))
+    expected = 0.7 * 2 * np.mean(found) / size**2
+    assert (curvatures[1] - curvatures[0])[wave[inner] > 0] == pytest.approx(
+        expected, rel=0.15
+    )  # cells end at the outermost nodes
 
 
 @both_dimensions

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from varreg.backends.folding import HALVED_BELOW
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
+from varreg.backends.numpy.folding import TO_BERNSTEIN
 from varreg.geometry.displacement import evaluate
 from varreg.geometry.folding import smallest_determinant
 
@@ -164,6 +166,24 @@ def test_in_3d_a_fold_inside_a_cell_with_good_corners_is_caught(backend):
         if found == 3:
             break
     assert found > 0
+
+
+@BACKENDS
+def test_in_3d_low_cells_are_bounded_four_times_as_closely(backend):
+    """Random cells whose own coefficients lie far below their values."""
+    rng, apart, closer = np.random.default_rng(8), [], []
+    while len(apart) < 20:
+        field = rng.normal(size=(3, 2, 2, 2)) * 0.35
+        smallest = dense_determinants(field, np.ones(3), 9).min()
+        stops = dense_determinants(field, np.ones(3), 3).reshape(3, 3, 3)
+        for axis in range(3):
+            stops = np.moveaxis(np.tensordot(TO_BERNSTEIN, stops, (1, axis)), 0, axis)
+        if stops.min() < HALVED_BELOW and smallest - stops.min() > 0.1:
+            bound, _ = backend.determinant_bound(field, np.ones(3), 1)
+            assert stops.min() < bound <= smallest + 1e-12
+            apart.append(smallest - stops.min())
+            closer.append(smallest - bound)
+    assert np.sum(closer) < 0.3 * np.sum(apart)
 
 
 def determinants_of_the_map(field, spacing, constraint, points):

@@ -20,6 +20,8 @@ class Analytic:
     `kept` has a one for each coordinate that may move on when the first one folds.
     """
 
+    inverse_hessian = 1.0
+
     def __init__(self, value, slope, folds=lambda x: False, kept=None):
         self.value, self.slope, self.folds, self.kept = value, slope, folds, kept
         self.energies, self.evaded, self.gradients = [], 0, 0
@@ -43,9 +45,12 @@ class Analytic:
     def largest_displacement(self, state):
         return float(np.abs(state).max())
 
-    def direction_off_fold(self, gradient):
+    def precondition(self, gradient):
+        return gradient * self.inverse_hessian
+
+    def direction_off_fold(self, direction):
         self.evaded += 1
-        return None if self.kept is None else -gradient * self.kept
+        return None if self.kept is None else direction * self.kept
 
 
 def quadratic(stiffness, centre, **options):
@@ -291,18 +296,34 @@ def test_a_direction_off_the_fold_that_climbs_is_not_followed():
     assert 0 < ended.state[0] <= 1e-3
 
 
-def test_the_direction_is_that_of_bfgs():
+def test_the_right_preconditioner_needs_no_memory_of_steps():
+    """Newton's method on a quadratic of condition 10^6: one step."""
+    stiffness = np.array([1.0, 1e3, 1e6])
+    steps = {}
+    for inverse in (1.0, 1 / stiffness):
+        objective = quadratic(stiffness, [1.0, -2.0, 3.0])
+        objective.inverse_hessian = inverse
+        ended, _ = run(objective, [0, 0, 0], memory=6, iterations=50)
+        steps[np.ndim(inverse)] = ended.iterations
+    np.testing.assert_allclose(ended.state, [1.0, -2.0, 3.0], atol=1e-9)
+    assert steps[1] == 1 < steps[0]
+
+
+@pytest.mark.parametrize("scales", [np.ones(5), np.array([0.5, 3.0, 1.0, 0.1, 20.0])])
+def test_the_direction_is_that_of_bfgs(scales):
     """Two-loop recursion against the explicit BFGS update of the inverse Hessian."""
     rng = np.random.default_rng(0)
     hessian = rng.normal(size=(5, 5))
     hessian = hessian @ hessian.T + np.eye(5)
-    lbfgs, pairs = LBFGS(4), []
+    lbfgs, pairs = LBFGS(4, lambda gradient: scales * gradient), []
+    gradient = rng.normal(size=5)
+    np.testing.assert_allclose(lbfgs.direction(gradient), -scales * gradient)
     for _ in range(6):
         step = rng.normal(size=5)
         lbfgs.update(step, hessian @ step)
         pairs.append((step, hessian @ step))
     step, change = pairs[-1]
-    inverse = np.eye(5) * (step @ change) / (change @ change)
+    inverse = np.diag(scales) * (step @ change) / (change @ (scales * change))
     for step, change in pairs[-4:]:
         rho = 1 / (step @ change)
         left = np.eye(5) - rho * np.outer(step, change)
@@ -323,7 +344,7 @@ def test_pairs_without_curvature_are_left_out():
     assert not lbfgs.reset()
 
 
-def test_memory_zero_keeps_nothing():
-    lbfgs = LBFGS(0)
+def test_memory_zero_keeps_nothing_and_follows_the_gradient():
+    lbfgs = LBFGS(0, lambda gradient: 3 * gradient)
     lbfgs.update(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
     np.testing.assert_array_equal(lbfgs.direction(np.array([1.0, 2.0])), [-1.0, -2.0])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..folding import HALVED_BELOW
 from ..volume import SMALLEST
 from .device import Device
 
@@ -22,8 +23,9 @@ def determinant_bound(device: Device, field: Any, spacing: Array) -> tuple[float
     both = device.cupy.empty((2, blocks), dtype=np.int64)  # one array: waited for once
     bound, place = both[0].view(np.float64), both[1]
     name = "plane_bound" if len(field) == 2 else "volume_bound"
+    below = () if len(field) == 2 else (HALVED_BELOW,)  # in two dimensions the bound is exact
     _kernels(device).launch(
-        name, blocks, *_field(device, field, spacing), bound, place, threads=THREADS
+        name, blocks, *_field(device, field, spacing), *below, bound, place, threads=THREADS
     )
     found = device.cupy.asnumpy(both)
     low, where = found[0].view(np.float64), found[1]

@@ -50,10 +50,31 @@ plane_bound(const double* __restrict__ field, int b, int c, double step0, double
     block_smallest(bound, cell, bounds, cells);
 }
 
-// Smallest Bernstein coefficient over each cell of a trilinear field (3, a, b, c); a grid of any size.
+// Share of coefficient `old` of 0 .. 2 in coefficient `now` of 0 .. 4 on the halves of a cell.
+__device__ __forceinline__ double half_share(int now, int old)
+{
+    if (now == 2) return old == 1 ? 0.5 : 0.25;
+    if (now % 2 == 0) return old == now / 2 ? 1.0 : 0.0;
+    return old == now / 2 || old == now / 2 + 1 ? 0.5 : 0.0;
+}
+
+// Smallest of the coefficients [27] on the halves of a cell along each axis.
+__device__ __noinline__ double halved_smallest(const double* coefficient)
+{
+    double smallest = 1e300;
+    for (int a = 0; a < 125; a++) {
+        double total = 0;
+        for (int b = 0; b < 27; b++)
+            total += half_share(a / 25, b / 9) * half_share(a / 5 % 5, b / 3 % 3) * half_share(a % 5, b % 3) * coefficient[b];
+        if (total < smallest) smallest = total;
+    }
+    return smallest;
+}
+
+// Smallest Bernstein coefficient over each cell of a trilinear field (3, a, b, c), of low cells over their halves; a grid of any size.
 extern "C" __global__ void __launch_bounds__(128)
 volume_bound(const double* __restrict__ field, int a, int b, int c, double step0, double step1, double step2,
-             double* bounds, long long* cells)
+             double halved_below, double* bounds, long long* cells)
 {
     const long long count = (long long)(a - 1) * (b - 1) * (c - 1), component = (long long)a * b * c;
     const int plane = b * c;
@@ -70,6 +91,7 @@ volume_bound(const double* __restrict__ field, int a, int b, int c, double step0
                     d1[p][q][d] = (u[p * plane + c + q] - u[p * plane + q]) / step1 + (d == 1);
                     d2[p][q][d] = (u[p * plane + q * c + 1] - u[p * plane + q * c]) / step2 + (d == 2);
                 }
+        double coefficient[27], low = 1e300;
         for (int x = 0; x < 3; x++)  // coefficient (x, y, z): the mean of the products of edges that add up to it
             for (int y = 0; y < 3; y++)
                 for (int z = 0; z < 3; z++) {
@@ -84,8 +106,11 @@ volume_bound(const double* __restrict__ field, int a, int b, int c, double step0
                                        + e[2] * (f[0] * g[1] - f[1] * g[0]);
                             }
                     const int ways = (1 + (x == 1)) * (1 + (y == 1)) * (1 + (z == 1));
-                    keep_smaller(&bound, &cell, total / ways, v);
+                    total /= ways;
+                    coefficient[9 * x + 3 * y + z] = total;
+                    if (total < low) low = total;
                 }
+        keep_smaller(&bound, &cell, low < halved_below ? halved_smallest(coefficient) : low, v);
     }
     block_smallest(bound, cell, bounds, cells);
 }

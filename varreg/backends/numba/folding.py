@@ -3,12 +3,14 @@
 Two dimensions: the determinant of a bilinear cell is affine in the position, so its minimum over
 the four corners is exact.  Three dimensions: it is a polynomial of degree 2 in each coordinate; its
 27 Bernstein coefficients bound it from below (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5).
+Where they are low, those on the halves of the cell do.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..folding import HALVED_BELOW
 from .compiled import kernel, part
 
 
@@ -60,6 +62,45 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
                 total[k] += a0[k] * x[k] + a1[k] * y[k] + a2[k] * z[k]
 
 
+@part(fastmath={"nnan", "nsz"})
+def _row_smallest(coefficient, low):
+    """Divide the coefficients by the number of products in each; the smallest of each cell is left in `low`."""
+    low[:] = np.inf
+    for a in range(27):
+        p, q, r = a // 9, a // 3 % 3, a % 3
+        share = 1 / ((1 + (p == 1)) * (1 + (q == 1)) * (1 + (r == 1)))
+        of_all = coefficient[p, q, r]
+        for k in range(low.size):
+            of_all[k] *= share
+            low[k] = min(low[k], of_all[k])
+
+
+@part()
+def _halved_smallest(coefficient):
+    """Smallest coefficient (3, 3, 3) on the halves of a cell along each axis, by de Casteljau's means."""
+    smallest = np.inf
+    for a in range(125):
+        total = 0.0
+        for b in range(27):
+            share = _half(a // 25, b // 9) * _half(a // 5 % 5, b // 3 % 3) * _half(a % 5, b % 3)
+            total += share * coefficient[b // 9, b // 3 % 3, b % 3]
+        smallest = min(smallest, total)
+    return smallest
+
+
+@part()
+def _half(new, old):
+    """Share of coefficient `old` of 0 .. 2 in coefficient `new` of 0 .. 4 on the halves."""
+    if new == 2:
+        return 0.5 if old == 1 else 0.25
+    first = (
+        new // 2
+    )  # 0: at the start, 1: between 0 and 1 (new 1) or 1 and 2 (new 3), 2: at the end
+    if new % 2 == 0:
+        return 1.0 if old == first else 0.0
+    return 0.5 if old == first or old == first + 1 else 0.0
+
+
 @kernel
 def volume_bound(first, stop, blocks, field, spacing, bound, place):
     """Smallest bound and its cell for each block of cells; 3-D.
@@ -76,18 +117,20 @@ def volume_bound(first, stop, blocks, field, spacing, bound, place):
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     cross, coefficient = np.empty((3, nodes - 1)), np.empty((3, 3, 3, nodes - 1))
+    low = np.empty(nodes - 1)
     for block in range(first, stop):
         bound[block] = np.inf
         for i in range(block * planes // blocks, (block + 1) * planes // blocks):
             for j in range(rows):
                 _row_edges(field, spacing, i, j, d0, d1, d2)
                 _row_coefficients(d0, d1, d2, cross, coefficient)
-                for a in range(27):
-                    p, q, r = a // 9, a // 3 % 3, a % 3
-                    ways = (1 + (p == 1)) * (1 + (q == 1)) * (1 + (r == 1))
-                    for k in range(nodes - 1):
-                        if coefficient[p, q, r, k] < bound[block] * ways:
-                            bound[block] = coefficient[p, q, r, k] / ways
+                _row_smallest(coefficient, low)
+                for k in range(nodes - 1):
+                    if low[k] < bound[block]:
+                        if low[k] < HALVED_BELOW:
+                            low[k] = _halved_smallest(coefficient[..., k])
+                        if low[k] < bound[block]:
+                            bound[block] = low[k]
                             place[block, 0], place[block, 1], place[block, 2] = i, j, k
 
 

@@ -7,9 +7,12 @@ import itertools
 import numpy as np
 
 from ..arrays import Array
+from ..folding import HALVED_BELOW
 
 #: Values of a polynomial of degree two at 0, 1/2, 1 -> its Bernstein coefficients.
 TO_BERNSTEIN = np.array([[1, 0, 0], [-0.5, 2, -0.5], [0, 0, 1]])
+#: Its Bernstein coefficients -> those on either half (de Casteljau); the third belongs to both.
+HALVED = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.25, 0.5, 0.25], [0, 0.5, 0.5], [0, 0, 1]])
 
 
 def cell_bounds(field: Array, spacing: Array) -> Array:
@@ -21,10 +24,20 @@ def cell_bounds(field: Array, spacing: Array) -> Array:
         [_determinant(field, spacing, at) for at in itertools.product(stops, repeat=d)]
     )
     values = values.reshape((len(stops),) * d + values.shape[1:])
-    if d == 3:
-        for axis in range(3):
-            values = np.moveaxis(np.tensordot(TO_BERNSTEIN, values, (1, axis)), 0, axis)
-    return np.asarray(values.min(axis=tuple(range(d))))
+    if d == 2:
+        return np.asarray(values.min(axis=(0, 1)))
+    coefficients = _transformed(TO_BERNSTEIN, values)
+    bounds = np.asarray(coefficients.min(axis=(0, 1, 2)))
+    low = bounds < HALVED_BELOW
+    bounds[low] = _transformed(HALVED, coefficients[..., low]).min(axis=(0, 1, 2))
+    return bounds
+
+
+def _transformed(matrix: Array, values: Array) -> Array:
+    """A matrix applied along each of the first three axes."""
+    for axis in range(3):
+        values = np.moveaxis(np.tensordot(matrix, values, (1, axis)), 0, axis)
+    return values
 
 
 def _determinant(field: Array, spacing: Array, at: tuple[float, ...]) -> Array:
