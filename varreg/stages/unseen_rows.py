@@ -24,7 +24,7 @@ from .deformable import Coordinates, level_smoothness
 from .problem import Problem
 
 #: Steps of the smooth and of the fine fit: what a smooth map can explain it should have explained.
-STEPS = {"smooth": 12, "fine": 8}
+STEPS = {"smooth": 15, "fine": 8}
 #: Blocks of rows along each axis, whose differences tell how certain their mean is.
 BLOCKS = 2
 #: Blocks with fewer voxels say nothing.
