@@ -115,7 +115,7 @@ class Options:
     iterations : int, tuple of int or None
         Largest number of accepted steps per level, coarse to fine; one number serves every level,
         and of fewer levels than numbers the finest have the last ones.
-        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes; (12, 20, 32) if fine.
+        None takes (12, 10, 18) for slices, (12, 10, 32) for volumes; (12, 12, 32) if fine.
     memory : int
         Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
     gradient_tolerance : float
