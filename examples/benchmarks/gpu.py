@@ -76,7 +76,7 @@ class Bench:
 
 
 def selftest(bench: Bench) -> str:
-    """Forty-four cases, twice each."""
+    """Forty-eight cases, twice each."""
     outcomes = running.run(bench.backend, bench.device)
     return (
         "```text\n" + "\n".join([*map(report.line, outcomes), report.verdict(outcomes)]) + "\n```"

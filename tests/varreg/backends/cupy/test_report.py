@@ -28,6 +28,7 @@ def gpu(monkeypatch, device):
     monkeypatch.setattr(module, "SECONDS", 0.0)
     monkeypatch.setattr(module, "LAUNCHES", 1)
     monkeypatch.setattr(running, "value_cases", lambda: [ValueCase("mi", 2, True)])
+    monkeypatch.setattr(running, "map_cases", list)
     monkeypatch.setattr(running, "answer_cases", list)
     yield module
     for name in names & set(sys.modules):
