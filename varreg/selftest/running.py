@@ -71,8 +71,7 @@ def run(
         Told of every outcome.
     """
     outcomes = []
-    every: Sequence[Any] = [*value_cases(), *map_cases(), *answer_cases()]
-    for case in every if cases is None else cases:
+    for case in all_cases() if cases is None else cases:
         if isinstance(case, ValueCase):
             outcomes.append(compared_values(case, kernels))
         elif isinstance(case, MapCase):
@@ -82,6 +81,11 @@ def run(
         if observe is not None:
             observe(outcomes[-1])
     return outcomes
+
+
+def all_cases() -> list[Any]:
+    """Energies, maps and registrations."""
+    return [*value_cases(), *map_cases(), *answer_cases()]
 
 
 def compared_values(case: ValueCase, kernels: Any) -> Outcome:
