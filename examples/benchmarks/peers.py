@@ -86,8 +86,8 @@ def elastix(fixed: Array, moving: Array, threads: int) -> Array:
 def fireants(device: str) -> Run:
     """FireANTs on a device of PyTorch: affine, then greedy, by mutual information of images scaled to [0, 1], as it wants them.
 
-    Levels and iterations are those of the scripts that it brings for heads, all else its defaults.  It wants 32 voxels along
-    each axis or more.
+    Levels and iterations are those of the scripts that it brings for heads, all else its defaults.  Axes of less
+    than 32 voxels, which it does not take, are continued by zeros.
     """
 
     def run(fixed: Array, moving: Array, threads: int) -> Array:
@@ -99,9 +99,9 @@ def fireants(device: str) -> Run:
 
         torch.set_num_threads(threads)
         # axes stay as they are: the last axis of an array is the first of ITK's coordinates
+        arrays = [np.pad(unit(x), [(0, max(32 - n, 0)) for n in x.shape]) for x in (fixed, moving)]
         images = [
-            BatchedImages([Image(SimpleITK.GetImageFromArray(unit(x)), device=device)])
-            for x in (fixed, moving)
+            BatchedImages([Image(SimpleITK.GetImageFromArray(x), device=device)]) for x in arrays
         ]
         common: dict[str, Any] = dict(loss_type="mi", progress_bar=False)
         affine = AffineRegistration([8, 4, 2, 1], [100, 50, 25, 20], *images, **common)
@@ -113,8 +113,9 @@ def fireants(device: str) -> Run:
         there = np.moveaxis(
             found[..., ::-1].astype(np.float64), -1, 0
         )  # [-1, 1] from centre to centre
-        size = np.array(moving.shape, np.float64).reshape((-1,) + (1,) * fixed.ndim)
-        return (there + 1) / 2 * (size - 1) - voxel_grid(fixed.shape)
+        size = np.array(arrays[1].shape, np.float64).reshape((-1,) + (1,) * fixed.ndim)
+        whole = (there + 1) / 2 * (size - 1) - voxel_grid(arrays[0].shape)
+        return whole[(slice(None), *(slice(n) for n in fixed.shape))]
 
     return run
 
