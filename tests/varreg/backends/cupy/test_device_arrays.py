@@ -8,7 +8,9 @@ import pytest
 
 import varreg
 from varreg.errors import BackendError, InputError
+from varreg.geometry import resampling
 from varreg.selftest.images import deformed_pair, smooth_image
+from varreg.transforms import inverse as inverse_module
 from varreg.transforms.transform import Transform
 
 from . import fake_cupy
@@ -143,6 +145,28 @@ def test_a_linear_warp_runs_the_kernel(device):
     device.log.reset()
     transform.warp(image, fill=0.0)
     assert device.log.launches == ["read_points"]
+
+
+@pytest.mark.parametrize("every_voxel", [False, True])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_slabs_on_the_device_are_parts_of_the_whole(device, monkeypatch, shapes, every_voxel):
+    transform = bent(*shapes)
+    if every_voxel:
+        transform = Transform(transform.fixed, transform.moving, transform.affine, transform.u)
+    image = device.asarray(smooth_image(shapes[1], 1))
+    labels = device.asarray((4 * smooth_image(shapes[1], 2)).astype(np.uint8))
+
+    def found():
+        warped = [transform.warp(image, kind).get() for kind in ("linear", "nearest", "cubic")]
+        inverse = transform.inverse(backend="cupy")
+        back = inverse.warp(device.asarray(smooth_image(shapes[0], 3))).get()
+        return *warped, transform.warp_labels(labels).get(), back, inverse.v
+
+    whole = found()
+    monkeypatch.setattr(resampling, "DEVICE_SLAB_VOXELS", 500)
+    monkeypatch.setattr(inverse_module, "_DEVICE_SLAB_VOXELS", 500)
+    for part, wanted in zip(found(), whole, strict=True):
+        np.testing.assert_array_equal(part, wanted)
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
