@@ -12,6 +12,7 @@ from typing import Any
 
 from ._version import __version__
 from .backends.arrays import Array
+from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.checks import checks_of
 from .images.accepted import as_pair
@@ -20,15 +21,11 @@ from .images.image import Image
 from .images.warping import fill_value, warped
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
+from .options.backend_choice import chosen_backend
 from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
-from .stages.arguments import (
-    check_callback,
-    chosen_backend,
-    merged_options,
-    thread_count,
-)
+from .stages.arguments import check_callback, merged_options, thread_count
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
@@ -63,7 +60,8 @@ def solve(
     ----------
     moving, fixed : array (*S), path, nibabel image, varreg.Image, or image of ITK, SimpleITK, ANTsPy or MONAI
         Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
-        of 1 mm, everything else the geometry that it brings.
+        of 1 mm, everything else the geometry that it brings.  Arrays are of NumPy, PyTorch, CuPy, JAX or
+        whatever speaks DLPack; what is on a GPU is copied to the host once, whatever the backend.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
         None is the identity in world space. "auto" takes a rigid map where scales and shear gain
@@ -180,9 +178,12 @@ def _warped(
     moving: Image, fixed: Image, transform: Transform, fill: float | None, problem: Problem
 ) -> Image:
     """The moving image on the fixed grid."""
-    coordinates = transform.coordinates(moving.grid)
-    source = moving.data, moving.valid, fixed.grid.shape
-    values = warped(*source, coordinates, "linear", fill, problem.threads, problem.kernels)
+    kernels = problem.kernels
+    data = kernels.resident(moving.data)
+    valid = None if moving.valid is None else kernels.resident(moving.valid)
+    coordinates = transform.coordinates(moving.grid, data)
+    source = data, valid, fixed.grid.shape
+    values = on_host(warped(*source, coordinates, "linear", fill, problem.threads, kernels))
     return fixed.holding(values, f"warped {moving.name}".strip())
 
 

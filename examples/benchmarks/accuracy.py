@@ -6,7 +6,7 @@
 
 Methods: identity; varreg, varreg-PRESET for every preset, varreg-cubic, varreg-{mi,nmi,lncc,mind},
 varreg-iterations-{half,double,fourfold}; learned, learned+varreg; ants-syn, ants-synonly, greedy-nmi, greedy-nmi-affine,
-elastix.  README.md beside this file says what the columns mean.
+elastix, fireants, fireants-cpu.  README.md beside this file says what the columns mean.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def judged(found: Case) -> dict[str, Any]:
     from varreg.certificate.accuracy import voxel_size
     from varreg.certificate.trials import run_trials
     from varreg.initial.input_transform import input_transform
-    from varreg.stages.arguments import chosen_backend
+    from varreg.options.backend_choice import chosen_backend
     from varreg.stages.preparation import prepared
 
     answer = found.answer

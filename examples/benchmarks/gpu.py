@@ -2,15 +2,18 @@
 
     python examples/benchmarks/gpu.py -o report.md
     python examples/benchmarks/gpu.py -o report.md --minutes 4 --only selftest,times
+    python examples/benchmarks/gpu.py -o report.md --data MANIFEST --only peers
 
 Parts, in this order: the self-test; times of registrations, of a GPU and of the CPU; kernels at the finest level of a
-head, with the bytes that they must move; batches; memory. The report is written after each part, and a part that would
-begin after the time is over is left out and named. Images are enlarged phantoms.
+head, with the bytes that they must move; batches; memory; FireANTs on the same pairs and card, if it is installed
+(pip install fireants).  Each part has a share of the minutes, the report is written after each row, and what does
+not fit is named in it.  Images are enlarged phantoms whose map is known; the last part takes heads of different people
+from the MANIFEST of people.py if there is one.
 """
 
 from __future__ import annotations
 
-import statistics
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -21,10 +24,12 @@ from typing import Any
 
 import checkout  # noqa: F401
 import numpy as np
+from budget import Item, Part, Report, Rows
 from choices import comma_list, parser
-from machine import describe, summary
+from gpu_peers import peers
+from gpu_times import times
+from machine import cores, describe, summary
 from synthetic import enlarged_pair
-from tables import markdown
 
 import varreg
 from varreg.backends.cupy import selection
@@ -32,8 +37,8 @@ from varreg.backends.cupy.launch import Kernels
 from varreg.selftest import report, running
 
 SLICE, VOLUME = (224, 224), (240, 240, 155)
-#: Seconds for the repeats of one registration, and launches of a kernel that are timed together.
-SECONDS, LAUNCHES = 5.0, 20
+#: Launches of a kernel that are timed together.
+LAUNCHES = 20
 
 
 @dataclass
@@ -47,12 +52,15 @@ class Bench:
         Shapes.
     pairs : int
         Of the batch.
+    people : argparse.Namespace
+        ``data`` (manifest of people.py or None), ``spacing``, ``limit``, ``threads`` and ``peer_python``.
     """
 
     device: int
     slice_: tuple[int, ...] = SLICE
     volume: tuple[int, ...] = VOLUME
     pairs: int = 256
+    people: argparse.Namespace = field(default_factory=argparse.Namespace)
     images: dict[tuple[tuple[int, ...], bool], Any] = field(default_factory=dict)
 
     @property
@@ -71,44 +79,45 @@ class Bench:
     def solve(
         self, shape: tuple[int, ...], backend: str, people: bool = False, **arguments: Any
     ) -> Any:
+        return self.register(*self.pair(shape, people), backend, **arguments)
+
+    def register(
+        self, moving: np.ndarray, fixed: np.ndarray, backend: str, **arguments: Any
+    ) -> Any:
         place: dict[str, Any] = dict(backend=backend, device=self.device, progress=False)
-        return varreg.solve(*self.pair(shape, people), **place, **arguments)
+        return varreg.solve(moving, fixed, **place, **arguments)
 
 
-def selftest(bench: Bench) -> str:
-    """Forty-four cases, twice each."""
-    outcomes = running.run(bench.backend, bench.device)
-    return (
-        "```text\n" + "\n".join([*map(report.line, outcomes), report.verdict(outcomes)]) + "\n```"
-    )
+def selftest(bench: Bench) -> Part:
+    """Every case, twice."""
+    outcomes: list[running.Outcome] = []
+
+    def compared(case: Any) -> Rows:
+        outcomes.extend(running.run(bench.backend, bench.device, [case]))
+        return [[report.line(outcomes[-1])]]
+
+    def text(rows: Rows) -> str:
+        return "\n".join(
+            ["```text", *(" ".join(row) for row in rows), report.verdict(outcomes), "```"]
+        )
+
+    def items() -> list[Item]:
+        return [Item(str(case), partial(compared, case)) for case in running.all_cases()]
+
+    return Part("selftest", str(selftest.__doc__), ("",), 0.25, items, text)
 
 
-def times(bench: Bench) -> str:
-    """Registrations on the GPU and on the CPU, the median of what fits into some seconds."""
-    head = dict(affine="affine", deformable=True, preset="accurate")
-    fine = dict(people=True, affine="affine", deformable=True, regularity="fine", iterations=10)
-    cases: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
-        ("slice, defaults", bench.slice_, {}),
-        ("head, defaults", bench.volume, {}),
-        ("slice, preset paper", bench.slice_, dict(preset="paper")),
-        ("head, preset paper", bench.volume, dict(preset="paper", iterations=10)),
-        ("head, preset accurate", bench.volume, head),
-        ("heads of two people, fine", bench.volume, fine),
-    ]
-    rows = []
-    for name, shape, arguments in cases:
-        found = {b: _median(partial(bench.solve, shape, b, **arguments)) for b in ("cupy", "numba")}
-        results = [bench.solve(shape, b, **arguments) for b in found]
-        apart = np.linalg.norm(results[0].displacement - results[1].displacement, axis=0)
-        rows.append(
-            [name, *(f"{seconds:.3f}" for seconds in found.values()),
-             f"{found['numba'] / found['cupy']:.1f}", f"{apart.mean():.3f}"]
-        )  # fmt: skip
-    return markdown(("registration", "GPU (s)", "CPU (s)", "times faster", "apart (voxels)"), rows)
+def kernels(bench: Bench) -> Part:
+    """Each kernel of one evaluation with its gradient, alone, as often as it takes to be timed: the largest call of each.
+
+    Bytes are those of its arrays, each moved once.
+    """
+    header = ("kernel", "calls", "microseconds", "MB", "GB/s")
+    items = [Item("all kernels", partial(_kernel_rows, bench))]
+    return Part("kernels", str(kernels.__doc__), header, 0.06, lambda: items)
 
 
-def kernels(bench: Bench) -> str:
-    """Each kernel of one evaluation with its gradient, alone, as often as it takes to be timed."""
+def _kernel_rows(bench: Bench) -> Rows:
     found: dict[str, list[tuple[float, int]]] = {}
     launch = Kernels.launch
 
@@ -135,71 +144,57 @@ def kernels(bench: Bench) -> str:
         seconds, size = max(calls, key=lambda call: call[1])
         rows.append([name, str(len(calls)), f"{1e6 * seconds:.1f}", f"{size / 1e6:.1f}",
                      f"{size / seconds / 1e9:.0f}"])  # fmt: skip
-    said = "The largest call of each kernel; bytes are those of its arrays, each moved once.\n\n"
-    header = ("kernel", "calls", "microseconds", "MB", "GB/s")
-    return said + markdown(header, rows)
+    return rows
 
 
-def batch(bench: Bench) -> str:
+def batch(bench: Bench) -> Part:
     """Slices one after the other and shared out to threads, and whether their maps are the same."""
-    pairs = [enlarged_pair(bench.slice_, seed=k % 4)[::-1] for k in range(bench.pairs)]
-    place: dict[str, Any] = dict(backend="cupy", device=bench.device, progress=False)
-    rows, maps = [], []
-    for threads in (1, 2, 4, 8):
+    maps: list[np.ndarray] = []
+
+    def shared_out(threads: int) -> Rows:
+        pairs = [enlarged_pair(bench.slice_, seed=k % 4)[::-1] for k in range(bench.pairs)]
+        place: dict[str, Any] = dict(backend="cupy", device=bench.device, progress=False)
         begun = time.perf_counter()
         results = varreg.solve_batch(pairs, threads=threads, **place)
         seconds = time.perf_counter() - begun
         maps.append(np.stack([result.displacement for result in results]))
-        rows.append([str(threads), f"{seconds:.2f}", f"{len(pairs) / seconds:.0f}",
-                     "yes" if np.array_equal(maps[0], maps[-1]) else "NO"])  # fmt: skip
-    return markdown(("threads", "seconds", "pairs a second", "same bits as one by one"), rows)
+        return [[str(threads), f"{seconds:.2f}", f"{len(pairs) / seconds:.0f}",
+                 "yes" if np.array_equal(maps[0], maps[-1]) else "NO"]]  # fmt: skip
+
+    header = ("threads", "seconds", "pairs a second", "same bits as one by one")
+    items = [Item(str(threads), partial(shared_out, threads)) for threads in (1, 2, 4, 8)]
+    return Part("batch", str(batch.__doc__), header, 0.12, lambda: items)
 
 
-def memory(bench: Bench) -> str:
+def memory(bench: Bench) -> Part:
     """Device memory that one registration takes from CuPy's pool."""
-    pool, rows = bench.backend.cupy.get_default_memory_pool(), []
-    for shape in (bench.slice_, bench.volume):
+
+    def most(shape: tuple[int, ...]) -> Rows:
+        pool = bench.backend.cupy.get_default_memory_pool()
         pool.free_all_blocks()
         bench.solve(shape, "cupy", affine="affine", deformable=True)
-        rows.append([" x ".join(map(str, shape)), f"{pool.total_bytes() / 1e6:.0f}"])
-    return markdown(("image", "most MB"), rows)
+        return [[" x ".join(map(str, shape)), f"{pool.total_bytes() / 1e6:.0f}"]]
+
+    shapes = bench.slice_, bench.volume
+    items = [Item(" x ".join(map(str, shape)), partial(most, shape)) for shape in shapes]
+    return Part("memory", str(memory.__doc__), ("image", "most MB"), 0.03, lambda: items)
 
 
-PARTS: dict[str, Callable[[Bench], str]] = {
+PARTS: dict[str, Callable[[Bench], Part]] = {
     "selftest": selftest, "times": times, "kernels": kernels, "batch": batch, "memory": memory,
+    "peers": peers,
 }  # fmt: skip
 
 
-def _median(compute: Callable[[], Any]) -> float:
-    """Seconds; the first run, which may compile, does not count."""
-    compute()
-    found: list[float] = []
-    while not found or (sum(found) < SECONDS and len(found) < 5):
-        begun = time.perf_counter()
-        compute()
-        found.append(time.perf_counter() - begun)
-    return statistics.median(found)
-
-
-def run(bench: Bench, wanted: list[str], minutes: float, output: Path) -> None:
-    """The parts in their order, written after each."""
-    begun = time.perf_counter()
+def run(
+    bench: Bench, wanted: list[str], minutes: float, output: Path,
+    now: Callable[[], float] = time.perf_counter,
+) -> None:  # fmt: skip
+    """The parts in their order, written after each row."""
     title = f"# {selection.identity(bench.device)}\n\n{summary(describe())}"
-    sections = [title]
-    for name in wanted:
-        left = 60 * minutes - (time.perf_counter() - begun)
-        if left <= 0:
-            sections.append(f"## {name}\n\nLeft out: the time was over.")
-        else:
-            part = time.perf_counter()
-            try:
-                text = PARTS[name](bench)
-            except Exception as error:  # a report of what failed is worth more than none
-                text = f"FAILED: {type(error).__name__}: {error}"
-            said = f"{(PARTS[name].__doc__ or '').strip()} ({time.perf_counter() - part:.0f} s)"
-            sections.append(f"## {name}\n\n{said}\n\n{text}")
-        output.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{sections[-1]}\n\n")
+    written = Report(title, output, 60 * minutes, now)
+    with written.ended_at_the_limit():
+        written.add(PARTS[name](bench) for name in wanted)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -207,10 +202,21 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser(__doc__)
     commands.add_argument("-o", "--output", type=Path, default=Path("gpu-report.md"))
     commands.add_argument("--device", type=int, default=0)
-    commands.add_argument("--minutes", type=float, default=6.0, help="after which no part begins")
+    commands.add_argument("--minutes", type=float, default=8.0, help="after which all is over")
     commands.add_argument("--only", type=comma_list, default=list(PARTS), metavar="PART,PART")
+    commands.add_argument("--data", type=Path, metavar="MANIFEST", help="of people.py")
+    commands.add_argument("--spacing", type=float, default=1.0, help="mm, of the people")
+    commands.add_argument(
+        "--limit", type=int, default=1, metavar="N", help="first N of their pairs"
+    )
+    commands.add_argument("--threads", type=int, default=cores(), help="of the peer")
+    commands.add_argument(
+        "--peer-python", default=sys.executable, metavar="FILE", help="that has it"
+    )
     given = commands.parse_args(arguments)
-    run(Bench(given.device), list(given.only), given.minutes, given.output)
+    if unknown := set(given.only) - set(PARTS):
+        commands.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    run(Bench(given.device, people=given), list(given.only), given.minutes, given.output)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from machine import BYTES
 import varreg
 from varreg.energy.deformable import DeformableObjective
 from varreg.images.accepted import as_pair
+from varreg.options.backend_choice import chosen_backend
 from varreg.options.options import Options
 from varreg.results.result import Result
 from varreg.similarity.choice import deformable_choice
-from varreg.stages.arguments import chosen_backend, sampled
+from varreg.stages.arguments import sampled
 from varreg.stages.deformable import level_smoothness
 from varreg.stages.problem import Problem
 

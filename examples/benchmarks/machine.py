@@ -25,7 +25,7 @@ VOXELS = 240 * 240 * 155
 #: Bytes that a = b + s c moves per voxel in float32: two reads and a write.
 BYTES = 12
 LIBRARIES = ("numpy", "scipy", "numba")
-PEERS = ("antspyx", "picsl_greedy", "itk-elastix", "SimpleITK")
+PEERS = ("antspyx", "picsl_greedy", "itk-elastix", "fireants", "SimpleITK")
 
 
 def describe() -> dict[str, Any]:

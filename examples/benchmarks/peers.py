@@ -83,6 +83,43 @@ def elastix(fixed: Array, moving: Array, threads: int) -> Array:
     return from_itk(field, fixed.ndim)
 
 
+def fireants(device: str) -> Run:
+    """FireANTs on a device of PyTorch: affine, then greedy, by mutual information of images scaled to [0, 1], as it wants them.
+
+    Levels and iterations are those of the scripts that it brings for heads, all else its defaults.  Axes of less
+    than 32 voxels, which it does not take, are continued by zeros.
+    """
+
+    def run(fixed: Array, moving: Array, threads: int) -> Array:
+        import SimpleITK
+        import torch
+        from fireants.io.image import BatchedImages, Image
+        from fireants.registration.affine import AffineRegistration
+        from fireants.registration.greedy import GreedyRegistration
+
+        torch.set_num_threads(threads)
+        # axes stay as they are: the last axis of an array is the first of ITK's coordinates
+        arrays = [np.pad(unit(x), [(0, max(32 - n, 0)) for n in x.shape]) for x in (fixed, moving)]
+        images = [
+            BatchedImages([Image(SimpleITK.GetImageFromArray(x), device=device)]) for x in arrays
+        ]
+        common: dict[str, Any] = dict(loss_type="mi", progress_bar=False)
+        affine = AffineRegistration([8, 4, 2, 1], [100, 50, 25, 20], *images, **common)
+        affine.optimize()
+        start = affine.get_affine_matrix().detach()
+        greedy = GreedyRegistration([4, 2, 1], [200, 100, 50], *images, init_affine=start, **common)
+        greedy.optimize()
+        found = greedy.get_warped_coordinates(*images).detach().cpu().numpy()[0]
+        there = np.moveaxis(
+            found[..., ::-1].astype(np.float64), -1, 0
+        )  # [-1, 1] from centre to centre
+        size = np.array(arrays[1].shape, np.float64).reshape((-1,) + (1,) * fixed.ndim)
+        whole = (there + 1) / 2 * (size - 1) - voxel_grid(arrays[0].shape)
+        return whole[(slice(None), *(slice(n) for n in fixed.shape))]
+
+    return run
+
+
 #: name -> (function, packages that it imports)
 PEERS: dict[str, tuple[Run, tuple[str, ...]]] = {
     "ants-syn": (ants("SyN"), ("ants", "pandas")),
@@ -90,7 +127,15 @@ PEERS: dict[str, tuple[Run, tuple[str, ...]]] = {
     "greedy-nmi": (greedy("NMI", affine=False), ("picsl_greedy", "SimpleITK")),
     "greedy-nmi-affine": (greedy("NMI", affine=True), ("picsl_greedy", "SimpleITK")),
     "elastix": (elastix, ("itk",)),
+    "fireants": (fireants("cuda"), ("fireants", "torch", "SimpleITK")),
+    "fireants-cpu": (fireants("cpu"), ("fireants", "torch", "SimpleITK")),
 }
+
+
+def unit(image: Array) -> Array:
+    """An image scaled to [0, 1], float32."""
+    low, high = float(image.min()), float(image.max())
+    return np.ascontiguousarray((image - low) / max(high - low, 1e-30), dtype=np.float32)
 
 
 def voxel_grid(shape: tuple[int, ...]) -> Array:

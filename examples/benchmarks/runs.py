@@ -40,7 +40,7 @@ def measure_all(
         save_pairs(pairs, Path(folder))
         for method in methods:
             if method.peer:
-                row, found = _measured_apart(method, Path(folder), threads, python)
+                row, found = measured_apart(method, Path(folder), threads, python)
                 rows.append(row)
                 known |= found
             else:
@@ -48,7 +48,7 @@ def measure_all(
     return rows, known
 
 
-def _measured_apart(
+def measured_apart(
     method: Method, folder: Path, threads: int, python: str
 ) -> tuple[Row, dict[str, str]]:
     """The row of one peer and the versions beside it, from saved pairs."""

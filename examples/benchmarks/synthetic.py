@@ -25,6 +25,19 @@ def enlarged_pair(shape: tuple[int, ...], seed: int = 0) -> tuple[Image, Image]:
     return _enlarged(small.fixed, shape, rng), _enlarged(small.moving, shape, rng)
 
 
+def enlarged_answer(shape: tuple[int, ...], seed: int = 0) -> tuple[Image, NDArray[np.bool_]]:
+    """The map of :func:`enlarged_pair`: displacement (d, *S) in voxels, and where it is judged."""
+    small = _small(len(shape), seed)
+    factors = [wanted / n for wanted, n in zip(shape, small.fixed.shape, strict=True)]
+    enlarged = dict(order=1, mode="nearest", grid_mode=True)
+    parts = [
+        factor * ndimage.zoom(part, factors, **enlarged)
+        for factor, part in zip(factors, small.displacement, strict=True)
+    ]
+    mask = ndimage.zoom(small.mask.astype(np.float32), factors, **enlarged) > 0.5
+    return np.stack(parts).astype(np.float32), mask
+
+
 @cache
 def _small(dimension: int, seed: int) -> DeformedPair:
     shape = (SMALL[dimension],) * dimension

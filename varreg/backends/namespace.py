@@ -8,6 +8,17 @@ from typing import Any
 
 import numpy as np
 
+#: What stands for "on the host" where a function asks for an array that is where its answer is to be.
+HOST = np.empty(0)
+
+
+def kernels_for(array: Any) -> Any:
+    """The compiled backend of where an array is: Numba's, or that of its device."""
+    if isinstance(array, np.ndarray):
+        return importlib.import_module("varreg.backends.numba.backend")
+    selection = importlib.import_module("varreg.backends.cupy.selection")
+    return selection.device_backend(array.device.id)
+
 
 def scipy_for(array: Any, name: str) -> ModuleType:
     """The part of SciPy of this name for an array of NumPy, that of CuPy for one on a device."""
@@ -16,10 +27,17 @@ def scipy_for(array: Any, name: str) -> ModuleType:
 
 
 def beside(array: Any, other: Any) -> Any:
-    """An array of NumPy, copied to where another one is."""
+    """An array where another one is: one of NumPy copied there, one that is there already as it is."""
     return (
         array if isinstance(other, np.ndarray) else importlib.import_module("cupy").asarray(array)
     )
+
+
+def empty(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
+    """An array of any content where another one is."""
+    if isinstance(like, np.ndarray):
+        return np.empty(shape, dtype)
+    return importlib.import_module("cupy").empty(shape, dtype)
 
 
 def on_host(array: Any) -> Any:

@@ -12,8 +12,9 @@ from ..geometry.grid import Grid
 from ..images.accepted import as_pair
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
+from ..options.backend_choice import chosen_backend
 from ..options.options import Options
-from ..stages.arguments import chosen_backend, merged_options, thread_count
+from ..stages.arguments import merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
 from ..transforms.registered_images import refuse_other_moving
 from .accuracy import accuracy_of, checked_count, spread_of

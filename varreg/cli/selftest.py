@@ -23,16 +23,16 @@ from .exit_codes import DEFECT, Command
 def selftest(
     ctx: click.Context, backend: str, device: int, output: str | None, force: bool
 ) -> None:
-    """Compare a GPU with the CPU on forty-four cases, twice each, and print a report to paste.
+    """Compare a GPU with the CPU on forty-eight cases, twice each, and print a report to paste.
 
     If all pass, --backend auto takes the GPU from then on, as long as device, driver, CuPy and kernels stay the
     same.  Exit code 70 if one does not.
     """
     from ..backends.cupy.selection import identity, remember
     from ..io.files import atomic_path
+    from ..options.backend_choice import chosen_backend
     from ..selftest.report import heading, line, verdict
     from ..selftest.running import run
-    from ..stages.arguments import chosen_backend
 
     kernels = chosen_backend(backend, device, "varreg selftest")
     lines: list[str] = []

@@ -9,10 +9,12 @@ extension of the sine basis).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ..backends.namespace import beside
 
 Float = NDArray[np.floating]
 
@@ -32,13 +34,14 @@ def axis_table(positions: ArrayLike, voxels: int, nodes: int, constraint: str) -
     Parameters
     ----------
     positions : (n,) array
-        Voxel coordinates along the axis.
+        Voxel coordinates along the axis; the tables are where they are.
     voxels, nodes : int
         How many voxels and nodes cover the axis.
     constraint : {"zero-mean", "zero-boundary"}
         Which extension holds beyond the outermost nodes.
     """
-    p = (np.asarray(positions, dtype=np.float64) + 0.5) * nodes / voxels - 0.5
+    where: Any = positions if hasattr(positions, "astype") else np.asarray(positions)
+    p = (where.astype(np.float64, copy=False) + 0.5) * nodes / voxels - 0.5
     low, high = p < 0, p > nodes - 1
     inside = np.clip(p, 0, nodes - 1)
     index0 = np.clip(np.floor(inside).astype(np.int32), 0, max(nodes - 2, 0)).astype(np.int32)
@@ -70,9 +73,9 @@ def expand(nodes: Float, shape: tuple[int, ...], constraint: str) -> Float:
 
     Returns
     -------
-    (d, *S) array of the dtype of `nodes`.
+    (d, *S) array of the dtype of `nodes`, where they are.
     """
-    field = np.asarray(nodes)
+    field: Any = nodes
     for axis, voxels in enumerate(shape, start=1):
         count = field.shape[axis]
         if count == voxels:
@@ -80,10 +83,11 @@ def expand(nodes: Float, shape: tuple[int, ...], constraint: str) -> Float:
         table = axis_table(np.arange(voxels), voxels, count, constraint)
         along = [1] * field.ndim
         along[axis] = voxels
-        lower = np.take(field, table.index0, axis=axis)
-        lower *= table.weight0.reshape(along).astype(field.dtype)
-        upper = np.take(field, table.index1, axis=axis)
-        upper *= table.weight1.reshape(along).astype(field.dtype)
+        index0, index1, weight0, weight1 = (beside(part, field) for part in table)
+        lower = np.take(field, index0, axis=axis)
+        lower *= weight0.reshape(along).astype(field.dtype)
+        upper = np.take(field, index1, axis=axis)
+        upper *= weight1.reshape(along).astype(field.dtype)
         field = np.add(lower, upper, out=lower)
     return field
 
@@ -94,7 +98,7 @@ def evaluate(nodes: Float, shape: tuple[int, ...], points: Float, constraint: st
     Parameters
     ----------
     nodes : (d, *m) array
-        Values at the nodes.
+        Values at the nodes; where the points are, else they are brought there.
     shape : tuple of int
         (*S), voxels of the fixed image.
     points : (d, ...) array
@@ -102,19 +106,19 @@ def evaluate(nodes: Float, shape: tuple[int, ...], points: Float, constraint: st
 
     Returns
     -------
-    (d, ...) array, float64.
+    (d, ...) array, float64, where the points are.
     """
-    points = np.asarray(points, dtype=np.float64)
-    flat = points.reshape(len(shape), -1)
+    flat = points.astype(np.float64, copy=False).reshape(len(shape), -1)
+    values = beside(nodes, flat)
     tables = [
         axis_table(flat[axis], shape[axis], nodes.shape[axis + 1], constraint)
         for axis in range(len(shape))
     ]
-    total = np.zeros((nodes.shape[0], flat.shape[1]))
+    total = np.zeros_like(flat, shape=(nodes.shape[0], flat.shape[1]))
     for corner in np.ndindex(*(2,) * len(shape)):
         index = tuple(table[bit] for table, bit in zip(tables, corner, strict=True))
-        weight = np.ones(flat.shape[1])
+        weight = np.ones_like(flat[0])
         for table, bit in zip(tables, corner, strict=True):
             weight *= table[2 + bit]
-        total += weight * nodes[(slice(None), *index)]
+        total += weight * values[(slice(None), *index)]
     return total.reshape(nodes.shape[0], *points.shape[1:])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import beside
 from ..errors import GeometryError, InputError
 from .displacement import Float, axis_table, expand
 from .matrices import LONGEST
@@ -99,7 +100,7 @@ def expand_slab(
 
     Returns
     -------
-    (d, k, ...) float32 array in the unit of `nodes`.
+    (d, k, ...) float32 array in the unit of `nodes`, where they are.
 
     Examples
     --------
@@ -113,8 +114,9 @@ def expand_slab(
         return expand(nodes[:, slab].astype(np.float32), rest, constraint)
     table = axis_table(np.arange(slab.start, slab.stop), shape[0], count, constraint)
     along = (-1,) + (1,) * (len(shape) - 1)
-    lower = nodes[:, table.index0].astype(np.float32) * table.weight0.reshape(along)
-    upper = nodes[:, table.index1].astype(np.float32) * table.weight1.reshape(along)
+    index0, index1, weight0, weight1 = (beside(part, nodes) for part in table)
+    lower = nodes[:, index0].astype(np.float32) * weight0.reshape(along)
+    upper = nodes[:, index1].astype(np.float32) * weight1.reshape(along)
     return expand(lower + upper, rest, constraint)
 
 

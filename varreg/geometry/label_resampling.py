@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import empty
 from .displacement import Float
 from .resampling import Coordinates, clamp, each_slab, outside
 
@@ -29,7 +30,7 @@ def resampled_labels(
     Parameters
     ----------
     labels : (*T) array
-        Whole numbers.
+        Whole numbers; on the host or on a device, as the coordinates.
     shape, coordinates
         As in :func:`warp`.
     rule : {"linear", "nearest"}
@@ -39,9 +40,9 @@ def resampled_labels(
 
     Returns
     -------
-    (*S) array of the dtype of `labels`.
+    (*S) array of the dtype of `labels`, where they are.
     """
-    result = np.empty(shape, dtype=labels.dtype)
+    result = empty(shape, labels.dtype, labels)
 
     def read(slab: slice) -> None:
         points = coordinates(slab)
@@ -53,7 +54,7 @@ def resampled_labels(
             result[slab] = _largest_share(labels, points)
         result[slab][absent] = fill
 
-    each_slab(read, shape)
+    each_slab(read, shape, like=labels)
     return result
 
 
@@ -69,7 +70,7 @@ def _largest_share(labels: NDArray[Any], points: Float) -> NDArray[Any]:
     pairs = list(zip(low, high, strict=True))
     found = [labels[tuple(pairs[axis][bit] for axis, bit in enumerate(c))] for c in corners]
     winner = found[0]
-    mixed = np.zeros(winner.shape, dtype=bool)
+    mixed = np.zeros_like(winner, dtype=bool)
     for other in found[1:]:
         mixed |= other != winner
     # Most points lie inside one structure: only the others need the contest.
@@ -90,7 +91,7 @@ def _corner_weight(fraction: list[Float], corner: tuple[int, ...]) -> Float:
 
 def _contest(candidates: NDArray[Any], shares: Float) -> NDArray[Any]:
     """Per column of (2^d, n): the candidate whose shares add to most, ties to the lower."""
-    winner, best = candidates[0].copy(), np.full(shares.shape[1], -1.0)
+    winner, best = candidates[0].copy(), np.full_like(shares[0], -1.0)
     for candidate in candidates:
         total = np.where(candidates == candidate, shares, 0).sum(axis=0)
         better = (total > best) | ((total == best) & (candidate < winner))

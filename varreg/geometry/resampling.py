@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import HOST, beside, contiguous, empty, kernels_for, scipy_for
 from ..backends.threads import available_threads, each
 from ..errors import InputError
 from .displacement import Float
@@ -22,6 +23,8 @@ INTERPOLATIONS = ("linear", "nearest", "cubic")
 ORDER = {"nearest": 0, "cubic": 3}
 # Voxels worked on at a time: small enough for the cache and for 3D memory, large enough for NumPy.
 SLAB_VOXELS = 2**17
+# On a device: few launches, and no more memory for coordinates than a registration has had.
+DEVICE_SLAB_VOXELS = 2**22
 
 Coordinates = Callable[[slice], Float]  # slab of the target -> (d, k, ...) voxels of the source
 
@@ -68,8 +71,8 @@ def voxel_matrix(start: Float, world_map: Float, end: Float) -> Float:
 
 
 def affine_coordinates(
-    matrix: Float, shape: tuple[int, ...], slab: slice, vectors: Vectors | None = None
-) -> Float:
+    matrix: Float, shape: tuple[int, ...], slab: slice, vectors: Vectors | None = None, like: Any = HOST
+) -> Float:  # fmt: skip
     """The affine image of every index of a slab, plus a linearly mapped vector field.
 
     Parameters
@@ -82,6 +85,8 @@ def affine_coordinates(
         Of the first axis, with start and stop.
     vectors : Vectors or None
         Adds vectors.matrix @ vectors.field.
+    like : array
+        The answer is where it is, as the vectors are.
 
     Returns
     -------
@@ -96,8 +101,9 @@ def affine_coordinates(
     """
     dim = len(shape)
     ranges = [np.arange(slab.start, slab.stop), *(np.arange(n) for n in shape[1:])]
-    indices = np.ix_(*ranges)  # (k, 1, 1), (1, n, 1), (1, 1, n): broadcast, never a full array
-    result = np.empty((dim, len(ranges[0]), *shape[1:]), dtype=np.float32)
+    # (k, 1, 1), (1, n, 1), (1, 1, n): broadcast, never a full array
+    indices = [beside(index, like) for index in np.ix_(*ranges)]
+    result = empty((dim, len(ranges[0]), *shape[1:]), np.float32, like)
     for row, out in enumerate(result):
         terms = [matrix[row, axis] * indices[axis] for axis in range(dim)]
         rest = sum(terms[:-1], start=matrix[row, dim])
@@ -123,11 +129,11 @@ def warp(
     Parameters
     ----------
     data : (*T) array
-        The source image.
+        The source image, on the host or on a device.
     shape : tuple of int
         (*S), of the target grid.
     coordinates : callable
-        Slab of the target -> (d, k, ...) coordinates in voxels of the source.
+        Slab of the target -> (d, k, ...) coordinates in voxels of the source, where the source is.
     interpolation : {"linear", "nearest", "cubic"}
         Cubic is the interpolating cubic B-spline with mirrored ends.
     fill : float
@@ -135,22 +141,21 @@ def warp(
     threads : int, optional
         All available by default.
     kernels : module, optional
-        The backend of linear interpolation, Numba's by default.
+        The backend of linear interpolation; by default the compiled one of where the source is.
 
     Returns
     -------
-    (*S) float32 array.
+    (*S) float32 array, where the source is.
     """
-    source = np.asarray(data, dtype=np.float32)
+    source = contiguous(data, np.float32)
     if interpolation == "linear":
         return _warp_linear(source, shape, coordinates, fill, threads, kernels)
-    from scipy import ndimage
-
+    ndimage = scipy_for(source, "ndimage")
     order = ORDER[interpolation]
     ends = "mirror" if order > 1 else "nearest"
     if order > 1:
         source = ndimage.spline_filter(source, order, output=np.float32, mode="mirror")
-    result = np.empty(shape, dtype=np.float32)
+    result = empty(shape, np.float32, source)
 
     def read(slab: slice) -> None:
         points = coordinates(slab)
@@ -161,7 +166,7 @@ def warp(
         )
         result[slab][absent] = fill
 
-    each_slab(read, shape, threads)
+    each_slab(read, shape, threads, source)
     return result
 
 
@@ -170,35 +175,38 @@ def _warp_linear(
     threads: int | None, kernels: ModuleType | None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """:func:`warp` by a compiled loop: ten times as fast as the general one."""
-    if kernels is None:
-        from ..backends.numba import backend as kernels
-    assert kernels is not None
-    volume = kernels.resident(np.ascontiguousarray(source if source.ndim == 3 else source[None]))
-    result = np.empty(shape, dtype=np.float32)
+    compiled: Any = kernels_for(source) if kernels is None else kernels
+    volume = compiled.resident(source if source.ndim == 3 else source[None])
+    result = empty(shape, np.float32, source)
     flat, size = result.reshape(-1), int(np.prod(shape[1:]))
 
     def read(slab: slice) -> None:
-        points = np.ascontiguousarray(coordinates(slab), dtype=np.float32)
+        points = contiguous(coordinates(slab), np.float32)
         out = flat[slab.start * size : slab.stop * size]
-        kernels.read_linear(volume, points.reshape(len(points), -1), np.float32(fill), out)
+        compiled.read_linear(volume, points.reshape(len(points), -1), np.float32(fill), out)
 
-    each_slab(read, shape, threads)
+    each_slab(read, shape, threads, source)
     return result
 
 
 def each_slab(
-    work: Callable[[slice], None], shape: tuple[int, ...], threads: int | None = None
-) -> None:
+    work: Callable[[slice], None], shape: tuple[int, ...], threads: int | None = None, like: Any = HOST
+) -> None:  # fmt: skip
     """Call `work` for every slab, several at a time: what it does with one must not meet another.
 
-    threads: all available by default.
+    threads: all available by default.  Of arrays on the device of `like` one slab after the other.
     """
+    if not isinstance(like, np.ndarray):
+        with kernels_for(like).device.current():
+            for slab in slabs(shape, DEVICE_SLAB_VOXELS):
+                work(slab)
+        return
     each(work, slabs(shape), threads or available_threads())
 
 
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which (d, ...) points (voxel) lie beyond the field of view [-1/2, n - 1/2] of an array."""
-    absent = np.zeros(points.shape[1:], dtype=bool)
+    absent = np.zeros_like(points[0], dtype=bool)
     for coordinate, n in zip(points, shape, strict=True):
         absent |= ~(
             (coordinate >= -0.5) & (coordinate <= n - 0.5)

@@ -40,7 +40,8 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
         2D or 3D, or 3D with one singleton axis (a slice); at least 4 voxels along each axis.
         Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``;
         with SimpleITK ``.mha .mhd .nrrd .nhdr .dcm`` and folders of a DICOM series.
-        An array and a picture get spacing 1 mm and the origin at the first voxel.
+        An array and a picture get spacing 1 mm and the origin at the first voxel.  An array on a GPU is copied
+        to the host, see :mod:`varreg.images.device_arrays`.
     argument, function : str
         Names for the messages.
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .device_arrays import brought_to_host
 from .stored import Stored
 
 Float = NDArray[np.float64]
@@ -147,15 +148,12 @@ def _lps(affine: Float) -> tuple[Float, list[float], list[float]]:
 
 def _array(value: Any) -> NDArray[Any]:
     """The array of a tensor, wherever it is."""
-    data = value if hasattr(value, "__array__") else value.data
-    if hasattr(data, "detach"):
-        data = data.detach().cpu()
-    return np.asarray(data)
+    return np.asarray(brought_to_host(value if hasattr(value, "__array__") else value.data))
 
 
 def _tensor(value: Any, argument: str, function: str) -> Stored:
     """An array with an affine; a channel in front of the axes in space is taken off."""
-    array, affine = _array(value), np.array(_array_of_affine(value.affine), np.float64)
+    array, affine = _array(value), np.array(brought_to_host(value.affine), np.float64)
     d = len(affine) - 1
     if affine.shape != (d + 1, d + 1) or d not in (2, 3):
         raise InputError(
@@ -172,10 +170,6 @@ def _tensor(value: Any, argument: str, function: str) -> Stored:
     if array.ndim == 2 and d == 3:  # a slice
         array = array[..., None]
     return Stored(array, affine)
-
-
-def _array_of_affine(affine: Any) -> Any:
-    return affine.detach().cpu() if hasattr(affine, "detach") else affine
 
 
 def _new_tensor(voxels: NDArray[Any], affine: Float, other: Any) -> Any:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from ..errors import GeometryError, InputError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
+from .device_arrays import device_array, is_on_gpu
+from .foreign import is_foreign
 from .frames import in_frame
 from .image import Image, image_of
 from .loading import stored, warn_of
 from .no_data import filled
-from .voxels import real_array, refuse_shape
+from .voxels import real_array, refuse_kind, refuse_shape
 
 #: Points may lie this many times the size of an image beyond it before that is said.
 FAR = 1.0
@@ -43,7 +45,7 @@ def image_on(
     Returns
     -------
     data : (*T) float32 array
-        Or of the integers that came.
+        Or of the integers that came; of CuPy if the image is an array on a GPU.
     valid : (*T) bool array or None
         Which of them are data; see :func:`varreg.images.no_data.filled`.
     grid : Grid
@@ -91,7 +93,7 @@ def labels_on(
     if not good.all():
         raise InputError(
             f"{function}: `labels` must hold whole numbers of 32 bits; got e.g. "
-            f"{array[~good].flat[0]}. Warp intensities with warp()."
+            f"{array[~good].ravel()[0].item()}. Warp intensities with warp()."
         )
     return array.astype(np.int32), where
 
@@ -154,6 +156,11 @@ def _read(
     if isinstance(value, Image):
         array, opaque, image = value.data, value.valid, value
         refuse_shape(array.shape, **names)
+    elif is_on_gpu(value) and not is_foreign(value):
+        found = device_array(value, **names)
+        refuse_kind(found.dtype, **names, came=type(value).__name__)
+        refuse_shape(found.shape, **names)
+        return _fitted(found, grid, **names), None, grid
     else:
         found = stored(value, argument=argument, function=function)
         warn_of(found.checks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import scipy_for
 from ..errors import InputError
 from .voxels import as_float32
 
@@ -22,7 +23,7 @@ def filled(
     argument: str,
     function: str,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Finite voxels, and which of them are data.
+    """Finite voxels, and which of them are data; both where the voxels are.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def filled(
             "made."
         )
     # in double precision: the mean of two large values may be beyond their type
-    middle = np.median(as_float32(array[valid], **names).astype(np.float64))
+    middle = float(np.median(as_float32(array[valid], **names).astype(np.float64)))
     data = as_float32(np.where(valid, array, middle), **names)
     return _extended(data, valid), valid
 
@@ -105,8 +106,7 @@ def _all_finite(array: NDArray[np.generic]) -> bool:
 
 def _extended(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The data go on a little where there are none, so that interpolation at their border does not mix in others."""
-    from scipy import ndimage
-
+    ndimage = scipy_for(data, "ndimage")
     middle = data[~valid][0]
     known = np.where(valid, data - middle, np.float32(0))
     share = ndimage.uniform_filter(valid.astype(np.float32), WINDOW, mode="constant")

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.namespace import contiguous
 from ..errors import InputError
+from .device_arrays import brought_to_host
 
 _FEWEST = 4  # voxels along an axis; fewer have no second difference inside
 
@@ -17,7 +19,8 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     Parameters
     ----------
     value : array-like
-        Anything that `numpy.asarray` takes: bool, integer or floating point.
+        Anything that `numpy.asarray` takes, and arrays of other libraries, on a GPU too, which are copied
+        (:mod:`varreg.images.device_arrays`): bool, integer or floating point.
     argument, function : str
         Names for the message.
 
@@ -37,7 +40,7 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     (1, 2)
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(brought_to_host(value))
     except Exception as error:  # __array__ of a foreign class may raise anything
         raise InputError(
             f"{function}: `{argument}` cannot be made an array ({type(value).__name__}: {error}); "
@@ -122,7 +125,7 @@ def refuse_shape(shape: tuple[int, ...], *, argument: str, function: str) -> Non
 
 
 def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray:
-    """Return finite voxels as a native, C-contiguous float32 array.
+    """Return finite voxels as a native, C-contiguous float32 array, where they are.
 
     Parameters
     ----------
@@ -147,7 +150,7 @@ def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray
     dtype('float32')
     """
     with np.errstate(all="ignore"):
-        result = np.ascontiguousarray(array, dtype=np.float32)
+        result: np.ndarray = contiguous(array, np.float32)
         low, high = float(result.min()), float(result.max())
         # NaN and infinity come through min and max: no mask of the whole image is needed.
         if high - low <= float(np.finfo(np.float32).max):
@@ -156,7 +159,7 @@ def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray
     name = f"{function}: `{argument}`"
     if not wrong.any():
         raise InputError(
-            f"{name} has values from {array.min():g} to {array.max():g}, a range that float32 "
+            f"{name} has values from {float(array.min()):g} to {float(array.max()):g}, a range that float32 "
             f"does not hold; scale it down, e.g. {argument} / abs({argument}).max()."
         )
     first = tuple(int(index[0]) for index in np.nonzero(wrong))

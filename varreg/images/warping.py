@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import on_host
 from ..errors import InputError
 from ..geometry.label_resampling import resampled_labels
 from ..geometry.resampling import Coordinates, warp
@@ -36,7 +37,7 @@ def warped(
     Parameters
     ----------
     data, valid
-        Of an image; see :func:`varreg.images.no_data.filled`.
+        Of an image, on the host or on a device; see :func:`varreg.images.no_data.filled`.
     shape, coordinates, interpolation, threads, kernels
         See :func:`varreg.geometry.resampling.warp`.
     fill : float or None
@@ -44,7 +45,7 @@ def warped(
 
     Returns
     -------
-    (*S) float32 array
+    (*S) float32 array where the data are
         Or, with the nearest voxels, of the integers that came.
     """
     if fill is None:
@@ -104,12 +105,12 @@ def outside_value(data: NDArray[Any]) -> float:
     >>> outside_value(scan)
     -1000.0
     """
-    sample = data.reshape(-1)[:: max(1, data.size // SAMPLE)]
+    sample = on_host(data.reshape(-1)[:: max(1, data.size // SAMPLE)])
     known = sample[np.isfinite(sample)]
     low, high = robust_range(known) if known.size else (0.0, 0.0)
     if not low < high:
         return low
-    ends = [data.take((0, -1), axis).ravel() for axis in range(data.ndim)]
+    ends = [on_host(data.take((0, -1), axis).ravel()) for axis in range(data.ndim)]
     border = np.concatenate(ends)
     border = border[np.isfinite(border)]
     if not border.size:

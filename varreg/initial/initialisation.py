@@ -13,6 +13,7 @@ from ..backends.arrays import Array
 from ..errors import InputError
 from ..exchange.reading import is_object
 from ..geometry.affine_models import nearest_of_model
+from ..images.device_arrays import brought_to_host
 from ..images.image import Image
 from ..stages.arguments import affine_initialisations
 from ..stages.initialisations import NAMES
@@ -33,7 +34,7 @@ def chosen_start(
     InputError, GeometryError, FileError
         If the start is none of these, or contradicts `affine` or `deformable`.
     """
-    d = fixed.grid.dim
+    d, start = fixed.grid.dim, brought_to_host(start)
     searches = isinstance(affine, str)
     model = "affine" if searches and affine == "auto" else affine
     initial = None

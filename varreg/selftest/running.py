@@ -13,11 +13,14 @@ from ..api import solve
 from ..backends.numba import backend as cpu
 from .cases import AnswerCase, ValueCase, answer_cases, value_cases
 from .images import deformed_pair
+from .maps import MapCase, map_cases
 
 #: Largest relative difference of energies; of gradients relative to the largest entry.
 VALUES, GRADIENTS = 1e-5, 1e-4
 #: Largest mean distance of two answers, in voxels.
 ANSWERS = 0.02
+#: Largest difference of two inverses in voxels, and of two warped images in shares of their range.
+MAPS = 1e-4
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,27 @@ def run(
         That of the device.
     device : int
         Its number.
-    cases : sequence of ValueCase and AnswerCase, optional
+    cases : sequence of ValueCase, MapCase and AnswerCase, optional
         All by default.
     observe : callable, optional
         Told of every outcome.
     """
     outcomes = []
-    every: Sequence[Any] = [*value_cases(), *answer_cases()]
-    for case in every if cases is None else cases:
+    for case in all_cases() if cases is None else cases:
         if isinstance(case, ValueCase):
             outcomes.append(compared_values(case, kernels))
+        elif isinstance(case, MapCase):
+            outcomes.append(compared_maps(case, kernels, device))
         else:
             outcomes.append(compared_answers(case, kernels, device))
         if observe is not None:
             observe(outcomes[-1])
     return outcomes
+
+
+def all_cases() -> list[Any]:
+    """Energies, maps and registrations."""
+    return [*value_cases(), *map_cases(), *answer_cases()]
 
 
 def compared_values(case: ValueCase, kernels: Any) -> Outcome:
@@ -92,6 +101,18 @@ def compared_values(case: ValueCase, kernels: Any) -> Outcome:
         difference = np.inf
     further = f"gradient {slope:.1e}"
     return Outcome(str(case), difference, VALUES, same, seconds, cpu_seconds, further)
+
+
+def compared_maps(case: MapCase, kernels: Any, device: int) -> Outcome:
+    """The inverse of a map, and images that it warps."""
+    first = case.evaluate(kernels, device)
+    (again, seconds), (wanted, cpu_seconds) = (
+        _timed(lambda: case.evaluate(kernels, device)), _timed(lambda: case.evaluate(cpu)),
+    )  # fmt: skip
+    same = all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    apart = [float(np.abs(a - b).max()) for a, b in zip(first, wanted, strict=True)]
+    further = "inverse {:.1e}, linear {:.1e}, cubic {:.1e}".format(*apart)
+    return Outcome(str(case), max(apart), MAPS, same, seconds, cpu_seconds, further)
 
 
 def compared_answers(case: AnswerCase, kernels: Any, device: int) -> Outcome:

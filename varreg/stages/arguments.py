@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
 from ..backends.arrays import Array
 from ..backends.threads import available_threads
-from ..errors import BackendError, GeometryError, InputError, OverlapError
+from ..errors import GeometryError, InputError, OverlapError
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine
+from ..images.device_arrays import brought_to_host
 from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
+from ..options.backend_choice import chosen_backend as chosen_backend
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
 
-#: "auto" is the GPU if there is one whose self-test has passed here, else "numba".
-BACKENDS = ("auto", "numba", "cupy", "numpy")
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
 LEAST_OVERLAP = 0.01
 
@@ -36,40 +35,6 @@ def merged_options(
             f" got {type(options).__name__}."
         )
     return options.replace(**changes)
-
-
-def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -> Any:
-    """The backend; never another than the one asked for.
-
-    Parameters
-    ----------
-    name : {"auto", "numba", "cupy", "numpy"}
-    device : int
-        Which GPU, for "cupy" and "auto"; it becomes the current device of this thread.
-    function : str
-        For messages.
-    """
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise InputError(
-            f"{function}: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."
-        )
-    if isinstance(device, bool) or not isinstance(device, (int, np.integer)) or device < 0:
-        raise InputError(
-            f"{function}: `device` must be the number of a GPU, from 0; got {device!r}."
-        )
-    if name in ("numba", "numpy"):
-        return importlib.import_module(f"varreg.backends.{name}.backend")
-    selection = importlib.import_module("varreg.backends.cupy.selection")
-    if name == "auto" and not selection.is_proven(int(device)):
-        return chosen_backend("numba")
-    try:
-        found = selection.device_backend(int(device))
-        found.use()
-        return found
-    except selection.DeviceUnavailable as reason:
-        raise BackendError(
-            f"{function}: `backend` 'cupy' is not to be had: {reason} Or use backend='numba'."
-        ) from reason
 
 
 def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
@@ -91,7 +56,7 @@ def check_callback(callback: Any) -> None:
 
 def _matrix(value: Any, dimension: int, argument: str) -> Array:
     try:
-        matrix = np.asarray(value, dtype=np.float64)
+        matrix = np.asarray(brought_to_host(value), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
             f"varreg.solve: `{argument}` must be a name or a matrix; got {type(value).__name__}."

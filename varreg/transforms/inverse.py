@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import HOST, beside, on_host
 from ..errors import GeometryError, InputError
 from ..geometry import resampling
 from ..geometry.displacement import Float
@@ -15,8 +16,11 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import transform_points
 from ..geometry.resampling import voxel_matrix
+from ..images.device_arrays import as_came
 from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
 from ..images.warping import fill_value, warped
+from ..options.backend_choice import chosen_backend
+from .fixed_point import fixed_point
 
 if TYPE_CHECKING:
     from .transform import Transform
@@ -93,15 +97,15 @@ class Inverse:
         data, valid, grid = image_on(
             fixed, frame, image, "Inverse.warp", interpolation == "nearest"
         )
-        shape = self.transform.moving.shape
-        return warped(data, valid, shape, self._coordinates(grid), interpolation, fill)
+        coordinates, shape = self._coordinates(grid, data), self.transform.moving.shape
+        return as_came(warped(data, valid, shape, coordinates, interpolation, fill), image)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""
         resampling.check_choice(rule, LABEL_RULES, "Inverse.warp_labels", "rule")
         fixed, shape = self.transform.fixed, self.transform.moving.shape
         data, grid = labels_on(fixed, self.transform.frame, labels, "Inverse.warp_labels")
-        return resampled_labels(data, shape, self._coordinates(grid), rule)
+        return as_came(resampled_labels(data, shape, self._coordinates(grid, data), rule), labels)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the moving image to the fixed image, solved at each point.
@@ -128,7 +132,9 @@ class Inverse:
         world = rows.T if space == "world" else moving.voxel_to_world(rows.T)
         warn_of_points(moving.world_to_voxel(world), moving, "moving", "Inverse.points")
         w = fixed.world_to_voxel(transform_points(np.linalg.inv(self.transform.affine), world))
-        v, residual, _ = _solve(self.transform, w, self.tolerance, _POINT_ITERATIONS, self.method)
+        v, residual, _ = fixed_point(
+            self.transform, w, self.tolerance, _POINT_ITERATIONS, self.method
+        )
         if self.method == "fixed-point" and np.any(residual > self.tolerance):
             raise GeometryError(
                 f"Inverse.points: {np.sum(residual > self.tolerance)} of {len(rows)} `points` did "
@@ -154,16 +160,17 @@ class Inverse:
         linear = np.linalg.solve(grid.affine, fixed.affine)[:-1, :-1] / fixed.spacing
         return voxel_matrix(moving.affine, back, grid.affine), linear
 
-    def _coordinates(self, grid: Grid) -> resampling.Coordinates:
-        """Slab of the moving grid -> voxel coordinates of a grid on the fixed side."""
+    def _coordinates(self, grid: Grid, like: Any) -> resampling.Coordinates:
+        """Slab of the moving grid -> voxel coordinates of a grid on the fixed side, where the array `like` is."""
         matrix, linear = self._matrices(grid)
         shape = self.transform.moving.shape
         return lambda slab: resampling.affine_coordinates(
-            matrix, shape, slab, resampling.Vectors(linear, self.v[:, slab])
+            matrix, shape, slab, resampling.Vectors(linear, beside(self.v[:, slab], like)), like
         )
 
 
 _POINT_ITERATIONS = 1000  # points are few, and at a point only the exact answer is of use
+_DEVICE_SLAB_VOXELS = 2**20  # some 250 bytes each
 
 
 def invert(
@@ -171,6 +178,8 @@ def invert(
     tolerance: float | None = None,
     iterations: int = 100,
     method: str = "fixed-point",
+    backend: str = "auto",
+    device: int = 0,
 ) -> Inverse:
     """Invert a transform at every voxel of its moving grid.
 
@@ -184,6 +193,11 @@ def invert(
         Most iterations.
     method : {"fixed-point", "paper"}
         See :class:`Inverse`.
+    backend : {"auto", "numba", "cupy", "numpy"}
+        Where the iterations are computed, as for :func:`varreg.solve`: "cupy" is a GPU, "auto" takes it if its self-test
+        has passed on this machine.  The two others are the same here.
+    device : int
+        Which GPU, from 0.
 
     Returns
     -------
@@ -205,16 +219,18 @@ def invert(
     resampling.check_choice(method, METHODS, "Transform.inverse", "method")
     tolerance = default_tolerance(transform) if tolerance is None else tolerance
     _check_limits(tolerance, iterations)
-    shape = transform.moving.shape
+    here = chosen_backend(backend, device, "Transform.inverse").resident(HOST)
+    there, shape = transform.beside(here), transform.moving.shape
     v = np.zeros((len(shape), *shape), dtype=np.float32)
     largest, total, used = 0.0, 0.0, 0
     back = np.linalg.inv(transform.affine)
     matrix = voxel_matrix(transform.moving.affine, back, transform.fixed.affine)
-    for slab in resampling.slabs(shape) if transform.nodes is not None else ():
-        w = resampling.affine_coordinates(matrix, shape, slab).astype(np.float64)
+    voxels = resampling.SLAB_VOXELS if isinstance(here, np.ndarray) else _DEVICE_SLAB_VOXELS
+    for slab in resampling.slabs(shape, voxels) if transform.nodes is not None else ():
+        w = resampling.affine_coordinates(matrix, shape, slab, like=here).astype(np.float64)
         flat = w.reshape(len(shape), -1)
-        found, residual, count = _solve(transform, flat, tolerance, iterations, method)
-        v[:, slab] = found.reshape(w.shape)
+        found, residual, count = fixed_point(there, flat, tolerance, iterations, method)
+        v[:, slab] = on_host(found).reshape(w.shape)
         largest, total = max(largest, float(residual.max())), total + float(residual.sum())
         used = max(used, count)
     return Inverse(transform, v, largest, total / v[0].size, tolerance, used, method)
@@ -235,33 +251,7 @@ def residuals(
     w = transform.fixed.world_to_voxel(
         transform_points(back, transform.moving.voxel_to_world(voxels))
     )
-    return _solve(transform, w, tolerance, iterations, "fixed-point")[1]
-
-
-def _solve(
-    transform: Transform, w: Float, tolerance: float, iterations: int, method: str
-) -> tuple[Float, Float, int]:
-    """v (mm) and its residual (mm) at (d, n) fixed voxel coordinates w, and the iterations used."""
-    spacing = transform.fixed.spacing[:, None]
-    if method == "paper":
-        v = -transform.u_at(w + transform.u_at(w) / spacing)
-        return v, np.linalg.norm(v + transform.u_at(w + v / spacing), axis=0), 1
-    v, residual = np.zeros_like(w), np.full(w.shape[1], np.inf)
-    relaxation = np.ones(w.shape[1])
-    active, count = np.arange(w.shape[1]), 0
-    while True:
-        error = v[:, active] + transform.u_at(w[:, active] + v[:, active] / spacing)
-        size = np.linalg.norm(error, axis=0)
-        # Plain steps need |grad u| < 1.  A point that gains little steps shorter, which makes the
-        # iteration contract wherever id + grad u keeps its eigenvalues in the right half-plane.
-        relaxation[active[size > 0.9 * residual[active]]] *= 0.5
-        residual[active] = size
-        open_ = size > tolerance
-        active, error = active[open_], error[:, open_]
-        if len(active) == 0 or count == iterations:
-            return v, residual, count
-        v[:, active] -= relaxation[active] * error
-        count += 1
+    return fixed_point(transform, w, tolerance, iterations, "fixed-point")[1]
 
 
 def _check_limits(tolerance: Any, iterations: Any) -> None:

@@ -5,6 +5,7 @@ Every map goes fixed -> moving: the fixed point x corresponds to the moving poin
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.namespace import HOST, beside
 from ..errors import GeometryError
 from ..geometry import resampling
 from ..geometry.displacement import Float, evaluate
@@ -20,6 +22,7 @@ from ..geometry.grid import Grid
 from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
 from ..geometry.resampling import voxel_matrix
+from ..images.device_arrays import as_came
 from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
 from ..images.warping import fill_value, warped
 
@@ -134,6 +137,7 @@ class Transform:
         image : array, nibabel image, varreg Image or path
             An array must have the shape of the moving image.  Anything that brings its own
             geometry is read by that, so another scan of the moving side may have another grid.
+            An array on a GPU, of any library with DLPack, is warped there.
         interpolation : {"linear", "nearest", "cubic"}
             Between voxels.
         fill : float, optional
@@ -145,20 +149,23 @@ class Transform:
         Returns
         -------
         (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).  Nearest voxels
-        of an image of integers keep their type.
+        of an image of integers keep their type.  If the image is an array on a GPU, so is this, of the same library.
 
         Raises
         ------
         InputError
             If the image is unusable or an array of another shape.
+        BackendError
+            If it is on a GPU, and CuPy is not installed.
         """
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
         fill = fill_value(fill, function)
         exact = interpolation == "nearest"
         data, valid, grid = image_on(self.moving, self.frame, image, function, exact)
-        coordinates, shape = self.coordinates(grid), self.fixed.shape
-        return warped(data, valid, shape, coordinates, interpolation, fill, threads)
+        coordinates, shape = self.coordinates(grid, data), self.fixed.shape
+        found = warped(data, valid, shape, coordinates, interpolation, fill, threads)
+        return as_came(found, image)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.
@@ -166,7 +173,7 @@ class Transform:
         Parameters
         ----------
         labels : integer or bool array, nibabel image, varreg Image or path
-            Whole numbers; 0 is taken where there is no moving image.  Geometry as in :meth:`warp`.
+            Whole numbers; 0 is taken where there is no moving image.  Geometry and arrays on a GPU as in :meth:`warp`.
         rule : {"linear", "nearest"}
             Linear takes the label whose indicator image, linearly interpolated, is largest (ties
             to the lower label); nearest takes the nearest voxel.  State the rule beside a Dice.
@@ -178,7 +185,8 @@ class Transform:
         """
         resampling.check_choice(rule, LABEL_RULES, "Transform.warp_labels", "rule")
         data, grid = labels_on(self.moving, self.frame, labels, "Transform.warp_labels")
-        return resampled_labels(data, self.fixed.shape, self.coordinates(grid), rule)
+        coordinates = self.coordinates(grid, data)
+        return as_came(resampled_labels(data, self.fixed.shape, coordinates, rule), labels)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the fixed image to the moving image.
@@ -205,17 +213,19 @@ class Transform:
         return result.T.reshape(np.shape(points))
 
     def inverse(
-        self, tolerance: float | None = None, iterations: int = 100, method: str = "fixed-point"
-    ) -> Inverse:
+        self, tolerance: float | None = None, iterations: int = 100, method: str = "fixed-point",
+        backend: str = "auto", device: int = 0,
+    ) -> Inverse:  # fmt: skip
         """The map moving -> fixed, with a measured residual.
 
         The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the
-        smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.  See
+        smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.
+        `backend` and `device` say where it is computed, as for :func:`varreg.solve`.  See
         :func:`varreg.transforms.inverse.invert`.
         """
         from .inverse import invert
 
-        return invert(self, tolerance, iterations, method)
+        return invert(self, tolerance, iterations, method, backend, device)
 
     def jacobian(self) -> NDArray[np.float32]:
         """Determinant of the gradient of the total map at every fixed voxel, (*S) float32.
@@ -239,18 +249,29 @@ class Transform:
             f"{deformable}; fixed {sizes[0]}, moving {sizes[1]} voxels."
         )
 
-    def coordinates(self, grid: Grid) -> resampling.Coordinates:
-        """Slab of the fixed grid -> voxel coordinates of a grid on the moving side."""
+    def coordinates(self, grid: Grid, like: Any = HOST) -> resampling.Coordinates:
+        """Slab of the fixed grid -> voxel coordinates of a grid on the moving side, where the array `like` is."""
         matrix = voxel_matrix(self.fixed.affine, self.affine, grid.affine)
-        return lambda slab: self._mapped(matrix, matrix, slab)
+        there = self.beside(like)
+        return lambda slab: there._mapped(matrix, matrix, slab, like)
 
-    def _mapped(self, index: Float, matrix: Float, slab: slice) -> NDArray[np.float32]:
+    def beside(self, like: Any) -> Transform:
+        """The same map with its nodes where the array `like` is, so that they are brought there once."""
+        if self.nodes is None or isinstance(like, np.ndarray):
+            return self
+        there = copy(self)
+        object.__setattr__(there, "nodes", beside(self.nodes, like))
+        return there
+
+    def _mapped(
+        self, index: Float, matrix: Float, slab: slice, like: Any = HOST
+    ) -> NDArray[np.float32]:
         """index @ i + matrix @ (u(i) / spacing) for the fixed voxels i of a slab."""
         vectors = None
         if self.nodes is not None:
             linear = matrix[:-1, :-1] / self.fixed.spacing
             vectors = resampling.Vectors(linear, self._u(slab))
-        return resampling.affine_coordinates(index, self.fixed.shape, slab, vectors)
+        return resampling.affine_coordinates(index, self.fixed.shape, slab, vectors, like)
 
     def _u(self, slab: slice) -> NDArray[np.float32]:
         """u (mm) at the fixed voxels of a slab, (d, k, ...)."""
@@ -260,7 +281,7 @@ class Transform:
         return expand_slab(self.nodes, self.fixed.shape, self.constraint, slab)
 
     def u_at(self, voxels: Float) -> Float:
-        """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image."""
+        """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image, where they are."""
         if self.nodes is None:
-            return np.zeros(voxels.shape)
+            return np.zeros_like(voxels, dtype=np.float64)
         return evaluate(self.nodes, self.fixed.shape, voxels, self.constraint)

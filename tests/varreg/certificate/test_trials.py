@@ -15,8 +15,8 @@ from varreg.checks.head import head_of
 from varreg.cli import main
 from varreg.data.phantom import deformed_pair
 from varreg.errors import InputError, OverlapError
+from varreg.options.backend_choice import chosen_backend
 from varreg.options.options import Options
-from varreg.stages.arguments import chosen_backend
 from varreg.stages.preparation import prepared
 
 SMALL = dict(threads=1, iterations=0)

@@ -46,6 +46,16 @@ class ndarray:  # noqa: N801 - the name of the class it stands for
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
+    @property
+    def device(self):
+        return Device(0)
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        return self._values  # where a capsule with an address would be
+
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
         """Functions of NumPy find those of CuPy, which know fewer keywords."""
         if method != "__call__" or set(keywords) - {"dtype", "casting"}:
@@ -59,7 +69,8 @@ class ndarray:  # noqa: N801 - the name of the class it stands for
         return wrapped(result) if out is None else out[0]
 
     def __array_function__(self, function, types, arguments, keywords):
-        model = None if _real is None else getattr(_real, function.__name__)
+        place = [*function.__module__.split(".")[1:], function.__name__]  # such as linalg, norm
+        model = None if _real is None else functools.reduce(getattr, place, _real)
         return counted(function, function.__name__, model)(*arguments, **keywords)
 
     def get(self):
@@ -237,6 +248,11 @@ class FakeCuPy(Mirror):
         copy = np.array(values, dtype, order=order or "C")
         LOG.bytes_up += copy.nbytes
         return ndarray(copy)
+
+    def from_dlpack(self, array, *, device=None, copy=None):
+        if array.__dlpack_device__() != (2, 0):
+            raise BufferError("not on this device")
+        return ndarray(array.__dlpack__())
 
     def asnumpy(self, values):
         return values.get() if isinstance(values, ndarray) else np.asarray(values)

@@ -14,6 +14,7 @@ from varreg.errors import BackendError, InputError
 from varreg.selftest import running
 from varreg.selftest.cases import AnswerCase, ValueCase, answer_cases, value_cases
 from varreg.selftest.images import deformed_pair
+from varreg.selftest.maps import map_cases
 
 from .device import needs_compiler
 
@@ -128,10 +129,23 @@ def test_a_damaged_record_is_none(device, images):
     assert not selection.is_proven(0)
 
 
-def test_there_are_forty_cases_and_four():
-    cases = [*value_cases(), *answer_cases()]
-    assert len(cases) == 44
-    assert len(set(map(str, cases))) == 44
+def test_there_are_forty_cases_and_eight():
+    cases = [*value_cases(), *map_cases(), *answer_cases()]
+    assert len(cases) == 48
+    assert len(set(map(str, cases))) == 48
+
+
+def test_maps_of_the_self_test_agree(device, monkeypatch):
+    outcomes = running.run(selection.device_backend(0), cases=map_cases())
+    assert all(outcome.passed for outcome in outcomes), [str(o) for o in outcomes]
+    assert "read_points" in device.log.launches and "norm" in device.log.operations
+    read = selection.CuPyBackend.read_linear
+
+    def shifted(self, image, points, fill, out):
+        read(self, image, points + np.float32(0.01), fill, out)
+
+    monkeypatch.setattr(selection.CuPyBackend, "read_linear", shifted)
+    assert not running.run(selection.device_backend(0), cases=map_cases()[:1])[0].passed
 
 
 def test_energies_of_the_self_test_agree(device):
@@ -144,6 +158,7 @@ def test_energies_of_the_self_test_agree(device):
 def test_the_command_prints_a_report_and_remembers(device, monkeypatch, tmp_path):
     cases = [ValueCase("mi", 2, True), AnswerCase((48, 44), dict(iterations=2))]
     monkeypatch.setattr(running, "value_cases", lambda: cases[:1])
+    monkeypatch.setattr(running, "map_cases", list)
     monkeypatch.setattr(running, "answer_cases", lambda: cases[1:])
     run = click.testing.CliRunner().invoke
     done = run(main, ["selftest", "-o", str(tmp_path / "report.txt")])
@@ -155,6 +170,7 @@ def test_the_command_prints_a_report_and_remembers(device, monkeypatch, tmp_path
 
 def test_a_failure_is_said_and_not_remembered(device, monkeypatch):
     monkeypatch.setattr(running, "value_cases", lambda: [ValueCase("mi", 2, True)])
+    monkeypatch.setattr(running, "map_cases", list)
     monkeypatch.setattr(running, "answer_cases", list)
     monkeypatch.setattr(running, "VALUES", 0.0)
     done = click.testing.CliRunner().invoke(main, ["selftest"])

@@ -1,0 +1,49 @@
+"""The iteration that inverts id + u at points, on the host or on a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..backends.namespace import beside
+from ..geometry.displacement import Float
+
+if TYPE_CHECKING:
+    from .transform import Transform
+
+
+def fixed_point(
+    transform: Transform, w: Float, tolerance: float, iterations: int, method: str
+) -> tuple[Float, Float, int]:
+    """v (mm) and its residual (mm) at (d, n) fixed voxel coordinates w, and the iterations used.
+
+    Parameters
+    ----------
+    transform : Transform
+        Its nodes may be on the device of w; else they are brought there in each iteration.
+    w : (d, n) float64 array
+        On the host or on a device; what comes back is where it is.
+    tolerance, iterations, method
+        See :func:`varreg.transforms.inverse.invert`.
+    """
+    spacing = beside(transform.fixed.spacing[:, None], w)
+    if method == "paper":
+        v = -transform.u_at(w + transform.u_at(w) / spacing)
+        return v, np.linalg.norm(v + transform.u_at(w + v / spacing), axis=0), 1
+    v, residual = np.zeros_like(w), np.full_like(w[0], np.inf)
+    relaxation = np.ones_like(w[0])
+    active, count = beside(np.arange(w.shape[1]), w), 0
+    while True:
+        error = v[:, active] + transform.u_at(w[:, active] + v[:, active] / spacing)
+        size = np.linalg.norm(error, axis=0)
+        # Plain steps need |grad u| < 1.  A point that gains little steps shorter, which makes the
+        # iteration contract wherever id + grad u keeps its eigenvalues in the right half-plane.
+        relaxation[active[size > 0.9 * residual[active]]] *= 0.5
+        residual[active] = size
+        open_ = size > tolerance
+        active, error = active[open_], error[:, open_]
+        if len(active) == 0 or count == iterations:
+            return v, residual, count
+        v[:, active] -= relaxation[active] * error
+        count += 1
