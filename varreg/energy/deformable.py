@@ -55,7 +55,9 @@ class DeformableObjective:
         self.preconditioner = None if long_waves_first else Preconditioner(
             smoothness, self.node_spacing, options.similarity_weight, self.volume_weight
         )  # fmt: skip
-        self.volume = VolumeTerm(self.node_spacing, similarity.kernels, similarity.threads)
+        self.volume = VolumeTerm(
+            self.node_spacing, options.constraint, similarity.kernels, similarity.threads
+        )
         linear = index_affine(fixed, similarity.moving_grid, affine)
         by_mm = linear[:, :-1] / self.voxel  # moving voxels per mm of u
         tables = [

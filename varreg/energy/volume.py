@@ -2,7 +2,9 @@ r"""The volume term: what it costs to change volumes, and what keeps a map from 
 
 .. math:: V(u) = \operatorname{mean} \tfrac18 (J^2 + J^{-2} - 2), \qquad J = \det(\mathrm{id} + \nabla u),
 
-over the corners of the cells between the nodes, where a multilinear map has its extreme edges.  To
+over the corners of the cells, where a multilinear map has its extreme edges: of those between the nodes and of those
+that the border cuts, beyond which the displacement goes on by reflection (zero mean) or with its sign turned (zero
+boundary).  To
 second order it is :math:`\tfrac12 (\log J)^2`: halving a volume costs as much as doubling it.  It grows
 without bound towards J = 0, so that descents turn away from folds before the bound on det(id + grad u)
 stops them, and is a convex function of J, hence polyconvex in the gradient, the condition of the existence
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import numpy as np
+
 from ..backends.arrays import Array
 
 
@@ -24,19 +28,41 @@ class VolumeTerm:
     ----------
     spacing : (d,) array
         Node spacing in mm.
+    constraint : {"zero-mean", "zero-boundary"}
     kernels : module
         The backend.
     threads : int
     """
 
-    def __init__(self, spacing: Array, kernels: ModuleType, threads: int) -> None:
+    def __init__(self, spacing: Array, constraint: str, kernels: ModuleType, threads: int) -> None:
         self.spacing, self.kernels, self.threads = spacing, kernels, threads
+        self.sign = 1.0 if constraint == "zero-mean" else -1.0
 
     def value(self, field: Array) -> float:
         r"""V(u), no unit, of u at the nodes, (d, \*m) mm."""
-        return float(self.kernels.volume(field, self.spacing, self.threads))
+        return float(self.kernels.volume(self._extended(field), self.spacing, self.threads))
 
     def gradient(self, field: Array) -> Array:
         r"""dV/du, (d, \*m) per mm."""
-        gradient: Array = self.kernels.volume_gradient(field, self.spacing, self.threads)
+        extended = self._extended(field)
+        return self._folded_back(self.kernels.volume_gradient(extended, self.spacing, self.threads))
+
+    def _extended(self, field: Array) -> Array:
+        """The field with one more node beyond each face, (d, .. m + 2 ..)."""
+        for axis in range(1, field.ndim):
+            first, last = (field[_at(axis, place)] for place in (slice(0, 1), slice(-1, None)))
+            field = np.concatenate([self.sign * first, field, self.sign * last], axis)
+        return field
+
+    def _folded_back(self, gradient: Array) -> Array:
+        """The transpose of :meth:`_extended`."""
+        for axis in range(1, gradient.ndim):
+            inner = gradient[_at(axis, slice(1, -1))].copy()
+            inner[_at(axis, 0)] += self.sign * gradient[_at(axis, 0)]
+            inner[_at(axis, -1)] += self.sign * gradient[_at(axis, -1)]
+            gradient = inner
         return gradient
+
+
+def _at(axis: int, place: int | slice) -> tuple[int | slice, ...]:
+    return (*(slice(None),) * axis, place)

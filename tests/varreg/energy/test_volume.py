@@ -5,9 +5,10 @@ import pytest
 
 from varreg.backends.numba import backend as numba
 from varreg.backends.numpy import backend as numpy
-from varreg.backends.numpy.volume import cost, cost_slope
+from varreg.backends.numpy.volume import _corners, cost, cost_slope
 from varreg.backends.volume import SMALLEST
 from varreg.energy.volume import VolumeTerm
+from varreg.geometry.folding import smallest_determinant
 
 from ..problems import central_difference, smooth_image
 
@@ -17,8 +18,28 @@ both_backends = pytest.mark.parametrize("kernels", [numba, numpy], ids=["numba",
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 
-def term(dimension, kernels=numba):
-    return VolumeTerm(SPACING[dimension], kernels, 1)
+both_constraints = pytest.mark.parametrize("constraint", ["zero-mean", "zero-boundary"])
+
+
+class Cells:
+    """The term over the cells between the nodes alone: what a backend computes."""
+
+    def __init__(self, dimension, kernels):
+        self.spacing, self.kernels = SPACING[dimension], kernels
+
+    def value(self, field):
+        return self.kernels.volume(field, self.spacing, 1)
+
+    def gradient(self, field):
+        return self.kernels.volume_gradient(field, self.spacing, 1)
+
+
+def cells(dimension, kernels=numba):
+    return Cells(dimension, kernels)
+
+
+def term(dimension, constraint="zero-mean", kernels=numba):
+    return VolumeTerm(SPACING[dimension], constraint, kernels, 1)
 
 
 def linear_field(matrix):
@@ -42,7 +63,7 @@ def random_field(dimension, amplitude):
 @both_backends
 @both_dimensions
 def test_the_identity_and_a_translation_cost_nothing(dimension, kernels):
-    volume = term(dimension, kernels)
+    volume = term(dimension, kernels=kernels)
     field = np.zeros((dimension, *SHAPES[dimension]))
     assert volume.value(field) == 0
     np.testing.assert_array_equal(volume.gradient(field), 0 * field)
@@ -61,7 +82,7 @@ def volume_preserving(dimension):
 @both_backends
 @both_dimensions
 def test_maps_that_keep_volumes_cost_nothing(dimension, kernels):
-    volume = term(dimension, kernels)
+    volume = cells(dimension, kernels)
     for matrix in volume_preserving(dimension):
         field = linear_field(matrix)
         assert volume.value(field) == pytest.approx(0, abs=1e-13)
@@ -73,13 +94,13 @@ def test_maps_that_keep_volumes_cost_nothing(dimension, kernels):
 @pytest.mark.parametrize("determinant", [0.1, 0.5, 0.9, 1.5, 3.0])
 def test_a_scaling_costs_what_the_formula_says(dimension, kernels, determinant):
     wanted = (determinant**2 + determinant**-2 - 2) / 8
-    assert term(dimension, kernels).value(scaled(dimension, determinant)) == pytest.approx(wanted)
+    assert cells(dimension, kernels).value(scaled(dimension, determinant)) == pytest.approx(wanted)
 
 
 @both_dimensions
 @pytest.mark.parametrize("determinant", [0.2, 0.5, 0.9])
 def test_to_halve_costs_as_much_as_to_double(dimension, determinant):
-    volume = term(dimension)
+    volume = cells(dimension)
     smaller, larger = (volume.value(scaled(dimension, j)) for j in (determinant, 1 / determinant))
     assert smaller == pytest.approx(larger, rel=1e-9)
 
@@ -104,10 +125,11 @@ def test_small_changes_cost_half_the_square_of_the_logarithm():
 
 @both_backends
 @both_dimensions
+@both_constraints
 @pytest.mark.parametrize("amplitude", [1.0, 12.0], ids=["whole", "folded"])
-def test_gradient_against_differences(dimension, kernels, amplitude):
+def test_gradient_against_differences(dimension, constraint, kernels, amplitude):
     """Also where the map folds, and the cost is a parabola."""
-    volume = term(dimension, kernels)
+    volume = term(dimension, constraint, kernels)
     field, rng = random_field(dimension, amplitude)
     determinants = numpy.determinant_bound(field, volume.spacing, 1)[0]
     assert (determinants < 0) == (amplitude > 1)
@@ -122,7 +144,7 @@ def test_gradient_against_differences(dimension, kernels, amplitude):
 @both_dimensions
 def test_gradient_at_every_node_against_differences(dimension):
     """Corners, faces and the interior alike, below the value where the parabola begins."""
-    volume = term(dimension)
+    volume = cells(dimension)
     squeezed = scaled(dimension, 0.5 * SMALLEST) + 0.01 * random_field(dimension, 1.0)[0]
     gradient = volume.gradient(squeezed)
     for place in [(0,) * dimension, (1, *(2,) * (dimension - 1)), (-1,) * dimension]:
@@ -138,3 +160,28 @@ def test_the_gradient_sums_to_zero_as_a_translation_costs_nothing(dimension):
     gradient = term(dimension).gradient(field)
     total = gradient.reshape(dimension, -1).sum(1)
     np.testing.assert_allclose(total, 0, atol=1e-12 * np.abs(gradient).max() * field.size)
+
+
+@both_dimensions
+@both_constraints
+def test_it_sees_the_cells_that_the_border_cuts(dimension, constraint):
+    """A squeeze between the outermost nodes and the border, and nowhere else, is as dear as its determinant."""
+    field = np.zeros((dimension, *SHAPES[dimension]))
+    if (
+        constraint == "zero-mean"
+    ):  # nothing changes across the border: only the other axes can squeeze there
+        field[1, 0] += (
+            -0.8
+            * SPACING[dimension][1]
+            * (np.arange(SHAPES[dimension][1]) == 4).reshape(-1, *(1,) * (dimension - 2))
+        )
+    else:  # from zero on the border to this within half a spacing
+        field[0] = -0.4 * SPACING[dimension][0]
+    volume = term(dimension, constraint)
+    bound, _ = smallest_determinant(field, volume.spacing, constraint, numpy, 1)
+    assert bound == pytest.approx(0.2)
+    extended = volume._extended(field)
+    determinants = [np.linalg.det(e) for _, e in _corners(extended, volume.spacing)]
+    assert np.min(determinants) == pytest.approx(0.2)
+    assert volume.value(field) == pytest.approx(np.mean(cost(np.array(determinants))))
+    assert volume.value(field) > cells(dimension).value(field)
