@@ -90,7 +90,7 @@ class Options:
     smoothness_order : {2, 3, 4} or None
         m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
     volume_weight : float or None
-        :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.6 if fine.
+        :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.8 if fine.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}

@@ -10,7 +10,7 @@ _SMOOTH: dict[str, Any] = {"smoothness_order": 4, "volume_weight": 0.0}
 _FINE: dict[str, Any] = {
     "smoothness_weight": 0.02,
     "smoothness_order": 2,
-    "volume_weight": 0.6,
+    "volume_weight": 0.8,
     "iterations": (12, 12, 32),
 }
 #: Regularity -> dimension -> numbers: a volume has more voxels for each node, and gains from more steps.

@@ -39,7 +39,7 @@ def test_volumes_get_the_bits_of_one_by_one(threads):
 def test_fine_maps_get_the_bits_of_one_by_one(slices):
     settings = dict(QUICK, regularity="fine", deformable=True)
     for result, pair in zip(varreg.solve_batch(slices, **settings), slices, strict=True):
-        assert (result.options.regularity, result.options.volume_weight) == ("fine", 0.6)
+        assert (result.options.regularity, result.options.volume_weight) == ("fine", 0.8)
         assert_same(result, varreg.solve(*pair, threads=1, **settings))
 
 

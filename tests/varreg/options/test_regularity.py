@@ -29,7 +29,7 @@ def test_a_regularity_has_its_numbers(regularity, dimension):
 def test_what_fine_and_smooth_mean():
     smooth, fine = (Options(regularity=name).decided(3) for name in ("smooth", "fine"))
     assert (smooth.smoothness_weight, smooth.smoothness_order, smooth.volume_weight) == (0.25, 4, 0)
-    assert (fine.smoothness_weight, fine.smoothness_order, fine.volume_weight) == (0.02, 2, 0.6)
+    assert (fine.smoothness_weight, fine.smoothness_order, fine.volume_weight) == (0.02, 2, 0.8)
 
 
 @pytest.mark.parametrize("similarity", ["regional-mi", "mi"])
