@@ -1,6 +1,10 @@
 """Kernels broken on purpose: (what is wrong, the right text, the wrong one)."""
 
 MUTANTS = [
+    ("the arguments of the first pair for all", "const joint_histogram_arguments& own = pairs[blockIdx.y];", "const joint_histogram_arguments& own = pairs[0];"),
+    ("the last block of each pair left out", "if (blockIdx.x < own.pair_blocks) region", "if (blockIdx.x + 1 < own.pair_blocks) region"),
+    ("blocks beyond those of a pair", "if (blockIdx.x < own.pair_blocks) smooth", "smooth"),
+    ("a table with the sums of before", "if (v < entries) table[v] = 0;", ";"),
     ("no barrier after the table is cleared", "cells[cell] = 0;\n    __syncthreads();", "cells[cell] = 0;"),
     ("no barrier before the table is merged", "    __syncthreads();\n    for (int cell = threadIdx.x; cell < room; cell += blockDim.x)\n        if (cells", "    for (int cell = threadIdx.x; cell < room; cell += blockDim.x)\n        if (cells"),
     ("a sum in shared memory that is not atomic", "atomicAdd(cells + cell, all - left - right);", "cells[cell] += all - left - right;"),

@@ -1,0 +1,129 @@
+"""Requests of any number of pairs: one launch for each kernel, one transfer up, one down, one wait for all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .request import Request, Sent, Step, Wanted
+
+#: Bytes: what is transferred together begins at multiples of this, as memory of its own would.
+ALIGNMENT = 256
+Answer = list[NDArray[Any]]
+
+
+def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
+    """The answers to requests: of each the arrays that it wants.
+
+    What a request computes does not depend on those that it is sent with.
+
+    Parameters
+    ----------
+    cupy : module
+    requests : sequence of Request
+        No two write to the same memory.
+
+    Returns
+    -------
+    list of list of array
+    """
+    parcel, launches = _Parcel(cupy, requests), list(_launches(requests))
+    for launch in launches:
+        parcel.add(launch)
+    parcel.go_up()
+    for launch in launches:
+        step = launch[0]
+        step.kernels.launch(
+            step.name, max(one.blocks for one in launch), len(launch), parcel.entries(launch),
+            step.threads, max(one.shared for one in launch),
+        )  # fmt: skip
+    return parcel.answers()
+
+
+def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
+    """The steps of all requests: those of a kind together, those of a request in their order."""
+    waiting = [deque(request.steps) for request in requests]
+    while waiting := [steps for steps in waiting if steps]:
+        kind = waiting[0][0].kind
+        yield [steps.popleft() for steps in waiting if steps[0].kind == kind]
+
+
+class _Parcel:
+    """What goes up and what comes back, each in one piece."""
+
+    def __init__(self, cupy: Any, requests: Sequence[Request]) -> None:
+        self._cupy, self._requests = cupy, requests
+        self._launches: list[list[Step]] = []
+        self._up, self._down = _Places(), _Places()
+        for wanted in (one for request in requests for one in request.wanted):
+            self._down.add(wanted, wanted.nbytes)
+
+    def add(self, launch: list[Step]) -> None:
+        """Make room for the arguments of a launch, and for what they send."""
+        self._launches.append(launch)
+        step = launch[0]
+        self._up.add(launch, len(launch) * step.kernels.entry_size(step.name))
+        for argument in (argument for step in launch for argument in step.arguments):
+            if isinstance(argument, Sent):
+                self._up.add(argument, argument.values.nbytes)
+
+    def go_up(self) -> None:
+        """Transfer it to the device."""
+        self._there, self._back = (
+            self._cupy.empty(max(places.size, 1), dtype=np.uint8)
+            for places in (self._up, self._down)
+        )
+        content = np.zeros(self._there.size, np.uint8)
+        for launch in self._launches:
+            entries = b"".join(self._entry(step) for step in launch)
+            content[self._up.of(launch)] = np.frombuffer(entries, np.uint8)
+            for argument in (argument for step in launch for argument in step.arguments):
+                if isinstance(argument, Sent):
+                    content[self._up.of(argument)] = argument.values.ravel().view(np.uint8)
+        self._there.set(content)
+
+    def _entry(self, step: Step) -> bytes:
+        return step.kernels.entry(step.name, step.blocks, list(map(self._value, step.arguments)))
+
+    def _value(self, argument: Any) -> Any:
+        """A number, or the address of an array."""
+        if isinstance(argument, Sent):
+            return self._there.data.ptr + self._up.of(argument).start
+        if isinstance(argument, Wanted):
+            return self._back.data.ptr + self._down.of(argument).start
+        return argument.data.ptr if isinstance(argument, self._cupy.ndarray) else argument
+
+    def entries(self, launch: list[Step]) -> Any:
+        """The arguments of a launch, on the device."""
+        return self._there[self._up.of(launch)]
+
+    def answers(self) -> list[Answer]:
+        """What is wanted, waited for if that is anything."""
+        content = self._cupy.asnumpy(self._back) if self._down.size else np.empty(0, np.uint8)
+
+        def answer(wanted: Wanted) -> NDArray[Any]:
+            return content[self._down.of(wanted)].view(wanted.dtype).reshape(wanted.shape)
+
+        return [list(map(answer, request.wanted)) for request in self._requests]
+
+
+class _Places:
+    """Where things are in one piece of memory."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._found: dict[int, slice] = {}
+
+    def add(self, thing: Any, size: int) -> None:
+        """A place for a thing, unless it has one."""
+        if id(thing) not in self._found:
+            self._found[id(thing)] = slice(self.size, self.size + size)
+            self.size += -(-size // ALIGNMENT) * ALIGNMENT
+
+    def of(self, thing: Any) -> slice:
+        """The bytes of a thing."""
+        return self._found[id(thing)]
