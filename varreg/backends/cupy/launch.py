@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .request import Sent, Wanted
+from .request import Sent, Step, Wanted
 from .source import signatures, source, source_for_many
 
 #: Bytes of shared memory that a block has on every device without asking for more.
@@ -72,19 +72,17 @@ class Kernels:
         """The arguments of one pair, with the addresses of its arrays."""
         return self._signatures[name].entry.pack(*arguments, blocks)
 
-    def launch(
-        self, name: str, blocks: int, pairs: int, entries: Any, threads: int, shared: int
-    ) -> None:
+    def launch(self, steps: Sequence[Step], entries: Any) -> None:
         """Launch a kernel on the current stream.
 
         Parameters
         ----------
-        name : str
-        blocks : int
-            Of the pair that has most of them.
-        pairs : int
+        steps : sequence of Step
+            Of one kind, each of another pair.
         entries : (pairs * size,) uint8 array on the device
-            :meth:`entry` of each pair.
-        threads, shared : int
+            :meth:`entry` of each of them.
         """
-        self._functions[name]((blocks, pairs), (threads,), (entries,), shared_mem=shared)
+        grid = max(step.blocks for step in steps), len(steps)
+        shared = max(step.shared for step in steps)
+        first = steps[0]
+        self._functions[first.name](grid, (first.threads,), (entries,), shared_mem=shared)

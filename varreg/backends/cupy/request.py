@@ -26,6 +26,7 @@ class Sent:
     def __init__(self, values: NDArray[Any]) -> None:
         self.values = np.ascontiguousarray(values)
         self.dtype, self.flags = self.values.dtype, self.values.flags
+        self.nbytes = self.values.nbytes
 
 
 class Wanted:

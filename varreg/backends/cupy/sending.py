@@ -36,11 +36,7 @@ def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
         parcel.add(launch)
     parcel.go_up()
     for launch in launches:
-        step = launch[0]
-        step.kernels.launch(
-            step.name, max(one.blocks for one in launch), len(launch), parcel.entries(launch),
-            step.threads, max(one.shared for one in launch),
-        )  # fmt: skip
+        launch[0].kernels.launch(launch, parcel.entries(launch))
     return parcel.answers()
 
 
@@ -69,7 +65,7 @@ class _Parcel:
         self._up.add(launch, len(launch) * step.kernels.entry_size(step.name))
         for argument in (argument for step in launch for argument in step.arguments):
             if isinstance(argument, Sent):
-                self._up.add(argument, argument.values.nbytes)
+                self._up.add(argument, argument.nbytes)
 
     def go_up(self) -> None:
         """Transfer it to the device."""

@@ -22,6 +22,7 @@ _KERNEL = re.compile(
 )
 #: The last argument is how many blocks the pair has: a grid is as wide as its widest pair.
 _MANY = """struct {name}_arguments {{ {members} unsigned pair_blocks; }};
+static_assert(sizeof({name}_arguments) == {size}, "another layout than that of source.py");
 
 __device__ __forceinline__ void {name}_of_pair({parameters});
 
@@ -73,7 +74,7 @@ def source_for_many(code: str, dtype: Any) -> str:
         threads, least, name, body = match.groups()
         parameters = _parameters(body, dtype)
         return _MANY.format(
-            name=name, threads=threads, least=least, parameters=body,
+            name=name, threads=threads, least=least, parameters=body, size=_entry(parameters).size,
             members=" ".join(f"{p.declaration} {p.name};" for p in parameters),
             arguments=", ".join(f"own.{p.name}" for p in parameters),
         )  # fmt: skip
@@ -86,10 +87,13 @@ def signatures(code: str, dtype: Any) -> dict[str, Signature]:
     found = {}
     for threads, _, name, body in _KERNEL.findall(code):
         parameters = _parameters(body, dtype)
-        # as the compiler lays out the members, to a multiple of the eight bytes of an address
-        entry = struct.Struct("@" + "".join(p.letter for p in parameters) + "I0Q")
-        found[name] = Signature(int(threads), parameters, entry)
+        found[name] = Signature(int(threads), parameters, _entry(parameters))
     return found
+
+
+def _entry(parameters: tuple[Parameter, ...]) -> struct.Struct:
+    """As a compiler lays out the members, to a multiple of the eight bytes of an address."""
+    return struct.Struct("@" + "".join(p.letter for p in parameters) + "I0Q")
 
 
 def _parameters(body: str, dtype: Any) -> tuple[Parameter, ...]:

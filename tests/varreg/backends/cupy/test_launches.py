@@ -1,5 +1,7 @@
 """What is launched, waited for and carried; and what the launches refuse."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -95,11 +97,15 @@ def test_a_launch_refuses_what_the_kernel_would_misread(wrong, message):
     assert not request.steps
 
 
+def test_no_kernel_looks_at_the_pairs_beside_its_own():
+    said = re.sub("//.*", "", source(np.float32))
+    assert "gridDim" not in said and "blockIdx.y" not in said
+
+
 def test_every_kernel_has_a_signature():
     code = source(np.float32)
     found = signatures(code, np.float32)
     assert len(found) == code.count("__global__") == code.count("__launch_bounds__")
-    assert "gridDim" not in code and "blockIdx.y" not in code  # they are of all pairs of a launch
     by_name = {p.name: p for p in found["joint_histogram"].parameters}
     assert by_name["table"].pointer and by_name["table"].dtype == np.uint64
     assert not by_name["low"].pointer and by_name["low"].dtype == np.float32
