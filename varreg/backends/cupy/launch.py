@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .request import Sent, Step, Wanted
-from .source import signatures, source, source_for_many
+from .source import Parameter, signatures, source, source_for_many
 
 #: Bytes of shared memory that a block has on every device without asking for more.
 SHARED_MEMORY = 48 * 1024
@@ -33,8 +33,8 @@ class Kernels:
 
     def checked(
         self, name: str, blocks: int, arguments: Sequence[Any], threads: int, shared: int
-    ) -> None:
-        """Raise if a launch is not what its kernel takes.
+    ) -> list[Any]:
+        """The numbers and addresses of a launch that is what its kernel takes.
 
         Parameters
         ----------
@@ -44,33 +44,48 @@ class Kernels:
             As in the source; numbers are converted, arrays are not.
         shared : int
             Bytes of dynamic shared memory of a block.
+
+        Returns
+        -------
+        list
+            Arrays that have no address yet, Sent and Wanted, as they are.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is anything else.
         """
         limit, parameters, _ = self._signatures[name]
         if not (0 < blocks < 2**31 and 0 < threads <= limit and 0 <= shared <= SHARED_MEMORY):
             raise ValueError(f"{name}: no launch of {blocks} x {threads}, {shared} bytes shared.")
         if len(arguments) != len(parameters):
             raise TypeError(f"{name}: {len(arguments)} arguments for {len(parameters)} parameters.")
-        for parameter, value in zip(parameters, arguments, strict=True):
-            if parameter.pointer:
-                self._check_array(f"{name}: `{parameter.name}`", parameter.dtype, value)
+        return [
+            self._address(name, parameter, value) if parameter.pointer else value
+            for parameter, value in zip(parameters, arguments, strict=True)
+        ]
 
-    def _check_array(self, name: str, dtype: Any, value: Any) -> None:
-        if not isinstance(value, (self._cupy.ndarray, Sent, Wanted)):
-            raise TypeError(f"{name} is no array on the device: {type(value).__name__}.")
-        contiguous = isinstance(value, Wanted) or value.flags.c_contiguous
-        if value.dtype != dtype or not contiguous:
+    def _address(self, name: str, parameter: Parameter, value: Any) -> Any:
+        on_device = isinstance(value, self._cupy.ndarray)
+        if not on_device and not isinstance(value, (Sent, Wanted)):
             raise TypeError(
-                f"{name} must be contiguous {dtype}; got {value.dtype}"
+                f"{name}: `{parameter.name}` is no array on the device: {type(value).__name__}."
+            )
+        contiguous = not on_device or value.flags.c_contiguous
+        if value.dtype != parameter.dtype or not contiguous:
+            raise TypeError(
+                f"{name}: `{parameter.name}` must be contiguous {parameter.dtype}; got {value.dtype}"
                 f"{'' if contiguous else ', not contiguous'}."
             )
+        return value.data.ptr if on_device else value
 
     def entry_size(self, name: str) -> int:
         """Bytes of the arguments of one pair."""
         return self._signatures[name].entry.size
 
-    def entry(self, name: str, blocks: int, arguments: Sequence[Any]) -> bytes:
-        """The arguments of one pair, with the addresses of its arrays."""
-        return self._signatures[name].entry.pack(*arguments, blocks)
+    def entry(self, name: str, blocks: int, values: Sequence[Any]) -> bytes:
+        """The arguments of one pair: its numbers, and the addresses of its arrays."""
+        return self._signatures[name].entry.pack(*values, blocks)
 
     def launch(self, steps: Sequence[Step], entries: Any) -> None:
         """Launch a kernel on the current stream.

@@ -25,8 +25,7 @@ class Sent:
 
     def __init__(self, values: NDArray[Any]) -> None:
         self.values = np.ascontiguousarray(values)
-        self.dtype, self.flags = self.values.dtype, self.values.flags
-        self.nbytes = self.values.nbytes
+        self.dtype, self.nbytes = self.values.dtype, self.values.nbytes
 
 
 class Wanted:
@@ -49,7 +48,8 @@ class Step(NamedTuple):
     kernels: Kernels
     name: str
     blocks: int
-    arguments: tuple[Any, ...]
+    arguments: tuple[Any, ...]  # whose memory must live until they are used
+    values: list[Any]  # the same as numbers and addresses
     threads: int
     shared: int
 
@@ -70,6 +70,8 @@ class Request:
     Attributes
     ----------
     steps : list of Step
+    sent : list of Sent
+        What goes up.
     wanted : list of Wanted
         What comes back, in the order of the answer.
     """
@@ -77,6 +79,7 @@ class Request:
     def __init__(self, kernels: Kernels) -> None:
         self.kernels = kernels
         self.steps: list[Step] = []
+        self.sent: list[Sent] = []
         self.wanted: list[Wanted] = []
 
     def wants(self, shape: tuple[int, ...], dtype: Any) -> Wanted:
@@ -88,8 +91,9 @@ class Request:
         self, name: str, blocks: int, *arguments: Any, threads: int = THREADS, shared: int = 0
     ) -> None:
         """One more launch, after the others; see :meth:`varreg.backends.cupy.launch.Kernels.checked`."""
-        self.kernels.checked(name, blocks, arguments, threads, shared)
-        self.steps.append(Step(self.kernels, name, blocks, arguments, threads, shared))
+        values = self.kernels.checked(name, blocks, arguments, threads, shared)
+        self.steps.append(Step(self.kernels, name, blocks, arguments, values, threads, shared))
+        self.sent += [value for value in values if isinstance(value, Sent)]
 
     def cover(self, name: str, count: int, *arguments: Any) -> None:
         """One more launch, with a thread for each of `count` entries."""

@@ -31,10 +31,8 @@ def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
     -------
     list of list of array
     """
-    parcel, launches = _Parcel(cupy, requests), list(_launches(requests))
-    for launch in launches:
-        parcel.add(launch)
-    parcel.go_up()
+    launches = list(_launches(requests))
+    parcel = _Parcel(cupy, requests, launches)
     for launch in launches:
         launch[0].kernels.launch(launch, parcel.entries(launch))
     return parcel.answers()
@@ -49,49 +47,46 @@ def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
 
 
 class _Parcel:
-    """What goes up and what comes back, each in one piece."""
+    """What goes up, and does so when it is made, and what comes back, each in one piece."""
 
-    def __init__(self, cupy: Any, requests: Sequence[Request]) -> None:
+    def __init__(
+        self, cupy: Any, requests: Sequence[Request], launches: Sequence[list[Step]]
+    ) -> None:
         self._cupy, self._requests = cupy, requests
-        self._launches: list[list[Step]] = []
         self._up, self._down = _Places(), _Places()
-        for wanted in (one for request in requests for one in request.wanted):
-            self._down.add(wanted, wanted.nbytes)
-
-    def add(self, launch: list[Step]) -> None:
-        """Make room for the arguments of a launch, and for what they send."""
-        self._launches.append(launch)
-        step = launch[0]
-        self._up.add(launch, len(launch) * step.kernels.entry_size(step.name))
-        for argument in (argument for step in launch for argument in step.arguments):
-            if isinstance(argument, Sent):
-                self._up.add(argument, argument.nbytes)
-
-    def go_up(self) -> None:
-        """Transfer it to the device."""
+        for launch in launches:
+            self._up.add(launch, len(launch) * launch[0].kernels.entry_size(launch[0].name))
+        for request in requests:
+            for sent in request.sent:
+                self._up.add(sent, sent.nbytes)
+            for wanted in request.wanted:
+                self._down.add(wanted, wanted.nbytes)
         self._there, self._back = (
-            self._cupy.empty(max(places.size, 1), dtype=np.uint8)
-            for places in (self._up, self._down)
+            cupy.empty(max(places.size, 1), dtype=np.uint8) for places in (self._up, self._down)
         )
+        self._addresses = self._there.data.ptr, self._back.data.ptr
+        self._there.set(self._content(launches))
+
+    def _content(self, launches: Sequence[list[Step]]) -> NDArray[np.uint8]:
+        """What goes up: the arguments of all launches, and the arrays that are sent."""
         content = np.zeros(self._there.size, np.uint8)
-        for launch in self._launches:
-            entries = b"".join(self._entry(step) for step in launch)
+        for launch in launches:
+            entries = b"".join(map(self._entry, launch))
             content[self._up.of(launch)] = np.frombuffer(entries, np.uint8)
-            for argument in (argument for step in launch for argument in step.arguments):
-                if isinstance(argument, Sent):
-                    content[self._up.of(argument)] = argument.values.ravel().view(np.uint8)
-        self._there.set(content)
+        for sent in (sent for request in self._requests for sent in request.sent):
+            content[self._up.of(sent)] = sent.values.reshape(-1).view(np.uint8)
+        return content
 
     def _entry(self, step: Step) -> bytes:
-        return step.kernels.entry(step.name, step.blocks, list(map(self._value, step.arguments)))
+        return step.kernels.entry(step.name, step.blocks, list(map(self._value, step.values)))
 
-    def _value(self, argument: Any) -> Any:
-        """A number, or the address of an array."""
-        if isinstance(argument, Sent):
-            return self._there.data.ptr + self._up.of(argument).start
-        if isinstance(argument, Wanted):
-            return self._back.data.ptr + self._down.of(argument).start
-        return argument.data.ptr if isinstance(argument, self._cupy.ndarray) else argument
+    def _value(self, value: Any) -> Any:
+        """A number, or the address of what has none before it is sent."""
+        if isinstance(value, Sent):
+            return self._addresses[0] + self._up.of(value).start
+        if isinstance(value, Wanted):
+            return self._addresses[1] + self._down.of(value).start
+        return value
 
     def entries(self, launch: list[Step]) -> Any:
         """The arguments of a launch, on the device."""
