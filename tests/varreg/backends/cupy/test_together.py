@@ -188,15 +188,27 @@ def test_masks_and_starts_of_their_own_get_the_bits_of_one_by_one(device):
         np.testing.assert_array_equal(result.displacement, alone.displacement)
 
 
-def test_a_batch_of_one_slice_many_times_takes_hardly_more_than_one(device):
-    settings = dict(affine=None, deformable=True, levels=(1,), iterations=20)
+def test_the_descents_of_one_slice_many_times_launch_and_wait_as_often_as_one(device, monkeypatch):
     counts = []
     for many in (1, 6):
-        device.log.reset()
-        varreg.solve_batch(many * [PAIRS[0]], **QUIET, **settings)
+        monkeypatch.undo()
+        begun = threading.Barrier(many, action=device.log.reset)
+
+        def begin_together(iteration, begun=begun):
+            if iteration.iteration == 0:
+                begun.wait(PATIENCE)
+                monkeypatch.setattr(gathering, "SILENCE", PATIENCE)  # from now on all wait for all
+
+        varreg.solve_batch(
+            many * [PAIRS[0]], affine=None, deformable=True, levels=(1,), iterations=9,
+            callback=begin_together, **QUIET,
+        )  # fmt: skip
         launched = Counter(device.log.launches)
-        counts.append(launched["joint_histogram"] + launched["gather_axis"])
-    assert counts[1] < 2 * counts[0]  # threads do not begin at once
+        counts.append(
+            [launched[name] for name in ("joint_histogram", "gather_axis", "plane_bound")]
+        )
+    assert min(counts[0]) >= 9
+    assert counts[0] == counts[1]
 
 
 def test_an_error_of_one_pair_leaves_the_others(device, patient):
