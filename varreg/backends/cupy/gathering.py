@@ -30,8 +30,8 @@ class _Pending:
 class Gathering:
     """Threads whose requests are sent together: once all of them wait for an answer.
 
-    Also once none has come for `SILENCE`: a thread that reads a file, or waits for something else, does not hold up
-    the others for longer.  One of the waiting threads sends what there is.  Answers do not depend on what is sent
+    Also once none has come for `SILENCE`: a thread that reads a file, or waits for what another of them holds (the lock of
+    a cached property before Python 3.12), does not hold up the others for longer.  One of the waiting threads sends what there is.  Answers do not depend on what is sent
     together.
 
     Parameters

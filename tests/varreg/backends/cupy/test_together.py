@@ -188,30 +188,35 @@ def test_masks_and_starts_of_their_own_get_the_bits_of_one_by_one(device):
         np.testing.assert_array_equal(result.displacement, alone.displacement)
 
 
-def test_the_descents_of_one_slice_many_times_launch_and_wait_as_often_as_one(device, monkeypatch):
-    counts = []
-    for many in (1, 6):
-        monkeypatch.undo()
-        begun = threading.Barrier(many, action=device.log.reset)
+@pytest.mark.parametrize("many", [1, 6])
+def test_steps_of_many_slices_launch_and_wait_as_often_as_those_of_one(device, monkeypatch, many):
+    steps, counts = 5, {}
 
-        def begin_together(iteration, begun=begun):
-            if iteration.iteration == 0:
-                begun.wait(PATIENCE)
-                monkeypatch.setattr(gathering, "SILENCE", PATIENCE)  # from now on all wait for all
+    def begin():  # from now on all wait for all
+        device.log.reset()
+        monkeypatch.setattr(gathering, "SILENCE", PATIENCE)
 
-        varreg.solve_batch(
-            many * [PAIRS[0]], affine=None, deformable=True, levels=(1,), iterations=9,
-            callback=begin_together, **QUIET,
-        )  # fmt: skip
-        launched = Counter(device.log.launches)
-        counts.append(
-            [launched[name] for name in ("joint_histogram", "gather_axis", "plane_bound")]
-        )
-    assert min(counts[0]) >= 9
-    assert counts[0] == counts[1]
+    begun = threading.Barrier(many, action=begin)
+
+    def observe(iteration):
+        if iteration.iteration == 0:
+            begun.wait(PATIENCE)
+        elif iteration.iteration == steps and not counts:
+            counts.update(Counter(device.log.launches), waits=device.log.synchronisations)
+            monkeypatch.setattr(gathering, "SILENCE", 0.005)
+
+    settings = dict(affine=None, deformable=True, levels=(1,), iterations=steps + 1)
+    found = varreg.solve_batch(many * [PAIRS[0]], callback=observe, **settings, **QUIET)
+    alone = varreg.solve(*PAIRS[0], threads=1, **settings, **QUIET)
+    trials = sum(step.backtracks + 1 for step in alone.history if 0 < step.iteration <= steps)
+    assert counts["plane_bound"] == counts["region_information"] == trials
+    assert counts["smooth_transposed"] == steps
+    assert counts["waits"] == 2 * trials + steps
+    for result in found:
+        np.testing.assert_array_equal(result.displacement, alone.displacement)
 
 
-def test_an_error_of_one_pair_leaves_the_others(device, patient):
+def test_an_error_of_one_pair_leaves_the_others(device):
     flat = np.ones((60, 56), np.float32)
     pairs = [PAIRS[0], (flat, PAIRS[0][1]), "no pair", PAIRS[1]]
     found = varreg.solve_batch(pairs, errors="return", iterations=6, **QUIET)
