@@ -30,7 +30,7 @@ MUTANTS = [
     ("one neighbour of two", "if (index[total + begin + k] == q) share", "if (false) share"),
     ("no barrier within the search for the smallest", "threadIdx.x + step]);\n        __syncthreads();", "threadIdx.x + step]);"),
     ("the last of equal cells", "other < *bound || (other == *bound && place < *cell)", "other <= *bound"),
-    ("a Bernstein coefficient that is not a mean", "total / ways", "total"),
+    ("a Bernstein coefficient that is not a mean", "total /= ways;", ""),
     ("a window that is not normalised", "row * (window(there, m) / there.total)", "row * window(there, m)"),
     ("windows that are added up without atomics", "atomicAdd(table + f * bins + m, (unsigned long long)(row * (window(there, m) / there.total) + 0.5));", "table[f * bins + m] += (unsigned long long)(row * (window(there, m) / there.total) + 0.5);"),
     ("a window without the slope of its norm", "- there.change / there.total", ""),
