@@ -121,16 +121,17 @@ def _kernel_rows(bench: Bench) -> Rows:
     found: dict[str, list[tuple[float, int]]] = {}
     launch = Kernels.launch
 
-    def timed(self: Kernels, name: str, blocks: int, *arguments: Any, **sizes: Any) -> None:
+    def timed(self: Kernels, steps: Any, entries: Any) -> None:
         wait = bench.backend.cupy.cuda.Device(bench.device).synchronize
-        launch(self, name, blocks, *arguments, **sizes)
+        launch(self, steps, entries)
         wait()
         begun = time.perf_counter()
         for _ in range(LAUNCHES):
-            launch(self, name, blocks, *arguments, **sizes)
+            launch(self, steps, entries)
         wait()
         seconds = (time.perf_counter() - begun) / LAUNCHES
-        found.setdefault(name, []).append(
+        arguments = [argument for step in steps for argument in step.arguments]
+        found.setdefault(steps[0].name, []).append(
             (seconds, sum(getattr(a, "nbytes", 0) for a in arguments))
         )
 

@@ -25,6 +25,7 @@ from ..stages.arguments import (
 )
 from .executor import BatchExecutor, PairFuture
 from .pair import as_pair_task
+from .pairs_together import PAIRS_TOGETHER, pairs_with_room
 from .process_count import chosen_pool
 from .processes import pickled
 
@@ -54,7 +55,8 @@ def solve_batch(
         given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
     threads : int, optional
         Threads to use, all available by default: one for each pair, or several if there are fewer
-        pairs than threads.
+        pairs than threads. On a GPU so many pairs are solved together, 16 by default, or as many as
+        fit into its free memory if these are fewer.
     processes : int, optional
         Worker processes that solve the pairs, with the threads shared out among them; 0 for none.
         By default as many as threads for many small images in memory, which gain nothing from
@@ -154,19 +156,20 @@ def _checked(
         )
     wanted, processes = thread_count(threads, function), _process_count(processes, function)
     common, kernels = _common(arguments)
+    most = processes or wanted
     if kernels.NAME == "cupy":  # one process has the device
         if processes:
             raise InputError(
                 f"{function}: `processes` are for backend='numba'; a GPU serves the threads of one"
                 " process: leave it out."
             )
-        processes = 0
+        processes, most = 0, PAIRS_TOGETHER if threads is None else wanted
     if processes:
         _refuse_for_processes(function, common)
     if errors == "raise" and isinstance(pairs, Sequence):
         for position, pair in enumerate(pairs):  # found before the work rather than amid it
             as_pair_task(pair, position, function)
-    return _results(function, pairs, wanted, processes, progress, errors, common, kernels)
+    return _results(function, pairs, wanted, most, processes, progress, errors, common, kernels)
 
 
 def _process_count(processes: Any, function: str) -> int | None:
@@ -209,14 +212,14 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
 
 
 def _results(
-    function: str, pairs: Iterable[Any], threads: int, processes: int | None,
+    function: str, pairs: Iterable[Any], threads: int, most: int, processes: int | None,
     progress: bool | None, errors: str, common: dict[str, Any], kernels: ModuleType,
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """The results in order; whoever closes this generator cancels the pairs under way."""
-    source, most = iter(pairs), processes or threads
+    """The results in order, at most `most` pairs at a time; whoever closes this generator cancels those under way."""
+    source = iter(pairs)
     first = list(itertools.islice(source, most))
-    workers = max(1, min(most, len(first)))
-    total = len(first) if workers < most else len(pairs) if isinstance(pairs, Sized) else None
+    workers = max(1, min(most, len(first), pairs_with_room(kernels, first, most)))
+    total = len(first) if len(first) < most else len(pairs) if isinstance(pairs, Sized) else None
     pool = chosen_pool(function, processes, first, most, total, common)
     source = itertools.chain(first, source)
     del first  # nothing here may keep a pair whose result has been handed out

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -97,6 +97,8 @@ class BatchExecutor:
         self._threads, self._threads_per_pair = threads, max(1, threads // workers)
         self._pool, self._require_processes = pool, require_processes
         self._cancelled, self._small_pairs = threading.Event(), threading.Lock()
+        together = getattr(kernels, "together", None)  # on a device the evaluations of all pairs
+        self._together: Callable[[], AbstractContextManager[None]] | None = together and together()
         self._executor = ThreadPoolExecutor(workers, "varreg-batch")
         self._kernels_used = pool is None or pool.is_warm
 
@@ -178,8 +180,14 @@ class BatchExecutor:
     def _solve(self, task: PairTask, threads: int) -> Result:
         settings = {**self._common, **task.arguments}
         settings["callback"] = self._cancellable(settings.get("callback"))
-        with self._small_pairs if task.is_small else nullcontext():
+        with self._beside_others(task):
             return solve(**settings, threads=threads, progress=False)
+
+    def _beside_others(self, task: PairTask) -> AbstractContextManager[Any]:
+        """A context for one of several pairs: together, one small pair at a time, or each on its own."""
+        if self._together is not None:
+            return self._together()
+        return self._small_pairs if task.is_small else nullcontext()
 
     def _cancellable(
         self, callback: Callable[[Iteration], None] | None

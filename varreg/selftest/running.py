@@ -11,6 +11,7 @@ import numpy as np
 
 from ..api import solve
 from ..backends.numba import backend as cpu
+from ..batch.batch import solve_batch
 from .cases import AnswerCase, ValueCase, answer_cases, value_cases
 from .images import deformed_pair
 from .maps import MapCase, map_cases
@@ -32,7 +33,7 @@ class Outcome:
     case : str
     difference, limit : float
     same_bits : bool
-        Whether a second run gave the same bits.
+        Whether a second run gave the same bits, and of a registration one beside another pair.
     seconds, cpu_seconds : float
         On the device (the second run), and on the CPU.
     further : str
@@ -116,18 +117,20 @@ def compared_maps(case: MapCase, kernels: Any, device: int) -> Outcome:
 
 
 def compared_answers(case: AnswerCase, kernels: Any, device: int) -> Outcome:
-    """The maps that one registration finds."""
+    """The maps that one registration finds, alone and in a batch."""
     moving, fixed = deformed_pair(case.shape, seed=11)
+    settings: dict[str, Any] = dict(device=device, progress=False, **case.arguments)
 
     def found(backend: str) -> Any:
-        place: dict[str, Any] = dict(backend=backend, device=device, progress=False)
-        return solve(moving, fixed, **place, **case.arguments)
+        return solve(moving, fixed, backend=backend, **settings)
 
     first = found(kernels.NAME)
     (again, seconds), (wanted, cpu_seconds) = (
         _timed(lambda: found(kernels.NAME)), _timed(lambda: found("numba")),
     )  # fmt: skip
-    same = np.array_equal(first.displacement, again.displacement)
+    other = deformed_pair(tuple(n + 4 for n in case.shape), seed=12)
+    beside, _ = solve_batch([(moving, fixed), other], backend=kernels.NAME, threads=2, **settings)
+    same = all(np.array_equal(first.displacement, r.displacement) for r in (again, beside))
     apart = np.linalg.norm(first.displacement - wanted.displacement, axis=0)
     further = f"largest {apart.max():.1e} voxels, {len(first.history)} steps"
     return Outcome(str(case), float(apart.mean()), ANSWERS, same, seconds, cpu_seconds, further)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,16 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 from ..numpy import backend as host
-from . import fields
+from . import fields, information
 from .device import Device
-from .evaluation import backprojection, gathered, histogram, scene_arguments
+from .evaluation import gathered, scene_arguments
+from .request import Sent
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 
 #: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
 BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
+#: Memory of a pair while it is solved: twice that of the default options, whose similarity needs least.
+BYTES_PER_VOXEL = 130
 Shape = tuple[int, ...]
 
 
@@ -54,6 +59,17 @@ class CuPyBackend:
         name = self.cupy.cuda.runtime.getDeviceProperties(self.device.number)["name"]
         return name.decode() if isinstance(name, bytes) else str(name)
 
+    def together(self) -> Callable[[], AbstractContextManager[None]]:
+        """What makes contexts, one for each of several threads, whose evaluations share launches and waits.
+
+        Not a function of every backend: it is for many pairs on a device.
+        """
+        return self.device.together()
+
+    def room_for(self, voxels: int) -> int:
+        """How many pairs of images of so many voxels the free memory is enough for, at least one."""
+        return max(1, self.device.free_bytes() // (BYTES_PER_VOXEL * voxels))
+
     def resident(self, arrays: Any) -> Any:
         """The same on the device: a moving image, histogram rows, buffers or an array."""
         with self.device.current():
@@ -74,18 +90,19 @@ class CuPyBackend:
     ) -> None:
         """Value and weight of the moving image at every fixed voxel; no row is marked as full."""
         with self.device.current():
-            scene = scene_arguments(
-                self.device, self.resident(moving), where, nodes, warped.value.shape
+            request, on_device = self.device.request(nodes.dtype), self.device.holds(warped.value)
+            shape, place = warped.value.shape, (self.resident(moving), where, nodes)
+            scene = scene_arguments(self.device, *place, shape)
+            found = (
+                (warped.value, warped.weight)
+                if on_device
+                else tuple(request.wants(shape, nodes.dtype) for _ in range(2))
             )
-            buffers = self.resident(warped)
-            count = math.prod(warped.value.shape)
-            self.device.kernels(nodes.dtype).cover(
-                "warp", count, *scene, buffers.value, buffers.weight
-            )
+            request.cover("warp", math.prod(shape), *scene, *found)
+            answer = self.device.answer(request)
             warped.full.fill(0)
-            if buffers is not warped:
-                warped.value[...] = self.cupy.asnumpy(buffers.value)
-                warped.weight[...] = self.cupy.asnumpy(buffers.weight)
+            if not on_device:
+                warped.value[...], warped.weight[...] = answer
 
     def backproject(
         self, moving: Any, where: VoxelMap, nodes: Array, warped: Warped, workspace: Workspace,
@@ -93,26 +110,23 @@ class CuPyBackend:
     ) -> Any:  # fmt: skip
         """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
         with self.device.current():
-            shape = warped.value.shape
+            shape, request = warped.value.shape, self.device.request(nodes.dtype)
             scene = scene_arguments(self.device, self.resident(moving), where, nodes, shape)
             by_weight = warped.weight_slope
             if not self.device.holds(by_weight):
                 by_weight = np.where(full_rows(warped), by_weight.dtype.type(0), by_weight)
             slopes = self.resident(warped.slope), self.resident(by_weight)
             force = self.device.buffer(workspace, "force", (3, *shape), nodes.dtype)
-            self.device.kernels(nodes.dtype).cover(
-                "value_forces", math.prod(shape), *scene, *slopes, force
-            )
-            return gathered(self.device, force, where, nodes, workspace)
+            request.cover("value_forces", math.prod(shape), *scene, *slopes, force)
+            return gathered(request, self.device, force, where, nodes, workspace)
 
     def joint_histogram(
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, workspace: Workspace, threads: int
     ) -> Array:  # fmt: skip
         """(R B, B) sum of weights, fixed row x moving bin, on the host."""
         with self.device.current():
-            rows = self.resident(fixed)
-            table = histogram(self.device, self.resident(moving), where, nodes, rows, workspace)
-            return self.cupy.asnumpy(table).reshape(-1, rows.bins) * 2.0**-rows.bits
+            place = self.resident(moving), where, nodes, self.resident(fixed)
+            return information.joint_histogram(self.device, *place)
 
     def backproject_table(
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, table: Array, workspace: Workspace,
@@ -120,9 +134,8 @@ class CuPyBackend:
     ) -> Any:  # fmt: skip
         """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
         with self.device.current():
-            slope = self.cupy.asarray(np.ascontiguousarray(table, dtype=nodes.dtype))
-            rows, image = self.resident(fixed), self.resident(moving)
-            return backprojection(self.device, image, where, nodes, rows, slope, workspace)
+            place = self.resident(moving), where, nodes, self.resident(fixed)
+            return information.backproject_table(self.device, *place, table, workspace)
 
     def mutual_information(
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, kernel: Array, workspace: Workspace,
@@ -130,24 +143,8 @@ class CuPyBackend:
     ) -> tuple[float, float]:  # fmt: skip
         """(weight in view, sum over regions of weight times mutual information in nats)."""
         with self.device.current():
-            rows, kernels = self.resident(fixed), self.device.kernels(nodes.dtype)
-            table = histogram(self.device, self.resident(moving), where, nodes, rows, workspace)
-            size, regions = (rows.regions, rows.bins, rows.bins), rows.regions
-            work = self.device.buffer(workspace, "work", size, np.float64)
-            ratio = self.device.buffer(workspace, "ratio", size, np.float64)
-            marginal = self.device.buffer(
-                workspace, "marginal", (regions, 3, rows.bins), np.float64
-            )
-            each = self.device.buffer(workspace, "regions", (2, regions), np.float64)
-            parzen = rows.bins, kernel.shape[1] // 2
-            kernels.launch(
-                "region_information", regions, table, self.device.constant(kernel), *parzen,
-                2.0**-rows.bits, work, ratio, marginal, each[0], each[1],
-            )  # fmt: skip
-            found = self.device.buffer(workspace, "found", (2,), np.float64)
-            kernels.launch("sum_regions", 1, each[0], each[1], regions, found)
-            mass, value = self.cupy.asnumpy(found).tolist()
-            return mass, value
+            place = self.resident(moving), where, nodes, self.resident(fixed)
+            return information.mutual_information(self.device, *place, kernel, workspace)
 
     def information_gradient(
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, kernel: Array, scale: float,
@@ -155,15 +152,8 @@ class CuPyBackend:
     ) -> Any:  # fmt: skip
         """`scale` times the derivative of the last :meth:`mutual_information` with this workspace."""
         with self.device.current():
-            rows = self.resident(fixed)
-            size = (rows.regions, rows.bins, rows.bins)
-            slope = self.device.buffer(workspace, "slope", size, nodes.dtype)
-            self.device.kernels(nodes.dtype).launch(
-                "smooth_transposed", rows.regions, workspace["ratio"], self.device.constant(kernel),
-                rows.bins, kernel.shape[1] // 2, scale, workspace["work"], slope,
-            )  # fmt: skip
-            image = self.resident(moving)
-            return backprojection(self.device, image, where, nodes, rows, slope, workspace)
+            place = self.resident(moving), where, nodes, self.resident(fixed)
+            return information.information_gradient(self.device, *place, kernel, scale, workspace)
 
     def windowed_histogram(
         self, fixed: Any, warped: Warped, bins: int, shape: Windows, threads: int
@@ -172,11 +162,13 @@ class CuPyBackend:
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
             bits = min(BITS_OF_WINDOWS - fixed.size.bit_length(), MOST_BITS_OF_WINDOWS)
-            table = self.cupy.zeros((bins, bins), dtype=np.uint64)
-            self.device.kernels(fixed.dtype).cover(
+            request, entries = self.device.request(fixed.dtype), bins * bins
+            table = request.wants((bins, bins), np.uint64)
+            request.cover("clear_table", entries, entries, table)
+            request.cover(
                 "windowed_histogram", fixed.size, *images, fixed.size, bins, *shape, bits, table
             )
-            return self.cupy.asnumpy(table) * 2.0**-bits
+            return self.device.answer(request)[0] * 2.0**-bits
 
     def windowed_slope(
         self, fixed: Any, warped: Warped, table: Array, shape: Windows, threads: int
@@ -185,11 +177,12 @@ class CuPyBackend:
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
             slopes = [self.resident(slope) for slope in (warped.slope, warped.weight_slope)]
-            derivative = self.cupy.asarray(np.ascontiguousarray(table, np.float64))
-            self.device.kernels(fixed.dtype).cover(
+            request, derivative = self.device.request(fixed.dtype), Sent(np.asarray(table, float))
+            request.cover(
                 "windowed_slope", fixed.size, *images, fixed.size, len(table), *shape, derivative,
                 *slopes,
             )  # fmt: skip
+            self.device.answer(request)
             if slopes[0] is not warped.slope:
                 warped.slope[...], warped.weight_slope[...] = map(self.cupy.asnumpy, slopes)
 
@@ -228,11 +221,13 @@ class CuPyBackend:
             out = self.cupy.empty(shape, dtype=image.dtype)
             source = self.cupy.asarray(image, order="C")
             table = (start.astype(np.int64), np.ascontiguousarray(weights, image.dtype))
-            self.device.kernels(image.dtype).cover(
+            request = self.device.request(image.dtype)
+            request.cover(
                 "average_axis", out.size, source, before, image.shape[axis], after,
                 self.cupy.asarray(table[0]), self.cupy.asarray(table[1]), weights.shape[1],
                 len(start), out,
             )  # fmt: skip
+            self.device.answer_alone(request)
             return out if self.device.holds(image) else self.cupy.asnumpy(out)
 
     def read_linear(self, image: Any, points: Array, fill: float, out: Array) -> None:
@@ -242,7 +237,9 @@ class CuPyBackend:
             places = self.cupy.asarray(points, dtype=source.dtype, order="C")
             count = points.shape[1]
             found = self.cupy.empty(count, dtype=source.dtype)
-            self.device.kernels(source.dtype).cover(
+            request = self.device.request(source.dtype)
+            request.cover(
                 "read_points", count, source, *source.shape, places, axes, count, fill, found
             )
+            self.device.answer_alone(request)
             out[...] = found if self.device.holds(out) else self.cupy.asnumpy(found)

@@ -1,16 +1,22 @@
-"""One device: its kernels, small constants, and memory that is kept between evaluations."""
+"""One device: its kernels, small constants, memory that is kept between evaluations, and its answers."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Workspace
+from .gathering import Gathering
 from .launch import Kernels
+from .request import Request
+from .sending import Answer, send
 from .tables import TableCache
 
 #: Small arrays kept on the device; with more they are all dropped.
@@ -35,6 +41,7 @@ class Device:
         self.tables = TableCache(cupy)
         self._kernels: dict[np.dtype, Kernels] = {}
         self._constants: dict[bytes, Any] = {}
+        self._compiling, self._thread = threading.Lock(), threading.local()
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
@@ -53,9 +60,15 @@ class Device:
                 free, total = (n / 1e9 for n in self.cupy.cuda.runtime.memGetInfo())
                 raise DeviceMemoryError(
                     f"varreg: the memory of GPU {self.number} is not enough: {error} ({free:.1f} of"
-                    f" {total:.1f} GB are free). Use backend='numba', coarser `levels`, or end what else"
-                    " uses the GPU."
+                    f" {total:.1f} GB are free). Use backend='numba', coarser `levels`, fewer `threads` of a"
+                    " batch, or end what else uses the GPU."
                 ) from error
+
+    def free_bytes(self) -> int:
+        """Memory that arrays can have, on the device or kept by CuPy."""
+        with self.current():
+            free, _ = self.cupy.cuda.runtime.memGetInfo()
+            return int(free + self.cupy.get_default_memory_pool().free_bytes())
 
     def holds(self, array: Any) -> bool:
         """Whether an array lives on a device."""
@@ -64,9 +77,37 @@ class Device:
     def kernels(self, dtype: Any) -> Kernels:
         """The kernels in a precision."""
         dtype = np.dtype(dtype)
-        if dtype not in self._kernels:
-            self._kernels[dtype] = Kernels(self.cupy, dtype)
-        return self._kernels[dtype]
+        with self._compiling:
+            if dtype not in self._kernels:
+                self._kernels[dtype] = Kernels(self.cupy, dtype)
+            return self._kernels[dtype]
+
+    def request(self, dtype: Any) -> Request:
+        """A request to be, of kernels in a precision."""
+        return Request(self.kernels(dtype))
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request, sent together with those of other threads in a context of :meth:`together`."""
+        gathering: Gathering | None = getattr(self._thread, "gathering", None)
+        return self.answer_alone(request) if gathering is None else gathering.answer(request)
+
+    def answer_alone(self, request: Request) -> Answer:
+        """The answer to a request, sent by itself."""
+        return send(self.cupy, [request])[0]
+
+    def together(self) -> Callable[[], AbstractContextManager[None]]:
+        """What makes contexts, one for each of several threads, whose requests are sent together."""
+        return partial(self._member, Gathering(partial(send, self.cupy)))
+
+    @contextlib.contextmanager
+    def _member(self, gathering: Gathering) -> Iterator[None]:
+        before = getattr(self._thread, "gathering", None)
+        with gathering.member():
+            self._thread.gathering = gathering
+            try:
+                yield
+            finally:
+                self._thread.gathering = before
 
     def constant(self, array: NDArray[Any]) -> Any:
         """A small array on the device, kept by its content."""

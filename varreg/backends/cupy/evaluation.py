@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import VoxelMap, Workspace
 from .device import Device
 from .launch import SHARED_MEMORY
+from .request import Request, Sent
 from .residence import DeviceMoving, DeviceRows
 
 Shape = tuple[int, ...]
@@ -19,65 +20,68 @@ def scene_arguments(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, shape: Shape
 ) -> tuple[Any, ...]:
     """The first arguments of all kernels over fixed voxels, of which there are `shape`."""
-    cupy, flags = device.cupy, (int(moving.cubic), int(moving.masked))
+    flags = int(moving.cubic), int(moving.masked)
     sizes = np.array([*shape, *nodes.shape[1:], *moving.image.shape, *flags], np.int32)
     tables = device.tables.tables(where, nodes.shape[1:], shape)
     affine = np.concatenate([where.linear.ravel(), where.displacement_matrix.ravel()])
-    if device.holds(nodes):
-        place = cupy.concatenate((cupy.asarray(affine.astype(nodes.dtype)), nodes.ravel()))
-    else:
-        place = cupy.asarray(np.concatenate([affine, nodes.ravel()]).astype(nodes.dtype))
     return (
-        moving.image, moving.mask, device.constant(sizes), moving.low, moving.high, place,
-        tables.index, tables.weight,
+        moving.image, moving.mask, device.constant(sizes), moving.low, moving.high,
+        Sent(affine.astype(nodes.dtype)), device.cupy.ascontiguousarray(nodes) if device.holds(nodes)
+        else Sent(nodes), tables.index, tables.weight,
     )  # fmt: skip
 
 
-def histogram(
-    device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows,
-    workspace: Workspace,
-) -> Any:  # fmt: skip
-    """(R, B, B) joint histograms in units of 2^-bits."""
+def add_histogram(
+    request: Request, device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows,
+    table: Any,
+) -> None:  # fmt: skip
+    """The steps that fill a table, (R, B, B) joint histograms in units of 2^-bits."""
     scene, bins = scene_arguments(device, moving, where, nodes, rows.shape), rows.bins
-    table = device.buffer(workspace, "table", (rows.regions, bins, bins), np.uint64)
-    table.fill(0)
+    entries = rows.regions * bins * bins
+    request.cover("clear_table", entries, entries, table)
     room = bins**2 if 4 * bins**2 <= SHARED_MEMORY else 0
-    device.kernels(nodes.dtype).launch(
+    request.launch(
         "joint_histogram", len(rows.items), *scene, rows.bin, rows.lines, rows.items, bins, rows.bits,
         room, table, shared=4 * room,
     )  # fmt: skip
-    return table
 
 
 def backprojection(
-    device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows, slope: Any,
-    workspace: Workspace,
+    request: Request, device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows,
+    slope: Any, workspace: Workspace,
 ) -> Any:  # fmt: skip
     """dE/dy at the nodes from dE/dhistogram."""
     scene = scene_arguments(device, moving, where, nodes, rows.shape)
     force = device.buffer(workspace, "force", (3, *rows.shape), nodes.dtype)
-    device.kernels(nodes.dtype).cover(
+    request.cover(
         "table_forces", math.prod(rows.shape), *scene, rows.bin, rows.line_region,
         rows.column_region, slope, rows.bins, force,
     )  # fmt: skip
-    return gathered(device, force, where, nodes, workspace)
+    return gathered(request, device, force, where, nodes, workspace)
 
 
-def gathered(device: Device, force: Any, where: VoxelMap, nodes: Any, workspace: Workspace) -> Any:
+def gathered(
+    request: Request, device: Device, force: Any, where: VoxelMap, nodes: Any, workspace: Workspace
+) -> Any:
     """The forces on the voxels (3, planes, rows, n), summed at the nodes, (3, a, b, c), where the nodes are."""
-    voxels, counts = force.shape[1:], nodes.shape[1:]
+    voxels, counts, on_device = force.shape[1:], nodes.shape[1:], device.holds(nodes)
     tables = device.tables.tables(where, counts, voxels)
     shape = [3, *voxels]
     for axis in (2, 1, 0):
         length, count = voxels[axis], counts[axis]
         outer, inner = math.prod(shape[: axis + 1]), math.prod(shape[axis + 2 :])
         shape[axis + 1] = count
-        out = device.buffer(workspace, f"gathered-{axis}", tuple(shape), nodes.dtype)
+        out = (
+            device.buffer(workspace, f"gathered-{axis}", tuple(shape), nodes.dtype)
+            if axis > 0 or on_device
+            else request.wants(tuple(shape), nodes.dtype)
+        )
         first = sum(counts[:axis])
         touched = tables.first[first : first + count], tables.stop[first : first + count]
-        device.kernels(nodes.dtype).cover(
-            "gather_axis", out.size, force, outer, length, inner, tables.index, tables.weight,
+        request.cover(
+            "gather_axis", math.prod(shape), force, outer, length, inner, tables.index, tables.weight,
             sum(voxels[:axis]), sum(voxels), *touched, count, out,
         )  # fmt: skip
         force = out
-    return force if device.holds(nodes) else device.cupy.asnumpy(force)
+    answer = device.answer(request)
+    return force if on_device else answer[0]

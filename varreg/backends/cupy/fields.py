@@ -11,6 +11,7 @@ from ..arrays import Array
 from ..folding import HALVED_BELOW
 from ..volume import SMALLEST
 from .device import Device
+from .request import Request, Sent
 
 #: Threads and most blocks of the kernels that take a grid of any size.
 THREADS, MOST_BLOCKS = 128, 1024
@@ -20,15 +21,13 @@ Shape = tuple[int, ...]
 def determinant_bound(device: Device, field: Any, spacing: Array) -> tuple[float, Shape]:
     """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
     cells, blocks = _cells(field)
-    both = device.cupy.empty((2, blocks), dtype=np.int64)  # one array: waited for once
-    bound, place = both[0].view(np.float64), both[1]
+    request = _request(device)
+    both = request.wants((blocks,), np.float64), request.wants((blocks,), np.int64)
     name = "plane_bound" if len(field) == 2 else "volume_bound"
+    place = _field(device, field, spacing)
     below = () if len(field) == 2 else (HALVED_BELOW,)  # in two dimensions the bound is exact
-    _kernels(device).launch(
-        name, blocks, *_field(device, field, spacing), *below, bound, place, threads=THREADS
-    )
-    found = device.cupy.asnumpy(both)
-    low, where = found[0].view(np.float64), found[1]
+    request.launch(name, blocks, *place, *below, blocks, *both, threads=THREADS)
+    low, where = device.answer(request)
     worst = int(np.lexsort((where, low))[0])
     return float(low[worst]), tuple(int(i) for i in np.unravel_index(int(where[worst]), cells))
 
@@ -36,24 +35,25 @@ def determinant_bound(device: Device, field: Any, spacing: Array) -> tuple[float
 def volume(device: Device, field: Any, spacing: Array) -> float:
     """The volume term: the mean cost of all corners of all cells."""
     cells, blocks = _cells(field)
-    sums = device.cupy.empty(blocks, dtype=np.float64)
+    request = _request(device)
+    sums = request.wants((blocks,), np.float64)
     name = "area_sum" if len(field) == 2 else "volume_sum"
-    _kernels(device).launch(
-        name, blocks, *_field(device, field, spacing), SMALLEST, sums, threads=THREADS
-    )
-    return float(device.cupy.asnumpy(sums).sum()) / _corners(cells)
+    place = _field(device, field, spacing)
+    request.launch(name, blocks, *place, SMALLEST, blocks, sums, threads=THREADS)
+    return float(device.answer(request)[0].sum()) / _corners(cells)
 
 
 def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
     """Its derivative by the field, (d, *m), where the field is."""
     cells, _ = _cells(field)
-    out = device.cupy.empty(field.shape, dtype=np.float64)
+    request, on_device = _request(device), device.holds(field)
+    shape = field.shape, np.float64
+    out = device.cupy.empty(*shape) if on_device else request.wants(*shape)
     name = "area_gradient" if len(field) == 2 else "volume_gradient"
-    _kernels(device).cover(
-        name, math.prod(field.shape[1:]), *_field(device, field, spacing), SMALLEST,
-        1 / _corners(cells), out,
-    )  # fmt: skip
-    return out if device.holds(field) else device.cupy.asnumpy(out)
+    place = _field(device, field, spacing)
+    request.cover(name, math.prod(field.shape[1:]), *place, SMALLEST, 1 / _corners(cells), out)
+    answer = device.answer(request)
+    return out if on_device else answer[0]
 
 
 def _cells(field: Any) -> tuple[Shape, int]:
@@ -66,12 +66,16 @@ def _corners(cells: Shape) -> int:
     return 2 ** len(cells) * math.prod(cells)
 
 
-def _kernels(device: Device) -> Any:
+def _request(device: Device) -> Request:
     """In these kernels all numbers are doubles, whatever the precision of the images."""
-    return device.kernels(np.float32)
+    return device.request(np.float32)
 
 
 def _field(device: Device, field: Any, spacing: Array) -> tuple[Any, ...]:
     """The first arguments of these kernels: the field, its nodes along each axis and their spacing."""
-    nodes = device.cupy.asarray(field, dtype=np.float64, order="C")
+    nodes = (
+        device.cupy.asarray(field, dtype=np.float64, order="C")
+        if device.holds(field)
+        else Sent(np.asarray(field, np.float64))
+    )
     return nodes, *field.shape[1:], *(float(h) for h in spacing)

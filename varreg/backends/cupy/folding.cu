@@ -27,15 +27,15 @@ __device__ __forceinline__ void block_smallest(double bound, long long cell, dou
     }
 }
 
-// Exact minimum over each cell of a bilinear field (2, b, c), b, c nodes; a grid of any size.
+// Exact minimum over each cell of a bilinear field (2, b, c), b, c nodes, by any number of blocks.
 extern "C" __global__ void __launch_bounds__(128)
-plane_bound(const double* __restrict__ field, int b, int c, double step0, double step1, double* bounds,
+plane_bound(const double* __restrict__ field, int b, int c, double step0, double step1, int blocks, double* bounds,
             long long* cells)
 {
     const long long count = (long long)(b - 1) * (c - 1), component = (long long)b * c;
     double bound = 1e300;
     long long cell = count;
-    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)gridDim.x * blockDim.x) {
+    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)blocks * blockDim.x) {
         const double* u = field + v / (c - 1) * c + v % (c - 1);
         double along0[2][2], along1[2][2];  // [side][component]
         for (int d = 0; d < 2; d++, u += component)
@@ -71,16 +71,17 @@ __device__ __noinline__ double halved_smallest(const double* coefficient)
     return smallest;
 }
 
-// Smallest Bernstein coefficient over each cell of a trilinear field (3, a, b, c), of low cells over their halves; a grid of any size.
+// Smallest Bernstein coefficient over each cell of a trilinear field (3, a, b, c), of low cells over their halves, by any
+// number of blocks.
 extern "C" __global__ void __launch_bounds__(128)
 volume_bound(const double* __restrict__ field, int a, int b, int c, double step0, double step1, double step2,
-             double halved_below, double* bounds, long long* cells)
+             double halved_below, int blocks, double* bounds, long long* cells)
 {
     const long long count = (long long)(a - 1) * (b - 1) * (c - 1), component = (long long)a * b * c;
     const int plane = b * c;
     double bound = 1e300;
     long long cell = count;
-    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)gridDim.x * blockDim.x) {
+    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)blocks * blockDim.x) {
         const int k = (int)(v % (c - 1)), j = (int)(v / (c - 1) % (b - 1)), i = (int)(v / (c - 1) / (b - 1));
         const double* u = field + ((long long)i * b + j) * c + k;
         double d0[2][2][3], d1[2][2][3], d2[2][2][3];  // edges along each axis: [two other places][component]

@@ -1,5 +1,13 @@
 // Joint histograms straight from the moving image, and their derivative as a force on every fixed voxel.
 
+// Zeros in a table of so many entries.
+extern "C" __global__ void __launch_bounds__(256)
+clear_table(long long entries, unsigned long long* table)
+{
+    const long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (v < entries) table[v] = 0;
+}
+
 // Adds the voxels of one box of rows to the joint histogram of its region.
 //
 // A block takes one item (first row, stop row, first column, stop column, region): rows [first, stop) of the list
@@ -8,8 +16,8 @@
 // to the 64-bit ones.
 extern "C" __global__ void __launch_bounds__(256, 2)
 joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
-                real low, real high, const real* __restrict__ place, const unsigned* __restrict__ index,
-                const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ lines,
+                real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
+                const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ lines,
                 const int* __restrict__ items, int bins, int bits, int room, unsigned long long* table)
 {
     extern __shared__ int cells[];
@@ -25,7 +33,7 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
         const int f = bin[(size_t)line * s.n + k];
         if (f < 0) continue;
         real y[3], w;
-        position(place, index, weight, s, line / s.rows, line % s.rows, k, y);
+        position(place, nodes, index, weight, s, line / s.rows, line % s.rows, k, y);
         const real m = sample(image, mask, s, low, high, y, &w);
         if (!(w > 0)) continue;
         const int centre = (int)(m + half);
@@ -54,8 +62,8 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
 // region: of a voxel it is line_region[i * rows + j] + column_region[k]; table (R, B, B) is dE/dhistogram.
 extern "C" __global__ void __launch_bounds__(256)
 table_forces(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
-             real low, real high, const real* __restrict__ place, const unsigned* __restrict__ index,
-             const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ line_region,
+             real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
+             const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ line_region,
              const int* __restrict__ column_region, const real* __restrict__ table, int bins, real* __restrict__ force)
 {
     const Sizes s = read_sizes(sizes);
@@ -66,7 +74,7 @@ table_forces(const real* __restrict__ image, const real* __restrict__ mask, cons
     if (f >= 0) {
         const int line = (int)(v / s.n), k = (int)(v % s.n);
         real y[3], w, g[3], h[3];
-        position(place, index, weight, s, line / s.rows, line % s.rows, k, y);
+        position(place, nodes, index, weight, s, line / s.rows, line % s.rows, k, y);
         const real m = sample_gradients(image, mask, s, low, high, y, &w, g, h);
         const int centre = (int)(m + real(0.5));
         const real t = m - centre, below = real(0.5) - t, above = real(0.5) + t;

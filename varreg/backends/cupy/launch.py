@@ -6,64 +6,14 @@ it were right.  So each launch is compared with the signature in the source.
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
+from .request import Sent, Step, Wanted
+from .source import Parameter, signatures, source, source_for_many
 
-#: The files of the kernels; those of the first are used by all others.
-FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume")
-#: Threads of a block; the kernels say so, too.
-THREADS = 256
 #: Bytes of shared memory that a block has on every device without asking for more.
 SHARED_MEMORY = 48 * 1024
-_KERNEL = re.compile(
-    r'extern "C" __global__ void __launch_bounds__\((\d+)(?:, \d+)?\)\s*(\w+)\((.*?)\)\s*\{',
-    re.DOTALL,
-)
-_TYPES: dict[str, str] = {
-    "double": "f8", "int": "i4", "short": "i2", "unsigned": "u4", "long long": "i8",
-    "unsigned long long": "u8",
-}  # fmt: skip
-
-
-class Parameter(NamedTuple):
-    """One argument of a kernel."""
-
-    name: str
-    dtype: np.dtype
-    pointer: bool
-
-
-class Signature(NamedTuple):
-    """What a kernel takes, and the most threads of a block."""
-
-    threads: int
-    parameters: tuple[Parameter, ...]
-
-
-def source(dtype: Any) -> str:
-    """The source of all kernels in a precision, float32 or float64."""
-    real = {"float32": "float", "float64": "double"}[np.dtype(dtype).name]
-    folder = Path(__file__).parent
-    parts = [(folder / f"{name}.cu").read_text(encoding="utf-8") for name in FILES]
-    return "\n".join([f"typedef {real} real;", *parts])
-
-
-def signatures(code: str, dtype: Any) -> dict[str, Signature]:
-    """Every kernel of a source by its name."""
-    types = {**{name: np.dtype(kind) for name, kind in _TYPES.items()}, "real": np.dtype(dtype)}
-    return {
-        name: Signature(int(threads), tuple(_parameter(text, types) for text in body.split(",")))
-        for threads, name, body in _KERNEL.findall(code)
-    }
-
-
-def _parameter(text: str, types: dict[str, np.dtype]) -> Parameter:
-    words = text.replace("*", " * ").split()
-    kind = " ".join(w for w in words[:-1] if w not in ("const", "__restrict__", "*"))
-    return Parameter(words[-1], types[kind], "*" in words)
 
 
 class Kernels:
@@ -78,45 +28,76 @@ class Kernels:
     def __init__(self, cupy: Any, dtype: Any) -> None:
         code = source(dtype)
         self._cupy, self._signatures = cupy, signatures(code, dtype)
-        module = cupy.RawModule(code=code, options=("-std=c++17",))
+        module = cupy.RawModule(code=source_for_many(code, dtype), options=("-std=c++17",))
         self._functions = {name: module.get_function(name) for name in self._signatures}
 
-    def launch(
-        self, name: str, blocks: int, *arguments: Any, threads: int = THREADS, shared: int = 0
-    ) -> None:
-        """Launch a kernel on the current stream.
+    def checked(
+        self, name: str, blocks: int, arguments: Sequence[Any], threads: int, shared: int
+    ) -> list[Any]:
+        """The numbers and addresses of a launch that is what its kernel takes.
 
         Parameters
         ----------
         name : str
         blocks, threads : int
-        *arguments
+        arguments : sequence
             As in the source; numbers are converted, arrays are not.
         shared : int
             Bytes of dynamic shared memory of a block.
+
+        Returns
+        -------
+        list
+            Arrays that have no address yet, Sent and Wanted, as they are.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is anything else.
         """
-        limit, parameters = self._signatures[name]
+        limit, parameters, _ = self._signatures[name]
         if not (0 < blocks < 2**31 and 0 < threads <= limit and 0 <= shared <= SHARED_MEMORY):
             raise ValueError(f"{name}: no launch of {blocks} x {threads}, {shared} bytes shared.")
         if len(arguments) != len(parameters):
             raise TypeError(f"{name}: {len(arguments)} arguments for {len(parameters)} parameters.")
-        checked = (self._argument(name, p, a) for p, a in zip(parameters, arguments, strict=True))
-        self._functions[name]((blocks,), (threads,), tuple(checked), shared_mem=shared)
+        return [
+            self._address(name, parameter, value) if parameter.pointer else value
+            for parameter, value in zip(parameters, arguments, strict=True)
+        ]
 
-    def cover(self, name: str, count: int, *arguments: Any) -> None:
-        """Launch a kernel with a thread for each of `count` entries."""
-        self.launch(name, -(-count // THREADS), *arguments)
-
-    def _argument(self, name: str, parameter: Parameter, value: Any) -> Any:
-        if not parameter.pointer:
-            return parameter.dtype.type(value)
-        if not isinstance(value, self._cupy.ndarray):
+    def _address(self, name: str, parameter: Parameter, value: Any) -> Any:
+        on_device = isinstance(value, self._cupy.ndarray)
+        if not on_device and not isinstance(value, (Sent, Wanted)):
             raise TypeError(
                 f"{name}: `{parameter.name}` is no array on the device: {type(value).__name__}."
             )
-        if value.dtype != parameter.dtype or not value.flags.c_contiguous:
+        contiguous = not on_device or value.flags.c_contiguous
+        if value.dtype != parameter.dtype or not contiguous:
             raise TypeError(
                 f"{name}: `{parameter.name}` must be contiguous {parameter.dtype}; got {value.dtype}"
-                f"{'' if value.flags.c_contiguous else ', not contiguous'}."
+                f"{'' if contiguous else ', not contiguous'}."
             )
-        return value
+        return value.data.ptr if on_device else value
+
+    def entry_size(self, name: str) -> int:
+        """Bytes of the arguments of one pair."""
+        return self._signatures[name].entry.size
+
+    def entry(self, name: str, blocks: int, values: Sequence[Any]) -> bytes:
+        """The arguments of one pair: its numbers, and the addresses of its arrays."""
+        return self._signatures[name].entry.pack(*values, blocks)
+
+    def launch(self, steps: Sequence[Step], entries: Any) -> None:
+        """Launch a kernel on the current stream.
+
+        Parameters
+        ----------
+        steps : sequence of Step
+            Of one kind, each of another pair.
+        entries : (pairs * size,) uint8 array on the device
+            :meth:`entry` of each of them.
+        """
+        grid = max(step.blocks for step in steps), len(steps)
+        shared = max(step.shared for step in steps)
+        first = steps[0]
+        self._functions[first.name](grid, (first.threads,), (entries,), shared_mem=shared)

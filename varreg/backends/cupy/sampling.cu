@@ -2,6 +2,10 @@
 //
 // `real` is float, or double where derivatives are checked; it is defined by a line that comes before.  No #include
 // and no #ifdef: the same text is compiled by NVRTC and, in the tests, by a compiler for the CPU.
+//
+// A kernel says what is done for one pair of images.  source.py makes it one for many: a launch has an array of
+// arguments, one entry for each pair, and blockIdx.y says which; a block whose pair needs fewer blocks ends at once.
+// So blockIdx.x is the block of the pair, and the size of the grid says nothing.
 
 // What all kernels over fixed voxels share: sizes, and the map y = W (i, 1) + V u(i).
 struct Sizes {
@@ -24,12 +28,13 @@ __device__ __forceinline__ Sizes read_sizes(const int* sizes)
 __device__ __forceinline__ real larger(real a, real b) { return a > b ? a : b; }
 
 // Position in the moving image of fixed voxel (i, j, k).
-// place: W (3, 4), V (3, 3), then u at the nodes (3, a, b, c); index, weight: (2, planes + rows + n) two-node tables.
-__device__ __forceinline__ void position(const real* __restrict__ place, const unsigned* __restrict__ index,
-                                         const real* __restrict__ weight, const Sizes& s, int i, int j, int k, real* y)
+// place: W (3, 4), then V (3, 3); nodes: u at the nodes (3, a, b, c); index, weight: (2, planes + rows + n) two-node
+// tables.
+__device__ __forceinline__ void position(const real* __restrict__ place, const real* __restrict__ nodes,
+                                         const unsigned* __restrict__ index, const real* __restrict__ weight,
+                                         const Sizes& s, int i, int j, int k, real* y)
 {
     const int total = s.planes + s.rows + s.n, at1 = s.planes + j, at2 = s.planes + s.rows + k;
-    const real* nodes = place + 21;
     const size_t component = (size_t)s.a * s.b * s.c;
     real u0 = 0, u1 = 0, u2 = 0;
     for (int corner = 0; corner < 8; corner++) {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .backend import CuPyBackend
-from .launch import source
+from .source import source, source_for_many
 
 #: The folder in which passed self-tests are remembered, if it is not that of the user's cache.
 FOLDER_VARIABLE = "VARREG_CACHE_DIR"
@@ -84,7 +84,8 @@ def identity(number: int) -> Identity:
 
 def kernels_stamp() -> str:
     """Hash of the sources of the kernels."""
-    return hashlib.sha256(source("float32").encode()).hexdigest()[:16]
+    code = source_for_many(source("float32"), "float32")
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
 def is_proven(number: int) -> bool:

@@ -123,14 +123,14 @@ __device__ __forceinline__ void block_total(double own, double* sums)
     if (threadIdx.x == 0) sums[blockIdx.x] = part[0];
 }
 
-// Sums of the cost over the cells of a field (2, b, c), one a block; a grid of any size.
+// Sums of the cost over the cells of a field (2, b, c), one a block, by any number of blocks.
 extern "C" __global__ void __launch_bounds__(128, 4)
-area_sum(const double* __restrict__ field, int b, int c, double step0, double step1, double least, double* sums)
+area_sum(const double* __restrict__ field, int b, int c, double step0, double step1, double least, int blocks, double* sums)
 {
     const long long count = (long long)(b - 1) * (c - 1), stride[2] = {c, 1};
     const double inverse[2] = {1 / step0, 1 / step1};
     double total = 0;
-    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)gridDim.x * blockDim.x)
+    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)blocks * blockDim.x)
         total += cell_cost<2>(field, (long long)b * c, v / (c - 1) * c + v % (c - 1), stride, inverse, least);
     block_total(total, sums);
 }
@@ -138,12 +138,12 @@ area_sum(const double* __restrict__ field, int b, int c, double step0, double st
 // The same of a field (3, a, b, c).
 extern "C" __global__ void __launch_bounds__(128, 4)
 volume_sum(const double* __restrict__ field, int a, int b, int c, double step0, double step1, double step2,
-           double least, double* sums)
+           double least, int blocks, double* sums)
 {
     const long long count = (long long)(a - 1) * (b - 1) * (c - 1), stride[3] = {(long long)b * c, c, 1};
     const double inverse[3] = {1 / step0, 1 / step1, 1 / step2};
     double total = 0;
-    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)gridDim.x * blockDim.x) {
+    for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)blocks * blockDim.x) {
         const long long line = v / (c - 1), node = (line / (b - 1) * b + line % (b - 1)) * c + v % (c - 1);
         total += cell_cost<3>(field, a * stride[0], node, stride, inverse, least);
     }

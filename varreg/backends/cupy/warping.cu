@@ -3,15 +3,15 @@
 // Value and weight of the moving image at every fixed voxel.
 extern "C" __global__ void __launch_bounds__(256)
 warp(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes, real low, real high,
-     const real* __restrict__ place, const unsigned* __restrict__ index, const real* __restrict__ weight,
-     real* __restrict__ value, real* __restrict__ view)
+     const real* __restrict__ place, const real* __restrict__ nodes, const unsigned* __restrict__ index,
+     const real* __restrict__ weight, real* __restrict__ value, real* __restrict__ view)
 {
     const Sizes s = read_sizes(sizes);
     const size_t voxels = (size_t)s.planes * s.rows * s.n, v = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (v >= voxels) return;
     const int line = (int)(v / s.n);
     real y[3], w;
-    position(place, index, weight, s, line / s.rows, line % s.rows, (int)(v % s.n), y);
+    position(place, nodes, index, weight, s, line / s.rows, line % s.rows, (int)(v % s.n), y);
     value[v] = sample(image, mask, s, low, high, y, &w);
     view[v] = w;
 }
@@ -19,8 +19,8 @@ warp(const real* __restrict__ image, const real* __restrict__ mask, const int* _
 // dE/dy of every fixed voxel from dE/dvalue and dE/dweight.
 extern "C" __global__ void __launch_bounds__(256)
 value_forces(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
-             real low, real high, const real* __restrict__ place, const unsigned* __restrict__ index,
-             const real* __restrict__ weight, const real* __restrict__ slope, const real* __restrict__ weight_slope,
+             real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
+             const unsigned* __restrict__ index, const real* __restrict__ weight, const real* __restrict__ slope, const real* __restrict__ weight_slope,
              real* __restrict__ force)
 {
     const Sizes s = read_sizes(sizes);
@@ -28,7 +28,7 @@ value_forces(const real* __restrict__ image, const real* __restrict__ mask, cons
     if (v >= voxels) return;
     const int line = (int)(v / s.n);
     real y[3], w, g[3], h[3];
-    position(place, index, weight, s, line / s.rows, line % s.rows, (int)(v % s.n), y);
+    position(place, nodes, index, weight, s, line / s.rows, line % s.rows, (int)(v % s.n), y);
     sample_gradients(image, mask, s, low, high, y, &w, g, h);
     for (int d = 0; d < 3; d++) force[d * voxels + v] = slope[v] * g[d] + weight_slope[v] * h[d];
 }

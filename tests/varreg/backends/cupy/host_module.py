@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ _KERNEL = re.compile(
 )
 #: What needs the threads of a block to take turns; functions of that kind are called block_...
 _SYNCHRONISED = re.compile(r"__sync|__shfl|__shared__|\bblock_\w+\s*\(")
+#: One launch at a time, as on one stream.
+_LAUNCHING = threading.Lock()
 _TAIL = """
 extern "C" int launch_{0}(const shim::Launch* L, void** a) {{ return shim::launch(&{0}, L, a); }}
 extern "C" const char* signature_{0}() {{ return shim::sig(&{0}); }}
@@ -129,8 +132,9 @@ class HostKernel:
         flags = (not self.module.synchronised[self.name]) | ORDERS[self.module.order] << 1
         launch = Launch(*((ctypes.c_uint * 3)(*sizes) for sizes in three), shared_mem, flags)
         launch.seed = self.module.seed
-        if self.function(ctypes.byref(launch), addresses):
-            raise RuntimeError(f"{self.name}: {self.module.library.shim_error().decode()}")
+        with _LAUNCHING:
+            if self.function(ctypes.byref(launch), addresses):
+                raise RuntimeError(f"{self.name}: {self.module.library.shim_error().decode()}")
 
     def _argument(self, number, value, wanted):
         """What has to be kept alive, and the address of the argument."""
@@ -138,7 +142,10 @@ class HostKernel:
         if wanted.startswith("*"):
             if not isinstance(value, np.ndarray):
                 raise TypeError(f"{where}: the kernel wants a pointer; got {type(value).__name__}")
-            if value.dtype.str[1:] != wanted[2:]:
+            if wanted[2] == "V":  # arguments of pairs, as bytes
+                if value.dtype != np.uint8 or not value.size or value.size % int(wanted[3:]):
+                    raise TypeError(f"{where}: {value.size} bytes for arguments of {wanted[3:]}")
+            elif value.dtype.str[1:] != wanted[2:]:
                 raise TypeError(f"{where}: the kernel wants {wanted[2:]}*; got {value.dtype}")
             if not value.flags.c_contiguous:
                 raise ValueError(f"{where}: not contiguous")

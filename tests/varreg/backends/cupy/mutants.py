@@ -1,6 +1,10 @@
 """Kernels broken on purpose: (what is wrong, the right text, the wrong one)."""
 
 MUTANTS = [
+    ("the arguments of the first pair for all", "const joint_histogram_arguments& own = pairs[blockIdx.y];", "const joint_histogram_arguments& own = pairs[0];"),
+    ("the last block of each pair left out", "if (blockIdx.x < own.pair_blocks) region", "if (blockIdx.x + 1 < own.pair_blocks) region"),
+    ("blocks beyond those of a pair", "if (blockIdx.x < own.pair_blocks) smooth", "smooth"),
+    ("a table with the sums of before", "if (v < entries) table[v] = 0;", ";"),
     ("no barrier after the table is cleared", "cells[cell] = 0;\n    __syncthreads();", "cells[cell] = 0;"),
     ("no barrier before the table is merged", "    __syncthreads();\n    for (int cell = threadIdx.x; cell < room; cell += blockDim.x)\n        if (cells", "    for (int cell = threadIdx.x; cell < room; cell += blockDim.x)\n        if (cells"),
     ("a sum in shared memory that is not atomic", "atomicAdd(cells + cell, all - left - right);", "cells[cell] += all - left - right;"),
@@ -26,7 +30,7 @@ MUTANTS = [
     ("one neighbour of two", "if (index[total + begin + k] == q) share", "if (false) share"),
     ("no barrier within the search for the smallest", "threadIdx.x + step]);\n        __syncthreads();", "threadIdx.x + step]);"),
     ("the last of equal cells", "other < *bound || (other == *bound && place < *cell)", "other <= *bound"),
-    ("a Bernstein coefficient that is not a mean", "total / ways", "total"),
+    ("a Bernstein coefficient that is not a mean", "total /= ways;", ""),
     ("a window that is not normalised", "row * (window(there, m) / there.total)", "row * window(there, m)"),
     ("windows that are added up without atomics", "atomicAdd(table + f * bins + m, (unsigned long long)(row * (window(there, m) / there.total) + 0.5));", "table[f * bins + m] += (unsigned long long)(row * (window(there, m) / there.total) + 0.5);"),
     ("a window without the slope of its norm", "- there.change / there.total", ""),

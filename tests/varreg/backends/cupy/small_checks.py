@@ -5,11 +5,12 @@ Exit code 3 if a result is wrong, 4 if a launch fails; the sanitizers have codes
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from varreg.backends.arrays import Warped, Windows, Workspace
-from varreg.backends.cupy import launch, residence
+from varreg.backends.cupy import gathering, launch, residence
 from varreg.backends.cupy.backend import CuPyBackend
 from varreg.backends.numpy import backend as reference
 from varreg.geometry.displacement import axis_table
@@ -42,7 +43,7 @@ def scene(shape, size, nodes, cubic, masked, boundary):
     field[3 - d :] = rng.uniform(-0.8, 0.8, (d, *field.shape[1:]))
     volume = (1,) * (3 - d) + tuple(shape)
     bins, counted = rng.integers(0, BINS, volume), rng.random(volume) > 0.2
-    return moving, where, field, histogram_rows(bins, BINS, (1, 1, 2), counted)
+    return moving, where, field, histogram_rows(bins, BINS, (1, d - 1, 2), counted)
 
 
 SCENES = {
@@ -90,6 +91,18 @@ def results(backend, moving, where, nodes, rows):
     yield backend.average_axis(moving.image, 2, start, weights, 1)
 
 
+def together(backend, scenes):
+    """The results of all scenes, computed at the same time."""
+    context = backend.together()
+
+    def of_one(parts):
+        with context():
+            return list(results(backend, *parts))
+
+    with ThreadPoolExecutor(len(scenes)) as pool:
+        return list(pool.map(of_one, scenes))
+
+
 def absurd(backend, moving, where, nodes, rows):
     """Positions that are no numbers must not become indices; all results are finite."""
     nodes = nodes.copy()
@@ -103,15 +116,15 @@ def absurd(backend, moving, where, nodes, rows):
 def check(flavour, orders):
     """Whether all results are those of NumPy and the same bits in all orders."""
     backends = [CuPyBackend(0, FakeCuPy(flavour, order)) for order in orders]
-    for arguments in SCENES.values():
-        parts = scene(*arguments)
+    scenes = [scene(*arguments) for arguments in SCENES.values()]
+    for parts, beside_others in zip(scenes, together(backends[0], scenes), strict=True):
         wanted = list(results(reference, *parts))
         first, *others = ([*results(backend, *parts)] for backend in backends)
         for found, right in zip(first, wanted, strict=True):
             scale = max(np.abs(right).max(), 1e-3)
             if not np.allclose(found, right, rtol=0, atol=1e-3 * scale):
                 return False
-        for other in others:
+        for other in (*others, beside_others):
             if not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True)):
                 return False
         if not all(absurd(backend, *parts) for backend in backends):
@@ -122,9 +135,10 @@ def check(flavour, orders):
 def main(flavour, mutant=None):
     if mutant is not None:
         _, old, new = MUTANTS[int(mutant)]
-        right = launch.source
-        launch.source = lambda dtype: right(dtype).replace(old, new, 1)
+        right = launch.source_for_many
+        launch.source_for_many = lambda *code: right(*code).replace(old, new, 1)
     residence.VOXELS_PER_BLOCK = 24  # several blocks add to one table
+    gathering.SILENCE = 1.0  # launches are for several pairs
     orders = tuple(ORDERS) if flavour in ("plain", "fma") else ("forward",)
     try:
         return 0 if check(flavour, orders) else WRONG

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from varreg.backends.cupy.launch import SHARED_MEMORY, signatures, source
+from varreg.backends.cupy.launch import SHARED_MEMORY
+from varreg.backends.cupy.source import signatures, source, source_for_many
 
 #: Turing, A100, H100.
 ARCHITECTURES = ("75", "80", "90")
@@ -32,7 +33,8 @@ def nvrtc():
 
 def compiled(nvrtc, dtype, architecture):
     """(binary, log) with the options that CuPy adds to ours."""
-    program = nvrtc.createProgram(source(dtype), "kernels.cu", (), ())
+    code = source_for_many(source(dtype), dtype)
+    program = nvrtc.createProgram(code, "kernels.cu", (), ())
     options = ("-std=c++17", "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v")
     try:
         nvrtc.compileProgram(program, options)

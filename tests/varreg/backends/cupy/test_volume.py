@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from varreg.backends.cupy import fields
+from varreg.backends.cupy.sending import ALIGNMENT
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
 from varreg.energy.deformable import DeformableObjective
@@ -107,11 +108,12 @@ def test_on_the_device_a_value_is_waited_for_once_and_its_gradient_never():
     there, log = kernels.resident(field), kernels.cupy.log
     log.reset()
     kernels.volume(there, spacing, 1)
-    assert (log.launches, log.synchronisations, log.uploads) == (["volume_sum"], 1, 0)
-    assert log.bytes_down <= 8 * fields.MOST_BLOCKS
+    assert (log.launches, log.synchronisations, log.uploads) == (["volume_sum"], 1, 1)
+    assert log.bytes_down <= 8 * fields.MOST_BLOCKS and log.bytes_up <= ALIGNMENT  # arguments
     log.reset()
     kernels.volume_gradient(there, spacing, 1)
-    assert (log.launches, log.synchronisations, log.uploads) == (["volume_gradient"], 0, 0)
+    assert (log.launches, log.synchronisations, log.uploads) == (["volume_gradient"], 0, 1)
+    assert log.bytes_up <= ALIGNMENT
 
 
 @pytest.mark.usefixtures("device")

@@ -1,0 +1,120 @@
+"""Requests of any number of pairs: one launch for each kernel, one transfer up, one down, one wait for all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .request import Request, Sent, Step, Wanted
+
+#: Bytes: what is transferred together begins at multiples of this, as memory of its own would.
+ALIGNMENT = 256
+Answer = list[NDArray[Any]]
+
+
+def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
+    """The answers to requests: of each the arrays that it wants.
+
+    What a request computes does not depend on those that it is sent with.
+
+    Parameters
+    ----------
+    cupy : module
+    requests : sequence of Request
+        No two write to the same memory.
+
+    Returns
+    -------
+    list of list of array
+    """
+    launches = list(_launches(requests))
+    parcel = _Parcel(cupy, requests, launches)
+    for launch in launches:
+        launch[0].kernels.launch(launch, parcel.entries(launch))
+    return parcel.answers()
+
+
+def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
+    """The steps of all requests: those of a kind together, those of a request in their order."""
+    waiting = [deque(request.steps) for request in requests]
+    while waiting := [steps for steps in waiting if steps]:
+        kind = waiting[0][0].kind
+        yield [steps.popleft() for steps in waiting if steps[0].kind == kind]
+
+
+class _Parcel:
+    """What goes up, and does so when it is made, and what comes back, each in one piece."""
+
+    def __init__(
+        self, cupy: Any, requests: Sequence[Request], launches: Sequence[list[Step]]
+    ) -> None:
+        self._cupy, self._requests = cupy, requests
+        self._up, self._down = _Places(), _Places()
+        for launch in launches:
+            self._up.add(launch, len(launch) * launch[0].kernels.entry_size(launch[0].name))
+        for request in requests:
+            for sent in request.sent:
+                self._up.add(sent, sent.nbytes)
+            for wanted in request.wanted:
+                self._down.add(wanted, wanted.nbytes)
+        self._there, self._back = (
+            cupy.empty(max(places.size, 1), dtype=np.uint8) for places in (self._up, self._down)
+        )
+        self._addresses = self._there.data.ptr, self._back.data.ptr
+        self._there.set(self._content(launches))
+
+    def _content(self, launches: Sequence[list[Step]]) -> NDArray[np.uint8]:
+        """What goes up: the arguments of all launches, and the arrays that are sent."""
+        content = np.zeros(self._there.size, np.uint8)
+        for launch in launches:
+            entries = b"".join(map(self._entry, launch))
+            content[self._up.of(launch)] = np.frombuffer(entries, np.uint8)
+        for sent in (sent for request in self._requests for sent in request.sent):
+            content[self._up.of(sent)] = sent.values.reshape(-1).view(np.uint8)
+        return content
+
+    def _entry(self, step: Step) -> bytes:
+        return step.kernels.entry(step.name, step.blocks, list(map(self._value, step.values)))
+
+    def _value(self, value: Any) -> Any:
+        """A number, or the address of what has none before it is sent."""
+        if isinstance(value, Sent):
+            return self._addresses[0] + self._up.of(value).start
+        if isinstance(value, Wanted):
+            return self._addresses[1] + self._down.of(value).start
+        return value
+
+    def entries(self, launch: list[Step]) -> Any:
+        """The arguments of a launch, on the device."""
+        return self._there[self._up.of(launch)]
+
+    def answers(self) -> list[Answer]:
+        """What is wanted, waited for if that is anything."""
+        content = self._cupy.asnumpy(self._back) if self._down.size else np.empty(0, np.uint8)
+
+        def answer(wanted: Wanted) -> NDArray[Any]:
+            return content[self._down.of(wanted)].view(wanted.dtype).reshape(wanted.shape)
+
+        return [list(map(answer, request.wanted)) for request in self._requests]
+
+
+class _Places:
+    """Where things are in one piece of memory."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._found: dict[int, slice] = {}
+
+    def add(self, thing: Any, size: int) -> None:
+        """A place for a thing, unless it has one."""
+        if id(thing) not in self._found:
+            self._found[id(thing)] = slice(self.size, self.size + size)
+            self.size += -(-size // ALIGNMENT) * ALIGNMENT
+
+    def of(self, thing: Any) -> slice:
+        """The bytes of a thing."""
+        return self._found[id(thing)]

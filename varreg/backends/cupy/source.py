@@ -1,0 +1,113 @@
+"""The source of the kernels, and what each of them takes.
+
+In the ``.cu`` files a kernel says what is done for one pair of images.  A launch is for any number of pairs: here
+each kernel is given an array of its arguments, one entry for each pair, and the second index of the grid says which.
+One pair is an array of one entry: the same machine code, hence the same bits.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: The files of the kernels; those of the first are used by all others.
+FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume")
+_KERNEL = re.compile(
+    r'extern "C" __global__ void __launch_bounds__\((\d+)((?:, \d+)?)\)\s*(\w+)\((.*?)\)\s*\{',
+    re.DOTALL,
+)
+#: The last argument is how many blocks the pair has: a grid is as wide as its widest pair.
+_MANY = """struct {name}_arguments {{ {members} unsigned pair_blocks; }};
+static_assert(sizeof({name}_arguments) == {size}, "another layout than that of source.py");
+
+__device__ __forceinline__ void {name}_of_pair({parameters});
+
+extern "C" __global__ void __launch_bounds__({threads}{least})
+{name}(const {name}_arguments* __restrict__ pairs)
+{{
+    const {name}_arguments& own = pairs[blockIdx.y];
+    if (blockIdx.x < own.pair_blocks) {name}_of_pair({arguments});
+}}
+
+__device__ __forceinline__ void {name}_of_pair({parameters})
+{{"""
+#: Types of the source, and their letters in the module struct.
+_TYPES: dict[str, tuple[str, str]] = {
+    "double": ("f8", "d"), "float": ("f4", "f"), "int": ("i4", "i"), "short": ("i2", "h"), "unsigned": ("u4", "I"),
+    "long long": ("i8", "q"), "unsigned long long": ("u8", "Q"),
+}  # fmt: skip
+
+
+class Parameter(NamedTuple):
+    """One argument of a kernel."""
+
+    name: str
+    dtype: np.dtype
+    pointer: bool
+    letter: str  # in the module struct
+    declaration: str  # without its name
+
+
+class Signature(NamedTuple):
+    """What a kernel takes, the most threads of a block, and the entry of a pair in the array of arguments."""
+
+    threads: int
+    parameters: tuple[Parameter, ...]
+    entry: struct.Struct
+
+
+def source(dtype: Any) -> str:
+    """The source of all kernels for one pair in a precision, float32 or float64."""
+    folder = Path(__file__).parent
+    parts = [(folder / f"{name}.cu").read_text(encoding="utf-8") for name in FILES]
+    return "\n".join([f"typedef {_real(dtype)} real;", *parts])
+
+
+def source_for_many(code: str, dtype: Any) -> str:
+    """A source with kernels for one pair, turned into one with kernels for any number of them."""
+
+    def many(match: re.Match[str]) -> str:
+        threads, least, name, body = match.groups()
+        parameters = _parameters(body, dtype)
+        return _MANY.format(
+            name=name, threads=threads, least=least, parameters=body, size=_entry(parameters).size,
+            members=" ".join(f"{p.declaration} {p.name};" for p in parameters),
+            arguments=", ".join(f"own.{p.name}" for p in parameters),
+        )  # fmt: skip
+
+    return _KERNEL.sub(many, code)
+
+
+def signatures(code: str, dtype: Any) -> dict[str, Signature]:
+    """Every kernel of a source for one pair by its name."""
+    found = {}
+    for threads, _, name, body in _KERNEL.findall(code):
+        parameters = _parameters(body, dtype)
+        found[name] = Signature(int(threads), parameters, _entry(parameters))
+    return found
+
+
+def _entry(parameters: tuple[Parameter, ...]) -> struct.Struct:
+    """As a compiler lays out the members, to a multiple of the eight bytes of an address."""
+    return struct.Struct("@" + "".join(p.letter for p in parameters) + "I0Q")
+
+
+def _parameters(body: str, dtype: Any) -> tuple[Parameter, ...]:
+    return tuple(_parameter(text, dtype) for text in body.split(","))
+
+
+def _parameter(text: str, dtype: Any) -> Parameter:
+    words = [word for word in text.replace("*", " * ").split() if word != "__restrict__"]
+    kind = " ".join(word for word in words[:-1] if word not in ("const", "*"))
+    code, letter = _TYPES[_real(dtype) if kind == "real" else kind]
+    pointer = "*" in words
+    declaration = " ".join(words[:-1])
+    return Parameter(words[-1], np.dtype(code), pointer, "Q" if pointer else letter, declaration)
+
+
+def _real(dtype: Any) -> str:
+    return {"float32": "float", "float64": "double"}[np.dtype(dtype).name]
