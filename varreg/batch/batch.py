@@ -14,12 +14,12 @@ import numpy as np
 
 from ..api import solve
 from ..errors import InputError
+from ..options.backend_choice import chosen_backend
 from ..report.progress import count_bar
 from ..results.result import Result
 from ..stages.arguments import (
     affine_initialisations,
     affine_model,
-    chosen_backend,
     merged_options,
     thread_count,
 )

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..api import solve
 from ..optimise.history import Iteration
+from ..options.backend_choice import chosen_backend
 from ..results.result import Result
-from ..stages.arguments import chosen_backend
 
 _cancelled: Any = None
 

@@ -15,7 +15,6 @@ from ..images.device_arrays import brought_to_host
 from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
-from ..options.backend_choice import chosen_backend as chosen_backend
 from ..options.options import AFFINE_MODELS, Options, Range
 from .initialisations import NAMES
 
