@@ -6,7 +6,8 @@ MANIFEST is a JSON object {"subjects": {ID: {"T1": FILE, "labels": FILE}}, "pair
 relative to it.  The fixed image is the T1 of one person, the moving one the T1 of another with its contrast turned round
 and noise, so that only similarities of several contrasts can match them.  Moving labels are carried by the map that a
 tool returns (nearest neighbour) and compared with the fixed ones.  A row: mean Dice of all labels and of the cortex (labels
-from 100), standard deviation of log det J over the head (roughness), folded voxels (%), median seconds.  Every method
+from 100), distance of the surfaces of structures inside the brain (95th percentile, mm), standard deviation of log det J over the
+head (roughness), folded voxels (%), median seconds.  Every method
 runs in a process of its own; its first pair is run once before, to load and compile.
 """
 
@@ -34,8 +35,8 @@ from scipy import ndimage as ndi
 from tables import markdown
 
 CORTEX = 100
-#: Smallest volume of a structure that is compared, mm^3.
-SMALLEST = 100.0
+#: Smallest volume of a structure that is compared, and of one whose surface is, mm^3.
+SMALLEST, LARGE = 100.0, 500.0
 OWN = {
     "affine": {"deformable": False, "affine": "affine"},
     "varreg-smooth": {"regularity": "smooth"},
@@ -113,11 +114,28 @@ def overlap(fixed: np.ndarray, moved: np.ndarray, voxel: float) -> tuple[float, 
     return float(dice.mean()), float(dice[names >= CORTEX].mean())
 
 
+def surface_distance(fixed: np.ndarray, moved: np.ndarray, spacing: float) -> float:
+    """95th percentile of the distance between the surfaces of a structure, mean over those inside the brain, mm."""
+    found = []
+    for name, box in enumerate(ndi.find_objects(fixed), 1):
+        if box is None or name >= CORTEX or (fixed[box] == name).sum() * spacing**3 < LARGE:
+            continue
+        wide = tuple(slice(max(b.start - 15, 0), b.stop + 15) for b in box)
+        edges = [
+            part ^ ndi.binary_erosion(part) for part in (fixed[wide] == name, moved[wide] == name)
+        ]
+        if edges[1].any():
+            there, here = (ndi.distance_transform_edt(~edge, spacing) for edge in edges)
+            found.append(np.percentile(np.concatenate([here[edges[0]], there[edges[1]]]), 95))
+    return float(np.mean(found))
+
+
 def scores(displacement: np.ndarray, arrays: list[np.ndarray], spacing: float) -> dict[str, float]:
     """Overlap, roughness and folds of a map."""
     fixed, labels, _, others = arrays
     there = np.indices(fixed.shape) + displacement
-    dice, cortex = overlap(labels, ndi.map_coordinates(others, there, order=0), spacing**3)
+    carried = ndi.map_coordinates(others, there, order=0)
+    dice, cortex = overlap(labels, carried, spacing**3)
     jacobian = (
         np.stack([np.stack(np.gradient(c)) for c in displacement])
         + np.eye(3)[..., None, None, None]
@@ -127,6 +145,7 @@ def scores(displacement: np.ndarray, arrays: list[np.ndarray], spacing: float) -
     return {
         "dice": dice,
         "cortex": cortex,
+        "surface": surface_distance(labels, carried, spacing),
         "sdlogj": rough,
         "folds": 100 * float((determinant <= 0).mean()),
     }
@@ -167,8 +186,9 @@ def measured_apart(name: str, given: argparse.Namespace) -> list[dict[str, Any]]
 def row(name: str, found: list[dict[str, Any]]) -> list[str]:
     """The cells of a method."""
     if not found:
-        return [name, *["failed"] * 5]
-    mean = {key: float(np.mean([f[key] for f in found])) for key in ("dice", "cortex", "sdlogj")}
+        return [name, *["failed"] * 6]
+    keys = ("dice", "cortex", "surface", "sdlogj")
+    mean = {key: float(np.mean([f[key] for f in found])) for key in keys}
     folds, seconds = max(f["folds"] for f in found), float(np.median([f["seconds"] for f in found]))
     return [name, *(f"{v:.3f}" for v in mean.values()), f"{folds:.3f}", f"{seconds:.1f}"]
 
@@ -189,7 +209,7 @@ def main() -> None:
     found = {name: measured_apart(name, given) for name in given.methods}
     machine = describe()
     print(f"{summary(machine)}\npairs of {given.data.parent.name} at {given.spacing:g} mm\n")
-    header = ("method", "Dice", "cortex", "SDlogJ", "folds (%)", "s")
+    header = ("method", "Dice", "cortex", "HD95 (mm)", "SDlogJ", "folds (%)", "s")
     print(markdown(header, [row(name, rows) for name, rows in found.items()]))
     write_json(given.json, {"machine": machine, "rows": found})
 
