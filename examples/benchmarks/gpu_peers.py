@@ -34,7 +34,7 @@ def peers(bench: Any) -> Part:
     if getattr(bench.people, "data", None) is None:
         header: tuple[str, ...] = ("method, pair", "TRE (voxels)", "p95", "folds (%)", "s")
         return Part("peers", str(peers.__doc__), header, SHARE, partial(_phantoms, bench))
-    header = ("method, pair", "Dice", "cortex", "SDlogJ", "folds (%)", "s")
+    header = ("method, pair", "Dice", "cortex", "HD95 (mm)", "SDlogJ", "folds (%)", "s")
     return Part("peers", str(peers.__doc__), header, SHARE, partial(_people, bench))
 
 
@@ -136,5 +136,5 @@ def only_card(number: int) -> Iterator[None]:
 
 
 def _cells(name: str, found: dict[str, Any]) -> list[str]:
-    numbers = [f"{found[key]:.3f}" for key in ("dice", "cortex", "sdlogj", "folds")]
+    numbers = [f"{found[key]:.3f}" for key in ("dice", "cortex", "surface", "sdlogj", "folds")]
     return [name, *numbers, f"{found['seconds']:.2f}"]

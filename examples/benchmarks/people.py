@@ -127,7 +127,7 @@ def surface_distance(fixed: np.ndarray, moved: np.ndarray, spacing: float) -> fl
         if edges[1].any():
             there, here = (ndi.distance_transform_edt(~edge, spacing) for edge in edges)
             found.append(np.percentile(np.concatenate([here[edges[0]], there[edges[1]]]), 95))
-    return float(np.mean(found))
+    return float(np.mean(found)) if found else float("nan")
 
 
 def scores(displacement: np.ndarray, arrays: list[np.ndarray], spacing: float) -> dict[str, float]:

@@ -156,6 +156,7 @@ def test_people_take_the_place_of_phantoms(gpu, monkeypatch, tmp_path):
         "pair": "2 -> 1",
         "dice": 0.7,
         "cortex": 0.6,
+        "surface": 2.5,
         "sdlogj": 0.1,
         "folds": 0.0,
         "seconds": 3.0,
@@ -163,7 +164,7 @@ def test_people_take_the_place_of_phantoms(gpu, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "people_apart", lambda *_: [one])
     given = dict(data=Path("manifest.json"), peer_python="/an/other/python")
     rows = peer_rows(gpu, tmp_path, **given)
-    assert rows["fireants, 2 -> 1"] == ["0.700", "0.600", "0.100", "0.000", "3.00"]
+    assert rows["fireants, 2 -> 1"] == ["0.700", "0.600", "2.500", "0.100", "0.000", "3.00"]
     assert 0 < float(rows["varreg on the GPU, 2 -> 1"][0]) <= 1
     monkeypatch.setattr(module, "people_apart", lambda *_: [])
     assert peer_rows(gpu, tmp_path, **given)["fireants"][0] == "failed"
