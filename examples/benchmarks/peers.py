@@ -42,8 +42,10 @@ def ants(transform: str, **options: Any) -> Run:
     return run
 
 
-def greedy(metric: str, affine: bool, iterations: str = "100x50x20") -> Run:
-    """greedy, with an affine stage or without."""
+def greedy(
+    metric: str, affine: bool, iterations: str = "100x50x20", smoothing: str = "2.0vox 0.7vox"
+) -> Run:
+    """greedy, with an affine stage or without; it smooths each update and the whole warp."""
 
     def run(fixed: Array, moving: Array, threads: int) -> Array:
         import SimpleITK
@@ -57,7 +59,7 @@ def greedy(metric: str, affine: bool, iterations: str = "100x50x20") -> Run:
             stage = f"-d {d} -a -i F M -o A -m {metric} -n 100x50x20 -ia-image-centers {common}"
             tool.execute(stage, **images, A=None)
             start = "-it A"
-        warp = f"-d {d} -i F M -o W -m {metric} -n {iterations} -s 2.0vox 0.7vox -e 0.5 -wp 0"
+        warp = f"-d {d} -i F M -o W -m {metric} -n {iterations} -s {smoothing} -e 0.5 -wp 0"
         tool.execute(f"{warp} {start} {common}", **images, W=None)
         displacement = from_itk(SimpleITK.GetArrayFromImage(tool["W"]), d)
         if affine:

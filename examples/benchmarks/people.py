@@ -30,7 +30,7 @@ from choices import add_runs, parser, write_json
 from machine import describe, summary
 from methods import Method, find_methods, solve
 from nibabel.processing import resample_to_output
-from peers import ants
+from peers import ants, greedy
 from scipy import ndimage as ndi
 from tables import markdown
 
@@ -43,12 +43,43 @@ OWN = {
     "varreg-fine": {"regularity": "fine"},
 }
 FULL = ants("SyN", reg_iterations=(100, 70, 50, 20))
+#: Settings along which each tool trades overlap for roughness; the middle one is its default.
+FRONT: dict[str, dict[str, Method]] = {
+    "varreg": {
+        str(weight): Method(
+            f"varreg-front-{weight}", partial(solve, regularity="fine", volume_weight=weight)
+        )
+        for weight in (0.2, 0.4, 0.8, 1.6, 3.2)
+    },
+    "ANTs SyN": {
+        str(sigma): Method(
+            f"ants-front-{sigma}",
+            ants("SyN", reg_iterations=(100, 70, 50, 20), flow_sigma=sigma),
+            ("ants",),
+            peer=True,
+        )
+        for sigma in (2, 3, 4.5)
+    },
+    "greedy": {
+        str(sigma): Method(
+            f"greedy-front-{sigma}",
+            greedy("NMI", affine=True, smoothing=f"{sigma}vox {0.35 * sigma:.2f}vox"),
+            ("picsl_greedy",),
+            peer=True,
+        )
+        for sigma in (1.5, 2.0, 2.7, 3.6)
+    },
+}
 
 
 def method(name: str) -> Method:
     """A method by its name; those that only this script has, too."""
     if name in OWN:
         return Method(name, partial(solve, **OWN[name]))
+    for settings in FRONT.values():
+        for one in settings.values():
+            if one.name == name:
+                return one
     if name == "ants-syn-full":
         return Method(name, FULL, ("ants",), peer=True)
     return find_methods([name])[0]
