@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -131,19 +132,19 @@ def test_the_compiled_kernels_go_where_the_variable_says(tmp_path):
 
 def test_the_lines_of_the_cascade_are_understood(folder, monkeypatch):
     pytest.importorskip("safetensors.torch", reason="learned needs PyTorch and safetensors")
-    import learned.predict
-    import learned.train
-
+    # not as attributes: `learned.predict` is a function, too
+    command = {
+        name: importlib.import_module(name).main for name in ("learned.predict", "learned.train")
+    }
     monkeypatch.chdir(folder)
     lines = [line for line in LINES if line.startswith("python ")]
     assert len(lines) == 3
     for line in lines:
         _, option, module, *arguments = shlex.split(line)
-        command = {"learned.predict": learned.predict.main, "learned.train": learned.train.main}
         assert option == "-m"
         command[module].make_context(module, list(arguments))  # refuses what it does not know
     predict = [*shlex.split(lines[0])[3:], "--threads", "1"]
-    ended = CliRunner().invoke(learned.predict.main, predict)
+    ended = CliRunner().invoke(command["learned.predict"], predict)
     assert ended.exit_code == 0, ended.output
     for line in (
         "varreg info predicted",
