@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -52,9 +52,7 @@ class DeformableObjective:
         self.voxel, self.smallest_voxel = fixed.spacing, float(fixed.spacing.min())
         self.node_spacing = fixed.extent / np.array(smoothness.shape)
         self.volume_weight = options.decided(fixed.dim).volume_weight or 0.0
-        self.preconditioner = None if long_waves_first else Preconditioner(
-            smoothness, self.node_spacing, options.similarity_weight, self.volume_weight
-        )  # fmt: skip
+        self.long_waves_first = long_waves_first
         self.volume = VolumeTerm(
             self.node_spacing, options.constraint, similarity.kernels, similarity.threads
         )
@@ -122,7 +120,13 @@ class DeformableObjective:
 
     def precondition(self, gradient: Array) -> Array:
         """An approximate inverse Hessian times a gradient in z."""
-        return gradient if self.preconditioner is None else self.preconditioner(gradient)
+        return gradient if self.long_waves_first else self._preconditioner(gradient)
+
+    @cached_property
+    def _preconditioner(self) -> Preconditioner:
+        """Made when a descent asks for it: judges never do, nor descents without memory."""
+        weights = self.options.similarity_weight, self.volume_weight
+        return Preconditioner(self.smoothness, self.node_spacing, *weights)
 
     def direction_off_fold(self, direction: Array) -> Array | None:
         """S^-1 chi S d with chi = 0 at the cell that folded last, 1 far from it: all others go on.

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import numpy as np
-
 from ..backends.arrays import Array
+from ..geometry.folding import extended
 
 
 class VolumeTerm:
@@ -44,14 +43,16 @@ class VolumeTerm:
 
     def gradient(self, field: Array) -> Array:
         r"""dV/du, (d, \*m) per mm."""
-        extended = self._extended(field)
-        return self._folded_back(self.kernels.volume_gradient(extended, self.spacing, self.threads))
+        gradient = self.kernels.volume_gradient(self._extended(field), self.spacing, self.threads)
+        return self._folded_back(gradient)
 
     def _extended(self, field: Array) -> Array:
         """The field with one more node beyond each face, (d, .. m + 2 ..)."""
-        for axis in range(1, field.ndim):
-            first, last = (field[_at(axis, place)] for place in (slice(0, 1), slice(-1, None)))
-            field = np.concatenate([self.sign * first, field, self.sign * last], axis)
+        field = extended(field)
+        if self.sign < 0:
+            for axis in range(1, field.ndim):
+                for face in (0, -1):
+                    field[_at(axis, face)] *= self.sign
         return field
 
     def _folded_back(self, gradient: Array) -> Array:

@@ -93,12 +93,9 @@ def _half(new, old):
     """Share of coefficient `old` of 0 .. 2 in coefficient `new` of 0 .. 4 on the halves."""
     if new == 2:
         return 0.5 if old == 1 else 0.25
-    first = (
-        new // 2
-    )  # 0: at the start, 1: between 0 and 1 (new 1) or 1 and 2 (new 3), 2: at the end
     if new % 2 == 0:
-        return 1.0 if old == first else 0.0
-    return 0.5 if old == first or old == first + 1 else 0.0
+        return 1.0 if old == new // 2 else 0.0
+    return 0.5 if old == new // 2 or old == new // 2 + 1 else 0.0
 
 
 @kernel
