@@ -7,23 +7,52 @@ the composed map, so that nothing is interpolated twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from varreg.errors import InputError
 
-from .affine import affine_displacement, compose_affine
+from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
 from .affine_search import search_affine
 from .at_net import ATNet
 from .blocks import check_images
-from .cascade_arguments import GROUPS, check_affine_stage, checked_scales, network_count
+from .cascade_arguments import (
+    GROUPS,
+    check_affine_stage,
+    check_stages,
+    checked_iterations,
+    checked_scales,
+    network_count,
+)
 from .cascade_prediction import Prediction
+from .descent_net import DescentNet
 from .dt_net import DTNet
 from .resampling import resize_field, resize_image, stage_shape
 from .spatial import compose, view_weight, warp
+from .views import alternating_view, seen_from, viewed
+
+
+class Pass(NamedTuple):
+    r"""One application of the network of a stage.
+
+    Attributes
+    ----------
+    stage : int
+    moving, fixed : (N, 1, \*T) tensors
+        The images at the resolution of the stage.
+    before, after : (N, d, \*T) tensors
+        u in voxels of the stage.
+    """
+
+    stage: int
+    moving: Tensor
+    fixed: Tensor
+    before: Tensor
+    after: Tensor
 
 
 class Cascade(nn.Module):
@@ -49,6 +78,15 @@ class Cascade(nn.Module):
     affine_views : {"one", "symmetric"}
         Whether, except in training, AT-Net also sees every pair mirrored and the best of its answers
         is taken: :func:`learned.affine_search.search_affine`.
+    iterations : sequence of int, optional
+        How often the network of each stage is applied, each time to the moving image as it has been
+        brought so far; None is once.
+    views : {"one", "alternating"}
+        Whether each pass sees the pair in another of its reflections, so that what a network errs to
+        one side in one pass it errs to the other in the next.
+    zero_mean : bool
+        False: stages may also shift, turn and scale, and the affine part of the answer is fitted to
+        the whole map at the end.
 
     Raises
     ------
@@ -69,12 +107,15 @@ class Cascade(nn.Module):
     def __init__(
         self,
         at_net: ATNet | None,
-        dt_nets: Sequence[DTNet],
+        dt_nets: Sequence[DTNet | DescentNet],
         scales: Sequence[float] = GROUPS[3],
         shared: bool = False,
         affine_scale: float = 1.0,
         affine_passes: int = 1,
         affine_views: str = "one",
+        iterations: Sequence[int] | None = None,
+        views: str = "one",
+        zero_mean: bool = True,
     ) -> None:
         super().__init__()
         self.scales, self.shared, self.affine_is_frozen = (
@@ -85,13 +126,16 @@ class Cascade(nn.Module):
         check_affine_stage(affine_scale, affine_passes, affine_views)
         self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
         self.affine_views = affine_views
+        check_stages("u-net", views)
+        self.iterations = checked_iterations(iterations, self.scales)
+        self.views, self.zero_mean = views, bool(zero_mean)
         wanted = network_count(self.scales, shared)
         if len(dt_nets) != wanted:
             raise InputError(
                 f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {self.scales} "
                 f"and shared={shared}; got {len(dt_nets)}."
             )
-        nets: list[ATNet | DTNet] = [*([] if at_net is None else [at_net]), *dt_nets]
+        nets: list[ATNet | DTNet | DescentNet] = [*([] if at_net is None else [at_net]), *dt_nets]
         if len({net.dimension for net in nets}) != 1:
             raise InputError("learned.Cascade: give at least one network, all of one dimension.")
         self.dimension = nets[0].dimension
@@ -111,6 +155,9 @@ class Cascade(nn.Module):
         affine_scale: float = 1.0,
         affine_passes: int = 1,
         affine_views: str = "one",
+        network: str = "u-net",
+        iterations: Sequence[int] | None = None,
+        views: str = "one",
         generator: Generator | None = None,
         seed: int = 0,
     ) -> Cascade:
@@ -122,10 +169,13 @@ class Cascade(nn.Module):
             See :class:`learned.at_net.ATNet`.
         at_width, dt_width : int
             Widths of the two networks.
-        scales, shared, affine_scale, affine_passes, affine_views
+        scales, shared, affine_scale, affine_passes, affine_views, iterations, views
             See :class:`Cascade`.
         zero_mean : bool
             See :class:`learned.dt_net.DTNet`; the displacement of every stage.
+        network : {"u-net", "descent"}
+            The stages are the paper's :class:`learned.dt_net.DTNet`, or
+            :class:`learned.descent_net.DescentNet`, which need not be ``zero_mean``.
         generator : torch.Generator, optional
             Draws all weights, then all dropout masks: save its state to go on exactly.  None is a
             new one with `seed`.
@@ -138,12 +188,15 @@ class Cascade(nn.Module):
         at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
         scales = checked_scales(scales)
         count = network_count(scales, shared)
+        check_stages(network, views)
         dt_nets = [
-            DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
+            DescentNet(dimension, dt_width, generator)
+            if network == "descent"
+            else DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
             for _ in range(count)
         ]
         stage = affine_scale, affine_passes, affine_views
-        return cls(at_net, dt_nets, scales, shared, *stage)
+        return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
         r"""Register a batch of pairs.
@@ -164,27 +217,55 @@ class Cascade(nn.Module):
         """
         check_images("Cascade", moving, fixed, self.dimension)
         size = tuple(moving.shape[2:])
-        affine = self._affine(moving, fixed)
+        affine = self.affine(moving, fixed)
+        stages: dict[int, Tensor] = {}
+        for each in self.passes(moving, fixed, affine):
+            stages[each.stage] = each.after
         displacement = moving.new_zeros(len(moving), self.dimension, *size)
-        stages: list[Tensor] = []
-        for k, scale in enumerate(self.scales):
-            shape = stage_shape(size, scale)
-            before = stages[-1] if stages else displacement
-            net = self.dt_nets[0 if self.shared else k]
-            images = resize_image(moving, shape), resize_image(fixed, shape)
-            stages.append(_stage(net, *images, affine, resize_field(before, shape), size))
         if stages:
-            displacement = resize_field(stages[-1], size)
+            displacement = resize_field(stages[len(self.scales) - 1], size)
         total = compose_affine(affine, displacement)
+        if not self.zero_mean:
+            begun, affine = affine, fitted_affine(total)
+            displacement = without_affine(total, affine)
+            stages = {k: _behind(affine, begun, u, size) for k, u in stages.items()}
         return Prediction(
             affine=affine,
-            stages=tuple(stages),
+            stages=tuple(stages.values()),
             displacement=displacement,
             total=total,
             warped_affine=warp(moving, affine_displacement(affine, size)),
             warped=warp(moving, total),
             view=view_weight(total, size),
         )
+
+    def passes(
+        self, moving: Tensor, fixed: Tensor, affine: Tensor, through: bool = True
+    ) -> Iterator[Pass]:
+        r"""Every pass of every stage, coarse to fine, behind an affine map.
+
+        Parameters
+        ----------
+        moving, fixed : (N, 1, \*S) tensors
+        affine : (N, d, d + 1) tensor
+        through : bool
+            False: no gradient flows from one pass to the one before.
+        """
+        size = tuple(moving.shape[2:])
+        u = moving.new_zeros(len(moving), self.dimension, *size)
+        if self.scales:
+            u = moving.new_zeros(len(moving), self.dimension, *stage_shape(size, self.scales[0]))
+        number = 0
+        for k, scale in enumerate(self.scales):
+            shape = stage_shape(size, scale)
+            net = self.dt_nets[0 if self.shared else k]
+            images = resize_image(moving, shape), resize_image(fixed, shape)
+            u = resize_field(u, shape)
+            for _ in range(self.iterations[k]):
+                view = alternating_view(number, shape) if self.views == "alternating" else None
+                after = _pass(net, *images, affine, u, size, view)
+                yield Pass(k, *images, u, after)
+                u, number = after if through else after.detach(), number + 1
 
     def freeze_affine(self) -> None:
         """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
@@ -209,7 +290,8 @@ class Cascade(nn.Module):
             self.at_net.eval()
         return self
 
-    def _affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
+    def affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        r"""The map of AT-Net, (N, d, d + 1) on centred coordinates; without one the identity."""
         if self.at_net is not None:
             seen = stage_shape(moving.shape[2:], self.affine_scale)
             images = resize_image(moving, seen), resize_image(fixed, seen)
@@ -221,15 +303,25 @@ class Cascade(nn.Module):
         return identity.expand(len(moving), -1, -1)
 
 
-def _stage(
+def _pass(
     net: nn.Module,
     moving: Tensor,
     fixed: Tensor,
     affine: Tensor,
     before: Tensor,
     extent: tuple[int, ...],
+    view: Tensor | None,
 ) -> Tensor:
-    """u after one more stage, from u before it, all at the resolution of the images given."""
-    warped = warp(moving, compose_affine(affine, before, extent))
-    update = net(torch.cat((warped, fixed), 1)).to(before.dtype)
-    return compose(before, update)
+    """u after one more pass, from u before it, all at the resolution of the images given."""
+    pair = torch.cat((warp(moving, compose_affine(affine, before, extent)), fixed), 1)
+    if view is None:
+        update = net(pair)
+    else:
+        update = seen_from(net(viewed(pair, view)), view)
+    return compose(before, update.to(before.dtype))
+
+
+def _behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:
+    """u of a stage behind another affine map than the one that it began with."""
+    total = compose_affine(begun, resize_field(u, size))
+    return resize_field(without_affine(total, affine), u.shape[2:])

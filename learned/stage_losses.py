@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from varreg.errors import InputError
 from varreg.options.options import Options
 
 from .affine import affine_displacement, compose_affine
@@ -24,6 +25,11 @@ from .losses.known_map import known_map_distance
 from .losses.objective import Losses, LossWeights, Objective
 from .resampling import resize_field, resize_image
 from .spatial import view_weight, warp
+
+#: Distance (voxels of the images) below which a pass need not leave much less than it met.
+STARTED = 0.5
+#: Weight of the whole image beside that of what is visible, lest the map folds in the background.
+OUTSIDE = 0.03
 
 
 class Known(NamedTuple):
@@ -131,6 +137,57 @@ class DeformableLoss(nn.Module):
             visible = resize_image(known.visible.to(fixed.dtype), shape)
             known = Known(resize_field(known.truth, shape), visible)
         return _with_known_map(losses, total, known, self.known_map, size[0] / shape[0]).total
+
+
+class DescentLoss(nn.Module):
+    r"""Loss of a batch in the second stage with descent networks: every pass shall leave little of what it met.
+
+    .. math:: \frac{1}{P} \sum_p \frac{K(u_p)}{K(u_{p-1}) + c}
+
+    with K the distance to the known map after pass p.  As a ratio, for otherwise the first passes, which
+    have most to do, would be all that counts.  No gradient flows from one pass to the next: each takes
+    what it meets as it is, and learns to go on from there, however often.  Every other pair begins at the
+    identity, not at AT-Net's map, so that stages learn to do without it and to mend it.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    config : LossConfig
+    """
+
+    def __init__(self, cascade: Cascade, config: LossConfig) -> None:
+        super().__init__()
+        self.cascade, self.known_map = cascade, config.known_map
+
+    def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
+        """The loss, and as "known_map" the distance after the last pass, of images in [0, 1]."""
+        if known is None:
+            raise InputError("learned.DescentLoss: `known` is missing; pairs need a known map.")
+        affine = self.cascade.affine(moving, fixed).clone()
+        affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
+        size, ratios = tuple(moving.shape[2:]), []
+        there: Known | None = None
+        for each in self.cascade.passes(moving, fixed, affine, through=False):
+            shape = tuple(each.fixed.shape[2:])
+            if there is None or there.truth.shape[2:] != shape:
+                visible = resize_image(known.visible.to(fixed.dtype), shape)
+                there = Known(resize_field(known.truth, shape), visible)
+            before, after = (
+                _distance(compose_affine(affine, u, size), there, size[0] / shape[0])
+                for u in (each.before, each.after)
+            )
+            ratios.append((after / (before.detach() + STARTED)).mean())
+        total = self.known_map * torch.stack(ratios).mean()
+        nothing = torch.zeros_like(total)
+        terms = dict.fromkeys(Losses._fields, nothing)
+        return Losses(**{**terms, "total": total, "known_map": after.detach().mean()})
+
+
+def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
+    """K of each pair in voxels of the images, with a little of it where nothing is to be seen."""
+    total, truth = voxel * displacement, voxel * known.truth
+    seen = known_map_distance(total, truth, known.visible)
+    return seen + OUTSIDE * known_map_distance(total, truth, torch.ones_like(known.visible))
 
 
 def _with_known_map(

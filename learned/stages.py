@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from .cascade import Cascade
 from .config import Config
-from .stage_losses import AffineLoss, DeformableLoss
+from .stage_losses import AffineLoss, DeformableLoss, DescentLoss
 
 AFFINE, DEFORMABLE = "affine", "deformable"
 STAGES = (AFFINE, DEFORMABLE)
 
 
-def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | DeformableLoss:
+StageLoss = AffineLoss | DeformableLoss | DescentLoss
+
+
+def prepare_stage(name: str, cascade: Cascade, config: Config) -> StageLoss:
     """Make trainable what the stage trains, and nothing else; the cascade is in training mode then.
 
     Parameters
@@ -22,7 +25,7 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | D
 
     Returns
     -------
-    AffineLoss or DeformableLoss
+    AffineLoss, DeformableLoss or DescentLoss
         A module over the cascade, moving and fixed images -> Losses.
 
     Examples
@@ -36,7 +39,10 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | D
     if name == DEFORMABLE:
         cascade.freeze_affine()
     cascade.train()
-    return (AffineLoss if name == AFFINE else DeformableLoss)(cascade, config.loss)
+    if name == AFFINE:
+        return AffineLoss(cascade, config.loss)
+    descends = config.model.network == "descent"
+    return (DescentLoss if descends else DeformableLoss)(cascade, config.loss)
 
 
 def stage_epochs(name: str, config: Config) -> int:

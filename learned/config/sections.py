@@ -47,6 +47,14 @@ class ModelConfig(Section):
         How often AT-Net is applied, each time to what is left to be done.
     affine_views : {"one", "symmetric"}
         Whether, except in training, AT-Net sees every pair mirrored too and its best answer is taken.
+    network : {"u-net", "descent"}
+        The paper's DT-Net, or a network that is also told the gradient of mutual information.
+    iterations : tuple of int
+        How often the network of each scale is applied; empty is once.
+    views : {"one", "alternating"}
+        Whether each of these passes sees the pair in another of its reflections.
+    zero_mean : bool
+        Displacements have the mean 0; otherwise the affine part is fitted to the whole map at the end.
     """
 
     name: ClassVar[str] = "model"
@@ -71,9 +79,19 @@ class ModelConfig(Section):
     affine_scale: float = number(1.0, 1, 64)
     affine_passes: int = whole(1, 1, 16)
     affine_views: str = choice("one", ("one", "symmetric"))
+    network: str = choice("u-net", ("u-net", "descent"))
+    iterations: tuple[int, ...] = ruled(
+        (),
+        Rule("one whole number from 1 to 64 for each scale, or none", int,
+             lambda v: all(1 <= n <= 64 for n in v), many=True),
+    )  # fmt: skip
+    views: str = choice("one", ("one", "alternating"))
+    zero_mean: bool = ruled(True, Rule("true or false", bool))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.iterations and len(self.iterations) != len(self.scales):
+            self._refuse("iterations", f"{len(self.scales)} numbers, as `model.scales` has, or none")
         if len(self.shape) != self.dimension:
             self._refuse("shape", f"{self.dimension} sizes, as `model.dimension` says")
 
