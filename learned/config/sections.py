@@ -130,7 +130,8 @@ class LossConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not max(self.smoothness, self.mutual_information, self.background, self.consistency):
+        weights = self.smoothness, self.mutual_information, self.background, self.consistency
+        if not max(*weights, self.known_map):
             self._refuse("mutual_information", "above 0, or another weight of `loss`")
 
 
