@@ -168,7 +168,7 @@ class Cascade(nn.Module):
         dimension, shape, pooling
             See :class:`learned.at_net.ATNet`.
         at_width, dt_width : int
-            Widths of the two networks.
+            Widths of the two networks; an `at_width` of 0 leaves AT-Net out.
         scales, shared, affine_scale, affine_passes, affine_views, iterations, views
             See :class:`Cascade`.
         zero_mean : bool
@@ -185,7 +185,9 @@ class Cascade(nn.Module):
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
         check_affine_stage(affine_scale, affine_passes, affine_views)
         seen = stage_shape(shape, affine_scale)
-        at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
+        at_net = (
+            ATNet(dimension, at_width, seen, pooling, generator=generator) if at_width else None
+        )
         scales = checked_scales(scales)
         count = network_count(scales, shared)
         check_stages(network, views)

@@ -215,7 +215,13 @@ def read_volume(file: Path) -> NDArray[np.float32]:
 
 
 def _cuts(t1: Array, t2: Array, dimension: int) -> Iterator[tuple[str, Array, Array]]:
-    """(suffix of the name, T1, T2): the volumes, or two slices through the full part of the head."""
+    """(suffix of the name, T1, T2): the volumes, or two slices through the full part of the head.
+
+    Images that are slices are taken as they are.
+    """
+    if dimension == t1.ndim == 2:
+        yield "", fitted(t1, SLICE_SIZE), fitted(t2, SLICE_SIZE)
+        return
     if dimension == 3:
         yield "", t1, t2
         return

@@ -34,7 +34,7 @@ class ModelConfig(Section):
         Voxels of the images along each of the d axes.
     at_width, dt_width : int
         Channels of the first block of AT-Net and of each DT-Net; 16 and 32 give the paper's numbers
-        of parameters, 588 k and 1474 k.
+        of parameters, 588 k and 1474 k. Without AT-Net, 0, the stages begin at the identity.
     scales : tuple of float
         Coarsening factor of the images that each DT-Net stage sees, decreasing; may be empty.
     shared : bool
@@ -68,7 +68,7 @@ class ModelConfig(Section):
             many=True,
         ),
     )
-    at_width: int = whole(16, 1, 1024)
+    at_width: int = whole(16, 0, 1024)
     dt_width: int = whole(32, 1, 1024)
     scales: tuple[float, ...] = ruled(
         (4.0, 2.0, 1.0),
