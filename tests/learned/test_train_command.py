@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from learned.checkpoint import read_checkpoint
 from learned.config import from_file, preset, with_changes
-from learned.model_file import read_model
 from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
 from learned.train import main
 from learned.trainer import train
+from learned.weights import read_model
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
