@@ -38,7 +38,7 @@ def _refuse_without(*packages: str) -> None:
         )
 
 
-_refuse_without("torch", "safetensors")
+_refuse_without("torch", "safetensors", "jsonargparse")
 
 
 def __getattr__(name: str) -> Any:

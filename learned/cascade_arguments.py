@@ -54,7 +54,9 @@ def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
     return tuple(map(float, scales))
 
 
-def checked_iterations(iterations: Sequence[int] | None, scales: Sequence[float]) -> tuple[int, ...]:
+def checked_iterations(
+    iterations: Sequence[int] | None, scales: Sequence[float]
+) -> tuple[int, ...]:
     """Passes of each stage; None or nothing is one of each.
 
     Examples

@@ -31,9 +31,8 @@ from .checkpoint_checks import (
 )
 from .checkpoint_values import decoded, encoded
 from .config import Config, from_json, to_json
-from .model_file import state_of
 from .position import Position
-from .tensor_file import read_tensors, to_bytes
+from .tensor_file import read_tensors, state_of, to_bytes
 from .training_state import PARTS, Training, described, put
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class Checkpoint:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """Those of the model, for :func:`learned.model_file.load_weights`."""
+        """Those of the model, for :func:`learned.weights.load_weights`."""
         return _taken_apart(self.tensors, self.content)[0]
 
     def restore(self, training: Training, config: Config | None = None) -> None:

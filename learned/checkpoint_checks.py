@@ -13,7 +13,7 @@ from varreg.errors import FileError
 
 from .config import Config, changed_keys
 from .messages import shown
-from .model_file import mismatch
+from .tensor_file import mismatch
 from .training_state import PARTS, Training
 
 #: What Adam keeps for each parameter.

@@ -13,9 +13,9 @@ import torch
 from .cascade import Cascade
 from .config import Config, to_json
 from .data.parts import Parts, described_sources
-from .model_file import save_model
 from .position import Position
 from .validation import Table
+from .weights import save_model
 
 
 def export(

@@ -10,7 +10,6 @@ from typing import Any
 from varreg.errors import InputError
 
 from . import weights
-from .folded_normalisation import folded
 from .inference import Registrar
 
 
@@ -21,7 +20,7 @@ def load(model: str | os.PathLike[str] = weights.DEFAULT) -> Registrar:
     ----------
     model : str or PathLike
         One of :func:`learned.weights.names`, or the path of a file that
-        :func:`learned.model_file.save_model` wrote: see :func:`learned.weights.read`.
+        :func:`learned.weights.save_model` wrote: see :func:`learned.weights.read`.
 
     Returns
     -------
@@ -56,7 +55,7 @@ def _kept(path: Path, name: str, changed: int, size: int) -> Registrar:
 
 def _ready(path: Path, name: str) -> Registrar:
     network, settings, card = weights.read(path)
-    return Registrar(folded(network), settings.shape, name, card)
+    return Registrar(network, settings.shape, name, card)
 
 
 def _found(model: Any) -> tuple[Path, str]:

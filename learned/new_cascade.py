@@ -16,8 +16,8 @@ from .blocks import Dropout
 from .cascade import Cascade
 from .config import Config
 from .distributed import Processes
-from .model_file import load_weights, read_model
 from .shared_layers import share_batch
+from .weights import load_weights, read_model
 
 AT_NET, DT_NETS = "at_net.", "dt_nets."
 

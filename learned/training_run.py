@@ -28,7 +28,6 @@ from .divergence import loss_diverged, validation_diverged
 from .export import export
 from .interruption import Interruption, heed_signals
 from .losses.mutual_information import MutualInformation
-from .model_file import load_weights
 from .new_cascade import card_of, new_cascade
 from .optimiser import keep_layout, make_training
 from .position import Position
@@ -38,6 +37,7 @@ from .stages import AFFINE, DEFORMABLE, STAGES, prepare_stage, stage_epochs
 from .step import is_finite, take_step
 from .training_state import Training
 from .validation import Table, evaluate, register, value_of
+from .weights import load_weights
 
 PICTURES = 4  # pairs in a picture
 

@@ -25,7 +25,7 @@ PAGES = [
     "docs/verdict.md",
 ]
 # whether `import learned` works
-LEARNED = all(importlib.util.find_spec(name) for name in ("torch", "safetensors"))
+LEARNED = all(importlib.util.find_spec(name) for name in ("torch", "safetensors", "jsonargparse"))
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -98,7 +98,7 @@ def test_a_table_made_again_is_the_same_and_trains_nothing(paper, output, name, 
 
 
 def test_a_training_that_was_interrupted_goes_on(paper, tmp_path):
-    trainings, read_model = paper("trainings"), paper("learned.model_file").read_model
+    trainings, read_model = paper("trainings"), paper("learned.weights").read_model
     study = trainings.Study(tmp_path, "smoke", threads=1, changes=TINY)
     before = study.figures(trainings.CFIR)
     key = study.key(trainings.CFIR)

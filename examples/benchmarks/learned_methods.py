@@ -66,12 +66,11 @@ def learned_times(
     from synthetic import enlarged_pair
 
     from learned.cascade import Cascade
-    from learned.folded_normalisation import folded
     from learned.inference import Registrar
     from learned.loading import registrar
 
     if model is None:
-        ready = Registrar(folded(Cascade.build(shape=shape)), shape, "untrained")
+        ready = Registrar(Cascade.build(shape=shape), shape, "untrained")
     else:
         ready = registrar(model)
     fixed, moving = enlarged_pair(shape)

@@ -52,7 +52,7 @@ config = with_changes(
 # %%
 # Train
 # -----
-# The same from a terminal is ``python -m learned.train --preset smoke --output run --set model.at_width=8 ...``.
+# The same from a terminal is ``python -m learned.train --preset smoke --output run --model.at_width=8 ...``.
 # A run that is interrupted goes on with ``train(config, resume=True)``, or ``--resume``, and ends with the same bits.
 
 trained = train(config, progress=False, tensorboard=False)

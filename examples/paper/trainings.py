@@ -22,8 +22,8 @@ from learned.cascade import Cascade
 from learned.config import Config, to_json, with_changes
 from learned.data.datasets import Pair
 from learned.data.parts import make_parts
-from learned.model_file import load_weights, read_model
 from learned.trainer import train
+from learned.weights import load_weights, read_model
 from varreg.errors import InputError
 from varreg.io.atomic import atomic_path
 

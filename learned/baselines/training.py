@@ -19,7 +19,6 @@ from ..data.datasets import Pair
 from ..distributed import Processes, processes
 from ..export import card
 from ..losses.objective import Losses
-from ..model_file import load_weights, read_model, save_model
 from ..position import Position
 from ..reproducible import reproducible
 from ..run_folder import RunFolder
@@ -27,6 +26,7 @@ from ..stage_losses import Known
 from ..training_run import Trained, TrainingRun
 from ..training_state import Training
 from ..validation import Table
+from ..weights import load_weights, read_model, save_model
 from .networks import Baseline, make_network
 
 KEY = "baseline"  # of the architecture on a card

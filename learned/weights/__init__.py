@@ -1,58 +1,44 @@
-"""The trained networks that come with the package, and how any network is read from its file.
+"""Networks on disk: those that come with the package, and how any is written, checked and read.
 
-They are ``<name>.safetensors`` in this folder, as :func:`learned.model_file.save_model` writes them.
+A file is safetensors' own: tensors, and under one key of its metadata a JSON description with a checksum.
+Nothing is unpickled, and nothing is believed before names, shapes and types in the header are those of
+the network that the description asks for.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from varreg.errors import FileError, InputError
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-if TYPE_CHECKING:
-    from ..cascade import Cascade
-    from ..config import ModelConfig
+from varreg.errors import FileError, InputError, VarregError
+from varreg.io.atomic import atomic_path
+
+from ..cascade import Cascade
+from ..config import ModelConfig
+from ..messages import meant
+from ..tensor_file import Layout, mismatch, not_finite, read_tensors, state_of, to_bytes
 
 FOLDER = Path(__file__).resolve().parent
-SUFFIX = ".safetensors"
-#: The network that is taken if none is named.
-DEFAULT = "brain-2d"
+SUFFIX, DEFAULT = ".safetensors", "brain-2d"
+FORMAT, VERSION = "learned model", 1
+#: What a card must say, whatever else it says.
+CARD_KEYS = ("architecture", "training", "licences")
 
 
 def names() -> tuple[str, ...]:
-    """Names of all networks there are, for :func:`learned.load`.
-
-    Examples
-    --------
-    >>> isinstance(names(), tuple)
-    True
-    """
+    """Names of all networks there are, for :func:`learned.load`."""
     return tuple(sorted(file.name.removesuffix(SUFFIX) for file in FOLDER.glob(f"*{SUFFIX}")))
 
 
 def find(name: str, function: str = "learned.load") -> Path:
-    """The file of a network.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`names`.
-    function : str
-        Name for the message.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; the nearest is suggested.
+    """The file of a network of that name; the nearest is suggested if there is none.
 
     Examples
     --------
@@ -62,12 +48,9 @@ def find(name: str, function: str = "learned.load") -> Path:
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        there = f"There are: {', '.join(map(repr, known))}" if known else "None is installed here"
+        near = meant(name, known) if known else " None is installed here."
         raise InputError(
-            f"{function}: there is no network {name!r}.{meant} {there}; a file is given by its path, "
-            f"which ends in {SUFFIX}."
+            f"{function}: there is no network {name!r}.{near} A file is given by its path, which ends in {SUFFIX}."
         )
     return FOLDER / f"{name}{SUFFIX}"
 
@@ -78,55 +61,122 @@ def read(path: Path, function: str = "learned.load") -> tuple[Cascade, ModelConf
     Parameters
     ----------
     path : Path
-        Its card has, as "architecture", all fields of :class:`learned.config.ModelConfig`.
+        Its card has, as "architecture", the fields of :class:`learned.config.ModelConfig`; what it
+        lacks is as it was before there was such a field: its default.
     function : str
-        Name for the message.
-
-    Returns
-    -------
-    network : Cascade
-    settings : ModelConfig
-    card : dict
+        Name for the messages.
 
     Raises
     ------
     FileError
         If the file is absent or damaged, or its weights are not those of the network that its card
-        describes.
+        describes; nothing is built then.
     """
-    from ..cascade import Cascade
-    from ..model_file import load_weights, read_model
+    settings: list[ModelConfig] = []
 
-    tensors, card = read_model(path)
-    try:
-        settings = _architecture(card["architecture"])
-        _refuse_larger(settings, sum(tensor.numel() for tensor in tensors.values()))
-        network = Cascade.build(**dataclasses.asdict(settings))
-        load_weights(network, tensors)
-    except InputError as error:
-        raise FileError(
-            f"{function}: {str(path)!r} holds no network that this version can build: {error}"
-        ) from error
-    return network, settings, card
+    def wanted(card: dict[str, Any]) -> Layout:
+        _check_card(card, FileError, "its card")
+        settings.append(ModelConfig.of(card["architecture"], "its card"))
+        return blueprint(settings[0])
+
+    tensors, card = read_tensors(path, FORMAT, VERSION, function, wanted=wanted)
+    network = Cascade.build(**dataclasses.asdict(settings[0]))
+    network.load_state_dict(tensors)
+    return network, settings[0], card
 
 
-def _architecture(described: Any) -> ModelConfig:
-    """The settings of a network; none is left to a default, which may change one day."""
-    from ..config import ModelConfig
+def blueprint(settings: ModelConfig) -> Layout:
+    """Names, shapes and types of the weights of a network, without any memory for them.
 
-    wanted = {field.name for field in dataclasses.fields(ModelConfig)}
-    if not isinstance(described, Mapping) or set(described) != wanted:
-        came = sorted(described) if isinstance(described, Mapping) else repr(described)[:80]
-        raise InputError(f"its card describes {came} and not {sorted(wanted)}.")
-    return ModelConfig(**described)
+    Examples
+    --------
+    >>> sum(w.numel() for w in blueprint(ModelConfig(at_width=1024)).values()) > 10**9
+    True
+    """
+    with torch.device("meta"), _Unfilled():
+        return Cascade.build(**dataclasses.asdict(settings)).state_dict()
 
 
-def _refuse_larger(settings: ModelConfig, numbers: int) -> None:
-    """Refuse a card that asks for far more weights than its file has, before memory is taken."""
-    d, at, dt = settings.dimension, 8 * settings.at_width, 4 * settings.dt_width
-    stages = min(len(settings.scales), 1) if settings.shared else len(settings.scales)
-    seen = (int(n / settings.affine_scale) // 32 for n in settings.shape)
-    places = math.prod(seen) if settings.pooling == "flatten" else 1
-    least = at**2 * 3**d + stages * dt**2 * 3**d + 32 * at * places
-    if least > numbers:
-        raise InputError(f"its card needs {least} weights and more, and it has {numbers}.")
+class _Unfilled(TorchFunctionMode):
+    """Nothing is drawn: what would be, or names a device, has no memory."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        if named.pop("generator", None) is not None or "device" in named:
+            named["device"] = "meta"
+        return function(*args, **named)
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    module: nn.Module,
+    card: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the weights of a module and what is to be known about them.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file to be made; its folder must exist.
+    module : torch.nn.Module
+        Its state dict is written, whatever device it is on.
+    card : mapping
+        Values that JSON can hold, with the keys "architecture" (what to build), "training" (how the
+        weights came about, and figures) and "licences".
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    InputError
+        If the card is not complete or not JSON, or a weight is not finite.
+    FileError
+        If the file exists or cannot be written; what was there is untouched.
+    """
+    _check_card(card if isinstance(card, Mapping) else {}, InputError, "learned.save_model: `card`")
+    tensors = state_of(module, "learned.save_model")
+    data = to_bytes(tensors, FORMAT, VERSION, dict(card), "learned.save_model")
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and card that :func:`save_model` wrote, of any module; :func:`load_weights` takes them.
+
+    Raises
+    ------
+    FileError
+        If the file is absent, damaged, of another format, or has a weight that is not finite.
+    """
+    tensors, card = read_tensors(path, FORMAT, VERSION, "learned.read_model")
+    _check_card(card, FileError, f"learned.read_model: the card of {os.fspath(path)!r}")
+    return tensors, card
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put weights into a module, all or, if a name, shape, type or value is wrong, none.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 1)
+    >>> load_weights(module, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
+    >>> module.weight.tolist()
+    [[1.0, 1.0]]
+    """
+    wrong = mismatch(tensors, state_of(module, "learned.load_weights")) or not_finite(tensors)
+    if wrong:
+        raise InputError(
+            f"learned.load_weights: `tensors` do not fit this {type(module).__name__}: {wrong}; "
+            "build the architecture that the card describes."
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def _check_card(card: Mapping[str, Any], kind: type[VarregError], where: str) -> None:
+    missing = [key for key in CARD_KEYS if key not in card]
+    if missing:
+        raise kind(f"{where} must have the keys {', '.join(CARD_KEYS)}; it lacks {missing[0]!r}.")

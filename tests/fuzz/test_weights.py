@@ -23,7 +23,7 @@ def small(tmp_path_factory):
     """A file of a model that is quick to read."""
     import torch
 
-    from learned.model_file import save_model
+    from learned.weights import save_model
 
     torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
@@ -50,7 +50,7 @@ def with_header(data, random):
 
 
 def test_weights(small, tmp_path):
-    from learned.model_file import read_model
+    from learned.weights import read_model
 
     data = small.read_bytes()
     path = tmp_path / "case.safetensors"
@@ -69,8 +69,8 @@ def test_weights_with_a_true_checksum(tmp_path):
     import torch
 
     from learned import weights
-    from learned.model_file import FORMAT, VERSION, read_model
     from learned.tensor_file import to_bytes
+    from learned.weights import FORMAT, VERSION, read_model
 
     torch.set_num_threads(1)
     tensors, content = read_model(weights.find(weights.DEFAULT))

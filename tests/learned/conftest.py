@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-MISSING = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+MISSING = [
+    name
+    for name in ("torch", "safetensors", "jsonargparse")
+    if importlib.util.find_spec(name) is None
+]
 
 
 class Skipped(pytest.Module):

@@ -5,10 +5,10 @@ import torch
 
 from learned.affine import affine_displacement
 from learned.affine_search import search_affine
-from learned.views import symmetric_views, viewed
 from learned.cascade import Cascade
 from learned.losses import MutualInformation
 from learned.spatial import view_weight, warp
+from learned.views import symmetric_views, viewed
 from varreg.errors import InputError
 from varreg.options.options import Options
 

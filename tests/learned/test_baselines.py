@@ -213,7 +213,7 @@ def test_a_baseline_is_trained_resumed_and_read_back(name, tmp_path):
 
 
 def test_an_ordinary_cascade_is_not_taken_for_a_baseline(tmp_path):
-    from learned.model_file import save_model
+    from learned.weights import save_model
 
     card = {"architecture": {}, "training": {}, "licences": []}
     file = tmp_path / "m.safetensors"

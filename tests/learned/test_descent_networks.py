@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from torch import nn
+
 from learned.affine import affine_displacement, compose_affine
 from learned.cascade import Cascade
 from learned.config import LossConfig
@@ -11,8 +14,6 @@ from learned.energy_channels import BINS, energy_channels, joint_density
 from learned.spatial import warp
 from learned.stage_losses import DescentLoss, Known
 from learned.views import alternating_view, seen_from, symmetric_views, viewed
-from scipy import ndimage
-from torch import nn
 from varreg.errors import InputError
 
 

@@ -14,11 +14,11 @@ import torch
 from click.testing import CliRunner
 
 from learned.checkpoint import read_checkpoint
-from learned.config import preset, with_changes
-from learned.model_file import read_model
+from learned.config import from_file, preset, with_changes
 from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
 from learned.train import main
 from learned.trainer import train
+from learned.weights import read_model
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -31,7 +31,7 @@ END = 18  # steps
 
 
 def options(*changes):
-    return [part for change in (*TINY, *changes) for part in ("--set", change)]
+    return [f"--{change}" for change in (*TINY, *changes)]
 
 
 def config(folder, *changes):
@@ -194,6 +194,13 @@ def invoke(*arguments):
     return CliRunner().invoke(main, list(arguments))
 
 
+def test_the_configuration_can_be_printed_and_read_again(tmp_path):
+    result = invoke("--preset", "smoke", "--model.scales", "2", "--print_config")
+    assert result.exit_code == 0
+    (tmp_path / "c.yaml").write_text(result.output)
+    assert from_file(tmp_path / "c.yaml") == with_changes(preset("smoke"), ["model.scales=2"])
+
+
 def test_help_names_the_presets():
     result = invoke("--help")
     assert result.exit_code == 0
@@ -204,12 +211,12 @@ def test_help_names_the_presets():
 @pytest.mark.parametrize(
     "arguments, code, words",
     [
-        (["--preset", "big"], 2, "'big' is not one of"),
-        (["--preset", "smoke", "--config", "x.json"], 2, "exclude each other"),
-        (["--set", "optimiser.lerning_rate=1"], 1, "Did you mean `optimiser.learning_rate`"),
-        (["--set", "optimiser.batch_size=0"], 1, "`optimiser.batch_size` must be a whole number"),
-        (["--config", "absent.json"], 1, "cannot be read"),
-        (["--set", "no equals sign"], 1, "a change must be"),
+        (["--preset", "big"], 1, "must be one of 'smoke'"),
+        (["--optimiser.lerning_rate", "1"], 1, "Did you mean `optimiser.learning_rate`"),
+        (["--optimiser.batch_size=0"], 1, "`optimiser.batch_size` must be a whole number"),
+        (["--model.scales", "1,2"], 1, "`model.scales` must be decreasing"),
+        (["--config", "absent.json"], 1, "does not exist"),
+        (["nonsense"], 1, "unrecognized arguments: nonsense"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_an_exit_code(arguments, code, words, tmp_path):

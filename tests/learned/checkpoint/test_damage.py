@@ -35,7 +35,7 @@ def test_flipped_bytes_are_found(saved):
 UNREADABLE = [
     (lambda t, c: c.pop("position"), "'position'"),
     (lambda t, c: c.pop("config"), "'config'"),
-    (set_content("config", "{}"), "has `format` None"),
+    (set_content("config", "[]"), "must be an object"),
     (set_content("config", 3), "the configuration"),
     (set_content("position", ["dict", [["stage", "a"], ["speed", 3]]]), "speed"),
     (set_content("position", ["dict", [["stage", "a"], ["step", -3]]]), "learned.Position"),

@@ -13,20 +13,20 @@ KEYS = {
     for field in dataclasses.fields(kind)
 }
 WHOLE = {  # key: lowest and highest
-    "model.at_width": (1, 1024),
+    "model.at_width": (0, 1024),
     "model.affine_passes": (1, 16),
     "model.dt_width": (1, 1024),
-    "data.pairs_per_epoch": (1, 10**7),
-    "data.validation_pairs": (1, 10**6),
-    "data.test_pairs": (0, 10**6),
+    "data.pairs_per_epoch": (1, 10**9),
+    "data.validation_pairs": (1, 10**9),
+    "data.test_pairs": (0, 10**9),
     "data.workers": (0, 256),
-    "optimiser.batch_size": (1, 65536),
-    "optimiser.affine_epochs": (0, 10**6),
-    "optimiser.epochs": (0, 10**6),
-    "optimiser.warm_up": (0, 10**8),
+    "optimiser.batch_size": (1, 10**9),
+    "optimiser.affine_epochs": (0, 10**9),
+    "optimiser.epochs": (0, 10**9),
+    "optimiser.warm_up": (0, 10**9),
     "train.seed": (0, 2**63 - 1),
-    "train.checkpoint_every": (1, 10**8),
-    "train.validation_every": (1, 10**6),
+    "train.checkpoint_every": (1, 10**9),
+    "train.validation_every": (1, 10**9),
 }
 REAL = {
     "loss.smoothness": (0, 1e6),
@@ -43,7 +43,7 @@ REAL = {
     "data.shift": (0, 1),
     "data.amplitude": (0, 1),
     "data.pose": (0, 4),
-    "data.intensity": (0, 2),
+    "data.intensity": (0, 4),
     "data.spacing": (0.01, 100),
     "optimiser.learning_rate": (1e-12, 10),
     "optimiser.dropout": (0, 0.9),
@@ -51,6 +51,8 @@ REAL = {
 CHOICES = {
     "model.pooling": ["flatten", "global"],
     "model.affine_views": ["one", "symmetric"],
+    "model.network": ["u-net", "descent"],
+    "model.views": ["one", "alternating"],
     "loss.inverse": ["fixed-point", "paper"],
     "loss.estimator": list(ENERGIES),
     "optimiser.schedule": ["constant", "cosine"],

@@ -23,7 +23,7 @@ from varreg.options.options import Options
 
 from .configs import CHOICES, KEYS, REAL, WHOLE, value
 
-NOT_NUMBERS = [np.nan, np.inf, "1", b"1", True, np.bool_(True), None, [], [1.0], {}, ..., 1j]
+NOT_NUMBERS = [np.nan, np.inf, "one", True, np.bool_(True), None, [], [1.0], {}, ..., 1j]
 NOT_TEXT = ["", "Flatten", None, 0, 1.5, True, [], ["flatten"], {}, b"flatten"]
 SHARES = [f"data.{source}_share" for source in ("phantom", "labels", "manifest")]
 BAD = {
@@ -34,18 +34,20 @@ BAD = {
     "data.source": NOT_TEXT,
     "model.dimension": [*NOT_NUMBERS, 1, 4, 2.5],
     "model.shape": [
-        (64,), (64, 64, 64), (64, 4), (64, 5000), (64, 64.5), ("64", "64"), "64,64", 64, None, (),
+        (64,), (64, 64, 64), (64, 4), (64, 5000), (64, 64.5), "64,64", 64, None, (),
         (64, None), (True, 64), {64: 64}, (np.nan, 64), ...,
     ],
-    "model.scales": [(1, 2), (2, 2, 1), (0,), (4, 0.5), (128, 1), "421", 4, None, ("4",), {4: 1}],
-    "model.shared": [0, 1, "true", None, np.bool_(True), []],
+    "model.scales": [(1, 2), (2, 2, 1), (0,), (4, 0.5), (128, 1), "421", 4, None, ("a",), {4: 1}],
+    "model.shared": [0, 1, "perhaps", None, []],
+    "model.zero_mean": [0, 1, "perhaps", None, []],
+    "model.iterations": [(1, 2), (0, 1, 1), (17, 1, 1), 3, None, ("a", 1, 1), (1.5, 1, 1)],
     "data.manifest": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.labels": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.cache": ["", "  ", "a\0b", 3, True, b"x", []],
     "train.affine_from": ["", "  ", "a\0b", 3, True, b"x", []],
     "train.stages_from": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.licences": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
-    "data.slice_axes": [(), (3,), (-1,), (2, 2), 2, "2", None, (0.5,), ("2",)],
+    "data.slice_axes": [(), (3,), (-1,), (2, 2), 2, "2", None, (0.5,)],
     "data.validation_subjects": ["a", ("a", "a"), ("",), (" ",), (1,), None, 3, {"a": 1}],
     "optimiser.gradient_clipping": [v for v in NOT_NUMBERS if v is not None] + [0, -1, 1e13],
     "train.output": ["", " ", "a\0b", None, 3, []],
@@ -84,7 +86,7 @@ def test_both_ends_of_a_range_are_allowed_and_become_plain(key, limits):
 
 
 def test_lists_and_arrays_become_tuples():
-    model = ModelConfig(dimension=3.0, shape=np.array([32, 40, 48]), scales=[2, 1])
+    model = ModelConfig(dimension=3, shape=np.array([32, 40, 48]), scales=[2, 1])
     assert model.shape == (32, 40, 48)
     assert model.scales == (2, 1)
     assert model.dimension == 3

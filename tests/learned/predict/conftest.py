@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture(scope="session")
 def content(tmp_path_factory):
     """The bytes of a file with a small network."""
-    from learned.model_file import save_model  # needs PyTorch
+    from learned.weights import save_model  # needs PyTorch
 
     from .pairs import card, shaken
 

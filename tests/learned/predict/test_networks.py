@@ -1,6 +1,5 @@
 """Networks by name and by file; what comes back."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -10,10 +9,10 @@ import learned
 import varreg
 from learned import weights
 from learned.loading import registrar
-from learned.model_file import save_model
+from learned.weights import save_model
 from varreg.errors import FileError, InputError
 
-from .pairs import SMALL, Known, blobs, card, pair_on, predict, shaken
+from .pairs import Known, blobs, card, pair_on, predict, shaken
 
 
 def test_a_network_is_found_by_name_and_by_path(shipped):
@@ -25,8 +24,7 @@ def test_a_network_is_found_by_name_and_by_path(shipped):
     for model in (named, "small-2d", shipped / "small-2d.safetensors"):
         found = learned.predict(moving, fixed, model=model, threads=1)
         assert found.model == "small-2d"
-        # normalisations are folded into convolutions on the way: other rounding
-        np.testing.assert_allclose(found.displacement, wanted.displacement, atol=1e-4)
+        np.testing.assert_array_equal(found.displacement, wanted.displacement)
     (found,) = learned.predict_batch([(moving, fixed)], model="small-2d", threads=1)
     np.testing.assert_allclose(found.displacement, wanted.displacement, atol=1e-4)
 
@@ -45,7 +43,7 @@ def test_a_network_is_read_once_until_its_file_changes(shipped):
 
 
 def test_an_unknown_name_is_answered_by_the_known_ones(shipped):
-    with pytest.raises(InputError, match=r"'smal-2d'\. Did you mean 'small-2d'\? .*'small-2d'"):
+    with pytest.raises(InputError, match=r"'smal-2d'\. Did you mean `small-2d`\?"):
         learned.predict(blobs((32, 32)), blobs((32, 32), 1), model="smal-2d")
     with pytest.raises(InputError, match="name or a path; got int"):
         learned.load(3)
@@ -70,7 +68,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(shipped):
         ({"dt_width": 3}, "shape"),
         ({"pooling": "global"}, "shape"),
         ({"dimension": 3, "shape": (32, 32, 32)}, "shape|weights"),
-        ({"at_width": 1024, "shape": (4096, 4096)}, "needs 4898948224 weights"),
+        ({"at_width": 1024, "shape": (4096, 4096)}, "has shape"),
         ({"dt_width": 0}, "dt_width"),
         ({"shape": (4, 4)}, "shape"),
         ({"depth": 5}, "depth"),
@@ -82,14 +80,9 @@ def test_weights_of_another_architecture_are_refused_by_name(shipped, changes, w
         learned.load("bad")
 
 
-def test_a_card_must_say_everything(shipped):
-    architecture = dataclasses.asdict(SMALL)
-    del architecture["pooling"]
-    save_model(shipped / "bad.safetensors", shaken(), card() | {"architecture": architecture})
-    with pytest.raises(FileError, match="pooling"):
-        learned.load("bad")
-    save_model(shipped / "bad.safetensors", shaken(), card() | {"architecture": 3}, overwrite=True)
-    with pytest.raises(FileError, match="describes 3"):
+def test_a_card_that_describes_nothing_is_refused(shipped):
+    save_model(shipped / "bad.safetensors", shaken(), card() | {"architecture": 3})
+    with pytest.raises(FileError, match="keys of `model`; got 3"):
         learned.load("bad")
 
 

@@ -6,12 +6,12 @@ from learned.cascade import Cascade
 from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.distributed import Processes
-from learned.model_file import read_model
 from learned.optimiser import make_training
 from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
 from learned.stage_losses import DeformableLoss
 from learned.stages import prepare_stage
 from learned.trainer import train
+from learned.weights import read_model
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, CPU)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from learned.config import with_changes
-from learned.model_file import read_model, save_model
 from learned.new_cascade import new_cascade
+from learned.weights import read_model, save_model
 from varreg.errors import FileError, InputError
 
 from .runs import ALONE, images, run, tiny

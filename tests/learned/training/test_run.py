@@ -10,10 +10,10 @@ from learned.checkpoint import read_checkpoint
 from learned.config import Config
 from learned.data.parts import make_parts
 from learned.losses.mutual_information import MutualInformation
-from learned.model_file import load_weights, read_model
 from learned.reproducible import reproducible
 from learned.run_folder import METRICS, RESUMABLE, STEPS, RunFolder, read_lines
 from learned.validation import evaluate
+from learned.weights import load_weights, read_model
 from varreg.errors import FileError, InputError
 from varreg.options.options import Options
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from learned.model_file import read_model
 from learned.run_folder import METRICS, STEPS, read_lines
+from learned.weights import read_model
 from varreg.errors import InputError
 
 from .runs import bits, run, tiny

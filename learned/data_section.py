@@ -1,11 +1,11 @@
 """The section of a configuration on the data."""
 
-from __future__ import annotations
-
+# annotations are not postponed: jsonargparse would read those as a type checker does, without limits
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from .rules import Rule, Section, choice, names, number, path, ruled, whole
+from . import section_types as kinds
+from .section_types import Section
 
 SOURCES = ("phantom", "labels", "manifest")
 
@@ -21,24 +21,23 @@ class DataConfig(Section):
     phantom_share, labels_share, manifest_share : float
         For "mixed": how often each is drawn, relative to the others.
     manifest, labels : str or None
-        Paths of the manifest and of the label volumes, relative to the working folder.
+        Paths of the manifest and of the label volumes.
     cache : str or None
         Folder that keeps volumes once they have been resampled.
     licences : tuple of str
         Of the data, for the card of the weights.
     validation_subjects : tuple of str
-        Subjects that are never trained on; empty leaves the choice to the split.
+        Subjects that are never trained on; empty leaves it to the split.
     spacing : float
         Voxel size to which volumes are brought, in mm.
     slice_axes : tuple of int
         Axes across which slices are taken for d = 2, all alike: 0 right, 1 anterior, 2 superior.
     rotation, scaling, shear, shift, amplitude : float
-        Largest motion between the two images: degrees; relative change; tangent; share of the
-        extent; length of the smooth displacement, as a share of the longest extent.
+        Largest motion between the images: degrees; relative change; tangent; shares of the extent.
     pose : float
-        Strength of the motion that both share, flips apart: 1 is :data:`learned.data.POSE`, 0 none.
+        Strength of the motion that both share, flips apart; 0 is none.
     intensity : float
-        Strength of random gamma, blur, bias field and noise: 1 is the default, 0 none.
+        Strength of random gamma, blur, bias field and noise; 0 is none.
     pairs_per_epoch, validation_pairs, test_pairs : int
         Numbers of pairs.
     workers : int
@@ -46,39 +45,36 @@ class DataConfig(Section):
     """
 
     name: ClassVar[str] = "data"
-    source: str = choice("phantom", (*SOURCES, "mixed"))
-    phantom_share: float = number(0.0, 0, 1e6)
-    labels_share: float = number(0.0, 0, 1e6)
-    manifest_share: float = number(0.0, 0, 1e6)
-    manifest: str | None = path(None)
-    labels: str | None = path(None)
-    cache: str | None = path(None)
-    licences: tuple[str, ...] = names()
-    validation_subjects: tuple[str, ...] = names()
-    spacing: float = number(1.0, 0.01, 100)
-    slice_axes: tuple[int, ...] = ruled(
-        (2,),
-        Rule(
-            "one or more of 0, 1 and 2, each once",
-            int,
-            lambda v: 0 < len(v) == len(set(v)) and set(v) <= {0, 1, 2},
-            many=True,
-        ),
-    )
-    rotation: float = number(20.0, 0, 180)
-    scaling: float = number(0.15, 0, 0.9)
-    shear: float = number(0.1, 0, 1)
-    shift: float = number(0.12, 0, 1)
-    amplitude: float = number(0.04, 0, 1)
-    pose: float = number(1.0, 0, 4)
-    intensity: float = number(1.0, 0, 2)
-    pairs_per_epoch: int = whole(320, 1, 10_000_000)
-    validation_pairs: int = whole(32, 1, 1_000_000)
-    test_pairs: int = whole(32, 0, 1_000_000)
-    workers: int = whole(0, 0, 256)
+    source: Literal["phantom", "labels", "manifest", "mixed"] = "phantom"
+    phantom_share: kinds.Weight = 0.0
+    labels_share: kinds.Weight = 0.0
+    manifest_share: kinds.Weight = 0.0
+    manifest: kinds.PathText | None = None
+    labels: kinds.PathText | None = None
+    cache: kinds.PathText | None = None
+    licences: tuple[kinds.Name, ...] = ()
+    validation_subjects: tuple[kinds.Name, ...] = ()
+    spacing: kinds.Millimetres = 1.0
+    slice_axes: tuple[Literal[0, 1, 2], ...] = (2,)
+    rotation: kinds.Degrees = 20.0
+    scaling: kinds.Most = 0.15
+    shear: kinds.Share = 0.1
+    shift: kinds.Share = 0.12
+    amplitude: kinds.Share = 0.04
+    pose: kinds.Strength = 1.0
+    intensity: kinds.Strength = 1.0
+    pairs_per_epoch: kinds.Positive = 320
+    validation_pairs: kinds.Positive = 32
+    test_pairs: kinds.Whole = 32
+    workers: kinds.Workers = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field in ("licences", "validation_subjects", "slice_axes"):
+            if len(set(getattr(self, field))) < len(getattr(self, field)):
+                self._refuse(field, "without repetition")
+        if not self.slice_axes:
+            self._refuse("slice_axes", "one or more of 0, 1 and 2")
         given = [name for name in SOURCES if getattr(self, f"{name}_share")]
         if self.source == "mixed" and not given:
             self._refuse("phantom_share", "above 0, or another share, for `data.source` 'mixed'")
@@ -88,10 +84,7 @@ class DataConfig(Section):
     def shares(self) -> dict[str, float]:
         """The sources that pairs are drawn from, with their probabilities.
 
-        Raises
-        ------
-        InputError
-            If a source needs a path and has none; a preset may be completed until then.
+        A source that needs a path and has none is refused; a preset may be completed until then.
 
         Examples
         --------
@@ -99,7 +92,7 @@ class DataConfig(Section):
         {'phantom': 0.25, 'labels': 0.75}
         """
         if self.source != "mixed":
-            shares = {self.source: 1.0}
+            shares: dict[str, float] = {self.source: 1.0}
         else:
             shares = {s: getattr(self, f"{s}_share") for s in SOURCES}
         total = sum(shares.values())

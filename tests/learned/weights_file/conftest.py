@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def saved(tmp_path):
-    from learned.model_file import save_model  # needs PyTorch
+    from learned.weights import save_model  # needs PyTorch
 
     from .files import CARD, Small
 

@@ -1,0 +1,110 @@
+"""Configurations that are changed by texts, files and command lines, all read by jsonargparse."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_origin
+
+from jsonargparse import ArgumentParser, Namespace
+
+from varreg.errors import InputError, VarregError
+
+from .messages import meant, shown
+from .section_types import wanted
+from .sections import SECTIONS, Config, flat, keys
+
+
+def parser() -> ArgumentParser:
+    """The command line of a training."""
+    made = ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="python -m learned.train")
+    made.description = (
+        "Train the cascade: AT-Net, then the DT-Nets behind it. Presets: smoke, a minute, to see that "
+        "everything works; laptop, a useful model in an hour on two cores; paper, Table 1 of the paper. "
+        "An interrupted or killed run goes on by --output and --resume, and ends as if nothing had "
+        "been. On several devices: torchrun --nproc-per-node N -m learned.train ..."
+    )
+    made.add_argument("--config", action="config", help="A YAML or JSON file with any of the keys.")
+    made.add_argument("--preset", type=str | None, help="A configuration by name.")
+    for name, kind in SECTIONS.items():
+        made.add_class_arguments(kind, name)
+    made.add_argument("-o", "--output", type=str | None, help="Folder of the run: train.output.")
+    made.add_argument("--resume", action="store_true", help="Go on with the run in the folder.")
+    made.add_argument("--no-tensorboard", action="store_true", help="No logs for TensorBoard.")
+    made.add_argument("-q", "--quiet", action="store_true", help="No progress bar and no report.")
+    return made
+
+
+def from_arguments(
+    arguments: Sequence[str],
+    base: Callable[[Namespace], Config],
+) -> tuple[Config, Namespace]:
+    """The configuration of a command line, and all that was parsed.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        ``--model.scales=4,2,1``, ``--config FILE``, ``--preset NAME``, ...
+    base : callable
+        What was given -> the configuration that is changed.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown (the nearest is suggested) or a value is not allowed.
+    """
+    made = parser()
+    arguments = _bracketed(arguments)
+    try:
+        quiet = [a for a in arguments if not re.match("--print_config|-h$|--help$", a)]
+        made.set_defaults(flat(base(made.parse_args(quiet, defaults=False))))
+        parsed = made.parse_args(arguments)
+        sections = {n: kind.of(_mapping(parsed[n]), "learned") for n, kind in SECTIONS.items()}
+    except VarregError:
+        raise
+    except Exception as error:  # argparse and YAML have many kinds
+        raise InputError(_explained(" ".join(str(error).split()), arguments)) from None
+    return Config(**sections), parsed
+
+
+def _bracketed(arguments: Sequence[str]) -> list[str]:
+    """``--key=value`` with lists in brackets and None as YAML has it."""
+    done: list[str] = []
+    words, hints = list(arguments), keys()
+    while words:
+        key, equals, text = words.pop(0).partition("=")
+        hint = hints.get(key.strip().removeprefix("--"))
+        if hint is None or (not equals and not words):
+            done.append(key + equals + text)
+            continue
+        text = text if equals else words.pop(0)
+        if type(None) in get_args(hint) and text.strip().lower() == "none":
+            text = "null"
+        elif get_origin(hint) is tuple and not text.strip().startswith("["):
+            parts = [part.strip() for part in text.strip(" ()").rstrip(",").split(",")]
+            texts = isinstance(get_args(hint)[0], type) and issubclass(get_args(hint)[0], str)
+            parts = parts if parts != [""] else []
+            text = json.dumps(parts) if texts else f"[{','.join(parts)}]"
+        done.append(f"{key.strip()}={text}")
+    return done
+
+
+def _explained(error: str, arguments: Sequence[str]) -> str:
+    """What jsonargparse says of a wrong command line or file, in the words of this package."""
+    found = re.search(r"unrecognized arguments: --([^ =]+)", error)
+    found = found or re.search(r"does not accept option '([^']+)'|Option '([^']+)'", error)
+    if found:
+        group = re.search(r"Group '(\w+)'", error)
+        key = f"{group[1]}.{found[1]}" if group else found[1] or found[2]
+        return f"learned: there is no key `{key}`.{meant(key, keys())}"
+    found = re.search(r'key "([^"]+)": *(.*)', error)
+    if found and found[1] in keys():
+        came = [a.partition("=")[2] for a in arguments if a.startswith(f"--{found[1]}=")]
+        got = f"; got {shown(came[-1])}." if came else f" ({found[2]})."
+        return f"`{found[1]}` must be {wanted(keys()[found[1]])}{got}"
+    return f"learned: {error}"
+
+
+def _mapping(value: Any) -> Any:
+    return vars(value) if isinstance(value, Namespace) else value

@@ -1,0 +1,250 @@
+"""Every choice of a training: sections of frozen dataclasses, and how files and command lines change them.
+
+A key is written ``section.field``, e.g. ``optimiser.learning_rate``, in files, on the command line and
+in every message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from jsonargparse import Namespace
+
+from varreg.errors import InputError
+
+from .arguments import from_arguments
+from .messages import meant, shown
+from .sections import (
+    SECTIONS,
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimiserConfig,
+    TrainConfig,
+    flat,
+    keys,
+)
+
+__all__ = [
+    "PRESETS", "SECTIONS", "Config", "DataConfig", "LossConfig", "ModelConfig", "OptimiserConfig",
+    "TrainConfig", "changed_keys", "from_file", "from_json", "keys", "preset", "to_json",
+    "with_changes",
+]  # fmt: skip
+
+
+#: What each preset changes.
+PRESETS: dict[str, dict[str, Any]] = {
+    # one minute on two cores: shows that everything works, teaches nothing
+    "smoke": {
+        "model.shape": (64, 64),
+        "model.at_width": 4,
+        "model.dt_width": 4,
+        "model.scales": (2, 1),
+        "loss.estimator": "default",
+        "data.pairs_per_epoch": 64,
+        "data.validation_pairs": 4,
+        "data.test_pairs": 4,
+        "optimiser.batch_size": 4,
+        "optimiser.affine_epochs": 3,
+        "optimiser.epochs": 6,
+        "train.checkpoint_every": 16,
+        "train.threads": 1,
+        "train.devices": ("cpu",),
+    },
+    # Slices of 112 x 112 voxels of 2 mm on two cores, one of which prepares pairs.  It is affordable
+    # because nothing is computed finer than it is worth: AT-Net sees the images at 64 x 64, where what
+    # an affine map does is as visible, and the one stage at 56 x 56; both learn from the number of steps
+    # more than from resolution, and several stages at once learn slowly (further ones begin where this
+    # one ends, by train.stages_from).  The known map teaches several times faster than mutual
+    # information alone, which is flat far from the answer.  Dual consistency costs more than all other
+    # terms, is 0.3 % of the loss for maps that do not fold, and is left out; the loss of every stage at
+    # its own resolution costs little and helped in short trials; dropout only disturbs where no pair
+    # comes twice.
+    "laptop": {
+        "model.shape": (112, 112),
+        "model.at_width": 16,
+        "model.affine_scale": 1.75,
+        "model.affine_passes": 2,
+        "model.affine_views": "symmetric",
+        "model.dt_width": 16,
+        "model.scales": (2,),
+        "loss.estimator": "default",
+        "loss.smoothness": 5.0,
+        "loss.consistency": 0.0,
+        "loss.known_map": 20.0,
+        "loss.deep_supervision": 1.0,
+        "data.spacing": 2.0,
+        "data.rotation": 15.0,
+        "data.scaling": 0.12,
+        "data.shear": 0.06,
+        "data.shift": 0.08,
+        "data.amplitude": 0.08,
+        "data.pairs_per_epoch": 4000,
+        "data.workers": 1,
+        "optimiser.affine_epochs": 40,
+        "optimiser.epochs": 8,
+        "optimiser.schedule": "cosine",
+        "optimiser.warm_up": 40,
+        "optimiser.gradient_clipping": 10.0,
+        "optimiser.dropout": 0.0,
+        "train.threads": 1,
+        "train.devices": ("cpu",),
+        "train.checkpoint_every": 500,
+    },
+    # Table 1; it gives no epochs for AT-Net, and the code that it inherits from at most 100
+    "paper": {"data.source": "manifest", "data.intensity": 0.0},
+}  # fmt: skip
+
+
+def preset(name: str) -> Config:
+    """The named configuration.
+
+    Parameters
+    ----------
+    name : {"smoke", "laptop", "paper"}
+        A minute on the phantom; an hour on two cores, for slices of 112 x 112 voxels of 2 mm (20,000
+        steps of 0.1 s for AT-Net, 4,000 of 0.2 s for one stage); the paper's Table 1, for which
+        ``data.manifest`` is still to be given.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+
+    Examples
+    --------
+    >>> preset("paper").optimiser.epochs
+    300
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise InputError(
+            f"learned.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got "
+            f"{name!r}.{meant(name, PRESETS)}"
+        )
+    return _replaced(Config(), PRESETS[name])
+
+
+def with_changes(config: Config, changes: Iterable[str]) -> Config:
+    """A copy with fields changed by ``section.field=value`` texts, checked all together.
+
+    Parameters
+    ----------
+    config : Config
+        What is changed.
+    changes : iterable of str
+        As on the command line, without the dashes: ``null``, ``true``, ``1e-4``, ``4,2,1``; of several
+        for one key the last counts.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown (the nearest is suggested) or a value is not allowed.
+
+    Examples
+    --------
+    >>> with_changes(Config(), ["model.scales=2,1", "optimiser.learning_rate=1e-4"]).model.scales
+    (2.0, 1.0)
+    """
+    if not isinstance(config, Config):
+        raise InputError(f"learned: `config` must be a Config; got {type(config).__name__}.")
+    if isinstance(changes, str):
+        raise InputError(
+            f"learned.with_changes: `changes` must be a list of texts; got {changes!r}."
+        )
+    changes = list(changes)
+    for change in changes:
+        if not isinstance(change, str) or not re.match(r"[^=]+=", change):
+            raise InputError(
+                f"learned.with_changes: a change must be 'section.field=value'; got {change!r}."
+            )
+    return from_arguments([f"--{change}" for change in changes], lambda _: config)[0]
+
+
+def from_file(path: str | os.PathLike[str]) -> Config:
+    """Read a configuration from a YAML or JSON file.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Sections ``model``, ``loss``, ...; what is left out is as the top-level ``preset`` has it, or
+        else the default.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has unknown keys or values that are not allowed.
+    """
+    return from_arguments(["--config", os.fspath(path)], _named)[0]
+
+
+def changed_keys(before: Config, after: Config) -> list[str]:
+    """The keys in which two configurations differ.
+
+    Examples
+    --------
+    >>> changed_keys(Config(), with_changes(Config(), ["train.seed=3"]))
+    ['train.seed']
+    """
+    one, other = flat(before), flat(after)
+    return [key for key in keys() if one[key] != other[key]]
+
+
+def to_json(config: Config) -> str:
+    """Write a configuration as JSON that :func:`from_json` reads back without loss.
+
+    Examples
+    --------
+    >>> from_json(to_json(Config())) == Config()
+    True
+    """
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_json(text: str) -> Config:
+    """Read what :func:`to_json` wrote, or an earlier version of it, which lacks later keys.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON, or a key is unknown or not allowed.
+    """
+    where = "learned.from_json: the configuration"
+    try:
+        content = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not valid JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{where} must be an object of sections; got {shown(content)}.")
+    content = {k: v for k, v in content.items() if k not in ("format", "version")}  # of old files
+    for name in content:
+        if name not in SECTIONS:
+            raise InputError(f"{where} has no section `{name}`.{meant(name, SECTIONS)}")
+    try:
+        return Config(
+            **{name: kind.of(content.get(name, {}), where) for name, kind in SECTIONS.items()}
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}".replace(f"{where}: {where}", where)) from None
+
+
+def _replaced(config: Config, values: dict[str, Any]) -> Config:
+    """A copy with the values of some keys; each section is checked once, when it is whole."""
+    changes: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, value in values.items():
+        section, _, field = key.partition(".")
+        changes[section][field] = value
+    return Config(**{n: dataclasses.replace(getattr(config, n), **c) for n, c in changes.items()})
+
+
+def _named(given: Namespace) -> Config:
+    return preset(given["preset"]) if given.get("preset") else Config()

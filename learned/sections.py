@@ -1,0 +1,242 @@
+"""The sections of a configuration on networks, losses, optimisation and the run itself.
+
+The docstrings are also the help of the command line.  A new key needs a field here and its line in the
+docstring; its default must be what was the case before it existed, for files that do not have it.
+"""
+
+# annotations are not postponed: jsonargparse would read those as a type checker does, without limits
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+from varreg.errors import InputError
+from varreg.options.presets import PRESETS as ENERGIES
+
+from . import section_types as kinds
+from .data_section import DataConfig
+from .section_types import Section, hints_of
+
+
+@dataclass(frozen=True)
+class ModelConfig(Section):
+    """The cascade: what ``Cascade.build`` is called with.
+
+    Parameters
+    ----------
+    dimension : {2, 3}
+        d, of the images.
+    shape : tuple of int
+        Voxels of the images along each of the d axes.
+    at_width, dt_width : int
+        Channels of the first block of AT-Net and of each DT-Net; the paper's are 16 and 32. Without
+        AT-Net, 0, the stages begin at the identity.
+    scales : tuple of float
+        Coarsening factor of the images that each DT-Net stage sees, decreasing; may be empty.
+    shared : bool
+        All stages are one network.
+    pooling : {"flatten", "global"}
+        What stands before AT-Net's dense layers; "flatten" ties it to `shape`.
+    affine_scale : float
+        Coarsening factor of the images that AT-Net sees.
+    affine_passes : int
+        How often AT-Net is applied, each time to what is left to be done.
+    affine_views : {"one", "symmetric"}
+        Whether, but in training, AT-Net sees pairs mirrored too and its best answer is taken.
+    network : {"u-net", "descent"}
+        The paper's DT-Net, or a network that is also told the gradient of mutual information.
+    iterations : tuple of int
+        How often the network of each scale is applied; empty is once.
+    views : {"one", "alternating"}
+        Whether each of these passes sees the pair in another of its reflections.
+    zero_mean : bool
+        Displacements have the mean 0; if not, the affine part is fitted to the whole map at the end.
+    """
+
+    name: ClassVar[str] = "model"
+    dimension: Literal[2, 3] = 2
+    shape: tuple[kinds.Size, ...] = (224, 224)
+    at_width: kinds.WidthOrNone = 16
+    dt_width: kinds.Width = 32
+    scales: tuple[kinds.Factor, ...] = (4.0, 2.0, 1.0)
+    shared: bool = False
+    pooling: Literal["flatten", "global"] = "flatten"
+    affine_scale: kinds.Factor = 1.0
+    affine_passes: kinds.Few = 1
+    affine_views: Literal["one", "symmetric"] = "one"
+    network: Literal["u-net", "descent"] = "u-net"
+    iterations: tuple[kinds.Few, ...] = ()
+    views: Literal["one", "alternating"] = "one"
+    zero_mean: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.shape) != self.dimension:
+            self._refuse("shape", f"{self.dimension} sizes, as `model.dimension` says")
+        if any(before <= after for before, after in pairwise(self.scales)):
+            self._refuse("scales", "decreasing factors from 64 to 1, e.g. 4,2,1")
+        if self.iterations and len(self.iterations) != len(self.scales):
+            self._refuse(
+                "iterations", f"{len(self.scales)} numbers, as `model.scales` has, or none"
+            )
+
+
+@dataclass(frozen=True)
+class LossConfig(Section):
+    """Weights and choices of the objective, eq. (12) of the paper.
+
+    Parameters
+    ----------
+    smoothness, mutual_information, background, consistency : float
+        lambda_1 to lambda_4, at least one above 0.
+    gamma : float
+        The fixed image is background where its intensity, in [0, 1], is below.
+    inverse : {"fixed-point", "paper"}
+        How the inverse displacement of the consistency term is found.
+    estimator : str
+        A preset of :class:`varreg.Options`: estimator and bins of the mutual information.
+    known_map : float
+        Weight of the mean distance to the random map that made the pair, in voxels.
+    deep_supervision : float
+        Weight of the loss of the coarse stages, each at its own resolution.
+    """
+
+    name: ClassVar[str] = "loss"
+    smoothness: kinds.Weight = 1.0
+    mutual_information: kinds.Weight = 50.0
+    background: kinds.Weight = 100.0
+    consistency: kinds.Weight = 100.0
+    gamma: kinds.Share = 0.1
+    inverse: Literal["fixed-point", "paper"] = "fixed-point"
+    estimator: kinds.Name = "cfir"
+    known_map: kinds.Weight = 0.0
+    deep_supervision: kinds.Weight = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.estimator not in ENERGIES:
+            self._refuse("estimator", f"one of {', '.join(map(repr, ENERGIES))}")
+        weights = self.smoothness, self.mutual_information, self.background, self.consistency
+        if not max(*weights, self.known_map):
+            self._refuse("mutual_information", "above 0, or another weight of `loss`")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig(Section):
+    """Adam, its learning rate over time, and for how long.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Of Adam, at its largest.
+    batch_size : int
+        Pairs per step, of all processes together.
+    affine_epochs, epochs : int
+        Epochs of AT-Net alone, then of the DT-Net stages with AT-Net frozen.
+    schedule : {"constant", "cosine"}
+        Of the learning rate, after the warm-up.
+    warm_up : int
+        Steps over which the learning rate rises linearly.
+    gradient_clipping : float or None
+        Largest norm of the gradient of all parameters together.
+    dropout : float
+        Share of values cleared in the two deepest blocks of each network.
+    """
+
+    name: ClassVar[str] = "optimiser"
+    learning_rate: kinds.Rate = 1e-3
+    batch_size: kinds.Positive = 8
+    affine_epochs: kinds.Whole = 100
+    epochs: kinds.Whole = 300
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: kinds.Whole = 0
+    gradient_clipping: kinds.Norm | None = None
+    dropout: kinds.Most = 0.3
+
+
+@dataclass(frozen=True)
+class TrainConfig(Section):
+    """The run: where it writes, on what it computes, how often it looks at itself.
+
+    Parameters
+    ----------
+    seed : int
+        Of every random choice.
+    output : str
+        Folder of checkpoints, logs and pictures.
+    precision : {"float32", "bfloat16"}
+        Of the networks' convolutions.
+    affine_from : str or None
+        File of weights whose AT-Net is taken instead of training one.
+    stages_from : str or None
+        File of weights whose DT-Nets the stages begin with: each takes the finest not finer than it.
+    threads : int or None
+        Of each process; None leaves it to torch. Another number rounds differently.
+    devices : tuple of str
+        "auto" alone, or "cpu", "mps", "cuda", "cuda:0", ...
+    checkpoint_every : int
+        Steps between checkpoints.
+    validation_every : int
+        Epochs between validations.
+    patience : int or None
+        Validations without a better value after which a stage ends; None: never.
+    """
+
+    name: ClassVar[str] = "train"
+    seed: kinds.Seed = 0
+    output: kinds.PathText = "run"
+    affine_from: kinds.PathText | None = None
+    stages_from: kinds.PathText | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: kinds.Width | None = None
+    devices: tuple[kinds.Device, ...] = ("auto",)
+    checkpoint_every: kinds.Positive = 200
+    validation_every: kinds.Positive = 1
+    patience: kinds.Positive | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        alone = "auto" not in self.devices or len(self.devices) == 1
+        if not self.devices or not alone or len(set(self.devices)) < len(self.devices):
+            self._refuse("devices", "'auto' alone, or 'cpu', 'cuda', 'cuda:0', ..., each once")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All sections together.
+
+    Examples
+    --------
+    >>> Config().model.scales
+    (4.0, 2.0, 1.0)
+    """
+
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig = DataConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        for name, kind in SECTIONS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(
+                    f"`Config({name}=...)` must be a {kind.__name__}; got "
+                    f"{type(getattr(self, name)).__name__}."
+                )
+
+
+SECTIONS: dict[str, type[Section]] = {
+    kind.name: kind for kind in (ModelConfig, LossConfig, DataConfig, OptimiserConfig, TrainConfig)
+}
+
+
+def keys() -> dict[str, Any]:
+    """Every key, with its type."""
+    return {
+        f"{n}.{field}": h for n, kind in SECTIONS.items() for field, h in hints_of(kind).items()
+    }
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """The values of all keys."""
+    return {f"{s}.{k}": v for s, c in asdict(config).items() for k, v in c.items()}
