@@ -36,7 +36,7 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> StageLoss:
     False
     """
     cascade.dt_nets.requires_grad_(name == DEFORMABLE)
-    if name == DEFORMABLE:
+    if name == DEFORMABLE and cascade.at_net is not None:
         cascade.freeze_affine()
     cascade.train()
     if name == AFFINE:
