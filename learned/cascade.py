@@ -7,8 +7,7 @@ the composed map, so that nothing is interpolated twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -31,28 +30,12 @@ from .cascade_arguments import (
 from .cascade_prediction import Prediction
 from .descent_net import DescentNet
 from .dt_net import DTNet
+from .passes import Stage, better_start, run_passes
 from .resampling import resize_field, resize_image, stage_shape
-from .spatial import compose, view_weight, warp
-from .views import alternating_view, seen_from, viewed
+from .spatial import view_weight, warp
 
-
-class Pass(NamedTuple):
-    r"""One application of the network of a stage.
-
-    Attributes
-    ----------
-    stage : int
-    moving, fixed : (N, 1, \*T) tensors
-        The images at the resolution of the stage.
-    before, after : (N, d, \*T) tensors
-        u in voxels of the stage.
-    """
-
-    stage: int
-    moving: Tensor
-    fixed: Tensor
-    before: Tensor
-    after: Tensor
+#: Stages that see the images coarser than this may choose where to begin.
+COARSE = 2.0
 
 
 class Cascade(nn.Module):
@@ -87,6 +70,9 @@ class Cascade(nn.Module):
     zero_mean : bool
         False: stages may also shift, turn and scale, and the affine part of the answer is fitted to
         the whole map at the end.
+    starts : {"one", "two"}
+        Whether, except in training, the stages coarser than a half also begin at the identity, and the
+        one goes on that comes to the higher mutual information: :func:`learned.passes.better_start`.
 
     Raises
     ------
@@ -116,6 +102,7 @@ class Cascade(nn.Module):
         iterations: Sequence[int] | None = None,
         views: str = "one",
         zero_mean: bool = True,
+        starts: str = "one",
     ) -> None:
         super().__init__()
         self.scales, self.shared, self.affine_is_frozen = (
@@ -126,9 +113,9 @@ class Cascade(nn.Module):
         check_affine_stage(affine_scale, affine_passes, affine_views)
         self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
         self.affine_views = affine_views
-        check_stages("u-net", views)
+        check_stages("u-net", views, starts)
         self.iterations = checked_iterations(iterations, self.scales)
-        self.views, self.zero_mean = views, bool(zero_mean)
+        self.views, self.zero_mean, self.starts = views, bool(zero_mean), starts
         wanted = network_count(self.scales, shared)
         if len(dt_nets) != wanted:
             raise InputError(
@@ -158,6 +145,7 @@ class Cascade(nn.Module):
         network: str = "u-net",
         iterations: Sequence[int] | None = None,
         views: str = "one",
+        starts: str = "one",
         generator: Generator | None = None,
         seed: int = 0,
     ) -> Cascade:
@@ -169,7 +157,7 @@ class Cascade(nn.Module):
             See :class:`learned.at_net.ATNet`.
         at_width, dt_width : int
             Widths of the two networks; an `at_width` of 0 leaves AT-Net out.
-        scales, shared, affine_scale, affine_passes, affine_views, iterations, views
+        scales, shared, affine_scale, affine_passes, affine_views, iterations, views, starts
             See :class:`Cascade`.
         zero_mean : bool
             See :class:`learned.dt_net.DTNet`; the displacement of every stage.
@@ -190,7 +178,7 @@ class Cascade(nn.Module):
         )
         scales = checked_scales(scales)
         count = network_count(scales, shared)
-        check_stages(network, views)
+        check_stages(network, views, starts)
         dt_nets = [
             DescentNet(dimension, dt_width, generator)
             if network == "descent"
@@ -198,7 +186,7 @@ class Cascade(nn.Module):
             for _ in range(count)
         ]
         stage = affine_scale, affine_passes, affine_views
-        return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean)
+        return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean, starts)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
         r"""Register a batch of pairs.
@@ -219,18 +207,18 @@ class Cascade(nn.Module):
         """
         check_images("Cascade", moving, fixed, self.dimension)
         size = tuple(moving.shape[2:])
-        affine = self.affine(moving, fixed)
-        stages: dict[int, Tensor] = {}
-        for each in self.passes(moving, fixed, affine):
-            stages[each.stage] = each.after
+        affine, u, made = self._start(moving, fixed)
+        stages = {} if u is None else {self.scales[made - 1]: u}
+        for each in run_passes(self.stages()[made:], moving, fixed, affine, u):
+            stages[each.stage.scale] = u = each.after
         displacement = moving.new_zeros(len(moving), self.dimension, *size)
-        if stages:
-            displacement = resize_field(stages[len(self.scales) - 1], size)
+        if u is not None:
+            displacement = resize_field(u, size)
         total = compose_affine(affine, displacement)
         if not self.zero_mean:
             begun, affine = affine, fitted_affine(total)
             displacement = without_affine(total, affine)
-            stages = {k: _behind(affine, begun, u, size) for k, u in stages.items()}
+            stages = {k: _behind(affine, begun, each, size) for k, each in stages.items()}
         return Prediction(
             affine=affine,
             stages=tuple(stages.values()),
@@ -241,33 +229,27 @@ class Cascade(nn.Module):
             view=view_weight(total, size),
         )
 
-    def passes(
-        self, moving: Tensor, fixed: Tensor, affine: Tensor, through: bool = True
-    ) -> Iterator[Pass]:
-        r"""Every pass of every stage, coarse to fine, behind an affine map.
+    def stages(self) -> tuple[Stage, ...]:
+        """The networks of all stages, and how they are applied."""
+        first = [sum(self.iterations[:k]) for k in range(len(self.scales))]
+        return tuple(
+            Stage(
+                self.dt_nets[0 if self.shared else k],
+                scale,
+                self.iterations[k],
+                first[k],
+                self.views == "alternating",
+            )
+            for k, scale in enumerate(self.scales)
+        )
 
-        Parameters
-        ----------
-        moving, fixed : (N, 1, \*S) tensors
-        affine : (N, d, d + 1) tensor
-        through : bool
-            False: no gradient flows from one pass to the one before.
-        """
-        size = tuple(moving.shape[2:])
-        u = moving.new_zeros(len(moving), self.dimension, *size)
-        if self.scales:
-            u = moving.new_zeros(len(moving), self.dimension, *stage_shape(size, self.scales[0]))
-        number = 0
-        for k, scale in enumerate(self.scales):
-            shape = stage_shape(size, scale)
-            net = self.dt_nets[0 if self.shared else k]
-            images = resize_image(moving, shape), resize_image(fixed, shape)
-            u = resize_field(u, shape)
-            for _ in range(self.iterations[k]):
-                view = alternating_view(number, shape) if self.views == "alternating" else None
-                after = _pass(net, *images, affine, u, size, view)
-                yield Pass(k, *images, u, after)
-                u, number = after if through else after.detach(), number + 1
+    def _start(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None, int]:
+        """The affine map, u, and how many stages have made it."""
+        affine = self.affine(moving, fixed)
+        coarse = [stage for stage in self.stages() if stage.scale > COARSE]
+        if self.starts == "one" or self.training or not coarse or self.at_net is None:
+            return affine, None, 0
+        return *better_start(coarse, moving, fixed, affine), len(coarse)
 
     def freeze_affine(self) -> None:
         """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
@@ -303,24 +285,6 @@ class Cascade(nn.Module):
             return affine_maps(self.at_net, *images, self.affine_passes)[-1]
         identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
         return identity.expand(len(moving), -1, -1)
-
-
-def _pass(
-    net: nn.Module,
-    moving: Tensor,
-    fixed: Tensor,
-    affine: Tensor,
-    before: Tensor,
-    extent: tuple[int, ...],
-    view: Tensor | None,
-) -> Tensor:
-    """u after one more pass, from u before it, all at the resolution of the images given."""
-    pair = torch.cat((warp(moving, compose_affine(affine, before, extent)), fixed), 1)
-    if view is None:
-        update = net(pair)
-    else:
-        update = seen_from(net(viewed(pair, view)), view)
-    return compose(before, update.to(before.dtype))
 
 
 def _behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -18,6 +18,8 @@ VIEWS = ("one", "symmetric")
 NETWORKS = ("u-net", "descent")
 #: How the passes of the stages see the pair.
 PASS_VIEWS = ("one", "alternating")
+#: From how many maps the coarse stages begin.
+STARTS = ("one", "two")
 
 
 def network_count(scales: Sequence[float], shared: bool) -> int:
@@ -74,9 +76,11 @@ def checked_iterations(
     return passes
 
 
-def check_stages(network: str, views: str) -> None:
-    """Refuse kinds of networks and views that there are not."""
-    for name, value, known in (("network", network, NETWORKS), ("views", views, PASS_VIEWS)):
+def check_stages(network: str, views: str, starts: str) -> None:
+    """Refuse kinds of networks, views and starts that there are not."""
+    for name, value, known in (
+        ("network", network, NETWORKS), ("views", views, PASS_VIEWS), ("starts", starts, STARTS),
+    ):  # fmt: skip
         if value not in known:
             raise InputError(
                 f"learned.Cascade: `{name}` must be one of {', '.join(map(repr, known))}; got {value!r}."

@@ -50,6 +50,8 @@ class ModelConfig(Section):
         Whether each of these passes sees the pair in another of its reflections.
     zero_mean : bool
         Displacements have the mean 0; if not, the affine part is fitted to the whole map at the end.
+    starts : {"one", "two"}
+        Whether, but in training, coarse stages also begin at the identity, and the better one goes on.
     """
 
     name: ClassVar[str] = "model"
@@ -67,6 +69,7 @@ class ModelConfig(Section):
     iterations: tuple[kinds.Few, ...] = ()
     views: Literal["one", "alternating"] = "one"
     zero_mean: bool = True
+    starts: Literal["one", "two"] = "one"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,11 +17,12 @@ from varreg.options.options import Options
 
 from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
-from .cascade import Cascade, Pass
+from .cascade import Cascade
 from .cascade_prediction import Prediction
 from .config import LossConfig
 from .losses.known_map import known_map_distance
 from .losses.objective import Losses, LossWeights, Objective
+from .passes import Pass, run_passes
 from .resampling import resize_field, resize_image
 from .spatial import view_weight, warp
 
@@ -168,10 +169,10 @@ class DescentLoss(nn.Module):
         known = known if self.known_map else None
         affine = self.cascade.affine(moving, fixed).clone()
         affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
-        extent = tuple(moving.shape[2:])
+        extent, stages = tuple(moving.shape[2:]), self.cascade.stages()
         losses = [
             self._of_pass(each, affine, extent, known)
-            for each in self.cascade.passes(moving, fixed, affine, through=False)
+            for each in run_passes(stages, moving, fixed, affine, through=False)
         ]
         mean = _mean(losses)
         return mean._replace(known_map=losses[-1].known_map)

@@ -11,6 +11,7 @@ from learned.cascade import Cascade
 from learned.config import LossConfig
 from learned.descent_net import DescentNet, space_to_depth
 from learned.energy_channels import BINS, energy_channels, joint_density
+from learned.passes import run_passes
 from learned.spatial import warp
 from learned.stage_losses import DescentLoss, Known
 from learned.views import alternating_view, seen_from, symmetric_views, viewed
@@ -165,15 +166,50 @@ def test_the_affine_part_is_fitted_to_the_whole_map():
 def test_passes_go_on_where_the_last_one_ended():
     cascade, images = moving_cascade(), contrasts((64, 64))
     affine = torch.eye(2, 3)[None]
-    passes = list(cascade.passes(*images, affine))
-    assert [each.stage for each in passes] == [0, 0, 1, 1, 1]
+    passes = list(run_passes(cascade.stages(), *images, affine))
+    assert [each.stage.scale for each in passes] == [2, 2, 1, 1, 1]
     assert torch.equal(passes[1].before, passes[0].after)
     assert not passes[0].before.any()
 
 
+class Towards(nn.Module):
+    """Answers with what is left of a known translation, as long as it is not far."""
+
+    dimension = 2
+
+    def forward(self, pair):
+        update = torch.zeros_like(pair)
+        near = (pair[:, 0] - pair[:, 1]).abs().mean((1, 2)) < 0.05
+        update[near] = 1e-3
+        return update
+
+
+def test_the_better_of_two_starts_goes_on():
+    fixed = torch.cat([smooth((64, 64), k) for k in (5, 6)])
+    moving = fixed.clone()
+    moving[1] = moving[1].roll(5, 2)
+    away = torch.eye(2, 3).repeat(2, 1, 1)
+    away[:, 1, 2] = 5 / 32  # right for the second pair, wrong for the first
+
+    class Says(nn.Module):
+        dimension, pooling = 2, "global"
+
+        def forward(self, pair):
+            return away
+
+    settings = {"scales": (4, 1), "shared": True, "zero_mean": False}
+    one, two = (
+        Cascade(Says(), [Towards()], starts=starts, **settings).eval()(moving, fixed).affine
+        for starts in ("one", "two")
+    )
+    assert float(one[0, 1, 2]) > 0.1
+    assert float(two[0, 1, 2].abs()) < 0.01
+    torch.testing.assert_close(two[1], one[1])
+
+
 def test_no_gradient_flows_from_one_pass_to_the_next():
     cascade, images = moving_cascade(), contrasts((64, 64))
-    *_, last = cascade.passes(*images, torch.eye(2, 3)[None], through=False)
+    *_, last = run_passes(cascade.stages(), *images, torch.eye(2, 3)[None], through=False)
     assert not last.before.requires_grad
     assert last.after.requires_grad
 
@@ -207,6 +243,7 @@ def test_without_a_known_map_the_energy_is_the_loss():
         ({"iterations": (1, 2)}, "iterations"),
         ({"iterations": (0, 1, 1)}, "iterations"),
         ({"views": "both"}, "views"),
+        ({"starts": "three"}, "starts"),
         ({"network": "resnet"}, "network"),
     ],
 )

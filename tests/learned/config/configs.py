@@ -53,6 +53,7 @@ CHOICES = {
     "model.affine_views": ["one", "symmetric"],
     "model.network": ["u-net", "descent"],
     "model.views": ["one", "alternating"],
+    "model.starts": ["one", "two"],
     "loss.inverse": ["fixed-point", "paper"],
     "loss.estimator": list(ENERGIES),
     "optimiser.schedule": ["constant", "cosine"],
