@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 #: Share of the energy that scales and shear must gain over a rigid map, and a deformation over an affine one.
 AFFINE_GAIN, DEFORMABLE_GAIN = 0.02, 0.05
-#: A rigid map must gain as much over the headers, or move the head by this (root mean square, voxels): two contrasts put
-#: their edges in different places, which moves images that coincide.
-RIGID_GAIN, LEAST_MOTION = 0.02, 0.5
+#: What a rigid map must gain over the headers, or how far it must move the head (root mean square, voxels): two contrasts
+#: put their edges in different places, and that moves images that coincide.
+RIGID_GAIN, LEAST_MOTION = 0.04, 0.5
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class ModelChoice:
         """Why the headers have the last word.
 
         >>> print(ModelChoice("headers", False, 0.1, 0.0, 0.021, 0.8, rigid_gain=0.011, motion=0.2))
-        Model: as the headers say (chosen: a rigid map would gain 1.1 % of the energy and move the head by 0.2 mm, less than half a voxel, scales and shear would gain 0.0 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
+        Model: as the headers say (chosen: a rigid map would gain 1.1 % of the energy and move the head by 0.2 mm, less than 4 % and half a voxel, scales and shear would gain 0.0 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
         """
         if self.rigid_gain is None or self.rigid_gain <= 0:
             return "no affine map that was found is better"
         gain = f"a rigid map would gain {100 * self.rigid_gain:.1f} % of the energy"
-        return f"{gain} and move the head by {self.motion:.1f} mm, less than half a voxel"
+        less = f"less than {100 * RIGID_GAIN:.0f} % and half a voxel"
+        return f"{gain} and move the head by {self.motion:.1f} mm, {less}"
