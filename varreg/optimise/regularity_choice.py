@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Share of the similarity of unseen voxels that a fine map must gain over a smooth one, less this many standard errors.
-FINE_GAIN, STANDARD_ERRORS = 0.02, 3.0
+FINE_GAIN, STANDARD_ERRORS = 0.02, 2.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RegularityChoice:
     length : float
         ell of the fine map, mm.
     limit : float
-        What must be left of the gain when three times its noise is taken off.
+        What must be left of the gain when twice its noise is taken off.
     """
 
     regularity: str
@@ -36,18 +36,18 @@ class RegularityChoice:
 
     @property
     def least_gain(self) -> float:
-        """The gain less three standard errors."""
+        """The gain less two standard errors."""
         return self.gain - STANDARD_ERRORS * self.noise
 
     def __str__(self) -> str:
         """
         >>> print(RegularityChoice("fine", 0.061, 0.008, 1.9))
-        Regularity: fine, 1.9 mm (chosen: on voxels left out of a trial it gained 6.1 % of the similarity, less three standard errors 3.7 %; from 2 % it counts).
+        Regularity: fine, 1.9 mm (chosen: on voxels left out of a trial it gained 6.1 % of the similarity, less two standard errors 4.5 %; from 2 % it counts).
         >>> print(RegularityChoice("smooth", 0.014, 0.006, 1.9))
-        Regularity: smooth (chosen: on voxels left out of a trial lengths down to 1.9 mm gained 1.4 % of the similarity, less three standard errors -0.4 %; from 2 % it counts).
+        Regularity: smooth (chosen: on voxels left out of a trial lengths down to 1.9 mm gained 1.4 % of the similarity, less two standard errors 0.2 %; from 2 % it counts).
         """
         gained = (
-            f"gained {100 * self.gain:.1f} % of the similarity, less three standard errors "
+            f"gained {100 * self.gain:.1f} % of the similarity, less two standard errors "
             f"{100 * self.least_gain:.1f} %; from {100 * self.limit:.0f} % it counts"
         )
         where = "chosen: on voxels left out of a trial"

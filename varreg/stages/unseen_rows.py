@@ -20,15 +20,11 @@ from ..optimise.minimise import minimise
 from ..similarity.choice import deformable_choice, similarity
 from ..similarity.similarity import Similarity
 from ..similarity.volumes import as_volume_field
-from .deformable import Coordinates, level_length, level_smoothness
+from .deformable import Coordinates, level_smoothness
 from .problem import Problem
-from .pyramid import node_shape
 
 #: Steps of the smooth and of the fine fit: what a smooth map can explain it should have explained.
 STEPS = {"smooth": 15, "fine": 8}
-#: Nodes of the fine fit are this many of its lengths apart: those of the answer would let it follow the noise of rows that
-#: it sees between rows that it does not, at three times the time.
-NODES_APART = 2.0
 #: Blocks of rows along each axis, whose differences tell how certain their mean is.
 BLOCKS = 2
 #: Blocks with fewer voxels say nothing.
@@ -58,8 +54,7 @@ def unseen_gain(
         return 0.0, 0.0
     fit = _similarity(problem, counts & seen)
     smooth = _fitted(fit, problem, affine, carried[0], carried)
-    nodes = node_shape(fine.fixed.grid, fine.options, NODES_APART * level_length(fine, 0))
-    richer = _fitted(fit, fine, affine, level_smoothness(fine, 0, nodes), carried)
+    richer = _fitted(fit, fine, affine, level_smoothness(fine, 0), carried)
     values = []
     for rows in judges:
         judge = _similarity(problem, rows)
