@@ -148,7 +148,13 @@ def with_volume(mapping: Any) -> Any:
 
 
 def with_motion(mapping: Any) -> Any:
-    """A choice of the model with the fields of today: earlier versions kept headers only if nothing was better."""
+    """A choice of the model with the fields of today: earlier versions kept headers only if nothing was better.
+
+    Examples
+    --------
+    >>> with_motion({"affine": "headers"})
+    {'rigid_gain': None, 'motion': None, 'affine': 'headers'}
+    """
     return {"rigid_gain": None, "motion": None, **mapping} if isinstance(mapping, dict) else mapping
 
 
