@@ -25,11 +25,12 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import known
 from ..errors import GeometryError
 from ..geometry.displacement import AxisTable
 from ..geometry.grid import Grid
 from ..optimise.history import Energy
-from ..optimise.objective import Evaluation
+from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
 
@@ -90,7 +91,7 @@ class AffineObjective:
         """The generators as rows, (parameters, (d + 1)^2)."""
         return self.generators.reshape(len(self.generators), -1)
 
-    def evaluate(self, state: Array) -> Evaluation:
+    def evaluate(self, state: Array, ahead: Ahead | None = None) -> Evaluation:
         """Energy of a matrix; 0 if nothing is in view, NaN if the matrix is not finite."""
         if not np.isfinite(state).all():
             return Evaluation(
@@ -126,9 +127,11 @@ class AffineObjective:
         apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
         return np.sqrt(apart) / self.voxel
 
-    def move(self, state: Array, direction: Array, step: float) -> Array:
+    def move(self, state: Array, direction: Array, step: float, largest: float) -> Move:
         """The matrix moved along a direction in the Lie algebra."""
-        return state @ exponential(step * self._element(direction))
+        step = limited(step, self.largest_step(direction), largest)
+        moved = state @ exponential(step * self._element(direction))
+        return Move(moved, step * direction, known(step))
 
     def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step over the corners, in voxels of the level."""

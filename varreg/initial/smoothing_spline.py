@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective
 from ..geometry.projection import interpolation
-from ..optimise.lbfgs import dot
+from ..backends.vectors import dot
 from ..stages.problem import Problem
 
 #: kappa, in units of lambda per squared voxel: from the first to the last, by a factor.

@@ -26,9 +26,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import Later, known
 from ..images.background import background_value
 from ..images.level_image import LevelImage
 from .mutual_information import MutualInformation
+from .similarity import Measured
 
 #: Largest weight of the fixed background together, in units of what the fixed image shows.
 BACKGROUND = 1.0
@@ -78,7 +80,10 @@ class OverlapInformation(MutualInformation):
         counts = np.bincount(bins, weights=weight, minlength=len(background))
         return float(counts @ (1 - background))
 
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self) -> Later[Measured]:
+        return known(self._measure_table())
+
+    def _measure_table(self) -> Measured:
         images = self.moving, *self.place, self.rows
         histogram = self.kernels.joint_histogram(*images, self.workspace, self.threads)
         in_view = float(histogram.sum()) / self.count
@@ -92,11 +97,11 @@ class OverlapInformation(MutualInformation):
         self.rise = 2 - 2 * s if s < 1 else 0.0
         return self.factor * self.information, in_view
 
-    def _gradient(self) -> Array:
+    def _gradient(self) -> Later[Array]:
         slope = np.zeros_like(self.weights)
         if self.mass > 0:
             smoothed = self.kernels.smooth_table_transposed(self.ratio, self.estimator.kernel)
             by_mass = self.information * (self.rise / self.least - self.factor / self.mass)
             slope = self.weights * (self.factor / self.mass * smoothed + by_mass)
-        images = self.moving, *self.place, self.rows
-        return self.kernels.backproject_table(*images, slope, self.workspace, self.threads)
+        place = self.moving, *self.place, self.rows, slope, self.workspace, self.threads
+        return self.kernels.later(self.kernels.backproject_table, *place)

@@ -15,12 +15,12 @@ from .residence import DeviceMoving, DeviceRows
 
 def joint_histogram(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows
-) -> Array:
+) -> Any:
     """(R B, B) sum of weights, fixed row x moving bin, on the host."""
     request = device.request(nodes.dtype)
     table = request.wants((rows.regions * rows.bins, rows.bins), np.uint64)
     add_histogram(request, device, moving, where, nodes, rows, table)
-    return device.answer(request)[0] * 2.0**-rows.bits
+    return device.answered(request, lambda answer: answer[0] * 2.0**-rows.bits)
 
 
 def backproject_table(
@@ -36,7 +36,7 @@ def backproject_table(
 def mutual_information(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows, kernel: Array,
     workspace: Workspace,
-) -> tuple[float, float]:  # fmt: skip
+) -> Any:  # fmt: skip
     """(weight in view, sum over regions of weight times mutual information in nats)."""
     request, regions, bins = device.request(nodes.dtype), rows.regions, rows.bins
     size = regions, bins, bins
@@ -51,8 +51,7 @@ def mutual_information(
         2.0**-rows.bits, work, ratio, marginal, each[0], each[1],
     )  # fmt: skip
     request.launch("sum_regions", 1, each[0], each[1], regions, request.wants((2,), np.float64))
-    mass, value = device.answer(request)[0].tolist()
-    return mass, value
+    return device.answered(request, lambda answer: tuple(answer[0].tolist()))
 
 
 def information_gradient(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,17 @@ def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
     -------
     list of list of array
     """
+    return sent(cupy, requests)()
+
+
+def sent(cupy: Any, requests: Sequence[Request]) -> Callable[[], list[Answer]]:
+    """As :func:`send`, but what is returned waits for the answers and returns them, once."""
     launches = list(_launches(requests))
     parcel = _Parcel(cupy, requests, launches)
     for launch in launches:
         launch[0].kernels.launch(launch, parcel.entries(launch))
-    return parcel.answers()
+    parcel.bring()
+    return parcel.answers
 
 
 def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
@@ -57,8 +63,8 @@ class _Parcel:
         for launch in launches:
             self._up.add(launch, len(launch) * launch[0].kernels.entry_size(launch[0].name))
         for request in requests:
-            for sent in request.sent:
-                self._up.add(sent, sent.nbytes)
+            for one in request.sent:
+                self._up.add(one.values, one.nbytes)
             for wanted in request.wanted:
                 self._down.add(wanted, wanted.nbytes)
         self._there, self._back = (
@@ -73,8 +79,8 @@ class _Parcel:
         for launch in launches:
             entries = b"".join(map(self._entry, launch))
             content[self._up.of(launch)] = np.frombuffer(entries, np.uint8)
-        for sent in (sent for request in self._requests for sent in request.sent):
-            content[self._up.of(sent)] = sent.values.reshape(-1).view(np.uint8)
+        for one in (one for request in self._requests for one in request.sent):
+            content[self._up.of(one.values)] = one.values.reshape(-1).view(np.uint8)
         return content
 
     def _entry(self, step: Step) -> bytes:
@@ -83,7 +89,7 @@ class _Parcel:
     def _value(self, value: Any) -> Any:
         """A number, or the address of what has none before it is sent."""
         if isinstance(value, Sent):
-            return self._addresses[0] + self._up.of(value).start
+            return self._addresses[0] + self._up.of(value.values).start
         if isinstance(value, Wanted):
             return self._addresses[1] + self._down.of(value).start
         return value
@@ -91,6 +97,13 @@ class _Parcel:
     def entries(self, launch: list[Step]) -> Any:
         """The arguments of a launch, on the device."""
         return self._there[self._up.of(launch)]
+
+    def bring(self) -> None:
+        """What is no argument of a launch, put beside what is."""
+        for wanted in (wanted for request in self._requests for wanted in request.wanted):
+            if wanted.source is not None:
+                place = self._back[self._down.of(wanted)].view(wanted.dtype)
+                place.reshape(wanted.shape)[...] = wanted.source
 
     def answers(self) -> list[Answer]:
         """What is wanted, waited for if that is anything."""
