@@ -127,7 +127,7 @@ class AffineObjective:
         apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
         return np.sqrt(apart) / self.voxel
 
-    def move(self, state: Array, direction: Array, step: float, largest: float) -> Move:
+    def move(self, state: Array, direction: Array, step: float, largest: float = np.inf) -> Move:
         """The matrix moved along a direction in the Lie algebra."""
         step = limited(step, self.largest_step(direction), largest)
         moved = state @ exponential(step * self._element(direction))

@@ -105,19 +105,18 @@ class DeformableObjective:
         smoothness = self.smoothness.value_later(z)
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        asked = None if ahead is None or found.is_known else self._gradient(z, wider, found)
-        if ahead is not None and asked is not None and not isinstance(z, np.ndarray):
-            ahead(asked.result())  # which waits for nothing, since the gradient stays on the device
-
-        def gradient() -> Array:
-            return (asked or self._gradient(z, wider, found)).result()
+        gradient = Later(lambda: self._gradient(z, wider, found).result())  # once, and forgets the rest then
+        if ahead is not None and not found.is_known:
+            gradient = self._gradient(z, wider, found)
+            if not isinstance(z, np.ndarray):  # then it stays on the device, and nothing is waited for
+                ahead(gradient.result())
 
         def evaluation() -> Evaluation:
             total = -self.options.similarity_weight * found.value
             total += self.smoothness.weight * smoothness.result()
             total += self.volume_weight * volume.result()
             energy = Energy(found.value, smoothness.result(), total, volume.result())
-            return Evaluation(energy, gradient, bound.result()[0], found.in_view)
+            return Evaluation(energy, gradient.result, bound.result()[0], found.in_view)
 
         return Later(evaluation)
 
@@ -136,7 +135,7 @@ class DeformableObjective:
             force = force + self.volume_weight * volume.result()
         return self.smoothness.pull_gradient(force) + z
 
-    def move(self, state: State, direction: Array, step: float, largest: float) -> Move:
+    def move(self, state: State, direction: Array, step: float, largest: float = np.inf) -> Move:
         """(z, u) moved along a direction in z."""
         z, field = state
         along = self._along(direction)
@@ -217,7 +216,9 @@ class _Along(NamedTuple):
 
     direction: Array
     field: Array  # S d
-    unit_there: Any  # largest displacement of a unit step in voxels of the level, where the direction is
+    unit_there: (
+        Any  # largest displacement of a unit step in voxels of the level, where the direction is
+    )
     unit: Later[float]  # and here
 
 

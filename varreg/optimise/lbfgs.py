@@ -27,7 +27,9 @@ class Arrival(NamedTuple):
     gradient: Array
     step: Array | None
     change: Array | None  # y, of the gradient
-    products: list[float]  # <g, g>, <g, P g>, and if there is a step s: <s, y>, <s, s>, <y, y>, <y, P y>, <s, g>, <g, P y>
+    products: list[
+        float
+    ]  # <g, g>, <g, P g>, and if there is a step s: <s, y>, <s, s>, <y, y>, <y, P y>, <s, g>, <g, P y>
     by_steps: list[float]  # <s_i, y> of all pairs that are kept
     by_changes: list[float]  # <y_i, P y>
 
@@ -50,7 +52,12 @@ class LBFGS:
         self._precondition = precondition if memory else None
         self._memory = memory
         self._gradient: Array | None = None
-        self.reset()
+        self._steps: deque[Array] = deque()
+        self._changes: deque[Array] = deque()
+        self._steps_gradient: deque[float] = deque()  # <s_i, g>
+        self._changes_gradient: deque[float] = deque()  # <y_i, P g>
+        self._curvatures: Array = np.zeros((0, 0))  # <s_i, y_j>, of j >= i
+        self._squares: Array = np.zeros((0, 0))  # <y_i, P y_j>
 
     def ask(self, gradient: Array, step: Array | None = None) -> Later[Arrival]:
         """The inner products of a new gradient, and of the step that has led there from the last one."""
@@ -84,18 +91,18 @@ class LBFGS:
             self._changes_gradient = _sum(self._changes_gradient, arrival.by_changes)
             curvature, steps, changes = arrival.products[2:5]
             if curvature > 1e-10 * np.sqrt(steps * changes):
-                self._keep(arrival)
+                self._keep(arrival, arrival.step, arrival.change)
         return float(np.sqrt(self._squared))
 
-    def _keep(self, arrival: Arrival) -> None:
+    def _keep(self, arrival: Arrival, step: Array, change: Array) -> None:
         curvature, _, _, changes, by_step, by_change = arrival.products[2:]
         if len(self._steps) == self._memory:
             for kept in (self._steps, self._changes, self._steps_gradient, self._changes_gradient):
                 kept.popleft()
             self._curvatures, self._squares = self._curvatures[1:, 1:], self._squares[1:, 1:]
             arrival = arrival._replace(by_steps=arrival.by_steps[1:], by_changes=arrival.by_changes[1:])  # fmt: skip
-        self._steps.append(arrival.step)
-        self._changes.append(arrival.change)
+        self._steps.append(step)
+        self._changes.append(change)
         self._steps_gradient.append(by_step)
         self._changes_gradient.append(by_change)
         self._curvatures = _bordered(self._curvatures, arrival.by_steps, curvature)
@@ -133,13 +140,10 @@ class LBFGS:
 
     def reset(self) -> bool:
         """Drop all pairs; whether there were any."""
-        had = hasattr(self, "_steps") and len(self._steps) > 0
-        self._steps: deque[Array] = deque()
-        self._changes: deque[Array] = deque()
-        self._steps_gradient: deque[float] = deque()  # <s_i, g>
-        self._changes_gradient: deque[float] = deque()  # <y_i, P g>
-        self._curvatures = np.zeros((0, 0))  # <s_i, y_j>, of j >= i
-        self._squares = np.zeros((0, 0))  # <y_i, P y_j>
+        had = len(self._steps) > 0
+        for kept in (self._steps, self._changes, self._steps_gradient, self._changes_gradient):
+            kept.clear()
+        self._curvatures = self._squares = np.zeros((0, 0))
         return had
 
 

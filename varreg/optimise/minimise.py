@@ -127,7 +127,8 @@ class _Run:
         self.state, self.iteration = state, 0
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
-        self.lbfgs = LBFGS(options.memory, objective.precondition)
+        self.lbfgs, self.norm = LBFGS(options.memory, objective.precondition), 0.0
+        self.asked: Later[Arrival] | None = None  # of the state that is tried
         self.arrived(self.lbfgs.ask(self.gradient))
         self.first_norm = self.norm
         self.energies = [self.evaluation.energy.total]

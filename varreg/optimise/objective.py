@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -58,7 +59,7 @@ class Objective(Protocol):
             waited for, and handed to this if it stays there.
         """
 
-    def move(self, state: Any, direction: Array, step: float, largest: float) -> Move:
+    def move(self, state: Any, direction: Array, step: float, largest: float = math.inf) -> Move:
         """The state reached from `state` by `step * direction`, or by less: no point moves further than `largest` voxels."""
 
     def largest_step(self, direction: Array) -> float:

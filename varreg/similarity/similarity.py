@@ -14,6 +14,7 @@ from ..geometry.grid import Grid
 
 Measured = tuple[float, float]  # similarity, fraction in view
 
+
 class SimilarityValue:
     """The similarity under one map, with its gradient; on a device waited for when it is looked at.
 

@@ -22,8 +22,8 @@ from . import fields, information
 from .device import Device
 from .evaluation import gathered, scene_arguments
 from .request import Sent
-from .vectors import DeviceVectors
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
+from .vectors import DeviceVectors
 
 #: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
 BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..arrays import Workspace
 from .gathering import Gathering
 from .launch import Kernels
-from ..later import Later
 from .queue import Finish, Queue
 from .request import Request
 from .sending import Answer, send, sent

@@ -38,7 +38,13 @@ class DeviceVectors:
             sums = request.wants((len(pairs), blocks), np.float64)
             addresses = _addresses(first), _addresses(second)
             request.launch(
-                "inner_products", blocks * len(pairs), *addresses, size, blocks, sums, threads=THREADS
+                "inner_products",
+                blocks * len(pairs),
+                *addresses,
+                size,
+                blocks,
+                sums,
+                threads=THREADS,
             )
             return self._device.answered(request, lambda answer: answer[0].sum(1).tolist())
 
@@ -46,7 +52,10 @@ class DeviceVectors:
         """Sum of coefficient times array, in one launch, on the device."""
         with self._device.current():
             aligned = _aligned(arrays)
-            out, request = self._device.cupy.empty(aligned[0].shape, np.float64), self._request(*aligned)
+            out, request = (
+                self._device.cupy.empty(aligned[0].shape, np.float64),
+                self._request(*aligned),
+            )
             factors = Sent(np.array(coefficients, np.float64))
             request.cover(
                 "combination", out.size, _addresses(aligned), factors, len(aligned), out.size, out
