@@ -105,10 +105,14 @@ class DeformableObjective:
         smoothness = self.smoothness.value_later(z)
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        gradient = Later(lambda: self._gradient(z, wider, found).result())  # once, and forgets the rest then
+        gradient = Later(
+            lambda: self._gradient(z, wider, found).result()
+        )  # once, and forgets the rest then
         if ahead is not None and not found.is_known:
             gradient = self._gradient(z, wider, found)
-            if not isinstance(z, np.ndarray):  # then it stays on the device, and nothing is waited for
+            if not isinstance(
+                z, np.ndarray
+            ):  # then it stays on the device, and nothing is waited for
                 ahead(gradient.result())
 
         def evaluation() -> Evaluation:

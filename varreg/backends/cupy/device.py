@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ..arrays import Workspace
 from .gathering import Gathering
 from .launch import Kernels
-from .queue import Finish, Queue
+from .queue import Finish, Post, Queue
 from .request import Request
-from .sending import Answer, send, sent
+from .sending import Answer, fetched, send, sent
 from .tables import TableCache
 
 #: Small arrays kept on the device; with more they are all dropped.
@@ -111,18 +111,18 @@ class Device:
     def _queue(self) -> Queue:
         """Of this thread."""
         if not hasattr(self._thread, "queue"):
-            self._thread.queue = Queue(self._sent, self.current)
+            self._thread.queue = Queue(self._sent, partial(fetched, self.cupy), self.current)
         queue: Queue = self._thread.queue
         return queue
 
-    def _sent(self, request: Request) -> Callable[[], Answer]:
-        """Send a request; what is returned waits for its answer."""
+    def _sent(self, request: Request) -> Post:
+        """Send a request, without waiting for its answer if this thread is alone."""
         gathering: Gathering | None = getattr(self._thread, "gathering", None)
         if gathering is not None:
             answer = gathering.answer(request)
-            return lambda: answer
-        collect = sent(self.cupy, [request])
-        return lambda: collect()[0]
+            return Post(np.empty(0), lambda _: answer)
+        parcel = sent(self.cupy, [request])
+        return Post(parcel.back, lambda content: parcel.answers(content)[0])
 
     def answer_alone(self, request: Request) -> Answer:
         """The answer to a request, sent by itself."""

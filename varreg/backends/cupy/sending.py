@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,17 +31,28 @@ def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
     -------
     list of list of array
     """
-    return sent(cupy, requests)()
+    parcel = sent(cupy, requests)
+    return parcel.answers(fetched(cupy, [parcel.back])[0])
 
 
-def sent(cupy: Any, requests: Sequence[Request]) -> Callable[[], list[Answer]]:
-    """As :func:`send`, but what is returned waits for the answers and returns them, once."""
+def sent(cupy: Any, requests: Sequence[Request]) -> Parcel:
+    """As :func:`send`, without waiting for the answers."""
     launches = list(_launches(requests))
-    parcel = _Parcel(cupy, requests, launches)
+    parcel = Parcel(cupy, requests, launches)
     for launch in launches:
         launch[0].kernels.launch(launch, parcel.entries(launch))
     parcel.bring()
-    return parcel.answers
+    return parcel
+
+
+def fetched(cupy: Any, backs: Sequence[Any]) -> list[NDArray[np.uint8]]:
+    """What comes back of several parcels, waited for once if it is anything."""
+    parts = [back for back in backs if back.size]
+    if not parts:
+        return [np.empty(0, np.uint8) for _ in backs]
+    content = cupy.asnumpy(parts[0] if len(parts) == 1 else cupy.concatenate(parts))
+    ends = np.cumsum([back.size for back in backs])
+    return [content[end - back.size : end] for end, back in zip(ends, backs, strict=True)]
 
 
 def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
@@ -52,8 +63,13 @@ def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
         yield [steps.popleft() for steps in waiting if steps[0].kind == kind]
 
 
-class _Parcel:
-    """What goes up, and does so when it is made, and what comes back, each in one piece."""
+class Parcel:
+    """What goes up, and does so when it is made, and what comes back, each in one piece.
+
+    Attributes
+    ----------
+    back : (bytes,) uint8 array on the device
+    """
 
     def __init__(
         self, cupy: Any, requests: Sequence[Request], launches: Sequence[list[Step]]
@@ -67,10 +83,9 @@ class _Parcel:
                 self._up.add(one.values, one.nbytes)
             for wanted in request.wanted:
                 self._down.add(wanted, wanted.nbytes)
-        self._there, self._back = (
-            cupy.empty(max(places.size, 1), dtype=np.uint8) for places in (self._up, self._down)
-        )
-        self._addresses = self._there.data.ptr, self._back.data.ptr
+        self._there = cupy.empty(max(self._up.size, 1), dtype=np.uint8)
+        self.back = cupy.empty(self._down.size, dtype=np.uint8)
+        self._addresses = self._there.data.ptr, self.back.data.ptr
         self._there.set(self._content(launches))
 
     def _content(self, launches: Sequence[list[Step]]) -> NDArray[np.uint8]:
@@ -102,12 +117,11 @@ class _Parcel:
         """What is no argument of a launch, put beside what is."""
         for wanted in (wanted for request in self._requests for wanted in request.wanted):
             if wanted.source is not None:
-                place = self._back[self._down.of(wanted)].view(wanted.dtype)
+                place = self.back[self._down.of(wanted)].view(wanted.dtype)
                 place.reshape(wanted.shape)[...] = wanted.source
 
-    def answers(self) -> list[Answer]:
-        """What is wanted, waited for if that is anything."""
-        content = self._cupy.asnumpy(self._back) if self._down.size else np.empty(0, np.uint8)
+    def answers(self, content: NDArray[np.uint8]) -> list[Answer]:
+        """What is wanted, from what has come back."""
 
         def answer(wanted: Wanted) -> NDArray[Any]:
             return content[self._down.of(wanted)].view(wanted.dtype).reshape(wanted.shape)
