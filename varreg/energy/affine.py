@@ -25,7 +25,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..backends.arrays import Array
-from ..backends.later import known
+from ..backends.later import Later, known
 from ..errors import GeometryError
 from ..geometry.displacement import AxisTable
 from ..geometry.grid import Grid
@@ -100,17 +100,25 @@ class AffineObjective:
         d = len(self.to_moving)
         self.where.linear[3 - d :, 3 - d :] = self.to_moving @ state @ self.to_fixed
         found = self.similarity.evaluate(self.where, self.rest)
+        pushed = found.gradient_later() if ahead is not None and not found.is_known else None
         stretch = log_stretch(self.unstretch @ state[:-1, :-1]) if self.stretch_weight else None
         price = (
             0.0 if stretch is None else self.stretch_weight / 2 * float(np.vdot(stretch, stretch))
         )
         energy = Energy(found.value, 0.0, -self.weight * found.value + price)
-        gradient = partial(self._gradient, state, found, stretch)
+        gradient = partial(self._gradient, state, found, pushed, stretch)
         return Evaluation(energy, gradient, in_view=found.in_view)
 
-    def _gradient(self, state: Array, found: SimilarityValue, stretch: Array | None) -> Array:
+    def _gradient(
+        self,
+        state: Array,
+        found: SimilarityValue,
+        asked: Later[Array] | None,
+        stretch: Array | None,
+    ) -> Array:
         """dE/dz at a state, (number of parameters,)."""
-        pushed = from_volume_field(found.gradient().astype(float), len(state) - 1)
+        by_position = (asked or found.gradient_later()).result()
+        pushed = from_volume_field(by_position.astype(float), len(state) - 1)
         d = len(state) - 1
         by_corner = pushed.reshape(d, -1) @ self.corner_list.T
         by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA

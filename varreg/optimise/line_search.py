@@ -27,6 +27,8 @@ MOST_BACKTRACKS = 25
 RESOLUTION = 1e-8
 #: Trials after which steps too short to show are given up.
 PATIENCE = 3
+#: Trials of a search that are likely to be accepted: on a device their gradient is computed with their energy.
+LIKELY = 2
 #: Folding cells that one search takes out of its direction, and the least share of its slope that must be left.
 MOST_CELLS, LEAST_SLOPE = 12, 0.1
 
@@ -62,8 +64,8 @@ def backtrack(
     shortest_step : float
         A step that moves no point further than this, in voxels, is not shortened any more.
     ahead : callable, optional
-        If the first trial is likely to be accepted: change of the coordinates -> what is done with the gradient there
-        before its energy is waited for; see :meth:`varreg.optimise.objective.Objective.evaluate`.
+        If the first trials are likely to be accepted: change of the coordinates -> what is done with the gradient
+        there before its energy is waited for; see :meth:`varreg.optimise.objective.Objective.evaluate`.
 
     Returns
     -------
@@ -82,7 +84,9 @@ def backtrack(
     before, folds = evaluation.energy.total, 0
     for backtracks in range(MOST_BACKTRACKS if slope < 0 else 0):
         moved = objective.move(state, direction, step, largest_step)
-        new = objective.evaluate(moved.state, ahead(moved.change) if ahead and not backtracks else None)  # fmt: skip
+        new = objective.evaluate(
+            moved.state, ahead(moved.change) if ahead and backtracks < LIKELY else None
+        )
         energy, step = new.energy.total, moved.step.result()
         if np.isnan(energy) or energy == -np.inf:
             raise DivergenceError(f"varreg.solve: the energy is {energy} ({where}).")

@@ -128,7 +128,7 @@ class _Run:
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
         self.lbfgs, self.norm = LBFGS(options.memory, objective.precondition), 0.0
-        self.asked: Later[Arrival] | None = None  # of the state that is tried
+        self.asked: tuple[Array, Later[Arrival]] | None = None  # of a change that is tried
         self.arrived(self.lbfgs.ask(self.gradient))
         self.first_norm = self.norm
         self.energies = [self.evaluation.energy.total]
@@ -156,8 +156,10 @@ class _Run:
         self.iteration += 1
         self.evaluations += backtracks + 1
         self.gradient = self.evaluation.gradient()
-        self.arrived(self.asked or self.lbfgs.ask(self.gradient, change))
-        self.is_easy = backtracks == 0  # and the next search is as likely to be
+        ahead = self.asked[1] if self.asked and self.asked[0] is change else None
+        self.arrived(ahead or self.lbfgs.ask(self.gradient, change))
+        # without memory steps become longer until they are too long
+        self.is_easy = self.options.memory > 0 or backtracks == 0
         # without memory the last step is the only hint of the next one's length
         self.first_step = 1.0 if self.options.memory else 2 * length
         self.energies.append(self.evaluation.energy.total)
@@ -166,21 +168,17 @@ class _Run:
 
     def _search(self) -> tuple[Any, Evaluation, Array, float, int] | None:
         where = f"{self.where}, iteration {self.iteration + 1}"
-        found = backtrack(
+        return backtrack(
             self.objective, self.state, self.evaluation, self.gradient, *self.lbfgs.direction(), self.first_step,
             self.options.largest_step, where, self.shortest_step, self.ahead if self.is_easy else None,
         )  # fmt: skip
-        if found is not None and found[-1]:  # not where the products were asked for
-            self.asked = None
-        return found
 
     def ahead(self, change: Array) -> Callable[[Array], None]:
         """What asks for the products of the gradient where a change leads, as if that were accepted."""
 
         def ask(gradient: Array) -> None:
-            self.asked = self.lbfgs.ask(gradient, change)
+            self.asked = change, self.lbfgs.ask(gradient, change)
 
-        self.asked = None
         return ask
 
     def arrived(self, asked: Later[Arrival]) -> None:

@@ -111,8 +111,9 @@ class WarpedSimilarity(Similarity):
 
     @property
     def everything_in_view(self) -> bool:
-        """Whether the weights are those of the fixed mask, with no slope."""
-        return bool(self._buffers.full.all())
+        """Whether the weights are known to be those of the fixed mask, with no slope: rows are marked on the CPU only."""
+        full = self._buffers.full
+        return isinstance(full, np.ndarray) and bool(full.all())
 
     def _measure(self) -> Later[Measured]:
         for moving, values in zip(self.moving, self.warped, strict=True):

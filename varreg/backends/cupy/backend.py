@@ -52,6 +52,7 @@ class CuPyBackend:
             cupy = importlib.import_module("cupy")
         self.cupy, self.device = cupy, Device(cupy, device)
         self.vectors = DeviceVectors(self.device)
+        self.overlap = information.DeviceOverlap(self.device)
 
     def use(self) -> None:
         """Make it the current device of this thread: functions of NumPy compute on that one."""
