@@ -18,9 +18,12 @@ class Later(Generic[T]):
         Waits for the result and returns it; called once.
     """
 
+    __slots__ = ("_collect", "_result")
+    _collect: Callable[[], T] | None
+    _result: T
+
     def __init__(self, collect: Callable[[], T]) -> None:
-        self._collect: Callable[[], T] | None = collect
-        self._result: T
+        self._collect = collect
 
     @property
     def is_known(self) -> bool:
@@ -35,8 +38,8 @@ class Later(Generic[T]):
 
     def then(self, function: Callable[[T], U]) -> Later[U]:
         """A function of the result, as soon as that is there."""
-        if self.is_known:
-            return known(function(self.result()))
+        if self._collect is None:
+            return known(function(self._result))
         return Later(lambda: function(self.result()))
 
 
@@ -48,8 +51,8 @@ def known(result: T) -> Later[T]:
     >>> known(3).then(lambda n: n + 1).result()
     4
     """
-    found = Later(lambda: result)
-    found.result()
+    found: Later[T] = Later.__new__(Later)  # made often, so without a function that returns it
+    found._collect, found._result = None, result
     return found
 
 

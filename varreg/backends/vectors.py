@@ -81,5 +81,5 @@ def number(value: Any) -> Later[float]:
 def _dot(a: Array, b: Array) -> float:
     """Of long arrays not by BLAS, whose sums then depend on the number of threads."""
     if a.size <= SHORT:
-        return float(np.dot(a.ravel(), b.ravel()))
+        return float(np.vdot(a, b))
     return float(np.einsum("i,i->", a.ravel(), b.ravel()))

@@ -8,7 +8,8 @@ before it begins, and on a device they are one launch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,9 @@ class LBFGS:
         self._changes: deque[Array] = deque()
         self._steps_gradient: deque[float] = deque()  # <s_i, g>
         self._changes_gradient: deque[float] = deque()  # <y_i, P g>
-        self._curvatures: Array = np.zeros((0, 0))  # <s_i, y_j>, of j >= i
+        self._curvatures: Array = np.zeros(
+            (0, 0)
+        )  # <s_i, y_j> of j >= i, and the same below the diagonal
         self._squares: Array = np.zeros((0, 0))  # <y_i, P y_j>
 
     def ask(self, gradient: Array, step: Array | None = None) -> Later[Arrival]:
@@ -114,21 +117,25 @@ class LBFGS:
         assert gradient is not None
         if not self._steps:
             return -self._preconditioned(gradient), -self._preconditioned_squared
-        newest_first, curvature = range(len(self._steps))[::-1], np.diag(self._curvatures)
-        factors = np.zeros(len(self._steps))  # of -y_i
-        for i in newest_first:
-            after = self._curvatures[i, i + 1 :] @ factors[i + 1 :]
-            factors[i] = (-self._steps_gradient[i] - after) / curvature[i]
-        scale = curvature[-1] / self._squares[-1, -1]  # right along the last change of the gradient
-        by_changes = -scale * (np.array(self._changes_gradient) + self._squares @ factors)
-        weights = np.zeros(len(self._steps))  # of s_i
-        for i in newest_first[::-1]:
-            before = by_changes[i] + self._curvatures[:i, i] @ weights[:i]
-            weights[i] = factors[i] - before / curvature[i]
-        first = combination([-scale, *(-scale * factors)], [gradient, *self._changes])
+        factors, weights, scale = self._coefficients()
+        first = combination([-scale, *(-scale * f for f in factors)], [gradient, *self._changes])
         direction = combination([1.0, *weights], [self._preconditioned(first), *self._steps])
-        slope = -scale * (self._preconditioned_squared + factors @ self._changes_gradient)
-        return direction, float(slope + weights @ self._steps_gradient)
+        slope = -scale * (self._preconditioned_squared + _product(factors, self._changes_gradient))
+        return direction, slope + _product(weights, self._steps_gradient)
+
+    def _coefficients(self) -> tuple[list[float], list[float], float]:
+        """Of -y_i before P is applied, of s_i after it, and what P is multiplied by: right along the last change."""
+        count, curvatures, squares = len(self._steps), self._curvatures.tolist(), self._squares.tolist()  # fmt: skip
+        factors, weights = [0.0] * count, [0.0] * count
+        for i in reversed(range(count)):
+            after = _product(curvatures[i], factors)  # of newer pairs: the others are still 0
+            factors[i] = (-self._steps_gradient[i] - after) / curvatures[i][i]
+        scale = curvatures[-1][-1] / squares[-1][-1]
+        for i in range(count):
+            by_change = -scale * (self._changes_gradient[i] + _product(squares[i], factors))
+            before = _product(curvatures[i], weights)  # of older pairs
+            weights[i] = factors[i] - (by_change + before) / curvatures[i][i]
+        return factors, weights, scale
 
     def _preconditioned(self, array: Array) -> Array:
         return array if self._precondition is None else self._precondition(array)
@@ -145,6 +152,10 @@ class LBFGS:
             kept.clear()
         self._curvatures = self._squares = np.zeros((0, 0))
         return had
+
+
+def _product(one: Iterable[float], other: Iterable[float]) -> float:
+    return sum(map(mul, one, other))
 
 
 def _sum(before: deque[float], more: list[float]) -> deque[float]:
