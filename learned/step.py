@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from .blocks import Dropout
 from .cascade import Cascade
 from .checkpoint import Position, Training
 from .config import Config, OptimiserConfig
+from .constants import trusted_values
 from .data.datasets import Pair
 from .devices import gather
 from .interruption import Interruption
@@ -51,6 +53,7 @@ class Steps:
     def __init__(self, config: Config, fabric: Fabric, model: Cascade) -> None:
         self.config, self.fabric, self.model = config, fabric, model
         self.unread: list[Taken] = []
+        self.checked: nn.Module | None = None
         self.masks = torch.Generator(fabric.device)
         for module in model.modules():
             if isinstance(module, Dropout):
@@ -85,9 +88,11 @@ class Steps:
         training.optimiser.zero_grad()
         # Fabric's own mixed precision would round the images too
         half = self.config.train.precision == "bfloat16"
-        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=half):
+        looks = trusted_values() if self.checked is module else nullcontext()
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=half), looks:
             known = Known(batch.truth, batch.visible)
             losses: Losses = module(batch.moving, batch.fixed, known)
+        self.checked = module  # values are looked at in the first step of a stage
         self.fabric.backward(losses.total + auxiliary(self.model))
         group = training.optimiser.param_groups[0]
         largest = self.config.optimiser.gradient_clipping or math.inf
