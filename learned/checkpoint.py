@@ -1,43 +1,120 @@
 """Checkpoints of a training run: all that is needed to go on as if it had never stopped.
 
-One safetensors file holds the tensors of the model, of Adam and of the generators; everything else
-(step counts, learning rates, the configuration) is JSON in its metadata, floats in hexadecimal so
-that they come back bit by bit.  A file appears whole or not at all, and is believed only after
-everything in it has been compared with the objects that it is for.
+One safetensors file holds the tensors of the model, of Adam and of the stage; the configuration and the
+place in the training are JSON in its metadata.  Learning rates and random numbers follow from the place
+alone.  A file appears whole or not at all, and is believed only after everything in it has been compared
+with the objects that it is for.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from varreg.errors import FileError, InputError
-from varreg.io.atomic import atomic_path
 
-from .checkpoint_checks import (
-    Misfit,
-    check_architecture,
-    check_generators,
-    check_model,
-    check_moments,
-    check_state,
-)
-from .checkpoint_values import decoded, encoded
-from .config import Config, from_json, to_json
-from .position import Position
-from .tensor_file import read_tensors, state_of, to_bytes
-from .training_state import PARTS, Training, described, put
+from .config import Config, changed_keys, from_json, to_json
+from .tensor_file import mismatch, read_tensors, state_of, to_bytes
 
 logger = logging.getLogger(__name__)
 
-FORMAT, VERSION = "learned checkpoint", 1
+FORMAT, VERSION = "learned checkpoint", 2
+#: What Adam keeps for each parameter.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Place in a training.
+
+    Attributes
+    ----------
+    stage : str
+        Name of the stage of the training, e.g. "affine".
+    epoch, step : int
+        Of the stage, and of the whole training.
+    best : float or None
+        Best value of the validation so far.
+    waited : int
+        Validations since then.
+    """
+
+    stage: str
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    waited: int = 0
+
+    def __post_init__(self) -> None:
+        counts = (self.epoch, self.step, self.waited)
+        good = isinstance(self.stage, str) and all(
+            type(n) is int and 0 <= n < 10**12 for n in counts
+        )
+        if self.best is not None:
+            good = good and isinstance(self.best, Real) and math.isfinite(self.best)
+        if not good:
+            raise InputError(
+                "learned.Position: a stage is text, `epoch`, `step` and `waited` are whole numbers "
+                f"from 0, `best` is a finite number or None; got {self}."
+            )
+        if self.best is not None:
+            object.__setattr__(self, "best", float(self.best))
+
+    def after_validation(self, value: float) -> tuple[Position, bool]:
+        """The same place after a validation, and whether that was the best; smaller is better.
+
+        Examples
+        --------
+        >>> Position("affine", best=2.0).after_validation(3.0)
+        (Position(stage='affine', epoch=0, step=0, best=2.0, waited=1), False)
+        """
+        if self.best is None or value < self.best:
+            return dataclasses.replace(self, best=value, waited=0), True
+        return dataclasses.replace(self, waited=self.waited + 1), False
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The objects whose tensors make up a training.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    optimiser : torch.optim.Adam
+        Of parameters of the model.
+    state : dict of str to Tensor
+        What else changes from step to step, always in place.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def tensors(self, function: str) -> dict[str, Tensor]:
+        """All of them, by name."""
+        moments = {
+            f"optimiser/{name}/{key}": self.optimiser.state[parameter][key]
+            for name, parameter in self.trained().items()
+            if parameter in self.optimiser.state
+            for key in MOMENTS
+        }
+        model = {f"model/{k}": v for k, v in state_of(self.model, function).items()}
+        return {**model, **moments, **{f"state/{k}": v for k, v in self.state.items()}}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters of the optimiser, by their names in the model."""
+        ours = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
+        return {n: p for n, p in self.model.named_parameters() if id(p) in ours}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,23 +127,23 @@ class Checkpoint:
     config : Config
     position : Position
     tensors : dict of str to Tensor
-    content : dict
-        The description beside the tensors.
+    torch : str
+        The version that wrote it.
     """
 
     path: Path
     config: Config
     position: Position
     tensors: dict[str, Tensor]
-    content: dict[str, Any]
+    torch: str
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """Those of the model, for :func:`learned.weights.load_weights`."""
-        return _taken_apart(self.tensors, self.content)[0]
+        return _under("model/", self.tensors)
 
     def restore(self, training: Training, config: Config | None = None) -> None:
-        """Put the state into the objects, after all of it has been checked.
+        """Put the tensors into the objects, after all of them have been checked.
 
         Parameters
         ----------
@@ -78,72 +155,57 @@ class Checkpoint:
         Raises
         ------
         FileError
-            If the file is of another architecture, optimiser, scheduler or set of generators, or
-            holds what does not fit; nothing has changed then.
+            If the file is of another architecture, stage or optimiser; nothing has changed then.
         """
-        function = "learned.Checkpoint.restore"
-        _check_kind(training, Training, "training", function)
-        wanted = described(training, function)
-        try:
-            if config is not None:
-                check_architecture(self.config, config)
-            model, state = _taken_apart(self.tensors, self.content)
-            check_model(model, training.model)
-            check_state(state, wanted)
-            check_moments(state["optimiser"], dict(training.model.named_parameters()))
-            check_generators(state, training)
-        except Exception as error:  # a file may be wrong in ways nobody has thought of
-            reason = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
-            raise FileError(f"{function}: {str(self.path)!r} does not fit: {reason}.") from error
-        self._warn(state)
-        put(model, state, training)
-
-    def _warn(self, state: Mapping[str, Any]) -> None:
-        """Say what keeps the training from going on bit by bit."""
-        if self.content["torch"] != str(torch.__version__):
+        keys = [] if config is None else changed_keys(self.config, config)
+        other = [key for key in keys if key.startswith("model.")]
+        wrong = f"{', '.join(other)} differ" if other else self._misfit(training)
+        if wrong:
+            raise FileError(
+                f"learned.Checkpoint.restore: {str(self.path)!r} does not fit, it is of another "
+                f"architecture or stage: {wrong}."
+            )
+        if self.torch != str(torch.__version__):
             logger.warning(
                 "learned: %s was written with torch %s and this is %s; last bits may differ.",
-                self.path, self.content["torch"], torch.__version__,
+                self.path, self.torch, torch.__version__,
             )  # fmt: skip
-        if len(state["global"]["cuda"]) not in (0, torch.cuda.device_count()):
-            logger.warning(
-                "learned: %s is of a machine with another number of GPUs; dropout will differ.",
-                self.path,
-            )
+        training.model.load_state_dict(self.weights)
+        for name, tensor in training.state.items():
+            tensor.copy_(self.tensors[f"state/{name}"])
+        for name, parameter in training.trained().items():
+            moments = _under(f"optimiser/{name}/", self.tensors)
+            if moments:
+                training.optimiser.state[parameter] = {
+                    k: v.clone() if k == "step" else _laid_out(v, parameter)
+                    for k, v in moments.items()
+                }
+
+    def _misfit(self, training: Training) -> str:
+        wanted = {f"model/{k}": v for k, v in training.model.state_dict().items()}
+        wanted |= {f"state/{k}": v for k, v in training.state.items()}
+        for name, parameter in training.trained().items():
+            if _under(f"optimiser/{name}/", self.tensors):
+                like = dict(zip(MOMENTS, (torch.tensor(0.0), parameter, parameter), strict=True))
+                wanted |= {f"optimiser/{name}/{key}": tensor for key, tensor in like.items()}
+        return mismatch(self.tensors, wanted)
 
 
-def save_checkpoint(
-    path: str | os.PathLike[str], training: Training, config: Config, position: Position
-) -> None:
-    """Write a checkpoint, in place of the one of that name.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        Its folder must exist.
-    training : Training
-    config : Config
-    position : Position
+def serialised(training: Training, config: Config, position: Position) -> bytes:
+    """A checkpoint as bytes.
 
     Raises
     ------
     InputError
-        If the state cannot be written, or is not finite: a training that diverged does not
-        replace one that had not.
-    FileError
-        If the file cannot be written; what was there is untouched, also if the process is killed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> model = torch.nn.Linear(2, 1)
-    >>> training = Training(model, torch.optim.Adam(model.parameters()))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_checkpoint(Path(folder) / "c.safetensors", training, Config(), Position("affine"))
-    ...     read_checkpoint(Path(folder) / "c.safetensors").position.stage
-    'affine'
+        If a tensor is not finite: a training that diverged does not replace one that had not.
     """
-    write_whole(path, serialised(training, config, position))
+    function = "learned.save_checkpoint"
+    content = {
+        "torch": str(torch.__version__),
+        "config": to_json(config),
+        "position": dataclasses.asdict(position),
+    }
+    return to_bytes(training.tensors(function), FORMAT, VERSION, content, function)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -157,55 +219,19 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     function = "learned.read_checkpoint"
     tensors, content = read_tensors(path, FORMAT, VERSION, function)
     try:
-        position = Position(**decoded(content["position"], {}))
-        config = from_json(content["config"])
-        if not isinstance(content["torch"], str):
-            raise TypeError("`torch` is no text")
+        config, position = from_json(content["config"]), Position(**content["position"])
     except Exception as error:
         raise FileError(
             f"{function}: {os.fspath(path)!r} is damaged ({type(error).__name__}: {error})."
         ) from error
-    return Checkpoint(Path(os.fsdecode(path)), config, position, tensors, content)
+    return Checkpoint(Path(path), config, position, tensors, str(content.get("torch")))
 
 
-def serialised(training: Training, config: Config, position: Position) -> bytes:
-    """The whole file."""
-    function = "learned.save_checkpoint"
-    _check_kind(training, Training, "training", function)
-    _check_kind(config, Config, "config", function)
-    _check_kind(position, Position, "position", function)
-    tensors = {f"model/{k}": v for k, v in state_of(training.model, function).items()}
-    state = described(training, function)
-    content = {
-        "torch": str(torch.__version__),
-        "config": to_json(config),
-        "position": encoded(vars(position), "position", tensors),
-        **{name: encoded(value, name, tensors) for name, value in state.items()},
-    }
-    return to_bytes(tensors, FORMAT, VERSION, content, function)
+def _laid_out(moment: Tensor, parameter: Tensor) -> Tensor:
+    """In the memory layout of the parameter: another is added up by other instructions."""
+    return torch.empty_like(parameter, requires_grad=False).copy_(moment)
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace a file; a process that is killed meanwhile leaves the old one."""
-    with atomic_path(path, overwrite=True) as temporary:
-        temporary.write_bytes(data)
-
-
-def _taken_apart(
-    tensors: Mapping[str, Tensor], content: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of the model, and of everything else as :func:`described` gives it."""
-    prefix = "model/"
-    model = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    others = {k: v for k, v in tensors.items() if not k.startswith(prefix)}
-    state = {name: decoded(content[name], others) for name in PARTS}
-    for name in others:
-        raise Misfit(f"the tensor {name!r} belongs to nothing")
-    return model, state
-
-
-def _check_kind(value: Any, kind: type, name: str, function: str) -> None:
-    if not isinstance(value, kind):
-        raise InputError(
-            f"{function}: `{name}` must be a {kind.__name__}; got {type(value).__name__}."
-        )
+def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors whose names begin with a prefix, named without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -20,6 +20,8 @@ from varreg.stages.initialisations import NAMES as STARTS
 from .weights import DEFAULT
 
 if TYPE_CHECKING:
+    import torch
+
     from varreg.geometry.displacement import Float
 
     from .inference import Registrar
@@ -34,6 +36,7 @@ def predict(
     start: str | Float | None = "header",
     spacing: float | None = None,
     threads: int | None = None,
+    device: str | torch.device | None = None,
 ) -> Prediction:
     """Bring `moving` onto `fixed` as a trained network sees it, without a search.
 
@@ -57,6 +60,9 @@ def predict(
         view just fits.
     threads : int, optional
         Threads to use; they change the result by no more than rounding.  All available by default.
+    device : str or torch.device, optional
+        Of the network: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.  It changes the
+        result by no more than rounding.
 
     Returns
     -------
@@ -80,6 +86,7 @@ def predict(
     from .loading import registrar
 
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
+    settings["device"] = device
     return registrar(model).predict(moving, fixed, **settings)
 
 
@@ -91,6 +98,7 @@ def predict_batch(
     start: str | Float | None = "header",
     spacing: float | None = None,
     threads: int | None = None,
+    device: str | torch.device | None = None,
 ) -> list[Prediction]:
     """Predict for many pairs, several of which pass through the network together.
 
@@ -104,7 +112,7 @@ def predict_batch(
         ``start``.  Images may be of different sizes; a generator is asked for one batch at a time.
     batch_size : int
         Pairs that pass through the network together.
-    model, start, spacing, threads
+    model, start, spacing, threads, device
         As for :func:`predict`.
 
     Returns
@@ -125,6 +133,7 @@ def predict_batch(
     from .loading import registrar
 
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
+    settings["device"] = device
     return registrar(model).predict_batch(pairs, batch_size=batch_size, **settings)
 
 
@@ -164,6 +173,9 @@ def predict_batch(
 @header_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
+)
+@click.option(
+    "--device", metavar="NAME", help="cpu, cuda, cuda:1, ... [default: a GPU if there is one]"
 )
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .checkpoint import Position
 from .pictures import draw_pairs
-from .position import Position
 from .run_folder import METRICS, STEPS, RunFolder
 from .validation import Registered, Table
 
@@ -30,7 +30,7 @@ class Reports:
     speaks : bool
         False makes everything here do nothing.
     progress, tensorboard
-        As for :func:`learned.trainer.train`.
+        As for :func:`learned.train.train`.
     """
 
     def __init__(

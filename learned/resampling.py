@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from varreg.errors import InputError
 
+from .constants import kept
 from .field_checks import check_displacement, check_shape
 from .precision import without_autocast
 from .spatial import per_axis
@@ -89,16 +90,17 @@ def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
         )
     for axis, (fine, coarse) in enumerate(zip(old, shape, strict=True), start=2):
         if fine != coarse:
-            share = _shares(fine, coarse, image)
+            share = _shares(fine, coarse, image.dtype, image.device)
             with without_autocast(image):
                 image = torch.tensordot(image, share, dims=([axis], [1])).movedim(-1, axis)
     return image
 
 
-def _shares(fine: int, coarse: int, like: Tensor) -> Tensor:
+@kept
+def _shares(fine: int, coarse: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Share of each of `fine` voxels in each of `coarse` ones, (coarse, fine); rows add up to 1."""
     edge = torch.arange(coarse + 1, dtype=torch.float64) * (fine / coarse)
     voxel = torch.arange(fine, dtype=torch.float64)
     high = torch.minimum(voxel + 1, edge[1:, None])
     share = (high - torch.maximum(voxel, edge[:-1, None])).clamp(min=0)
-    return (share / share.sum(1, keepdim=True)).to(like)
+    return (share / share.sum(1, keepdim=True)).to(device, dtype)

@@ -23,12 +23,13 @@ from typing import Any
 from varreg.errors import FileError, InputError
 from varreg.io.atomic import atomic_path
 
-from .checkpoint_folder import CheckpointFolder
+from .checkpoint import Position, Training, serialised
 from .config import Config, changed_keys, from_json, to_json
 
 CONFIG, METRICS, STEPS, MODEL = (
     "config.json", "metrics.jsonl", "training.jsonl", "model.safetensors",
 )  # fmt: skip
+KEPT = 2  # of the last checkpoints
 #: Keys that may change when a run goes on; any other would make it another run.
 RESUMABLE = (
     "optimiser.epochs", "optimiser.gradient_clipping", "data.manifest", "data.labels", "data.cache",
@@ -59,9 +60,56 @@ class RunFolder:
         """File of the best weights."""
         return self.path / MODEL
 
-    def checkpoints(self) -> CheckpointFolder:
-        """The folder of checkpoints, made if need be."""
-        return CheckpointFolder(self.path / "checkpoints")
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint with the largest step, if there is one."""
+        return max(self._numbered(), default=None)
+
+    @property
+    def best(self) -> Path | None:
+        """The best checkpoint, if there is one."""
+        file = self.path / "checkpoints" / "best.safetensors"
+        return file if file.is_file() else None
+
+    def save(
+        self, training: Training, config: Config, position: Position, *, is_best: bool = False
+    ) -> Path:
+        """Write a checkpoint named after its step, and remove those no longer kept.
+
+        Parameters
+        ----------
+        training, config, position
+            See :func:`learned.checkpoint.serialised`.
+        is_best : bool
+            Keep it as the best, too.
+
+        Raises
+        ------
+        InputError
+            If the state is not finite.
+        FileError
+            If there is a later step, which this run cannot come from, or it cannot be written; what
+            was there is untouched, also if the process is killed.
+        """
+        folder, name = self.path / "checkpoints", f"step-{position.step:012d}.safetensors"
+        if self.last is not None and self.last.name > name:
+            raise FileError(
+                f"learned.train: {str(folder)!r} holds {self.last.name!r}, later than step "
+                f"{position.step}; go on from there, or write to another folder."
+            )
+        data = serialised(training, config, position)
+        folder.mkdir(parents=True, exist_ok=True)
+        # the best first: killed in between, the run repeats the step that found it
+        for file in ["best.safetensors", name] if is_best else [name]:
+            with atomic_path(folder / file, overwrite=True) as temporary:
+                temporary.write_bytes(data)
+        # beside old ones, what writers that were killed have left
+        for path in [*self._numbered()[:-KEPT], *folder.glob(".varreg-*.safetensors")]:
+            path.unlink(missing_ok=True)
+        return folder / name
+
+    def _numbered(self) -> list[Path]:
+        return sorted((self.path / "checkpoints").glob("step-" + "[0-9]" * 12 + ".safetensors"))
 
     def check(self, config: Config, resume: bool) -> None:
         """Raise what :meth:`open` would, before any work; nothing is made."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from varreg.errors import InputError
 
+from .constants import kept
 from .field_checks import check_displacement, check_shape
 
 
@@ -27,7 +28,12 @@ def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
     >>> identity_grid((2, 3), torch.zeros(())).tolist()
     [[[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]]
     """
-    axes = (torch.arange(n, dtype=like.dtype, device=like.device) for n in shape)
+    return _grid(tuple(shape), like.dtype, like.device)
+
+
+@kept
+def _grid(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    axes = (torch.arange(n, dtype=dtype, device=device) for n in shape)
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
@@ -141,5 +147,10 @@ def compose(first: Tensor, update: Tensor) -> Tensor:
 
 def per_axis(values: Sequence[float], like: Tensor) -> Tensor:
     """One number per axis, (d, 1, ..., 1), to go with (N, d, *S)."""
-    column = torch.tensor(list(values), dtype=like.dtype, device=like.device)
+    return _column(tuple(values), like.dtype, like.device)
+
+
+@kept
+def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    column = torch.tensor(values, dtype=dtype, device=device)
     return column.reshape(-1, *[1] * len(values))

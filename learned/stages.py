@@ -8,8 +8,6 @@ from .stage_losses import AffineLoss, DeformableLoss, DescentLoss
 
 AFFINE, DEFORMABLE = "affine", "deformable"
 STAGES = (AFFINE, DEFORMABLE)
-
-
 StageLoss = AffineLoss | DeformableLoss | DescentLoss
 
 
@@ -26,7 +24,9 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> StageLoss:
     Returns
     -------
     AffineLoss, DeformableLoss or DescentLoss
-        A module over the cascade, moving and fixed images -> Losses.
+        A module over the cascade: moving and fixed images, what is known of them -> Losses.  Buffers
+        of the module itself (``register_buffer``) are state of the training: they are saved in
+        checkpoints and come back from them, so they must keep their shape and change in place.
 
     Examples
     --------

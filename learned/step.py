@@ -1,79 +1,171 @@
-"""One step of the optimiser."""
+"""One step of the optimiser, and its figures once they are wanted."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
+from varreg.errors import DivergenceError
+
+from .blocks import Dropout
+from .cascade import Cascade
+from .checkpoint import Position, Training
+from .config import Config, OptimiserConfig
+from .constants import trusted_values
 from .data.datasets import Pair
-from .distributed import Processes
+from .devices import gather
 from .interruption import Interruption
 from .losses.objective import Losses
 from .stage_losses import Known
-from .training_state import Training
+
+READ_EVERY = 16  # steps between looks at the figures on a GPU, which has to wait for each
+NAMES = (*Losses._fields, "gradient", "interrupted")
 
 
-def take_step(
-    module: nn.Module,
-    training: Training,
-    batch: Pair,
-    ours: Processes,
-    *,
-    in_half: bool,
-    largest_gradient: float | None,
-    interruption: Interruption,
-) -> dict[str, float]:
-    """A step, unless the loss or its gradient is not finite: then nothing changes.
+class Taken(NamedTuple):
+    """A step whose figures have not been read yet."""
+
+    position: Position
+    subjects: list[str]
+    figures: Tensor
+    learning_rate: float
+
+
+class Steps:
+    """The steps of a training.
 
     Parameters
     ----------
-    module : nn.Module
-        The loss of a stage, see :mod:`learned.stage_losses`.
-    training : Training
-    batch : Pair
-        This process's share.
-    ours : Processes
-    in_half : bool
-        Whether the convolutions are in bfloat16.
-    largest_gradient : float or None
-        Norm to which longer gradients are cut.
-    interruption : Interruption
-        Looked at last, so that a signal that comes during the step counts.
-
-    Returns
-    -------
-    dict of str to float
-        Means over all processes: the terms of the loss, "gradient" (its norm before the cut),
-        "interrupted" (above 0 if any was asked to stop), and "learning_rate".
+    config : Config
+    fabric : lightning_fabric.Fabric
+    model : Cascade
+        Its dropout masks are drawn from a generator of the steps from now on.
     """
-    moving, fixed, truth, visible = (
-        part.to(ours.device) for part in (batch.moving, batch.fixed, batch.truth, batch.visible)
-    )
-    training.optimiser.zero_grad()
-    with torch.autocast(ours.device.type, torch.bfloat16, enabled=in_half):
-        losses = module(moving, fixed, Known(truth, visible))
-    losses.total.backward()
-    trained = training.optimiser.param_groups[0]["params"]
-    gradient = nn.utils.clip_grad_norm_(trained, largest_gradient or math.inf)
-    asked = gradient.new_tensor(float(interruption.signal != 0))
-    numbers = torch.stack([n.detach().double() for n in (*losses, gradient, asked)])
-    names = (*Losses._fields, "gradient", "interrupted")
-    values = dict(zip(names, ours.mean(numbers).tolist(), strict=True))
-    values["learning_rate"] = float(training.scheduler.get_last_lr()[0])
-    if is_finite(values):
+
+    def __init__(self, config: Config, fabric: Fabric, model: Cascade) -> None:
+        self.config, self.fabric, self.model = config, fabric, model
+        self.unread: list[Taken] = []
+        self.checked: nn.Module | None = None
+        self.masks = torch.Generator(fabric.device)
+        for module in model.modules():
+            if isinstance(module, Dropout):
+                module.generator = self.masks
+
+    def take(
+        self,
+        module: nn.Module,
+        training: Training,
+        batch: Pair,
+        position: Position,
+        rate: float,
+        interruption: Interruption,
+    ) -> None:
+        """One step of Adam, of which the host reads nothing: a GPU would have to wait for it.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The loss of a stage, see :mod:`learned.stages`, as ``fabric.setup_module`` gives it.
+        training : Training
+        batch : Pair
+            This process's share.
+        position : Position
+            Before the step.
+        rate : float
+            Learning rate.
+        interruption : Interruption
+            Looked at last, so that a signal that comes during the step counts.
+        """
+        self._seed(position)
+        training.optimiser.zero_grad()
+        # Fabric's own mixed precision would round the images too
+        half = self.config.train.precision == "bfloat16"
+        looks = trusted_values() if self.checked is module else nullcontext()
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=half), looks:
+            known = Known(batch.truth, batch.visible)
+            losses: Losses = module(batch.moving, batch.fixed, known)
+        self.checked = module  # values are looked at in the first step of a stage
+        self.fabric.backward(losses.total + auxiliary(self.model))
+        group = training.optimiser.param_groups[0]
+        largest = self.config.optimiser.gradient_clipping or math.inf
+        gradient = nn.utils.clip_grad_norm_(group["params"], largest)
+        group["lr"] = rate
         training.optimiser.step()
-        training.scheduler.step()
-    return values
+        stop = torch.full_like(gradient, float(interruption.signal != 0))
+        figures = torch.stack([n.detach().double() for n in (*losses, gradient, stop)])
+        place = dataclasses.replace(position, step=position.step + 1)
+        self.unread.append(Taken(place, list(batch.subject), figures, rate))
+
+    @property
+    def are_due(self) -> bool:
+        """Whether the figures should be read: on a CPU that costs nothing."""
+        return self.fabric.device.type == "cpu" or len(self.unread) >= READ_EVERY
+
+    def read(self) -> Iterator[tuple[Position, dict[str, float]]]:
+        """The steps since the last look: means over all processes of the terms of the loss, "gradient"
+        (its norm before the cut) and "interrupted" (above 0 if any was asked to stop).
+
+        Raises
+        ------
+        DivergenceError
+            At the first step whose loss or gradient is not finite.
+        """
+        taken, self.unread = self.unread, []
+        rows = torch.stack([step.figures for step in taken])
+        if self.fabric.world_size > 1:
+            rows = self.fabric.all_reduce(rows, reduce_op="mean")  # type: ignore[assignment]
+        for step, row in zip(taken, rows.tolist(), strict=True):
+            values = dict(zip(NAMES, row, strict=True))
+            if not (math.isfinite(values["total"]) and math.isfinite(values["gradient"])):
+                raise self._diverged(step, values)
+            yield step.position, {**values, "learning_rate": step.learning_rate}
+
+    def _seed(self, position: Position) -> None:
+        """Random numbers of a step, by its place and process."""
+        place = (self.config.train.seed, position.step, self.fabric.global_rank)
+        seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1)
+        torch.manual_seed(seed)  # networks of other packages draw from there
+        self.masks.manual_seed(seed)
+
+    def _diverged(self, step: Taken, values: Mapping[str, float]) -> DivergenceError:
+        """The error that names the batch whose loss is not finite, and what to try."""
+        subjects = [name for part in gather(self.fabric, step.subjects) for name in part]
+        place = step.position
+        return DivergenceError(
+            f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
+            f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step}, with the subjects "
+            f"{', '.join(subjects)}. The last checkpoint is from before. "
+            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and look at the "
+            "images of these subjects."
+        )
 
 
-def is_finite(values: dict[str, float]) -> bool:
-    """Whether the loss and its gradient are.
+def learning_rate_factor(config: OptimiserConfig, step: int, steps: int) -> float:
+    """What the learning rate is multiplied by at a step, from 0, of the steps of a stage.
 
     Examples
     --------
-    >>> is_finite({"total": float("nan"), "gradient": 1.0})
-    False
+    >>> config = OptimiserConfig(schedule="cosine", warm_up=2)
+    >>> [round(learning_rate_factor(config, k, 6), 3) for k in range(6)]
+    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
     """
-    return math.isfinite(values["total"]) and math.isfinite(values["gradient"])
+    if step < config.warm_up:
+        return (step + 1) / config.warm_up
+    if config.schedule == "constant":
+        return 1.0
+    passed = (step - config.warm_up) / max(steps - config.warm_up, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
+
+
+def auxiliary(cascade: Cascade) -> Tensor | float:
+    """What networks add to the loss of their own, as some of :mod:`learned.baselines` do."""
+    added = [getattr(net, "auxiliary", None) for net in cascade.dt_nets]
+    return sum((extra for extra in added if isinstance(extra, Tensor)), 0.0)

@@ -1,21 +1,90 @@
-"""The command line of the training: ``python -m learned.train``, or the same by ``torchrun``.
+"""The training: ``python -m learned.train``, the same by ``torchrun``, or :func:`train`.
 
-Exit codes are those of :class:`varreg.cli.exit_codes.Command`.
+Exit codes of the command are those of :class:`varreg.cli.exit_codes.Command`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import torch
 from jsonargparse import Namespace
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from varreg.cli.exit_codes import Command
 
 from .arguments import from_arguments
 from .config import Config, preset, with_changes
+from .devices import make_fabric, our_rank, reproducible
+from .run_folder import CONFIG, RunFolder
+
+if TYPE_CHECKING:
+    from .cascade import Cascade
+    from .training_run import Trained
+
+
+def train(
+    config: Config,
+    *,
+    resume: bool = False,
+    progress: bool | None = None,
+    tensorboard: bool = True,
+    networks: Callable[[Cascade], None] | None = None,
+    described: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train a cascade, or go on.
+
+    Parameters
+    ----------
+    config : Config
+        ``train.output`` is the folder, see :mod:`learned.run_folder`.
+    resume : bool
+        Go on with the run in the folder, if there is one.
+    progress : bool or None
+        Show a progress bar; None does on a terminal.
+    tensorboard : bool
+        Write logs for TensorBoard.
+    networks : callable or None
+        Changes the new cascade, e.g. puts other networks into it, before it is trained.
+    described : mapping or None
+        What the card of the weights says of that, beside ``model``.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    FileError
+        If the folder is not empty and `resume` is not set, or something cannot be read or written.
+    InputError
+        If data and configuration do not go together.
+    DivergenceError
+        If the loss or its gradient is not finite; the last checkpoint is from before.
+    KeyboardInterrupt
+        After Ctrl-C, when a checkpoint has been written; the message says how to go on.
+    """
+    from .training_run import TrainingRun
+
+    fabric = make_fabric(config.train)
+    try:
+        with reproducible(config.train.threads, fabric.device), logging_redirect_tqdm():
+            return TrainingRun(
+                config,
+                fabric,
+                resume=resume,
+                progress=progress,
+                tensorboard=tensorboard,
+                networks=networks,
+                described=described,
+            ).run()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 @click.command(
@@ -31,22 +100,18 @@ def main(arguments: tuple[str, ...]) -> None:
         config = with_changes(config, [f"train.output={others.output}"])
     quiet = others.quiet
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
-    from .trainer import train
-
     trained = train(
         config,
         resume=others.resume,
         progress=False if quiet else None,
         tensorboard=not others.no_tensorboard,
     )
-    if not quiet and _is_first():
+    if not quiet and our_rank() == 0:
         click.echo(_report(trained))
 
 
 def _base(given: Namespace) -> Config:
     """Of a run that goes on, what it was started with is the default."""
-    from .run_folder import CONFIG, RunFolder
-
     if given.get("preset"):
         return preset(given["preset"])
     folder = RunFolder(given.get("output") or given.get("train.output") or "run")
@@ -68,12 +133,6 @@ def _report(trained: Any) -> str:
     for row, figures in table.items():
         lines.append(f"{row:<12}" + "".join(f"{figures[m]:>10.4f}" for m in MEASURES))
     return "\n".join([*lines, "", f"The weights: {Path(trained.model)}"])
-
-
-def _is_first() -> bool:
-    from .distributed import our_rank
-
-    return our_rank() == 0
 
 
 if __name__ == "__main__":

@@ -1,43 +1,41 @@
-"""One training run of a cascade: two stages, steps, validations, checkpoints, and an end.
+"""One training run of a cascade: its stages, its steps, and what follows a step.
 
-All that changes is in the position, the tensors and the states that a checkpoint holds, and a pair
-depends on nothing but its place in the training.  So a run that is killed and resumed ends with the
-bits of one that was not.
+All that changes is in the tensors and the place that a checkpoint holds: pairs, learning rates and
+dropout masks follow from the seed and the place in the training.  So a run that is killed and resumed ends
+with the bits of one that was not.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
-from varreg.errors import InputError
+from varreg.errors import DivergenceError, InputError
 from varreg.options.options import Options
 
-from .batches import Batches
-from .checkpoint import Checkpoint
+from .cascade import Cascade
+from .checkpoint import Checkpoint, Position, Training, read_checkpoint
 from .config import Config
 from .data.datasets import Pair
 from .data.parts import has_motion, make_parts, training_pairs
-from .distributed import Processes
-from .divergence import loss_diverged, validation_diverged
-from .export import export
+from .devices import first
 from .interruption import Interruption, heed_signals
+from .loader import Batches, loaded, steps_of_epoch
 from .losses.mutual_information import MutualInformation
-from .new_cascade import card_of, new_cascade
-from .optimiser import keep_layout, make_training
-from .position import Position
 from .reports import Reports
 from .run_folder import RunFolder
 from .stages import AFFINE, DEFORMABLE, STAGES, prepare_stage, stage_epochs
-from .step import is_finite, take_step
-from .training_state import Training
+from .step import Steps, learning_rate_factor
+from .transfer import card, new_cascade
 from .validation import Table, evaluate, register, value_of
-from .weights import load_weights
+from .weights import load_weights, save_model
 
 PICTURES = 4  # pairs in a picture
 
@@ -59,52 +57,47 @@ class Trained(NamedTuple):
 
 
 class TrainingRun:
-    """One training, from where it stands to its end; see :func:`learned.trainer.train`.
-
-    Parameters
-    ----------
-    config : Config
-    ours : Processes
-    folder : RunFolder
-        Opened once data and configuration are known to go together: what is refused leaves no folder behind.
-    resume : bool
-    progress, tensorboard
-        As for :func:`learned.trainer.train`.
-    """
+    """One training, from where it stands to its end; see :func:`learned.train.train`."""
 
     def __init__(
         self,
         config: Config,
-        ours: Processes,
-        folder: RunFolder,
+        fabric: Fabric,
+        *,
         resume: bool = False,
         progress: bool | None = None,
         tensorboard: bool = True,
+        networks: Callable[[Cascade], None] | None = None,
+        described: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config, self.ours, self.folder = config, ours, folder
+        self.config, self.fabric, self.described = config, fabric, dict(described or {})
+        self.folder = folder = RunFolder(config.train.output)
+        first(fabric, lambda: folder.check(config, resume))
         self.interruption = Interruption()
         self.parts = make_parts(config)
-        self.batches = Batches(config, self.parts.train, ours)
-        self.steps = self.batches.steps
+        self.steps = steps_of_epoch(config, self.parts.train, fabric.world_size)
         self.has_truth = has_motion(config.data)
         if config.loss.known_map and not self.has_truth:
             raise InputError(
                 "learned.train: `loss.known_map` needs pairs made by random maps, but every motion of "
                 "`data` is 0; set it to 0 or allow some motion."
             )
-        self.generator = torch.Generator().manual_seed(config.train.seed)
-        self.model = new_cascade(config, self.generator, ours)
+        self.model = new_cascade(config, torch.Generator().manual_seed(config.train.seed))
+        if networks is not None:
+            networks(self.model)
+        self.model.to(fabric.device)
+        self.taken = Steps(config, fabric, self.model)
         if not resume and not any(stage_epochs(name, config) for name in STAGES):
             raise InputError("learned.train: nothing is to be trained; raise `optimiser.epochs`.")
-        ours.first(lambda: folder.open(config, resume))
-        self.checkpoints = folder.checkpoints()
-        self.checkpoint = self.checkpoints.read_last(ours)
+        # only now: what is refused leaves no folder behind
+        first(fabric, lambda: folder.open(config, resume))
+        self.checkpoint = self._read(lambda: folder.last)
         self.position = Position(AFFINE) if self.checkpoint is None else self.checkpoint.position
         self.reports = Reports(
             folder,
             self.position,
             sum(stage_epochs(name, config) for name in STAGES) * self.steps,
-            speaks=ours.is_first,
+            speaks=fabric.is_global_zero,
             progress=progress,
             tensorboard=tensorboard,
         )
@@ -122,83 +115,85 @@ class TrainingRun:
 
     def _run_stage(self, name: str) -> None:
         """One stage, from its start or from a checkpoint of it."""
-        config = self.config.optimiser
-        loss = prepare_stage(name, self.model, self.config)
-        training = make_training(
-            self.model, config, stage_epochs(name, self.config) * self.steps, self.generator
-        )
+        config, epochs = self.config.optimiser, stage_epochs(name, self.config)
+        loss = prepare_stage(name, self.model, self.config).to(self.fabric.device)
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        adam = torch.optim.Adam(trained, lr=config.learning_rate)
+        training = Training(self.model, adam, dict(loss.named_buffers(recurse=False)))
         if self.checkpoint is not None and self.checkpoint.position.stage == name:
             self.checkpoint.restore(training, self.config)
-            keep_layout(training.optimiser)
         else:
             self._load_best()
-            best = self.position.best
-            self.position = Position(name, step=self.position.step, best=best)
+            self.position = Position(name, step=self.position.step, best=self.position.best)
             self._save(training)  # from here on the best of the stage before is not needed
         self.checkpoint = None
-        module = self.ours.share_of(loss)
-        before = config.affine_epochs if name == DEFORMABLE else 0
-        batches = self._batches(name)
-        while not self._is_over(name):
-            place = before + self.position.epoch, self.position.step % self.steps
-            for batch in batches.of_epoch(*place):
-                self._advance(name, training, self._step(module, training, batch))
+        module: nn.Module = self.fabric.setup_module(loss)
+        for batch in self._batches(name):
+            if self._is_over(name):
+                break
+            begun = self.position.epoch * self.steps + self.position.step % self.steps
+            factor = learning_rate_factor(config, begun, epochs * self.steps)
+            rate = config.learning_rate * factor
+            self.taken.take(module, training, batch, self.position, rate, self.interruption)
+            self._after_step(name, training)
 
-    def _batches(self, name: str) -> Batches:
-        """What a stage trains on: AT-Net on pairs made as coarse as it sees them."""
-        coarser = self.config.model.affine_scale
-        if name == DEFORMABLE or coarser == 1:
-            return self.batches
-        return Batches(self.config, training_pairs(self.config, coarser), self.ours)
-
-    def _advance(self, name: str, training: Training, values: dict[str, float]) -> None:
-        """What follows a step: reports, and where they are due a validation and a checkpoint."""
+    def _after_step(self, name: str, training: Training) -> None:
+        """Figures, and where they are due a validation and a checkpoint."""
         step, epoch = self.position.step + 1, self.position.epoch
-        stopped = bool(values.pop("interrupted"))
-        self.reports.step(dataclasses.replace(self.position, step=step), values)
         ends_epoch = step % self.steps == 0
+        due = ends_epoch or step % self.config.train.checkpoint_every == 0
+        stopped = False
+        if due or self.taken.are_due:
+            for place, values in self.taken.read():
+                stopped = bool(values.pop("interrupted")) or stopped
+                self.reports.step(place, values)
         self.position = dataclasses.replace(self.position, step=step, epoch=epoch + ends_epoch)
-        every = self.config.train.validation_every
-        is_due = self.position.epoch % every == 0 or self.position.epoch == stage_epochs(
-            name, self.config
+        last = self.position.epoch == stage_epochs(name, self.config)
+        judged = ends_epoch and (
+            last or self.position.epoch % self.config.train.validation_every == 0
         )
-        is_best = self._validate(name) if ends_epoch and is_due else None
-        if is_best is not None or step % self.config.train.checkpoint_every == 0 or stopped:
-            self._save(training, bool(is_best))
+        is_best = judged and self._validate(name)
+        if judged or step % self.config.train.checkpoint_every == 0 or stopped:
+            self._save(training, is_best)
         if stopped:
             self.interruption.end(
                 f"the checkpoint of step {step} is written; go on by: python -m learned.train "
                 f"--output {self.config.train.output} --resume"
             )
 
-    def _step(self, module: nn.Module, training: Training, batch: Pair) -> dict[str, float]:
-        values = take_step(
-            module,
-            training,
-            batch,
-            self.ours,
-            in_half=self.config.train.precision == "bfloat16",
-            largest_gradient=self.config.optimiser.gradient_clipping,
-            interruption=self.interruption,
+    def _batches(self, name: str) -> Iterator[Pair]:
+        """What is left of a stage; AT-Net is trained on pairs made as coarse as it sees them."""
+        config, coarser = self.config, self.config.model.affine_scale
+        is_coarse = name == AFFINE and coarser != 1
+        pairs = training_pairs(config, coarser) if is_coarse else self.parts.train
+        before = config.optimiser.affine_epochs if name == DEFORMABLE else 0
+        batches = Batches(
+            config.optimiser.batch_size,
+            self.steps,
+            self.fabric.global_rank,
+            self.fabric.world_size,
+            before + self.position.epoch,
+            before + stage_epochs(name, config),
+            self.position.step % self.steps,
         )
-        if not is_finite(values):
-            subjects = [name for part in self.ours.gather(list(batch.subject)) for name in part]
-            raise loss_diverged(values, subjects, self.position, self.checkpoints.last)
-        return values
+        return loaded(pairs, batches, config.data.workers, self.fabric.device)
 
     def _validate(self, name: str) -> bool:
         """Judge the cascade; export it if it is the best so far."""
         # before the second stage its networks move nothing
         cascade = self.model if name == DEFORMABLE else self.model.affine_only()
-        pairs, device = self.parts.validation, self.ours.device
-        table = evaluate(cascade, pairs, self._similarity(), self.ours)
+        pairs, place = self.parts.validation, self.position
+        table = evaluate(cascade, pairs, self._similarity(), self.fabric)
         value = value_of(table, self.has_truth)
         if not math.isfinite(value):
-            raise validation_diverged(value, self.position)
+            raise DivergenceError(
+                f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} gave "
+                f"{value}; the last checkpoint is from before. Try a smaller `optimiser.learning_rate`."
+            )
         self.position, is_best = self.position.after_validation(value)
-        if self.ours.is_first:
+        if self.fabric.is_global_zero:
             shown = range(min(PICTURES, len(pairs)))
-            registered = [register(cascade, pairs[0, k], device) for k in shown]
+            registered = [register(cascade, pairs[0, k], self.fabric.device) for k in shown]
             self.reports.validation(self.position, table, is_best, registered)
             if is_best:
                 self._export(self.position, table)
@@ -207,46 +202,46 @@ class TrainingRun:
     def _finish(self) -> Trained:
         """Test the best weights, once, and export them."""
         best = self._load_best()
-        line = self.ours.first(self.reports.best)
+        line = first(self.fabric, self.reports.best)
         if best is None or line is None:
             raise InputError("learned.train: nothing was trained; raise `optimiser.epochs`.")
         test = None
         if self.parts.test is not None:
-            test = evaluate(self.model, self.parts.test, self._similarity(), self.ours)
+            test = evaluate(self.model, self.parts.test, self._similarity(), self.fabric)
             self.reports.entry("test", self.position, test)
-        if self.ours.is_first:
+        if self.fabric.is_global_zero:
             self._export(best.position, line["figures"], test)
         return Trained(self.folder.model, line["figures"], test)
 
     def _export(self, position: Position, validation: Table, test: Table | None = None) -> None:
-        export(
-            self.folder.model,
-            self.model,
-            self.config,
-            self.parts,
-            position,
-            hours=self.reports.hours,
-            validation=validation,
-            test=test,
-            affine_from=card_of(self.config.train.affine_from),
-            stages_from=card_of(self.config.train.stages_from),
+        hours = self.reports.hours
+        said = card(
+            self.config, self.parts, position, hours=hours, validation=validation, test=test
         )
+        said["architecture"].update(self.described)
+        save_model(self.folder.model, self.model, said, overwrite=True)
 
     def _similarity(self) -> MutualInformation:
         return MutualInformation(Options.preset(self.config.loss.estimator))
 
     def _is_over(self, name: str) -> bool:
         patience = self.config.train.patience
-        waited_long = patience is not None and self.position.waited >= patience
-        return waited_long or self.position.epoch >= stage_epochs(name, self.config)
+        return patience is not None and self.position.waited >= patience
 
     def _save(self, training: Training, is_best: bool = False) -> None:
-        if self.ours.is_first:
-            self.checkpoints.save(training, self.config, self.position, is_best=is_best)
+        if self.fabric.is_global_zero:
+            self.folder.save(training, self.config, self.position, is_best=is_best)
+
+    def _read(self, which: Callable[[], Path | None]) -> Checkpoint | None:
+        """A checkpoint that the first process finds, in every process before any writes another."""
+        path = first(self.fabric, which)
+        checkpoint = None if path is None else read_checkpoint(path)
+        self.fabric.barrier()
+        return checkpoint
 
     def _load_best(self) -> Checkpoint | None:
         """Put the best weights so far into the model, if there are any."""
-        checkpoint = self.checkpoints.read_best(self.ours)
+        checkpoint = self._read(lambda: self.folder.best)
         if checkpoint is not None:
             load_weights(self.model, checkpoint.weights)
         return checkpoint

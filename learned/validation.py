@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,11 +11,14 @@ from torch import Tensor
 from .affine import affine_displacement, compose_affine
 from .cascade import Cascade
 from .data.datasets import Pair, PairDataset
-from .distributed import Processes
+from .devices import gather
 from .folding import fold_fraction
 from .losses.mutual_information import MutualInformation
 from .resampling import resize_field
 from .spatial import view_weight, warp
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 #: Rows of the table that do not depend on the number of stages.
 IDENTITY, AFFINE = "identity", "affine"
@@ -116,7 +119,7 @@ def evaluate(
     cascade: Cascade,
     dataset: PairDataset,
     similarity: MutualInformation,
-    ours: Processes,
+    fabric: Fabric | None = None,
 ) -> Table:
     """The table of a validation: one row per stage, means over all pairs.
 
@@ -129,7 +132,8 @@ def evaluate(
     dataset : PairDataset
         The pairs of its epoch 0.
     similarity : MutualInformation
-    ours : Processes
+    fabric : Fabric or None
+        The processes that share the pairs; None is this one alone, on the CPU.
 
     Returns
     -------
@@ -143,17 +147,18 @@ def evaluate(
     >>> from learned.data.parts import make_parts
     >>> from varreg.options.options import Options
     >>> cascade = Cascade.build(shape=(64, 64), at_width=1, dt_width=1, scales=(1,))
-    >>> ours = Processes(0, 1, torch.device("cpu"))
     >>> pairs = make_parts(preset("smoke")).validation
-    >>> table = evaluate(cascade, pairs, MutualInformation(Options()), ours)
+    >>> table = evaluate(cascade, pairs, MutualInformation(Options()))
     >>> table["stage 1"]["tre"] == table["identity"]["tre"]
     True
     """
     mine = {}
-    for index in range(ours.rank, len(dataset), ours.count):
-        registered = register(cascade, dataset[0, index], ours.device)
+    rank, count = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
+    device = None if fabric is None else fabric.device
+    for index in range(rank, len(dataset), count):
+        registered = register(cascade, dataset[0, index], device)
         mine[index] = figures_of(registered, similarity)
-    rows = {index: row for part in ours.gather(mine) for index, row in part.items()}
+    rows = {index: row for part in gather(fabric, mine) for index, row in part.items()}
     return _mean([rows[index] for index in sorted(rows)])
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import learned
 import varreg
 from learned.config import preset, with_changes
-from learned.trainer import train
+from learned.train import train
 from varreg.data.phantom import deformed_pair
 
 folder = tempfile.TemporaryDirectory()

@@ -22,7 +22,7 @@ from learned.cascade import Cascade
 from learned.config import Config, to_json, with_changes
 from learned.data.datasets import Pair
 from learned.data.parts import make_parts
-from learned.trainer import train
+from learned.train import train
 from learned.weights import load_weights, read_model
 from varreg.errors import InputError
 from varreg.io.atomic import atomic_path

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
+from ..constants import are_trusted
+
 Result = TypeVar("Result")
 
 #: What rounding may add to an intensity or a weight at the ends of [0, 1].
@@ -49,6 +51,8 @@ def check_range(function: str, name: str, image: Tensor, low: float, high: float
     ------
     InputError
     """
+    if are_trusted():
+        return
     least, most = torch.aminmax(image.detach())
     if least < low - ROUNDING or most > high + ROUNDING:
         raise InputError(
@@ -64,7 +68,7 @@ def check_finite(function: str, name: str, data: Tensor) -> None:
     ------
     InputError
     """
-    if not bool(torch.isfinite(data).all()):
+    if not are_trusted() and not bool(torch.isfinite(data).all()):
         raise InputError(
             f"{function}: `{name}` has values that are not finite; mend or mask the data."
         )

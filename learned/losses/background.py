@@ -58,7 +58,7 @@ def background_suppression(
     if not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
         raise InputError(f"{NAME}: `threshold` must be a number in [0, 1]; got {threshold!r}.")
     dark = fixed < threshold
-    counts = fixed.new_tensor(fixed[0].numel())
+    counts: Tensor | int = fixed[0].numel()
     if mask is not None:
         dark = dark & (mask > 0.5)
         counts = (mask > 0.5).flatten(1).sum(1).clamp(min=1)

@@ -22,6 +22,7 @@ from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator
 from varreg.similarity.regions import region_counts, region_cuts
 
+from ..constants import kept
 from ..precision import without_autocast
 from .arguments import check_finite, check_images, check_range, single_or_double
 from .fine_histogram import information, joint_histogram, parzen_matrix
@@ -156,6 +157,7 @@ class MutualInformation:
             check_finite(NAME, "mask", given["mask"])
 
 
+@kept
 def region_image(
     shape: tuple[int, ...], regions: int, device: torch.device | None = None
 ) -> tuple[Tensor, int]:

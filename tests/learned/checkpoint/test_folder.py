@@ -11,58 +11,52 @@ from pathlib import Path
 import pytest
 import torch
 
-from learned.checkpoint import read_checkpoint
-from learned.checkpoint_folder import CheckpointFolder
-from learned.position import Position
-from learned.training_state import Training
+from learned.checkpoint import Position, Training, read_checkpoint
+from learned.run_folder import RunFolder
 from varreg.errors import FileError, InputError
 
 from .states import CONFIG, training
 
 
 def test_the_last_few_and_the_best_are_kept(tmp_path):
-    folder = CheckpointFolder(tmp_path / "run" / "checkpoints", keep=2)
+    folder = RunFolder(tmp_path)
     assert folder.last is None
     assert folder.best is None
-    state = training()
+    state, place = training(), tmp_path / "checkpoints"
     for step in (9, 10, 100, 1000):
         if step == 100:
-            (folder.folder / ".varreg-0123456789abcdef.safetensors").write_bytes(b"left by a kill")
+            (place / ".varreg-0123456789abcdef.safetensors").write_bytes(b"left by a kill")
         path = folder.save(state, CONFIG, Position("a", step=step), is_best=step in (9, 10))
         assert folder.last == path
         assert read_checkpoint(path).position.step == step
-    (folder.folder / "notes.txt").write_text("mine")
-    assert sorted(os.listdir(folder.folder)) == [
+    (place / "notes.txt").write_text("mine")
+    folder.save(state, CONFIG, Position("a", step=1000, best=0.5))
+    assert sorted(os.listdir(place)) == [
         "best.safetensors", "notes.txt", "step-000000000100.safetensors",
         "step-000000001000.safetensors",
     ]  # fmt: skip
     assert read_checkpoint(folder.best).position.step == 10
-    again = CheckpointFolder(folder.folder)
-    assert again.last == path
-    again.save(state, CONFIG, Position("a", step=1000, best=0.5))
-    assert read_checkpoint(again.last).position.best == 0.5
+    assert read_checkpoint(RunFolder(tmp_path).last).position.best == 0.5
 
 
 def test_a_folder_with_later_steps_is_left_alone(tmp_path):
-    folder = CheckpointFolder(tmp_path, keep=1)
-    state = training()
+    folder, state, place = RunFolder(tmp_path), training(), tmp_path / "checkpoints"
     folder.save(state, CONFIG, Position("a", step=200), is_best=True)
-    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    before = {name: (place / name).read_bytes() for name in os.listdir(place)}
     with pytest.raises(FileError, match="holds 'step-000000000200.safetensors', later than step 3"):
         folder.save(state, CONFIG, Position("a", step=3), is_best=True)
-    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+    assert {name: (place / name).read_bytes() for name in os.listdir(place)} == before
 
 
-@pytest.mark.parametrize("keep", [0, -1, 1.5, True, None])
-def test_at_least_one_is_kept(tmp_path, keep):
-    with pytest.raises(InputError, match="`keep` must be a whole number >= 1"):
-        CheckpointFolder(tmp_path, keep)
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FileError, match="file' cannot be made"):
-        CheckpointFolder(tmp_path / "file")
+def test_what_cannot_be_written_leaves_the_old_files(tmp_path):
+    folder, state = RunFolder(tmp_path), training()
+    path = folder.save(state, CONFIG, Position("a", step=1), is_best=True)
+    before = path.read_bytes(), folder.best.read_bytes()
+    state.model[0].weight.data[0] = float("nan")
+    with pytest.raises(InputError, match="is not finite"):
+        folder.save(state, CONFIG, Position("a", step=2), is_best=True)
+    assert (path.read_bytes(), folder.best.read_bytes()) == before
+    assert folder.last == path
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -110,7 +104,7 @@ def whole_steps(folder, state):
 @needs_fork
 def test_a_process_killed_at_any_moment_leaves_whole_checkpoints(tmp_path):
     """Random moments; some of them must fall into a write for this to say anything."""
-    folder, chance, leftovers = CheckpointFolder(tmp_path), random.Random(0), 0
+    folder, chance, leftovers = RunFolder(tmp_path), random.Random(0), 0
     state, save = large()
     save(folder, 1)
     last = 1
@@ -126,13 +120,13 @@ def test_a_process_killed_at_any_moment_leaves_whole_checkpoints(tmp_path):
         time.sleep(chance.uniform(0.02, 0.1))
         os.kill(child, signal.SIGKILL)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-        leftovers += len(list(tmp_path.glob(".varreg-*")))
+        leftovers += len(list((tmp_path / "checkpoints").glob(".varreg-*")))
         previous, (last, best) = last, whole_steps(folder, state)
         assert previous <= last <= best <= last + 1
     assert last > 5
     assert leftovers >= 3
     save(folder, last + 1)
-    assert not list(tmp_path.glob(".varreg-*"))
+    assert not list((tmp_path / "checkpoints").glob(".varreg-*"))
 
 
 def half(write):
@@ -167,9 +161,12 @@ MOMENTS = {  # what is replaced, by what, and the steps that the last and the be
 
 @needs_fork
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_process_killed_at_the_worst_moment_leaves_whole_checkpoints(tmp_path, moment):
+def test_a_process_killed_at_the_worst_moment_leaves_whole_checkpoints(
+    tmp_path, moment, monkeypatch
+):
+    monkeypatch.setattr("learned.run_folder.KEPT", 1)
     owner, name, replacement, expected = MOMENTS[moment]
-    folder = CheckpointFolder(tmp_path, keep=1)
+    folder = RunFolder(tmp_path)
     state, save = large()
     save(folder, 1)
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import learned
 import varreg
@@ -106,7 +107,7 @@ def test_it_explains_itself():
     moving, fixed = pair_on(2)
     words = str(predict(shaken(), moving, fixed))
     assert "Affine (predicted): rotation" in words and "Deformable: u has mean" in words
-    assert "no energy was minimised" in words and "network 'known', 1 thread" in words
+    assert "no energy was minimised" in words and "network 'known' on cpu, 1 thread" in words
     assert words.splitlines()[-1] == "Maps points of FIXED to MOVING (world mm, RAS+)."
 
 
@@ -115,3 +116,31 @@ def test_it_adds_up_its_seconds():
     parts = prediction.provenance["seconds"]
     assert set(parts) == {"preparation", "network", "conversion"}
     assert prediction.seconds == pytest.approx(sum(parts.values())) and prediction.seconds > 0
+
+
+def test_the_device_is_checked_and_said():
+    moving, fixed = blobs((32, 32)), blobs((32, 32), 1)
+    prediction = predict(shaken(), moving, fixed, device="cpu")
+    assert prediction.provenance["device"] == "cpu"
+    with pytest.raises(InputError, match="`device` asks for 'cuda:63'"):
+        predict(shaken(), moving, fixed, device="cuda:63")
+
+
+class Elsewhere(Known):
+    """A network that only takes what is where it is itself, as one on a GPU does."""
+
+    def to(self, *arguments, **settings):
+        if arguments and isinstance(arguments[0], torch.device):
+            self.place = arguments[0]
+        return super().to(*arguments, **settings)
+
+    def forward(self, moving, fixed):
+        assert self.place.type == moving.device.type == fixed.device.type
+        return super().forward(moving, fixed)
+
+
+def test_the_images_are_brought_to_the_network():
+    prediction = predict(
+        Elsewhere(np.eye(2, 3)), blobs((32, 32)), blobs((32, 32), 1), device="cpu:0"
+    )
+    assert prediction.provenance["device"] == "cpu:0"

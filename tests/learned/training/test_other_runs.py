@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from learned.config import with_changes
-from learned.new_cascade import new_cascade
+from learned.transfer import new_cascade
 from learned.weights import read_model, save_model
 from varreg.errors import FileError, InputError
 
-from .runs import ALONE, images, run, tiny
+from .runs import images, run, tiny
 
 
 def test_at_net_may_come_from_another_run(whole, tmp_path):
@@ -37,19 +37,19 @@ def same_tensors(first, second):
 def test_stages_may_begin_with_those_of_another_run(whole, tmp_path):
     config = tiny(tmp_path / "x", "model.scales=4,2,1", f"train.stages_from={whole[1].model}")
     theirs = read_model(whole[1].model)[0]  # of the scales 2 and 1
-    new = new_cascade(config, torch.Generator().manual_seed(5), ALONE).state_dict()
+    new = new_cascade(config, torch.Generator().manual_seed(5)).state_dict()
     assert same_tensors(dt_net(new, 1), dt_net(theirs, 0))
     assert same_tensors(dt_net(new, 2), dt_net(theirs, 1))
-    coarsest = new_cascade(config, torch.Generator().manual_seed(5), ALONE).dt_nets[0]
+    coarsest = new_cascade(config, torch.Generator().manual_seed(5)).dt_nets[0]
     assert float(coarsest.flow.convolution.weight.detach().abs().max()) == 0
     finest = with_changes(config, ["model.scales=1", "model.shared=true"])
-    shared = new_cascade(finest, torch.Generator().manual_seed(5), ALONE).state_dict()
+    shared = new_cascade(finest, torch.Generator().manual_seed(5)).state_dict()
     assert same_tensors(dt_net(shared, 0), dt_net(theirs, 1))
 
 
 def test_a_stage_that_begins_anew_leaves_the_map_as_it_was(tmp_path):
     """So more scales begin where fewer ended."""
-    theirs, file = new_cascade(tiny("x"), torch.Generator(), ALONE), tmp_path / "x.safetensors"
+    theirs, file = new_cascade(tiny("x"), torch.Generator()), tmp_path / "x.safetensors"
     with torch.no_grad():
         for net in theirs.dt_nets:
             net.flow.convolution.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
@@ -62,7 +62,7 @@ def test_a_stage_that_begins_anew_leaves_the_map_as_it_was(tmp_path):
     moving, fixed = images(2, (32, 36))
     with torch.no_grad():
         first, second = (
-            new_cascade(config, torch.Generator().manual_seed(seed), ALONE).eval()(moving, fixed)
+            new_cascade(config, torch.Generator().manual_seed(seed)).eval()(moving, fixed)
             for seed, config in enumerate((two, three))
         )
     assert float(first.displacement.abs().max()) > 0

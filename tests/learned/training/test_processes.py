@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 import learned
-from learned.batches import Batches
-from learned.blocks import Dropout
 from learned.config import with_changes
 from learned.data.parts import make_parts
-from learned.distributed import Processes, choose_device, processes
+from learned.devices import choose_device, make_fabric
 from learned.interruption import TERMINATED, heed_signals
-from learned.shared_layers import SharedDropout, SharedNormalisation
+from learned.loader import Batches, loaded, steps_of_epoch
 from varreg.errors import InputError
 
-from .runs import ALONE, CPU, tiny
+from .runs import CPU, tiny
 
 
 def test_the_first_signal_waits_and_the_second_does_not():
@@ -59,68 +56,49 @@ def test_signals_leave_those_alone_who_prepare_data(number):
         process.wait()
 
 
-def test_a_process_takes_the_device_of_its_local_rank():
-    assert choose_device(["cpu"], local=3, count=4) == CPU
-    if not torch.cuda.is_available():
-        assert choose_device(["auto"], local=1, count=2) == CPU
+def test_a_gpu_is_the_default_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == choose_device("auto") == choose_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device().type == "cuda"
+    assert choose_device("cuda:1").index == 1
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize(
+    "device, words",
+    [
+        ("cuda:63", "there are"),
+        ("mps", "no double precision"),
+        ("gpu", "must be"),
+        (3.5, "must be"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(device, words):
+    with pytest.raises(InputError, match=f"`device`.*{words}"):
+        choose_device(device)
 
 
 def test_the_environment_must_be_that_of_torchrun(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "two")
-    with pytest.raises(InputError, match="WORLD_SIZE must be a whole number"), processes(["cpu"]):
-        pass
+    with pytest.raises(InputError, match="WORLD_SIZE must be a whole number"):
+        make_fabric(tiny("x").train)
 
 
-def test_processes_take_equal_shares_of_every_batch():
+def test_processes_take_equal_shares_of_every_batch_of_every_epoch():
     config = with_changes(tiny("x"), ["data.pairs_per_epoch=14", "optimiser.batch_size=4"])
     pairs = make_parts(config).train
-    whole = [batch.moving for batch in Batches(config, pairs, ALONE).of_epoch(3, 1)]
-    shares = [
-        [batch.moving for batch in Batches(config, pairs, Processes(k, 2, CPU)).of_epoch(3, 1)]
-        for k in range(2)
-    ]
-    assert len(whole) == 2  # of three full batches the first is left out
-    for all_of_it, *parts in zip(whole, *shares, strict=True):
+    steps = steps_of_epoch(config, pairs, 2)
+
+    def share(rank, count):
+        batches = Batches(4, steps, rank, count, first=3, last=5, start=1)
+        return [batch.moving for batch in loaded(pairs, batches, 0, CPU)]
+
+    whole = share(0, 1)
+    assert len(whole) == 2 + 3  # of the first epoch's three full batches one is left out
+    for all_of_it, *parts in zip(whole, share(0, 2), share(1, 2), strict=True):
         assert torch.equal(all_of_it, torch.cat(parts))
+    assert torch.equal(whole[2], torch.stack([pairs[4, k].moving for k in range(4)]))
     with pytest.raises(InputError, match="3 must divide it; got 4"):
-        Batches(config, pairs, Processes(0, 3, CPU))
-
-
-def test_shared_masks_are_the_parts_of_the_mask_of_one_process():
-    values = torch.ones(4, 3, 5, 5)
-    whole = Dropout(0.4, torch.Generator().manual_seed(1))(values)
-    parts = [
-        SharedDropout(0.4, torch.Generator().manual_seed(1), Processes(k, 2, CPU))(values[:2])
-        for k in range(2)
-    ]
-    assert torch.equal(torch.cat(parts), whole)
-    assert 0 < (whole == 0).float().mean() < 1
-
-
-@pytest.mark.parametrize("d", [2, 3])
-def test_shared_normalisation_of_one_process_is_batch_normalisation(d):
-    generator = torch.Generator().manual_seed(d)
-    plain = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[d](3)
-    with torch.no_grad():
-        plain.weight.uniform_(0.5, 2, generator=generator)
-        plain.bias.uniform_(-1, 1, generator=generator)
-    other = SharedNormalisation({2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[d](3), 1)
-    other.load_state_dict(plain.state_dict())
-    values = 5 + torch.randn(2, 3, *(4, 5, 3)[:d], generator=generator)
-    torch.distributed.init_process_group(
-        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
-    )
-    try:
-        results = []
-        for layer in (plain, other):
-            given = values.clone().requires_grad_(True)
-            out = layer(given)
-            (out * torch.linspace(0, 1, out.numel()).reshape(out.shape)).sum().backward()
-            results.append((out, given.grad, layer.weight.grad, layer.bias.grad))
-    finally:
-        torch.distributed.destroy_process_group()
-    for mine, wanted in zip(results[1], results[0], strict=True):
-        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
-    for name, buffer in plain.named_buffers():
-        torch.testing.assert_close(dict(other.named_buffers())[name], buffer)
-    torch.testing.assert_close(plain.eval()(values), other.eval()(values))
+        steps_of_epoch(config, pairs, 3)

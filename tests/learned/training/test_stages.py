@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from learned.affine import affine_displacement
 from learned.affine_passes import affine_maps
@@ -16,10 +15,10 @@ from learned.data.parts import make_parts, training_pairs
 from learned.losses.known_map import EPSILON, known_map_distance
 from learned.losses.mutual_information import MutualInformation
 from learned.losses.smoothness import smoothness
-from learned.optimiser import keep_layout, learning_rate_factor
 from learned.spatial import view_weight, warp
 from learned.stage_losses import AffineLoss, DeformableLoss, Known, objective
 from learned.stages import prepare_stage
+from learned.step import learning_rate_factor
 from varreg.errors import InputError
 from varreg.options.options import Options
 
@@ -174,16 +173,3 @@ def test_learning_rate_rises_over_the_warm_up_and_then_follows_the_schedule(sche
         assert factors[12] == pytest.approx(0.5)
         assert factors[20] == pytest.approx(0, abs=1e-15)
     assert learning_rate_factor(OptimiserConfig(), 0, 1) == 1
-
-
-def test_moments_get_the_layout_of_their_parameters():
-    layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(layer.parameters())
-    layer(torch.rand(1, 3, 5, 5)).sum().backward()
-    optimiser.step()
-    wanted = optimiser.state[layer.weight]["exp_avg"].clone()
-    optimiser.state[layer.weight]["exp_avg"] = wanted.contiguous()
-    keep_layout(optimiser)
-    moment = optimiser.state[layer.weight]["exp_avg"]
-    assert moment.stride() == layer.weight.stride() != wanted.contiguous().stride()
-    assert torch.equal(moment, wanted)

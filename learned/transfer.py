@@ -1,8 +1,9 @@
-"""The cascade that a training begins with."""
+"""Weights that enter a training from others, and leave it with a card that says how they came about."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,21 @@ from varreg.errors import InputError
 
 from .blocks import Dropout
 from .cascade import Cascade
-from .config import Config
-from .distributed import Processes
-from .shared_layers import share_batch
+from .checkpoint import Position
+from .config import Config, to_json
+from .data.parts import Parts, described_sources
+from .validation import Table
 from .weights import load_weights, read_model
 
 AT_NET, DT_NETS = "at_net.", "dt_nets."
+PATHS = (
+    ("data", "manifest"), ("data", "labels"), ("data", "cache"), ("train", "output"),
+    ("train", "affine_from"), ("train", "stages_from"),
+)  # fmt: skip
 
 
-def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascade:
-    """The cascade that a configuration describes, on the device of this process.
+def new_cascade(config: Config, generator: Generator) -> Cascade:
+    """The cascade that a training begins with.
 
     Parameters
     ----------
@@ -31,8 +37,7 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
         With ``train.affine_from`` AT-Net has the weights of that file, with ``train.stages_from``
         the stages begin with those of that one; all others are drawn.
     generator : torch.Generator
-        Draws the weights, then the dropout masks.
-    ours : Processes
+        Draws the weights.
 
     Raises
     ------
@@ -49,8 +54,6 @@ def new_cascade(config: Config, generator: Generator, ours: Processes) -> Cascad
     for module in cascade.modules():
         if isinstance(module, Dropout):
             module.rate = config.optimiser.dropout
-    share_batch(cascade, ours)
-    cascade.to(ours.device)
     if config.model.dimension == 2:
         cascade.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return cascade
@@ -113,3 +116,75 @@ def nearest_coarser(scales: Sequence[float], scale: float) -> int | None:
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, named without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def card(
+    config: Config,
+    parts: Parts,
+    position: Position,
+    *,
+    hours: float,
+    validation: Table | None,
+    test: Table | None = None,
+) -> dict[str, Any]:
+    """What is to be known about weights that a training found.
+
+    Parameters
+    ----------
+    config : Config
+    parts : Parts
+        What was trained and judged on.
+    position : Position
+        Where in the training the weights were found.
+    hours : float
+        Time until then.
+    validation, test : Table or None
+        Figures of :func:`learned.validation.evaluate`.
+
+    Returns
+    -------
+    dict
+        "architecture" are the arguments of :meth:`learned.cascade.Cascade.build`; "training" holds
+        the configuration without paths, sources of data, figures (voxels, nats, shares), the place
+        in the training and the hours it took; "affine_training" is the same of the run that AT-Net
+        came from, if it was another, "stages_training" a list of those that the stages began with,
+        the oldest first; "licences" are those of the data.
+    """
+    affine_from, stages_from = (
+        card_of(path) for path in (config.train.affine_from, config.train.stages_from)
+    )
+    real = set(config.data.shares()) - {"phantom"}
+    return {
+        "architecture": {**dataclasses.asdict(config.model)},
+        "training": {
+            "config": _without_paths(config),
+            "data": described_sources(config, parts),
+            "figures": {"validation": validation, "test": test},
+            "pairs": {"validation": len(parts.validation), "test": len(parts.test or ())},
+            "stage": position.stage,
+            "epoch": position.epoch,
+            "step": position.step,
+            "hours": hours,
+            "torch": str(torch.__version__),
+        },
+        "affine_training": None if affine_from is None else affine_from.get("training"),
+        "stages_training": _trainings(stages_from),
+        "licences": list(config.data.licences)
+        or ["not stated" if real else "no data but the phantom of varreg"],
+    }
+
+
+def _trainings(stages_from: Mapping[str, Any] | None) -> list[Any]:
+    """That of the weights which the stages began with, after those that it began with itself."""
+    if stages_from is None:
+        return []
+    return [*(stages_from.get("stages_training") or ()), stages_from.get("training")]
+
+
+def _without_paths(config: Config) -> dict[str, Any]:
+    """The configuration, of paths only the last part: a machine is nobody's business."""
+    content = json.loads(to_json(config))
+    for section, field in PATHS:
+        if content[section][field] is not None:
+            content[section][field] = Path(content[section][field]).name
+    return content
