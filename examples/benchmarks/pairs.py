@@ -206,10 +206,12 @@ def load_pairs(folder: Path) -> list[Pair]:
 
 
 def read_volume(file: Path) -> NDArray[np.float32]:
-    """A volume along the axes of the world, scaled so that the head ends at 1."""
+    """A volume along the axes of the world, or a slice as it is, scaled so that the head ends at 1."""
     import nibabel
 
-    image = nibabel.as_closest_canonical(nibabel.load(file))
+    image = nibabel.load(file)
+    if image.ndim > 2:
+        image = nibabel.as_closest_canonical(image)
     data = np.squeeze(np.maximum(image.get_fdata(dtype=np.float32), 0))
     return data / np.percentile(data[data > 0], 99.5)
 
