@@ -21,7 +21,7 @@ def parser() -> ArgumentParser:
     made = ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="python -m learned.train")
     made.description = (
         "Train the cascade: AT-Net, then the DT-Nets behind it. Presets: smoke, a minute, to see that "
-        "everything works; laptop, a useful model in an hour on two cores; paper, Table 1 of the paper. "
+        "everything works; laptop, a useful model in half an hour on one core; paper, Table 1 of the paper. "
         "An interrupted or killed run goes on by --output and --resume, and ends as if nothing had "
         "been. On several devices: torchrun --nproc-per-node N -m learned.train ..."
     )
