@@ -47,17 +47,19 @@ class Steps:
     config : Config
     fabric : lightning_fabric.Fabric
     model : Cascade
-        Its dropout masks are drawn from a generator of the steps from now on.
+        What its modules draw comes from generators of the steps from now on, never from their own.
     """
 
     def __init__(self, config: Config, fabric: Fabric, model: Cascade) -> None:
         self.config, self.fabric, self.model = config, fabric, model
         self.unread: list[Taken] = []
         self.checked: nn.Module | None = None
-        self.masks = torch.Generator(fabric.device)
+        self.masks, self.noise = torch.Generator(fabric.device), torch.Generator()
         for module in model.modules():
             if isinstance(module, Dropout):
                 module.generator = self.masks
+            elif isinstance(getattr(module, "generator", None), torch.Generator):
+                module.generator = self.noise  # type: ignore[assignment]
 
     def take(
         self,
@@ -134,6 +136,7 @@ class Steps:
         seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1)
         torch.manual_seed(seed)  # networks of other packages draw from there
         self.masks.manual_seed(seed)
+        self.noise.manual_seed(seed)
 
     def _diverged(self, step: Taken, values: Mapping[str, float]) -> DivergenceError:
         """The error that names the batch whose loss is not finite, and what to try."""
