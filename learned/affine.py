@@ -91,3 +91,66 @@ def compose_affine(
         moved = torch.einsum("nij,nj...->ni...", change, position)
     shift = affine[..., -1] * (max(extent) / 2)
     return displacement + (moved + shift.reshape(*shift.shape, *[1] * d)) / size
+
+
+def fitted_affine(displacement: Tensor) -> Tensor:
+    r"""The affine map nearest to x -> x + u(x), in the mean square over all voxels: (N, d, d + 1).
+
+    Parameters
+    ----------
+    displacement : (N, d, \*S) tensor
+        Voxels, isotropic.
+
+    Examples
+    --------
+    >>> import torch
+    >>> affine = torch.tensor([[[1.1, 0.2, 0.3], [0.0, 0.9, -0.1]]])
+    >>> torch.allclose(fitted_affine(affine_displacement(affine, (8, 6))), affine, atol=1e-5)
+    True
+    """
+    shape, d = displacement.shape[2:], displacement.shape[1]
+    half = max(shape) / 2
+    # centred coordinates along different axes are uncorrelated over the grid
+    axes = [(torch.arange(n, dtype=torch.float64) - (n - 1) / 2) / half for n in shape]
+    moved = displacement.double() / half
+    spread = [float(axis.square().mean()) or 1.0 for axis in axes]
+    columns = []
+    for k, axis in enumerate(axes):
+        others = tuple(2 + j for j in range(d) if j != k)
+        profile = moved.mean(others) if others else moved
+        columns.append((profile * axis.to(moved)).mean(-1) / spread[k])
+    shift = moved.flatten(2).mean(2)
+    change = torch.stack((*columns, shift), -1)
+    identity = torch.eye(d, d + 1, dtype=torch.float64, device=displacement.device)
+    return (identity + change).to(displacement.dtype)
+
+
+def without_affine(displacement: Tensor, affine: Tensor) -> Tensor:
+    r"""u of the same total map x -> A(x + u(x)), (N, d, \*S) voxels.
+
+    Parameters
+    ----------
+    displacement : (N, d, \*S) tensor
+        Of the total map, isotropic voxels.
+    affine : (N, d, d + 1) tensor
+        A, on centred coordinates.
+
+    Examples
+    --------
+    >>> import torch
+    >>> affine, total = torch.tensor([[[1.1, 0.2, 0.3], [0.0, 0.9, -0.1]]]), torch.rand(1, 2, 5, 6)
+    >>> torch.allclose(compose_affine(affine, without_affine(total, affine)), total, atol=1e-5)
+    True
+    """
+    matrix = torch.cat((affine, affine.new_zeros(len(affine), 1, affine.shape[2])), 1)
+    matrix[:, -1, -1] = 1
+    inverse = torch.linalg.inv(matrix.double())[:, :-1].to(displacement.dtype)
+    shape, d = displacement.shape[2:], displacement.shape[1]
+    half = max(shape) / 2
+    centre = per_axis([(n - 1) / 2 for n in shape], displacement)
+    # the inverse map at x + total(x), less x
+    position = identity_grid(shape, displacement) - centre + displacement
+    change = inverse[..., :-1] - torch.eye(d, dtype=inverse.dtype, device=inverse.device)
+    moved = torch.einsum("nij,nj...->ni...", change, position)
+    shift = inverse[..., -1] * half
+    return displacement + moved + shift.reshape(*shift.shape, *[1] * d)

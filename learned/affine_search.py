@@ -9,7 +9,6 @@ pass can make worse what the one before found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +19,14 @@ from .affine import affine_displacement
 from .affine_passes import after
 from .losses.mutual_information import MutualInformation
 from .spatial import view_weight, warp
+from .views import symmetric_views, viewed
 
 
 @torch.no_grad()
 def search_affine(at_net: nn.Module, moving: Tensor, fixed: Tensor, passes: int = 1) -> Tensor:
     r"""The best affine map that AT-Net finds, (N, d, d + 1) on centred coordinates.
 
-    Of a view G (:func:`symmetric_views`), AT-Net sees :math:`M \circ G` and :math:`F \circ G`; its
+    Of a view G (:func:`learned.views.symmetric_views`), AT-Net sees :math:`M \circ G` and :math:`F \circ G`; its
     answer B stands for the map :math:`G B G^{-1}`.
 
     Parameters
@@ -63,31 +63,12 @@ def search_affine(at_net: nn.Module, moving: Tensor, fixed: Tensor, passes: int 
     return best
 
 
-def symmetric_views(shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """Maps of a grid onto itself, (d, d) each, the identity first.
-
-    All reflections of its axes; in two dimensions, if both are equally long, also with the axes
-    exchanged.
-
-    Examples
-    --------
-    >>> len(symmetric_views((8, 8))), len(symmetric_views((8, 9))), len(symmetric_views((8, 8, 8)))
-    (8, 4, 8)
-    """
-    d = len(shape)
-    reflections = [torch.diag(torch.tensor(signs)) for signs in product((1.0, -1.0), repeat=d)]
-    if d == 2 and shape[0] == shape[1]:
-        exchange = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-        reflections += [reflection @ exchange for reflection in reflections]
-    return tuple(reflections)
-
-
 def _answers(
     at_net: nn.Module, moving: Tensor, fixed: Tensor, views: Sequence[Tensor]
 ) -> list[Tensor]:
     """What AT-Net says of every view, as maps of the images as they are."""
     pair = torch.cat((moving, fixed), 1)
-    seen = torch.cat([_viewed(pair, view) for view in views])
+    seen = torch.cat([viewed(pair, view) for view in views])
     told = at_net(seen).to(moving.dtype).chunk(len(views))
     answers = []
     for view, answer in zip(views, told, strict=True):
@@ -95,13 +76,6 @@ def _answers(
         linear, shift = turn @ answer[..., :-1] @ turn.T, turn @ answer[..., -1:]
         answers.append(torch.cat((linear, shift), -1))
     return answers
-
-
-def _viewed(images: Tensor, view: Tensor) -> Tensor:
-    """Images o G: their axes in another order and direction, nothing interpolated."""
-    order = view.abs().argmax(0).tolist()  # axis j of the view is axis order[j] of the images
-    turned = images.permute(0, 1, *(2 + axis for axis in order))
-    return turned.flip([2 + axis for axis in range(len(order)) if view[:, axis].sum() < 0])
 
 
 def _information(

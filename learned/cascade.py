@@ -14,16 +14,28 @@ from torch import Generator, Tensor, nn
 
 from varreg.errors import InputError
 
-from .affine import affine_displacement, compose_affine
+from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
 from .affine_search import search_affine
 from .at_net import ATNet
 from .blocks import check_images
-from .cascade_arguments import GROUPS, check_affine_stage, checked_scales, network_count
+from .cascade_arguments import (
+    GROUPS,
+    check_affine_stage,
+    check_stages,
+    checked_iterations,
+    checked_scales,
+    network_count,
+)
 from .cascade_prediction import Prediction
+from .descent_net import DescentNet
 from .dt_net import DTNet
+from .passes import Stage, better_start, run_passes
 from .resampling import resize_field, resize_image, stage_shape
-from .spatial import compose, view_weight, warp
+from .spatial import view_weight, warp
+
+#: Stages that see the images coarser than this may choose where to begin.
+COARSE = 2.0
 
 
 class Cascade(nn.Module):
@@ -49,6 +61,18 @@ class Cascade(nn.Module):
     affine_views : {"one", "symmetric"}
         Whether, except in training, AT-Net also sees every pair mirrored and the best of its answers
         is taken: :func:`learned.affine_search.search_affine`.
+    iterations : sequence of int, optional
+        How often the network of each stage is applied, each time to the moving image as it has been
+        brought so far; None is once.
+    views : {"one", "alternating"}
+        Whether each pass sees the pair in another of its reflections, so that what a network errs to
+        one side in one pass it errs to the other in the next.
+    zero_mean : bool
+        False: stages may also shift, turn and scale, and the affine part of the answer is fitted to
+        the whole map at the end.
+    starts : {"one", "two"}
+        Whether, except in training, the stages coarser than a half also begin at the identity, and the
+        one goes on that comes to the higher mutual information: :func:`learned.passes.better_start`.
 
     Raises
     ------
@@ -69,12 +93,16 @@ class Cascade(nn.Module):
     def __init__(
         self,
         at_net: ATNet | None,
-        dt_nets: Sequence[DTNet],
+        dt_nets: Sequence[DTNet | DescentNet],
         scales: Sequence[float] = GROUPS[3],
         shared: bool = False,
         affine_scale: float = 1.0,
         affine_passes: int = 1,
         affine_views: str = "one",
+        iterations: Sequence[int] | None = None,
+        views: str = "one",
+        zero_mean: bool = True,
+        starts: str = "one",
     ) -> None:
         super().__init__()
         self.scales, self.shared, self.affine_is_frozen = (
@@ -85,13 +113,16 @@ class Cascade(nn.Module):
         check_affine_stage(affine_scale, affine_passes, affine_views)
         self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
         self.affine_views = affine_views
+        check_stages("u-net", views, starts)
+        self.iterations = checked_iterations(iterations, self.scales)
+        self.views, self.zero_mean, self.starts = views, bool(zero_mean), starts
         wanted = network_count(self.scales, shared)
         if len(dt_nets) != wanted:
             raise InputError(
                 f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {self.scales} "
                 f"and shared={shared}; got {len(dt_nets)}."
             )
-        nets: list[ATNet | DTNet] = [*([] if at_net is None else [at_net]), *dt_nets]
+        nets: list[ATNet | DTNet | DescentNet] = [*([] if at_net is None else [at_net]), *dt_nets]
         if len({net.dimension for net in nets}) != 1:
             raise InputError("learned.Cascade: give at least one network, all of one dimension.")
         self.dimension = nets[0].dimension
@@ -111,6 +142,10 @@ class Cascade(nn.Module):
         affine_scale: float = 1.0,
         affine_passes: int = 1,
         affine_views: str = "one",
+        network: str = "u-net",
+        iterations: Sequence[int] | None = None,
+        views: str = "one",
+        starts: str = "one",
         generator: Generator | None = None,
         seed: int = 0,
     ) -> Cascade:
@@ -121,11 +156,14 @@ class Cascade(nn.Module):
         dimension, shape, pooling
             See :class:`learned.at_net.ATNet`.
         at_width, dt_width : int
-            Widths of the two networks.
-        scales, shared, affine_scale, affine_passes, affine_views
+            Widths of the two networks; an `at_width` of 0 leaves AT-Net out.
+        scales, shared, affine_scale, affine_passes, affine_views, iterations, views, starts
             See :class:`Cascade`.
         zero_mean : bool
             See :class:`learned.dt_net.DTNet`; the displacement of every stage.
+        network : {"u-net", "descent"}
+            The stages are the paper's :class:`learned.dt_net.DTNet`, or
+            :class:`learned.descent_net.DescentNet`, which need not be ``zero_mean``.
         generator : torch.Generator, optional
             Draws all weights, then all dropout masks: save its state to go on exactly.  None is a
             new one with `seed`.
@@ -135,15 +173,20 @@ class Cascade(nn.Module):
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
         check_affine_stage(affine_scale, affine_passes, affine_views)
         seen = stage_shape(shape, affine_scale)
-        at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
+        at_net = (
+            ATNet(dimension, at_width, seen, pooling, generator=generator) if at_width else None
+        )
         scales = checked_scales(scales)
         count = network_count(scales, shared)
+        check_stages(network, views, starts)
         dt_nets = [
-            DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
+            DescentNet(dimension, dt_width, generator)
+            if network == "descent"
+            else DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
             for _ in range(count)
         ]
         stage = affine_scale, affine_passes, affine_views
-        return cls(at_net, dt_nets, scales, shared, *stage)
+        return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean, starts)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
         r"""Register a batch of pairs.
@@ -164,27 +207,49 @@ class Cascade(nn.Module):
         """
         check_images("Cascade", moving, fixed, self.dimension)
         size = tuple(moving.shape[2:])
-        affine = self._affine(moving, fixed)
+        affine, u, made = self._start(moving, fixed)
+        stages = {} if u is None else {self.scales[made - 1]: u}
+        for each in run_passes(self.stages()[made:], moving, fixed, affine, u):
+            stages[each.stage.scale] = u = each.after
         displacement = moving.new_zeros(len(moving), self.dimension, *size)
-        stages: list[Tensor] = []
-        for k, scale in enumerate(self.scales):
-            shape = stage_shape(size, scale)
-            before = stages[-1] if stages else displacement
-            net = self.dt_nets[0 if self.shared else k]
-            images = resize_image(moving, shape), resize_image(fixed, shape)
-            stages.append(_stage(net, *images, affine, resize_field(before, shape), size))
-        if stages:
-            displacement = resize_field(stages[-1], size)
+        if u is not None:
+            displacement = resize_field(u, size)
         total = compose_affine(affine, displacement)
+        if not self.zero_mean:
+            begun, affine = affine, fitted_affine(total)
+            displacement = without_affine(total, affine)
+            stages = {k: _behind(affine, begun, each, size) for k, each in stages.items()}
         return Prediction(
             affine=affine,
-            stages=tuple(stages),
+            stages=tuple(stages.values()),
             displacement=displacement,
             total=total,
             warped_affine=warp(moving, affine_displacement(affine, size)),
             warped=warp(moving, total),
             view=view_weight(total, size),
         )
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The networks of all stages, and how they are applied."""
+        first = [sum(self.iterations[:k]) for k in range(len(self.scales))]
+        return tuple(
+            Stage(
+                self.dt_nets[0 if self.shared else k],
+                scale,
+                self.iterations[k],
+                first[k],
+                self.views == "alternating",
+            )
+            for k, scale in enumerate(self.scales)
+        )
+
+    def _start(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None, int]:
+        """The affine map, u, and how many stages have made it."""
+        affine = self.affine(moving, fixed)
+        coarse = [stage for stage in self.stages() if stage.scale > COARSE]
+        if self.starts == "one" or self.training or not coarse or self.at_net is None:
+            return affine, None, 0
+        return *better_start(coarse, moving, fixed, affine), len(coarse)
 
     def freeze_affine(self) -> None:
         """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
@@ -209,7 +274,8 @@ class Cascade(nn.Module):
             self.at_net.eval()
         return self
 
-    def _affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
+    def affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        r"""The map of AT-Net, (N, d, d + 1) on centred coordinates; without one the identity."""
         if self.at_net is not None:
             seen = stage_shape(moving.shape[2:], self.affine_scale)
             images = resize_image(moving, seen), resize_image(fixed, seen)
@@ -221,15 +287,7 @@ class Cascade(nn.Module):
         return identity.expand(len(moving), -1, -1)
 
 
-def _stage(
-    net: nn.Module,
-    moving: Tensor,
-    fixed: Tensor,
-    affine: Tensor,
-    before: Tensor,
-    extent: tuple[int, ...],
-) -> Tensor:
-    """u after one more stage, from u before it, all at the resolution of the images given."""
-    warped = warp(moving, compose_affine(affine, before, extent))
-    update = net(torch.cat((warped, fixed), 1)).to(before.dtype)
-    return compose(before, update)
+def _behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:
+    """u of a stage behind another affine map than the one that it began with."""
+    total = compose_affine(begun, resize_field(u, size))
+    return resize_field(without_affine(total, affine), u.shape[2:])

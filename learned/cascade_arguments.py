@@ -14,6 +14,12 @@ GROUPS = {1: (1.0,), 2: (2.0, 1.0), 3: (4.0, 2.0, 1.0), 4: (8.0, 4.0, 2.0, 1.0)}
 
 #: How AT-Net may be asked.
 VIEWS = ("one", "symmetric")
+#: Kinds of networks of the stages: :class:`learned.dt_net.DTNet`, :class:`learned.descent_net.DescentNet`.
+NETWORKS = ("u-net", "descent")
+#: How the passes of the stages see the pair.
+PASS_VIEWS = ("one", "alternating")
+#: From how many maps the coarse stages begin.
+STARTS = ("one", "two")
 
 
 def network_count(scales: Sequence[float], shared: bool) -> int:
@@ -48,3 +54,34 @@ def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
             f"{scales!r}."
         )
     return tuple(map(float, scales))
+
+
+def checked_iterations(
+    iterations: Sequence[int] | None, scales: Sequence[float]
+) -> tuple[int, ...]:
+    """Passes of each stage; None or nothing is one of each.
+
+    Examples
+    --------
+    >>> checked_iterations(None, (4, 2))
+    (1, 1)
+    """
+    passes = tuple(iterations or (1,) * len(scales))
+    good = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in passes)
+    if not good or len(passes) != len(scales):
+        raise InputError(
+            f"learned.Cascade: `iterations` must be {len(scales)} whole numbers from 1, one for each "
+            f"scale of {tuple(scales)}; got {iterations!r}."
+        )
+    return passes
+
+
+def check_stages(network: str, views: str, starts: str) -> None:
+    """Refuse kinds of networks, views and starts that there are not."""
+    for name, value, known in (
+        ("network", network, NETWORKS), ("views", views, PASS_VIEWS), ("starts", starts, STARTS),
+    ):  # fmt: skip
+        if value not in known:
+            raise InputError(
+                f"learned.Cascade: `{name}` must be one of {', '.join(map(repr, known))}; got {value!r}."
+            )

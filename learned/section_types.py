@@ -53,6 +53,7 @@ def _restricted(kind: type, words: str, low: float, high: float) -> Any:
 if TYPE_CHECKING:
     Size: TypeAlias = int
     Width: TypeAlias = int
+    WidthOrNone: TypeAlias = int
     Few: TypeAlias = int
     Workers: TypeAlias = int
     Whole: TypeAlias = int
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     Device: TypeAlias = str
 else:
     Size, Width, Few = _whole(8, 4096), _whole(1, 1024), _whole(1, 16)
+    WidthOrNone = _whole(0, 1024)
     Workers, Whole, Positive = _whole(0, 256), _whole(0, 10**9), _whole(1, 10**9)
     Seed = _whole(0, 2**63 - 1)
     Factor, Weight, Most = _number(1, 64), _number(0, 1e6), _number(0, 0.9)

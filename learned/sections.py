@@ -28,7 +28,8 @@ class ModelConfig(Section):
     shape : tuple of int
         Voxels of the images along each of the d axes.
     at_width, dt_width : int
-        Channels of the first block of AT-Net and of each DT-Net; the paper's are 16 and 32.
+        Channels of the first block of AT-Net and of each DT-Net; the paper's are 16 and 32. Without
+        AT-Net, 0, the stages begin at the identity.
     scales : tuple of float
         Coarsening factor of the images that each DT-Net stage sees, decreasing; may be empty.
     shared : bool
@@ -41,12 +42,22 @@ class ModelConfig(Section):
         How often AT-Net is applied, each time to what is left to be done.
     affine_views : {"one", "symmetric"}
         Whether, but in training, AT-Net sees pairs mirrored too and its best answer is taken.
+    network : {"u-net", "descent"}
+        The paper's DT-Net, or a network that is also told the gradient of mutual information.
+    iterations : tuple of int
+        How often the network of each scale is applied; empty is once.
+    views : {"one", "alternating"}
+        Whether each of these passes sees the pair in another of its reflections.
+    zero_mean : bool
+        Displacements have the mean 0; if not, the affine part is fitted to the whole map at the end.
+    starts : {"one", "two"}
+        Whether, but in training, coarse stages also begin at the identity, and the better one goes on.
     """
 
     name: ClassVar[str] = "model"
     dimension: Literal[2, 3] = 2
     shape: tuple[kinds.Size, ...] = (224, 224)
-    at_width: kinds.Width = 16
+    at_width: kinds.WidthOrNone = 16
     dt_width: kinds.Width = 32
     scales: tuple[kinds.Factor, ...] = (4.0, 2.0, 1.0)
     shared: bool = False
@@ -54,6 +65,11 @@ class ModelConfig(Section):
     affine_scale: kinds.Factor = 1.0
     affine_passes: kinds.Few = 1
     affine_views: Literal["one", "symmetric"] = "one"
+    network: Literal["u-net", "descent"] = "u-net"
+    iterations: tuple[kinds.Few, ...] = ()
+    views: Literal["one", "alternating"] = "one"
+    zero_mean: bool = True
+    starts: Literal["one", "two"] = "one"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +77,10 @@ class ModelConfig(Section):
             self._refuse("shape", f"{self.dimension} sizes, as `model.dimension` says")
         if any(before <= after for before, after in pairwise(self.scales)):
             self._refuse("scales", "decreasing factors from 64 to 1, e.g. 4,2,1")
+        if self.iterations and len(self.iterations) != len(self.scales):
+            self._refuse(
+                "iterations", f"{len(self.scales)} numbers, as `model.scales` has, or none"
+            )
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,8 @@ class LossConfig(Section):
         super().__post_init__()
         if self.estimator not in ENERGIES:
             self._refuse("estimator", f"one of {', '.join(map(repr, ENERGIES))}")
-        if not max(self.smoothness, self.mutual_information, self.background, self.consistency):
+        weights = self.smoothness, self.mutual_information, self.background, self.consistency
+        if not max(*weights, self.known_map):
             self._refuse("mutual_information", "above 0, or another weight of `loss`")
 
 

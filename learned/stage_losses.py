@@ -15,15 +15,21 @@ from torch import Tensor, nn
 
 from varreg.options.options import Options
 
-from .affine import affine_displacement, compose_affine
+from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
 from .cascade import Cascade
 from .cascade_prediction import Prediction
 from .config import LossConfig
 from .losses.known_map import known_map_distance
 from .losses.objective import Losses, LossWeights, Objective
+from .passes import Pass, run_passes
 from .resampling import resize_field, resize_image
 from .spatial import view_weight, warp
+
+#: Distance (voxels of the images) below which a pass need not leave much less than it met.
+STARTED = 0.5
+#: Weight of the whole image beside that of what is visible, lest the map folds in the background.
+OUTSIDE = 0.03
 
 
 class Known(NamedTuple):
@@ -131,6 +137,80 @@ class DeformableLoss(nn.Module):
             visible = resize_image(known.visible.to(fixed.dtype), shape)
             known = Known(resize_field(known.truth, shape), visible)
         return _with_known_map(losses, total, known, self.known_map, size[0] / shape[0]).total
+
+
+class DescentLoss(nn.Module):
+    r"""Loss of a batch in the second stage with descent networks: every pass counts for itself.
+
+    .. math:: \frac{1}{P} \sum_p \left( \lambda \frac{K(u_p)}{K(u_{p-1}) + c} + E(u_p) \right)
+
+    with K the distance to the known map, if there is one, after pass p, and E the energy. K as a ratio, for
+    otherwise the first passes, which have most to do, would be all that counts.  No gradient flows from one
+    pass to the next: each takes what it meets as it is, and learns to go on from there, however often.
+    Every other pair begins at the identity, not at AT-Net's map, so that stages learn to do without it and
+    to mend it.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    config : LossConfig
+    """
+
+    def __init__(self, cascade: Cascade, config: LossConfig) -> None:
+        super().__init__()
+        self.cascade, self.known_map = cascade, config.known_map
+        self.has_energy = max(config.mutual_information, config.smoothness, config.background) > 0
+        options = Options.preset(config.estimator)
+        self.fine = objective(config, options, consistency=0.0)
+        self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
+
+    def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
+        """The loss and its terms, of (N, 1, *S) images in [0, 1]; "known_map" is that of the last pass."""
+        known = known if self.known_map else None
+        affine = self.cascade.affine(moving, fixed).clone()
+        affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
+        extent, stages = tuple(moving.shape[2:]), self.cascade.stages()
+        losses = [
+            self._of_pass(each, affine, extent, known)
+            for each in run_passes(stages, moving, fixed, affine, through=False)
+        ]
+        mean = _mean(losses)
+        return mean._replace(known_map=losses[-1].known_map)
+
+    def _of_pass(
+        self, each: Pass, affine: Tensor, extent: tuple[int, ...], known: Known | None
+    ) -> Losses:
+        total = compose_affine(affine, each.after, extent)
+        losses = Losses(*[total.new_zeros(())] * len(Losses._fields))
+        if self.has_energy:
+            losses = self._energy(each, total, extent)
+        if known is None:
+            return losses
+        shape = tuple(total.shape[2:])
+        there = Known(
+            resize_field(known.truth, shape), resize_image(known.visible.to(total.dtype), shape)
+        )
+        voxel = extent[0] / shape[0]
+        before = _distance(compose_affine(affine, each.before, extent), there, voxel).detach()
+        after = _distance(total, there, voxel)
+        ratio = (after / (before + STARTED)).mean()
+        return losses._replace(
+            total=losses.total + self.known_map * ratio, known_map=after.detach().mean()
+        )
+
+    def _energy(self, each: Pass, total: Tensor, extent: tuple[int, ...]) -> Losses:
+        """Of the whole map; what is affine in it costs no smoothness, as for the solver."""
+        warped = warp(each.moving, total)
+        u = without_affine(total, fitted_affine(total))
+        energy = self.fine if tuple(total.shape[2:]) == extent else self.coarse
+        return energy(warped, warped, each.fixed, u, view_weight(total, tuple(total.shape[2:])))
+
+
+def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
+    """K of each pair in voxels of the images, with a little of it where nothing is to be seen."""
+    total, truth = voxel * displacement, voxel * known.truth
+    seen = known_map_distance(total, truth, known.visible)
+    return seen + OUTSIDE * known_map_distance(total, truth, torch.ones_like(known.visible))
 
 
 def _with_known_map(

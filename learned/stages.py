@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .cascade import Cascade
 from .config import Config
-from .stage_losses import AffineLoss, DeformableLoss
+from .stage_losses import AffineLoss, DeformableLoss, DescentLoss
 
 AFFINE, DEFORMABLE = "affine", "deformable"
 STAGES = (AFFINE, DEFORMABLE)
+StageLoss = AffineLoss | DeformableLoss | DescentLoss
 
 
-def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | DeformableLoss:
+def prepare_stage(name: str, cascade: Cascade, config: Config) -> StageLoss:
     """Make trainable what the stage trains, and nothing else; the cascade is in training mode then.
 
     Parameters
@@ -22,7 +23,7 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | D
 
     Returns
     -------
-    AffineLoss or DeformableLoss
+    AffineLoss, DeformableLoss or DescentLoss
         A module over the cascade: moving and fixed images, what is known of them -> Losses.  Buffers
         of the module itself (``register_buffer``) are state of the training: they are saved in
         checkpoints and come back from them, so they must keep their shape and change in place.
@@ -35,10 +36,13 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> AffineLoss | D
     False
     """
     cascade.dt_nets.requires_grad_(name == DEFORMABLE)
-    if name == DEFORMABLE:
+    if name == DEFORMABLE and cascade.at_net is not None:
         cascade.freeze_affine()
     cascade.train()
-    return (AffineLoss if name == AFFINE else DeformableLoss)(cascade, config.loss)
+    if name == AFFINE:
+        return AffineLoss(cascade, config.loss)
+    descends = config.model.network == "descent"
+    return (DescentLoss if descends else DeformableLoss)(cascade, config.loss)
 
 
 def stage_epochs(name: str, config: Config) -> int:

@@ -206,16 +206,24 @@ def load_pairs(folder: Path) -> list[Pair]:
 
 
 def read_volume(file: Path) -> NDArray[np.float32]:
-    """A volume along the axes of the world, scaled so that the head ends at 1."""
+    """A volume along the axes of the world, or a slice as it is, scaled so that the head ends at 1."""
     import nibabel
 
-    image = nibabel.as_closest_canonical(nibabel.load(file))
+    image = nibabel.load(file)
+    if image.ndim > 2:
+        image = nibabel.as_closest_canonical(image)
     data = np.squeeze(np.maximum(image.get_fdata(dtype=np.float32), 0))
     return data / np.percentile(data[data > 0], 99.5)
 
 
 def _cuts(t1: Array, t2: Array, dimension: int) -> Iterator[tuple[str, Array, Array]]:
-    """(suffix of the name, T1, T2): the volumes, or two slices through the full part of the head."""
+    """(suffix of the name, T1, T2): the volumes, or two slices through the full part of the head.
+
+    Images that are slices are taken as they are.
+    """
+    if dimension == t1.ndim == 2:
+        yield "", fitted(t1, SLICE_SIZE), fitted(t2, SLICE_SIZE)
+        return
     if dimension == 3:
         yield "", t1, t2
         return

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement
-from learned.affine_search import _viewed, search_affine, symmetric_views
+from learned.affine_search import search_affine
 from learned.cascade import Cascade
 from learned.losses import MutualInformation
 from learned.spatial import view_weight, warp
+from learned.views import symmetric_views, viewed
 from varreg.errors import InputError
 from varreg.options.options import Options
 
@@ -36,7 +37,7 @@ def test_views_are_maps_of_the_grid_onto_itself(shape):
     assert len({tuple(view.flatten().tolist()) for view in views}) == len(views)
     for view in views:
         affine = torch.cat((view, torch.zeros(len(shape), 1)), 1).expand(2, -1, -1)
-        seen = _viewed(image, view)
+        seen = viewed(image, view)
         assert seen.shape == image.shape
         torch.testing.assert_close(seen, warp(image, affine_displacement(affine, shape)))
 
@@ -47,7 +48,7 @@ class Oracle(torch.nn.Module):
     def __init__(self, fixed, answer, right):
         super().__init__()
         self.views, self.answer, self.right = symmetric_views(fixed.shape[2:]), answer, right
-        self.seen = [_viewed(fixed, view) for view in self.views]
+        self.seen = [viewed(fixed, view) for view in self.views]
 
     def forward(self, pair):
         told = []
@@ -97,7 +98,7 @@ def test_a_pair_mirrored_has_the_mirrored_answer():
     before = cascade(moving, fixed).affine
     assert not torch.equal(before, torch.eye(2, 3).expand(2, -1, -1))
     for view in symmetric_views((64, 64)):
-        after = cascade(_viewed(moving, view), _viewed(fixed, view)).affine
+        after = cascade(viewed(moving, view), viewed(fixed, view)).affine
         turned = torch.cat((view @ after[..., :-1] @ view.T, view @ after[..., -1:]), -1)
         torch.testing.assert_close(turned, before, rtol=1e-4, atol=1e-5)
 

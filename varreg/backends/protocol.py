@@ -7,11 +7,13 @@ valid until the next call is until the next one with the same workspace.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from .arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
+from .later import Later
 
 
 class Backend(Protocol):
@@ -34,6 +36,13 @@ class Backend(Protocol):
         -------
         object
             To be handed to this backend in their place; on the CPU they themselves.
+        """
+
+    def later(self, function: Callable[..., Any], *arguments: Any) -> Later[Any]:
+        """The result of one of these functions, which may still be on its way.
+
+        On a device such results are sent for together, and waited for once, as soon as one of them is wanted.
+        They are computed in the order in which they are asked for.  On the CPU each is computed at once.
         """
 
     def warp(

@@ -25,11 +25,12 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import Later, known
 from ..errors import GeometryError
 from ..geometry.displacement import AxisTable
 from ..geometry.grid import Grid
 from ..optimise.history import Energy
-from ..optimise.objective import Evaluation
+from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
 
@@ -90,7 +91,7 @@ class AffineObjective:
         """The generators as rows, (parameters, (d + 1)^2)."""
         return self.generators.reshape(len(self.generators), -1)
 
-    def evaluate(self, state: Array) -> Evaluation:
+    def evaluate(self, state: Array, ahead: Ahead | None = None) -> Evaluation:
         """Energy of a matrix; 0 if nothing is in view, NaN if the matrix is not finite."""
         if not np.isfinite(state).all():
             return Evaluation(
@@ -99,17 +100,25 @@ class AffineObjective:
         d = len(self.to_moving)
         self.where.linear[3 - d :, 3 - d :] = self.to_moving @ state @ self.to_fixed
         found = self.similarity.evaluate(self.where, self.rest)
+        pushed = found.gradient_later() if ahead is not None and not found.is_known else None
         stretch = log_stretch(self.unstretch @ state[:-1, :-1]) if self.stretch_weight else None
         price = (
             0.0 if stretch is None else self.stretch_weight / 2 * float(np.vdot(stretch, stretch))
         )
         energy = Energy(found.value, 0.0, -self.weight * found.value + price)
-        gradient = partial(self._gradient, state, found, stretch)
+        gradient = partial(self._gradient, state, found, pushed, stretch)
         return Evaluation(energy, gradient, in_view=found.in_view)
 
-    def _gradient(self, state: Array, found: SimilarityValue, stretch: Array | None) -> Array:
+    def _gradient(
+        self,
+        state: Array,
+        found: SimilarityValue,
+        asked: Later[Array] | None,
+        stretch: Array | None,
+    ) -> Array:
         """dE/dz at a state, (number of parameters,)."""
-        pushed = from_volume_field(found.gradient().astype(float), len(state) - 1)
+        by_position = (asked or found.gradient_later()).result()
+        pushed = from_volume_field(by_position.astype(float), len(state) - 1)
         d = len(state) - 1
         by_corner = pushed.reshape(d, -1) @ self.corner_list.T
         by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
@@ -126,9 +135,11 @@ class AffineObjective:
         apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
         return np.sqrt(apart) / self.voxel
 
-    def move(self, state: Array, direction: Array, step: float) -> Array:
+    def move(self, state: Array, direction: Array, step: float, largest: float = np.inf) -> Move:
         """The matrix moved along a direction in the Lie algebra."""
-        return state @ exponential(step * self._element(direction))
+        step = limited(step, self.largest_step(direction), largest)
+        moved = state @ exponential(step * self._element(direction))
+        return Move(moved, step * direction, known(step))
 
     def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step over the corners, in voxels of the level."""

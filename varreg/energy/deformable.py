@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import Later, known
 from ..backends.namespace import beside
+from ..backends.vectors import largest_length, number
 from ..geometry.displacement import axis_table
-from ..geometry.folding import smallest_determinant
+from ..geometry.folding import Bound, smallest_determinant_later
 from ..optimise.history import Energy
-from ..optimise.objective import Evaluation
+from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..options.options import Options
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, index_affine, voxel_map
@@ -65,58 +68,97 @@ class DeformableObjective:
         self.where = voxel_map(tables, linear, by_mm, similarity.dtype)
         self.by_mm = self.where.displacement_matrix.astype(np.float64)
         self.folded_cell: tuple[int, ...] | None = None
-        self._last: tuple[Array, Array] | None = None  # direction and S times it
+        self._last: _Along | None = None
+        self._length: tuple[Array | None, Later[float]] = None, known(0.0)  # of a field on a device
 
-    def evaluate(self, state: State) -> Evaluation:
+    def evaluate(self, state: State, ahead: Ahead | None = None) -> Evaluation:
         """Energy at (z, u); infinite if some cell folds, which is then remembered."""
         field = state[1]
-        if not np.isfinite(field).all():
-            return Evaluation(Energy(np.nan, np.nan, np.nan), partial(np.full_like, field, np.nan))
-        bound, cell = self._fold(field)
-        if bound < self.options.smallest_determinant:
+        is_finite = self._is_finite(field)
+        if is_finite.is_known and not is_finite.result():
+            return _worthless(field, np.nan)
+        wider, bound = self._fold(field)
+
+        def refused() -> Evaluation | None:
+            if not is_finite.result():
+                return _worthless(field, np.nan)
+            smallest, cell = bound.result()
+            if smallest >= self.options.smallest_determinant:
+                return None
             self.folded_cell = cell
-            energy = Energy(np.nan, np.nan, np.inf)
-            return Evaluation(energy, partial(np.full_like, field, np.nan), bound)
-        return self._evaluated(state, bound)
+            return _worthless(field, np.inf, smallest)
+
+        if bound.is_known and (folded := refused()) is not None:
+            return folded
+        evaluated = self._evaluated(state, wider, bound, ahead)
+        return refused() or evaluated.result()
 
     def evaluate_folded(self, state: State) -> Evaluation:
         """Energy at (z, u), also where it folds: what the descent never sees."""
-        return self._evaluated(state, self.bound(state[1]))
+        return self._evaluated(state, *self._fold(state[1])).result()
 
-    def _evaluated(self, state: State, bound: float) -> Evaluation:
+    def _evaluated(
+        self, state: State, wider: Array, bound: Later[Bound], ahead: Ahead | None = None
+    ) -> Later[Evaluation]:
+        """The evaluation of a state, all terms of which are waited for together."""
         z, field = state
+        smoothness = self.smoothness.value_later(z)
+        volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        smoothness = self.smoothness.value(z)
-        total = -self.options.similarity_weight * found.value
-        total += self.smoothness.weight * smoothness
-        volume = self.volume.value(field) if self.volume_weight > 0 else 0.0
-        total += self.volume_weight * volume
-        energy = Energy(found.value, smoothness, total, volume)
-        return Evaluation(energy, partial(self._gradient, z, field, found), bound, found.in_view)
+        gradient = Later(
+            lambda: self._gradient(z, wider, found).result()
+        )  # once, and forgets the rest then
+        if ahead is not None and not found.is_known:
+            gradient = self._gradient(z, wider, found)
+            if not isinstance(
+                z, np.ndarray
+            ):  # then it stays on the device, and nothing is waited for
+                ahead(gradient.result())
 
-    def _gradient(self, z: Array, field: Array, found: SimilarityValue) -> Array:
+        def evaluation() -> Evaluation:
+            total = -self.options.similarity_weight * found.value
+            total += self.smoothness.weight * smoothness.result()
+            total += self.volume_weight * volume.result()
+            energy = Energy(found.value, smoothness.result(), total, volume.result())
+            return Evaluation(energy, gradient.result, bound.result()[0], found.in_view)
+
+        return Later(evaluation)
+
+    def _gradient(self, z: Array, wider: Array, found: SimilarityValue) -> Later[Array]:
         """dE/dz at a state."""
-        pushed = found.gradient().astype(np.float64)
+        volume = self.volume.gradient_later(wider) if self.volume_weight > 0 else None
+        return found.gradient_later().then(partial(self._pulled, z, volume))
+
+    def _pulled(self, z: Array, volume: Later[Array] | None, by_position: Array) -> Array:
+        """dE/dz from the gradients of the terms."""
+        pushed = by_position.astype(np.float64)
         force = np.einsum("de,d...->e...", beside(self.by_mm, pushed), pushed)
         force *= -self.options.similarity_weight
         force = from_volume_field(force, self.dimension)
-        if self.volume_weight > 0:
-            force = force + self.volume_weight * self.volume.gradient(field)
+        if volume is not None:
+            force = force + self.volume_weight * volume.result()
         return self.smoothness.pull_gradient(force) + z
 
-    def move(self, state: State, direction: Array, step: float) -> State:
+    def move(self, state: State, direction: Array, step: float, largest: float = np.inf) -> Move:
         """(z, u) moved along a direction in z."""
         z, field = state
-        return z + step * direction, field + step * self._field(direction)
+        along = self._along(direction)
+        if isinstance(direction, np.ndarray):
+            taken = limited(step, along.unit.result(), largest)
+        else:  # which is known there before it is here
+            taken = np.minimum(step, largest / along.unit_there)
+        change = taken * direction
+        moved = z + change, field + taken * along.field
+        return Move(moved, change, along.unit.then(lambda unit: limited(step, unit, largest)))
 
     def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step, in voxels of the level."""
-        field = self._field(direction)
-        return float(np.abs(field).max()) / self.smallest_voxel
+        return self._along(direction).unit.result()
 
     def largest_displacement(self, state: State) -> float:
         """Largest displacement, in mm."""
-        return float(np.sqrt(np.square(state[1]).sum(0).max()))
+        field, length = self._length
+        return (length if field is state[1] else largest_length(state[1])).result()
 
     def precondition(self, gradient: Array) -> Array:
         """An approximate inverse Hessian times a gradient in z."""
@@ -136,17 +178,23 @@ class DeformableObjective:
         if self.folded_cell is None:
             return None
         chi = beside(self._fold_mask(self.folded_cell), direction)
-        return self.smoothness.to_coordinates(self._field(direction) * chi)
+        return self.smoothness.to_coordinates(self._along(direction).field * chi)
 
     def bound(self, field: Array) -> float:
         """Lower bound of det(id + grad u) over every point."""
-        return self._fold(field)[0]
+        return self._fold(field)[1].result()[0]
 
-    def _fold(self, field: Array) -> tuple[float, tuple[int, ...]]:
-        """The bound, and the cell where it is found."""
-        kernels, threads = self.similarity.kernels, self.similarity.threads
-        constraint = self.options.constraint
-        return smallest_determinant(field, self.node_spacing, constraint, kernels, threads)
+    def _fold(self, field: Array) -> tuple[Array, Later[Bound]]:
+        """The field with one more node beyond each face, and the bound with the cell where it is found."""
+        wider, kernels = self.volume.wider(field), self.similarity.kernels
+        place = self.node_spacing, self.options.constraint, kernels, self.similarity.threads
+        return wider, smallest_determinant_later(field, *place, wider)
+
+    def _is_finite(self, field: Array) -> Later[bool]:
+        if isinstance(field, np.ndarray):
+            return known(bool(np.isfinite(field).all()))
+        self._length = field, largest_length(field)
+        return self._length[1].then(np.isfinite)
 
     def _fold_mask(self, cell: tuple[int, ...]) -> Array:
         """chi: 0 in the middle of the cell, 1 far from it."""
@@ -158,11 +206,29 @@ class DeformableObjective:
             distance = distance + np.square(offset).reshape(along)
         return 1 - np.exp(-0.5 * distance / MASK_RADIUS**2)
 
-    def _field(self, direction: Array) -> Array:
-        """S d, computed once for all trials along one direction."""
-        if self._last is None or self._last[0] is not direction:
-            self._last = direction, self.smoothness.to_field(direction)
-        return self._last[1]
+    def _along(self, direction: Array) -> _Along:
+        """S d and its size, computed once for all trials along one direction."""
+        if self._last is None or self._last.direction is not direction:
+            field = self.smoothness.to_field(direction)
+            unit = np.abs(field).max() / self.smallest_voxel
+            self._last = _Along(direction, field, unit, number(unit))
+        return self._last
+
+
+class _Along(NamedTuple):
+    """A direction d."""
+
+    direction: Array
+    field: Array  # S d
+    unit_there: (
+        Any  # largest displacement of a unit step in voxels of the level, where the direction is
+    )
+    unit: Later[float]  # and here
+
+
+def _worthless(field: Array, total: float, bound: float = 1.0) -> Evaluation:
+    """The evaluation of a field that has no energy."""
+    return Evaluation(Energy(np.nan, np.nan, total), partial(np.full_like, field, np.nan), bound)
 
 
 def unfold(objective: DeformableObjective, z: Array) -> State:

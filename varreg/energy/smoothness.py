@@ -24,7 +24,9 @@ import numpy as np
 from scipy import fft
 
 from ..backends.arrays import Array
+from ..backends.later import Later
 from ..backends.namespace import beside, scipy_for
+from ..backends.vectors import inner_products
 
 #: Transforms of fewer coefficients, of all components together, take less time than waking a thread.
 LEAST_COEFFICIENTS_FOR_THREADS = 50_000
@@ -85,7 +87,11 @@ class Smoothness:
 
     def value(self, z: Array) -> float:
         """R(u), no unit; mu R(u) is half the squared norm of z."""
-        return float(0.5 * np.square(z).sum() / self.weight)
+        return self.value_later(z).result()
+
+    def value_later(self, z: Array) -> Later[float]:
+        """R(u) when it is there."""
+        return inner_products([(z, z)]).then(lambda found: 0.5 * found[0] / self.weight)
 
     def transfer(self, z: Array, other: Smoothness) -> Array:
         """The same field on another grid of the same field of view: shared frequencies are kept."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from ..backends.arrays import Array
+from ..backends.later import Later
 from ..geometry.folding import extended
 
 
@@ -39,15 +40,24 @@ class VolumeTerm:
 
     def value(self, field: Array) -> float:
         r"""V(u), no unit, of u at the nodes, (d, \*m) mm."""
-        return float(self.kernels.volume(self._extended(field), self.spacing, self.threads))
+        return self.value_later(self.wider(field)).result()
 
     def gradient(self, field: Array) -> Array:
         r"""dV/du, (d, \*m) per mm."""
-        gradient = self.kernels.volume_gradient(self._extended(field), self.spacing, self.threads)
-        return self._folded_back(gradient)
+        return self.gradient_later(self.wider(field)).result()
 
-    def _extended(self, field: Array) -> Array:
-        """The field with one more node beyond each face, (d, .. m + 2 ..)."""
+    def value_later(self, wider: Array) -> Later[float]:
+        r"""V(u) from :meth:`wider` of u, when it is there."""
+        found: Later[float] = self.kernels.later(self.kernels.volume, wider, self.spacing, self.threads)  # fmt: skip
+        return found
+
+    def gradient_later(self, wider: Array) -> Later[Array]:
+        r"""dV/du from :meth:`wider` of u, when it is there."""
+        place = wider, self.spacing, self.threads
+        return self.kernels.later(self.kernels.volume_gradient, *place).then(self._folded_back)
+
+    def wider(self, field: Array) -> Array:
+        r"""u at the nodes, (d, \*m) mm, with one more node beyond each face, (d, .. m + 2 ..)."""
         field = extended(field)
         if self.sign < 0:
             for axis in range(1, field.ndim):
@@ -56,7 +66,7 @@ class VolumeTerm:
         return field
 
     def _folded_back(self, gradient: Array) -> Array:
-        """The transpose of :meth:`_extended`."""
+        """The transpose of :meth:`wider`."""
         for axis in range(1, gradient.ndim):
             inner = gradient[_at(axis, slice(1, -1))].copy()
             inner[_at(axis, 0)] += self.sign * gradient[_at(axis, 0)]

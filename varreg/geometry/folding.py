@@ -7,6 +7,7 @@ the field is constant (zero mean) or falls linearly to zero (zero boundary): see
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from types import ModuleType
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.arrays import Array
+from ..backends.later import Later
 from ..backends.namespace import contiguous
 
 Bound = tuple[float, tuple[int, ...]]
@@ -24,6 +26,17 @@ def smallest_determinant(
 ) -> Bound:
     """Lower bound of det(id + grad u) at every point of the field of view, and its cell.
 
+    See :func:`smallest_determinant_later` for the parameters.
+    """
+    return smallest_determinant_later(field, spacing, constraint, kernels, threads).result()
+
+
+def smallest_determinant_later(
+    field: Array, spacing: Array, constraint: str, kernels: ModuleType, threads: int,
+    wider: Array | None = None,
+) -> Later[Bound]:  # fmt: skip
+    """The same when it is there.
+
     Parameters
     ----------
     field : (d, *m) array
@@ -32,29 +45,39 @@ def smallest_determinant(
     constraint : {"zero-mean", "zero-boundary"}
     kernels : module
     threads : int
+    wider : (d, .. m + 2 ..) array, optional
+        :func:`extended` of the field, if that is known.
 
     Returns
     -------
-    bound : float
-        Exact in 2D.
-    cell : tuple of int
-        First node of the cell; of the nearest one for a place next to the border.
+    Later of (float, tuple of int)
+        The bound, exact in 2D, and the first node of its cell; of the nearest one for a place next to the border.
     """
-    d = len(spacing)
     last = np.array(field.shape[1:]) - 2
+
+    def asked(part: Array, step: Array) -> Later[Bound]:
+        found: Later[Bound] = kernels.later(kernels.determinant_bound, part, step, threads)
+        return found
+
     if constraint == "zero-mean":  # one more node on either side continues the field constantly
-        bound, cell = kernels.determinant_bound(extended(field), spacing, threads)
-        return bound, _nearest(np.array(cell) - 1, last)
-    bound, cell = kernels.determinant_bound(field, spacing, threads)
-    for axis in range(d):
-        for face in (0, -1):
-            strip = _strip(field, axis, face)
-            value, place = kernels.determinant_bound(strip, spacing / 2, threads)
+        inside = asked(extended(field) if wider is None else wider, spacing)
+        return inside.then(lambda found: (found[0], _nearest(np.array(found[1]) - 1, last)))
+    inside = asked(field, spacing)
+    faces = list(itertools.product(range(len(spacing)), (0, -1)))
+    # nodes of a strip are half as far apart
+    strips = [asked(_strip(field, axis, face), spacing / 2) for axis, face in faces]
+
+    def smallest(found: Bound) -> Bound:
+        bound, cell = found
+        for (axis, face), strip in zip(faces, strips, strict=True):
+            value, place = strip.result()
             if value < bound:
-                where = (np.array(place) - 1) // 2  # nodes of the strip are half as far apart
+                where = (np.array(place) - 1) // 2
                 where[axis] = 0 if face == 0 else last[axis]
                 bound, cell = value, _nearest(where, last)
-    return bound, cell
+        return bound, cell
+
+    return inside.then(smallest)
 
 
 def extended(field: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.arrays import Array
+from ..backends.namespace import on_host
 from ..geometry.grid import Grid
 
 
@@ -30,24 +32,40 @@ def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
 
 def coarsen(image: LevelImage, spacing: float, kernels: ModuleType, threads: int) -> LevelImage:
     """The image at (about) another spacing; masked-out voxels do not bleed into the average."""
-    shape = level_shape(image.grid, spacing)
-    if shape == image.grid.shape:
-        return image
-    grid = image.grid.resized(shape)
-    if image.mask is None:
-        return LevelImage(_average(image.data, shape, kernels, threads), None, grid)
-    share = _average(image.mask.astype(image.data.dtype), shape, kernels, threads)
-    total = _average(image.data * image.mask, shape, kernels, threads)
-    data = np.divide(total, share, out=np.zeros_like(total), where=share > 1e-6)
-    return LevelImage(np.clip(data, 0, 1), share, grid)
+    return coarsened(image, [spacing], kernels, threads)[0]
+
+
+def coarsened(
+    image: LevelImage, spacings: Sequence[float], kernels: ModuleType, threads: int
+) -> list[LevelImage]:
+    """The image at (about) each of several spacings: a device gets it once for all of them."""
+    shapes = [level_shape(image.grid, spacing) for spacing in spacings]
+    if all(shape == image.grid.shape for shape in shapes):
+        return [image for _ in shapes]
+    mask = None if image.mask is None else image.mask.astype(image.data.dtype)
+    share_there = None if mask is None else kernels.resident(mask)
+    there = kernels.resident(image.data if mask is None else image.data * mask)
+    found = []
+    for shape in shapes:
+        if shape == image.grid.shape:
+            found.append(image)
+            continue
+        data, share = _average(there, shape, kernels, threads), None
+        if share_there is not None:
+            share = _average(share_there, shape, kernels, threads)
+            data = np.divide(data, share, out=np.zeros_like(data), where=share > 1e-6)
+            data = np.clip(data, 0, 1)
+        found.append(LevelImage(data, share, image.grid.resized(shape)))
+    return found
 
 
 def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
+    """The level of an image, which is where the backend computes, on the host."""
     for axis in reversed(range(data.ndim)):
         if data.shape[axis] != shape[axis]:
             start, share = _cells(data.shape[axis], shape[axis])
             data = kernels.average_axis(data, axis, start, share.astype(data.dtype), threads)
-    return data
+    return on_host(data)
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,8 @@ from ..stages.affine import affine_factors, affine_stage
 from ..stages.levels import Recorder, affine_evaluation, check_view, timed
 from ..stages.problem import Problem
 from .last_stage import Registration, last_stage
-from .simplest import can_judge, headers_are_better, simplest, simplest_affine
+from .simplest import can_judge, simplest
+from .simplest_affine import headers_are_better, simplest_affine
 
 
 def cold_start(
@@ -46,8 +47,8 @@ def cold_start(
                 choice = ModelChoice("headers", deformable is not False)
             elif chooses_affine and deformable is False:
                 done = len(affine_factors(problem, last=True))
-                matrix, model, gain = simplest_affine(problem, matrix, done, False, recorder)
-                choice = ModelChoice(model, False, affine_gain=gain)
+                simple = simplest_affine(problem, matrix, done, False, recorder)
+                matrix, choice = simple.matrix, simple.said(ModelChoice(None, False))
     with timed(seconds, "deformable"):
         if deformable is False:
             evaluation = check_view(affine_evaluation(problem, matrix))

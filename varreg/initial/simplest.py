@@ -15,12 +15,13 @@ from ..backends.arrays import Array
 from ..checks.moved_head import MovedHead
 from ..geometry.affine_models import nearest_of_model
 from ..geometry.matrices import transform_points
-from ..optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN, ModelChoice
+from ..optimise.model_choice import DEFORMABLE_GAIN, ModelChoice
 from ..options.options import JUDGES
-from ..stages.affine import affine_factors, affine_levels
-from ..stages.levels import Recorder, affine_energy, affine_evaluation, check_view
+from ..stages.affine import affine_levels
+from ..stages.levels import affine_energy, affine_evaluation, check_view
 from ..stages.problem import Problem
 from .last_stage import Registration
+from .simplest_affine import finest, mean_spacing, share_gained, simplest_affine
 
 #: A deformation counts, too, that moves a point of the head by more than this (voxels): small parts gain little.
 LARGEST = 3.0
@@ -33,66 +34,6 @@ PLAIN = 1.0
 def can_judge(problem: Problem) -> bool:
     """Whether what models gain by chance is known for the similarity."""
     return problem.options.similarity in JUDGES
-
-
-def simplest_affine(
-    problem: Problem, matrix: Array, first: int, deformable: bool, recorder: Recorder
-) -> tuple[Array, str, float]:
-    """An affine map carried on to the finest level, or a rigid one that is worth nearly as much.
-
-    Parameters
-    ----------
-    problem : Problem
-    matrix : (d + 1, d + 1) array
-    first : int
-        The level of the affine stage to carry it on with.
-    deformable : bool
-        Whether the similarity of the deformable stage compares.
-    recorder : Recorder
-        Of the answer.
-
-    Returns
-    -------
-    matrix : (d + 1, d + 1) array
-    model : {"affine", "rigid", "headers"}
-        The last if no rigid map is better than what they say.
-    gain : float
-        What the affine map gains, as a share of its energy.
-    """
-    affine, rigid = Recorder(recorder.observer), Recorder(recorder.observer)
-    found = affine_levels(problem, "affine", matrix, first, affine)
-    near = nearest_of_model(found, "rigid", problem.fixed.grid)
-    near = affine_levels(problem, "rigid", near, finest(problem), rigid)
-    rich, simple = (affine_energy(problem, m, deformable).total for m in (found, near))
-    gain = share_gained(simple, rich)
-    if gain > AFFINE_GAIN:
-        recorder.adopt(affine)
-        return found, "affine", gain
-    recorder.adopt(rigid)
-    headers = np.eye(len(near))
-    if affine_energy(problem, headers, deformable).total <= simple:
-        return headers, "headers", gain
-    return near, "rigid", gain
-
-
-def finest(problem: Problem) -> int:
-    """The last level that an affine stage may have."""
-    return len(affine_factors(problem, last=True)) - 1
-
-
-def headers_are_better(problem: Problem, matrix: Array) -> bool:
-    """Whether the images share more where their headers place them, by the deformable stage's similarity.
-
-    The affine stage compares what is in view, and may find something in images that show little.
-    """
-    headers = affine_energy(problem, np.eye(len(matrix)), deformable=True).total
-    found = affine_energy(problem, matrix, deformable=True).total
-    return share_gained(found, headers) > AFFINE_GAIN
-
-
-def share_gained(simple: float, rich: float) -> float:
-    """What the richer model gains, as a share of its energy; both are negative if anything is shared."""
-    return (simple - rich) / abs(rich) if rich < 0 else 0.0
 
 
 def simplest(
@@ -118,27 +59,23 @@ def simplest(
     if bending > PLAIN * voxel:
         return found, ModelChoice(model, True, bending)
     recorder = found.recorder.affine_alone()
-    name, matrix, affine_gain = model, found.affine, None
+    name, matrix, affine = model, found.affine, None
     if chooses_affine:
-        matrix, name, affine_gain = simplest_affine(problem, near, finest(problem), True, recorder)
+        affine = simplest_affine(problem, near, finest(problem), True, recorder)
+        name, matrix = affine.model, affine.matrix
     elif model not in (None, "headers"):
         near = nearest_of_model(near, str(model), problem.fixed.grid)
         matrix = affine_levels(problem, str(model), near, finest(problem), recorder)
-    gain = share_gained(affine_energy(problem, matrix, True).total, energy)
+    alone = affine.energy if affine else affine_energy(problem, matrix, True).total
+    gain = share_gained(alone, energy)
     apart = float(np.sqrt(np.square(there - transform_points(matrix, points)).sum(0).max()))
     needed = DEFORMABLE_GAIN if bending > LEAST_BENDING * voxel else GAIN_OF_LITTLE
     if gain > needed or apart > LARGEST * voxel:
         return found, ModelChoice(model, True, bending, None, gain, apart, deformable_limit=needed)
     evaluation = check_view(affine_evaluation(problem, matrix))
     chosen = Registration(matrix, None, evaluation, recorder, problem)
-    return chosen, ModelChoice(
-        name, False, bending, affine_gain, gain, apart, deformable_limit=needed
-    )
-
-
-def mean_spacing(problem: Problem) -> float:
-    """Geometric mean of the voxel sizes of the fixed image, mm."""
-    return float(np.exp(np.log(problem.fixed.grid.spacing).mean()))
+    choice = ModelChoice(name, False, bending, None, gain, apart, deformable_limit=needed)
+    return chosen, choice if affine is None else affine.said(choice)
 
 
 def affine_fit(points: Array, there: Array) -> Array:

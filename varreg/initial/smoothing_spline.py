@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.arrays import Array
+from ..backends.vectors import dot
 from ..energy.deformable import DeformableObjective
 from ..geometry.projection import interpolation
-from ..optimise.lbfgs import dot
 from ..stages.problem import Problem
 
 #: kappa, in units of lambda per squared voxel: from the first to the last, by a factor.

@@ -147,6 +147,17 @@ def with_volume(mapping: Any) -> Any:
     return {"volume": 0.0, **mapping} if isinstance(mapping, dict) else mapping
 
 
+def with_motion(mapping: Any) -> Any:
+    """A choice of the model with the fields of today: earlier versions kept headers only if nothing was better.
+
+    Examples
+    --------
+    >>> with_motion({"affine": "headers"})
+    {'rigid_gain': None, 'motion': None, 'affine': 'headers'}
+    """
+    return {"rigid_gain": None, "motion": None, **mapping} if isinstance(mapping, dict) else mapping
+
+
 def with_regularity(mapping: Any) -> Any:
     """Options with the fields of today: those of earlier versions made smooth maps."""
     later = {"regularity": "smooth", "volume_weight": 0.0}

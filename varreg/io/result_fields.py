@@ -36,6 +36,7 @@ from .records import (
     renamed,
     shape_of,
     text,
+    with_motion,
     with_regularity,
     with_volume,
 )
@@ -116,7 +117,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         provenance=_provenance(content),
         # results of earlier versions have none
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
-        model=nested(ModelChoice | None, content.get("model"), "model"),
+        model=nested(ModelChoice | None, with_motion(content.get("model")), "model"),
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),

@@ -11,14 +11,15 @@ cells fold, the step is shortened.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.vectors import dot
 from ..errors import DivergenceError
-from .lbfgs import dot
-from .objective import Evaluation, Objective
+from .objective import Ahead, Evaluation, Objective
 
 ARMIJO = 1e-4
 MOST_BACKTRACKS = 25
@@ -26,6 +27,8 @@ MOST_BACKTRACKS = 25
 RESOLUTION = 1e-8
 #: Trials after which steps too short to show are given up.
 PATIENCE = 3
+#: Trials of a search that are likely to be accepted: on a device their gradient is computed with their energy.
+LIKELY = 2
 #: Folding cells that one search takes out of its direction, and the least share of its slope that must be left.
 MOST_CELLS, LEAST_SLOPE = 12, 0.1
 
@@ -36,10 +39,12 @@ def backtrack(
     evaluation: Evaluation,
     gradient: Array,
     direction: Array,
+    slope: float,
     step: float,
     largest_step: float,
     where: str,
     shortest_step: float = 0.0,
+    ahead: Callable[[Array], Ahead] | None = None,
 ) -> tuple[Any, Evaluation, Array, float, int] | None:
     """The first acceptable step, or None if none lowers the energy.
 
@@ -50,12 +55,17 @@ def backtrack(
         Where the search starts, and its energy and gradient there.
     direction : array
         In the coordinates of the gradient.
+    slope : float
+        Inner product of gradient and direction.
     step : float
         First step tried, shortened so that no point moves further than `largest_step` voxels.
     where : str
         Stage, level and iteration, for messages.
     shortest_step : float
         A step that moves no point further than this, in voxels, is not shortened any more.
+    ahead : callable, optional
+        If the first trials are likely to be accepted: change of the coordinates -> what is done with the gradient
+        there before its energy is waited for; see :meth:`varreg.optimise.objective.Objective.evaluate`.
 
     Returns
     -------
@@ -71,23 +81,22 @@ def backtrack(
     DivergenceError
         If an energy is not a number.
     """
-    before, slope = evaluation.energy.total, dot(gradient, direction)
-    folds = 0
-    step = _limited(objective, direction, step, largest_step)
+    before, folds = evaluation.energy.total, 0
     for backtracks in range(MOST_BACKTRACKS if slope < 0 else 0):
-        new_state = objective.move(state, direction, step)
-        new = objective.evaluate(new_state)
-        energy = new.energy.total
+        moved = objective.move(state, direction, step, largest_step)
+        new = objective.evaluate(
+            moved.state, ahead(moved.change) if ahead and backtracks < LIKELY else None
+        )
+        energy, step = new.energy.total, moved.step.result()
         if np.isnan(energy) or energy == -np.inf:
             raise DivergenceError(f"varreg.solve: the energy is {energy} ({where}).")
         if energy <= before + ARMIJO * step * slope:
-            return new_state, new, step * direction, step, backtracks
+            return moved.state, new, moved.change, step, backtracks
         folds += np.isinf(energy)
         if np.isinf(energy) and folds <= MOST_CELLS:
             instead = objective.direction_off_fold(direction)
             if instead is not None and dot(gradient, instead) < LEAST_SLOPE * slope:
                 direction, slope = instead, dot(gradient, instead)
-                step = _limited(objective, direction, step, largest_step)
                 continue
         if backtracks >= PATIENCE and -step * slope <= RESOLUTION * abs(before):
             break
@@ -95,11 +104,6 @@ def backtrack(
             break
         step *= 0.5 if np.isinf(energy) else _shrink(before, slope, step, energy)
     return None
-
-
-def _limited(objective: Objective, direction: Array, step: float, largest: float) -> float:
-    unit = objective.largest_step(direction)
-    return largest / unit if unit * step > largest else step
 
 
 def _shrink(energy: float, slope: float, step: float, new_energy: float) -> float:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import Later
 from ..errors import DivergenceError
 from ..options.options import Options
 from .history import Iteration, Stop
-from .lbfgs import LBFGS, dot
+from .lbfgs import LBFGS, Arrival
 from .line_search import backtrack
 from .objective import Evaluation, Objective
 
@@ -123,13 +124,15 @@ class _Run:
         self.objective, self.options, self.observe = objective, options, observe
         self.place, self.shortest_step = place, shortest_step
         self.where = f"{place[0]} stage, level {place[1]}"
-        self.state = state
+        self.state, self.iteration = state, 0
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
-        self.first_norm = self.norm = _norm(self.gradient, self.where, 0)
-        self.lbfgs = LBFGS(options.memory, objective.precondition)
+        self.lbfgs, self.norm = LBFGS(options.memory, objective.precondition), 0.0
+        self.asked: tuple[Array, Later[Arrival]] | None = None  # of a change that is tried
+        self.arrived(self.lbfgs.ask(self.gradient))
+        self.first_norm = self.norm
         self.energies = [self.evaluation.energy.total]
-        self.iteration, self.evaluations, self.first_step = 0, 1, 1.0
+        self.evaluations, self.first_step, self.is_easy = 1, 1.0, True
         self.record(0.0, 0)
 
     def rule_that_holds(self, iterations: int) -> Stop | None:
@@ -152,9 +155,11 @@ class _Run:
         self.state, self.evaluation, change, length, backtracks = found
         self.iteration += 1
         self.evaluations += backtracks + 1
-        previous, self.gradient = self.gradient, self.evaluation.gradient()
-        self.norm = _norm(self.gradient, self.where, self.iteration)
-        self.lbfgs.update(change, self.gradient - previous)
+        self.gradient = self.evaluation.gradient()
+        ahead = self.asked[1] if self.asked and self.asked[0] is change else None
+        self.arrived(ahead or self.lbfgs.ask(self.gradient, change))
+        # without memory steps become longer until they are too long
+        self.is_easy = self.options.memory > 0 or backtracks == 0
         # without memory the last step is the only hint of the next one's length
         self.first_step = 1.0 if self.options.memory else 2 * length
         self.energies.append(self.evaluation.energy.total)
@@ -163,11 +168,27 @@ class _Run:
 
     def _search(self) -> tuple[Any, Evaluation, Array, float, int] | None:
         where = f"{self.where}, iteration {self.iteration + 1}"
-        direction = self.lbfgs.direction(self.gradient)
         return backtrack(
-            self.objective, self.state, self.evaluation, self.gradient, direction, self.first_step,
-            self.options.largest_step, where, self.shortest_step,
+            self.objective, self.state, self.evaluation, self.gradient, *self.lbfgs.direction(), self.first_step,
+            self.options.largest_step, where, self.shortest_step, self.ahead if self.is_easy else None,
         )  # fmt: skip
+
+    def ahead(self, change: Array) -> Callable[[Array], None]:
+        """What asks for the products of the gradient where a change leads, as if that were accepted."""
+
+        def ask(gradient: Array) -> None:
+            self.asked = change, self.lbfgs.ask(gradient, change)
+
+        return ask
+
+    def arrived(self, asked: Later[Arrival]) -> None:
+        """Take note of the gradient at a new state."""
+        self.asked = None
+        self.norm = self.lbfgs.update(asked.result())
+        if not np.isfinite(self.norm):
+            raise DivergenceError(
+                f"varreg.solve: the gradient is not finite ({self.where}, iteration {self.iteration})."
+            )
 
     def record(self, length: float, backtracks: int) -> None:
         """Tell the observer of the state that was reached."""
@@ -187,15 +208,6 @@ def _stagnates(energies: list[float], tolerance: float) -> bool:
     if len(energies) <= WINDOW:
         return False
     return energies[-1 - WINDOW] - energies[-1] <= tolerance * (energies[0] - energies[-1])
-
-
-def _norm(gradient: Array, where: str, iteration: int) -> float:
-    norm = float(np.sqrt(dot(gradient, gradient)))
-    if not np.isfinite(norm):
-        raise DivergenceError(
-            f"varreg.solve: the gradient is not finite ({where}, iteration {iteration})."
-        )
-    return norm
 
 
 def _finite(evaluation: Evaluation, where: str) -> Evaluation:

@@ -7,12 +7,13 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array, Warped, Workspace
+from ..backends.later import Later, known
 from ..images.level_image import LevelImage
 from ..options.options import Options
 from .estimator import Estimator
 from .histogram_rows import histogram_rows
 from .regions import region_counts
-from .similarity import Similarity
+from .similarity import Measured, Similarity
 from .volumes import as_volume, moving_image
 
 
@@ -74,24 +75,24 @@ class MutualInformation(Similarity):
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
         """Whatever else a subclass needs that does not depend on the map, once; here nothing."""
 
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self) -> Later[Measured]:
         kernels, kernel, threads = self.kernels, self.estimator.kernel, self.threads
         if kernel is None:
-            return self._measure_windows()
-        images = (self.moving, *self.place, self.rows, kernel)
-        mass, value = kernels.mutual_information(*images, self.workspace, threads)
-        return value / self.count, mass / self.count
+            return known(self._measure_windows())
+        place = (self.moving, *self.place, self.rows, kernel, self.workspace, threads)
+        found = kernels.later(kernels.mutual_information, *place)
+        return found.then(lambda both: (both[1] / self.count, both[0] / self.count))
 
-    def _gradient(self) -> Array:
+    def _gradient(self) -> Later[Array]:
         kernels, windows, threads = self.kernels, self.estimator.windows, self.threads
         moving = (self.moving, *self.place)
         if windows is None:
-            images = (*moving, self.rows, self.estimator.kernel, 1 / self.count)
-            return kernels.information_gradient(*images, self.workspace, threads)
+            place = (*moving, self.rows, self.estimator.kernel, 1 / self.count, self.workspace, threads)  # fmt: skip
+            return kernels.later(kernels.information_gradient, *place)
         kernels.windowed_slope(self.fixed, self.warped, self.slope, windows, threads)
-        return kernels.backproject(*moving, self.warped, self.workspace, threads)
+        return kernels.later(kernels.backproject, *moving, self.warped, self.workspace, threads)
 
-    def _measure_windows(self) -> tuple[float, float]:
+    def _measure_windows(self) -> Measured:
         """By the parent paper's windows, normalised at each pixel."""
         kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
         kernels.warp(self.moving, *self.place, self.warped, self.threads)

@@ -29,10 +29,12 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array, HistogramRows
+from ..backends.later import Later, known
 from ..backends.logarithm import logarithm
 from ..images.level_image import LevelImage
 from .estimator import Estimator
 from .mutual_information import MutualInformation
+from .similarity import Measured
 
 
 class NormalisedMutualInformation(MutualInformation):
@@ -44,7 +46,10 @@ class NormalisedMutualInformation(MutualInformation):
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
         self.fixed_entropy = fixed_entropy(self.rows, self.estimator, self.kernels)  # H_0
 
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self) -> Later[Measured]:
+        return known(self._measure_table())
+
+    def _measure_table(self) -> Measured:
         kernels, kernel = self.kernels, self.estimator.kernel
         images = self.moving, *self.place, self.rows
         histogram = kernels.joint_histogram(*images, self.workspace, self.threads)
@@ -62,10 +67,10 @@ class NormalisedMutualInformation(MutualInformation):
         self.slope = scale * (information + ratio + information / entropy * joint)
         return mass * scale * information, mass / self.count
 
-    def _gradient(self) -> Array:
+    def _gradient(self) -> Later[Array]:
         table = self.kernels.smooth_table_transposed(self.slope, self.estimator.kernel)
-        images = self.moving, *self.place, self.rows
-        return self.kernels.backproject_table(*images, table, self.workspace, self.threads)
+        place = self.moving, *self.place, self.rows, table, self.workspace, self.threads
+        return self.kernels.later(self.kernels.backproject_table, *place)
 
 
 def fixed_entropy(rows: HistogramRows, estimator: Estimator, kernels: ModuleType) -> float:

@@ -26,9 +26,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.later import Later
+from ..backends.overlap import overlap_for, scales
 from ..images.background import background_value
 from ..images.level_image import LevelImage
 from .mutual_information import MutualInformation
+from .similarity import Measured
 
 #: Largest weight of the fixed background together, in units of what the fixed image shows.
 BACKGROUND = 1.0
@@ -46,6 +49,7 @@ class OverlapInformation(MutualInformation):
     """
 
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
+        self.overlap = overlap_for(self.kernels)
         here, there = (self._background(image.data) for image in (fixed, moving))
         counts = self.rows.voxels.sum(0).reshape(-1, self.estimator.bins).sum(0)
         shown, around = float(counts @ (1 - here)), float(counts @ here)
@@ -78,25 +82,16 @@ class OverlapInformation(MutualInformation):
         counts = np.bincount(bins, weights=weight, minlength=len(background))
         return float(counts @ (1 - background))
 
-    def _measure(self) -> tuple[float, float]:
-        images = self.moving, *self.place, self.rows
-        histogram = self.kernels.joint_histogram(*images, self.workspace, self.threads)
-        in_view = float(histogram.sum()) / self.count
-        kept = histogram * self.weights
-        self.mass = float(kept.sum())
-        if not self.mass > 0:
-            return 0.0, in_view
-        value, self.ratio = self.kernels.information(kept, self.estimator.kernel)
-        self.information, s = value / self.mass, self.mass / self.least
-        self.factor = s * (2 - s) if s < 1 else 1.0
-        self.rise = 2 - 2 * s if s < 1 else 0.0
-        return self.factor * self.information, in_view
+    def _measure(self) -> Later[Measured]:
+        place = self.moving, *self.place, self.rows, self.estimator.kernel, self.weights
+        found = self.kernels.later(self.overlap.information, *place, self.workspace, self.threads)
+        return found.then(self._value)
 
-    def _gradient(self) -> Array:
-        slope = np.zeros_like(self.weights)
-        if self.mass > 0:
-            smoothed = self.kernels.smooth_table_transposed(self.ratio, self.estimator.kernel)
-            by_mass = self.information * (self.rise / self.least - self.factor / self.mass)
-            slope = self.weights * (self.factor / self.mass * smoothed + by_mass)
-        images = self.moving, *self.place, self.rows
-        return self.kernels.backproject_table(*images, slope, self.workspace, self.threads)
+    def _value(self, found: tuple[float, float, float]) -> Measured:
+        seen, mass, value = found
+        information = value / mass if mass > 0 else 0.0
+        return scales(mass, value, self.least)[0] * information, seen / self.count
+
+    def _gradient(self) -> Later[Array]:
+        place = self.moving, *self.place, self.rows, self.estimator.kernel, self.weights, self.least
+        return self.kernels.later(self.overlap.gradient, *place, self.workspace, self.threads)

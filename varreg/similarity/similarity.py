@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
 from ..backends.arrays import Array, VoxelMap
+from ..backends.later import Later
 from ..backends.namespace import contiguous
 from ..geometry.grid import Grid
 
+Measured = tuple[float, float]  # similarity, fraction in view
 
-@dataclass(frozen=True)
+
 class SimilarityValue:
-    """The similarity under one map, with its gradient.
+    """The similarity under one map, with its gradient; on a device waited for when it is looked at.
 
-    Attributes
+    Parameters
     ----------
-    value : float
-        In nats, larger is better; 0 if nothing is in view.
-    in_view : float
-        Fraction of the fixed voxels that count which map to moving voxels that count.
+    similarity : Similarity
+    place : (VoxelMap, array)
+        The map.
+    number : int
+        Of the evaluation.
+    measured : Later
+        Of the value and the fraction in view.
     """
 
-    value: float
-    in_view: float
-    _similarity: Similarity
-    _place: tuple[VoxelMap, Array]
-    _number: int
+    def __init__(
+        self, similarity: Similarity, place: tuple[VoxelMap, Array], number: int, measured: Later[Measured]
+    ) -> None:  # fmt: skip
+        self._similarity, self._place, self._number = similarity, place, number
+        self._measured = measured
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing has to be waited for."""
+        return self._measured.is_known
+
+    @property
+    def value(self) -> float:
+        """In nats, larger is better; 0 if nothing is in view."""
+        return self._measured.result()[0]
+
+    @property
+    def in_view(self) -> float:
+        """Fraction of the fixed voxels that count which map to moving voxels that count."""
+        return self._measured.result()[1]
 
     def gradient(self) -> Array:
         """Derivative of the value by the moving voxel positions y, gathered at the nodes, (3, a, b, c).
 
-        Measured again if the similarity has been evaluated elsewhere since.
+        Valid until the similarity is evaluated again; measured again if it has been evaluated elsewhere since.
         """
+        return self.gradient_later().result()
+
+    def gradient_later(self) -> Later[Array]:
+        """The gradient, which may be asked for before the value is there."""
         return self._similarity.gradient_at(self._place, self._number)
 
 
@@ -65,26 +88,26 @@ class Similarity(ABC):
 
     def evaluate(self, where: VoxelMap, nodes: Array) -> SimilarityValue:
         """Similarity with the nodes at `nodes`, (3, a, b, c)."""
-        place = where, contiguous(nodes, self.dtype)
-        value, in_view = self._measured(place)
-        kept = where._replace(linear=where.linear.copy()), place[1]  # `where` may be changed later
-        return SimilarityValue(value, in_view, self, kept, self._evaluations)
+        # `where` may be changed before the value is there
+        place = where._replace(linear=where.linear.copy()), contiguous(nodes, self.dtype)
+        measured = self._measured(place)
+        return SimilarityValue(self, place, self._evaluations, measured)
 
-    def gradient_at(self, place: tuple[VoxelMap, Array], number: int) -> Array:
+    def gradient_at(self, place: tuple[VoxelMap, Array], number: int) -> Later[Array]:
         """The gradient of evaluation `number`, which was made at `place`."""
         if number != self._evaluations:
-            self._measured(place)
+            self._measured(place).result()
         return self._gradient()
 
-    def _measured(self, place: tuple[VoxelMap, Array]) -> tuple[float, float]:
+    def _measured(self, place: tuple[VoxelMap, Array]) -> Later[Measured]:
         self._evaluations += 1
         self.place = place
         return self._measure()
 
     @abstractmethod
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self) -> Later[Measured]:
         """(similarity, fraction in view) under the map of ``place``."""
 
     @abstractmethod
-    def _gradient(self) -> Array:
+    def _gradient(self) -> Later[Array]:
         """Derivative of what was measured last, gathered at the nodes; valid until the next measurement."""

@@ -10,9 +10,10 @@ from types import ModuleType
 import numpy as np
 
 from ..backends.arrays import Array, Warped, Workspace
+from ..backends.later import Later, known
 from ..images.level_image import LevelImage
 from ..options.options import Options
-from .similarity import Similarity
+from .similarity import Measured, Similarity
 from .volumes import as_volume, moving_image
 
 
@@ -110,10 +111,11 @@ class WarpedSimilarity(Similarity):
 
     @property
     def everything_in_view(self) -> bool:
-        """Whether the weights are those of the fixed mask, with no slope."""
-        return bool(self._buffers.full.all())
+        """Whether the weights are known to be those of the fixed mask, with no slope: rows are marked on the CPU only."""
+        full = self._buffers.full
+        return isinstance(full, np.ndarray) and bool(full.all())
 
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self) -> Later[Measured]:
         for moving, values in zip(self.moving, self.warped, strict=True):
             buffers = self._buffers._replace(value=values)
             self.kernels.warp(moving, *self.place, buffers, self.threads)
@@ -123,12 +125,12 @@ class WarpedSimilarity(Similarity):
         self.weight *= self.inside
         self.total = float(self.weight.sum(dtype=np.float64))
         self.in_view = self.total / self.count if self.count else 0.0
-        return (self.measure() if self.total > 0 else 0.0), self.in_view
+        return known(((self.measure() if self.total > 0 else 0.0), self.in_view))
 
-    def _gradient(self) -> Array:
+    def _gradient(self) -> Later[Array]:
         gathered = np.zeros_like(self.place[1], dtype=np.float64)
         if not self.total > 0:
-            return gathered.astype(self.dtype)
+            return known(gathered.astype(self.dtype))
         values, weights = self.slopes(not self.everything_in_view)
         if weights is not None:
             np.multiply(weights, self.inside, out=self._buffers.weight_slope)
@@ -137,4 +139,4 @@ class WarpedSimilarity(Similarity):
             place = moving, *self.place, self._buffers
             gathered += self.kernels.backproject(*place, self._workspace, self.threads)
             self._buffers.weight_slope[...] = 0  # the weight is the same for all channels
-        return gathered.astype(self.dtype)
+        return known(gathered.astype(self.dtype))

@@ -20,17 +20,21 @@ from .levels import Observer, check_view
 from .problem import Problem
 
 #: Initialisations that are refined at the coarsest affine level, and how many of images that are cut off.
-KEPT, KEPT_OF_CUT = 3, 8
+KEPT, KEPT_OF_CUT = 3, 12
 #: Initialisations that put no corner further apart than this, in voxels of the level, count as one.
 NEIGHBOURS = 3.0
 #: Initialisations as near as this are not even compared.
 SAME = 0.5
 #: Steps after which the most promising one is chosen.
 TRIAL_STEPS = 6
+#: What images that are cut off are tried by: scales and shear that squeeze a head into the part of it that the other
+#: image shows gain more at coarse levels than the right turn does.
+TRIED = {"translation": "translation", "rigid": "rigid", "similarity": "rigid", "affine": "rigid"}
 #: Steps that move no corner further than this, in voxels of the level, show nothing about it.
 SHORTEST_TRIAL_STEP = 0.005
-#: Of images that are cut off, what has less than this share of the largest decrease is given up.
-CLOSE = 0.75
+#: Of images that are cut off, what has less than this share of the largest decrease is given up; what has this share of it
+#: at the next level without scales and shear is tried with them, too.
+CLOSE, ALIKE = 0.85, 0.95
 #: A map that is turned against the headers must have this much more of energy than one that is not.
 LEAST_GAIN = 0.05
 #: Level whose energy decides between them, or the only one.
@@ -63,15 +67,29 @@ def best_initialisation(
     upright = next((m for m in found if not turned(m, problem.fixed.grid, also)), None)
     if upright is not None and all(upright is not matrix for matrix in kept):
         kept.append(upright)
+    tried = model if whole else TRIED[model]
+    objective = affine_objective(problem, tried, factors[0])
     found = _tried(problem, objective, kept, factors[0], observer)
     if turned(found[0], problem.fixed.grid, also):
         found = _least_turned(problem, objective, found, also, observer)
-    alternatives = found[:1] if whole else _alternatives(objective, found)
+    return found[0] if whole else _of_cut(problem, model, objective, found, factors, observer)
+
+
+def _of_cut(
+    problem: Problem, model: str, objective: AffineObjective, matrices: list[Array], factors: Sequence[float],
+    observer: Observer | None,
+) -> Array:  # fmt: skip
+    """The best initialisation of images that are cut off: finer levels decide between those that come near."""
+    alternatives = _alternatives(objective, matrices, CLOSE)
     if len(alternatives) == 1:
         return alternatives[0]
     if len(factors) > 1:
-        finer = affine_objective(problem, model, factors[1])
+        finer = affine_objective(problem, TRIED[model], factors[1])
         alternatives = _tried(problem, finer, alternatives, factors[1], observer)
+        if TRIED[model] != model:
+            finer = affine_objective(problem, model, factors[1])
+            near = _alternatives(finer, alternatives, ALIKE)
+            alternatives = _tried(problem, finer, near, factors[1], observer)
     level = max(JUDGE, -len(problem.factors))
     judge = affine_objective(problem, model, problem.factors[level])
     return min(alternatives, key=lambda matrix: judge.evaluate(matrix).energy.total)
@@ -160,12 +178,12 @@ def _least_turned(
     return [*states, *rest]
 
 
-def _alternatives(objective: AffineObjective, matrices: list[Array]) -> list[Array]:
-    """Of matrices in the order of their energies those that are apart and not far behind the first."""
+def _alternatives(objective: AffineObjective, matrices: list[Array], share: float) -> list[Array]:
+    """Of matrices in the order of their energies those that are apart and have this share of the first's."""
     energies = [objective.evaluate(matrix).energy.total for matrix in matrices]
     near = [
         matrix
         for matrix, energy in zip(matrices, energies, strict=True)
-        if energy <= CLOSE * energies[0]
+        if energy <= share * energies[0]
     ]
     return _apart(objective, near or matrices[:1], NEIGHBOURS)

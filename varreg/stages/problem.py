@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..images.level_image import LevelImage, coarsen
+from ..images.level_image import LevelImage, coarsened
 from ..optimise.history import Energy
 from ..options.options import Options
 from ..similarity import choice
@@ -66,11 +66,13 @@ class Problem:
     def level(self, factor: float) -> tuple[LevelImage, LevelImage]:
         """Both images at a coarsening factor of the smallest fixed spacing."""
         if factor not in self._levels:
-            spacing = factor * float(self.fixed.grid.spacing.min())
-            self._levels[factor] = (
-                coarsen(self.fixed, spacing, self.kernels, self.threads),
-                coarsen(self.moving, spacing, self.kernels, self.threads),
+            missing = sorted({*self.factors, factor} - self._levels.keys())
+            spacings = [f * float(self.fixed.grid.spacing.min()) for f in missing]
+            images = (
+                coarsened(image, spacings, self.kernels, self.threads)
+                for image in (self.fixed, self.moving)
             )
+            self._levels.update(zip(missing, zip(*images, strict=True), strict=True))
         return self._levels[factor]
 
     def similarity(self, factor: float, name: str) -> Similarity:

@@ -13,7 +13,7 @@ KEYS = {
     for field in dataclasses.fields(kind)
 }
 WHOLE = {  # key: lowest and highest
-    "model.at_width": (1, 1024),
+    "model.at_width": (0, 1024),
     "model.affine_passes": (1, 16),
     "model.dt_width": (1, 1024),
     "data.pairs_per_epoch": (1, 10**9),
@@ -51,6 +51,9 @@ REAL = {
 CHOICES = {
     "model.pooling": ["flatten", "global"],
     "model.affine_views": ["one", "symmetric"],
+    "model.network": ["u-net", "descent"],
+    "model.views": ["one", "alternating"],
+    "model.starts": ["one", "two"],
     "loss.inverse": ["fixed-point", "paper"],
     "loss.estimator": list(ENERGIES),
     "optimiser.schedule": ["constant", "cosine"],

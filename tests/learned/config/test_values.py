@@ -39,6 +39,8 @@ BAD = {
     ],
     "model.scales": [(1, 2), (2, 2, 1), (0,), (4, 0.5), (128, 1), "421", 4, None, ("a",), {4: 1}],
     "model.shared": [0, 1, "perhaps", None, []],
+    "model.zero_mean": [0, 1, "perhaps", None, []],
+    "model.iterations": [(1, 2), (0, 1, 1), (17, 1, 1), 3, None, ("a", 1, 1), (1.5, 1, 1)],
     "data.manifest": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.labels": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.cache": ["", "  ", "a\0b", 3, True, b"x", []],

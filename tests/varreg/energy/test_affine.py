@@ -70,7 +70,7 @@ def test_gradient_against_differences(model, dimension, settings):
         analytic = float(objective.evaluate(matrix).gradient() @ direction)
 
         def energy(t, direction=direction):
-            return objective.evaluate(objective.move(matrix, direction, t)).energy.total
+            return objective.evaluate(objective.move(matrix, direction, t).state).energy.total
 
         numeric = central_difference(energy, 0.0, 1.0, 1.0)
         assert analytic == pytest.approx(numeric, rel=1e-6)
@@ -117,7 +117,7 @@ def test_the_models_are_the_groups_they_are_called_after(dimension):
     for model in AFFINE_MODELS:
         objective = objective_of(dimension, model)
         z = rng.normal(size=PARAMETERS[dimension][model])
-        matrix = objective.move(np.eye(dimension + 1), z, 0.3)
+        matrix = objective.move(np.eye(dimension + 1), z, 0.3).state
         linear = matrix[:-1, :-1]
         product = linear.T @ linear
         share = np.trace(product) / dimension
@@ -152,7 +152,7 @@ def test_steps_are_bounded_in_voxels_and_displacements_in_mm(dimension):
     objective = objective_of(dimension, "affine")
     grid = objective.similarity.fixed_grid
     direction = np.random.default_rng(1).normal(size=PARAMETERS[dimension]["affine"]) * 1e-4
-    matrix = objective.move(np.eye(dimension + 1), direction, 1.0)
+    matrix = objective.move(np.eye(dimension + 1), direction, 1.0).state
     points = grid.voxel_to_world(grid.coordinates().reshape(dimension, -1))
     moved = matrix[:-1, :-1] @ points + matrix[:-1, -1:] - points
     largest = np.linalg.norm(moved, axis=0).max()

@@ -93,7 +93,7 @@ def test_moves_and_their_lengths_agree_with_the_field(dimension, constraint):
         **{**SHAPES[dimension], "spacing": (1.5, 0.7, 1.1)[:dimension]}, constraint=constraint
     )
     direction = rng.normal(size=z.shape) * (objective.smoothness.scale > 0)
-    moved, field = objective.move(state(objective, z), direction, 0.3)
+    moved, field = objective.move(state(objective, z), direction, 0.3).state
     np.testing.assert_allclose(field, objective.smoothness.to_field(moved), atol=1e-12)
     shift = objective.smoothness.to_field(direction)
     length = np.abs(shift).max() / objective.voxel.min()

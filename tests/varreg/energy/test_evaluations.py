@@ -53,7 +53,7 @@ def check(objective, at, gradient):
     direction = gradient * (3e-6 / objective.largest_step(gradient))
 
     def energy(t):
-        return objective.evaluate(objective.move(at, direction, t)).energy.total
+        return objective.evaluate(objective.move(at, direction, t).state).energy.total
 
     numeric = central_difference(energy, 0.0, 1.0, 1.0)
     assert float((gradient * direction).sum()) == pytest.approx(numeric, rel=1e-6)

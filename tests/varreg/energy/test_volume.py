@@ -180,7 +180,7 @@ def test_it_sees_the_cells_that_the_border_cuts(dimension, constraint):
     volume = term(dimension, constraint)
     bound, _ = smallest_determinant(field, volume.spacing, constraint, numpy, 1)
     assert bound == pytest.approx(0.2)
-    extended = volume._extended(field)
+    extended = volume.wider(field)
     determinants = [np.linalg.det(e) for _, e in _corners(extended, volume.spacing)]
     assert np.min(determinants) == pytest.approx(0.2)
     assert volume.value(field) == pytest.approx(np.mean(cost(np.array(determinants))))

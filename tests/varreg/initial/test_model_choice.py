@@ -7,7 +7,7 @@ from scipy import ndimage
 import varreg
 from varreg.data.phantom import deformed_pair
 from varreg.images.image import Image
-from varreg.optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN
+from varreg.optimise.model_choice import AFFINE_GAIN, DEFORMABLE_GAIN, LEAST_MOTION, RIGID_GAIN
 
 SETTINGS = dict(threads=1, progress=False)
 
@@ -53,6 +53,25 @@ def test_images_of_one_person_get_a_rigid_map_that_is_no_worse_than_rigid_alone(
     rigid = varreg.solve(moving, fixed, affine="rigid", deformable=False, **SETTINGS)
     assert error(found, truth, mask) <= error(rigid, truth, mask) + 0.05
     assert {level.stage for level in found.levels} <= {"affine"}
+
+
+@pytest.mark.parametrize("deformable", [None, False])
+@pytest.mark.parametrize("seed", [1, 2, 3, 9])
+def test_images_that_coincide_stay_where_they_are(seed, deformable):
+    moving, fixed, _ = coinciding(seed)
+    found = varreg.solve(moving, fixed, deformable=deformable, **SETTINGS)
+    assert found.model.affine == "headers"
+    np.testing.assert_array_equal(found.affine, np.eye(3))
+    assert found.model.rigid_gain <= RIGID_GAIN and found.model.motion < LEAST_MOTION
+
+
+@pytest.mark.parametrize("deformable", [None, False])
+def test_half_a_voxel_is_not_overlooked(deformable):
+    moving, fixed, mask = coinciding(2)
+    truth = header(0, (1, 1), (0.6, 0.3))
+    found = varreg.solve(placed(moving, truth), fixed, deformable=deformable, **SETTINGS)
+    assert found.model.affine == "rigid"
+    assert error(found, truth, mask) < 0.25
 
 
 @pytest.mark.parametrize("deformable", [None, False])

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from varreg.backends.later import known
 from varreg.errors import DivergenceError, VarregError
 from varreg.optimise.history import Energy, Stop
 from varreg.optimise.lbfgs import LBFGS
 from varreg.optimise.line_search import ARMIJO, MOST_BACKTRACKS
 from varreg.optimise.minimise import minimise
-from varreg.optimise.objective import Evaluation
+from varreg.optimise.objective import Evaluation, Move, limited
 from varreg.options.options import Options
 
 BOTH = pytest.mark.parametrize("memory", [0, 6])
@@ -26,7 +27,7 @@ class Analytic:
         self.value, self.slope, self.folds, self.kept = value, slope, folds, kept
         self.energies, self.evaded, self.gradients = [], 0, 0
 
-    def evaluate(self, state):
+    def evaluate(self, state, ahead=None):
         energy = np.inf if self.folds(state) else self.value(state)
         self.energies.append(energy)
         bound = -1.0 if np.isinf(energy) else 1.0
@@ -36,8 +37,9 @@ class Analytic:
         self.gradients += 1
         return self.slope(state)
 
-    def move(self, state, direction, step):
-        return state + step * direction
+    def move(self, state, direction, step, largest):
+        step = limited(step, self.largest_step(direction), largest)
+        return Move(state + step * direction, step * direction, known(step))
 
     def largest_step(self, direction):
         return float(np.abs(direction).max())
@@ -118,9 +120,10 @@ def test_every_accepted_step_satisfies_armijo(memory, case):
     accepted, directions = [np.array([-1.2, 1.0])], []
     move = objective.move
 
-    def recording(state, direction, step):
-        directions.append((state, direction, step))
-        return move(state, direction, step)
+    def recording(state, direction, step, largest):
+        moved = move(state, direction, step, largest)
+        directions.append((state, direction, moved.step.result()))
+        return moved
 
     objective.move = recording
     steps = []
@@ -151,9 +154,10 @@ def test_no_point_moves_further_than_the_largest_step():
     moves = []
     move = objective.move
 
-    def recording(state, direction, step):
-        moves.append(step * np.abs(direction).max())
-        return move(state, direction, step)
+    def recording(state, direction, step, largest):
+        moved = move(state, direction, step, largest)
+        moves.append(np.abs(moved.change).max())
+        return moved
 
     objective.move = recording
     ended, _ = run(objective, [0, 0], largest_step=2.0)
@@ -309,42 +313,71 @@ def test_the_right_preconditioner_needs_no_memory_of_steps():
     assert steps[1] == 1 < steps[0]
 
 
+def followed(lbfgs, gradients, steps):
+    """L-BFGS after a start and some steps, each with the gradient where it has led."""
+    lbfgs.update(lbfgs.ask(gradients[0]).result())
+    for gradient, step in zip(gradients[1:], steps, strict=True):
+        lbfgs.update(lbfgs.ask(gradient, step).result())
+    return lbfgs
+
+
 @pytest.mark.parametrize("scales", [np.ones(5), np.array([0.5, 3.0, 1.0, 0.1, 20.0])])
-def test_the_direction_is_that_of_bfgs(scales):
-    """Two-loop recursion against the explicit BFGS update of the inverse Hessian."""
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 15])
+def test_the_direction_is_that_of_bfgs(scales, count):
+    """The recursion by inner products against the explicit BFGS update of the inverse Hessian."""
+    rng, memory = np.random.default_rng(0), 4
     hessian = rng.normal(size=(5, 5))
     hessian = hessian @ hessian.T + np.eye(5)
-    lbfgs, pairs = LBFGS(4, lambda gradient: scales * gradient), []
-    gradient = rng.normal(size=5)
-    np.testing.assert_allclose(lbfgs.direction(gradient), -scales * gradient)
-    for _ in range(6):
-        step = rng.normal(size=5)
-        lbfgs.update(step, hessian @ step)
-        pairs.append((step, hessian @ step))
-    step, change = pairs[-1]
-    inverse = np.diag(scales) * (step @ change) / (change @ (scales * change))
-    for step, change in pairs[-4:]:
+    steps = rng.normal(size=(count, 5))
+    states = np.cumsum([rng.normal(size=5), *steps], axis=0)
+    gradients = states @ hessian
+    lbfgs = followed(LBFGS(memory, lambda gradient: scales * gradient), gradients, steps)
+    inverse = np.diag(scales)
+    if count:
+        step, change = steps[-1], hessian @ steps[-1]
+        inverse = inverse * (step @ change) / (change @ (scales * change))
+    for step in steps[-memory:]:
+        change = hessian @ step
         rho = 1 / (step @ change)
         left = np.eye(5) - rho * np.outer(step, change)
         inverse = left @ inverse @ left.T + rho * np.outer(step, step)
-    gradient = rng.normal(size=5)
-    np.testing.assert_allclose(lbfgs.direction(gradient), -inverse @ gradient, rtol=1e-10)
+    direction, slope = lbfgs.direction()
+    np.testing.assert_allclose(direction, -inverse @ gradients[-1], rtol=1e-9)
+    assert slope == pytest.approx(float(direction @ gradients[-1]), rel=1e-10)
 
 
 def test_pairs_without_curvature_are_left_out():
-    lbfgs = LBFGS(3)
-    lbfgs.update(np.array([1.0, 0.0]), np.array([-1.0, 0.5]))
-    lbfgs.update(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
-    gradient = np.array([1.0, 2.0])
-    np.testing.assert_array_equal(lbfgs.direction(gradient), -gradient)
+    gradients = np.array([[1.0, 0.0], [0.0, 0.5], [0.0, 1.5], [1.0, 2.0]])
+    steps = np.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    lbfgs = followed(LBFGS(3), gradients, steps)
+    np.testing.assert_array_equal(lbfgs.direction()[0], -gradients[-1])
     assert not lbfgs.reset()
-    lbfgs.update(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    lbfgs.update(lbfgs.ask(np.array([3.0, 2.0]), np.array([1.0, 0.0])).result())
     assert lbfgs.reset()
     assert not lbfgs.reset()
+    np.testing.assert_array_equal(lbfgs.direction()[0], [-3.0, -2.0])
+
+
+def test_what_is_left_out_does_not_spoil_what_is_kept():
+    """A pair without curvature between two with: the direction is that of the two."""
+    hessian, rng = np.diag([1.0, 2.0, 5.0]), np.random.default_rng(3)
+    steps = rng.normal(size=(3, 3))
+    changes = steps @ hessian
+    changes[1] *= -1
+    gradients = np.cumsum([rng.normal(size=3), *changes], axis=0)
+    lbfgs = followed(LBFGS(3), gradients, steps)
+    inverse = np.eye(3) * (steps[2] @ changes[2]) / (changes[2] @ changes[2])
+    for i in (0, 2):
+        rho = 1 / (steps[i] @ changes[i])
+        left = np.eye(3) - rho * np.outer(steps[i], changes[i])
+        inverse = left @ inverse @ left.T + rho * np.outer(steps[i], steps[i])
+    np.testing.assert_allclose(lbfgs.direction()[0], -inverse @ gradients[-1], rtol=1e-9)
 
 
 def test_memory_zero_keeps_nothing_and_follows_the_gradient():
-    lbfgs = LBFGS(0, lambda gradient: 3 * gradient)
-    lbfgs.update(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
-    np.testing.assert_array_equal(lbfgs.direction(np.array([1.0, 2.0])), [-1.0, -2.0])
+    gradients = np.array([[1.0, 0.0], [1.0, 2.0]])
+    lbfgs = followed(LBFGS(0, lambda gradient: 3 * gradient), gradients, np.array([[2.0, 0.0]]))
+    direction, slope = lbfgs.direction()
+    np.testing.assert_array_equal(direction, [-1.0, -2.0])
+    assert slope == -5
+    assert not lbfgs.reset()

@@ -47,7 +47,10 @@ def test_its_gradient_is_that_of_its_value(slices, shift, interpolation):
     gradient = energy.evaluate(matrix).gradient()
     direction = gradient * (3e-6 / energy.largest_step(gradient))
     numeric = central_difference(
-        lambda t: energy.evaluate(energy.move(matrix, direction, t)).energy.total, 0.0, 1.0, 1.0
+        lambda t: energy.evaluate(energy.move(matrix, direction, t).state).energy.total,
+        0.0,
+        1.0,
+        1.0,
     )
     assert float(gradient @ direction) == pytest.approx(numeric, rel=1e-5)
 

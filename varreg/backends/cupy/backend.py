@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
+from ..later import Later, known
 from ..numpy import backend as host
 from . import fields, information
 from .device import Device
 from .evaluation import gathered, scene_arguments
 from .request import Sent
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
+from .vectors import DeviceVectors
 
 #: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
 BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
@@ -49,6 +51,8 @@ class CuPyBackend:
         if cupy is None:
             cupy = importlib.import_module("cupy")
         self.cupy, self.device = cupy, Device(cupy, device)
+        self.vectors = DeviceVectors(self.device)
+        self.overlap = information.DeviceOverlap(self.device)
 
     def use(self) -> None:
         """Make it the current device of this thread: functions of NumPy compute on that one."""
@@ -69,6 +73,12 @@ class CuPyBackend:
     def room_for(self, voxels: int) -> int:
         """How many pairs of images of so many voxels the free memory is enough for, at least one."""
         return max(1, self.device.free_bytes() // (BYTES_PER_VOXEL * voxels))
+
+    def later(self, function: Callable[..., Any], *arguments: Any) -> Later[Any]:
+        """The result of a function of this backend, sent with what else is asked for once one result is wanted."""
+        with self.device.deferring():
+            found = function(*arguments)
+        return found if isinstance(found, Later) else known(found)
 
     def resident(self, arrays: Any) -> Any:
         """The same on the device: a moving image, histogram rows, buffers or an array."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ..arrays import Workspace
 from .gathering import Gathering
 from .launch import Kernels
+from .queue import Finish, Post, Queue
 from .request import Request
-from .sending import Answer, send
+from .sending import Answer, fetched, send, sent
 from .tables import TableCache
 
 #: Small arrays kept on the device; with more they are all dropped.
@@ -86,10 +87,42 @@ class Device:
         """A request to be, of kernels in a precision."""
         return Request(self.kernels(dtype))
 
+    def answered(self, request: Request, finish: Finish) -> Any:
+        """What is made of the answer to a request; in a context of :meth:`deferring` a Later of it."""
+        later = self._queue.add(request, finish)
+        return later if getattr(self._thread, "defers", False) else later.result()
+
     def answer(self, request: Request) -> Answer:
         """The answer to a request, sent together with those of other threads in a context of :meth:`together`."""
+        answer: Answer = self._queue.add(request, list).result()
+        return answer
+
+    @contextlib.contextmanager
+    def deferring(self) -> Iterator[None]:
+        """A context in which requests of this thread are sent when an answer to one of them is wanted."""
+        before = getattr(self._thread, "defers", False)
+        self._thread.defers = True
+        try:
+            yield
+        finally:
+            self._thread.defers = before
+
+    @property
+    def _queue(self) -> Queue:
+        """Of this thread."""
+        if not hasattr(self._thread, "queue"):
+            self._thread.queue = Queue(self._sent, partial(fetched, self.cupy), self.current)
+        queue: Queue = self._thread.queue
+        return queue
+
+    def _sent(self, request: Request) -> Post:
+        """Send a request, without waiting for its answer if this thread is alone."""
         gathering: Gathering | None = getattr(self._thread, "gathering", None)
-        return self.answer_alone(request) if gathering is None else gathering.answer(request)
+        if gathering is not None:
+            answer = gathering.answer(request)
+            return Post(np.empty(0), lambda _: answer)
+        parcel = sent(self.cupy, [request])
+        return Post(parcel.back, lambda content: parcel.answers(content)[0])
 
     def answer_alone(self, request: Request) -> Answer:
         """The answer to a request, sent by itself."""

@@ -83,5 +83,4 @@ def gathered(
             sum(voxels[:axis]), sum(voxels), *touched, count, out,
         )  # fmt: skip
         force = out
-    answer = device.answer(request)
-    return force if on_device else answer[0]
+    return device.answered(request, lambda answer: force if on_device else answer[0])

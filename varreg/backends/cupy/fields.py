@@ -12,13 +12,14 @@ from ..folding import HALVED_BELOW
 from ..volume import SMALLEST
 from .device import Device
 from .request import Request, Sent
+from .sending import Answer
 
 #: Threads and most blocks of the kernels that take a grid of any size.
 THREADS, MOST_BLOCKS = 128, 1024
 Shape = tuple[int, ...]
 
 
-def determinant_bound(device: Device, field: Any, spacing: Array) -> tuple[float, Shape]:
+def determinant_bound(device: Device, field: Any, spacing: Array) -> Any:
     """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
     cells, blocks = _cells(field)
     request = _request(device)
@@ -27,12 +28,16 @@ def determinant_bound(device: Device, field: Any, spacing: Array) -> tuple[float
     place = _field(device, field, spacing)
     below = () if len(field) == 2 else (HALVED_BELOW,)  # in two dimensions the bound is exact
     request.launch(name, blocks, *place, *below, blocks, *both, threads=THREADS)
-    low, where = device.answer(request)
-    worst = int(np.lexsort((where, low))[0])
-    return float(low[worst]), tuple(int(i) for i in np.unravel_index(int(where[worst]), cells))
+
+    def smallest(answer: Answer) -> tuple[float, Shape]:
+        low, where = answer
+        worst = int(np.lexsort((where, low))[0])
+        return float(low[worst]), tuple(int(i) for i in np.unravel_index(int(where[worst]), cells))
+
+    return device.answered(request, smallest)
 
 
-def volume(device: Device, field: Any, spacing: Array) -> float:
+def volume(device: Device, field: Any, spacing: Array) -> Any:
     """The volume term: the mean cost of all corners of all cells."""
     cells, blocks = _cells(field)
     request = _request(device)
@@ -40,7 +45,7 @@ def volume(device: Device, field: Any, spacing: Array) -> float:
     name = "area_sum" if len(field) == 2 else "volume_sum"
     place = _field(device, field, spacing)
     request.launch(name, blocks, *place, SMALLEST, blocks, sums, threads=THREADS)
-    return float(device.answer(request)[0].sum()) / _corners(cells)
+    return device.answered(request, lambda answer: float(answer[0].sum()) / _corners(cells))
 
 
 def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
@@ -52,8 +57,7 @@ def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
     name = "area_gradient" if len(field) == 2 else "volume_gradient"
     place = _field(device, field, spacing)
     request.cover(name, math.prod(field.shape[1:]), *place, SMALLEST, 1 / _corners(cells), out)
-    answer = device.answer(request)
-    return out if on_device else answer[0]
+    return device.answered(request, lambda answer: out if on_device else answer[0])
 
 
 def _cells(field: Any) -> tuple[Shape, int]:

@@ -3,12 +3,13 @@
 // Weight N, N MI and log(p / (p_F p_M)) of one region; a block takes one region.
 //
 // table (R, B, B) is in units of `unit`; kernel (B, 2 reach + 1) holds the columns of the Parzen matrix, K[b, c] =
-// kernel[c, b - c + reach]; work, ratio (R, B, B) and marginal (R, 3, B) are written to.  Each sum has one order,
+// kernel[c, b - c + reach]; work, ratio (R, B, B) and marginal (R, 3, B) are written to.  If `weighted`, entries are
+// multiplied by `weights` (B, B) first; mass is the weight in view, kept what is left of it.  Each sum has one order,
 // whatever the number of threads.
 extern "C" __global__ void __launch_bounds__(256)
 region_information(const unsigned long long* __restrict__ table, const double* __restrict__ kernel, int bins, int reach,
-                   double unit, double* work, double* ratio, double* marginal, double* __restrict__ mass,
-                   double* __restrict__ value)
+                   double unit, const double* __restrict__ weights, int weighted, double* work, double* ratio,
+                   double* marginal, double* __restrict__ mass, double* __restrict__ value, double* __restrict__ kept)
 {
     const int area = bins * bins, width = 2 * reach + 1;
     const size_t base = (size_t)blockIdx.x * area;
@@ -19,7 +20,10 @@ region_information(const unsigned long long* __restrict__ table, const double* _
         const int f = cell / bins, m = cell % bins;
         double total = 0;
         for (int c = max(f - reach, 0); c <= min(f + reach, bins - 1); c++)
-            if (own[c * bins + m]) total += kernel[c * width + f - c + reach] * (unit * own[c * bins + m]);
+            if (own[c * bins + m]) {
+                const double entry = unit * own[c * bins + m];
+                total += kernel[c * width + f - c + reach] * (weighted ? weights[c * bins + m] * entry : entry);
+            }
         half[cell] = total;
     }
     __syncthreads();
@@ -57,6 +61,7 @@ region_information(const unsigned long long* __restrict__ table, const double* _
         double n = 0;
         for (int b = 0; b < bins; b++) n += sums[b];
         mass[blockIdx.x] = n;
+        kept[blockIdx.x] = total;
     }
     __syncthreads();
     for (int f = threadIdx.x; f < bins; f += blockDim.x) {
@@ -95,10 +100,20 @@ sum_regions(const double* __restrict__ mass, const double* __restrict__ value, i
     if (threadIdx.x < 2) found[threadIdx.x] = sums[threadIdx.x][0];
 }
 
-// slope = scale K^T ratio K of one region; a block takes one region.
+// dE/d(table) of one table whose entries were weighted, from the derivative of N MI by its weighted entries; see
+// varreg/backends/overlap.py.
+__device__ __forceinline__ double overlap_slope(double by_entry, double weight, double mass, double value, double least)
+{
+    if (!(mass > 0)) return 0;
+    const double s = mass / least, factor = s < 1 ? s * (2 - s) : 1, rise = s < 1 ? 2 - 2 * s : 0;
+    return weight * (factor / mass * by_entry + value / mass * (rise / least - factor / mass));
+}
+
+// slope = scale K^T ratio K of one region, or, if `least` is above 0, overlap_slope of that; a block takes one region.
 extern "C" __global__ void __launch_bounds__(256)
 smooth_transposed(const double* __restrict__ ratio, const double* __restrict__ kernel, int bins, int reach,
-                  double scale, double* work, real* __restrict__ slope)
+                  double scale, const double* __restrict__ weights, const double* __restrict__ mass,
+                  const double* __restrict__ value, double least, double* work, real* __restrict__ slope)
 {
     const int area = bins * bins, width = 2 * reach + 1;
     const size_t base = (size_t)blockIdx.x * area;
@@ -117,6 +132,6 @@ smooth_transposed(const double* __restrict__ ratio, const double* __restrict__ k
         double total = 0;
         for (int c = max(m - reach, 0); c <= min(m + reach, bins - 1); c++)
             total += kernel[m * width + c - m + reach] * half[f * bins + c];
-        slope[base + cell] = (real)(scale * total);
+        slope[base + cell] = (real)(scale * (least > 0 ? overlap_slope(total, weights[cell], mass[0], value[0], least) : total));
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,10 +36,12 @@ class Wanted:
     ----------
     shape : tuple of int
     dtype : dtype
+    source : array on the device, optional
+        What it is, once all launches are made, if it is not an argument of one of them.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape, self.dtype = shape, np.dtype(dtype)
+    def __init__(self, shape: tuple[int, ...], dtype: Any, source: Any = None) -> None:
+        self.shape, self.dtype, self.source = shape, np.dtype(dtype), source
         self.nbytes = int(np.prod(shape)) * self.dtype.itemsize
 
 
@@ -74,9 +77,12 @@ class Request:
         What goes up.
     wanted : list of Wanted
         What comes back, in the order of the answer.
+    kept : tuple
+        What must live until the launches are made.
     """
 
     def __init__(self, kernels: Kernels) -> None:
+        self.kept: tuple[Any, ...] = ()
         self.kernels = kernels
         self.steps: list[Step] = []
         self.sent: list[Sent] = []
@@ -86,6 +92,10 @@ class Request:
         """An argument whose content comes back."""
         self.wanted.append(Wanted(shape, dtype))
         return self.wanted[-1]
+
+    def brings(self, array: Any) -> None:
+        """An array on the device that comes back."""
+        self.wanted.append(Wanted(array.shape, array.dtype, array))
 
     def launch(
         self, name: str, blocks: int, *arguments: Any, threads: int = THREADS, shared: int = 0
@@ -98,3 +108,16 @@ class Request:
     def cover(self, name: str, count: int, *arguments: Any) -> None:
         """One more launch, with a thread for each of `count` entries."""
         self.launch(name, -(-count // THREADS), *arguments)
+
+
+def joined(requests: Sequence[Request]) -> Request:
+    """One request for several, the answers of which follow each other."""
+    if len(requests) == 1:
+        return requests[0]
+    found = Request(requests[0].kernels)
+    for request in requests:
+        found.steps += request.steps
+        found.sent += request.sent
+        found.wanted += request.wanted
+    found.kept = tuple(request.kept for request in requests)
+    return found

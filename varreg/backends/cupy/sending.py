@@ -31,11 +31,28 @@ def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
     -------
     list of list of array
     """
+    parcel = sent(cupy, requests)
+    return parcel.answers(fetched(cupy, [parcel.back])[0])
+
+
+def sent(cupy: Any, requests: Sequence[Request]) -> Parcel:
+    """As :func:`send`, without waiting for the answers."""
     launches = list(_launches(requests))
-    parcel = _Parcel(cupy, requests, launches)
+    parcel = Parcel(cupy, requests, launches)
     for launch in launches:
         launch[0].kernels.launch(launch, parcel.entries(launch))
-    return parcel.answers()
+    parcel.bring()
+    return parcel
+
+
+def fetched(cupy: Any, backs: Sequence[Any]) -> list[NDArray[np.uint8]]:
+    """What comes back of several parcels, waited for once if it is anything."""
+    parts = [back for back in backs if back.size]
+    if not parts:
+        return [np.empty(0, np.uint8) for _ in backs]
+    content = cupy.asnumpy(parts[0] if len(parts) == 1 else cupy.concatenate(parts))
+    ends = np.cumsum([back.size for back in backs])
+    return [content[end - back.size : end] for end, back in zip(ends, backs, strict=True)]
 
 
 def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
@@ -46,8 +63,13 @@ def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
         yield [steps.popleft() for steps in waiting if steps[0].kind == kind]
 
 
-class _Parcel:
-    """What goes up, and does so when it is made, and what comes back, each in one piece."""
+class Parcel:
+    """What goes up, and does so when it is made, and what comes back, each in one piece.
+
+    Attributes
+    ----------
+    back : (bytes,) uint8 array on the device
+    """
 
     def __init__(
         self, cupy: Any, requests: Sequence[Request], launches: Sequence[list[Step]]
@@ -57,14 +79,13 @@ class _Parcel:
         for launch in launches:
             self._up.add(launch, len(launch) * launch[0].kernels.entry_size(launch[0].name))
         for request in requests:
-            for sent in request.sent:
-                self._up.add(sent, sent.nbytes)
+            for one in request.sent:
+                self._up.add(one.values, one.nbytes)
             for wanted in request.wanted:
                 self._down.add(wanted, wanted.nbytes)
-        self._there, self._back = (
-            cupy.empty(max(places.size, 1), dtype=np.uint8) for places in (self._up, self._down)
-        )
-        self._addresses = self._there.data.ptr, self._back.data.ptr
+        self._there = cupy.empty(max(self._up.size, 1), dtype=np.uint8)
+        self.back = cupy.empty(self._down.size, dtype=np.uint8)
+        self._addresses = self._there.data.ptr, self.back.data.ptr
         self._there.set(self._content(launches))
 
     def _content(self, launches: Sequence[list[Step]]) -> NDArray[np.uint8]:
@@ -73,8 +94,8 @@ class _Parcel:
         for launch in launches:
             entries = b"".join(map(self._entry, launch))
             content[self._up.of(launch)] = np.frombuffer(entries, np.uint8)
-        for sent in (sent for request in self._requests for sent in request.sent):
-            content[self._up.of(sent)] = sent.values.reshape(-1).view(np.uint8)
+        for one in (one for request in self._requests for one in request.sent):
+            content[self._up.of(one.values)] = one.values.reshape(-1).view(np.uint8)
         return content
 
     def _entry(self, step: Step) -> bytes:
@@ -83,7 +104,7 @@ class _Parcel:
     def _value(self, value: Any) -> Any:
         """A number, or the address of what has none before it is sent."""
         if isinstance(value, Sent):
-            return self._addresses[0] + self._up.of(value).start
+            return self._addresses[0] + self._up.of(value.values).start
         if isinstance(value, Wanted):
             return self._addresses[1] + self._down.of(value).start
         return value
@@ -92,9 +113,15 @@ class _Parcel:
         """The arguments of a launch, on the device."""
         return self._there[self._up.of(launch)]
 
-    def answers(self) -> list[Answer]:
-        """What is wanted, waited for if that is anything."""
-        content = self._cupy.asnumpy(self._back) if self._down.size else np.empty(0, np.uint8)
+    def bring(self) -> None:
+        """What is no argument of a launch, put beside what is."""
+        for wanted in (wanted for request in self._requests for wanted in request.wanted):
+            if wanted.source is not None:
+                place = self.back[self._down.of(wanted)].view(wanted.dtype)
+                place.reshape(wanted.shape)[...] = wanted.source
+
+    def answers(self, content: NDArray[np.uint8]) -> list[Answer]:
+        """What is wanted, from what has come back."""
 
         def answer(wanted: Wanted) -> NDArray[Any]:
             return content[self._down.of(wanted)].view(wanted.dtype).reshape(wanted.shape)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: The files of the kernels; those of the first are used by all others.
-FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume")
+FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume",
+         "vectors")  # fmt: skip
 _KERNEL = re.compile(
     r'extern "C" __global__ void __launch_bounds__\((\d+)((?:, \d+)?)\)\s*(\w+)\((.*?)\)\s*\{',
     re.DOTALL,

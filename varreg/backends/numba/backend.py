@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Moving, VoxelMap, Warped, Windows, Workspace
 from ..blocks import block_count, row_tiles
+from ..later import at_once
 from ..threads import run
 from . import averaging, folding, warping, windows
 from .announcement import announce_compilation
@@ -24,11 +25,12 @@ from .volume import area_gradients, area_sum, volume_gradients, volume_sum
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
+    "joint_histogram", "later", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
     "volume", "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numba"
+later = at_once
 
 drop_stale(backprojections)
 announce_compilation()

@@ -21,18 +21,27 @@ def _row_edges(field, spacing, i, j, d0, d1, d2):
     d0[q, d, k], d1[p, d, k]: along the first and second axis, at node column k, on the edge at
     second (first) coordinate q (p); d2[p, q, d, k]: along the third axis, of cell k.
     """
+    one, two, three = 1 / spacing[0], 1 / spacing[1], 1 / spacing[2]
     for d in range(3):
         for p in range(2):
-            low, high = field[d, i, j + p], field[d, i + 1, j + p]
-            for k in range(low.size):
-                d0[p, d, k] = (high[k] - low[k]) / spacing[0] + (d == 0)
-            low, high = field[d, i + p, j], field[d, i + p, j + 1]
-            for k in range(low.size):
-                d1[p, d, k] = (high[k] - low[k]) / spacing[1] + (d == 1)
+            _row_slope(field[d, i, j + p], field[d, i + 1, j + p], one, d == 0, d0[p, d])
+            _row_slope(field[d, i + p, j], field[d, i + p, j + 1], two, d == 1, d1[p, d])
             for q in range(2):
                 line = field[d, i + p, j + q]
-                for k in range(line.size - 1):
-                    d2[p, q, d, k] = (line[k + 1] - line[k]) / spacing[2] + (d == 2)
+                _row_slope(line, line[1:], three, d == 2, d2[p, q, d])
+
+
+@part()
+def _row_slope(low, high, step, identity, slope):
+    for k in range(slope.size):
+        slope[k] = (high[k] - low[k]) * step + identity
+
+
+@part()
+def _row_products(a, b, c, d, out):
+    """a b - c d: one output a loop, or there are too many rows to tell apart for vector instructions."""
+    for k in range(out.size):
+        out[k] = a[k] * b[k] - c[k] * d[k]
 
 
 @part()
@@ -50,10 +59,9 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
         p1, r1, p2, q2 = a & 1, (a >> 1) & 1, (a >> 2) & 1, (a >> 3) & 1
         b0, b1, b2 = d1[p1, 0, r1:], d1[p1, 1, r1:], d1[p1, 2, r1:]
         c0, c1, c2 = d2[p2, q2, 0], d2[p2, q2, 1], d2[p2, q2, 2]
-        for k in range(cells):
-            x[k] = b1[k] * c2[k] - b2[k] * c1[k]
-            y[k] = b2[k] * c0[k] - b0[k] * c2[k]
-            z[k] = b0[k] * c1[k] - b1[k] * c0[k]
+        _row_products(b1, c2, b2, c1, x)
+        _row_products(b2, c0, b0, c2, y)
+        _row_products(b0, c1, b1, c0, z)
         for e in range(4):
             q0, r0 = e & 1, e >> 1
             a0, a1, a2 = d0[q0, 0, r0:], d0[q0, 1, r0:], d0[q0, 2, r0:]

@@ -63,53 +63,56 @@ def volume_sum(first, stop, blocks, field, spacing, total):
 
 
 @part()
-def _row_stress(d0, d1, d2, scale, t0, t1, t2):
+def _row_stress(d0, d1, d2, scale, weight, t0, t1, t2):
     """Derivatives of a row of cells by its edges: t0, t1, t2 are added to, with the shapes of d0, d1, d2."""
-    cells = d2.shape[3]
     for corner in range(8):
         p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
         a0, a1, a2 = d0[q, 0, r:], d0[q, 1, r:], d0[q, 2, r:]
         b0, b1, b2 = d1[p, 0, r:], d1[p, 1, r:], d1[p, 2, r:]
         c0, c1, c2 = d2[p, q, 0], d2[p, q, 1], d2[p, q, 2]
-        f0, f1, f2 = t0[q, 0, r:], t0[q, 1, r:], t0[q, 2, r:]
-        g0, g1, g2 = t1[p, 0, r:], t1[p, 1, r:], t1[p, 2, r:]
-        h0, h1, h2 = t2[p, q, 0], t2[p, q, 1], t2[p, q, 2]
-        for k in range(cells):
+        for k in range(weight.size):
             x = b1[k] * c2[k] - b2[k] * c1[k]
             y = b2[k] * c0[k] - b0[k] * c2[k]
             z = b0[k] * c1[k] - b1[k] * c0[k]
-            s = scale * _slope(a0[k] * x + a1[k] * y + a2[k] * z)
-            f0[k] += s * x
-            f1[k] += s * y
-            f2[k] += s * z
-            g0[k] += s * (c1[k] * a2[k] - c2[k] * a1[k])
-            g1[k] += s * (c2[k] * a0[k] - c0[k] * a2[k])
-            g2[k] += s * (c0[k] * a1[k] - c1[k] * a0[k])
-            h0[k] += s * (a1[k] * b2[k] - a2[k] * b1[k])
-            h1[k] += s * (a2[k] * b0[k] - a0[k] * b2[k])
-            h2[k] += s * (a0[k] * b1[k] - a1[k] * b0[k])
+            weight[k] = scale * _slope(a0[k] * x + a1[k] * y + a2[k] * z)
+        for first, second, of_edge in (
+            ((b0, b1, b2), (c0, c1, c2), (t0[q, 0, r:], t0[q, 1, r:], t0[q, 2, r:])),
+            ((c0, c1, c2), (a0, a1, a2), (t1[p, 0, r:], t1[p, 1, r:], t1[p, 2, r:])),
+            ((a0, a1, a2), (b0, b1, b2), (t2[p, q, 0], t2[p, q, 1], t2[p, q, 2])),
+        ):
+            _add_product(weight, first[1], second[2], first[2], second[1], of_edge[0])
+            _add_product(weight, first[2], second[0], first[0], second[2], of_edge[1])
+            _add_product(weight, first[0], second[1], first[1], second[0], of_edge[2])
 
 
 @part()
-def _add_row(t0, t1, t2, spacing, out, j):
-    """Derivatives by the edges of the cells (:, j, :) between two planes taken to their nodes, out (3, 2, b, c)."""
-    cells = t2.shape[3]
+def _add_product(weight, a, b, c, d, out):
+    """weight (a b - c d) added: one output a loop, or there are too many rows to tell apart for vector instructions."""
+    for k in range(weight.size):
+        out[k] += weight[k] * (a[k] * b[k] - c[k] * d[k])
+
+
+@part()
+def _add_row(t0, t1, t2, spacing, out, i, j):
+    """Derivatives by the edges of the cells (i, j, :) taken to their nodes, out (3, a, b, c)."""
+    one, two, three = 1 / spacing[0], 1 / spacing[1], 1 / spacing[2]
     for d in range(3):
         for q in range(2):
-            low, high, edge = out[d, 0, j + q], out[d, 1, j + q], t0[q, d]
-            for k in range(cells + 1):
-                low[k] -= edge[k] / spacing[0]
-                high[k] += edge[k] / spacing[0]
+            _add_scaled(t0[q, d], -one, out[d, i, j + q])
+            _add_scaled(t0[q, d], one, out[d, i + 1, j + q])
         for p in range(2):
-            low, high, edge = out[d, p, j], out[d, p, j + 1], t1[p, d]
-            for k in range(cells + 1):
-                low[k] -= edge[k] / spacing[1]
-                high[k] += edge[k] / spacing[1]
+            _add_scaled(t1[p, d], -two, out[d, i + p, j])
+            _add_scaled(t1[p, d], two, out[d, i + p, j + 1])
             for q in range(2):
-                line, edge = out[d, p, j + q], t2[p, q, d]
-                for k in range(cells):
-                    line[k] -= edge[k] / spacing[2]
-                    line[k + 1] += edge[k] / spacing[2]
+                line = out[d, i + p, j + q]
+                _add_scaled(t2[p, q, d], -three, line)
+                _add_scaled(t2[p, q, d], three, line[1:])
+
+
+@part()
+def _add_scaled(row, factor, out):
+    for k in range(row.size):
+        out[k] += factor * row[k]
 
 
 @kernel
@@ -124,6 +127,7 @@ def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last)
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
     t0, t1, t2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
+    weight = np.empty(nodes - 1)
     for block in range(first, stop):
         begin, end = block * planes // blocks, (block + 1) * planes // blocks
         gradient[:, begin:end] = 0
@@ -134,11 +138,11 @@ def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last)
                 t0[:] = 0
                 t1[:] = 0
                 t2[:] = 0
-                _row_stress(d0, d1, d2, scale, t0, t1, t2)
+                _row_stress(d0, d1, d2, scale, weight, t0, t1, t2)
                 if i < end - 1:
-                    _add_row(t0, t1, t2, spacing, gradient[:, i : i + 2], j)
+                    _add_row(t0, t1, t2, spacing, gradient, i, j)
                 else:
-                    _add_row(t0, t1, t2, spacing, last[block], j)
+                    _add_row(t0, t1, t2, spacing, last[block], 0, j)
 
 
 @part()

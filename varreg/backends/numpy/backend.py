@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
+from ..later import at_once
 from ..logarithm import logarithm
 from . import volume as volumes
 from .folding import cell_bounds
@@ -33,11 +34,12 @@ from .sampling import (
 
 __all__ = [
     "average_axis", "backproject", "backproject_table", "determinant_bound", "information_gradient",
-    "joint_histogram", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
+    "joint_histogram", "later", "mutual_information", "read_linear", "resident", "smooth_table", "smooth_table_transposed",
     "volume", "volume_gradient", "warp",
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numpy"
+later = at_once
 Row = tuple[NDArray, tuple[int, ...], Array, Array]
 
 

@@ -46,4 +46,13 @@ MUTANTS = [
     ("an edge of a neighbour that does not lead back", "back ? -step[axis] : step[axis]", "step[axis]"),
     ("a derivative by the wrong edge", "by[0][1] = -edge[1][0];", "by[0][1] = -edge[0][1];"),
     ("a node that is added to its neighbour", "gradient[d * nodes + v] = scale * sum[d]", "gradient[d * nodes + v / 2] += scale * sum[d]"),
+    ("the wrong array of a pair", "total += a[v] * b[v];", "total += a[v] * a[v];"),
+    ("blocks of one product that begin where those of another do", "(long long)(blockIdx.x % blocks) * blockDim.x", "(long long)blockIdx.x * blockDim.x"),
+    ("one coefficient for all arrays", "total += coefficients[i] *", "total += coefficients[0] *"),
+    ("no barrier within the search for the largest", "part[threadIdx.x] = part[threadIdx.x + step];\n        __syncthreads();", "part[threadIdx.x] = part[threadIdx.x + step];"),
+    ("what is no number is no longer than others", "if (!(square <= 1e300)) square = 1.5e300;", ";"),
+    ("entries that are not weighted", "(weighted ? weights[c * bins + m] * entry : entry)", "entry"),
+    ("a slope that is not weighted", "return weight * (factor / mass * by_entry", "return (factor / mass * by_entry"),
+    ("an overlap whose size does not count", "(rise / least - factor / mass)", "(-factor / mass)"),
+    ("an overlap that counts in full", "factor = s < 1 ? s * (2 - s) : 1,", "factor = 1,"),
 ]  # fmt: skip

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from varreg.backends.arrays import Warped, Windows, Workspace
-from varreg.backends.cupy import gathering, launch, residence
+from varreg.backends.cupy import gathering, launch, residence, vectors
 from varreg.backends.cupy.backend import CuPyBackend
 from varreg.backends.numpy import backend as reference
+from varreg.backends.overlap import overlap_for
 from varreg.geometry.displacement import axis_table
 from varreg.similarity.estimator import parzen_kernel
 from varreg.similarity.histogram_rows import histogram_rows
@@ -43,7 +44,8 @@ def scene(shape, size, nodes, cubic, masked, boundary):
     field[3 - d :] = rng.uniform(-0.8, 0.8, (d, *field.shape[1:]))
     volume = (1,) * (3 - d) + tuple(shape)
     bins, counted = rng.integers(0, BINS, volume), rng.random(volume) > 0.2
-    return moving, where, field, histogram_rows(bins, BINS, (1, d - 1, 2), counted)
+    rows = (histogram_rows(bins, BINS, counts, counted) for counts in ((1, d - 1, 2), (1, 1, 1)))
+    return moving, where, field, *rows
 
 
 SCENES = {
@@ -54,12 +56,19 @@ SCENES = {
 }
 
 
-def results(backend, moving, where, nodes, rows):
+def results(backend, moving, where, nodes, rows, whole):
     """What all kernels make of a scene, in an order of its own."""
     place, workspace, shape = (moving, where, nodes), Workspace(), rows.row.shape
     yield backend.joint_histogram(*place, rows, Workspace(), 1)
     yield np.array(backend.mutual_information(*place, rows, KERNEL, workspace, 1))
     yield backend.information_gradient(*place, rows, KERNEL, 1.0, workspace, 1)
+    overlap, weights = overlap_for(backend), np.linspace(0.1, 1, BINS * BINS).reshape(BINS, BINS)
+    there = backend.resident(moving), where, nodes, backend.resident(whole)
+    found = overlap.information(*there, KERNEL, weights, workspace, 1)
+    yield np.array(found)
+    for share in (0.5, 2):  # the overlap counts in full, or not
+        least = share * found[1]
+        yield overlap.gradient(*there, KERNEL, weights, least, workspace, 1)
     warped = Warped.empty(shape, nodes.dtype)
     backend.warp(*place, warped, 1)
     full = warped.full.reshape(*shape[:2], 1).astype(bool)
@@ -82,6 +91,7 @@ def results(backend, moving, where, nodes, rows):
         place = share * field, np.linspace(1, 1.5, len(field)), 1
         yield np.array(backend.volume(*place))
         yield backend.volume_gradient(*place)
+    yield from of_vectors(backend, rng.normal(size=(3, 3, 3, 4, 5)))
     points = rng.uniform(-1, 8, (3, 30)).astype(np.float32)
     points[:, 0] = np.nan
     found = np.empty(30, np.float32)
@@ -89,6 +99,20 @@ def results(backend, moving, where, nodes, rows):
     yield found
     start, weights = np.array([0, 1]), np.array([[0.3, 0.7], [0.5, 0.5]], np.float32)
     yield backend.average_axis(moving.image, 2, start, weights, 1)
+
+
+def of_vectors(backend, arrays):
+    """Products and sums of arrays."""
+    if backend is reference:
+        one, two, three = arrays
+        yield np.array([np.vdot(one, two), np.vdot(two, three), np.vdot(three, three)])
+        yield np.sqrt(np.square(one).sum(0).max())
+        yield 2 * one - two + 0.5 * three
+    else:
+        one, two, three = map(backend.resident, arrays)
+        yield np.array(backend.vectors.inner_products([(one, two), (two, three), (three, three)]))
+        yield np.array(backend.vectors.largest_length(one))
+        yield backend.vectors.combination([2.0, -1.0, 0.5], [one, two, three]).get()
 
 
 def together(backend, scenes):
@@ -103,14 +127,17 @@ def together(backend, scenes):
         return list(pool.map(of_one, scenes))
 
 
-def absurd(backend, moving, where, nodes, rows):
+def absurd(backend, moving, where, nodes, rows, whole):
     """Positions that are no numbers must not become indices; all results are finite."""
     nodes = nodes.copy()
     nodes[1, 0, 1, 1], nodes[2, 0, 0, 1] = np.nan, np.inf
     place = moving, where, nodes
     warped = Warped.empty(rows.row.shape, nodes.dtype)
     backend.warp(*place, warped, 1)
-    return np.isfinite(warped.value).all() and np.isfinite(warped.weight).all()
+    finite = np.isfinite(warped.value).all() and np.isfinite(warped.weight).all()
+    field = np.zeros((3, 2, 3, 4))
+    field[1, 1, 1, 1] = np.nan
+    return finite and backend.vectors.largest_length(backend.resident(field)) == np.inf
 
 
 def check(flavour, orders):
@@ -138,6 +165,7 @@ def main(flavour, mutant=None):
         right = launch.source_for_many
         launch.source_for_many = lambda *code: right(*code).replace(old, new, 1)
     residence.VOXELS_PER_BLOCK = 24  # several blocks add to one table
+    vectors.FEWEST = 60  # and several blocks to one product
     gathering.SILENCE = 1.0  # launches are for several pairs
     orders = tuple(ORDERS) if flavour in ("plain", "fma") else ("forward",)
     try:

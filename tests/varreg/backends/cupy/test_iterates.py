@@ -43,7 +43,7 @@ def test_answers_are_those_of_iterates_on_the_host(setting, monkeypatch, device)
 
 def test_no_displacement_crosses_the_bus_in_a_step(monkeypatch, device):
     monkeypatch.setattr(deformable, "LEAST_ENTRIES_ON_DEVICE", 0)
-    images, moved = deformed_pair((48, 44), 3), []
+    images, moved = deformed_pair((96, 88), 3), []
 
     def note(iteration):
         moved.append((device.log.bytes_up, device.log.bytes_down))
@@ -53,7 +53,7 @@ def test_no_displacement_crosses_the_bus_in_a_step(monkeypatch, device):
         levels=(1,), callback=note, **QUIET,
     )  # fmt: skip
     steps = np.diff(moved, axis=0)
-    nodes = 2 * 48 * 44 * 4
+    nodes = 2 * 96 * 88 * 4
     assert len(steps) == 4
     assert (steps.sum(1) < nodes / 2).all()  # parts of sums, a few numbers
 

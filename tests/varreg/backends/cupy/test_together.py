@@ -208,10 +208,10 @@ def test_steps_of_many_slices_launch_and_wait_as_often_as_those_of_one(device, m
     settings = dict(affine=None, deformable=True, levels=(1,), iterations=steps + 1)
     found = varreg.solve_batch(many * [PAIRS[0]], callback=observe, **settings, **QUIET)
     alone = varreg.solve(*PAIRS[0], threads=1, **settings, **QUIET)
-    trials = sum(step.backtracks + 1 for step in alone.history if 0 < step.iteration <= steps)
-    assert counts["plane_bound"] == counts["region_information"] == trials
-    assert counts["smooth_transposed"] == steps
-    assert counts["waits"] == 2 * trials + steps
+    rejected = sum(step.backtracks for step in alone.history if 0 < step.iteration <= steps)
+    assert counts["plane_bound"] == counts["region_information"] == steps + rejected
+    assert steps <= counts["smooth_transposed"] <= steps + rejected
+    assert counts["waits"] <= steps + 3 * rejected
     for result in found:
         np.testing.assert_array_equal(result.displacement, alone.displacement)
 
@@ -237,17 +237,23 @@ def test_too_little_memory_meets_the_pair_that_is_too_large(device):
 
 
 def test_memory_that_is_enough_for_each_but_not_for_all_at_once_changes_no_bits(device):
-    alone = [varreg.solve(*pair, iterations=3, threads=1, **QUIET) for pair in SLICES]
+    sizes, enough, refusals = [], float("inf"), []
     empty = device.empty
 
     def refused(shape, dtype=float):
         # as if there were no room for what several pairs send
-        if dtype == np.uint8 and np.prod(shape) > 12_000:
-            raise MemoryError("Out of memory allocating")
+        if dtype == np.uint8:
+            sizes.append(np.prod(shape))
+            if sizes[-1] > enough:
+                refusals.append(sizes[-1])
+                raise MemoryError("Out of memory allocating")
         return empty(shape, dtype=dtype)
 
     device.empty = refused
+    alone = [varreg.solve(*pair, iterations=3, threads=1, **QUIET) for pair in SLICES]
+    enough = max(sizes)
     found = varreg.solve_batch(3 * SLICES, iterations=3, **QUIET)
+    assert refusals
     for result, wanted in zip(found, 3 * alone, strict=True):
         np.testing.assert_array_equal(result.displacement, wanted.displacement)
 

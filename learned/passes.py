@@ -1,0 +1,140 @@
+"""Passes of the networks of a cascade, coarse to fine, each on the moving image as brought so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from varreg.options.options import Options
+
+from .affine import compose_affine
+from .losses.mutual_information import MutualInformation
+from .resampling import resize_field, resize_image, stage_shape
+from .spatial import compose, view_weight, warp
+from .views import alternating_view, seen_from, viewed
+
+#: Times the mutual information of the other start that the identity must reach, to be begun with.
+CLEARLY = 1.05
+
+
+class Stage(NamedTuple):
+    """Passes of one network at one resolution.
+
+    Attributes
+    ----------
+    net : nn.Module
+        A pair (N, 2, *T) -> a displacement (N, d, *T) in voxels.
+    scale : float
+        How many times coarser than the images it sees them.
+    passes : int
+    first : int
+        Number of its first pass in the cascade, which decides how that sees the pair.
+    alternating : bool
+        Whether each pass sees the pair in another of its reflections.
+    """
+
+    net: nn.Module
+    scale: float
+    passes: int = 1
+    first: int = 0
+    alternating: bool = False
+
+
+class Pass(NamedTuple):
+    """One application of the network of a stage.
+
+    Attributes
+    ----------
+    stage : Stage
+    moving, fixed : (N, 1, *T) tensors
+        The images at the resolution of the stage.
+    before, after : (N, d, *T) tensors
+        u in voxels of the stage.
+    """
+
+    stage: Stage
+    moving: Tensor
+    fixed: Tensor
+    before: Tensor
+    after: Tensor
+
+
+def run_passes(
+    stages: Sequence[Stage],
+    moving: Tensor,
+    fixed: Tensor,
+    affine: Tensor,
+    begun: Tensor | None = None,
+    through: bool = True,
+) -> Iterator[Pass]:
+    """Every pass of every stage behind an affine map.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+    moving, fixed : (N, 1, *S) tensors
+    affine : (N, d, d + 1) tensor
+        On centred coordinates.
+    begun : (N, d, *T) tensor, optional
+        u that the first pass meets, at any resolution; None is 0.
+    through : bool
+        False: no gradient flows from one pass to the one before.
+    """
+    size = tuple(moving.shape[2:])
+    for stage in stages:
+        shape = stage_shape(size, stage.scale)
+        images = resize_image(moving, shape), resize_image(fixed, shape)
+        if begun is None:
+            begun = moving.new_zeros(len(moving), len(size), *shape)
+        before = resize_field(begun, shape)
+        for number in range(stage.first, stage.first + stage.passes):
+            view = alternating_view(number, shape) if stage.alternating else None
+            after = _one_pass(stage.net, *images, affine, before, size, view)
+            yield Pass(stage, *images, before, after)
+            before = begun = after if through else after.detach()
+
+
+@torch.no_grad()
+def better_start(
+    stages: Sequence[Stage], moving: Tensor, fixed: Tensor, affine: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of an affine map and the identity, the one from which stages reach the higher mutual information.
+
+    The affine map, unless the other is clearly better: where both arrive, it has the shorter way left.
+
+    Returns
+    -------
+    affine : (N, d, d + 1) tensor
+        Of each pair, where to begin.
+    u : (N, d, *T) tensor
+        After these stages.
+    """
+    identity = torch.eye(*affine.shape[1:]).to(affine).expand_as(affine)
+    both = torch.cat((affine, identity))
+    images = moving.repeat(2, *[1] * (moving.ndim - 1)), fixed.repeat(2, *[1] * (fixed.ndim - 1))
+    *_, last = run_passes(stages, *images, both)
+    total = compose_affine(both, last.after, tuple(moving.shape[2:]))
+    view = view_weight(total, tuple(total.shape[2:]))
+    similarity = MutualInformation(Options(similarity="mi"))
+    information = similarity(warp(last.moving, total), last.fixed, view).view(2, -1)
+    other = information[1] > CLEARLY * information[0]
+    place = torch.arange(len(moving), device=moving.device) + len(moving) * other
+    return both[place], last.after[place]
+
+
+def _one_pass(
+    net: nn.Module,
+    moving: Tensor,
+    fixed: Tensor,
+    affine: Tensor,
+    before: Tensor,
+    extent: tuple[int, ...],
+    view: Tensor | None,
+) -> Tensor:
+    """u after one more pass, from u before it, all at the resolution of the images given."""
+    pair = torch.cat((warp(moving, compose_affine(affine, before, extent)), fixed), 1)
+    update = net(pair) if view is None else seen_from(net(viewed(pair, view)), view)
+    return compose(before, update.to(before.dtype))

@@ -1,0 +1,109 @@
+"""Requests of one thread that are sent together, in their order, once an answer to one of them is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..later import Later
+from .request import Request, joined
+from .sending import Answer
+
+Finish = Callable[[Answer], Any]
+
+
+class Post(NamedTuple):
+    """A request that has been sent."""
+
+    back: Any  # bytes on the device that come back
+    read: Callable[[NDArray[np.uint8]], Answer]  # the answer from them
+
+
+class Queue:
+    """Requests of one thread.
+
+    Parameters
+    ----------
+    send : callable
+        Request -> Post, without waiting.
+    fetch : callable
+        Waits once for what comes back of several posts.
+    place : callable
+        Makes a context in which both are done.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Request], Post],
+        fetch: Callable[[Sequence[Any]], list[NDArray[np.uint8]]],
+        place: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._send, self._fetch, self._place = send, fetch, place
+        self._waiting: list[_Asked] = []
+        self._unread: list[_Batch] = []
+
+    def add(self, request: Request, finish: Finish) -> Later[Any]:
+        """What is made of the answer to a request.  Of one that wants nothing back it is there once it is sent."""
+        asked = _Asked(request)
+        self._waiting.append(asked)
+
+        def collect() -> Any:
+            with self._place():
+                return finish(self._answer(asked))
+
+        return Later(collect)
+
+    def _answer(self, asked: _Asked) -> Answer:
+        if asked.batch is None:
+            self._send_all(asked)
+        assert asked.batch is not None
+        if not asked.request.wanted:
+            return []
+        if asked.batch.answer is None:
+            if self._waiting:
+                self._send_all(self._waiting[0])
+            self._fetch_all(asked.batch)
+        assert asked.batch.answer is not None
+        return asked.batch.answer[asked.begin : asked.begin + len(asked.request.wanted)]
+
+    def _send_all(self, wanted: _Asked) -> None:
+        """Send all that wait; if that fails they wait no longer, so that what comes next is not hurt."""
+        together, self._waiting = self._waiting, []
+        if wanted not in together:
+            together = [wanted]  # once more
+        batch = _Batch(self._send(joined([one.request for one in together])))
+        begin = 0
+        for one in together:
+            one.batch, one.begin = batch, begin
+            begin += len(one.request.wanted)
+        if begin:
+            self._unread.append(batch)
+
+    def _fetch_all(self, wanted: _Batch) -> None:
+        batches, self._unread = self._unread, []
+        if wanted not in batches:
+            batches = [wanted]  # once more
+        contents = self._fetch([batch.post.back for batch in batches])
+        for batch, content in zip(batches, contents, strict=True):
+            batch.answer = batch.post.read(content)
+
+
+class _Batch:
+    """Requests that were sent together, and their answers once they are read."""
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self.answer: Answer | None = None
+
+
+class _Asked:
+    """A request, and which of the answers of its batch are its own."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.batch: _Batch | None = None
+        self.begin = 0
