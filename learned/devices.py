@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from varreg.errors import InputError, VarregError
+from varreg.errors import BackendError, InputError, VarregError
 
 from .config import TrainConfig
 
@@ -62,9 +62,14 @@ def make_fabric(config: TrainConfig) -> Fabric:
     InputError
         If a device is not there, or there are more of them than processes.
     """
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import TorchElasticEnvironment
-
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import TorchElasticEnvironment
+    except ImportError as error:
+        raise BackendError(
+            f"learned.train: trainings need lightning-fabric, which cannot be imported ({error}): "
+            'python -m pip install "varreg[learned]"'
+        ) from error
     logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
     )  # it announces what was asked for

@@ -13,7 +13,7 @@ from learned.baselines import (
     make_network,
     train_baseline,
 )
-from learned.baselines.packages import drawn_by
+from learned.baselines.packaged import drawn_by
 from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.inverse import inverse_residual
