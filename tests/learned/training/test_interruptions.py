@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from learned.checkpoint import read_checkpoint
 from learned.data.parts import make_parts
+from learned.run_folder import RunFolder
 from learned.stage_losses import AffineLoss, DeformableLoss
+from learned.weights import read_model
 from varreg.errors import DivergenceError
 
 from .runs import assert_same_run, bits, run, tiny
@@ -133,4 +136,24 @@ def test_the_buffers_of_a_loss_are_state_of_the_training(tmp_path, monkeypatch):
     assert 0 < int(bits(tmp_path / "parts")[0]["state/seen"]) < 8
     run(tiny(tmp_path / "parts", *changes), resume=True)
     assert int(bits(tmp_path / "parts")[0]["state/seen"]) == 8
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_running_mean_of_the_weights_is_judged_and_kept(tmp_path, monkeypatch):
+    changes = ["optimiser.averaging=0.6", "optimiser.affine_epochs=3", "optimiser.epochs=1"]
+    trained = run(tiny(tmp_path / "whole", *changes))
+    best = read_checkpoint(RunFolder(tmp_path / "whole").best)
+    kept = read_model(trained.model)[0]
+    means = {n: t for n, t in best.tensors.items() if n.startswith("state/mean/")}
+    assert means
+    for name, mean in means.items():
+        weight = name.removeprefix("state/mean/")
+        assert torch.equal(kept[weight], mean)
+    moved = [n for n, m in means.items() if not torch.equal(m, best.tensors["model/" + n[11:]])]
+    assert moved
+    with monkeypatch.context() as patch:
+        crash_at_write(patch, 6)
+        with pytest.raises(Crash):
+            run(tiny(tmp_path / "parts", *changes))
+    run(tiny(tmp_path / "parts", *changes), resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
