@@ -83,6 +83,12 @@ def make_fabric(config: TrainConfig) -> Fabric:
         )
     found = [choose_device(name, "`train.devices`") for name in names]
     numbers = [device.index for device in found if device.index is not None]
+    there = len(numbers) or (torch.cuda.device_count() if found[0].type == "cuda" else here)
+    if len({device.type for device in found}) > 1 or there < here or len(numbers) not in (0, here):
+        raise InputError(
+            f"`train.devices` = {', '.join(names)} is {there} devices for {here} processes on this "
+            "machine; name as many as there are processes, all of one kind."
+        )
     fabric = Fabric(
         accelerator=found[0].type,
         devices=numbers or here,
