@@ -94,7 +94,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimiser.gradient_clipping": 10.0,
         "optimiser.dropout": 0.0,
         "train.threads": 1,
-        "train.devices": ("cpu",),
         "train.checkpoint_every": 500,
     },
     # Table 1; it gives no epochs for AT-Net, and the code that it inherits from at most 100
