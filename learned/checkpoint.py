@@ -13,24 +13,23 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from varreg.errors import FileError, InputError
 
 from .config import Config, changed_keys, from_json, to_json
-from .tensor_file import mismatch, read_tensors, state_of, to_bytes
+from .tensor_file import mismatch, read_tensors, to_bytes
+from .training_state import MEAN, MOMENTS, Training
 
 logger = logging.getLogger(__name__)
 
 FORMAT, VERSION = "learned checkpoint", 2
-#: What Adam keeps for each parameter.
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -84,40 +83,6 @@ class Position:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """The objects whose tensors make up a training.
-
-    Attributes
-    ----------
-    model : torch.nn.Module
-    optimiser : torch.optim.Adam
-        Of parameters of the model.
-    state : dict of str to Tensor
-        What else changes from step to step, always in place.
-    """
-
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    state: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def tensors(self, function: str) -> dict[str, Tensor]:
-        """All of them, by name."""
-        moments = {
-            f"optimiser/{name}/{key}": self.optimiser.state[parameter][key]
-            for name, parameter in self.trained().items()
-            if parameter in self.optimiser.state
-            for key in MOMENTS
-        }
-        model = {f"model/{k}": v for k, v in state_of(self.model, function).items()}
-        return {**model, **moments, **{f"state/{k}": v for k, v in self.state.items()}}
-
-    def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters of the optimiser, by their names in the model."""
-        ours = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
-        return {n: p for n, p in self.model.named_parameters() if id(p) in ours}
-
-
-@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A file that has been read and found whole; no object has been touched.
 
@@ -139,8 +104,8 @@ class Checkpoint:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """Those of the model, for :func:`learned.weights.load_weights`."""
-        return _under("model/", self.tensors)
+        """Those of the model, or their running means, for :func:`learned.weights.load_weights`."""
+        return _under("model/", self.tensors) | _under(f"state/{MEAN}", self.tensors)
 
     def restore(self, training: Training, config: Config | None = None) -> None:
         """Put the tensors into the objects, after all of them have been checked.
@@ -170,7 +135,7 @@ class Checkpoint:
                 "learned: %s was written with torch %s and this is %s; last bits may differ.",
                 self.path, self.torch, torch.__version__,
             )  # fmt: skip
-        training.model.load_state_dict(self.weights)
+        training.model.load_state_dict(_under("model/", self.tensors))
         for name, tensor in training.state.items():
             tensor.copy_(self.tensors[f"state/{name}"])
         for name, parameter in training.trained().items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from varreg.errors import InputError, VarregError
+from varreg.errors import BackendError, InputError, VarregError
 
 from .config import TrainConfig
 
@@ -62,9 +62,14 @@ def make_fabric(config: TrainConfig) -> Fabric:
     InputError
         If a device is not there, or there are more of them than processes.
     """
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import TorchElasticEnvironment
-
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import TorchElasticEnvironment
+    except ImportError as error:
+        raise BackendError(
+            f"learned.train: trainings need lightning-fabric, which cannot be imported ({error}): "
+            'python -m pip install "varreg[learned]"'
+        ) from error
     logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
     )  # it announces what was asked for
@@ -78,6 +83,12 @@ def make_fabric(config: TrainConfig) -> Fabric:
         )
     found = [choose_device(name, "`train.devices`") for name in names]
     numbers = [device.index for device in found if device.index is not None]
+    there = len(numbers) or (torch.cuda.device_count() if found[0].type == "cuda" else here)
+    if len({device.type for device in found}) > 1 or there < here or len(numbers) not in (0, here):
+        raise InputError(
+            f"`train.devices` = {', '.join(names)} is {there} devices for {here} processes on this "
+            "machine; name as many as there are processes, all of one kind."
+        )
     fabric = Fabric(
         accelerator=found[0].type,
         devices=numbers or here,

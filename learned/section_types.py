@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     Millimetres: TypeAlias = float
     Rate: TypeAlias = float
     Norm: TypeAlias = float
+    Decay: TypeAlias = float
     PathText: TypeAlias = str
     Name: TypeAlias = str
     Device: TypeAlias = str
@@ -80,6 +81,7 @@ else:
     Share = ClosedUnitInterval
     Degrees, Strength, Millimetres = _number(0, 180), _number(0, 4), _number(0.01, 100)
     Rate, Norm = _number(1e-12, 10), _number(1e-12, 1e12)
+    Decay = _number(0, 0.99999)
     PathText = restricted_string_type(
         "PathText", r"[^\x00]*[^\x00\s][^\x00]*\Z", docstring="a path"
     )

@@ -139,6 +139,10 @@ class OptimiserConfig(Section):
         Of the learning rate, after the warm-up.
     warm_up : int
         Steps over which the learning rate rises linearly.
+    last_rate : float
+        At the end of the cosine, as a share of `learning_rate`.
+    averaging : float
+        Share of a running mean of the weights, which is what is kept, that stays at each step; 0: none.
     gradient_clipping : float or None
         Largest norm of the gradient of all parameters together.
     dropout : float
@@ -152,6 +156,8 @@ class OptimiserConfig(Section):
     epochs: kinds.Whole = 300
     schedule: Literal["constant", "cosine"] = "constant"
     warm_up: kinds.Whole = 0
+    last_rate: kinds.Share = 0.0
+    averaging: kinds.Decay = 0.0
     gradient_clipping: kinds.Norm | None = None
     dropout: kinds.Most = 0.3
 
@@ -235,9 +241,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 def keys() -> dict[str, Any]:
     """Every key, with its type."""
-    return {
-        f"{n}.{field}": h for n, kind in SECTIONS.items() for field, h in hints_of(kind).items()
-    }
+    return {f"{n}.{key}": h for n, kind in SECTIONS.items() for key, h in hints_of(kind).items()}
 
 
 def flat(config: Config) -> dict[str, Any]:

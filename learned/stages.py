@@ -26,7 +26,8 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> StageLoss:
     AffineLoss, DeformableLoss or DescentLoss
         A module over the cascade: moving and fixed images, what is known of them -> Losses.  Buffers
         of the module itself (``register_buffer``) are state of the training: they are saved in
-        checkpoints and come back from them, so they must keep their shape and change in place.
+        checkpoints and come back from them, so they must keep their shape and change in place; of
+        several processes those of the first are saved.
 
     Examples
     --------

@@ -47,17 +47,19 @@ class Steps:
     config : Config
     fabric : lightning_fabric.Fabric
     model : Cascade
-        Its dropout masks are drawn from a generator of the steps from now on.
+        What its modules draw comes from generators of the steps from now on, never from their own.
     """
 
     def __init__(self, config: Config, fabric: Fabric, model: Cascade) -> None:
         self.config, self.fabric, self.model = config, fabric, model
         self.unread: list[Taken] = []
         self.checked: nn.Module | None = None
-        self.masks = torch.Generator(fabric.device)
+        self.masks, self.noise = torch.Generator(fabric.device), torch.Generator()
         for module in model.modules():
             if isinstance(module, Dropout):
                 module.generator = self.masks
+            elif isinstance(getattr(module, "generator", None), torch.Generator):
+                module.generator = self.noise  # type: ignore[assignment]
 
     def take(
         self,
@@ -99,6 +101,7 @@ class Steps:
         gradient = nn.utils.clip_grad_norm_(group["params"], largest)
         group["lr"] = rate
         training.optimiser.step()
+        training.average(self.config.optimiser.averaging)
         stop = torch.full_like(gradient, float(interruption.signal != 0))
         figures = torch.stack([n.detach().double() for n in (*losses, gradient, stop)])
         place = dataclasses.replace(position, step=position.step + 1)
@@ -134,6 +137,7 @@ class Steps:
         seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1)
         torch.manual_seed(seed)  # networks of other packages draw from there
         self.masks.manual_seed(seed)
+        self.noise.manual_seed(seed)
 
     def _diverged(self, step: Taken, values: Mapping[str, float]) -> DivergenceError:
         """The error that names the batch whose loss is not finite, and what to try."""
@@ -148,21 +152,22 @@ class Steps:
         )
 
 
-def learning_rate_factor(config: OptimiserConfig, step: int, steps: int) -> float:
-    """What the learning rate is multiplied by at a step, from 0, of the steps of a stage.
+def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
+    """The learning rate at a step, from 0, of the steps of a stage.
 
     Examples
     --------
-    >>> config = OptimiserConfig(schedule="cosine", warm_up=2)
-    >>> [round(learning_rate_factor(config, k, 6), 3) for k in range(6)]
+    >>> config = OptimiserConfig(learning_rate=1, schedule="cosine", warm_up=2)
+    >>> [round(learning_rate(config, k, 6), 3) for k in range(6)]
     [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
     """
     if step < config.warm_up:
-        return (step + 1) / config.warm_up
+        return config.learning_rate * (step + 1) / config.warm_up
     if config.schedule == "constant":
-        return 1.0
+        return config.learning_rate
     passed = (step - config.warm_up) / max(steps - config.warm_up, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(passed, 1.0)))
+    return config.learning_rate * (config.last_rate + (1 - config.last_rate) * cosine)
 
 
 def auxiliary(cascade: Cascade) -> Tensor | float:

@@ -21,7 +21,7 @@ from varreg.errors import DivergenceError, InputError
 from varreg.options.options import Options
 
 from .cascade import Cascade
-from .checkpoint import Checkpoint, Position, Training, read_checkpoint
+from .checkpoint import Checkpoint, Position, read_checkpoint
 from .config import Config
 from .data.datasets import Pair
 from .data.parts import has_motion, make_parts, training_pairs
@@ -32,7 +32,8 @@ from .losses.mutual_information import MutualInformation
 from .reports import Reports
 from .run_folder import RunFolder
 from .stages import AFFINE, DEFORMABLE, STAGES, prepare_stage, stage_epochs
-from .step import Steps, learning_rate_factor
+from .step import Steps, learning_rate
+from .training_state import Training, means_of
 from .transfer import card, new_cascade
 from .validation import Table, evaluate, register, value_of
 from .weights import load_weights, save_model
@@ -74,6 +75,7 @@ class TrainingRun:
         self.folder = folder = RunFolder(config.train.output)
         first(fabric, lambda: folder.check(config, resume))
         self.interruption = Interruption()
+        self.similarity = MutualInformation(Options.preset(config.loss.estimator))
         self.parts = make_parts(config)
         self.steps = steps_of_epoch(config, self.parts.train, fabric.world_size)
         self.has_truth = has_motion(config.data)
@@ -116,44 +118,46 @@ class TrainingRun:
     def _run_stage(self, name: str) -> None:
         """One stage, from its start or from a checkpoint of it."""
         config, epochs = self.config.optimiser, stage_epochs(name, self.config)
+        resumes = self.checkpoint is not None and self.checkpoint.position.stage == name
+        if not resumes:
+            self._load_best()
         loss = prepare_stage(name, self.model, self.config).to(self.fabric.device)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         adam = torch.optim.Adam(trained, lr=config.learning_rate)
-        training = Training(self.model, adam, dict(loss.named_buffers(recurse=False)))
-        if self.checkpoint is not None and self.checkpoint.position.stage == name:
+        state = {
+            **dict(loss.named_buffers(recurse=False)),
+            **means_of(self.model, config.averaging),
+        }
+        training = Training(self.model, adam, state)
+        if self.checkpoint is not None and resumes:
             self.checkpoint.restore(training, self.config)
         else:
-            self._load_best()
             self.position = Position(name, step=self.position.step, best=self.position.best)
             self._save(training)  # from here on the best of the stage before is not needed
         self.checkpoint = None
         module: nn.Module = self.fabric.setup_module(loss)
         for batch in self._batches(name):
-            if self._is_over(name):
+            if self._is_over():
                 break
             begun = self.position.epoch * self.steps + self.position.step % self.steps
-            factor = learning_rate_factor(config, begun, epochs * self.steps)
-            rate = config.learning_rate * factor
+            rate = learning_rate(config, begun, epochs * self.steps)
             self.taken.take(module, training, batch, self.position, rate, self.interruption)
             self._after_step(name, training)
 
     def _after_step(self, name: str, training: Training) -> None:
         """Figures, and where they are due a validation and a checkpoint."""
-        step, epoch = self.position.step + 1, self.position.epoch
-        ends_epoch = step % self.steps == 0
-        due = ends_epoch or step % self.config.train.checkpoint_every == 0
+        step, epoch, often = self.position.step + 1, self.position.epoch, self.config.train
+        ends_epoch, saved = step % self.steps == 0, step % often.checkpoint_every == 0
         stopped = False
-        if due or self.taken.are_due:
+        if ends_epoch or saved or self.taken.are_due:
             for place, values in self.taken.read():
                 stopped = bool(values.pop("interrupted")) or stopped
                 self.reports.step(place, values)
         self.position = dataclasses.replace(self.position, step=step, epoch=epoch + ends_epoch)
-        last = self.position.epoch == stage_epochs(name, self.config)
-        judged = ends_epoch and (
-            last or self.position.epoch % self.config.train.validation_every == 0
-        )
-        is_best = judged and self._validate(name)
-        if judged or step % self.config.train.checkpoint_every == 0 or stopped:
+        epoch, last = self.position.epoch, stage_epochs(name, self.config)
+        judged = ends_epoch and (epoch == last or epoch % often.validation_every == 0)
+        is_best = judged and self._validate(name, training)
+        if judged or saved or stopped:
             self._save(training, is_best)
         if stopped:
             self.interruption.end(
@@ -178,25 +182,27 @@ class TrainingRun:
         )
         return loaded(pairs, batches, config.data.workers, self.fabric.device)
 
-    def _validate(self, name: str) -> bool:
+    def _validate(self, name: str, training: Training) -> bool:
         """Judge the cascade; export it if it is the best so far."""
         # before the second stage its networks move nothing
         cascade = self.model if name == DEFORMABLE else self.model.affine_only()
         pairs, place = self.parts.validation, self.position
-        table = evaluate(cascade, pairs, self._similarity(), self.fabric)
-        value = value_of(table, self.has_truth)
-        if not math.isfinite(value):
-            raise DivergenceError(
-                f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} gave "
-                f"{value}; the last checkpoint is from before. Try a smaller `optimiser.learning_rate`."
-            )
-        self.position, is_best = self.position.after_validation(value)
-        if self.fabric.is_global_zero:
-            shown = range(min(PICTURES, len(pairs)))
-            registered = [register(cascade, pairs[0, k], self.fabric.device) for k in shown]
-            self.reports.validation(self.position, table, is_best, registered)
-            if is_best:
-                self._export(self.position, table)
+        with training.averaged():  # what is judged is what is kept
+            table = evaluate(cascade, pairs, self.similarity, self.fabric)
+            value = value_of(table, self.has_truth)
+            if not math.isfinite(value):
+                raise DivergenceError(
+                    f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} "
+                    f"gave {value}; the last checkpoint is from before. Try a smaller "
+                    "`optimiser.learning_rate`."
+                )
+            self.position, is_best = place.after_validation(value)
+            if self.fabric.is_global_zero:
+                shown = (pairs[0, k] for k in range(min(PICTURES, len(pairs))))
+                registered = [register(cascade, pair, self.fabric.device) for pair in shown]
+                self.reports.validation(self.position, table, is_best, registered)
+                if is_best:
+                    self._export(self.position, table)
         return is_best
 
     def _finish(self) -> Trained:
@@ -207,7 +213,7 @@ class TrainingRun:
             raise InputError("learned.train: nothing was trained; raise `optimiser.epochs`.")
         test = None
         if self.parts.test is not None:
-            test = evaluate(self.model, self.parts.test, self._similarity(), self.fabric)
+            test = evaluate(self.model, self.parts.test, self.similarity, self.fabric)
             self.reports.entry("test", self.position, test)
         if self.fabric.is_global_zero:
             self._export(best.position, line["figures"], test)
@@ -221,12 +227,8 @@ class TrainingRun:
         said["architecture"].update(self.described)
         save_model(self.folder.model, self.model, said, overwrite=True)
 
-    def _similarity(self) -> MutualInformation:
-        return MutualInformation(Options.preset(self.config.loss.estimator))
-
-    def _is_over(self, name: str) -> bool:
-        patience = self.config.train.patience
-        return patience is not None and self.position.waited >= patience
+    def _is_over(self) -> bool:
+        return self.position.waited >= (self.config.train.patience or math.inf)
 
     def _save(self, training: Training, is_best: bool = False) -> None:
         if self.fabric.is_global_zero:

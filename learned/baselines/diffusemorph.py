@@ -20,7 +20,7 @@ from varreg.errors import InputError
 
 from ..blocks import DROPOUT, check_pair, pad_to
 from ..dt_net import DTNet
-from .packages import drawn_by, module_of
+from .packaged import drawn_by, module_of
 
 #: Of the original: steps of the noise, and its variances at both ends.
 TIMES, FIRST, LAST = 2000, 1e-6, 1e-2

@@ -1,13 +1,59 @@
-"""Networks of other packages, in the form that a stage of the cascade wants."""
+"""Networks of other packages, imported when one is built, in the form that a stage of the cascade wants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import torch
 from torch import Generator, Tensor, nn
 
+from varreg.errors import InputError
+
 from ..blocks import check_pair, full_precision, pad_to
-from .packages import drawn_by
+
+#: What makes all of them importable.
+HOW = "pip install 'varreg[baselines]'"
+
+
+def module_of(name: str, network: str) -> Any:
+    """A module of an optional package.
+
+    Raises
+    ------
+    InputError
+        If the package is absent, or one that it needs; the message says how to get it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(
+            f"learned.baselines: the network {network!r} needs {name.split('.')[0]}, which cannot be "
+            f"imported here ({error}): {HOW}."
+        ) from error
+
+
+@contextmanager
+def drawn_by(generator: Generator) -> Iterator[None]:
+    """Within the block the global generator of the CPU starts from a number that `generator` draws.
+
+    Other packages draw their weights from the global one; it is left as it was.
+
+    Examples
+    --------
+    >>> before = torch.get_rng_state()
+    >>> with drawn_by(torch.Generator().manual_seed(0)):
+    ...     _ = torch.rand(3)
+    >>> bool((torch.get_rng_state() == before).all())
+    True
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
 
 #: What the poolings or patches of these networks make of an image: their size must divide it.
 MULTIPLE = 32

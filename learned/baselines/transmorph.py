@@ -14,8 +14,7 @@ from torch import Generator, nn
 from varreg.errors import InputError
 
 from ..blocks import SameConvolution
-from .packaged import PackagedNet
-from .packages import module_of
+from .packaged import PackagedNet, module_of
 
 
 class TransMorph(PackagedNet):

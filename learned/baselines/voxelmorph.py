@@ -9,8 +9,7 @@ from __future__ import annotations
 from torch import Generator, Tensor, nn
 
 from ..blocks import check_network
-from .packaged import PackagedNet
-from .packages import module_of
+from .packaged import PackagedNet, module_of
 
 #: Of the U-Net; each but the last halves the image.
 BLOCKS = 5

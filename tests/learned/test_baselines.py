@@ -13,10 +13,12 @@ from learned.baselines import (
     make_network,
     train_baseline,
 )
-from learned.baselines.packages import drawn_by
+from learned.baselines.packaged import drawn_by
+from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.inverse import inverse_residual
 from learned.resampling import resize_field
+from learned.run_folder import RunFolder
 from learned.spatial import compose
 from varreg.errors import FileError, InputError
 
@@ -206,6 +208,8 @@ def test_a_baseline_is_trained_resumed_and_read_back(name, tmp_path):
     train_baseline(longer, baseline, resume=True, progress=False, tensorboard=False)
     straight = with_changes(longer, [f"train.output={tmp_path / 'straight'}"])
     other = train_baseline(straight, baseline, progress=False, tensorboard=False)
+    one, same = (read_checkpoint(RunFolder(tmp_path / n).last).tensors for n in ("run", "straight"))
+    assert [name for name in one if not torch.equal(one[name], same[name])] == []
     after = load_baseline(trained.model, config).state_dict()
     assert all(
         torch.equal(t, after[k]) for k, t in load_baseline(other.model, config).state_dict().items()

@@ -7,6 +7,7 @@ import torch
 from learned.checkpoint import FORMAT, VERSION, Position, Training, read_checkpoint, serialised
 from learned.config import Config, with_changes
 from learned.tensor_file import to_bytes
+from learned.training_state import means_of
 from varreg.errors import FileError, InputError
 
 from .states import CONFIG, POSITION, advance, everything, forged, training, write
@@ -235,3 +236,19 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x").write_bytes(to_bytes({}, FORMAT, VERSION - 1, {}, "test"))
     with pytest.raises(FileError, match="version is 1; only 2"):
         read_checkpoint(tmp_path / "x")
+
+
+def test_running_means_of_the_weights():
+    """A step takes 1 - decay of the weights; they stand in for the weights and go back."""
+    state = training()
+    means = means_of(state.model, 0.75)
+    state = Training(state.model, state.optimiser, means)
+    start = state.model[0].weight.detach().clone()
+    with torch.no_grad():
+        state.model[0].weight.add_(1.0)
+    state.average(0.75)
+    torch.testing.assert_close(means["mean/0.weight"], start + 0.25)
+    before = everything(state)
+    with state.averaged():
+        torch.testing.assert_close(state.model[0].weight.detach(), start + 0.25)
+    assert everything(state) == before

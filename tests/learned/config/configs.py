@@ -47,6 +47,8 @@ REAL = {
     "data.spacing": (0.01, 100),
     "optimiser.learning_rate": (1e-12, 10),
     "optimiser.dropout": (0, 0.9),
+    "optimiser.last_rate": (0, 1),
+    "optimiser.averaging": (0, 0.99999),
 }
 CHOICES = {
     "model.pooling": ["flatten", "global"],

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from learned.checkpoint import read_checkpoint
 from learned.data.parts import make_parts
+from learned.run_folder import RunFolder
 from learned.stage_losses import AffineLoss, DeformableLoss
+from learned.weights import read_model
 from varreg.errors import DivergenceError
 
 from .runs import assert_same_run, bits, run, tiny
@@ -104,3 +107,53 @@ def test_a_loss_that_is_not_finite_names_place_and_subjects(action, tmp_path, mo
     tensors, position = bits(folder)
     assert position.step == 6
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+
+
+class Remembering(AffineLoss):
+    """A loss with a state of its own: the last images, which the next step sees too."""
+
+    def __init__(self, cascade, config):
+        super().__init__(cascade, config)
+        self.register_buffer("pool", torch.zeros(2, 1, 32, 36))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, moving, fixed, known=None):
+        mixed = 0.5 * (moving + self.pool)
+        losses = super().forward(mixed, fixed, known)
+        self.pool.copy_(moving)
+        self.seen.add_(1)
+        return losses
+
+
+def test_the_buffers_of_a_loss_are_state_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("learned.stages.AffineLoss", Remembering)
+    changes = ["optimiser.epochs=0", "optimiser.affine_epochs=4"]
+    run(tiny(tmp_path / "whole", *changes))
+    with monkeypatch.context() as patch:
+        crash_at_write(patch, 4)
+        with pytest.raises(Crash):
+            run(tiny(tmp_path / "parts", *changes))
+    assert 0 < int(bits(tmp_path / "parts")[0]["state/seen"]) < 8
+    run(tiny(tmp_path / "parts", *changes), resume=True)
+    assert int(bits(tmp_path / "parts")[0]["state/seen"]) == 8
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_the_running_mean_of_the_weights_is_judged_and_kept(tmp_path, monkeypatch):
+    changes = ["optimiser.averaging=0.6", "optimiser.affine_epochs=3", "optimiser.epochs=1"]
+    trained = run(tiny(tmp_path / "whole", *changes))
+    best = read_checkpoint(RunFolder(tmp_path / "whole").best)
+    kept = read_model(trained.model)[0]
+    means = {n: t for n, t in best.tensors.items() if n.startswith("state/mean/")}
+    assert means
+    for name, mean in means.items():
+        weight = name.removeprefix("state/mean/")
+        assert torch.equal(kept[weight], mean)
+    moved = [n for n, m in means.items() if not torch.equal(m, best.tensors["model/" + n[11:]])]
+    assert moved
+    with monkeypatch.context() as patch:
+        crash_at_write(patch, 6)
+        with pytest.raises(Crash):
+            run(tiny(tmp_path / "parts", *changes))
+    run(tiny(tmp_path / "parts", *changes), resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")

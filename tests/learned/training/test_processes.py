@@ -86,6 +86,15 @@ def test_the_environment_must_be_that_of_torchrun(monkeypatch):
         make_fabric(tiny("x").train)
 
 
+@pytest.mark.parametrize("devices", ["auto", "cuda:0", "cpu,cuda:0", "cuda:0,cuda:1,cuda:2"])
+def test_as_many_devices_as_processes_and_all_of_one_kind(devices, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3 if "2" in devices else 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="devices for 2 processes"):
+        make_fabric(tiny("x", f"train.devices={devices}").train)
+
+
 def test_processes_take_equal_shares_of_every_batch_of_every_epoch():
     config = with_changes(tiny("x"), ["data.pairs_per_epoch=14", "optimiser.batch_size=4"])
     pairs = make_parts(config).train

@@ -18,7 +18,7 @@ from learned.losses.smoothness import smoothness
 from learned.spatial import view_weight, warp
 from learned.stage_losses import AffineLoss, DeformableLoss, Known, objective
 from learned.stages import prepare_stage
-from learned.step import learning_rate_factor
+from learned.step import learning_rate
 from varreg.errors import InputError
 from varreg.options.options import Options
 
@@ -163,8 +163,8 @@ def test_pairs_for_a_coarse_at_net_cover_the_same_field_of_view():
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_learning_rate_rises_over_the_warm_up_and_then_follows_the_schedule(schedule):
-    config = OptimiserConfig(schedule=schedule, warm_up=4)
-    factors = np.array([learning_rate_factor(config, k, 20) for k in range(21)])
+    config = OptimiserConfig(learning_rate=1, schedule=schedule, warm_up=4)
+    factors = np.array([learning_rate(config, k, 20) for k in range(21)])
     assert factors[:4].tolist() == [0.25, 0.5, 0.75, 1.0]
     if schedule == "constant":
         assert (factors[4:] == 1).all()
@@ -172,4 +172,6 @@ def test_learning_rate_rises_over_the_warm_up_and_then_follows_the_schedule(sche
         assert (np.diff(factors[4:]) < 0).all()
         assert factors[12] == pytest.approx(0.5)
         assert factors[20] == pytest.approx(0, abs=1e-15)
-    assert learning_rate_factor(OptimiserConfig(), 0, 1) == 1
+    last = OptimiserConfig(learning_rate=1, schedule="cosine", last_rate=0.02)
+    assert learning_rate(last, 20, 20) == pytest.approx(0.02)
+    assert learning_rate(OptimiserConfig(), 0, 1) == 1e-3
