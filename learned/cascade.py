@@ -251,6 +251,11 @@ class Cascade(nn.Module):
             return affine, None, 0
         return *better_start(coarse, moving, fixed, affine), len(coarse)
 
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether images may be of another size than those of the training."""
+        return self.at_net is None or self.at_net.pooling == "global"
+
     def freeze_affine(self) -> None:
         """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
 

@@ -71,6 +71,16 @@ class Registrar:
         """2 or 3, of the images that it takes."""
         return len(self.shape)
 
+    @property
+    def trained_spacing(self) -> float | None:
+        """Voxel size of its training in mm, if the network takes images of any size and its card says it."""
+        if not getattr(self.network, "takes_any_size", False):
+            return None
+        try:
+            return float(self.card["training"]["config"]["data"]["spacing"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
     def predict(
         self,
         moving: Any,
@@ -123,10 +133,18 @@ class Registrar:
         self.network.to(self.device)
 
     def _prepared(self, function: str, **arguments: Any) -> Prepared:
-        return prepare(**arguments, shape=self.shape, model=self.name, function=function)
+        return prepare(
+            **arguments,
+            shape=self.shape,
+            trained=self.trained_spacing,
+            model=self.name,
+            function=function,
+        )
 
     def _predictions(self, pairs: list[Prepared], threads: int, function: str) -> list[Prediction]:
-        """One pass through the network, then each pair for itself."""
+        """Once through the network, then each pair for itself."""
+        if len({pair.grid.shape for pair in pairs}) > 1:
+            return [one for pair in pairs for one in self._predictions([pair], threads, function)]
         begun = time.perf_counter()
         batch = torch.from_numpy(np.stack([pair.images for pair in pairs])).to(self.device)
         self.network.eval()  # it may have been trained meanwhile

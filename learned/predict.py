@@ -57,7 +57,8 @@ def predict(
     spacing : float, optional
         Voxel size in mm at which the network sees the images, about the middle of the fixed one;
         what does not fit is cropped, and zeros are padded.  By default all of the fixed field of
-        view just fits.
+        view just fits; a network that takes images of any size sees all of it in the voxel size of its
+        training.
     threads : int, optional
         Threads to use; they change the result by no more than rounding.  All available by default.
     device : str or torch.device, optional

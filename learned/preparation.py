@@ -30,6 +30,7 @@ from varreg.stages.initialisations import candidates
 from .data.volumes import unit_values
 
 _FEWEST = 4  # voxels of the network that the fixed field of view must span
+_MOST = 4  # times its size in training that a network of any size sees
 
 
 class Prepared(NamedTuple):
@@ -52,6 +53,7 @@ def prepare(
     function: str,
     start: str | Float | None = "header",
     spacing: float | None = None,
+    trained: float | None = None,
     **others: Any,
 ) -> Prepared:
     """What a network will see of a pair; every argument is checked here.
@@ -62,6 +64,9 @@ def prepare(
         See :func:`learned.predict`.
     shape : tuple of int
         (*S) of the network.
+    trained : float, optional
+        Voxel size of its training (mm), of a network that takes images of any size: it sees all of the
+        fixed field of view, by default in such voxels.
     model : str
         Name of the network.
     function : str
@@ -91,7 +96,10 @@ def prepare(
             for image, argument in zip(images, ("moving", "fixed"), strict=True)
         ]
         matrix = _start_matrix(start, *inputs)
-    grid = network_grid(images[1].grid, shape, spacing, function)
+    fixed_grid = images[1].grid
+    if trained is not None:
+        shape, spacing = covering(fixed_grid, shape, trained if spacing is None else spacing)
+    grid = network_grid(fixed_grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
     return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
 
@@ -175,14 +183,8 @@ def network_grid(
     >>> network_grid(Grid.with_spacing((10, 20), (2.0, 0.5)), (8, 8)).spacing.tolist()
     [2.5, 2.5]
     """
-    from scipy.optimize import linear_sum_assignment
-
     d, size = fixed.dim, np.array(shape)
-    order = linear_sum_assignment(-np.abs(fixed.direction))[1]
-    left, _, right = np.linalg.svd(fixed.direction[:, order])
-    axes = left @ right  # of a sheared grid, the right angles nearest to it
-    axes = axes * np.where(np.diag(axes) < 0, -1.0, 1.0)
-    extent = np.abs(axes.T @ fixed.affine[:d, :d]) @ np.array(fixed.shape)
+    axes, extent = _axes(fixed)
     edge = float((extent / size).max()) if spacing is None else spacing
     usable = isinstance(edge, Real) and not isinstance(edge, bool) and 0 < edge < math.inf
     if not usable or extent.max() / edge < _FEWEST:
@@ -198,6 +200,37 @@ def network_grid(
     if np.abs(index - whole)[:d, :d].max() < 1e-6:  # half a voxel aside, nothing is interpolated
         affine = fixed.affine @ whole
     return Grid(tuple(shape), affine)
+
+
+def covering(fixed: Grid, shape: Sequence[int], spacing: Any) -> tuple[tuple[int, ...], Any]:
+    """As many voxels as cover a fixed field of view, and their size.
+
+    They are larger than `spacing` where there would be more than 4 times as many along an axis as the
+    network was trained with: what it knows is how a head looks.
+
+    Examples
+    --------
+    >>> covering(Grid.with_spacing((100, 61), (2.0, 2.0)), (32, 32), 4.0)
+    ((50, 31), 4.0)
+    """
+    if not (isinstance(spacing, Real) and not isinstance(spacing, bool) and 0 < spacing < math.inf):
+        return tuple(shape), spacing  # which network_grid refuses
+    extent = _axes(fixed)[1]
+    spacing = max(float(spacing), float((extent / (_MOST * np.array(shape))).max()))
+    voxels = np.ceil(extent / spacing - 1e-6).astype(int)
+    return tuple(int(n) for n in np.maximum(voxels, 1)), spacing
+
+
+def _axes(fixed: Grid) -> tuple[Float, Float]:
+    """Directions of the axes of a network's grid (columns), and the field of view along them (mm)."""
+    from scipy.optimize import linear_sum_assignment
+
+    d = fixed.dim
+    order = linear_sum_assignment(-np.abs(fixed.direction))[1]
+    left, _, right = np.linalg.svd(fixed.direction[:, order])
+    axes = left @ right  # of a sheared grid, the right angles nearest to it
+    axes = axes * np.where(np.diag(axes) < 0, -1.0, 1.0)
+    return axes, np.abs(axes.T @ fixed.affine[:d, :d]) @ np.array(fixed.shape)
 
 
 def resampled(image: LevelImage, grid: Grid, start: Float) -> NDArray[np.float32]:

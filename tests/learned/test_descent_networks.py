@@ -6,11 +6,13 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+import varreg
 from learned.affine import affine_displacement, compose_affine
 from learned.cascade import Cascade
 from learned.config import LossConfig
 from learned.descent_net import DescentNet, space_to_depth
 from learned.energy_channels import BINS, energy_channels, joint_density
+from learned.inference import Registrar
 from learned.passes import run_passes
 from learned.spatial import warp
 from learned.stage_losses import DescentLoss, Known
@@ -250,3 +252,36 @@ def test_without_a_known_map_the_energy_is_the_loss():
 def test_impossible_cascades_are_refused(settings, words):
     with pytest.raises(InputError, match=words):
         Cascade.build(shape=(32, 32), at_width=1, dt_width=1, **settings)
+
+
+def sized_registrar(**settings):
+    """A network of any size with a card that says in which voxels it was trained."""
+    network = moving_cascade_without_affine(**settings)
+    card = {"training": {"config": {"data": {"spacing": 2.0}}}}
+    return Registrar(network, (32, 32), "any", card)
+
+
+def moving_cascade_without_affine(**settings):
+    settings = {"at_width": 0, "dt_width": 2, "scales": (2, 1), "shared": True} | settings
+    return Cascade.build(shape=(32, 32), network="descent", zero_mean=False, **settings)
+
+
+def test_a_network_of_any_size_sees_all_in_the_voxels_of_its_training():
+    image = varreg.Image.from_array(np.random.default_rng(0).random((120, 90)), spacing=1.0)
+    pair = sized_registrar()._prepared("test", moving=image, fixed=image)
+    assert pair.grid.shape == (60, 45)
+    assert pair.grid.spacing.tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(pair.grid.centre, image.grid.centre, atol=1e-9)
+    huge = varreg.Image.from_array(np.random.default_rng(0).random((40, 30)), spacing=100.0)
+    assert max(sized_registrar()._prepared("test", moving=huge, fixed=huge).grid.shape) == 4 * 32
+
+
+def test_pairs_of_several_sizes_in_one_batch():
+    rng = np.random.default_rng(1)
+    pairs = [[rng.random(shape) for _ in range(2)] for shape in ((60, 50), (70, 40), (60, 50))]
+    registrar = sized_registrar()
+    together = registrar.predict_batch(pairs, threads=1)
+    alone = [registrar.predict(*pair, threads=1) for pair in pairs]
+    for one, other in zip(together, alone, strict=True):
+        assert one.displacement.shape == other.displacement.shape
+        np.testing.assert_allclose(one.displacement, other.displacement, atol=1e-5)
