@@ -55,7 +55,10 @@ nitpick_ignore_regex = [
         r"varreg\.(geometry|backends|images|similarity|stages|initial|checks|io|data\.phantom\.\w+)(\..*)?",
     ),
     (r"py:.*", r"varreg\.transforms\.inverse\.invert"),
-    (r"py:.*", r"learned\.(weights|run_folder|data|affine_search|inverse)(\..*)?"),
+    (
+        r"py:.*",
+        r"learned\.(weights|run_folder|data|affine_search|inverse|passes|descent_net)(\..*)?",
+    ),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),
 ]
