@@ -14,7 +14,6 @@ from torch import Generator, Tensor, nn
 
 from varreg.errors import InputError
 
-from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
 from .affine_search import search_affine
 from .at_net import ATNet
@@ -27,12 +26,11 @@ from .cascade_arguments import (
     checked_scales,
     network_count,
 )
-from .cascade_prediction import Prediction
+from .cascade_prediction import Prediction, prediction_of
 from .descent_net import DescentNet
 from .dt_net import DTNet
 from .passes import Stage, better_start, run_passes
-from .resampling import resize_field, resize_image, stage_shape
-from .spatial import view_weight, warp
+from .resampling import resize_image, stage_shape
 
 #: Stages that see the images coarser than this may choose where to begin.
 COARSE = 2.0
@@ -172,18 +170,15 @@ class Cascade(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
         check_affine_stage(affine_scale, affine_passes, affine_views)
-        seen = stage_shape(shape, affine_scale)
-        at_net = (
-            ATNet(dimension, at_width, seen, pooling, generator=generator) if at_width else None
-        )
-        scales = checked_scales(scales)
-        count = network_count(scales, shared)
         check_stages(network, views, starts)
+        scales = checked_scales(scales)
+        at_net = None
+        if at_width:
+            seen = stage_shape(shape, affine_scale)
+            at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
+        count = network_count(scales, shared)
         dt_nets = [
-            DescentNet(dimension, dt_width, generator)
-            if network == "descent"
-            else DTNet(dimension, dt_width, zero_mean=zero_mean, generator=generator)
-            for _ in range(count)
+            _stage_network(network, dimension, dt_width, zero_mean, generator) for _ in range(count)
         ]
         stage = affine_scale, affine_passes, affine_views
         return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean, starts)
@@ -206,28 +201,11 @@ class Cascade(nn.Module):
             If the images are no pair of finite images of one size.
         """
         check_images("Cascade", moving, fixed, self.dimension)
-        size = tuple(moving.shape[2:])
         affine, u, made = self._start(moving, fixed)
         stages = {} if u is None else {self.scales[made - 1]: u}
         for each in run_passes(self.stages()[made:], moving, fixed, affine, u):
             stages[each.stage.scale] = u = each.after
-        displacement = moving.new_zeros(len(moving), self.dimension, *size)
-        if u is not None:
-            displacement = resize_field(u, size)
-        total = compose_affine(affine, displacement)
-        if not self.zero_mean:
-            begun, affine = affine, fitted_affine(total)
-            displacement = without_affine(total, affine)
-            stages = {k: _behind(affine, begun, each, size) for k, each in stages.items()}
-        return Prediction(
-            affine=affine,
-            stages=tuple(stages.values()),
-            displacement=displacement,
-            total=total,
-            warped_affine=warp(moving, affine_displacement(affine, size)),
-            warped=warp(moving, total),
-            view=view_weight(total, size),
-        )
+        return prediction_of(moving, affine, stages, u, refit=not self.zero_mean)
 
     def stages(self) -> tuple[Stage, ...]:
         """The networks of all stages, and how they are applied."""
@@ -281,18 +259,20 @@ class Cascade(nn.Module):
 
     def affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
         r"""The map of AT-Net, (N, d, d + 1) on centred coordinates; without one the identity."""
-        if self.at_net is not None:
-            seen = stage_shape(moving.shape[2:], self.affine_scale)
-            images = resize_image(moving, seen), resize_image(fixed, seen)
-            # the stages learn as well from one view, and eleven times faster
-            if self.affine_views == "symmetric" and not self.training:
-                return search_affine(self.at_net, *images, self.affine_passes)
-            return affine_maps(self.at_net, *images, self.affine_passes)[-1]
-        identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
-        return identity.expand(len(moving), -1, -1)
+        if self.at_net is None:
+            identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
+            return identity.expand(len(moving), -1, -1)
+        seen = stage_shape(moving.shape[2:], self.affine_scale)
+        images = resize_image(moving, seen), resize_image(fixed, seen)
+        # the stages learn as well from one view, and eleven times faster
+        if self.affine_views == "symmetric" and not self.training:
+            return search_affine(self.at_net, *images, self.affine_passes)
+        return affine_maps(self.at_net, *images, self.affine_passes)[-1]
 
 
-def _behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:
-    """u of a stage behind another affine map than the one that it began with."""
-    total = compose_affine(begun, resize_field(u, size))
-    return resize_field(without_affine(total, affine), u.shape[2:])
+def _stage_network(
+    kind: str, dimension: int, width: int, zero_mean: bool, generator: Generator
+) -> DTNet | DescentNet:
+    if kind == "descent":
+        return DescentNet(dimension, width, generator)
+    return DTNet(dimension, width, zero_mean=zero_mean, generator=generator)

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
+from .passes import behind
+from .resampling import resize_field
+from .spatial import view_weight, warp
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -36,3 +41,40 @@ class Prediction:
     warped_affine: Tensor
     warped: Tensor
     view: Tensor
+
+
+def prediction_of(
+    moving: Tensor, affine: Tensor, stages: dict[float, Tensor], last: Tensor | None, refit: bool
+) -> Prediction:
+    r"""What stages make of a batch.
+
+    Parameters
+    ----------
+    moving : (N, 1, \*S) tensor
+    affine : (N, d, d + 1) tensor
+        The map that the stages began behind.
+    stages : dict of float to (N, d, \*T) tensor
+        u after each stage.
+    last : (N, d, \*T) tensor or None
+        u after the last one; None is 0.
+    refit : bool
+        Fit the affine part to the whole map.
+    """
+    size = tuple(moving.shape[2:])
+    u = moving.new_zeros(len(moving), len(size), *size)
+    if last is not None:
+        u = resize_field(last, size)
+    total = compose_affine(affine, u)
+    if refit:
+        begun, affine = affine, fitted_affine(total)
+        u = without_affine(total, affine)
+        stages = {scale: behind(affine, begun, each, size) for scale, each in stages.items()}
+    return Prediction(
+        affine=affine,
+        stages=tuple(stages.values()),
+        displacement=u,
+        total=total,
+        warped_affine=warp(moving, affine_displacement(affine, size)),
+        warped=warp(moving, total),
+        view=view_weight(total, size),
+    )

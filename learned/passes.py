@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from varreg.options.options import Options
 
-from .affine import compose_affine
+from .affine import compose_affine, without_affine
 from .losses.mutual_information import MutualInformation
 from .resampling import resize_field, resize_image, stage_shape
 from .spatial import compose, view_weight, warp
@@ -123,6 +123,21 @@ def better_start(
     other = information[1] > CLEARLY * information[0]
     place = torch.arange(len(moving), device=moving.device) + len(moving) * other
     return both[place], last.after[place]
+
+
+def behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:
+    """u of a stage behind another affine map than the one that it began with.
+
+    Parameters
+    ----------
+    affine, begun : (N, d, d + 1) tensors
+    u : (N, d, *T) tensor
+        Behind `begun`, at any resolution.
+    size : tuple of int
+        (*S), of the images.
+    """
+    total = compose_affine(begun, resize_field(u, size))
+    return resize_field(without_affine(total, affine), u.shape[2:])
 
 
 def _one_pass(

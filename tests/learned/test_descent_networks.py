@@ -271,7 +271,7 @@ def test_a_network_of_any_size_sees_all_in_the_voxels_of_its_training():
     pair = sized_registrar()._prepared("test", moving=image, fixed=image)
     assert pair.grid.shape == (60, 45)
     assert pair.grid.spacing.tolist() == [2.0, 2.0]
-    np.testing.assert_allclose(pair.grid.centre, image.grid.centre, atol=1e-9)
+    np.testing.assert_allclose(pair.grid.centre, image.grid.centre, atol=0.5)  # whole voxels
     huge = varreg.Image.from_array(np.random.default_rng(0).random((40, 30)), spacing=100.0)
     assert max(sized_registrar()._prepared("test", moving=huge, fixed=huge).grid.shape) == 4 * 32
 

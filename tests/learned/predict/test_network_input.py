@@ -7,7 +7,7 @@ import pytest
 import varreg
 from learned.data.manifest import Subject
 from learned.data.volumes import isotropic_grid, load_volume
-from learned.preparation import network_grid, resampled
+from learned.network_grid import network_grid, resampled
 from varreg.errors import OverlapError
 from varreg.geometry.grid import Grid
 from varreg.images.intensities import unit_intensities
