@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from known_cases import image
+from known_cases import image, reduced
 from known_maps import about, forced, turn
 from numpy.typing import NDArray
 from other_cases import people, stains
@@ -91,7 +91,7 @@ def case(data: Path, which: str, index: int) -> Case:
         one, two = _slices(one, two, rng)
         spacing = 2 if rng.random() < COARSE else 1
     return _known(
-        f"{name}, {index}", _reduced(one, spacing), _reduced(two, spacing), float(spacing), rng
+        f"{name}, {index}", reduced(one, spacing), reduced(two, spacing), float(spacing), rng
     )
 
 
@@ -127,13 +127,6 @@ def _slices(one: Array, two: Array, rng: np.random.Generator) -> tuple[Array, Ar
     area = (one > HEAD).sum(tuple(k for k in range(3) if k != axis)).astype(float)
     z = int(rng.choice(np.flatnonzero(area > 0.6 * area.max())))
     return fitted(one.take(z, axis), 224), fitted(two.take(z, axis), 224)
-
-
-def _reduced(a: Array, factor: int) -> Array:
-    """Means of so many voxels along every axis."""
-    cut = a[tuple(slice(0, n // factor * factor) for n in a.shape)]
-    shape = [part for n in cut.shape for part in (n // factor, factor)]
-    return cut.reshape(shape).mean(tuple(range(1, 2 * a.ndim, 2)))
 
 
 def _known(name: str, one: Array, two: Array, spacing: float, rng: np.random.Generator) -> Case:

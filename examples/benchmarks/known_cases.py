@@ -19,7 +19,7 @@ PEOPLE = {
     "report": ("1007", "1008", "1009", "1010"),
 }
 SEED = {"limits": 1, "report": 2}
-#: Voxels of volumes are averaged over cubes of this many mm.
+#: Voxels of volumes are averaged over cubes of this many mm unless said otherwise.
 REDUCED = 3
 
 
@@ -71,9 +71,9 @@ def stain_images(data: Path) -> tuple[Array, Array]:
     return found[0], found[1]
 
 
-def reduced(a: Array) -> Array:
-    cut = a[tuple(slice(0, n // REDUCED * REDUCED) for n in a.shape)]
-    shape = [part for n in cut.shape for part in (n // REDUCED, REDUCED)]
+def reduced(a: Array, by: int = REDUCED) -> Array:
+    cut = a[tuple(slice(0, n // by * by) for n in a.shape)]
+    shape = [part for n in cut.shape for part in (n // by, by)]
     return cut.reshape(shape).mean(tuple(range(1, 2 * a.ndim, 2)))
 
 
