@@ -1,4 +1,4 @@
-"""learned: registration by a trained network (AT-Net, DT-Net) in one pass, beside the solver.
+"""learned: registration by a trained network (AT-Net, DT-Net) beside the solver.
 
 The public names are loaded on first use, so that ``import learned`` does not import torch yet; it
 only makes sure that it is there.

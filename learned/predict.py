@@ -1,4 +1,4 @@
-"""Registration in one pass: ``learned.predict(moving, fixed)`` and ``python -m learned.predict``."""
+"""Registration by a trained network: ``learned.predict(moving, fixed)`` and ``python -m learned.predict``."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def predict_batch(
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No report.")
 def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:  # fmt: skip
-    """Bring the image MOVING onto the image FIXED by a trained network, in one pass."""
+    """Bring the image MOVING onto the image FIXED by a trained network."""
     write: Any
     # opened first: an output that cannot be written is found before the work
     with result_writer(output, moving, fixed, None, force) as write:

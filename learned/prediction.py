@@ -105,7 +105,7 @@ class Prediction(Registered):
         # the solver calls an affine map that it did not search for given
         lines = str(self.as_result()).replace("Affine (given)", "Affine (predicted)").splitlines()
         remark = (
-            "Predicted in one pass, no energy was minimised: look at it, or go on from here with "
+            "Predicted by a network, no energy was minimised: look at it, or go on from here with "
             "varreg.solve(moving, fixed, start=prediction)."
         )
         return "\n".join([*lines[:-2], remark, *lines[-2:]])

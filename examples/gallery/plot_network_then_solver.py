@@ -2,7 +2,7 @@
 A network predicts, the solver refines, both are certified
 ==========================================================
 
-A network registers two images in one pass, but it cannot say how wrong it is on *this* pair.  The solver
+A network registers two images without a search, but it cannot say how wrong it is on *this* pair.  The solver
 minimises a stated energy, so it can: it certifies what the network predicted, refines it, and certifies the
 result.  The truth is known here, so that we can see what the certificates are worth.
 """

@@ -22,7 +22,8 @@ def test_register_writes_the_result_that_solve_returns(files, pair):
 def test_register_prints_a_paragraph_or_json(tmp_path, pair):
     paragraph = call("register", *pair, "-o", tmp_path / "a", *FEW)
     assert "Maps points of FIXED to MOVING" in paragraph.stdout
-    printed = call("register", *pair, "-o", tmp_path / "b", *FEW, "--deformable", "--json")
+    model = ("--affine", "affine", "--deformable")
+    printed = call("register", *pair, "-o", tmp_path / "b", *FEW, *model, "--json")
     numbers = json.loads(printed.stdout)
     assert numbers["options"]["levels"] == [2.0] and numbers["smallest_determinant"] > 0
     assert {level["stage"] for level in numbers["levels"]} == {"affine", "deformable"}

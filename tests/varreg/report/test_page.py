@@ -220,7 +220,7 @@ def test_a_prediction_is_shown_as_one(slices, tmp_path):
         r.transform, r.warped, "net", "", "", r.smallest_determinant, r.overlap, known, r.fixed, r.moving
     )  # fmt: skip
     text = found.report(tmp_path / "p.html", varreg.certify(r.moving, r.fixed, found)).read_text()
-    assert "Predicted in one pass" in text and "No energy was minimised" in text
+    assert "Predicted by a network" in text and "No energy was minimised" in text
     assert not re.search(r"\bnan\b", Page(text).words)
     assert "nats" not in " ".join(t.get_text() for t in found.plot().texts)
     assert len(Page(found._repr_html_()).all("img")) == 2
