@@ -13,11 +13,17 @@ from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.frames import frame_of_map
 from varreg.images.image import Image
+from varreg.optimise.check import NONE_MADE
 from varreg.optimise.history import Energy
 from varreg.options.options import Options
 from varreg.results.registered import Registered
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
+
+#: First line of a prediction of images of which nothing suspicious is known.
+UNCHECKED = (
+    "Checks: none of the map; varreg.certify(moving, fixed, prediction) says what it is worth."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +109,8 @@ class Prediction(Registered):
 
     def __str__(self) -> str:
         # the solver calls an affine map that it did not search for given
-        lines = str(self.as_result()).replace("Affine (given)", "Affine (predicted)").splitlines()
+        said = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
+        lines = said.replace(NONE_MADE, UNCHECKED).splitlines()
         remark = (
             "Predicted by a network, no energy was minimised: look at it, or go on from here with "
             "varreg.solve(moving, fixed, start=prediction)."

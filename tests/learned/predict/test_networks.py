@@ -111,6 +111,12 @@ def test_it_explains_itself():
     assert words.splitlines()[-1] == "Maps points of FIXED to MOVING (world mm, RAS+)."
 
 
+def test_its_first_line_says_how_to_check_it():
+    image = blobs((32, 32))
+    first = str(predict(Known(np.eye(2, 3)), image, image)).splitlines()[0]
+    assert first.startswith("Checks: none of the map; varreg.certify(")
+
+
 def test_it_adds_up_its_seconds():
     prediction = predict(Known(np.eye(2, 3)), blobs((32, 32)), blobs((32, 32), 1))
     parts = prediction.provenance["seconds"]
