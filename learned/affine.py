@@ -145,12 +145,4 @@ def without_affine(displacement: Tensor, affine: Tensor) -> Tensor:
     matrix = torch.cat((affine, affine.new_zeros(len(affine), 1, affine.shape[2])), 1)
     matrix[:, -1, -1] = 1
     inverse = torch.linalg.inv(matrix.double())[:, :-1].to(displacement.dtype)
-    shape, d = displacement.shape[2:], displacement.shape[1]
-    half = max(shape) / 2
-    centre = per_axis([(n - 1) / 2 for n in shape], displacement)
-    # the inverse map at x + total(x), less x
-    position = identity_grid(shape, displacement) - centre + displacement
-    change = inverse[..., :-1] - torch.eye(d, dtype=inverse.dtype, device=inverse.device)
-    moved = torch.einsum("nij,nj...->ni...", change, position)
-    shift = inverse[..., -1] * half
-    return displacement + moved + shift.reshape(*shift.shape, *[1] * d)
+    return compose_affine(inverse, displacement)

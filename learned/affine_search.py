@@ -84,6 +84,23 @@ def _information(
     """Mutual information of each pair under each of its candidates, (K, N), all in one go."""
     several = (len(candidates), *[1] * (moving.ndim - 1))
     displacement = affine_displacement(candidates.flatten(0, 1), tuple(moving.shape[2:]))
+    found = information_under(
+        similarity, moving.repeat(several), fixed.repeat(several), displacement
+    )
+    return found.unflatten(0, candidates.shape[:2])
+
+
+def information_under(
+    similarity: MutualInformation, moving: Tensor, fixed: Tensor, displacement: Tensor
+) -> Tensor:
+    r"""Mutual information of each pair under a map, (N,) nats.
+
+    Parameters
+    ----------
+    similarity : MutualInformation
+    moving, fixed : (N, 1, \*S) tensors
+    displacement : (N, d, \*S) tensor
+        Voxels.
+    """
     view = view_weight(displacement, tuple(moving.shape[2:]))
-    warped = warp(moving.repeat(several), displacement)
-    return similarity(warped, fixed.repeat(several), view).unflatten(0, candidates.shape[:2])
+    return similarity(warp(moving, displacement), fixed, view)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from varreg.options.options import Options
 
 from .affine import compose_affine, without_affine
+from .affine_search import information_under
 from .losses.mutual_information import MutualInformation
 from .resampling import resize_field, resize_image, stage_shape
-from .spatial import compose, view_weight, warp
+from .spatial import compose, warp
 from .views import alternating_view, seen_from, viewed
 
 #: Times the mutual information of the other start that the identity must reach, to be begun with.
@@ -117,9 +118,8 @@ def better_start(
     images = moving.repeat(2, *[1] * (moving.ndim - 1)), fixed.repeat(2, *[1] * (fixed.ndim - 1))
     *_, last = run_passes(stages, *images, both)
     total = compose_affine(both, last.after, tuple(moving.shape[2:]))
-    view = view_weight(total, tuple(total.shape[2:]))
     similarity = MutualInformation(Options(similarity="mi"))
-    information = similarity(warp(last.moving, total), last.fixed, view).view(2, -1)
+    information = information_under(similarity, last.moving, last.fixed, total).view(2, -1)
     other = information[1] > CLEARLY * information[0]
     place = torch.arange(len(moving), device=moving.device) + len(moving) * other
     return both[place], last.after[place]

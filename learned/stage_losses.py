@@ -134,8 +134,7 @@ class DeformableLoss(nn.Module):
         view = view_weight(total, shape)
         losses = self.coarse(warped, warped, resize_image(fixed, shape), u, view)
         if known is not None and self.known_map:
-            visible = resize_image(known.visible.to(fixed.dtype), shape)
-            known = Known(resize_field(known.truth, shape), visible)
+            known = _on_grid(known, shape, fixed.dtype)
         return _with_known_map(losses, total, known, self.known_map, size[0] / shape[0]).total
 
 
@@ -170,12 +169,14 @@ class DescentLoss(nn.Module):
         affine = self.cascade.affine(moving, fixed).clone()
         affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
         extent, stages = tuple(moving.shape[2:]), self.cascade.stages()
-        losses = [
-            self._of_pass(each, affine, extent, known)
-            for each in run_passes(stages, moving, fixed, affine, through=False)
-        ]
-        mean = _mean(losses)
-        return mean._replace(known_map=losses[-1].known_map)
+        losses: list[Losses] = []
+        there: dict[tuple[int, ...], Known] = {}
+        for each in run_passes(stages, moving, fixed, affine, through=False):
+            shape = tuple(each.fixed.shape[2:])
+            if known is not None and shape not in there:
+                there[shape] = _on_grid(known, shape, fixed.dtype)
+            losses.append(self._of_pass(each, affine, extent, there.get(shape)))
+        return _mean(losses)._replace(known_map=losses[-1].known_map)
 
     def _of_pass(
         self, each: Pass, affine: Tensor, extent: tuple[int, ...], known: Known | None
@@ -186,13 +187,9 @@ class DescentLoss(nn.Module):
             losses = self._energy(each, total, extent)
         if known is None:
             return losses
-        shape = tuple(total.shape[2:])
-        there = Known(
-            resize_field(known.truth, shape), resize_image(known.visible.to(total.dtype), shape)
-        )
-        voxel = extent[0] / shape[0]
-        before = _distance(compose_affine(affine, each.before, extent), there, voxel).detach()
-        after = _distance(total, there, voxel)
+        voxel = extent[0] / total.shape[2]
+        before = _distance(compose_affine(affine, each.before, extent), known, voxel).detach()
+        after = _distance(total, known, voxel)
         ratio = (after / (before + STARTED)).mean()
         return losses._replace(
             total=losses.total + self.known_map * ratio, known_map=after.detach().mean()
@@ -204,6 +201,12 @@ class DescentLoss(nn.Module):
         u = without_affine(total, fitted_affine(total))
         energy = self.fine if tuple(total.shape[2:]) == extent else self.coarse
         return energy(warped, warped, each.fixed, u, view_weight(total, tuple(total.shape[2:])))
+
+
+def _on_grid(known: Known, shape: tuple[int, ...], dtype: torch.dtype) -> Known:
+    """What is known, on the grid of a stage and in its voxels."""
+    visible = resize_image(known.visible.to(dtype), shape)
+    return Known(resize_field(known.truth, shape), visible)
 
 
 def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
