@@ -22,6 +22,8 @@ from .errors import (
 if TYPE_CHECKING:
     from . import report
     from .api import solve
+    from .atlas.label import label
+    from .atlas.labelling import Labelling
     from .batch.batch import iterate_batch, solve_batch
     from .certificate.certificate import Certificate
     from .certificate.certification import certify
@@ -34,10 +36,16 @@ if TYPE_CHECKING:
     from .options.options import Options
     from .report import plots
     from .results.result import Result, load
+    from .template.build import build_template
+    from .template.template import Template
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
 _HOMES = {
+    "build_template": "template.build",
+    "label": "atlas.label",
+    "Labelling": "atlas.labelling",
+    "Template": "template.template",
     "solve": "api",
     "certify": "certificate.certification",
     "solve_batch": "batch.batch",
@@ -68,14 +76,18 @@ __all__ = [
     "ImageFile",
     "InputError",
     "Inverse",
+    "Labelling",
     "Options",
     "OverlapError",
     "Result",
+    "Template",
     "Transform",
     "VarregError",
     "__version__",
+    "build_template",
     "certify",
     "iterate_batch",
+    "label",
     "load",
     "phantom",
     "plots",
