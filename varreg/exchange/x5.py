@@ -114,10 +114,10 @@ def _write_field(node: Any, part: FieldMap, transform: Transform) -> None:
     alone = Transform(
         transform.fixed, transform.fixed, np.eye(4), transform.nodes, transform.constraint
     )
-    inverse, jacobian = alone.inverse(iterations=1000), alone.jacobian()
+    limit = TOLERANCE * float(part.grid.spacing.min())
+    inverse, jacobian = alone.inverse(limit, iterations=1000), alone.jacobian()
     # where it folds, a point has several pre-images, of which the iteration finds one
-    within = inverse.residual <= TOLERANCE * float(part.grid.spacing.min())
-    known = bool(within and jacobian.min() > 0)
+    known = bool(inverse.converged and jacobian.min() > 0)
     note = (
         {"InverseResidual": inverse.residual}
         if known
