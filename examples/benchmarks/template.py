@@ -29,7 +29,15 @@ from machine import describe, summary
 from people import overlap, padded, person
 from tables import markdown
 
-TOOLS = ("varreg", "ants")
+TOOLS = ("varreg", "varreg-quick", "ants")
+#: Settings of varreg besides its defaults.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "varreg": {},
+    "varreg-quick": {
+        "rounds": ("rigid", "affine", "deformable", "deformable"),
+        "iterations": (8, 8, 4),
+    },
+}
 
 
 def cohort(manifest: Path, spacing: float, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -49,9 +57,10 @@ def by_varreg(
 
     people = [varreg.Image.from_array(image, spacing=given.spacing) for image in images]
     small = [varreg.Image.from_array(i[::3, ::3, ::3].copy(), spacing=3.0) for i in images[:2]]
-    varreg.build_template(small, threads=given.threads, processes=0, progress=False)  # compiles
+    varreg.build_template(small, threads=given.threads, progress=False)  # compiles
     begun = time.perf_counter(), time.process_time()
-    found = varreg.build_template(people, threads=given.threads, processes=0, progress=False)
+    settings = SETTINGS[given.tool]
+    found = varreg.build_template(people, threads=given.threads, progress=False, **settings)
     times = since(begun)
     print(found, file=sys.stderr)
     carried = [
@@ -117,7 +126,7 @@ def scores(
 def measured(tool: str, given: argparse.Namespace) -> dict[str, float]:
     """All figures of a tool."""
     images, labels = cohort(given.data, given.spacing, given.people)
-    build = by_varreg if tool == "varreg" else by_ants
+    build = by_varreg if tool in SETTINGS else by_ants
     *found, times = build(images, labels, given)
     return {**scores(*found, given.spacing), **times}
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 from ..geometry import resampling
 from ..geometry.grid import Grid
 from ..images.image import Image
-from ..images.warping import warped
-from ..io.records import plain
+from ..io.destination import explained, usable_path
+from ..jobs.engine import Engine
 from ..options.options import Options
 from ..stages.arguments import merged_options
 from ..transforms.transform import Transform
@@ -27,9 +27,17 @@ from .checks import template_checks
 from .mean_map import mean_map, without_mean
 from .measures import head_of_template, likeness, mean_dice, moved, steepness
 from .people import FUNCTION, Person, as_people
-from .registration import AFFINE, KINDS, Work, register_all, round_options
+from .registration import (
+    AFFINE,
+    KINDS,
+    Warnings,
+    Work,
+    register_all,
+    round_options,
+    starts_of,
+)
 from .space import template_grid
-from .state import State
+from .stacks import stacked
 from .template import Round, Template
 
 ROUNDS = ("rigid", "affine", "deformable", "deformable", "deformable")
@@ -51,8 +59,8 @@ def build_template(
     preset: str = "default",
     backend: str = "auto",
     device: int = 0,
+    engine: Engine | None = None,
     threads: int | None = None,
-    processes: int | None = None,
     progress: bool | None = None,
     **changes: Any,
 ) -> Template:
@@ -84,12 +92,19 @@ def build_template(
         Whether intensities are brought to a common range first; False where they have a unit, as in CT.
     state : str or PathLike, optional
         Folder in which each registration is kept: the same call goes on from there after an interruption, to the same
-        bits.
+        bits.  Where images, options or the version have changed, what depends on them is computed again.
     options, preset, **changes
         Of the registrations; see :func:`varreg.solve`.  Where they leave it open, volumes take ``regularity="fine"`` and
         fewer steps than a single registration, for the next round goes on from there.
-    backend, device, threads, processes, progress
-        See :func:`varreg.solve_batch`.
+    backend, device
+        See :func:`varreg.solve`.
+    engine : varreg.jobs.engine.Engine, optional
+        Where the registrations run, which are independent of each other within a round: in this process, in several,
+        or on a cluster of Dask.  The result is the same.
+    threads : int, optional
+        For each registration; all available by default.
+    progress : bool, optional
+        Whether to show a progress bar for each round; by default on a terminal only.
 
     Returns
     -------
@@ -117,17 +132,27 @@ def build_template(
     first = _checked_first(first, len(people))
     merged = merged_options(options, preset, changes)
     merged = round_options(merged, people[0].grid.dim)
-    settings = [list(rounds), first, np.asarray(spacing).tolist(), average, normalise]
-    decided = {
-        "people": {person.name: person.digest for person in people},
-        "settings": settings,
-        "options": plain(merged),
-    }
-    arguments = {
-        "backend": backend, "device": device, "threads": threads, "processes": processes, "progress": progress
-    }  # fmt: skip
-    work = Work(merged, arguments, State(state, decided))
-    return _rounds(people, tuple(rounds), first, spacing, average, normalise, work)
+    engine = Engine(threads=threads) if engine is None else engine
+    with _folder(state) as folder:
+        work = Work(merged, {"backend": backend, "device": device}, engine, folder, progress)
+        return _rounds(people, tuple(rounds), first, spacing, average, normalise, work)
+
+
+@contextmanager
+def _folder(state: Any) -> Iterator[Path]:
+    """Where the files of the rounds are: in the state, or nowhere for long."""
+    if state is None:
+        with tempfile.TemporaryDirectory(prefix="varreg-template-") as folder:
+            yield Path(folder)
+        return
+    place = usable_path(state, FUNCTION, "state").absolute()
+    with explained(place):
+        if place.exists() and not place.is_dir():
+            raise FileError(
+                f"{FUNCTION}: `state` is {str(place)!r}, which is a file; give a folder."
+            )
+        place.mkdir(parents=True, exist_ok=True)
+    yield place
 
 
 def _rounds(
@@ -136,78 +161,44 @@ def _rounds(
 ) -> Template:  # fmt: skip
     """All rounds, from the first person."""
     template: Sequence[Image] = people[first].images()
-    maps: list[Transform] | None = None
+    names = tuple(person.name for person in people)
+    maps: list[Transform] = []
+    warned: list[Warnings] = []
     told: list[Round] = []
-    warned: list[tuple[str, ...]] = []
-    grid: Grid | None = None
     for number, kind in enumerate(rounds, 1):
         begun = time.perf_counter()
-        whole = first if number == 1 else None
-        found, warned = register_all(
-            template, people, maps, kind, number, work, warned or None, whole
-        )
-        mean = mean_map(found, [person.name for person in people])
-        if grid is None:
-            affines = [each.affine @ np.linalg.inv(mean.affine) for each in found]
-            grid = template_grid([person.grid for person in people], affines, spacing)
+        begins = number == 1
+        starts = [None] * len(people) if begins else starts_of(maps, kind, warned)
+        whole = first if begins else None
+        found, warned = register_all(template, people, starts, kind, number, work, whole)
+        mean = mean_map(found, names)
+        grid = _grid(people, found, mean, spacing) if begins else mean.fixed
         maps = without_mean(found, mean, grid)
-        with _Stacks(people, maps, normalise) as stacks:
+        with stacked(people, maps, normalise) as stacks:
             template = [
                 template_image(_like(grid, people[first]), average(stack, rule)[0], f"template {k}")
-                for k, stack in enumerate(stacks.values, 1)
+                for k, stack in enumerate(stacks, 1)
             ]
-            told.append(_told(kind, template, people, maps, mean, stacks.values, begun))
-    assert maps is not None and grid is not None
-    last = told[-1]
-    checks = template_checks(
-        [person.name for person in people], last.likeness, last.moved if len(told) > 1 else 0.0,
-        float(grid.spacing.min()), warned,
-    )  # fmt: skip
-    names = tuple(person.name for person in people)
+            mean = replace(mean, fixed=grid)
+            told.append(_told(kind, template, people, maps, mean, stacks, begun))
+    last, smallest = told[-1], float(template[0].grid.spacing.min())
+    moved_last = last.moved if len(told) > 1 else 0.0
+    checks = template_checks(names, last.likeness, moved_last, smallest, warned)
     return Template(tuple(template), names, tuple(maps), tuple(told), work.options, checks)
+
+
+def _grid(
+    people: Sequence[Person], found: Sequence[Transform], mean: Transform, spacing: Any
+) -> Grid:
+    """The grid of the template, once it is known where the people lie to each other."""
+    back = np.linalg.inv(mean.affine)
+    affines = [each.affine @ back for each in found]
+    return template_grid([person.grid for person in people], affines, spacing)
 
 
 def _like(grid: Grid, person: Person) -> Image:
     """An image on the grid of the template, in the plane of the people's slices."""
     return Image(np.zeros(grid.shape, np.float32), grid, frame=person.frame)
-
-
-class _Stacks:
-    """The warped images of all people, a stack for each contrast, in files for as long as they are needed."""
-
-    def __init__(
-        self, people: Sequence[Person], maps: Sequence[Transform], normalise: bool
-    ) -> None:
-        self._people, self._maps, self._normalise = people, maps, normalise
-        self.values: list[list[NDArray[np.float32]]] = []
-
-    def __enter__(self) -> _Stacks:
-        self._folder = tempfile.TemporaryDirectory(prefix="varreg-template-")
-        spans = np.array([person.ranges for person in self._people])  # people, contrasts, 2
-        common = np.median(spans, axis=0)
-        self.values = [[] for _ in common]
-        for k, (person, transform) in enumerate(zip(self._people, self._maps, strict=True)):
-            for contrast, image in enumerate(person.images()):
-                low, high = spans[k, contrast]
-                scale = (common[contrast, 1] - common[contrast, 0]) / (high - low)
-                values = _brought(image, transform)
-                if self._normalise:
-                    values = (values - low) * scale + common[contrast, 0]
-                file = Path(self._folder.name) / f"{contrast}-{k}.npy"
-                kept = open_memmap(file, "w+", np.float32, values.shape)
-                kept[...] = values
-                self.values[contrast].append(kept)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.values = []
-        self._folder.cleanup()
-
-
-def _brought(image: Image, transform: Transform) -> NDArray[np.float32]:
-    """A person's image on the grid of the template, NaN where it shows nothing."""
-    coordinates = transform.coordinates(image.grid)
-    return warped(image.data, image.valid, transform.fixed.shape, coordinates, fill=np.nan)
 
 
 def _told(
@@ -232,20 +223,13 @@ def _told(
         )
     return Round(
         kind,
-        moved(mean, head, whole=True)
-        if mean.fixed is image.grid
-        else _moved_first(mean, image, head),
+        moved(mean, head, whole=True),
         float(np.mean([moved(each, head, whole=False) for each in maps])),
         steepness(image.data, head, spacing) / float(np.mean(steep)),
         tuple(map(float, alike)),
         overlap,
         time.perf_counter() - begun,
     )
-
-
-def _moved_first(mean: Transform, image: Image, head: NDArray[np.bool_]) -> float:
-    """As :func:`moved`, of an affine map from the grid of the first person."""
-    return moved(replace(mean, fixed=image.grid), head, whole=True)
 
 
 def _labels(person: Person, transform: Transform) -> NDArray[Any]:

@@ -113,7 +113,7 @@ def _each_person(images: Any) -> list[tuple[Any, ...]]:
             f"{FUNCTION}: `images` must be a list with an image, or a list of contrasts, for each person; got "
             f"{type(images).__name__}."
         )
-    given = [tuple(each) if is_several(each) else (each,) for each in images]
+    given = [tuple(map(_absolute, each if is_several(each) else (each,))) for each in images]
     if len(given) < 2:
         raise InputError(
             f"{FUNCTION}: `images` has {len(given)} image{'' if len(given) == 1 else 's'}; a mean needs at least two people."
@@ -127,6 +127,11 @@ def _each_person(images: Any) -> list[tuple[Any, ...]]:
     return given
 
 
+def _absolute(value: Any) -> Any:
+    """A path as a worker finds it that runs in another folder."""
+    return Path(value).expanduser().absolute() if isinstance(value, (str, os.PathLike)) else value
+
+
 def _as_many(values: Any, argument: str, count: int) -> list[Any]:
     if values is None:
         return [None] * count
@@ -137,7 +142,7 @@ def _as_many(values: Any, argument: str, count: int) -> list[Any]:
         raise InputError(
             f"{FUNCTION}: `{argument}` must be a list with one for each of the {count} people, or None for some; got {came}."
         )
-    return list(values)
+    return [_absolute(value) for value in values]
 
 
 def _names(given: Sequence[tuple[Any, ...]], names: Sequence[str] | None) -> list[str]:
@@ -146,7 +151,11 @@ def _names(given: Sequence[tuple[Any, ...]], names: Sequence[str] | None) -> lis
         if len(set(found)) < len(found):
             found = [f"{k}-{name}" for k, name in enumerate(found, 1)]
         return found
-    found = [str(name) for name in _as_many(names, "names", len(given))]
+    found = list(map(str, names))
+    if len(found) != len(given):
+        raise InputError(
+            f"{FUNCTION}: `names` has {len(found)} names for {len(given)} people; give one for each."
+        )
     unusable = [name for name in found if not name or set(name) & set("/\\")]
     if len(set(found)) < len(found) or unusable:
         raise InputError(
