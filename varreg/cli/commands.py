@@ -16,15 +16,19 @@ from ..optimise.check import first_line
 from ..options.options import AFFINE_MODELS
 from .apply import apply
 from .backends import backend_options
+from .bids import bids
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
 from .image_paths import ImagePath, image_options, mask_options
+from .label import label
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import chosen_options, energy_options
+from .plan import plan
 from .report import report as write_page
 from .selftest import selftest
+from .template import template
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
@@ -259,8 +263,6 @@ def demo(
         click.echo(f"{found}\n\nThe picture: {found.picture}")
 
 
-main.add_command(certify)
+for command in (bids, plan, template, label, certify, doctor, selftest, completion):
+    main.add_command(command)
 main.add_command(write_page, "report")
-main.add_command(doctor)
-main.add_command(selftest)
-main.add_command(completion)
