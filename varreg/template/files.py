@@ -47,7 +47,7 @@ def content(template: Template) -> dict[str, Any]:
         "notes": list(template.notes),
         "rounds": [plain(each) for each in template.rounds],
         "affine": {
-            name: each.affine
+            name: each.affine.tolist()
             for name, each in zip(template.names, template.transforms, strict=True)
         },
         "options": plain(template.options),
