@@ -18,7 +18,7 @@ from .dataset import Visit
 from .wanted import RECORD, Wanted, nothing_to_do
 
 #: Bytes: of a process that has registered something small, and for each voxel of the largest images
-#: (examples/benchmarks/cohort_size.py).
+#: (``examples/benchmarks/cohort.py --sizes``).
 BASE, PER_VOXEL = 370e6, 180.0
 #: Seconds: of a registration whatever its size, and for each million voxels of the fixed image, with one thread
 #: (same benchmark).  Where visits are finished, theirs are taken.

@@ -20,6 +20,23 @@ def program(name):
     return found
 
 
+def content(file):
+    """The bytes of a file; of HDF5, which notes when it was written, those of what it holds."""
+    if file.suffix != ".h5":
+        return file.read_bytes()
+    h5py, held = pytest.importorskip("h5py"), {}
+
+    def keep(name, node):
+        if isinstance(node, h5py.Dataset):
+            values = node[()]  # texts are objects, whose bytes are addresses
+            held[name] = values.tolist() if values.dtype.kind == "O" else values.tobytes()
+
+    with h5py.File(file) as opened:
+        opened.visititems(keep)
+    assert held
+    return held
+
+
 @pytest.fixture(scope="session")
 def app():
     """Calls ``varreg bids`` and the like; the exit code and both streams come back."""
@@ -37,7 +54,8 @@ def people(app, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("people") / "bids"
     template = bids_dataset(folder, people=3)
-    (folder / "sub-03" / "anat" / "sub-03_T1w.nii.gz").unlink()
+    for ending in (".nii.gz", ".json"):
+        (folder / "sub-03" / "anat" / f"sub-03_T1w{ending}").unlink()
     return folder, template
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import varreg
 
-from .conftest import FEW, program
+from .conftest import FEW, content, program
 
 NAMES = [
     "sub-01_from-T1w_to-phantom_mode-image_xfm",
@@ -84,14 +84,14 @@ def test_finished_visits_are_skipped_until_an_image_or_an_option_changes(
         assert ended.exit_code == 0, ended.stderr
         return [visit["state"] for visit in json.loads(ended.stdout)]
 
-    before = (output / "sub-01/anat" / f"{NAMES[1]}.h5").read_bytes()
+    before = content(output / "sub-01/anat" / f"{NAMES[1]}.h5")
     assert states(*FEW) == ["finished before"] * 2
     (output / "sub-02" / "anat" / "sub-02_space-T1w_desc-registered_T2w.nii.gz").unlink()
     assert states(*FEW) == ["finished before", "finished"]
     assert states(*FEW, "--bins", "32") == ["finished", "finished"]
-    assert (output / "sub-01/anat" / f"{NAMES[1]}.h5").read_bytes() != before
+    assert content(output / "sub-01/anat" / f"{NAMES[1]}.h5") != before
     assert states(*FEW) == ["finished", "finished"]  # back again, to the same bits
-    assert (output / "sub-01/anat" / f"{NAMES[1]}.h5").read_bytes() == before
+    assert content(output / "sub-01/anat" / f"{NAMES[1]}.h5") == before
 
 
 def test_the_page_has_everybody_and_failures_first(app, registered, people):
