@@ -22,6 +22,7 @@ GALLERY = (
     "two_slices", "different_grids", "ct_to_mr_template", "stain_to_stain", "masks_and_lesions",
     "several_contrasts", "template", "atlas_labels",
     "labels_and_points", "train_a_network", "network_then_solver",
+    "cohort",
 )  # fmt: skip
 sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder([f"plot_{name}.py" for name in GALLERY]),

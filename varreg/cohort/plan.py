@@ -18,8 +18,8 @@ from .dataset import Visit
 from .wanted import RECORD, Wanted, nothing_to_do
 
 #: Bytes: of a process that has registered something small, and for each voxel of the largest images
-#: (examples/benchmarks/cohort_size.py).
-BASE, PER_VOXEL = 350e6, 140.0
+#: (``examples/benchmarks/cohort.py --sizes``).
+BASE, PER_VOXEL = 370e6, 180.0
 #: Seconds: of a registration whatever its size, and for each million voxels of the fixed image, with one thread
 #: (same benchmark).  Where visits are finished, theirs are taken.
 FLOOR, PER_MILLION = 3.0, 6.0
@@ -129,7 +129,7 @@ def estimated_bytes(voxels: int) -> float:
     Examples
     --------
     >>> round(estimated_bytes(182 * 218 * 182) / 2**30, 1)
-    1.3
+    1.6
     """
     return BASE + PER_VOXEL * voxels
 

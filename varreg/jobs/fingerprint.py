@@ -83,7 +83,7 @@ def is_unchanged(path: Path, known: Mapping[str, Any] | None) -> bool:
     if known is None or "sha256" not in known:
         return False
     try:
-        return bool(known.get("files") == _states(path))
+        return bool(known.get("files") == states(path))
     except FileError:
         return False
 
@@ -100,8 +100,8 @@ def described(path: Path) -> dict[str, Any]:
     ...     content_hash(Path(folder) / "a", known) == known["sha256"]
     True
     """
-    states = _states(path)  # before it is read: what changes meanwhile is looked at again
-    return {"files": states, "sha256": content_hash(path)}
+    found = states(path)  # before it is read: what changes meanwhile is looked at again
+    return {"files": found, "sha256": content_hash(path)}
 
 
 def _files(path: Path) -> list[Path]:
@@ -112,7 +112,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _states(path: Path) -> list[list[Any]]:
+def states(path: Path) -> list[list[Any]]:
     """Path, bytes and time of change (ns) of every file."""
     try:
         found = [(file, os.stat(file)) for file in _files(path)]
