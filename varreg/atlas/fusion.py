@@ -6,7 +6,7 @@ r"""Fusion of label maps that were brought onto one image: each voxel takes the 
     An atlas has the more weight the better its image explains the target near the voxel.  In a patch around it the target's
     intensities are fitted by a linear function of the atlas's; the residual has the variance
     :math:`1 - r^2` in units of the target's, with the local correlation r, and the weight is :math:`1 / (1 - r^2)`: votes of
-    independent errors are weighed so.  (Artaechevarria et al. 2009, doi:10.1109/TMI.2008.2010434; Sabuncu et al. 2010,
+    independent errors are weighed so.  (Artaechevarria et al. 2009, *IEEE TMI* 28(8), 1266-1277; Sabuncu et al. 2010,
     doi:10.1109/TMI.2010.2050897.)  Contrasts may differ, for the function is fitted.
 
 Where all atlases agree there is nothing to weigh, and nothing is computed.
