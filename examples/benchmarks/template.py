@@ -34,7 +34,7 @@ TOOLS = ("varreg", "varreg-quick", "ants")
 SETTINGS: dict[str, dict[str, Any]] = {
     "varreg": {},
     "varreg-quick": {
-        "rounds": ("rigid", "affine", "deformable", "deformable"),
+        "rounds": ("rigid", "affine", "deformable"),
         "iterations": (8, 8, 4),
     },
 }
