@@ -104,15 +104,9 @@ def _is_one_small_image(values: Tensor) -> bool:
 
 
 def _onednn(layer: nn.Conv2d | nn.Conv3d, values: Tensor) -> Tensor:
-    return torch.mkldnn_convolution(
-        values,
-        layer.weight,
-        layer.bias,
-        padding=layer.padding,
-        stride=layer.stride,
-        dilation=layer.dilation,
-        groups=1,
-    )
+    d = len(layer.stride)
+    pad, step = [(k - 1) // 2 for k in layer.kernel_size], [1] * d
+    return torch.mkldnn_convolution(values, layer.weight, layer.bias, pad, step, step, 1)
 
 
 def convolution_unit(

@@ -44,6 +44,11 @@ class Stage(NamedTuple):
     first: int = 0
     alternating: bool = False
 
+    @property
+    def patch(self) -> int:
+        """Voxels of the images along each axis to one of the displacement."""
+        return int(getattr(self.net, "patch", 1))
+
     def shapes(self, size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Voxels of the images, and of the displacement, where images have `size` at full resolution.
 
@@ -53,9 +58,8 @@ class Stage(NamedTuple):
         >>> Stage(DescentNet(width=1), 2.0).shapes((63, 40))
         ((32, 20), (16, 10))
         """
-        patch = getattr(self.net, "patch", 1)
-        of_u = tuple(max(n // patch, 1) for n in stage_shape(size, self.scale))
-        return tuple(n * patch for n in of_u), of_u
+        of_u = tuple(max(n // self.patch, 1) for n in stage_shape(size, self.scale))
+        return tuple(n * self.patch for n in of_u), of_u
 
 
 class Pass(NamedTuple):
@@ -151,8 +155,7 @@ def behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> T
     size : tuple of int
         (*S), of the images.
     """
-    total = compose_affine(begun, resize_field(u, size))
-    return resize_field(without_affine(total, affine), u.shape[2:])
+    return without_affine(compose_affine(begun, u, size), affine, size)
 
 
 def _one_pass(
