@@ -21,7 +21,7 @@ PICTURES = (".png", ".tif", ".tiff")
 #: Endings of files of other kinds: a folder of such a name is hardly what was meant.
 OTHERS = (
     ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mnc", ".dcm", ".jpg", ".jpeg", ".bmp", ".gif", ".npy", ".npz",
-    ".gz", ".h5", ".hdf5", ".mat", ".tfm", ".xfm", ".lta", ".txt", ".csv", ".tsv", ".json", ".html", ".pdf", ".svg", ".zip",
+    ".gz", ".h5", ".hdf5", ".x5", ".mat", ".tfm", ".xfm", ".lta", ".txt", ".csv", ".tsv", ".json", ".html", ".pdf", ".svg", ".zip",
 )  # fmt: skip
 VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 
