@@ -21,6 +21,7 @@ PAGES = [
     "docs/certificate.md",
     "docs/faq.md",
     "docs/learned.md",
+    "docs/guides.md",
     "docs/report.md",
     "docs/verdict.md",
 ]

@@ -66,6 +66,44 @@ class Numbers(click.ParamType):
         return f"{number},..." if self.many else number
 
 
+class NamesOrNone(click.ParamType):
+    """Some of a few names, separated by commas; or the word none.
+
+    Parameters
+    ----------
+    names : tuple of str
+
+    Examples
+    --------
+    >>> from varreg.cli.value_types import NamesOrNone
+    >>> NamesOrNone(("mi", "lncc")).convert("mi,lncc", None, None)
+    ('mi', 'lncc')
+    """
+
+    name = "names"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...] | None:
+        """The names; a failure is a usage error."""
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        if value.strip().lower() == "none":
+            return None
+        found = tuple(part.strip() for part in value.split(","))
+        for name in found:
+            if name not in self.names:
+                self.fail(f"{name!r} is not one of {', '.join(self.names)}.", param, ctx)
+        return found
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What --help shows in place of the value."""
+        return "NAME,..."
+
+
 class RangeOrNone(click.IntRange):
     """A whole number of a range, or the word none.
 

@@ -14,8 +14,10 @@ from typing import Any
 from ..errors import InputError
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 from .validation import (
+    are_choices,
     are_counts,
     are_levels,
+    are_weights,
     as_tuple,
     check,
     check_choice,
@@ -73,6 +75,11 @@ class Options:
         takes 8 for slices, 10 for volumes.
     similarity_weight : float
         :math:`\lambda > 0`, in front of the similarity (nats).
+    weights : tuple of float or None
+        Of several pairs of images that are registered at once, one each: S is the weighted mean of their
+        similarities. None takes them all alike.
+    similarities : tuple of str or None
+        Of several pairs, a similarity for each; `similarity` is the first one then. None takes `similarity` for all.
     regularity : {"auto", "smooth", "fine"}
         Which numbers the four options below have that are None. "smooth": those of maps between images of
         one person. "fine": those of maps between people, where every fold of the cortex goes its own way;
@@ -102,7 +109,8 @@ class Options:
         Standard deviation of the Parzen kernel in bins, from 0.05 to 100.
     fixed_range, moving_range : (float, float) or None
         Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
-        of all voxels and the 99.8 percentile of the foreground; outliers count for neither.
+        of all voxels and the 99.8 percentile of the foreground; outliers count for neither. Of several
+        pairs they are those of the first one.
     interpolation : {"linear", "cubic"}
         How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
     samples_per_node : float or None
@@ -133,6 +141,8 @@ class Options:
     similarity: str = "regional-mi"
     regions: int | None = None
     similarity_weight: float = 1.0
+    weights: tuple[float, ...] | None = None
+    similarities: tuple[str, ...] | None = None
     regularity: str = "auto"
     smoothness_weight: float | None = None
     smoothness_length: float | None = None
@@ -156,6 +166,8 @@ class Options:
     affine_iterations: int = 40
 
     def __post_init__(self) -> None:
+        as_tuple(self, "weights")
+        check(self, "weights", are_weights, "a number above 0 for each pair of images, or None")
         self._check_names()
         self._check_numbers()
         for name in ("fixed_range", "moving_range"):
@@ -170,12 +182,23 @@ class Options:
             object.__setattr__(self, field.name, plain_numbers(getattr(self, field.name), number))
 
     def _check_names(self) -> None:
+        as_tuple(self, "similarities")
+        check_or_none(
+            self,
+            "similarities",
+            are_choices(tuple(SIMILARITIES)),
+            "one of " + ", ".join(SIMILARITIES) + " for each pair",
+        )
+        if self.similarities is not None:
+            object.__setattr__(self, "similarity", self.similarities[0])
         check_choice(self, "similarity", tuple(SIMILARITIES))
         check_choice(self, "regularity", REGULARITIES)
         check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
         check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
         check_choice(self, "interpolation", ("linear", "cubic"))
-        if self.estimator == "per-pixel" and self.similarity != "mi":
+        if self.estimator == "per-pixel" and {self.similarity, *(self.similarities or ())} != {
+            "mi"
+        }:
             raise InputError(
                 "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
             )
@@ -244,7 +267,8 @@ class Options:
         (10, 0.35)
         """
         given = any(getattr(self, name) is not None for name in REGULARITY_NUMBERS)
-        is_open = dimension == 3 and self.similarity in JUDGES and not given
+        judged = {self.similarity, *(self.similarities or ())} <= set(JUDGES)
+        is_open = dimension == 3 and judged and not given
         if self.regularity == "auto" and is_open:
             return self._filled(BY_DIMENSION[dimension])
         return self.decided(dimension)
@@ -289,6 +313,26 @@ class Options:
         iterations = None if self.iterations in usual else self.iterations
         open_ = dict.fromkeys(REGULARITY_NUMBERS)
         return self.replace(regularity=regularity, iterations=iterations, **open_)
+
+    def similarity_names(self, pairs: int) -> tuple[str, ...]:
+        """The similarity of each of so many pairs; of fewer than the options name the first ones."""
+        return (self.similarities or (self.similarity,) * pairs)[:pairs]
+
+    def of_first_pair(self) -> Options:
+        """These options for the first of several pairs alone."""
+        return dataclasses.replace(self, weights=None, similarities=None)
+
+    def pair_weights(self, pairs: int) -> tuple[float, ...]:
+        """The weight of each of so many pairs; they add up to 1.
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options(weights=(3, 1)).pair_weights(2)
+        (0.75, 0.25)
+        """
+        weights = (self.weights or (1.0,) * pairs)[:pairs]
+        return tuple(weight / sum(weights) for weight in weights)
 
     def replace(self, **changes: Any) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
