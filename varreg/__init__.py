@@ -34,10 +34,17 @@ if TYPE_CHECKING:
     from .options.options import Options
     from .report import plots
     from .results.result import Result, load
+    from .series.aligned import AlignedSeries, load_series
+    from .series.alignment import align_series
+    from .series.applying import apply_series
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
 _HOMES = {
+    "align_series": "series.alignment",
+    "apply_series": "series.applying",
+    "AlignedSeries": "series.aligned",
+    "load_series": "series.aligned",
     "solve": "api",
     "certify": "certificate.certification",
     "solve_batch": "batch.batch",
@@ -58,6 +65,7 @@ _HOMES = {
 _MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
 
 __all__ = [
+    "AlignedSeries",
     "BackendError",
     "Certificate",
     "DivergenceError",
@@ -74,9 +82,12 @@ __all__ = [
     "Transform",
     "VarregError",
     "__version__",
+    "align_series",
+    "apply_series",
     "certify",
     "iterate_batch",
     "load",
+    "load_series",
     "phantom",
     "plots",
     "read_transform",
