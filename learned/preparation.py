@@ -24,7 +24,7 @@ from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_initialisations, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
-from .data.volumes import unit_values
+from .data.intensity import unit_values
 from .network_grid import covering, network_grid, resampled
 
 
