@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .options.options import Options
     from .report import plots
     from .results.result import Result, load
+    from .slides.warping import warp_slide
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
@@ -45,6 +46,7 @@ _HOMES = {
     "Certificate": "certificate.certificate",
     "load": "results.result",
     "read_transform": "exchange.reading",
+    "warp_slide": "slides.warping",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
@@ -83,6 +85,7 @@ __all__ = [
     "report",
     "solve",
     "solve_batch",
+    "warp_slide",
     "write_transform",
 ]
 
