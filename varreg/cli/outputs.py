@@ -12,7 +12,6 @@ import click
 
 from ..errors import InputError
 from ..images.slide_files import is_slide, may_be_pyramid
-
 from .slides import write_slide
 
 if TYPE_CHECKING:
