@@ -23,6 +23,7 @@ PAGES = [
     "docs/learned.md",
     "docs/guides.md",
     "docs/report.md",
+    "docs/slides.md",
     "docs/verdict.md",
 ]
 # whether `import learned` works

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exchange.formats import FORMATS
+from ..images.slide_files import is_slide, may_be_pyramid
 from .exit_codes import Command
 from .image_paths import ImagePath, image_file, image_options
+from .slides import apply_to_slide, refuse_for_slides
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
@@ -74,7 +76,11 @@ FUNCTION = "varreg apply"
 def apply(
     ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
 ) -> None:
-    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
+    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT.
+
+    A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
+    the fixed slide, or its --level.
+    """
     from ..io.atomic import atomic_path
     from .points import read_points, write_points
 
@@ -91,6 +97,10 @@ def apply(
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
     given["image"] = image_file(ctx, inputs[-1])
+    if is_slide(output) and not given["points"] and may_be_pyramid(inputs[-1]):
+        refuse_for_slides(given["inverse"], given["interpolation"])
+        apply_to_slide(_loaded(inputs, given)[0], output, force, given)
+        return
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
