@@ -71,10 +71,11 @@ def solve(
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
         None is the identity in world space. "auto" takes a rigid map where scales and shear gain
         no more than chance does, as between images of one person, and what the headers say where
-        the images share more so; ``result.model`` says what was taken and why.
+        the images share more so; ``result.model`` says what was taken and why.  With ``axes`` it takes
+        a rigid map or what the headers say, whichever ends at less energy.
     deformable : bool, optional
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
-        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
+        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
         Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
         with a place of its own.  Of several images it is that of all of them.
@@ -136,6 +137,8 @@ def solve(
     check_callback(callback)
     images, *further = pairs = as_channels(moving, fixed)
     moving_image, fixed_image = images
+    if options.axes is not None and deformable is None:
+        deformable = True
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(

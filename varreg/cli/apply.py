@@ -57,6 +57,11 @@ FUNCTION = "varreg apply"
     type=float,
     help="Value of the output where there is no IMAGE. [default: its own background; 0 of labels]",
 )
+@click.option(
+    "--modulate",
+    is_flag=True,
+    help="Multiply intensities by the change of volume, so that their sum stays: of distorted EPI, of densities.",
+)
 @click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
 @click.option(
     "--points",
@@ -93,6 +98,10 @@ def apply(
     if given["fill"] is not None and (given["labels"] or given["points"]):
         raise click.UsageError(
             "--fill goes with neither --labels, which are 0 outside, nor --points."
+        )
+    if given["modulate"] and (given["labels"] or given["points"]):
+        raise click.UsageError(
+            "--modulate is for intensities; it goes with neither --labels nor --points."
         )
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
@@ -153,14 +162,17 @@ def _warp(
     onto = transform.inverse() if inverse else transform
     if given["labels"]:
         warped = onto.warp_labels(image, given["interpolation"])
-    elif is_picture(image) and is_picture(output):  # colours stay, and 8 bits
+    elif (
+        is_picture(image) and is_picture(output) and not given["modulate"]
+    ):  # colours stay, and 8 bits
         warped = warped_pixels(
             onto, image, given["interpolation"], given["fill"], function=FUNCTION
         )
         write_pixels(path, warped, space)
         return
     else:
-        warped = onto.warp(image, given["interpolation"], given["fill"])
+        settings = given["interpolation"], given["fill"]
+        warped = onto.warp(image, *settings, modulate=given["modulate"])
     write_image(path, warped, like=space, overwrite=True)
 
 

@@ -66,6 +66,34 @@ class Numbers(click.ParamType):
         return f"{number},..." if self.many else number
 
 
+class AxesOrNone(click.ParamType):
+    """Letters of axes, or a weight for each of them, separated by commas; or the word none.
+
+    Examples
+    --------
+    >>> from varreg.cli.value_types import AxesOrNone
+    >>> AxesOrNone().convert("j", None, None), AxesOrNone().convert("0.1,1,0.1", None, None)
+    ('j', (0.1, 1.0, 0.1))
+    """
+
+    name = "axes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | tuple[float, ...] | None:
+        """The letters or the weights, which Options looks at."""
+        if not isinstance(value, str) or value.isalpha():
+            return None if value == "none" else value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is neither letters of axes nor weights of them.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What --help shows in place of the value."""
+        return "LETTERS|W,W,W"
+
+
 class NamesOrNone(click.ParamType):
     """Some of a few names, separated by commas; or the word none.
 

@@ -17,7 +17,7 @@ from ..options.options import Options
 
 Record = TypeVar("Record")
 #: Fields of options that earlier versions did not have, and None did what they did.
-LATER_OPTIONS = ("weights", "similarities")
+LATER_OPTIONS = ("weights", "similarities", "axes")
 
 
 class Damage(FileError):

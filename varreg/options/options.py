@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import InputError
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 from .validation import (
+    are_axes,
     are_choices,
     are_counts,
     are_levels,
@@ -47,6 +48,8 @@ REGULARITY_NUMBERS = (
 )  # fmt: skip
 #: Similarities of which it is known how much they gain by chance.
 JUDGES = ("regional-mi", "mi")
+#: Letters of the axes of an array, as BIDS has them in PhaseEncodingDirection.
+AXES = "ijk"
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
 WHOLE_NUMBERS = (
     "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
@@ -98,6 +101,10 @@ class Options:
         m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
     volume_weight : float or None
         :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.8 if fine.
+    axes : str, tuple of float or None
+        Along which axes of the fixed array u points: letters, "j" or "ik", or a weight w from 0 to 1 for each
+        axis, (0.1, 1, 0.1). To move along an axis costs :math:`1/w^2` times the smoothness; of weight 0 that
+        component of u is exactly 0. None: all alike.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -148,6 +155,7 @@ class Options:
     smoothness_length: float | None = None
     smoothness_order: int | None = None
     volume_weight: float | None = None
+    axes: str | tuple[float, ...] | None = None
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -167,6 +175,13 @@ class Options:
 
     def __post_init__(self) -> None:
         as_tuple(self, "weights")
+        as_tuple(self, "axes")
+        check(
+            self,
+            "axes",
+            are_axes,
+            "letters of i, j, k, or a weight from 0 to 1 for each axis, e.g. (0.1, 1, 0.1), or None",
+        )
         check(self, "weights", are_weights, "a number above 0 for each pair of images, or None")
         self._check_names()
         self._check_numbers()
@@ -317,6 +332,37 @@ class Options:
     def similarity_names(self, pairs: int) -> tuple[str, ...]:
         """The similarity of each of so many pairs; of fewer than the options name the first ones."""
         return (self.similarities or (self.similarity,) * pairs)[:pairs]
+
+    def axis_weights(self, dimension: int) -> tuple[float, ...] | None:
+        """The weight of each axis of the displacement; None if none is favoured.
+
+        Raises
+        ------
+        InputError
+            If the axes are not those of an image of this dimension.
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options(axes="j").axis_weights(3)
+        (0.0, 1.0, 0.0)
+        """
+        if self.axes is None:
+            return None
+        letters = AXES[:dimension]
+        if isinstance(self.axes, str):
+            known, weights = (
+                set(self.axes) <= set(letters),
+                tuple(float(a in self.axes) for a in letters),
+            )
+        else:
+            known, weights = len(self.axes) == dimension, self.axes
+        if not known:
+            raise InputError(
+                f"`Options(axes=...)` is {self.axes!r}, but the images are {dimension}D: give letters of "
+                f"{', '.join(letters)}, or {dimension} weights."
+            )
+        return weights
 
     def of_first_pair(self) -> Options:
         """These options for the first of several pairs alone."""

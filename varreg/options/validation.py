@@ -52,6 +52,18 @@ def are_weights(value: Any) -> bool:
     return value is None or (0 < len(value) and all(map(is_weight, value)))
 
 
+def are_axes(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return 0 < len(value) == len(set(value)) and set(value) <= set("ijk")
+    return (
+        len(value) in (2, 3)
+        and all(is_real(w) and 0 <= w <= 1 for w in value)
+        and max(value) > 1e-3
+    )
+
+
 def are_choices(choices: tuple[str, ...]) -> Callable[[Any], bool]:
     """Whether a value is a tuple of some of these."""
     return lambda value: isinstance(value, tuple) and 0 < len(value) and set(value) <= set(choices)

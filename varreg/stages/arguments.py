@@ -136,8 +136,8 @@ def intensity_ranges(
     return common, common
 
 
-def refuse_other_counts(options: Options, pairs: int, function: str) -> None:
-    """Weights and similarities must be as many as there are pairs of images."""
+def refuse_other_counts(options: Options, pairs: int, dimension: int, function: str) -> None:
+    """Weights and similarities must be as many as there are pairs of images, axes those of the images."""
     for name in ("weights", "similarities"):
         given = getattr(options, name)
         if given is not None and len(given) != pairs:
@@ -145,6 +145,7 @@ def refuse_other_counts(options: Options, pairs: int, function: str) -> None:
                 f"{function}: `{name}` has {len(given)} entries for {pairs} "
                 f"pair{'' if pairs == 1 else 's'} of images; give one for each pair: {given!r}."
             )
+    options.axis_weights(dimension)
 
 
 def sampled(

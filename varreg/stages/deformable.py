@@ -175,7 +175,8 @@ def level_smoothness(
     spacing = grid.extent / np.array(nodes)
     weight, order = smoothness_weight(options, grid.dim), smoothness_order(options, grid.dim)
     constraint = constraint or options.constraint
-    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
+    place = nodes, spacing, weight, length, constraint, problem.threads, order
+    return Smoothness(*place, options.axis_weights(grid.dim))
 
 
 def level_length(problem: Problem, level: int) -> float:
