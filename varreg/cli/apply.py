@@ -9,6 +9,7 @@ import click
 from ..exchange.formats import FORMATS
 from .exit_codes import Command
 from .image_paths import ImagePath, image_file, image_options
+from .series import warp_series
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
@@ -68,14 +69,30 @@ FUNCTION = "varreg apply"
     help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
     "image are mapped to the fixed image.",
 )
+@click.option(
+    "--bvecs",
+    type=click.Path(),
+    help="Of a diffusion series: its directions (FSL), which are turned with it and written beside the output (.bvec).",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Of a series: volumes at once. [default: all cores]",
+)
 @image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.pass_context
 def apply(
     ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
 ) -> None:
-    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
+    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT.
+
+    IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder of
+    `varreg series`, with a map for each.
+    """
+    from ..images.series import is_series
     from ..io.atomic import atomic_path
+    from ..series.folder import is_aligned
     from .points import read_points, write_points
 
     expected = 1 if given["transforms"] else 2
@@ -91,6 +108,15 @@ def apply(
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
     given["image"] = image_file(ctx, inputs[-1])
+    if is_series(given["image"]):
+        warp_series(output, inputs, force, given)
+        return
+    if is_aligned(inputs[0]) or any(is_aligned(path) for path in given["transforms"]):
+        raise click.UsageError(
+            "a motion has a map for each volume of a series; give the series as IMAGE."
+        )
+    if given["bvecs"]:
+        raise click.UsageError("--bvecs goes with a series, and the last name is none.")
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
