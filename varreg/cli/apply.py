@@ -10,6 +10,7 @@ from ..exchange.formats import FORMATS
 from ..images.slide_files import is_slide, may_be_pyramid
 from .exit_codes import Command
 from .image_paths import ImagePath, image_file, image_options
+from .series import warp_series
 from .slides import apply_to_slide, refuse_for_slides
 from .transforms import files_and_flags, on_reference
 
@@ -75,6 +76,16 @@ FUNCTION = "varreg apply"
     help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
     "image are mapped to the fixed image.",
 )
+@click.option(
+    "--bvecs",
+    type=click.Path(),
+    help="Of a diffusion series: its directions (FSL), which are turned with it and written beside the output (.bvec).",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Of a series: volumes at once. [default: all cores]",
+)
 @image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.pass_context
@@ -85,10 +96,36 @@ def apply(
 
     A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
     the fixed slide, or its --level.
+
+    IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder of
+    `varreg series`, with a map for each.
     """
+    from ..images.series import is_series
     from ..io.atomic import atomic_path
     from .points import read_points, write_points
 
+    _refuse(inputs, given)
+    given["image"] = image_file(ctx, inputs[-1])
+    if is_slide(output) and not given["points"] and may_be_pyramid(inputs[-1]):
+        refuse_for_slides(given["inverse"], given["interpolation"], given["modulate"])
+        apply_to_slide(_loaded(inputs, given)[0], output, force, given)
+        return
+    if is_series(given["image"]):
+        warp_series(output, inputs, force, given)
+        return
+    _refuse_motion(inputs, given)
+    with atomic_path(output, overwrite=force) as temporary:
+        transform, spaces = _loaded(inputs, given)
+        if given["points"]:
+            rows, columns, points = read_points(inputs[-1], transform.fixed.dim)
+            onto = transform.inverse() if given["inverse"] else transform
+            write_points(temporary, rows, columns, onto.points(points, given["points"]))
+        else:
+            _warp(temporary, output, given["image"], transform, spaces, given)
+
+
+def _refuse(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
     expected = 1 if given["transforms"] else 2
     if len(inputs) != expected:
         wanted = "IMAGE alone, since -t was given" if expected == 1 else "RESULT and IMAGE"
@@ -105,19 +142,18 @@ def apply(
         )
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
-    given["image"] = image_file(ctx, inputs[-1])
-    if is_slide(output) and not given["points"] and may_be_pyramid(inputs[-1]):
-        refuse_for_slides(given["inverse"], given["interpolation"])
-        apply_to_slide(_loaded(inputs, given)[0], output, force, given)
-        return
-    with atomic_path(output, overwrite=force) as temporary:
-        transform, spaces = _loaded(inputs, given)
-        if given["points"]:
-            rows, columns, points = read_points(inputs[-1], transform.fixed.dim)
-            onto = transform.inverse() if given["inverse"] else transform
-            write_points(temporary, rows, columns, onto.points(points, given["points"]))
-        else:
-            _warp(temporary, output, given["image"], transform, spaces, given)
+
+
+def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuse what belongs to a series where there is none."""
+    from ..series.folder import is_aligned
+
+    if is_aligned(inputs[0]) or any(is_aligned(path) for path in given["transforms"]):
+        raise click.UsageError(
+            "a motion has a map for each volume of a series; give the series as IMAGE."
+        )
+    if given["bvecs"]:
+        raise click.UsageError("--bvecs goes with a series, and the last name is none.")
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:

@@ -25,6 +25,7 @@ from .outputs import echo_step, figure_writer, is_image, report, result_writer, 
 from .parameters import chosen_options, energy_options
 from .report import report as write_page
 from .selftest import selftest
+from .series import series
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
@@ -216,8 +217,8 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
         end_on_warnings(ctx, [f"{report.name}: {report.warning_text}" for report in warned])
 
 
-main.add_command(apply)
-main.add_command(convert)
+for command in (apply, convert, series):
+    main.add_command(command)
 
 
 @main.command(cls=Command)
@@ -259,8 +260,6 @@ def demo(
         click.echo(f"{found}\n\nThe picture: {found.picture}")
 
 
-main.add_command(certify)
 main.add_command(write_page, "report")
-main.add_command(doctor)
-main.add_command(selftest)
-main.add_command(completion)
+for command in (certify, doctor, selftest, completion):
+    main.add_command(command)

@@ -55,8 +55,12 @@ def apply_to_slide(transform: Transform, output: str, force: bool, given: dict[s
     )  # fmt: skip
 
 
-def refuse_for_slides(inverse: bool, interpolation: str) -> None:
+def refuse_for_slides(inverse: bool, interpolation: str, modulate: bool = False) -> None:
     """What a slide cannot be asked for."""
+    if modulate:
+        raise click.UsageError(
+            "--modulate does not go with slides; write a smaller picture (.png)."
+        )
     if inverse:
         raise click.UsageError(
             "--inverse does not go with slides; register them the other way round, or write a smaller picture (.png)."

@@ -80,7 +80,8 @@ def as_volumes(value: Any, *, argument: str, function: str) -> Volumes:
     shape = _checked(tuple(int(n) for n in stored.shape), **names)
     _refuse_truncated(stored, **names)
     grid = Grid.with_spacing(shape[:3]) if affine is None else Grid(shape[:3], affine)
-    return Volumes(stored, grid, shape[3], name, step, checks, notes, **names)
+    placed = affine is not None
+    return Volumes(stored, grid, shape[3], name, step, checks, notes, **names, placed=placed)
 
 
 def _checked(shape: tuple[int, ...], argument: str, function: str) -> tuple[int, ...]:

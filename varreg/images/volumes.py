@@ -49,6 +49,8 @@ class Volumes:
         As of :class:`varreg.Image`.
     argument, function : str
         Names for messages.
+    placed : bool
+        Whether it came with a place in space.
     """
 
     stored: Any
@@ -60,6 +62,7 @@ class Volumes:
     notes: tuple[str, ...]
     argument: str
     function: str
+    placed: bool = True
 
     def arrays(self, first: int = 0) -> Generator[NDArray[Any], None, None]:
         """The voxels of the volumes from `first` on, in order."""

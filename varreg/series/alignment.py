@@ -100,7 +100,7 @@ def align_series(
         if rounds == 2:
             found = aligned_to(first, volumes, model, starts, slice(0, 1), threads, shown.update)
             starts = np.array([fit.matrix for fit in found])
-            first = Reference(mean_image(volumes, starts, threads), counts)
+            first = Reference(mean_image(volumes, starts, threads), counts, is_mean=True)
         levels = slice(0, 2) if rounds == 1 else slice(1, 2)
         found = aligned_to(first, volumes, model, starts, levels, threads, shown.update)
     if rounds == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..backends.arrays import Array
 from ..errors import GeometryError, InputError
+from ..exchange.composing import chain_of, inverted, transform_of
 from ..exchange.reading import read_transform
 from ..geometry.grid import Grid
 from ..geometry.resampling import INTERPOLATIONS, check_choice
@@ -37,7 +37,8 @@ def apply_series(
     transforms: Any,
     output: str | os.PathLike[str],
     *,
-    fixed: Any = None,
+    reference: Any = None,
+    inverse: bool = False,
     interpolation: str = "linear",
     fill: float | None = None,
     labels: bool = False,
@@ -48,20 +49,22 @@ def apply_series(
 ) -> Array | None:
     """Bring a series through transforms, its motion among them, and write it.
 
-    All maps are put together first, so that every volume is interpolated once: ``[t1_to_template, bold_to_t1, motion]``
-    takes each volume of the series straight to the template.
+    All maps are put together first, so that every volume is interpolated once: ``[template, t1, motion]``, with the
+    registrations of the T1 to the template and of the mean of the series to the T1, takes each volume to the template.
 
     Parameters
     ----------
     series : path, nibabel image or array (x, y, z, n)
-        What is warped; the grid of the moving side of the last transform, or any other by its header.
-    transforms : AlignedSeries, Result, Transform, path, or sequence of them
-        As for :func:`varreg.read_transform`: the first is applied to a fixed point first, the order of
-        ``antsApplyTransforms -t``.  An :class:`AlignedSeries`, or the folder of one, has a map for each volume, and comes last.
+        What is warped; of an array the voxels are those of the moving side.
+    transforms : AlignedSeries, Result, Transform, path of one of these, or sequence of them
+        The first is applied to a fixed point first, the order of ``antsApplyTransforms -t``.  An :class:`AlignedSeries` has
+        a map for each volume, and comes last.  Files of other tools are read by :func:`varreg.read_transform`.
     output : path
         ``.nii`` or ``.nii.gz``.
-    fixed : Grid, Image, array, nibabel image or path, optional
-        Image whose grid the output gets, by default that of the first transform.  Needed for transforms of other tools.
+    reference : Grid, Image, array, nibabel image or path, optional
+        Image whose grid the output gets, by default the fixed image of the first transform.
+    inverse : bool
+        The other way, for series of the fixed side (probabilities of tissues, say); without a motion.
     interpolation : {"linear", "nearest", "cubic"}
     fill : float, optional
         Value where there is no volume, by default its own background; see :meth:`varreg.Transform.warp`.
@@ -71,8 +74,7 @@ def apply_series(
         Directions of diffusion weighting of the series by FSL's convention.
     threads : int, optional
         How many volumes are warped at once; the result does not depend on it.
-    progress : bool, optional
-    overwrite : bool
+    progress, overwrite : bool
 
     Returns
     -------
@@ -85,11 +87,17 @@ def apply_series(
         If the series and the transforms do not fit each other, or the output cannot be written.
     """
     refuse_no_series(output, FUNCTION)
-    volumes = as_volumes(series, argument="series", function=FUNCTION)
-    total, motion = composed(transforms, volumes, fixed)
-    directions = None if bvecs is None else turned(bvecs, volumes, total, motion)
     check_choice(interpolation, INTERPOLATIONS, FUNCTION, "interpolation")
     fill = fill_value(fill, FUNCTION)
+    volumes = as_volumes(series, argument="series", function=FUNCTION)
+    total, motion = composed(transforms, volumes)
+    if inverse:
+        total = _turned_round(total, motion)
+    if reference is not None:
+        grid = geometry(reference, "reference", FUNCTION).grid
+        total = transform_of(chain_of(total), grid, total.moving)
+    volumes = _placed(volumes, total.moving)
+    directions = None if bvecs is None else turned(bvecs, volumes, total, motion)
 
     def warp(number: int, image: Image) -> NDArray[Any]:
         own = moved(total, motion, number)
@@ -102,57 +110,39 @@ def apply_series(
     return directions
 
 
-def moved(total: Transform, motion: AlignedSeries | None, number: int) -> Transform:
-    """The whole map of one volume: its motion comes after all else."""
-    if motion is None:
-        return total
-    return replace(total, affine=motion.affines[number] @ total.affine)
-
-
-def composed(
-    transforms: Any, volumes: Volumes, fixed: Any = None
-) -> tuple[Transform, AlignedSeries | None]:
+def composed(transforms: Any, volumes: Volumes) -> tuple[Transform, AlignedSeries | None]:
     """The map that all volumes share, and the motion that comes after it, if there is one."""
     parts = list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
     motion = None
     if parts and (isinstance(parts[-1], AlignedSeries) or is_aligned(parts[-1])):
         motion = _loaded(parts.pop())
-        check_count(motion, volumes, FUNCTION)
+        if motion.count != volumes.count:
+            raise InputError(
+                f"{FUNCTION}: the motion is that of {motion.count} volumes, and the series has {volumes.count}; give "
+                "the series that was aligned, or one that was taken with it."
+            )
     if any(isinstance(part, AlignedSeries) or is_aligned(part) for part in parts):
         raise InputError(
             f"{FUNCTION}: `transforms` has a motion that does not come last; it takes points of the reference to each "
             "volume, so all other maps come before it."
         )
-    moving = volumes.grid if motion is None else motion.grid
-    return shared(parts, moving, fixed), motion
+    whole = [part if held_transform(part) else read_transform(part) for part in parts]
+    maps = [held_transform(part) or part for part in whole]
+    if not maps and motion is None:
+        raise InputError(f"{FUNCTION}: `transforms` is empty; give at least one.")
+    moving = motion.grid if motion is not None else maps[-1].moving
+    if not maps:
+        return Transform(moving, moving, np.eye(4)), motion
+    if any(one.fixed.dim != 3 for one in maps):
+        raise GeometryError(f"{FUNCTION}: `transforms` are 2D, and the series is 3D.")
+    return read_transform(maps, maps[0].fixed, moving), motion
 
 
-def shared(parts: Sequence[Any], moving: Grid, fixed: Any) -> Transform:
-    """The maps that all volumes share as one, onto a grid of the fixed side."""
-    if not parts:
-        target = moving if fixed is None else geometry(fixed, "fixed", FUNCTION).grid
-        return Transform(target, moving, np.eye(4))
-    first = held_transform(parts[0])
-    target = fixed if fixed is not None or first is None else first.fixed
-    if target is None and len(parts) == 1:
-        return read_transform(parts[0])
-    if target is None:
-        raise InputError(
-            f"{FUNCTION}: `fixed` is needed with transforms of files: the image whose grid the output gets."
-        )
-    total = read_transform(list(parts), target, moving)
-    if total.fixed.dim != 3:
-        raise GeometryError(f"{FUNCTION}: `transforms` are 2D and the series is 3D.")
-    return total
-
-
-def check_count(motion: AlignedSeries, volumes: Volumes, function: str) -> None:
-    """Refuse the motion of another series."""
-    if motion.count != volumes.count:
-        raise InputError(
-            f"{function}: the motion is that of {motion.count} volumes, and the series has {volumes.count}; give the series "
-            "that was aligned, or one that was taken with it."
-        )
+def moved(total: Transform, motion: AlignedSeries | None, number: int) -> Transform:
+    """The whole map of one volume: its motion comes after all else."""
+    if motion is None:
+        return total
+    return replace(total, affine=motion.affines[number] @ total.affine)
 
 
 def turned(bvecs: Any, volumes: Volumes, total: Transform, motion: AlignedSeries | None) -> Array:
@@ -165,6 +155,27 @@ def turned(bvecs: Any, volumes: Volumes, total: Transform, motion: AlignedSeries
     vectors = read_bvectors(bvecs, volumes.count, FUNCTION)
     affines = np.array([moved(total, motion, k).affine for k in range(volumes.count)])
     return rotated(vectors, affines, volumes.grid, total.fixed)
+
+
+def _turned_round(total: Transform, motion: AlignedSeries | None) -> Transform:
+    if motion is not None:
+        raise InputError(
+            f"{FUNCTION}: `inverse` was asked for, and `transforms` has a motion, a map of its own for each volume; leave "
+            "one of them out."
+        )
+    return inverted(total)
+
+
+def _placed(volumes: Volumes, moving: Grid) -> Volumes:
+    """A series whose array, if it has no place, lies on the moving grid."""
+    if volumes.placed:
+        return volumes
+    if volumes.grid.shape != moving.shape:
+        raise InputError(
+            f"{FUNCTION}: `series` has volumes of shape {volumes.grid.shape}, but the transform expects {moving.shape}; "
+            "pass an image with its own header if its grid differs."
+        )
+    return replace(volumes, grid=moving)
 
 
 def _loaded(value: Any) -> AlignedSeries:

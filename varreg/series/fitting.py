@@ -63,8 +63,8 @@ def fitted(reference: Reference, image: Image, model: str, start: Array, levels:
     Fit
         Never of more energy than no motion at the last lattice.
     """
-    data = smoothed(image)
-    moving = LevelImage(unit_intensities(data, robust_range(data)), image.valid, image.grid)
+    data, valid = smoothed(image)
+    moving = LevelImage(unit_intensities(data, robust_range(data)), valid, image.grid)
     matrix, evaluations = start, 0
     still = np.eye(len(start))
     for level in reference.levels[levels]:

@@ -12,7 +12,7 @@ of the volume would count for one motion and not for another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,11 @@ POINTS = 80_000
 COARSER = 1.6
 #: Of the smoothing of both images, in voxels (geometric mean of their sizes).
 SMOOTHING = 0.7
+#: Variance (voxels^2) that linear interpolation adds along an axis, the mean of f (1 - f) over fractions f of a voxel: a volume
+#: is blurred by it wherever it is read, and the reference by as much, or an affine map would make up for the difference.
+INTERPOLATED = 1 / 6
+#: Of the weights of a smoothed voxel those of data; with less it is none.
+WHOLE = 0.95
 #: Turn of the lattice, radians about the three axes: no axis, and no plane, of the one is near any of the other.
 TURN = np.deg2rad(20) * np.array([1.0, 2.0, 3.0]) / np.sqrt(14.0)
 #: Of unit intensities: what differs this much from the background is the head.
@@ -53,21 +58,24 @@ class Reference:
     image : Image
     mask : (*S) bool array or None
         What counts; by default the head, which is found.
+    is_mean : bool
+        Whether it is the mean of interpolated volumes.
     """
 
     image: Image
     mask: NDArray[np.bool_] | None = None
+    is_mean: bool = False
 
     @cached_property
     def levels(self) -> tuple[LevelImage, ...]:
         """The coarser and the finer lattice."""
-        data = smoothed(self.image)
+        data, valid = smoothed(self.image, 0.0 if self.is_mean else INTERPOLATED)
         limits = robust_range(data)
         unit = unit_intensities(data, limits)
         background, spacing = background_value(unit), fine_spacing(self.image.grid)
         unit = ndimage.spline_filter(unit, 3, output=np.float32)
-        coarse = self._lattice(unit, background, COARSER * spacing, AROUND // 2, BORDER / COARSER)
-        return coarse, self._lattice(unit, background, spacing, AROUND, BORDER)
+        made = partial(self._lattice, unit, valid, background)
+        return made(COARSER * spacing, AROUND // 2, BORDER / COARSER), made(spacing, AROUND, BORDER)
 
     @cached_property
     def centre(self) -> Array:
@@ -86,7 +94,8 @@ class Reference:
         return fine.grid.voxel_to_world(np.array(np.nonzero(fine.mask), float))
 
     def _lattice(
-        self, coefficients: Array, background: float | None, spacing: float, around: int, border: float
+        self, coefficients: Array, valid: NDArray[np.bool_] | None, background: float | None, spacing: float,
+        around: int, border: float,
     ) -> LevelImage:  # fmt: skip
         """The reference on a turned lattice, and which of its points count."""
         own, grid = self.image.grid, turned_lattice(self.image.grid, spacing)
@@ -99,8 +108,9 @@ class Reference:
             counts = _at(self.mask, place)
         else:
             counts = head(data, background, around)
-        if self.image.valid is not None:
-            counts &= _at(self.image.valid, place)
+        if valid is not None:
+            inside = ndimage.distance_transform_edt(valid, sampling=own.spacing)
+            counts &= _at(inside > border * spacing, place)
         for coordinate, n, size in zip(place, own.shape, own.spacing, strict=True):
             edge = min(border * spacing / size, (n - 1) / 4)
             counts &= (coordinate >= edge) & (coordinate <= n - 1 - edge)
@@ -151,8 +161,22 @@ def turned_lattice(grid: Grid, spacing: float) -> Grid:
     return Grid(shape, affine)
 
 
-def smoothed(image: Image) -> NDArray[np.float32]:
-    """An image as it is compared, (*S)."""
-    sigma = SMOOTHING * voxel_size(image.grid) / image.grid.spacing
-    result: Any = ndimage.gaussian_filter(image.data, sigma, mode="nearest", truncate=3.0)
+def smoothed(
+    image: Image, further: float = 0.0
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """An image as it is compared, (*S), and where it is data: what is smoothed with voxels without data is none.
+
+    further: variance in voxels^2 along each axis, besides the smoothing of all images.
+    """
+    sigma = np.sqrt((SMOOTHING * voxel_size(image.grid) / image.grid.spacing) ** 2 + further)
+    if image.valid is None:
+        return _gaussian(image.data, sigma), None
+    share = _gaussian(image.valid.astype(np.float32), sigma)
+    data = _gaussian(np.where(image.valid, image.data, np.float32(0)), sigma)
+    known = share > WHOLE
+    return np.where(known, data / np.maximum(share, WHOLE), image.data), known
+
+
+def _gaussian(data: NDArray[np.float32], sigma: Array) -> NDArray[np.float32]:
+    result: Any = ndimage.gaussian_filter(data, sigma, mode="nearest", truncate=3.0)
     return np.asarray(result, np.float32)
