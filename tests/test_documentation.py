@@ -22,6 +22,7 @@ PAGES = [
     "docs/faq.md",
     "docs/learned.md",
     "docs/report.md",
+    "docs/series.md",
     "docs/verdict.md",
 ]
 # whether `import learned` works
