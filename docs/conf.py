@@ -28,6 +28,7 @@ GALLERY = (
     "several_contrasts",
     "epi_distortion",
     "labels_and_points",
+    "series",
     "train_a_network",
     "network_then_solver",
 )

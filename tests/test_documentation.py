@@ -24,6 +24,7 @@ PAGES = [
     "docs/guides.md",
     "docs/report.md",
     "docs/slides.md",
+    "docs/series.md",
     "docs/verdict.md",
 ]
 # whether `import learned` works
