@@ -123,18 +123,22 @@ def main() -> None:
     parser.add_argument("--head", default="du7294")
     parser.add_argument("--cube", type=int, default=3, help="mm of a voxel")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", help="rows that begin so, separated by semicolons")
     parser.add_argument("--peer-python", default=sys.executable)
     args = parser.parse_args()
     fixed, moving, field, head = made(args.data, args.head, args.cube)
     rows = [["nothing", *error(np.zeros((3, *field.shape)), field, head), ""]]
     ours(fixed, moving, args.cube, dict(axes="j", iterations=1), args.threads)  # compiles
     for name in (*OURS, *THEIRS):
+        if args.only and not name.startswith(tuple(args.only.split(";"))):
+            continue
         begun = time.perf_counter()
         if name in OURS:
             found = ours(fixed, moving, args.cube, OURS[name], args.threads)
         else:
             found = theirs(args.peer_python, fixed, moving, name)
         rows.append([name, *error(found, field, head), f"{time.perf_counter() - begun:.1f}"])
+        print(rows[-1], file=sys.stderr, flush=True)
     print(markdown(["", "mean, voxels", "p95", "largest", "s"], rows))
 
 
