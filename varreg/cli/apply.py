@@ -115,8 +115,9 @@ def apply(
         raise click.UsageError(
             "a motion has a map for each volume of a series; give the series as IMAGE."
         )
-    if given["bvecs"]:
-        raise click.UsageError("--bvecs goes with a series, and the last name is none.")
+    for name in ("bvecs", "threads"):
+        if given[name]:
+            raise click.UsageError(f"--{name} goes with a series, and the last name is none.")
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
