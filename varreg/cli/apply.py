@@ -152,8 +152,9 @@ def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
         raise click.UsageError(
             "a motion has a map for each volume of a series; give the series as IMAGE."
         )
-    if given["bvecs"]:
-        raise click.UsageError("--bvecs goes with a series, and the last name is none.")
+    for name in ("bvecs", "threads"):
+        if given[name]:
+            raise click.UsageError(f"--{name} goes with a series, and the last name is none.")
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:

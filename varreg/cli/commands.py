@@ -25,7 +25,7 @@ from .outputs import echo_step, figure_writer, is_image, report, result_writer, 
 from .parameters import chosen_options, energy_options
 from .report import report as write_page
 from .selftest import selftest
-from .series import series
+from .series import report_series, series
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
@@ -225,10 +225,15 @@ for command in (apply, convert, series):
 @click.argument("result", type=click.Path())
 @as_json
 def info(result: str, as_json: bool) -> None:
-    """Say what a saved RESULT is."""
+    """Say what a saved RESULT, or the folder of `varreg series`, is."""
     from ..results.result import load
+    from ..series.aligned import load_series
+    from ..series.folder import is_aligned
 
-    report(load(result), as_json)
+    if is_aligned(result):
+        report_series(load_series(result), as_json)
+    else:
+        report(load(result), as_json)
 
 
 @main.command(cls=Command)

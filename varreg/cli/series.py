@@ -95,17 +95,22 @@ def series(ctx: click.Context, series: str, output: str, **given: Any) -> None:
         image_file(ctx, series), **{name: given[name] for name in names}, **common
     )
     result.save(output, interpolation=given["interpolation"], overwrite=given["force"], **common)
-    if given["as_json"]:
-        click.echo(json.dumps(report(result), indent=2))
-    elif not given["quiet"]:
-        click.echo(f"{result}\nWritten: {output} (for varreg.load_series and varreg apply).")
+    if given["as_json"] or not given["quiet"]:
+        report_series(result, given["as_json"])
+        if not given["as_json"]:
+            click.echo(f"Written: {output} (for varreg.load_series and varreg apply).")
     if given["strict"] and result.warnings:
         from ..optimise.check import first_line
 
         end_on_warnings(ctx, [first_line(result.checks)])
 
 
-def report(result: AlignedSeries) -> dict[str, Any]:
+def report_series(result: AlignedSeries, as_json: bool) -> None:
+    """Print an aligned series on stdout."""
+    click.echo(json.dumps(_numbers(result), indent=2) if as_json else str(result))
+
+
+def _numbers(result: AlignedSeries) -> dict[str, Any]:
     """The numbers of an aligned series, ready for JSON."""
     from ..io.records import plain
     from ..series.motion import COLUMNS

@@ -123,8 +123,9 @@ class Volumes:
                     _: int, numbered: Iterator[Any] = numbered, made: dict[int, Made] = made
                 ) -> None:
                     with lock:  # one reads, the others compute
-                        number, array = next(numbered)
-                    made[number] = work(number, array)
+                        found = next(numbered, None)
+                    if found is not None:  # else reading has failed in another thread
+                        made[found[0]] = work(*found)
 
                 each(task, range(start, stop), threads)
                 for number in range(start, stop):

@@ -251,6 +251,7 @@ def test_the_first_line_says_what_could_be_wrong(folder):
         "series", folder / "bold.nii.gz", "-o", folder / "again", "--reference", 0, "--json"
     )
     assert '"framewise_displacement"' in told.stdout
+    assert call("info", folder / "motion").stdout.splitlines() == lines
     call("series", folder / "bold.nii.gz", "-o", folder / "again", "--reference", 0, "-q", code=1)
 
 
@@ -328,6 +329,11 @@ def test_words_of_the_command_line(folder):
         "apply", folder / "motion", bold, "-o", folder / "x.csv", "--points", "world", code=2
     )
     assert "--points maps a table" in told.stderr
+    mean = folder / "motion" / "mean.nii.gz"
+    told = call(
+        "apply", "absent", mean, "-o", folder / "x.nii", "--bvecs", folder / "bold.bvec", code=2
+    )
+    assert "--bvecs goes with a series" in told.stderr
     told = call("series", bold, "-o", folder / "y", "--reference", "first", code=2)
     assert "neither 'mean' nor the number" in told.stderr
     told = call("series", bold, "-o", folder / "y", "--reference", 7, code=1)
