@@ -30,6 +30,7 @@ GALLERY = (
     "labels_and_points",
     "series",
     "train_a_network",
+    "train_on_own_data",
     "network_then_solver",
 )
 sphinx_gallery_conf = {

@@ -91,6 +91,7 @@ class Cutter:
         self.foregrounds, self.shape, self.axes = tuple(foregrounds), tuple(shape), tuple(axes)
         self.least_share = least_share
         self._centres = [content_centre(foreground) for foreground in foregrounds]
+        self._masses = [_centre_of_mass(foreground) for foreground in foregrounds]
         self._slices = (
             [[full_slices(f, axis, least_share) for axis in axes] for f in foregrounds]
             if len(shape) == 2
@@ -127,8 +128,8 @@ class Cutter:
     def counterpart(self, cut: Cut, volume: int) -> Cut:
         """Where a slice or patch of one volume is to be sought in another.
 
-        A patch lies as far from the middle of the content.  A slice is the one with as large a share of
-        the full slices before it.
+        It lies as far from the centre of mass of the foreground, which a neck hardly moves.  A slice is the
+        one with as large a share of the full slices before it.
 
         Parameters
         ----------
@@ -140,14 +141,13 @@ class Cutter:
         -------
         Cut
         """
-        middles = self._centres[cut.volume], self._centres[volume]
+        away = self._masses[volume] - self._masses[cut.volume]
         if cut.axis is None:
-            centre = tuple(c + b - a for c, a, b in zip(cut.centre, *middles, strict=True))
-            return cut._replace(volume=volume, centre=centre)
+            return cut._replace(volume=volume, centre=tuple((cut.centre + away).tolist()))
         here, there = (self._slices[v][self.axes.index(cut.axis)] for v in (cut.volume, volume))
         before = np.searchsorted(here, cut.position) / max(len(here) - 1, 1)
-        centre = middles[1][: cut.axis] + middles[1][cut.axis + 1 :]
         position = int(there[round(before * (len(there) - 1))])
+        centre = tuple((cut.centre + np.delete(away, cut.axis)).tolist())
         return cut._replace(volume=volume, position=position, centre=centre)
 
 
@@ -200,3 +200,9 @@ def check_people(
 def below(count: int, generator: torch.Generator) -> int:
     """A number from 0 to count - 1."""
     return int(torch.randint(count, (), generator=generator))
+
+
+def _centre_of_mass(foreground: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Voxel, one number for each axis."""
+    sums = (foreground.sum(tuple({0, 1, 2} - {axis})) for axis in range(3))
+    return np.array([np.average(np.arange(len(counts)), weights=counts) for counts in sums])

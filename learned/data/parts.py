@@ -71,11 +71,6 @@ def make_parts(config: Config) -> Parts:
     set()
     """
     data, split = config.data, dealt_subjects(config)
-    if data.source == "dataset":
-        raise InputError(
-            "make_parts: `data.source` is 'dataset', which only a script can give: "
-            "learned.train.train(config, training=..., validation=..., resume=True)."
-        )
     train = training_pairs(config)
     validation = _judging(config, split.validation, data.validation_pairs, VALIDATION_SEED)
     test = _judging(config, split.test, data.test_pairs, TEST_SEED)

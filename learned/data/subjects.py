@@ -30,6 +30,11 @@ def dealt_subjects(config: Config) -> Split:
     192
     """
     data = config.data
+    if data.source == "dataset":
+        raise InputError(
+            "`data.source` is 'dataset', which only a script can give: learned.train.train(config, "
+            "training=..., validation=..., resume=True)."
+        )
     ids = {name: subject_ids(name, data) for name in data.shares()}
     for name, members in ids.items():
         if data.atlas is not None and name != "phantom" and data.atlas not in members:
