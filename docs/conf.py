@@ -32,6 +32,7 @@ GALLERY = (
     "train_a_network",
     "train_on_own_data",
     "network_then_solver",
+    "cohort",
 )
 sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder([f"plot_{name}.py" for name in GALLERY]),

@@ -18,6 +18,7 @@ PAGES = [
     "docs/quickstart.md",
     "docs/conventions.md",
     "docs/exchange.md",
+    "docs/cohorts.md",
     "docs/certificate.md",
     "docs/faq.md",
     "docs/learned.md",

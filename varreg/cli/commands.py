@@ -16,6 +16,7 @@ from ..optimise.check import first_line
 from ..options.options import AFFINE_MODELS
 from .apply import apply
 from .backends import backend_options
+from .bids import bids
 from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
@@ -23,6 +24,7 @@ from .image_paths import ImagePath, image_options, mask_options
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import chosen_options, energy_options
+from .plan import plan
 from .report import report as write_page
 from .selftest import selftest
 from .series import report_series, series
@@ -266,5 +268,5 @@ def demo(
 
 
 main.add_command(write_page, "report")
-for command in (certify, doctor, selftest, completion):
+for command in (bids, plan, certify, doctor, selftest, completion):
     main.add_command(command)

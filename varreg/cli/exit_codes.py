@@ -12,9 +12,11 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import VarregError
+from ..jobs.verdict import DEFECT as DEFECT
+from ..jobs.verdict import REFUSED as REFUSED
+from ..jobs.verdict import verdict
 
-REFUSED, WARNED, DEFECT, INTERRUPTED, TERMINATED = 1, 3, 70, 130, 143
+WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
 _DEBUG = "varreg.debug"
 
 
@@ -109,28 +111,8 @@ def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
 
 def _verdict(error: Exception) -> tuple[str, int]:
     """The line to show and the exit code."""
-    words = " ".join(str(error).split())
-    if isinstance(error, VarregError):
-        return f"error: {_without_prefix(words)}", REFUSED
-    if isinstance(error, MemoryError):
-        return (
-            "error: not enough memory for images of this size; leave out the finest level "
-            "(--levels 4,2) or keep fewer steps (--memory 2).",
-            REFUSED,
-        )
-    if isinstance(error, OSError):
-        return f"error: {words}", REFUSED
-    return (
-        f"error: unexpected {type(error).__name__}: {words}. This is a defect of varreg; please "
-        "report it with the output of the same command and --debug.",
-        DEFECT,
-    )
-
-
-def _without_prefix(words: str) -> str:
-    """The message without the Python function that raised it."""
-    head, separator, rest = words.partition(": ")
-    return rest if separator and head.split(".")[0] == "varreg" and " " not in head else words
+    sentence, code = verdict(error)
+    return f"error: {sentence}", code
 
 
 def _end(ctx: click.Context, line: str, code: int) -> NoReturn:

@@ -21,6 +21,7 @@ from .image_paths import image_file
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
     from ..results.result import Result
+    from .resume import FinishedPairs
 
 SUMMARY = "summary.csv"
 #: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
@@ -85,7 +86,8 @@ def register_table(
     output : str
         Folder for a folder per pair, and ``summary.csv``.
     overwrite : bool
-        Replace results and a summary that exist.
+        Replace results and a summary that exist.  Without it, pairs that were finished of the same images and
+        options are kept, and one of others is refused.
     failed : callable
         Takes the name of a pair and its error; returns the words for the summary.
     finished : callable
@@ -111,27 +113,33 @@ def register_table(
     from ..batch.batch import iterate_batch
     from ..batch.pair_table import read_pairs
     from ..io.files import atomic_path
+    from .resume import FinishedPairs
 
-    rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
+    rows = read_pairs(table, [SUMMARY])
     context = click.get_current_context(silent=True)
-    pairs = [{k: image_file(context, file) for k, file in row.files.items()} for row in rows]
+    every = [{k: image_file(context, file) for k, file in row.files.items()} for row in rows]
+    kept = FinishedPairs(Path(output).expanduser(), rows, every, arguments, again=overwrite)
+    pairs = [pair for row, pair in zip(rows, every, strict=True) if row.name not in kept.facts]
     if processes is None:
         processes = _process_count(pairs, arguments.get("threads"))
     results = iterate_batch(pairs, errors="return", processes=processes, **arguments)
-    with _folder(output, rows, overwrite) as folder, closing(results):
+    waiting = [row for row in rows if row.name not in kept.facts]
+    reports = {name: PairReport(**facts) for name, facts in kept.facts.items()}
+    with _folder(output, waiting, overwrite) as folder, closing(results):
         # reserved before the work: a folder that cannot be written to is found before it
-        with atomic_path(folder / SUMMARY, overwrite=overwrite) as file:
+        ours = overwrite or _is_summary(folder / SUMMARY)
+        with atomic_path(folder / SUMMARY, overwrite=ours) as file:
             try:
-                for row, result in zip(rows, results, strict=True):
-                    reports.append(_report_of(row, result, folder, overwrite, failed))
-                    finished(reports[-1])
+                for row, result in zip(waiting, results, strict=True):
+                    reports[row.name] = _report_of(row, result, kept, overwrite, failed)
+                    finished(reports[row.name])
             except KeyboardInterrupt:
-                written = sum(not report.error for report in reports)
+                written = sum(not report.error for report in reports.values())
                 raise KeyboardInterrupt(
-                    f"{written} of {len(rows)} pairs were written, no summary"
+                    f"{written} of {len(rows)} pairs were written, no summary; the same command goes on"
                 ) from None
-            _write_summary(file, reports)
-    return reports
+            _write_summary(file, [reports[row.name] for row in rows])
+    return [reports[row.name] for row in rows]
 
 
 def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | None:
@@ -140,7 +148,7 @@ def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | No
     from ..stages.arguments import thread_count
 
     count = min(thread_count(threads), len(pairs))
-    if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
+    if count <= 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
         return None
     files = (pair[key] for pair in pairs for key in ("moving", "fixed"))
     return count if all(os.stat(file).st_size < SMALL_FILE for file in files) else None
@@ -169,7 +177,7 @@ def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path
 
 
 def _report_of(
-    row: TableRow, result: Result | Exception, folder: Path, overwrite: bool,
+    row: TableRow, result: Result | Exception, kept: FinishedPairs, overwrite: bool,
     failed: Callable[[str, Exception], str],
 ) -> PairReport:  # fmt: skip
     """Report of a pair whose result has been written, or that has none."""
@@ -177,9 +185,15 @@ def _report_of(
     try:
         if isinstance(result, Exception):
             raise result
-        result.save(folder / row.name, overwrite=overwrite)
+        report = _filled(report, result)
+        kept.save(row.name, result, dataclasses.asdict(report), overwrite)
     except Exception as error:
-        return dataclasses.replace(report, error=failed(row.name, error))
+        bare = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
+        return dataclasses.replace(bare, error=failed(row.name, error))
+    return report
+
+
+def _filled(report: PairReport, result: Result) -> PairReport:
     return dataclasses.replace(
         report,
         seconds=round(result.seconds, 3),
@@ -193,10 +207,23 @@ def _report_of(
     )
 
 
+def _is_summary(path: Path) -> bool:
+    """Whether a file is a summary of ours, which the next replaces."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return next(csv.reader(stream), []) == _columns()
+    except (OSError, ValueError):
+        return False
+
+
+def _columns() -> list[str]:
+    return [field.name for field in dataclasses.fields(PairReport)]
+
+
 def _write_summary(file: Path, reports: list[PairReport]) -> None:
     with open(file, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(field.name for field in dataclasses.fields(PairReport))
+        writer.writerow(_columns())
         writer.writerows(dataclasses.astuple(report) for report in reports)
 
 
