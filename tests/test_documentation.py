@@ -23,6 +23,7 @@ PAGES = [
     "docs/faq.md",
     "docs/learned.md",
     "docs/guides.md",
+    "docs/templates.md",
     "docs/report.md",
     "docs/slides.md",
     "docs/series.md",

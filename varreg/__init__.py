@@ -22,6 +22,8 @@ from .errors import (
 if TYPE_CHECKING:
     from . import report
     from .api import solve
+    from .atlas.label import label
+    from .atlas.labelling import Labelling
     from .batch.batch import iterate_batch, solve_batch
     from .certificate.certificate import Certificate
     from .certificate.certification import certify
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from .series.alignment import align_series
     from .series.applying import apply_series
     from .slides.warping import warp_slide
+    from .template.build import build_template
+    from .template.template import Template
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
@@ -46,6 +50,10 @@ _HOMES = {
     "apply_series": "series.applying",
     "AlignedSeries": "series.aligned",
     "load_series": "series.aligned",
+    "build_template": "template.build",
+    "label": "atlas.label",
+    "Labelling": "atlas.labelling",
+    "Template": "template.template",
     "solve": "api",
     "certify": "certificate.certification",
     "solve_batch": "batch.batch",
@@ -78,16 +86,20 @@ __all__ = [
     "ImageFile",
     "InputError",
     "Inverse",
+    "Labelling",
     "Options",
     "OverlapError",
     "Result",
+    "Template",
     "Transform",
     "VarregError",
     "__version__",
     "align_series",
     "apply_series",
+    "build_template",
     "certify",
     "iterate_batch",
+    "label",
     "load",
     "load_series",
     "phantom",

@@ -21,6 +21,7 @@ from .certify import certify
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings
 from .image_paths import ImagePath, image_options, mask_options
+from .label import label
 from .misc import completion, doctor
 from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
 from .parameters import chosen_options, energy_options
@@ -28,6 +29,7 @@ from .plan import plan
 from .report import report as write_page
 from .selftest import selftest
 from .series import report_series, series
+from .template import template
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
@@ -268,5 +270,5 @@ def demo(
 
 
 main.add_command(write_page, "report")
-for command in (bids, plan, certify, doctor, selftest, completion):
+for command in (bids, plan, template, label, certify, doctor, selftest, completion):
     main.add_command(command)
