@@ -33,6 +33,8 @@ GALLERY = (
     "train_on_own_data",
     "network_then_solver",
     "cohort",
+    "template",
+    "atlas_labels",
 )
 sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder([f"plot_{name}.py" for name in GALLERY]),
