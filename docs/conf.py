@@ -20,7 +20,7 @@ extensions = [
 # every example runs and shows its figures; one that fails fails the build
 GALLERY = (
     "two_slices", "different_grids", "ct_to_mr_template", "stain_to_stain", "masks_and_lesions",
-    "several_contrasts", "epi_distortion",
+    "several_contrasts", "epi_distortion", "points_as_guides",
     "labels_and_points", "train_a_network", "network_then_solver",
 )  # fmt: skip
 sphinx_gallery_conf = {
