@@ -27,6 +27,7 @@ GALLERY = (
     "masks_and_lesions",
     "several_contrasts",
     "epi_distortion",
+    "points_as_guides",
     "labels_and_points",
     "series",
     "train_a_network",

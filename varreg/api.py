@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ._version import __version__
@@ -21,12 +22,14 @@ from .images.image import Image
 from .images.warping import fill_value, warped
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
+from .optimise.point_report import PointReport, point_checks
 from .options.backend_choice import chosen_backend
 from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
 from .stages.arguments import check_callback, merged_options, thread_count
 from .stages.channel_values import channel_reports
+from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
@@ -41,6 +44,9 @@ def solve(
     deformable: bool | None = None,
     fixed_mask: Any = None,
     moving_mask: Any = None,
+    moving_points: Any = None,
+    fixed_points: Any = None,
+    point_weights: Any = None,
     start: Any = None,
     fill: float | None = None,
     options: Options | None = None,
@@ -79,6 +85,12 @@ def solve(
     fixed_mask, moving_mask : array, path or image, optional
         Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
         with a place of its own.  Of several images it is that of all of them.
+    moving_points, fixed_points : (n, d) array or path, optional
+        Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
+        ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their
+        order.  That all are 1 mm off costs ``points_weight`` nats; ``result.guides`` has the distance of each.
+    point_weights : (n,) array, optional
+        Of the points, above 0; only their ratios count.  By default a column ``weight`` of the files, else all alike.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
@@ -139,12 +151,17 @@ def solve(
     moving_image, fixed_image = images
     if options.axes is not None and deformable is None:
         deformable = True
+    guides = as_guides(
+        moving_points, fixed_points, point_weights, moving_image.grid, fixed_image.grid
+    )
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, options, kernels, threads, further=further
     )
-    identical = all(search.is_identity(*pair) for pair in pairs)
+    if guides is not None:
+        problem = replace(problem, points=guides.points)
+    identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": time.perf_counter() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
@@ -160,6 +177,10 @@ def solve(
         checks = *odd, *checks_of(answer)
         motion = answer.motion(recorder.recent)
         channels = channel_reports(problem, pairs, found.affine, found.nodes)
+        points: tuple[PointReport, ...] = ()
+        if guides is not None:
+            points = guides.reports(transform.points(guides.points.fixed.T).T)
+            checks += point_checks(points, float(fixed_image.grid.spacing.min()))
     return Result(
         transform=transform,
         warped=moved,
@@ -181,6 +202,7 @@ def solve(
         checks=checks,
         notes=notes,
         channels=channels,
+        guides=points,
         motion=motion,
     )
 

@@ -102,7 +102,7 @@ def apply(
     """
     from ..images.series import is_series
     from ..io.atomic import atomic_path
-    from .points import read_points, write_points
+    from ..io.point_tables import read_table, write_table
 
     _refuse(inputs, given)
     given["image"] = image_file(ctx, inputs[-1])
@@ -117,9 +117,9 @@ def apply(
     with atomic_path(output, overwrite=force) as temporary:
         transform, spaces = _loaded(inputs, given)
         if given["points"]:
-            rows, columns, points = read_points(inputs[-1], transform.fixed.dim)
+            rows, columns, points = read_table(inputs[-1], transform.fixed.dim)
             onto = transform.inverse() if given["inverse"] else transform
-            write_points(temporary, rows, columns, onto.points(points, given["points"]))
+            write_table(temporary, rows, columns, onto.points(points, given["points"]))
         else:
             _warp(temporary, output, given["image"], transform, spaces, given)
 

@@ -93,6 +93,14 @@ def main() -> None:
 )
 @mask_options
 @click.option(
+    "--moving-points",
+    type=click.Path(),
+    help="Points of MOVING that match those of --fixed-points: .csv (columns x, y, z in world RAS+ mm; name and "
+    "weight, if wanted), or .fcsv or .mrk.json of 3D Slicer. Paired by their names, else by their order. See "
+    "--points-weight.",
+)
+@click.option("--fixed-points", type=click.Path(), help="Points of FIXED; see --moving-points.")
+@click.option(
     "--fill",
     type=float,
     help="Value of the warped image where there is no moving image. [default: its own background]",
@@ -148,6 +156,8 @@ def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
         "deformable",
         "fixed_mask",
         "moving_mask",
+        "moving_points",
+        "fixed_points",
         "start",
         "fill",
         "backend",
@@ -202,6 +212,10 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
         raise click.UsageError("--pairs names all images; leave out MOVING and FIXED.", ctx)
     if given["also"]:
         raise click.UsageError("--also is for one pair of people; leave it out with --pairs.", ctx)
+    if given["moving_points"] or given["fixed_points"]:
+        raise click.UsageError(
+            "--moving-points and --fixed-points are of one pair; leave them out with --pairs.", ctx
+        )
     if given["png"] is not None:
         raise click.UsageError("--png draws one pair; leave it out with --pairs.", ctx)
     if is_image(given["output"]):

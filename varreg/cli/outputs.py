@@ -223,6 +223,7 @@ def summary(result: Result) -> dict[str, Any]:
         "checks": [plain(check) for check in result.checks],
         "notes": list(result.notes),
         "channels": plain(result.channels),
+        "guides": plain(result.guides),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "regularity": None if result.regularity is None else plain(result.regularity),

@@ -31,15 +31,18 @@ class Energy:
     smoothness : float
         mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
     total : float
-        -lambda * similarity + mu * smoothness + nu * volume, what is minimised.
+        -lambda * similarity + mu * smoothness + nu * volume + eta * points, what is minimised.
     volume : float
         mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), no unit; 0 where it has no weight.
+    points : float
+        Weighted mean of the squared distances of matching points, mm^2; 0 without points.
     """
 
     similarity: float
     smoothness: float
     total: float
     volume: float = 0.0
+    points: float = 0.0
 
     @property
     def terms(self) -> str:
@@ -49,7 +52,8 @@ class Energy:
         '0.5123 nats, smoothness 0.0200, volume 0.0310'
         """
         volume = f", volume {self.volume:.4f}" if self.volume else ""
-        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}"
+        points = f", points {self.points**0.5:.2f} mm apart" if self.points else ""
+        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}{points}"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class Options:
 
     The energy is
     :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
-    with u in mm, m the smoothness order and V the volume term (docs/theory.md).
+    with u in mm, m the smoothness order and V the volume term (docs/theory.md); with matching points it has
+    :math:`\eta\,P` besides, see ``points_weight``.
 
     Parameters
     ----------
@@ -105,6 +106,9 @@ class Options:
         Along which axes of the fixed array u points: letters, "j" or "ik", or a weight w from 0 to 1 for each
         axis, (0.1, 1, 0.1). To move along an axis costs :math:`1/w^2` times the smoothness; of weight 0 that
         component of u is exactly 0. None: all alike.
+    points_weight : float
+        :math:`\eta > 0`, in front of the mean squared distance of matching points, if there are any: what it costs,
+        in nats, if all of them are 1 mm off.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -156,6 +160,7 @@ class Options:
     smoothness_order: int | None = None
     volume_weight: float | None = None
     axes: str | tuple[float, ...] | None = None
+    points_weight: float = 0.02
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -219,7 +224,7 @@ class Options:
             )
 
     def _check_numbers(self) -> None:
-        for name in ("similarity_weight", "largest_step"):
+        for name in ("similarity_weight", "points_weight", "largest_step"):
             check(self, name, is_weight, "above 0, up to 1e30")
         for name in ("gradient_tolerance", "energy_tolerance"):
             check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")

@@ -14,6 +14,7 @@ from ..optimise.channel_report import ChannelReport
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..optimise.model_choice import ModelChoice
+from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
@@ -65,6 +66,8 @@ class Result(Registered):
         What was done to the images and masks on reading, a sentence each.
     channels : tuple of ChannelReport
         Where several pairs of images were registered at once, what each contributes; else empty.
+    guides : tuple of PointReport
+        Where matching points were given, how far each is off; else empty.
     motion : HeadMotion or None
         How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
@@ -93,6 +96,7 @@ class Result(Registered):
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
     channels: tuple[ChannelReport, ...] = ()
+    guides: tuple[PointReport, ...] = ()
     motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:

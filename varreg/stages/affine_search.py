@@ -101,7 +101,9 @@ def affine_objective(
     """The energy of a level of the affine stage: if held, stretches cost, but for that of the reference."""
     similarity = problem.similarity(factor, tuple(map(affine_choice, problem.names)))
     weight = problem.options.similarity_weight
-    return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT * held, reference)
+    stretch = weight * STRETCH_WEIGHT * held
+    guides = problem.points, problem.options.points_weight
+    return AffineObjective(similarity, model, weight, stretch, reference, *guides)
 
 
 def _best(

@@ -154,7 +154,9 @@ def deformable_objective(
     smoothness = level_smoothness(problem, level, nodes, options.constraint)
     # far from the answer the data say little about the Hessian; a fine map goes on from a smooth one
     long_waves_first = level == 0 and options.regularity != "fine"
-    return DeformableObjective(similarity, affine, smoothness, options, long_waves_first)
+    return DeformableObjective(
+        similarity, affine, smoothness, options, long_waves_first, problem.points
+    )
 
 
 def level_smoothness(

@@ -106,3 +106,17 @@ def test_several_pairs_of_images_are_what_solve_takes_as_lists(tmp_path, pair, f
     assert refused.exit_code != 0 and "`weights` has 2 entries for 1 pair" in refused.output
     unknown = call("register", *pair, "--similarities", "mi,cc", "-o", tmp_path / "one")
     assert unknown.exit_code == 2 and "'cc' is not one of" in unknown.output
+
+
+def test_points_in_files_are_those_of_solve(tmp_path, pair):
+    for name, shift in (("fixed", 0.0), ("moving", 1.5)):
+        rows = [f"{x + shift},{y},p{x}" for x, y in ((20, 30), (40, 25), (30, 44))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,name", *rows]))
+    files = ["--fixed-points", tmp_path / "fixed.csv", "--moving-points", tmp_path / "moving.csv"]
+    done = call("register", *pair, *files, *FEW, "-o", tmp_path / "guided", "--json")
+    assert done.exit_code == 0, done.output
+    guides = json.loads(done.stdout)["guides"]
+    assert [guide["name"] for guide in guides] == ["p20", "p40", "p30"]
+    assert [guide["before"] for guide in guides] == [1.5] * 3
+    alone = call("register", *pair, *files[:2], *FEW, "-o", tmp_path / "alone")
+    assert alone.exit_code != 0 and "`moving_points` is missing" in alone.output

@@ -70,6 +70,9 @@ def test_every_damaged_entry_of_the_json_is_a_file_error_or_harmless(saved):
                 ("motion",),
                 ("energy", "volume"),  # earlier versions had no such term
                 ("start_energy", "volume"),
+                ("energy", "points"),
+                ("start_energy", "points"),
+                ("options", "points_weight"),
                 *(("options", name) for name in LATER_OPTIONS),  # nor these options
             )
             if value is changed and isinstance(path[-1], str) and not optional:
