@@ -137,6 +137,8 @@ def _chosen(folder: Path, labels: list[str]) -> list[str]:
             f"varreg.bids: {str(folder)!r} is no BIDS dataset, for it has no dataset_description.json; see "
             "https://bids-specification.readthedocs.io."
         )
+    if labels and all((folder / f"sub-{label}").is_dir() for label in labels):
+        return sorted(set(labels))  # a task of an array does not look at everybody
     there = sorted(entry.name[4:] for entry in folder.glob("sub-*") if entry.is_dir())
     if not there:
         raise FileError(f"varreg.bids: {str(folder)!r} has no folder sub-..., so there is nobody.")

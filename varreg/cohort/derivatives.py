@@ -127,10 +127,8 @@ def write_description(output: Path, dataset: Path) -> None:
     }
     if not path.is_file() or read_json(path) != content:
         write_json(path, content, overwrite=True)
-    readme = output / "README.md"
-    if not readme.exists():
-        with atomic_path(readme, overwrite=True) as file:
-            file.write_text(README)
     ignored = "".join(f"{pattern}\n" for pattern in NOT_BIDS)
-    with atomic_path(output / IGNORED, overwrite=True) as file:
-        file.write_text(ignored)
+    for name, text in (("README.md", README), (IGNORED, ignored)):
+        if not (output / name).exists():  # many tasks begin at once, and it may have been edited
+            with atomic_path(output / name, overwrite=True) as file:
+                file.write_text(text)
