@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .series.aligned import AlignedSeries, load_series
     from .series.alignment import align_series
     from .series.applying import apply_series
+    from .slides.warping import warp_slide
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
@@ -52,6 +53,7 @@ _HOMES = {
     "Certificate": "certificate.certificate",
     "load": "results.result",
     "read_transform": "exchange.reading",
+    "warp_slide": "slides.warping",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
@@ -94,6 +96,7 @@ __all__ = [
     "report",
     "solve",
     "solve_batch",
+    "warp_slide",
     "write_transform",
 ]
 

@@ -139,13 +139,15 @@ def warp_series(output: str, inputs: tuple[str, ...], force: bool, given: dict[s
 
     if given["points"]:
         raise click.UsageError("--points maps a table of points, and the last name is a series.")
+    if given["modulate"]:
+        raise click.UsageError("--modulate takes one volume at a time; the last name is a series.")
     transforms: list[Any] = [inputs[0]]
     reference = given["reference"]
     if given["transforms"]:
         transforms = _maps(given)
         if len(transforms) == 1 and reference is None:
             reference = given["fixed"]
-    names = ("inverse", "interpolation", "fill", "labels", "bvecs", "threads")
+    names = ("inverse", "interpolation", "fill", "modulate", "labels", "bvecs", "threads")
     directions = apply_series(
         given["image"], transforms, output, reference=reference, overwrite=force,
         **{name: given[name] for name in names},

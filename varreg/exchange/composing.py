@@ -12,6 +12,9 @@ from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix
 
+#: Of an inverse that is written, in units of the smallest fixed spacing.
+TOLERANCE = 1e-3
+
 
 def chain_of(transform: Transform) -> Chain:
     """The chain u, A of a transform, with u at the fixed voxels.
@@ -86,7 +89,7 @@ def transform_of(chain: Chain, fixed: Grid, moving: Grid, frame: Float | None = 
     return Transform(fixed, moving, affine, nodes, "zero-mean", frame)
 
 
-def inverted(transform: Transform, tolerance: float = 1e-3) -> Transform:
+def inverted(transform: Transform, tolerance: float = TOLERANCE) -> Transform:
     """The map moving -> fixed as a transform, with A^-1 as its affine part.
 
     Parameters

@@ -28,6 +28,7 @@ from .opening import (
 from .payload import stored_voxels
 from .pictures import PICTURE_SUFFIXES, grey_picture, read_picture
 from .pixel_sizes import pixel_size
+from .slide_files import has_levels, may_be_pyramid, read_level
 from .stored import Stored
 from .voxels import refuse_kind, refuse_shape
 
@@ -38,7 +39,7 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
     Parameters
     ----------
     value : str, PathLike or ImageFile
-        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``; with SimpleITK ``.mha .mhd .nrrd
+        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``, slides in OME-TIFF and with zarr in OME-Zarr; with SimpleITK ``.mha .mhd .nrrd
         .nhdr .dcm`` and the folder of a DICOM series.
     argument, function : str
         Names for the message.
@@ -66,12 +67,16 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
         path = Path(os.fsdecode(value)).expanduser()
         refuse_absent(path, argument, function)
         suffix = "" if path.is_dir() else image_suffix(path, function=function, argument=argument)
-        if suffix in PICTURE_SUFFIXES:
+        if suffix in PICTURE_SUFFIXES or may_be_pyramid(path):
             return _grey(_read_flat(path, given, argument, function), argument, function)
         if given.spacing is not None:
             raise InputError(
                 f"{function}: `{argument}` is {str(path)!r}, whose header has its voxel sizes; leave `spacing` out, "
                 "which is for pictures."
+            )
+        if given.level is not None or given.channel is not None:
+            raise InputError(
+                f"{function}: `{argument}` is {str(path)!r}; leave `level` and `channel` out, which are for slides."
             )
         if path.is_dir() or suffix in ITK_SUFFIXES:
             if given.header is not None:
@@ -130,6 +135,8 @@ def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = Tru
 
 def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
     """A picture, and the size of its pixels if it is said or stated."""
+    if has_levels(path) or given.level is not None or given.channel is not None:
+        return read_level(path, given, argument, function)
     pixels = read_picture(path, argument=argument, function=function)
     size, notes = given.spacing, tuple[str, ...]()
     if size is None and path.suffix.lower() in (".tif", ".tiff"):
