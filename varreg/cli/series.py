@@ -147,7 +147,7 @@ def warp_series(output: str, inputs: tuple[str, ...], force: bool, given: dict[s
         transforms = _maps(given)
         if len(transforms) == 1 and reference is None:
             reference = given["fixed"]
-    names = ("inverse", "interpolation", "fill", "labels", "bvecs", "threads")
+    names = ("inverse", "interpolation", "fill", "modulate", "labels", "bvecs", "threads")
     directions = apply_series(
         given["image"], transforms, output, reference=reference, overwrite=force,
         **{name: given[name] for name in names},

@@ -41,6 +41,7 @@ def apply_series(
     inverse: bool = False,
     interpolation: str = "linear",
     fill: float | None = None,
+    modulate: bool = False,
     labels: bool = False,
     bvecs: Any = None,
     threads: int | None = None,
@@ -68,6 +69,8 @@ def apply_series(
     interpolation : {"linear", "nearest", "cubic"}
     fill : float, optional
         Value where there is no volume, by default its own background; see :meth:`varreg.Transform.warp`.
+    modulate : bool
+        Whether intensities are multiplied by the change of volume (:meth:`varreg.Transform.warp`), for distorted EPI.
     labels : bool
         Whether volumes hold labels (:meth:`varreg.Transform.warp_labels`).
     bvecs : path or (3, n) array, optional
@@ -103,7 +106,7 @@ def apply_series(
         own = moved(total, motion, number)
         if labels:
             return own.warp_labels(image, "nearest" if interpolation == "nearest" else "linear")
-        return own.warp(image, interpolation, fill, threads=1)
+        return own.warp(image, interpolation, fill, threads=1, modulate=modulate)
 
     with atomic_path(output, overwrite=overwrite) as temporary:
         write_warped(temporary, volumes, warp, total.fixed, labels, threads, progress)

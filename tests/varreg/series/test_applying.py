@@ -170,6 +170,10 @@ def test_a_saved_result_takes_a_series(tmp_path, array):
     varreg.apply_series(array, transform, tmp_path / "a.nii", threads=1)
     found = nibabel.load(tmp_path / "a.nii").get_fdata(dtype=np.float32)
     assert np.array_equal(found[..., 2], transform.warp(np.ascontiguousarray(array[..., 2])))
+    varreg.apply_series(array[..., :2], transform, tmp_path / "m.nii", fill=0, modulate=True)
+    found = nibabel.load(tmp_path / "m.nii").get_fdata(dtype=np.float32)
+    whole = transform.warp(np.ascontiguousarray(array[..., 1]), fill=0, modulate=True)
+    assert np.array_equal(found[..., 1], whole)
     labels = (array > 150).astype(np.int16) * 7
     varreg.apply_series(labels, transform, tmp_path / "l.nii", labels=True)
     stored = nibabel.load(tmp_path / "l.nii")
