@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FileError
+from .exit_codes import typed
 from .image_paths import image_file
+from .outputs import with_command
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
@@ -177,7 +179,8 @@ def _report_of(
     try:
         if isinstance(result, Exception):
             raise result
-        result.save(folder / row.name, overwrite=overwrite)
+        command = typed(click.get_current_context())
+        with_command(result, command).save(folder / row.name, overwrite=overwrite)
     except Exception as error:
         return dataclasses.replace(report, error=failed(row.name, error))
     return dataclasses.replace(
