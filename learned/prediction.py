@@ -27,7 +27,7 @@ UNCHECKED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Registered):
     """The answer of :func:`learned.predict`.  ``print(prediction)`` explains it in a paragraph.
 

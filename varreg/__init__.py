@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .images.image_file import ImageFile
     from .options.options import Options
     from .report import plots
+    from .report.view import view
     from .results.result import Result, load
     from .series.aligned import AlignedSeries, load_series
     from .series.alignment import align_series
@@ -70,6 +71,7 @@ _HOMES = {
     "Options": "options.options",
     "Result": "results.result",
     "Transform": "transforms.transform",
+    "view": "report.view",
 }
 
 _MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
@@ -108,6 +110,7 @@ __all__ = [
     "report",
     "solve",
     "solve_batch",
+    "view",
     "warp_slide",
     "write_transform",
 ]

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .backends.arrays import Array
@@ -25,15 +25,21 @@ from .optimise.history import Iteration
 from .optimise.point_report import PointReport, point_checks
 from .options.backend_choice import chosen_backend
 from .options.options import Options
-from .report.progress import bar, is_terminal
+from .report.progress import bar, is_watched
+from .report.repetition import call_record
 from .results.result import Result
-from .stages.arguments import check_callback, merged_options, thread_count
+from .stages.arguments import check_callback, known_names, merged_options, thread_count
 from .stages.channel_values import channel_reports
 from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
 from .transforms.transform import Transform
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options.changes import Changes
 
 
 def solve(
@@ -56,7 +62,7 @@ def solve(
     threads: int | None = None,
     progress: bool | None = None,
     callback: Callable[[Iteration], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Changes],
 ) -> Result:
     """Bring `moving` onto `fixed`.
 
@@ -75,7 +81,7 @@ def solve(
         one for each.  ``result.warped`` is the first moving image, ``result.warp`` brings the others.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
-        None is the identity in world space. "auto" takes a rigid map where scales and shear gain
+        None or "none" is the identity in world space. "auto" takes a rigid map where scales and shear gain
         no more than chance does, as between images of one person, and what the headers say where
         the images share more so; ``result.model`` says what was taken and why.  With ``axes`` it takes
         a rigid map or what the headers say, whichever ends at less energy.
@@ -143,7 +149,12 @@ def solve(
     True
     """
     begun = time.perf_counter()
+    asked = call_record(
+        moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
+        moving_mask=moving_mask, start=start, fill=fill, backend=backend, device=device,
+    )  # fmt: skip
     options = merged_options(options, preset, changes)
+    affine, start = known_names(affine, start)
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend, device), thread_count(threads)
     check_callback(callback)
@@ -195,7 +206,7 @@ def solve(
         options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
-        provenance=_provenance(kernels, threads, seconds),
+        provenance=_provenance(kernels, threads, seconds) | {"call": asked},
         start=report,
         model=choice,
         regularity=found.regularity,
@@ -225,7 +236,7 @@ def _observer(
     progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
 ) -> Iterator[Callable[[Iteration], None] | None]:
     """What is told of each step: the progress bar, the caller, both or none."""
-    wanted = is_terminal(sys.stderr) and (progress is None or progress)
+    wanted = is_watched(sys.stderr) and (progress is None or progress)
     if not wanted:
         yield callback
         return

@@ -19,11 +19,19 @@ from .backends import backend_options
 from .bids import bids
 from .certify import certify
 from .convert import convert
-from .exit_codes import Command, Failures, end_on_warnings
+from .exit_codes import Command, Failures, end_on_warnings, typed
 from .image_paths import ImagePath, image_options, mask_options
 from .label import label
 from .misc import completion, doctor
-from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
+from .outputs import (
+    echo_step,
+    figure_writer,
+    is_image,
+    report,
+    result_writer,
+    said_of_output,
+    with_command,
+)
 from .parameters import chosen_options, energy_options
 from .plan import plan
 from .report import report as write_page
@@ -43,7 +51,20 @@ threads = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Group(click.Group):
+    """Commands whose summaries are shown whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each, on as many lines as it takes."""
+        names = self.list_commands(ctx)
+        rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in names]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="varreg")
 def main() -> None:
     """Register two images of different contrast: find where each point of FIXED lies in MOVING.
@@ -194,7 +215,7 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
             images = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
             echo_options(ctx, arguments["options"], *pairs[0])
             callback = echo_step
-        result = solve(*images, callback=callback, **arguments)
+        result = with_command(solve(*images, callback=callback, **arguments), typed(ctx))
         write(result)
         draw(result)
     if given["as_json"] or not given["quiet"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from ..errors import InputError
 from ..images.slide_files import is_slide, may_be_pyramid
+from ..optimise.history import Trial
 from .slides import write_slide
 
 if TYPE_CHECKING:
@@ -151,6 +153,11 @@ def report(result: Result, as_json: bool) -> None:
     click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
 
 
+def with_command(result: Result, command: str) -> Result:
+    """The result with the command line that made it, which it is saved and printed with."""
+    return replace(result, provenance={**result.provenance, "command": command})
+
+
 def said_of_output(path: str, figure: str | None = None) -> str:
     """The last line of a registration: what it left behind.
 
@@ -167,7 +174,10 @@ def said_of_output(path: str, figure: str | None = None) -> str:
     >>> said_of_output("warped.nii.gz", "overview.png")
     'Written: warped.nii.gz (the warped image), overview.png (figure).'
     """
-    held = "the warped image" if is_image(path) else "the result, for varreg.load and varreg apply"
+    held = "the warped image"
+    if not is_image(path):
+        files = ", ".join(sorted(file.name for file in Path(path).expanduser().glob("*")))
+        held = f"the result, for varreg.load and varreg apply: {files}"
     drawn = "" if figure is None else f", {figure} (figure)"
     return f"Written: {path} ({held}){drawn}."
 
@@ -186,8 +196,9 @@ def echo_step(step: Iteration) -> None:
     >>> from varreg.optimise.history import Iteration
     >>> echo_step(Iteration("affine", 0, 4.0, 1, -0.5, 0.5, 0.0, 1.0, 0, 0.1, 2.0, 1.0))
     """
+    start = f" from the start {step.start!r}" if isinstance(step, Trial) else ""
     click.echo(
-        f"{step.stage} 1/{step.factor:g} size, step {step.iteration}: energy {step.energy:.6f}, "
+        f"{step.stage} 1/{step.factor:g} size{start}, step {step.iteration}: energy {step.energy:.6f}, "
         f"similarity {step.similarity:.6f}, smoothness {step.smoothness:.6f}, "
         f"gradient {step.gradient_norm:.3g}, moved at most {step.largest_displacement:.3g} mm, "
         f"smallest determinant {step.smallest_determinant:.3f}",

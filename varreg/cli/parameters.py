@@ -57,7 +57,7 @@ def energy_options(command: Decorated) -> Decorated:
         )(command)
     return click.option(
         "--preset",
-        type=click.Choice(sorted(PRESETS)),
+        type=click.Choice(sorted(PRESETS), case_sensitive=False),
         default="default",
         show_default=True,
         help="Named choice of all options below; options given besides it win.",
@@ -115,7 +115,7 @@ def flag(field: str) -> str:
 def _kind(hint: Any, described: str) -> click.ParamType:
     """The click type of a field, from its type hint and the choices its documentation names."""
     if described.startswith("{") and hint is str:
-        return click.Choice(re.findall(r'"([^"]+)"', described))
+        return click.Choice(re.findall(r'"([^"]+)"', described), case_sensitive=False)
     if described.startswith("{"):
         numbers = list(map(int, re.findall(r"\d+", described)))
         return RangeOrNone(min(numbers), max(numbers))

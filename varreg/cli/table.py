@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FileError
+from .exit_codes import typed
 from .image_paths import image_file
+from .outputs import with_command
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
@@ -186,7 +188,8 @@ def _report_of(
         if isinstance(result, Exception):
             raise result
         report = _filled(report, result)
-        kept.save(row.name, result, dataclasses.asdict(report), overwrite)
+        asked = with_command(result, typed(click.get_current_context()))
+        kept.save(row.name, asked, dataclasses.asdict(report), overwrite)
     except Exception as error:
         bare = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
         return dataclasses.replace(bare, error=failed(row.name, error))

@@ -19,6 +19,13 @@ class Stop(Enum):
     IDENTICAL = "the two images are the same voxel by voxel, so the answer is the identity"
     STATIONARY = "the start is already a stationary point"
 
+    def __str__(self) -> str:
+        """
+        >>> print(Stop.BUDGET)
+        The solver stopped because all steps of its budget were taken.
+        """
+        return f"The solver stopped because {self.value}."
+
 
 @dataclass(frozen=True)
 class Energy:
@@ -72,6 +79,19 @@ class Iteration:
     gradient_norm: float
     largest_displacement: float  # mm, of u (deformable) or of the update (affine)
     smallest_determinant: float  # bound on det(id + grad u) over every point
+
+
+@dataclass(frozen=True)
+class Trial(Iteration):
+    """A step from one of several starts of the affine stage: it does not enter the history.
+
+    Attributes
+    ----------
+    start : str
+        Where it began, in words.
+    """
+
+    start: str = ""
 
 
 def descents(history: Iterable[Iteration]) -> list[list[Iteration]]:

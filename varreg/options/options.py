@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
@@ -29,8 +29,14 @@ from .validation import (
     is_up_to_large,
     is_weight,
     is_whole,
+    named,
     plain_numbers,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .changes import Changes
 
 #: The similarities, and what to call their values.
 SIMILARITIES = {
@@ -203,6 +209,9 @@ class Options:
 
     def _check_names(self) -> None:
         as_tuple(self, "similarities")
+        if isinstance(self.similarities, tuple):
+            known = tuple(named(name, SIMILARITIES) for name in self.similarities)
+            object.__setattr__(self, "similarities", known)
         check_or_none(
             self,
             "similarities",
@@ -246,7 +255,7 @@ class Options:
             check_or_none(self, name, valid, wanted)
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> Options:
+    def preset(cls, name: str, **changes: Unpack[Changes]) -> Options:
         """The named choice, with single fields changed.
 
         Parameters
@@ -265,6 +274,7 @@ class Options:
         >>> Options.preset("paper", bins=32).memory
         0
         """
+        name = named(name, PRESETS)
         if not isinstance(name, str) or name not in PRESETS:
             raise InputError(
                 f"Options.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got {name!r}."
@@ -331,7 +341,7 @@ class Options:
             numbers["iterations"] for numbers in BY_REGULARITY.get(self.regularity, {}).values()
         ]
         iterations = None if self.iterations in usual else self.iterations
-        open_ = dict.fromkeys(REGULARITY_NUMBERS)
+        open_: dict[str, Any] = dict.fromkeys(REGULARITY_NUMBERS)
         return self.replace(regularity=regularity, iterations=iterations, **open_)
 
     def similarity_names(self, pairs: int) -> tuple[str, ...]:
@@ -385,7 +395,7 @@ class Options:
         weights = (self.weights or (1.0,) * pairs)[:pairs]
         return tuple(weight / sum(weights) for weight in weights)
 
-    def replace(self, **changes: Any) -> Options:
+    def replace(self, **changes: Unpack[Changes]) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
         names = [field.name for field in dataclasses.fields(self)]
         for name in changes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from numbers import Real
 from typing import Any
@@ -101,7 +101,19 @@ def check_or_none(options: Any, name: str, valid: Callable[[Any], bool], wanted:
     check(options, name, lambda value: value is None or valid(value), f"{wanted}, or None")
 
 
+def named(value: Any, choices: Collection[str]) -> Any:
+    """A name in the letters of the choices, whatever its case; anything else as it came.
+
+    Examples
+    --------
+    >>> named("Rigid", ("rigid",)), named("Stiff", ("rigid",)), named(None, ())
+    ('rigid', 'Stiff', None)
+    """
+    return value.lower() if isinstance(value, str) and value.lower() in choices else value
+
+
 def check_choice(options: Any, name: str, choices: tuple[str, ...]) -> None:
+    object.__setattr__(options, name, named(getattr(options, name), choices))
     check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
 
 

@@ -20,7 +20,7 @@ from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Registered):
     """The answer of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
 
@@ -50,7 +50,8 @@ class Result(Registered):
         Fraction of the fixed voxels that map inside the moving image.
     provenance : dict
         Plain JSON values: ``varreg`` (version) and other versions, ``backend``, ``threads``,
-        ``platform``, ``seconds`` (stage -> seconds).
+        ``platform``, ``seconds`` (stage -> seconds), ``call`` (argument -> Python source: images, affine model, masks,
+        start and what else was given), and, if it was made on the command line, ``command``.
     fixed, moving : Image or None
         The images that were registered.  They are not saved: None after :meth:`load`.
     start : StartReport or None
@@ -124,6 +125,13 @@ class Result(Registered):
         name = self.options.similarity
         alone = self.transform.nodes is None and name != "ssd"
         return SIMILARITIES["mi" if alone else name]
+
+    @property
+    def call(self) -> str:
+        """The lines of Python that repeat the registration; "" if nothing was minimised."""
+        from ..report.repetition import call
+
+        return call(self)
 
     @property
     def seconds(self) -> float:

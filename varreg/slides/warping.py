@@ -22,7 +22,7 @@ from ..images.pyramid import Level, Pyramid
 from ..images.slide_files import SLIDES, is_slide, may_be_pyramid, open_pyramid
 from ..images.warping import fill_value, outside_value
 from ..io.atomic import atomic_folder, atomic_path
-from ..report.progress import is_terminal
+from ..report.progress import is_watched
 from ..transforms.held import held_transform
 from ..transforms.transform import Transform
 from .coordinates import TileMap
@@ -242,7 +242,7 @@ def _bar(picture: Written, progress: bool | None) -> Iterator[Any]:
     """A progress bar of tiles; yields what counts one."""
     from tqdm import tqdm
 
-    wanted = is_terminal(sys.stderr) and (progress is None or progress)
+    wanted = is_watched(sys.stderr) and (progress is None or progress)
     with tqdm(
         total=tile_count(picture), unit="tile", leave=False, delay=1, disable=not wanted
     ) as bar:

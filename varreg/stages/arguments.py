@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
+from ..options.validation import named
 from .initialisations import NAMES
 
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
@@ -23,7 +25,7 @@ LEAST_OVERLAP = 0.01
 
 
 def merged_options(
-    options: Options | None, preset: str, changes: dict[str, Any], function: str = "varreg.solve"
+    options: Options | None, preset: str, changes: Mapping[str, Any], function: str = "varreg.solve"
 ) -> Options:
     """The options, or the preset, with single fields changed."""
     if options is None:
@@ -64,6 +66,12 @@ def _matrix(value: Any, dimension: int, argument: str) -> Array:
         return checked_affine(matrix, dimension)
     except GeometryError as error:
         raise GeometryError(f"varreg.solve: `{argument}` is not usable: {error}") from None
+
+
+def known_names(affine: Any, start: Any) -> tuple[Any, Any]:
+    """`affine` and `start` with their names in small letters, as on the command line; "none" is None."""
+    affine = named(affine, ("auto", "none", *AFFINE_MODELS))
+    return None if isinstance(affine, str) and affine == "none" else affine, named(start, NAMES)
 
 
 def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:

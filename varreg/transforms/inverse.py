@@ -30,7 +30,7 @@ METHODS = ("fixed-point", "paper")
 TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inverse:
     r"""The map :math:`y \mapsto w + v(w)` with :math:`w = A^{-1} y`, from the moving to the fixed image.
 
@@ -157,6 +157,9 @@ class Inverse:
         result = w + v / fixed.spacing[:, None]
         result = fixed.voxel_to_world(result) if space == "world" else result
         return result.T.reshape(np.shape(points))
+
+    def __repr__(self) -> str:
+        return f"<varreg.{self}>"
 
     def __str__(self) -> str:
         state = "converged" if self.converged else f"NOT within the tolerance {self.tolerance:g} mm"

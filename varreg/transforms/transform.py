@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CONSTRAINTS = ("zero-mean", "zero-boundary")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transform:
     r"""The map :math:`x \mapsto A(x + u(x))` from the fixed to the moving image.
 
@@ -246,6 +246,9 @@ class Transform:
             return np.full(self.fixed.shape, scale, dtype=np.float32)
         fixed = self.fixed
         return scale * determinant(self.nodes, fixed.shape, fixed.spacing, self.constraint)
+
+    def __repr__(self) -> str:
+        return f"<varreg.{self}>"
 
     def __str__(self) -> str:
         deformable = "affine only" if self.nodes is None else "affine and deformable"

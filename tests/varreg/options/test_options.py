@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError, VarregError
+from varreg.options.changes import Changes
 from varreg.options.options import Options
 from varreg.options.presets import BY_DIMENSION, PRESETS
 
@@ -39,7 +40,7 @@ BAD = {
     **{name: [*NOT_NUMBERS, None, 0, 0.0] for name in POSITIVE},
     **{name: [*NOT_NUMBERS, None, 1, 1.0, 1.5, -1e-9] for name in FRACTIONS},
     **{name: [*NOT_NUMBERS, None, 1.5, 10**400] for name in WHOLE},
-    **{name: ["", "Zero-Mean", "zero_mean", None, 0, 1.5, True, [], ["linear"], {}] for name in CHOICES},
+    **{name: ["", "zero mean", "zero_mean", None, 0, 1.5, True, [], ["linear"], {}] for name in CHOICES},
     **{
         name: [
             (1, 0), (1, 1), (0,), (0, 1, 2), (np.nan, 1), (0, np.inf), ("0", "1"), "01", 5, True,
@@ -210,7 +211,7 @@ def test_the_per_pixel_estimator_needs_the_whole_image():
     assert Options(estimator="per-pixel", similarity="mi").estimator == "per-pixel"
 
 
-@pytest.mark.parametrize("name", ["Paper", "", None, 3, ["paper"], {}])
+@pytest.mark.parametrize("name", ["papers", "", None, 3, ["paper"], {}])
 def test_an_unknown_preset_lists_the_known(name):
     with pytest.raises(InputError, match="`name` must be one of 'default', .*'paper', 'cfir'"):
         Options.preset(name)
@@ -222,3 +223,9 @@ def test_what_only_the_dimension_decides():
         assert {name: getattr(options, name) for name in wanted} == wanted
         assert options.bins == 40
     assert Options(smoothness_weight=2, iterations=7).for_dimension(3).smoothness_weight == 2
+
+
+def test_keywords_of_solve_are_the_fields_with_their_types():
+    fields = {field.name: field.type for field in dataclasses.fields(Options)}
+    given = {name: hint.__forward_arg__ for name, hint in Changes.__annotations__.items()}
+    assert given == fields

@@ -50,13 +50,13 @@ def motion_figure(
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
+    from .shown import ShownFigure
 
     if path is not None and not os.fsdecode(path).lower().endswith(FORMATS):
         raise InputError(
             f"varreg.plots.motion_figure: `path` must end in {', '.join(FORMATS)}; got {str(path)!r}."
         )
-    figure = Figure(figsize=(10, 6.5), layout="constrained")
+    figure = ShownFigure(figsize=(10, 6.5), layout="constrained")
     shifts, turns, jumps = figure.subplots(3, sharex=True)
     volumes = np.arange(len(parameters))
     for axis in range(3):
