@@ -32,6 +32,7 @@ def label(
     radius: int = 2,
     mask: Any = None,
     affine: str = "affine",
+    deformable: bool = True,
     options: Options | None = None,
     preset: str = "default",
     backend: str = "auto",
@@ -62,6 +63,8 @@ def label(
         Where labels are wanted, and what counts in the registrations; elsewhere the label is 0.
     affine : {"affine", "similarity", "rigid", "translation"}
         Model of the affine stage.
+    deformable : bool
+        Whether the maps deform.
     options, preset, backend, device, threads, processes, progress, **changes
         Of the registrations; see :func:`varreg.solve_batch`.  Volumes take ``regularity="fine"`` where it is left open:
         these are different people.
@@ -89,27 +92,21 @@ def label(
     True
     """
     check_choice(method, METHODS, FUNCTION, "method")
-    whole = isinstance(radius, (int, np.integer)) and not isinstance(radius, bool)
-    if not whole or radius < 1:
-        raise InputError(
-            f"{FUNCTION}: `radius` must be a whole number of voxels from 1; got {radius!r}."
-        )
+    _check_radius(radius)
     target = as_image(image, argument="image", function=FUNCTION)
     inside = as_mask(mask, target, argument="mask", function=FUNCTION)
     found = as_atlases(atlases)
-    merged = merged_options(
-        options, preset, {k: v for k, v in changes.items() if k != "deformable"}
-    )
+    merged = merged_options(options, preset, changes)
     if target.grid.dim == 3 and merged.regularity == "auto":
         merged = merged.replace(regularity="fine")
     arguments = {
-        "options": merged, "affine": affine, "deformable": changes.get("deformable", True), "backend": backend,
+        "options": merged, "affine": affine, "deformable": deformable, "backend": backend,
         "device": device, "threads": threads, "processes": processes, "progress": progress,
     }  # fmt: skip
     begun = time.perf_counter()
     results, labels = _registered(target, mask, found, arguments)
     registered = time.perf_counter()
-    images = [_comparable(result.warped) for result in results]
+    images = [result.warped.values for result in results]
     fused, agreement = fuse(target.data, images, labels, method, int(radius))
     if inside is not None:
         fused = np.where(inside, fused, 0)
@@ -145,5 +142,9 @@ def _registered(
     return results, labels
 
 
-def _comparable(warped: Image) -> NDArray[np.float32]:
-    return np.asarray(warped.values, np.float32)
+def _check_radius(radius: Any) -> None:
+    whole = isinstance(radius, (int, np.integer)) and not isinstance(radius, bool)
+    if not whole or radius < 1:
+        raise InputError(
+            f"{FUNCTION}: `radius` must be a whole number of voxels from 1; got {radius!r}."
+        )

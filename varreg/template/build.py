@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
 from ..geometry import resampling
@@ -25,7 +24,6 @@ from ..transforms.transform import Transform
 from .averaging import AVERAGES, average, template_image
 from .checks import template_checks
 from .mean_map import mean_map, without_mean
-from .measures import head_of_template, likeness, mean_dice, moved, steepness
 from .people import FUNCTION, Person, as_people
 from .registration import (
     AFFINE,
@@ -36,6 +34,7 @@ from .registration import (
     round_options,
     starts_of,
 )
+from .round_record import told_of
 from .space import template_grid
 from .stacks import stacked
 from .template import Round, Template
@@ -180,7 +179,7 @@ def _rounds(
                 for k, stack in enumerate(stacks, 1)
             ]
             mean = replace(mean, fixed=grid)
-            told.append(_told(kind, template, people, maps, mean, stacks, begun))
+            told.append(told_of(kind, template, people, maps, mean, stacks, begun))
     last, smallest = told[-1], float(template[0].grid.spacing.min())
     moved_last = last.moved if len(told) > 1 else 0.0
     checks = template_checks(names, last.likeness, moved_last, smallest, warned)
@@ -199,44 +198,6 @@ def _grid(
 def _like(grid: Grid, person: Person) -> Image:
     """An image on the grid of the template, in the plane of the people's slices."""
     return Image(np.zeros(grid.shape, np.float32), grid, frame=person.frame)
-
-
-def _told(
-    kind: str, template: Sequence[Image], people: Sequence[Person], maps: Sequence[Transform],
-    mean: Transform, stacks: list[list[NDArray[np.float32]]], begun: float,
-) -> Round:  # fmt: skip
-    """The measures of a round."""
-    image = template[0]
-    head, spacing = head_of_template(image), image.grid.spacing
-    steep = [steepness(values, head, spacing) for values in stacks[0]]
-    alike = np.mean(
-        [
-            [likeness(values, each, head) for values in stack]
-            for each, stack in zip(template, stacks, strict=True)
-        ],
-        axis=0,
-    )
-    overlap = None
-    if all(person.labels is not None for person in people):
-        overlap = mean_dice(
-            [_labels(person, each) for person, each in zip(people, maps, strict=True)]
-        )
-    return Round(
-        kind,
-        moved(mean, head, whole=True),
-        float(np.mean([moved(each, head, whole=False) for each in maps])),
-        steepness(image.data, head, spacing) / float(np.mean(steep)),
-        tuple(map(float, alike)),
-        overlap,
-        time.perf_counter() - begun,
-    )
-
-
-def _labels(person: Person, transform: Transform) -> NDArray[Any]:
-    from ..geometry.label_resampling import resampled_labels
-
-    data, where = person.labels_at()
-    return resampled_labels(data, transform.fixed.shape, transform.coordinates(where), "nearest")
 
 
 def _check_choices(rounds: Any, rule: Any, normalise: Any) -> None:
