@@ -17,6 +17,7 @@ labels.  At prediction no labels are needed.  Everything here is made by the scr
 
 import json
 import tempfile
+from itertools import permutations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -147,18 +148,15 @@ def dice(first, second):
 
 network = learned.load(trained.model)
 found = []
-for moving in held_out:
-    for fixed in held_out:
-        if fixed == moving:
-            continue
-        prediction = learned.predict(
-            root / f"{moving}-image.nii", root / f"{fixed}-image.nii", model=network
-        )
-        theirs, ours = (nibabel.load(root / f"{name}-labels.nii") for name in (moving, fixed))
-        there = np.asarray(ours.dataobj)
-        found.append(
-            (dice(np.asarray(theirs.dataobj), there), dice(prediction.warp_labels(theirs), there))
-        )
+for moving, fixed in permutations(held_out, 2):
+    prediction = learned.predict(
+        root / f"{moving}-image.nii", root / f"{fixed}-image.nii", model=network
+    )
+    theirs, ours = (nibabel.load(root / f"{name}-labels.nii") for name in (moving, fixed))
+    there = np.asarray(ours.dataobj)
+    found.append(
+        (dice(np.asarray(theirs.dataobj), there), dice(prediction.warp_labels(theirs), there))
+    )
 before, after = np.mean(found, 0)
 print(f"{len(found)} pairs of people that were held out: mean Dice")
 for name, *values in zip(NAMES.values(), before, after, strict=True):

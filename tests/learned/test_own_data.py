@@ -1,6 +1,8 @@
 """Pairs of different people, of unaligned images and of an atlas, and what is learned from them."""
 
 import json
+import re
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from learned.cascade import Cascade
 from learned.config import preset, with_changes
 from learned.data.datasets import PairDataset
+from learned.data.manifest import CONTRASTS, read_manifest
 from learned.data.painted_sources import LabelSource
 from learned.data.parts import make_parts, training_pairs
 from learned.data.random_fields import seeded_generator
@@ -325,7 +328,7 @@ def test_people_with_labels_train_and_are_judged_by_their_overlap(lab, tmp_path)
     first, last = (trained.validation[row] for row in ("identity", "stage 2"))
     assert all("tre" not in row and 0 < row["dice"] < 1 for row in (first, last))
     lines = read_lines(tmp_path / "run" / STEPS)
-    assert all(0 < line["dice"] < 1 and line["known_map"] == 0 for line in lines)
+    assert all(0 <= line["dice"] < 1 and line["known_map"] == 0 for line in lines)
 
 
 def test_a_mixed_training_knows_some_maps_and_not_others(lab):
@@ -375,3 +378,27 @@ def test_labels_of_another_place_are_refused(lab, tmp_path):
     (lab.parent / "wrong.json").write_text(json.dumps(entries))
     with pytest.raises(InputError, match="subject 'p1'.*no label in view of"):
         make_parts(settings(lab.parent / "wrong.json", "x"))
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "manifest.md"
+
+
+def test_the_manifest_of_the_page_can_be_read(tmp_path):
+    block = re.search(r"^```json\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
+    for name in re.findall(r'"([^"]+nii.gz)"', block):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"voxels")
+    (tmp_path / "manifest.json").write_text(block)
+    subjects = read_manifest(tmp_path / "manifest.json")
+    assert [len(subject.coinciding()) for subject in subjects] == [1, 2, 1]
+    assert [bool(subject.labels) for subject in subjects] == [False, False, True]
+
+
+def test_the_page_names_every_contrast_and_keys_that_there_are():
+    text = PAGE.read_text()
+    assert all(f"`{contrast}`" in text for contrast in CONTRASTS)
+    given = re.findall(r"--([a-z]+\.[a-z_]+)=([^\s`]+)", text)
+    config = with_changes(preset("laptop"), [f"{key}={value}" for key, value in given])
+    assert len(given) > 15 and config.data.people > 0
