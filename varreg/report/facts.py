@@ -106,8 +106,8 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
         ),
         View(
             "field", "Displacement field",
-            f"Colours and arrows point to where the moving image is read; full colour from {layers.full_colour:g} mm, "
-            f"black is none. Seen is what lies in the plane. The deformable part u moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
+            f"Hue and arrows point to where the moving image is read; full colour from {layers.full_colour:g} mm, "
+            f"black is none; only what lies in the plane is seen. The deformable part u moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
         ),
         View(
             "determinant", "Volume change det J",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 
-#: Least length of full colour, as a share of the extent of what is shown: 2 mm for a head, so that 0.2 mm stay dark.
+#: Least length of full colour, as a share of the extent of what is shown: 1.5 to 2 mm for a head, so that 0.2 mm stay dark.
 LEAST_SHARE = 0.01
 #: Pixels between arrows, and the share of it that the longest one takes.
 ARROW_STEP, ARROW_LENGTH = 20, 0.85

@@ -77,11 +77,11 @@ def edges(picture: Float, sigma: float, thresholds: tuple[float, float]) -> NDAr
     return np.asarray(found, dtype=bool)
 
 
-def soft_line(mask: NDArray[np.bool_], width: float = 0.7) -> Float:
+def soft_line(mask: NDArray[np.bool_], width: float = 0.5) -> Float:
     """Opacity, on [0, 1], of lines one pixel wide whose staircase is smoothed away."""
     from scipy.ndimage import gaussian_filter
 
-    return np.clip(2.2 * gaussian_filter(mask.astype(np.float64), width), 0, 1)
+    return np.clip(1.6 * gaussian_filter(mask.astype(np.float64), width), 0, 1)
 
 
 def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:

@@ -20,9 +20,9 @@ Box = tuple[slice, ...]
 #: Slices of a plane that are shown at most.
 SLICES = 60
 #: Longest side of a tile in pixels: of a slice, and of a volume at most.
-SIDE_2D, SIDE_3D = 640, 208
+SIDE_2D, SIDE_3D = 640, 240
 #: Pixels of all tiles of one layer of a volume, before the page is found too large.
-PIXELS = 4_000_000
+PIXELS = 7_000_000
 
 
 @dataclass(frozen=True)

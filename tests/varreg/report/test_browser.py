@@ -108,7 +108,7 @@ def test_left_of_the_line_is_before_and_right_of_it_after(slices, opened):
 def test_the_verdict_and_the_first_picture_are_seen_at_once(slices, opened, scheme, width):
     page = opened(slices, color_scheme=scheme, viewport={"width": width, "height": 900})
     verdict = page.locator("#checks")
-    assert verdict.bounding_box()["y"] < 400 and not page.locator("#certificate").is_visible()
+    assert verdict.bounding_box()["y"] < 450 and not page.locator("#certificate").is_visible()
     first = page.locator("canvas").first
     assert first.get_attribute("data-view") == "edges" and first.bounding_box()["y"] < 900
     colour, words = (_style(verdict, name) for name in ("backgroundColor", "color"))

@@ -70,7 +70,7 @@
   function grip(context, line, width, height) {
     const size = Math.max(width, height) / 55;
     const x = Math.min(width - 1.6 * size, Math.max(1.6 * size, line));
-    const y = height * 0.9;
+    const y = height * 0.94;
     context.beginPath();
     context.arc(x, y, 1.5 * size, 0, 2 * Math.PI);
     context.fillStyle = "#000a";
