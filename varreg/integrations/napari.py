@@ -1,12 +1,12 @@
 """A napari plugin: a widget that registers two layers, and a reader of saved results.
 
-napari finds both through ``napari.yaml``.  Neither needs a window: the widget is a function of two layers
-(napari makes its controls from the signature), and what they return are napari's tuples ``(data, settings, type)``.
+napari finds both through ``napari.yaml``.  Only the widget itself needs Qt: what it calls, and the reader, return
+napari's tuples ``(data, settings, type)``.
 """
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from ..errors import InputError, VarregError
 from ..images.image import Image
 from ..results.result import Result
 
-# Annotations stay objects in this file (no `from __future__ import annotations`): magicgui cannot read Future[...] as text.
+# Annotations stay objects in this file (no `from __future__ import annotations`): magicgui reads them.
 # some of AFFINE_MODELS, REGULARITIES and PRESETS, which a signature can only repeat
 Affine = Literal["auto", "affine", "similarity", "rigid", "translation"]
 Deformable = Literal["auto", "yes", "no"]
@@ -32,8 +32,28 @@ PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 #: At most so many arrows along an axis.
 ARROWS = 24
 
-# one registration after the other: each takes all cores, and the window stays alive meanwhile
-_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="varreg")
+
+def widget() -> Any:
+    """The controls of :func:`register`; the work is done beside the thread of the window."""
+    from magicgui import magicgui
+    from napari.qt.threading import FunctionWorker, thread_worker
+
+    def shown(*layers: Layer, **settings: Any) -> list[LayerDataTuple]:
+        try:
+            return register(*layers, **settings)
+        except (
+            VarregError
+        ) as error:  # in the window; raised, it might end a script that has opened one
+            show_error(str(error))
+            return []
+
+    start = thread_worker(shown, start_thread=True, progress={"desc": "varreg"})
+    # layers are added by the thread of the window, as soon as the worker has returned
+    returned = inspect.signature(register).replace(
+        return_annotation=FunctionWorker[list[LayerDataTuple]]
+    )
+    start.__signature__ = returned
+    return magicgui(start, call_button="Register")
 
 
 def register(
@@ -43,7 +63,7 @@ def register(
     deformable: Deformable = "auto",
     regularity: Regularity = "auto",
     preset: Preset = "default",
-) -> Future[list[LayerDataTuple]]:
+) -> list[LayerDataTuple]:
     """Register the layer `moving` to the layer `fixed`.
 
     Parameters
@@ -55,25 +75,17 @@ def register(
 
     Returns
     -------
-    Future of list of LayerDataTuple
+    list of LayerDataTuple
         The warped image and the displacement as arrows, both on the grid of `fixed`.
     """
     images = [image_of_layer(layer, name) for layer, name in ((moving, "moving"), (fixed, "fixed"))]
-    place = {name: getattr(fixed, name) for name in PLACE}
     chosen = {"auto": None, "yes": True, "no": False}[deformable]
     settings: dict[str, Any] = {"affine": affine, "deformable": chosen, "regularity": regularity}
-
-    def registered() -> list[LayerDataTuple]:
-        try:
-            result = solve(*images, preset=preset, progress=False, **settings)
-        except VarregError as error:
-            show_error(str(error))  # napari only logs what a worker raises
-            raise
-        for check in result.warnings:
-            show_warning(str(check))
-        return layers_of(result, f"{moving.name} on {fixed.name}", place)
-
-    return _worker.submit(registered)
+    result = solve(*images, preset=preset, progress=False, **settings)
+    for check in result.warnings:
+        show_warning(str(check))
+    place = {name: getattr(fixed, name) for name in PLACE}
+    return layers_of(result, f"{moving.name} on {fixed.name}", place)
 
 
 def reader(path: str | Sequence[str]) -> Callable[[str], list[LayerDataTuple]] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from importlib.resources import files as resources
 from typing import get_args
 
@@ -39,14 +41,14 @@ def layers(slices):
 @pytest.fixture(scope="module")
 def added(layers):
     """What the widget adds."""
-    return [Layer.create(*made) for made in plugin.register(*layers).result(timeout=300)]
+    return [Layer.create(*made) for made in plugin.register(*layers)]
 
 
 def test_the_manifest_is_valid_and_its_commands_exist(manifest):
     manifest.validate_imports()
     commands = {command.id: command.python_name for command in manifest.contributions.commands}
     assert commands == {
-        "varreg.register": f"{plugin.__name__}:register",
+        "varreg.register": f"{plugin.__name__}:widget",
         "varreg.read": f"{plugin.__name__}:reader",
     }
 
@@ -96,15 +98,6 @@ def test_what_cannot_be_registered_is_refused_with_a_remedy(layers):
         plugin.register(colours, layers[1])
 
 
-def test_a_failure_is_shown_in_the_window(layers, monkeypatch):
-    shown = []
-    monkeypatch.setattr(plugin, "show_error", shown.append)
-    volume = Image(np.random.default_rng(0).random((9, 9, 9)))
-    with pytest.raises(InputError):
-        plugin.register(layers[0], volume).result(timeout=300)
-    assert len(shown) == 1 and "2D" in shown[0]
-
-
 def test_a_saved_result_is_opened_in_millimetres(registered, tmp_path, manifest):
     registered.save(tmp_path / "out")
     manager = PluginManager()
@@ -127,22 +120,50 @@ def test_other_folders_are_left_to_other_readers(tmp_path, files):
     assert plugin.reader([str(tmp_path), str(tmp_path)]) is None
 
 
-def test_napari_makes_the_controls(layers):
+@pytest.fixture
+def application():
     pytest.importorskip("qtpy", exc_type=ImportError)
     try:
         from qtpy.QtWidgets import QApplication
-
-        application = QApplication.instance() or QApplication([])
     except ImportError as error:  # no binding of Qt, or no library of the system that it needs
         pytest.skip(f"Qt cannot be used: {error}")
-    from magicgui import magicgui
+    return QApplication.instance() or QApplication([])
 
-    controls = magicgui(plugin.register)
-    names = [control.name for control in controls if control.label]
-    assert names[:6] == ["moving", "fixed", "affine", "deformable", "regularity", "preset"]
+
+@pytest.fixture
+def pressed(application):
+    """Presses the button of the widget with two layers; what its worker hands over, and to which thread."""
+
+    def pressed(moving, fixed):
+        controls = plugin.widget()
+        controls.moving.choices = controls.fixed.choices = moving, fixed
+        controls.fixed.value = fixed
+        made = []
+        controls().returned.connect(lambda value: made.append((value, threading.get_ident())))
+        end = time.monotonic() + 300
+        while not made and time.monotonic() < end:
+            application.processEvents()
+            time.sleep(0.01)
+        return made[0]
+
+    return pressed
+
+
+def test_the_controls_are_the_arguments(application):
+    controls = plugin.widget()
+    names = ["moving", "fixed", "affine", "deformable", "regularity", "preset", "call_button"]
+    assert [control.name for control in controls] == names
     assert controls.affine.choices == get_args(plugin.Affine)
-    controls.moving.choices = controls.fixed.choices = layers
-    controls.fixed.value = layers[1]
-    made = controls().result(timeout=300)
-    assert [kind for _, _, kind in made] == ["image", "vectors"]
-    del application
+
+
+def test_the_window_gets_the_layers_in_its_own_thread(pressed, layers, added):
+    (image, field), thread = pressed(*layers)
+    assert thread == threading.get_ident()
+    assert np.array_equal(image[0], added[0].data) and field[2] == "vectors"
+
+
+def test_a_refusal_is_shown_in_the_window(pressed, layers, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plugin, "show_error", shown.append)
+    made, _ = pressed(Image(np.random.default_rng(0).random((9, 9, 9))), layers[1])
+    assert made == [] and len(shown) == 1 and "3D" in shown[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nibabel
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 import varreg
 from varreg.cli import main
 
-from .packages import imported
+from .packages import code_of, imported
 
 interfaces = imported("nipype")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of nipype and what it imports
@@ -39,26 +41,27 @@ def test_the_command_line(files, deformable, word):
     assert " ".join(words[4:]) == f"--affine rigid --bins 32 {word} --output registered"
 
 
-def test_a_workflow_registers_and_applies(files, registered, command, tmp_path, monkeypatch):
-    from nipype import Node, Workflow
+def test_the_workflow_of_the_page(files, command, tmp_path, monkeypatch):
+    names = {"moving": "t2", "fixed": "t1", "labels_moving": "t2-labels"}
+    for name, shown in names.items():
+        shutil.copy(files / f"{name}.nii.gz", tmp_path / f"{shown}.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    exec(code_of("integrations.md", "nipype"), {"__name__": "__main__"})
+    expected = varreg.solve("t2.nii.gz", "t1.nii.gz", affine="rigid", threads=1)
+    folder = tmp_path / "work" / "study"
+    found = varreg.load(folder / "register" / "registered")
+    assert np.array_equal(found.displacement, expected.displacement)
+    labels = nibabel.load(folder / "apply" / "t2-labels_warped.nii.gz")
+    assert np.array_equal(np.squeeze(labels.dataobj), expected.warp_labels("t2-labels.nii.gz"))
 
-    monkeypatch.chdir(tmp_path)  # where nipype reports crashes
 
-    register = Node(interfaces.Register(**THREADS), name="register")
-    register.inputs.moving_image = files / "moving.nii.gz"
-    register.inputs.fixed_image = files / "fixed.nii.gz"
-    apply = Node(interfaces.Apply(labels=True), name="apply")
-    apply.inputs.in_file = files / "labels_moving.nii.gz"
-    workflow = Workflow(name="study", base_dir=tmp_path)
-    workflow.connect(register, "out_result", apply, "result")
-    done = {node.name: node.result.outputs for node in workflow.run().nodes()}
-    found = varreg.load(done["register"].out_result)
-    assert np.array_equal(found.displacement, registered.displacement)
-    assert done["register"].warped_image.endswith("registered/warped.nii.gz")
-    labels = nibabel.load(done["apply"].out_file)
-    expected = registered.warp_labels(files / "labels_moving.nii.gz")
-    assert done["apply"].out_file.endswith("labels_moving_warped.nii.gz")
-    assert np.array_equal(np.squeeze(labels.dataobj), expected)
+def test_outputs_are_found(files, tmp_path, monkeypatch, registered):
+    monkeypatch.chdir(tmp_path)
+    registered.save("registered")
+    pair = {"moving_image": files / "moving.nii.gz", "fixed_image": files / "fixed.nii.gz"}
+    outputs = interfaces.Register(**pair).aggregate_outputs().get()
+    folder = tmp_path / "registered"
+    assert outputs == {"out_result": str(folder), "warped_image": str(folder / "warped.nii.gz")}
 
 
 def test_a_refusal_reaches_the_user(files, command, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 import varreg
 
-from .packages import imported
+from .packages import code_of, imported
 
 tasks = imported("pydra")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of pydra and what it imports
@@ -54,3 +54,13 @@ def test_another_image_is_brought_over(run, files, registered, tmp_path, labels)
     expected = registered.warp_labels(image) if labels else registered.warp(image)
     assert np.array_equal(written, expected, equal_nan=True)
     assert written.dtype.kind == ("u" if labels else "f")
+
+
+def test_the_lines_of_the_page(files, tmp_path, monkeypatch):
+    for name, shown in {"moving": "t2", "fixed": "t1", "labels_moving": "t2-labels"}.items():
+        shutil.copy(files / f"{name}.nii.gz", tmp_path / f"{shown}.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    exec(code_of("integrations.md", "pydra"), namespace := {"__name__": "__main__"})
+    expected = varreg.solve("t2.nii.gz", "t1.nii.gz", affine="rigid")
+    written = np.squeeze(nibabel.load(str(namespace["labels"])).dataobj)
+    assert np.array_equal(written, expected.warp_labels("t2-labels.nii.gz"))
