@@ -9,11 +9,15 @@ import threading
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from ..errors import VarregError
+
+if TYPE_CHECKING:
+    from ..results.result import Result
 
 REFUSED, WARNED, DEFECT, INTERRUPTED, TERMINATED = 1, 3, 70, 130, 143
 _DEBUG, _TYPED = "varreg.debug", "varreg.typed"
@@ -72,6 +76,11 @@ class Command(click.Command):
 def typed(ctx: click.Context) -> str:
     """The command line of a :class:`Command`, quoted for a shell."""
     return str(ctx.meta.get(_TYPED, ""))
+
+
+def with_command(result: Result, command: str) -> Result:
+    """The result with the command line that made it, which it is saved and printed with."""
+    return replace(result, provenance={**result.provenance, "command": command})
 
 
 class Failures:
