@@ -19,7 +19,8 @@ from .backends import backend_options
 from .bids import bids
 from .certify import certify
 from .convert import convert
-from .exit_codes import Command, Failures, end_on_warnings, typed
+from .exit_codes import Command, Failures, end_on_warnings, typed, with_command
+from .group import Group
 from .image_paths import ImagePath, image_options, mask_options
 from .label import label
 from .misc import completion, doctor
@@ -30,7 +31,6 @@ from .outputs import (
     report,
     result_writer,
     said_of_output,
-    with_command,
 )
 from .parameters import chosen_options, energy_options
 from .plan import plan
@@ -49,17 +49,6 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the report
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
 )
-
-
-class Group(click.Group):
-    """Commands whose summaries are shown whole."""
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The first sentence of each, on as many lines as it takes."""
-        names = self.list_commands(ctx)
-        rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in names]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
 
 @click.group(

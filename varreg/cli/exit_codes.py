@@ -9,13 +9,17 @@ import threading
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from ..jobs.verdict import DEFECT as DEFECT
 from ..jobs.verdict import REFUSED as REFUSED
 from ..jobs.verdict import verdict
+
+if TYPE_CHECKING:
+    from ..results.result import Result
 
 WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
 _DEBUG, _TYPED = "varreg.debug", "varreg.typed"
@@ -74,6 +78,11 @@ class Command(click.Command):
 def typed(ctx: click.Context) -> str:
     """The command line of a :class:`Command`, quoted for a shell."""
     return str(ctx.meta.get(_TYPED, ""))
+
+
+def with_command(result: Result, command: str) -> Result:
+    """The result with the command line that made it, which it is saved and printed with."""
+    return replace(result, provenance={**result.provenance, "command": command})
 
 
 class Failures:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,11 +150,6 @@ def report(result: Result, as_json: bool) -> None:
     >>> report(result, as_json=False)  # doctest: +SKIP
     """
     click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
-
-
-def with_command(result: Result, command: str) -> Result:
-    """The result with the command line that made it, which it is saved and printed with."""
-    return replace(result, provenance={**result.provenance, "command": command})
 
 
 def said_of_output(path: str, figure: str | None = None) -> str:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FileError
-from .exit_codes import typed
+from .exit_codes import typed, with_command
 from .image_paths import image_file
-from .outputs import with_command
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow

@@ -62,13 +62,19 @@ def call(result: Result) -> str:
 
     if not result.levels:
         return ""
-    known = result.provenance.get("call")
-    known = known if isinstance(known, dict) else _of_names(result)
+    kept: Any = result.provenance.get("call")
+    known: dict[str, str] = kept if _usable(kept) else _of_names(result)
     rows = option_rows(result.options, result.transform.fixed.dim)
     changes = [f"{name}={value}" for name, value, changed in rows if changed]
     given = [f"{name}={known[name]}" for name in DEFAULTS if name in known]
     arguments = ",\n    ".join([known["moving"], known["fixed"], *given, *changes])
     return f"import varreg\n\n{_variables(known)}result = varreg.solve(\n    {arguments},\n)"
+
+
+def _usable(known: Any) -> bool:
+    """Whether a record, which a file may have brought, is one."""
+    sources = isinstance(known, dict) and all(isinstance(part, str) for part in known.values())
+    return sources and {"moving", "fixed"} <= known.keys()
 
 
 def _of_names(result: Result) -> dict[str, str]:

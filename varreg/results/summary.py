@@ -46,7 +46,7 @@ def summary(result: Result) -> str:
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_ending(result.levels[-1], result.motion)]
     command = result.provenance.get("command")
-    lines += [f"Command: {command}" if command else ""]
+    lines += [f"Command: {command}" if isinstance(command, str) else ""]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
     return "\n".join(line for line in lines if line)
 
