@@ -98,7 +98,10 @@ class LossConfig(Section):
     estimator : str
         A preset of :class:`varreg.Options`: estimator and bins of the mutual information.
     known_map : float
-        Weight of the mean distance to the random map that made the pair, in voxels.
+        Weight of the mean distance to the random map that made the pair, in voxels; pairs of which no
+        map is known have none.
+    dice : float
+        Weight of 1 - the mean Dice overlap of labels, of pairs that have them.
     deep_supervision : float
         Weight of the loss of the coarse stages, each at its own resolution.
     """
@@ -112,6 +115,7 @@ class LossConfig(Section):
     inverse: Literal["fixed-point", "paper"] = "fixed-point"
     estimator: kinds.Name = "cfir"
     known_map: kinds.Weight = 0.0
+    dice: kinds.Weight = 0.0
     deep_supervision: kinds.Weight = 0.0
 
     def __post_init__(self) -> None:
@@ -119,7 +123,7 @@ class LossConfig(Section):
         if self.estimator not in ENERGIES:
             self._refuse("estimator", f"one of {', '.join(map(repr, ENERGIES))}")
         weights = self.smoothness, self.mutual_information, self.background, self.consistency
-        if not max(*weights, self.known_map):
+        if not max(*weights, self.known_map, self.dice):
             self._refuse("mutual_information", "above 0, or another weight of `loss`")
 
 

@@ -22,7 +22,9 @@ PAGES = [
     "docs/certificate.md",
     "docs/faq.md",
     "docs/learned.md",
+    "docs/guides.md",
     "docs/report.md",
+    "docs/slides.md",
     "docs/verdict.md",
 ]
 # whether `import learned` works

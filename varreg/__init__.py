@@ -34,10 +34,18 @@ if TYPE_CHECKING:
     from .options.options import Options
     from .report import plots
     from .results.result import Result, load
+    from .series.aligned import AlignedSeries, load_series
+    from .series.alignment import align_series
+    from .series.applying import apply_series
+    from .slides.warping import warp_slide
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
 _HOMES = {
+    "align_series": "series.alignment",
+    "apply_series": "series.applying",
+    "AlignedSeries": "series.aligned",
+    "load_series": "series.aligned",
     "solve": "api",
     "certify": "certificate.certification",
     "solve_batch": "batch.batch",
@@ -45,6 +53,7 @@ _HOMES = {
     "Certificate": "certificate.certificate",
     "load": "results.result",
     "read_transform": "exchange.reading",
+    "warp_slide": "slides.warping",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
@@ -58,6 +67,7 @@ _HOMES = {
 _MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
 
 __all__ = [
+    "AlignedSeries",
     "BackendError",
     "Certificate",
     "DivergenceError",
@@ -74,15 +84,19 @@ __all__ = [
     "Transform",
     "VarregError",
     "__version__",
+    "align_series",
+    "apply_series",
     "certify",
     "iterate_batch",
     "load",
+    "load_series",
     "phantom",
     "plots",
     "read_transform",
     "report",
     "solve",
     "solve_batch",
+    "warp_slide",
     "write_transform",
 ]
 

@@ -15,7 +15,7 @@ from .backends.arrays import Array
 from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.checks import checks_of
-from .images.accepted import as_pair
+from .images.channels import as_channels
 from .images.frames import frame_of_map
 from .images.image import Image
 from .images.warping import fill_value, warped
@@ -26,6 +26,7 @@ from .options.options import Options
 from .report.progress import bar, is_terminal
 from .results.result import Result
 from .stages.arguments import check_callback, merged_options, thread_count
+from .stages.channel_values import channel_reports
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
@@ -62,17 +63,22 @@ def solve(
         Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
         of 1 mm, everything else the geometry that it brings.  Arrays are of NumPy, PyTorch, CuPy, JAX or
         whatever speaks DLPack; what is on a GPU is copied to the host once, whatever the backend.
+        Or lists of as many images of either side, of one person each, which are compared pair by pair:
+        ``solve([t2, flair], [t1, t1c])``.  Images of a side share the grid of its first one or are brought
+        to it; the similarity is the mean of all pairs, weighted by ``weights``, and ``similarities`` may name
+        one for each.  ``result.warped`` is the first moving image, ``result.warp`` brings the others.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
         None is the identity in world space. "auto" takes a rigid map where scales and shear gain
         no more than chance does, as between images of one person, and what the headers say where
-        the images share more so; ``result.model`` says what was taken and why.
+        the images share more so; ``result.model`` says what was taken and why.  With ``axes`` it takes
+        a rigid map or what the headers say, whichever ends at less energy.
     deformable : bool, optional
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
-        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
+        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
         Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
-        with a place of its own.
+        with a place of its own.  Of several images it is that of all of them.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
@@ -129,13 +135,16 @@ def solve(
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend, device), thread_count(threads)
     check_callback(callback)
-    images = moving_image, fixed_image = as_pair(moving, fixed)
+    images, *further = pairs = as_channels(moving, fixed)
+    moving_image, fixed_image = images
+    if options.axes is not None and deformable is None:
+        deformable = True
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
-        *images, fixed_mask, moving_mask, options, kernels, threads
+        *images, fixed_mask, moving_mask, options, kernels, threads, further=further
     )
-    identical = search.is_identity(*images)
+    identical = all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": time.perf_counter() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
@@ -150,6 +159,7 @@ def solve(
         answer = Answer(problem, found.affine, found.nodes, *measured)
         checks = *odd, *checks_of(answer)
         motion = answer.motion(recorder.recent)
+        channels = channel_reports(problem, pairs, found.affine, found.nodes)
     return Result(
         transform=transform,
         warped=moved,
@@ -170,6 +180,7 @@ def solve(
         regularity=found.regularity,
         checks=checks,
         notes=notes,
+        channels=channels,
         motion=motion,
     )
 

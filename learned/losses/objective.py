@@ -96,6 +96,7 @@ class Losses(NamedTuple):
     background: Tensor
     consistency: Tensor
     known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.known_map
+    dice: Tensor  # overlap of labels, larger is better; of pairs that have them
 
 
 class Objective:
@@ -225,7 +226,7 @@ class Objective:
                 ).mean()
             total = weights.smoothness * rough - weights.similarity * information
             total = total + weights.background * background + weights.consistency * consistency
-        return Losses(total, rough, information, background, consistency, none)
+        return Losses(total, rough, information, background, consistency, none, none)
 
     def _smoothness(self, displacement: Tensor, nodes: Tensor | None) -> Tensor:
         """R of the displacement at its nodes, (N,)."""

@@ -27,6 +27,7 @@ from .parameters import chosen_options, energy_options
 from .plan import plan
 from .report import report as write_page
 from .selftest import selftest
+from .series import series
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
@@ -79,6 +80,14 @@ def main() -> None:
     "--deformable/--no-deformable",
     default=None,
     help="Whether there is a second stage. [default: if it gains more than chance]",
+)
+@click.option(
+    "--also",
+    type=(ImagePath(), ImagePath()),
+    multiple=True,
+    metavar="MOVING FIXED",
+    help="One more pair of images of the same two people, FLAIR besides T2 say; as often as there are. "
+    "See --weights and --similarities.",
 )
 @mask_options
 @click.option(
@@ -160,12 +169,18 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
         )
         draw = outputs.enter_context(figure_writer(given["png"], given["force"]))
         images: tuple[Any, Any] = (moving, fixed)
+        if given["also"]:
+            images = (
+                [moving, *(p[0] for p in given["also"])],
+                [fixed, *(p[1] for p in given["also"])],
+            )
         callback = None
         if given["verbose"]:
-            from ..images.accepted import as_image
+            from ..images.channels import as_channels
 
-            images = as_image(moving, argument="moving"), as_image(fixed, argument="fixed")
-            echo_options(ctx, arguments["options"], *images)
+            pairs = as_channels(*images)
+            images = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+            echo_options(ctx, arguments["options"], *pairs[0])
             callback = echo_step
         result = solve(*images, callback=callback, **arguments)
         write(result)
@@ -184,6 +199,8 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
 
     if ctx.params["moving"] is not None:
         raise click.UsageError("--pairs names all images; leave out MOVING and FIXED.", ctx)
+    if given["also"]:
+        raise click.UsageError("--also is for one pair of people; leave it out with --pairs.", ctx)
     if given["png"] is not None:
         raise click.UsageError("--png draws one pair; leave it out with --pairs.", ctx)
     if is_image(given["output"]):
@@ -203,8 +220,8 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
         end_on_warnings(ctx, [f"{report.name}: {report.warning_text}" for report in warned])
 
 
-main.add_command(apply)
-main.add_command(convert)
+for command in (apply, convert, series):
+    main.add_command(command)
 
 
 @main.command(cls=Command)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
+from ..images.slide_files import is_slide, may_be_pyramid
+from .slides import write_slide
 
 if TYPE_CHECKING:
     from ..optimise.history import Iteration
@@ -60,6 +62,7 @@ def result_writer(
     >>> with result_writer("out", "moving.nii.gz", "fixed.nii.gz", None, overwrite=False) as write:  # doctest: +SKIP
     ...     write(result)
     """
+    from ..io.destination import refuse_existing, target_of
     from ..io.files import atomic_folder, atomic_path, write_image, write_pixels
     from ..transforms.warped_pixels import is_picture, warped_pixels
 
@@ -68,6 +71,10 @@ def result_writer(
             f"--output {path!r} is the name of a file that varreg does not write; give a folder for everything, or "
             f"for the warped image alone a file that ends in {', '.join(VOLUMES + PICTURES)}."
         )
+    if is_slide(path) and may_be_pyramid(moving):
+        refuse_existing(target_of(path), overwrite)  # before the computation
+        yield lambda result: write_slide(result, moving, path, fixed, fill, overwrite)
+        return
     if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
             yield lambda result: result.save(folder, overwrite=True)
@@ -215,6 +222,7 @@ def summary(result: Result) -> dict[str, Any]:
         "warnings": [str(check) for check in result.warnings],
         "checks": [plain(check) for check in result.checks],
         "notes": list(result.notes),
+        "channels": plain(result.channels),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "regularity": None if result.regularity is None else plain(result.regularity),
@@ -249,7 +257,7 @@ def is_image(path: str) -> bool:
     >>> is_image("warped.NII.gz"), is_image("registration")
     (True, False)
     """
-    return path.lower().endswith(VOLUMES + PICTURES)
+    return path.lower().endswith(VOLUMES + PICTURES) or is_slide(path)
 
 
 def _refuse_volume(path: str, fixed: str) -> None:

@@ -12,9 +12,9 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError
-from ..options.options import Options
+from ..options.options import SIMILARITIES, Options
 from ..options.presets import PRESETS
-from .value_types import Numbers, RangeOrNone
+from .value_types import AxesOrNone, NamesOrNone, Numbers, RangeOrNone
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -119,6 +119,10 @@ def _kind(hint: Any, described: str) -> click.ParamType:
     if described.startswith("{"):
         numbers = list(map(int, re.findall(r"\d+", described)))
         return RangeOrNone(min(numbers), max(numbers))
+    if hint == (tuple[str, ...] | None):
+        return NamesOrNone(tuple(SIMILARITIES))
+    if hint == (str | tuple[float, ...] | None):
+        return AxesOrNone()
     if hint in (int, float):
         return click.INT if hint is int else click.FLOAT
     return Numbers(hint)

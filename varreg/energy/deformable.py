@@ -236,8 +236,7 @@ def unfold(objective: DeformableObjective, z: Array) -> State:
     cell folds: a field carried to a finer grid may fold between its old nodes.
     """
     smoothness, least = objective.smoothness, objective.options.smallest_determinant
-    symbol = np.square(smoothness.scale)
-    symbol = symbol / symbol.max()
+    symbol = smoothness.symbol / smoothness.symbol.max()
     damping = 0.0
     while True:
         state = z * np.exp(-damping * symbol)

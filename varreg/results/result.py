@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..images.image import Image
 from ..io.result_fields import read_fields
 from ..io.result_folder import save
+from ..optimise.channel_report import ChannelReport
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..optimise.model_choice import ModelChoice
@@ -62,6 +63,8 @@ class Result(Registered):
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
     notes : tuple of str
         What was done to the images and masks on reading, a sentence each.
+    channels : tuple of ChannelReport
+        Where several pairs of images were registered at once, what each contributes; else empty.
     motion : HeadMotion or None
         How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
@@ -89,6 +92,7 @@ class Result(Registered):
     regularity: RegularityChoice | None = None
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
+    channels: tuple[ChannelReport, ...] = ()
     motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +115,8 @@ class Result(Registered):
     @property
     def similarity_name(self) -> str:
         """What the energies measure, in words: the affine stage takes mutual information, mostly."""
+        if len(set(self.options.similarities or ())) > 1:
+            return "mean similarity"
         name = self.options.similarity
         alone = self.transform.nodes is None and name != "ssd"
         return SIMILARITIES["mi" if alone else name]

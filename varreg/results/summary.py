@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..geometry.affine_parts import affine_parts
+from ..optimise.channel_report import told
 from ..optimise.check import first_line, remedies
 from ..optimise.history import HeadMotion, Level, Stop
 from ..optimise.lengths import length
@@ -40,7 +41,7 @@ def summary(result: Result) -> str:
         _deformable(result),
     ]
     if result.levels:
-        lines += [_energy(result), "Levels:"]
+        lines += [_energy(result), told(result.channels), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_ending(result.levels[-1], result.motion)]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]

@@ -99,7 +99,7 @@ def affine_objective(
     problem: Problem, model: str, factor: float, reference: Array | None = None, held: bool = True
 ) -> AffineObjective:
     """The energy of a level of the affine stage: if held, stretches cost, but for that of the reference."""
-    similarity = problem.similarity(factor, affine_choice(problem.options.similarity))
+    similarity = problem.similarity(factor, tuple(map(affine_choice, problem.names)))
     weight = problem.options.similarity_weight
     return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT * held, reference)
 

@@ -119,11 +119,14 @@ def check_overlap(
 
 
 def intensity_ranges(
-    fixed: Array, moving: Array, options: Options
+    fixed: Array, moving: Array, options: Options, pair: int = 0
 ) -> tuple[Range | None, Range | None]:
-    """The ranges that become [0, 1]: for "ssd" one for both images, else each its own."""
-    given = options.fixed_range, options.moving_range
-    if options.similarity != "ssd" or None not in given:
+    """The ranges that become [0, 1]: for "ssd" one for both images, else each its own.
+
+    Those of the options are of the first pair.
+    """
+    given = (None, None) if pair else (options.fixed_range, options.moving_range)
+    if options.similarity_names(pair + 1)[-1] != "ssd" or None not in given:
         return given
     if given != (None, None):
         common = given[0] or given[1]
@@ -131,6 +134,18 @@ def intensity_ranges(
         ranges = robust_range(fixed), robust_range(moving)
         common = min(low for low, _ in ranges), max(high for _, high in ranges)
     return common, common
+
+
+def refuse_other_counts(options: Options, pairs: int, dimension: int, function: str) -> None:
+    """Weights and similarities must be as many as there are pairs of images, axes those of the images."""
+    for name in ("weights", "similarities"):
+        given = getattr(options, name)
+        if given is not None and len(given) != pairs:
+            raise InputError(
+                f"{function}: `{name}` has {len(given)} entries for {pairs} "
+                f"pair{'' if pairs == 1 else 's'} of images; give one for each pair: {given!r}."
+            )
+    options.axis_weights(dimension)
 
 
 def sampled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,8 @@ def affine_evaluation(
     level : int
         Index into the levels of the problem.
     """
-    name = problem.options.similarity
-    name = deformable_choice(name, coarsest=False) if deformable else affine_choice(name)
-    similarity = problem.similarity(problem.factors[level], name)
+    choose = partial(deformable_choice, coarsest=False) if deformable else affine_choice
+    similarity = problem.similarity(problem.factors[level], tuple(map(choose, problem.names)))
     objective = AffineObjective(similarity, "translation", problem.options.similarity_weight)
     return objective.evaluate(affine)
 

@@ -93,3 +93,16 @@ def test_apply_brings_images_and_labels_over_and_back(tmp_path, files):
 def test_info_says_the_same_as_register(files):
     assert call("info", files / "result").stdout.strip() == str(varreg.load(files / "result"))
     assert json.loads(call("info", files / "result", "--json").stdout)["stop"]
+
+
+def test_several_pairs_of_images_are_what_solve_takes_as_lists(tmp_path, pair, files):
+    arguments = [*pair, "--also", *pair, "--weights", "3,1", "--similarities", "mi,lncc", *FEW]
+    done = call("register", *arguments, "-o", tmp_path / "both", "--json")
+    assert done.exit_code == 0, done.output
+    channels = json.loads(done.stdout)["channels"]
+    assert [channel["weight"] for channel in channels] == [0.75, 0.25]
+    assert [channel["similarity"] for channel in channels] == ["mi", "lncc"]
+    refused = call("register", *pair, "--weights", "3,1", "-o", tmp_path / "one")
+    assert refused.exit_code != 0 and "`weights` has 2 entries for 1 pair" in refused.output
+    unknown = call("register", *pair, "--similarities", "mi,cc", "-o", tmp_path / "one")
+    assert unknown.exit_code == 2 and "'cc' is not one of" in unknown.output

@@ -47,6 +47,14 @@ BAD = {
         ]
         for name in RANGES
     },
+    "axes": [
+        (), (0, 0), (1,), (1, -1), (2, 1), (np.nan, 1), "", "x", "jj", "1", 1, True, (True, 1), {}, ..., [[1, 2]], (None, 1),
+        (1, 1, 1, 1),
+    ],
+    "weights": [
+        (), (0,), (1, -1), (np.nan,), (np.inf, 1), "1", ("1",), 1, True, (True,), {}, ..., [[1, 2]], (None,), 1e-300,
+    ],
+    "similarities": [(), ("x",), "mi", ("mi", "x"), 1, True, {}, ..., (1,), (None,), [["mi"]]],
     "smoothness_weight": [*NOT_NUMBERS, 0, 0.0],
     "regions": [*NOT_NUMBERS, 1.5, 10**400],
     "smoothness_order": [*NOT_NUMBERS, 1.5, 10**400, 0, 1, 5],
