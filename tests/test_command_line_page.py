@@ -20,7 +20,7 @@ import varreg
 from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main
-from varreg.cli.table import PairReport
+from varreg.cli.pair_report import PairReport
 from varreg.data.phantom import deformed_pair
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"

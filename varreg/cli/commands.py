@@ -216,7 +216,8 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
 
 
 def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
-    from .table import echo_pair, register_table, report_pairs
+    from .pair_report import echo_pair, report_pairs
+    from .table import register_table
 
     if ctx.params["moving"] is not None:
         raise click.UsageError("--pairs names all images; leave out MOVING and FIXED.", ctx)
