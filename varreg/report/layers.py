@@ -139,7 +139,8 @@ def _outlines(subject: Subject, stack: Stack, fixed: list[Pixels]) -> list[Float
     """Opacity of the edges of the fixed image; one threshold serves all slices."""
     sigma = max(1.0, EDGE_SMOOTHING * stack.pixels_per_voxel)
     thresholds = edge_thresholds(fixed[stack.middle] / 255.0, sigma)
-    return [soft_line(edges(picture / 255.0, sigma, thresholds)) for picture in fixed]
+    width = 0.8 if len(stack.indices) == 1 else 0.5  # tiles of volumes are enlarged when shown
+    return [soft_line(edges(picture / 255.0, sigma, thresholds), width) for picture in fixed]
 
 
 def _grid_lines(subject: Subject, stack: Stack, step: float) -> list[Float]:

@@ -81,7 +81,7 @@ def soft_line(mask: NDArray[np.bool_], width: float = 0.5) -> Float:
     """Opacity, on [0, 1], of lines one pixel wide whose staircase is smoothed away."""
     from scipy.ndimage import gaussian_filter
 
-    return np.clip(1.6 * gaussian_filter(mask.astype(np.float64), width), 0, 1)
+    return np.clip(3.15 * width * gaussian_filter(mask.astype(np.float64), width), 0, 1)
 
 
 def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:
