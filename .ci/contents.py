@@ -13,5 +13,7 @@ ours = {
 }
 held = {name for name in zipfile.ZipFile(sys.argv[1]).namelist() if ".dist-info/" not in name}
 if held != ours:
-    sys.exit(f"missing in the wheel: {sorted(ours - held)}; not of the packages: {sorted(held - ours)}")
+    sys.exit(
+        f"missing in the wheel: {sorted(ours - held)}; not of the packages: {sorted(held - ours)}"
+    )
 sys.stdout.write(f"{len(held)} files\n")
