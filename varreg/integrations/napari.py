@@ -69,7 +69,7 @@ def register(
     Parameters
     ----------
     moving, fixed : napari.layers.Image
-        Two images, both 2D or both 3D; where they are (scale, translation, affine, units) counts.
+        Two images, both 2D or both 3D; their scale, translation, affine and units are respected.
     affine, deformable, regularity, preset
         As for :func:`varreg.solve`; "yes" and "no" are True and False.
 

@@ -61,8 +61,8 @@ class RegisterInputSpec(_InputSpec):
     regularity = traits.Enum(*REGULARITIES, argstr="--regularity %s", desc="smooth or fine maps")
     preset = traits.Enum(*PRESETS, argstr="--preset %s", desc="named choice of all options")
     similarity = traits.Str(argstr="--similarity %s", desc="what is maximised")
-    fixed_mask = File(exists=True, argstr="--fixed-mask %s", desc="1 where fixed voxels count")
-    moving_mask = File(exists=True, argstr="--moving-mask %s", desc="1 where moving voxels count")
+    fixed_mask = File(exists=True, argstr="--fixed-mask %s", desc="mask of the fixed image")
+    moving_mask = File(exists=True, argstr="--moving-mask %s", desc="mask of the moving image")
     start = traits.Either(
         traits.Enum("header", "centres", "moments"),
         File(exists=True),

@@ -31,7 +31,7 @@ def register(
     moving, fixed : path
         Two images of the same anatomy.
     fixed_mask, moving_mask : path, optional
-        Images, 1 where voxels count.
+        Masks of the images, 1 inside.
     settings : dict, optional
         Further arguments of :func:`varreg.solve`, such as ``{"affine": "rigid", "threads": 1}``.
 
