@@ -21,6 +21,7 @@ class Changes(TypedDict, total=False):
     smoothness_order: int | None
     volume_weight: float | None
     axes: str | tuple[float, ...] | None
+    points_weight: float
     constraint: str
     estimator: str
     bins: int
