@@ -18,7 +18,14 @@ from .value_types import AxesOrNone, NamesOrNone, Numbers, RangeOrNone
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_SYMBOLS = {r"\lambda": "lambda", r"\eta": "eta", r"\mu": "mu", r"\nu": "nu", r"\ell": "ell", r"\ge": ">="}
+_SYMBOLS = {
+    r"\lambda": "lambda",
+    r"\eta": "eta",
+    r"\mu": "mu",
+    r"\nu": "nu",
+    r"\ell": "ell",
+    r"\ge": ">=",
+}
 
 
 def said(ctx: click.Context, name: str) -> bool:
