@@ -13,7 +13,7 @@ CONDA, CONTAINERS = ROOT / "docs" / "conda" / "meta.yaml", ROOT / "docs" / "cont
 #: Names at conda-forge that are not those at PyPI.
 CONDA_NAMES = {"matplotlib": "matplotlib-base"}
 #: For checking varreg, not for using it.
-OF_DEVELOPERS = {"peers", "baselines", "docs", "test"}
+OF_DEVELOPERS = {"peers", "baselines", "cohorts", "docs", "test"}
 
 setup = configparser.ConfigParser()
 setup.read(ROOT / "setup.cfg")
