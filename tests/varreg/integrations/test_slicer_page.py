@@ -105,14 +105,13 @@ def test_python_in_slicer_gives_what_files_give(folder, scene):
 
 
 def test_the_files_are_written(folder, monkeypatch):
-    pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
     monkeypatch.chdir(folder)
     lines = [line for line in code_of("slicer.md", "Files", "sh").splitlines() if line]
     assert len(lines) == 2
     for line in lines:
         made = CliRunner().invoke(main, shlex.split(line)[1:])
         assert made.exit_code == 0, made.output
-    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
     point = np.array([5.0, -3, 45])
     flip = np.array([-1, -1, 1])  # RAS to LPS
     theirs = flip * sitk.ReadTransform("registered.h5").TransformPoint((flip * point).tolist())
