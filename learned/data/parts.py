@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,12 +135,19 @@ def _sources(
     shares = config.data.shares()
     found = []
     for name, ids in chosen.items():
-        lonely = judging and len(ids) == 1 and config.data.atlas is None
-        data = dataclasses.replace(config.data, people=0.0) if lonely else config.data
         if ids:
-            source = _source(name, ids, dataclasses.replace(config, data=data))
-            found.append((source, shares[name]))
+            make = _judge if judging and len(ids) == 1 else _source
+            found.append((make(name, ids, config), shares[name]))
     return found
+
+
+def _judge(name: str, ids: list[str], config: Config) -> Source:
+    """The source of somebody who judges alone, by images of one head if there are two that coincide."""
+    if config.data.atlas is None:
+        same = dataclasses.replace(config, data=dataclasses.replace(config.data, people=0.0))
+        with contextlib.suppress(InputError):
+            return _source(name, ids, same)
+    return _source(name, ids, config)
 
 
 def _coarsened(config: Config, factor: float) -> Config:
