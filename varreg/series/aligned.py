@@ -118,7 +118,21 @@ class AlignedSeries:
         progress: bool | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write everything to a folder, see :func:`varreg.series.folder.save_series`."""
+        """Write everything to a folder, which :func:`varreg.load_series` and `varreg apply` read.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The folder to be made.
+        interpolation : {"cubic", "linear", "nearest"}
+            Of the aligned series.
+        threads : int, optional
+            How many volumes are brought over at once. All available by default.
+        progress : bool, optional
+            Whether to show a progress bar; by default on a terminal only.
+        overwrite : bool
+            Replace a folder that exists.
+        """
         save_series(self, path, interpolation, threads, progress, overwrite)
 
     def plot(

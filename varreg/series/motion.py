@@ -59,7 +59,7 @@ def motion_parameters(affines: Array, grid: Grid, centre: Array) -> Array:
     Returns
     -------
     (n, 6) array
-        In the order of :data:`COLUMNS`.
+        trans_x, trans_y, trans_z in mm, rot_x, rot_y, rot_z in radians.
 
     Examples
     --------
