@@ -118,7 +118,7 @@ class AlignedSeries:
         progress: bool | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write everything to a folder, which :func:`varreg.load_series` and `varreg apply` read.
+        """Write everything to a folder, which :func:`varreg.load_series` and ``varreg apply`` read.
 
         Parameters
         ----------
