@@ -71,6 +71,7 @@ def test_a_result_is_shown_with_pictures_and_its_repr_is_short(outputs):
 
 
 def test_progress_is_a_widget_and_nothing_else_is_said(outputs):
+    pytest.importorskip("ipywidgets", reason="ipywidgets is not installed: tqdm says so")
     for output in outputs["solve"]:
         if output["output_type"] == "stream":  # once, where no kernels are kept yet
             assert "compiling kernels" in output["text"]
