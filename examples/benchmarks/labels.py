@@ -79,7 +79,6 @@ def by_ants(votes: Votes) -> np.ndarray:
 FUSIONS = {
     "majority": by_varreg("majority"),
     "local": by_varreg("local"),
-    "joint": by_varreg("joint"),
     "ANTs joint label fusion": by_ants,
 }
 

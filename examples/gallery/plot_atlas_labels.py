@@ -44,7 +44,7 @@ def overlap(labels):
 
 for transform, (_, labels) in zip(found.transforms, atlases, strict=True):
     print(f"one atlas:   Dice {overlap(transform.warp_labels(labels)):.3f}")
-for method in ("majority", "local", "joint"):
+for method in ("majority", "local"):
     votes = varreg.label(head.t2, atlases, method=method, progress=False)
     print(f"{method:12} Dice {overlap(votes.labels):.3f}")
 

@@ -28,7 +28,7 @@ def label(
     image: Any,
     atlases: Any,
     *,
-    method: str = "joint",
+    method: str = "local",
     radius: int = 2,
     mask: Any = None,
     affine: str = "affine",
@@ -54,9 +54,8 @@ def label(
     atlases : str, PathLike or sequence of (image, labels)
         A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` of the
         columns ``image``, ``labels`` and, if wanted, ``name``; or such a table; or a list.
-    method : {"joint", "local", "majority"}
-        How they vote: by weights that leave the least expected error, as errors that several atlases share are counted once;
-        by how well each explains the image nearby; or with one vote each.
+    method : {"local", "majority"}
+        How they vote: by how well each explains the image nearby, or with one vote each.
     radius : int
         Of the patch that "nearby" is, in voxels.
     mask : array, path or image, optional

@@ -39,7 +39,7 @@ class Labelling:
     image : Image
     names : tuple of str
         Of the atlases.
-    method : {"joint", "local", "majority"}
+    method : {"local", "majority"}
     transforms : tuple of Transform
         From the image to each atlas.
     checks : tuple of Check

@@ -8,76 +8,69 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-Float = NDArray[np.float32]
+Float = NDArray[np.floating]
 #: Variance in a patch below which it shows nothing, in units of the image's own.
 FLAT = 1e-4
 
 
-class Correlations:
-    """Of a target and several images, in the cube around each of some voxels.
+def correlations(
+    target: NDArray[np.float32],
+    images: Sequence[NDArray[np.float32]],
+    where: NDArray[np.bool_],
+    radius: int,
+) -> Float:
+    """Of a target with several images, in the cube around each of some voxels.
 
     Parameters
     ----------
     target : (*S) float array
     images : sequence of (*S) float arrays
         NaN is taken for the image's mean.
-    where : (v, d) array
-        The voxels.
+    where : (*S) bool array
+        The v voxels; at least one.
     radius : int
         The cube has 2 radius + 1 voxels along each axis; beyond the border the image is mirrored.
 
-    Attributes
-    ----------
-    with_target : (n, v) float32 array
+    Returns
+    -------
+    (n, v) array
         0 where either patch is flat.
-    between : dict of (i, j) to (v,) float32 array
-        Of two of the images, i > j.
 
     Examples
     --------
     >>> image = np.random.default_rng(0).random((9, 9)).astype(np.float32)
-    >>> near = Correlations(image, [image, 1 - 2 * image], np.array([[4, 4]]), 2)
-    >>> near.with_target[:, 0].round(3).tolist(), round(float(near.between[1, 0][0]), 3)
-    ([1.0, -1.0], -1.0)
+    >>> centre = np.zeros((9, 9), bool)
+    >>> centre[4, 4] = True
+    >>> correlations(image, [image, 1 - 2 * image], centre, 2)[:, 0].round(3).tolist()
+    [1.0, -1.0]
     """
+    index = np.argwhere(where)
+    low, high = np.maximum(index.min(axis=0) - radius, 0), index.max(axis=0) + radius + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    size, inside = 2 * radius + 1, where[box]
 
-    def __init__(
-        self, target: Float, images: Sequence[Float], where: NDArray[np.int_], radius: int
-    ) -> None:
-        low = np.maximum(where.min(axis=0) - 2 * radius, 0)
-        high = where.max(axis=0) + 2 * radius + 1
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        self._index, self._size = tuple((where - low).T), 2 * radius + 1
-        units = [_standard(each[box]) for each in (target, *images)]
-        means = [self._mean(each) for each in units]
-        scales = [self._scale(each, mean) for each, mean in zip(units, means, strict=True)]
+    def local(values: Float) -> Float:
+        return np.asarray(uniform_filter(values, size)[inside])
 
-        def correlation(i: int, j: int) -> Float:
-            covariance = self._at(uniform_filter(units[i] * units[j], self._size))
-            covariance -= self._at(means[i]) * self._at(means[j])
-            return np.asarray(np.clip(covariance * scales[i] * scales[j], -1, 1), np.float32)
-
-        n = len(images)
-        self.with_target = np.stack([correlation(0, k + 1) for k in range(n)])
-        self.between = {(i, j): correlation(i + 1, j + 1) for i in range(n) for j in range(i)}
-
-    def _mean(self, unit: NDArray[np.floating]) -> NDArray[np.floating]:
-        return np.asarray(uniform_filter(unit, self._size))
-
-    def _at(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        return np.asarray(values[self._index])
-
-    def _scale(
-        self, unit: NDArray[np.floating], mean: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
-        """1 / standard deviation of each patch; 0 of one that is flat."""
-        variance = self._at(uniform_filter(unit * unit, self._size)) - self._at(mean) ** 2
-        flat = variance < FLAT
-        return np.where(flat, 0, 1 / np.sqrt(np.where(flat, 1, variance)))
+    here = _standard(target[box])
+    mean = local(here)
+    scale = _inverse_deviation(local(here * here) - mean**2)
+    found = []
+    for image in images:
+        other = _standard(image[box])
+        its_mean = local(other)
+        its_scale = _inverse_deviation(local(other * other) - its_mean**2)
+        found.append((local(here * other) - mean * its_mean) * scale * its_scale)
+    return np.clip(np.stack(found), -1, 1)
 
 
-def _standard(image: Float) -> NDArray[np.floating]:
+def _standard(image: NDArray[np.float32]) -> Float:
     """Mean 0 and variance 1, in double precision: variances are differences."""
     values = image.astype(np.float64)
     mean, spread = np.nanmean(values), np.nanstd(values)
     return np.nan_to_num((values - mean) / (spread if spread > 0 else 1.0))
+
+
+def _inverse_deviation(variance: Float) -> Float:
+    flat = variance < FLAT
+    return np.where(flat, 0, 1 / np.sqrt(np.where(flat, 1, variance)))

@@ -34,8 +34,8 @@ from .parameters import chosen_options, energy_options
 )
 @click.option(
     "--method",
-    type=click.Choice(["joint", "local", "majority"]),
-    default="joint",
+    type=click.Choice(["local", "majority"]),
+    default="local",
     show_default=True,
     help="How the atlases vote.",
 )

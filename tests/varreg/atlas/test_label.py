@@ -76,7 +76,7 @@ def test_an_atlas_that_failed_is_named(head, atlases):
 
 def test_what_is_printed_and_written(head, atlases, found, tmp_path):
     lines = str(found).splitlines()
-    assert lines[0].startswith("Checks: ") and "by 3 atlases (joint)" in str(found)
+    assert lines[0].startswith("Checks: ") and "by 3 atlases (local)" in str(found)
     found.save(tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"labels.nii.gz", "agreement.nii.gz", "labelling.json"}

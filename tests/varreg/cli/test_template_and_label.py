@@ -65,7 +65,7 @@ def test_people_are_given_once(folder, tmp_path):
 
 
 def test_labels_of_a_file(folder, tmp_path):
-    out, given = tmp_path / "labelled", ("--method", "local", "--threads", "1", *FEW)
+    out, given = tmp_path / "labelled", ("--threads", "1", *FEW)
     done = call("label", folder / "p0_image.nii.gz", "--atlases", folder, "-o", out, *given)
     assert done.exit_code == 0, done.output
     assert "by 3 atlases (local)" in done.output
