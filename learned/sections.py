@@ -99,10 +99,8 @@ class LossConfig(Section):
         A preset of :class:`varreg.Options`: estimator and bins of the mutual information.
     known_map : float
         Weight of the mean distance to the random map that made the pair, in voxels, where it is known.
-    dice : float
-        Weight of 1 - the mean Dice overlap of labels, of pairs that have them.
-    deep_supervision : float
-        Weight of the loss of the coarse stages, each at its own resolution.
+    dice, deep_supervision : float
+        Weights of 1 - the mean Dice overlap of labels, and of the coarse stages at their own resolution.
     """
 
     name: ClassVar[str] = "loss"

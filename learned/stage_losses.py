@@ -161,7 +161,7 @@ class DescentLoss(nn.Module):
         losses: list[Losses] = []
         there: dict[tuple[int, ...], Known] = {}
         for each in run_passes(stages, moving, fixed, affine, through=False):
-            shape = tuple(each.fixed.shape[2:])
+            shape = tuple(each.after.shape[2:])
             if known is not None and self.known_map and shape not in there:
                 there[shape] = _on_grid(known, shape, fixed.dtype)
             losses.append(self._of_pass(each, affine, extent, there.get(shape, known)))
@@ -171,12 +171,12 @@ class DescentLoss(nn.Module):
     def _of_pass(
         self, each: Pass, affine: Tensor, extent: tuple[int, ...], known: Known | None
     ) -> Losses:
-        total = compose_affine(affine, each.after, extent)
-        losses = Losses(*[total.new_zeros(())] * len(Losses._fields))
+        losses = Losses(*[each.after.new_zeros(())] * len(Losses._fields))
         if self.has_energy:
-            losses = self._energy(each, total, extent)
+            losses = self._energy(each, affine, extent)
         if known is None:
             return losses
+        total = compose_affine(affine, each.after, extent)
         if self.known_map:
             voxel = extent[0] / total.shape[2]
             before = _distance(compose_affine(affine, each.before, extent), known, voxel).detach()
@@ -186,8 +186,9 @@ class DescentLoss(nn.Module):
             losses = losses._replace(total=losses.total + self.known_map * ratio, known_map=told)
         return with_dice(losses, total, known, self.dice)
 
-    def _energy(self, each: Pass, total: Tensor, extent: tuple[int, ...]) -> Losses:
+    def _energy(self, each: Pass, affine: Tensor, extent: tuple[int, ...]) -> Losses:
         """Of the whole map; what is affine in it costs no smoothness, as for the solver."""
+        total = compose_affine(affine, resize_field(each.after, each.fixed.shape[2:]), extent)
         warped = warp(each.moving, total)
         u = without_affine(total, fitted_affine(total))
         energy = self.fine if tuple(total.shape[2:]) == extent else self.coarse

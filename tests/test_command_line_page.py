@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -20,7 +20,7 @@ import varreg
 from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main
-from varreg.cli.table import PairReport
+from varreg.cli.pair_report import PairReport
 from varreg.data.phantom import deformed_pair
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
@@ -31,10 +31,15 @@ LINES = [
     for line in block.splitlines()
 ]
 
+SHELL = ("printf ", "mkdir ", "cp ")
+#: Commands that need an extra.
+COHORTS = ("varreg bids ", "varreg plan ")
+BIDS = all(importlib.util.find_spec(name) for name in ("ancpbids", "SimpleITK"))
+
 
 def run(line: str, folder: Path) -> None:
-    """A line of the page: ``printf`` by the shell, ``varreg`` in this process."""
-    if line.startswith("printf "):
+    """A line of the page: ``varreg`` in this process, others by the shell."""
+    if line.startswith(SHELL):
         subprocess.run(["sh", "-c", line], cwd=folder, check=True)
         return
     program, *arguments = shlex.split(line, comments=True)
@@ -50,7 +55,7 @@ def run(line: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the two images, in which all lines have run."""
+    """A folder with the two images and a series, in which all lines have run."""
     folder = tmp_path_factory.mktemp("page")
     pair = deformed_pair((64, 64), np.random.default_rng(0))
     for name in ("moving", "fixed"):
@@ -58,9 +63,14 @@ def folder(tmp_path_factory):
         nibabel.save(image, folder / f"{name}.nii.gz")
     mask = nibabel.Nifti1Image((pair.labels_fixed[..., None] > 0).astype("u1"), image.affine)
     nibabel.save(mask, folder / "mask.nii.gz")
+    volume = deformed_pair((32, 34, 32), np.random.default_rng(0)).fixed
+    series = np.stack([volume, np.roll(volume, 1, axis=0)], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(series, np.diag([-3, 3, 3, 1.0])), folder / "bold.nii.gz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in LINES:
+            if line.startswith(COHORTS) and not BIDS:
+                continue
             if not line.startswith("python "):
                 run(line, folder)
     return folder
@@ -73,6 +83,12 @@ def test_what_the_lines_leave_behind_is_what_the_page_says(folder):
     through_ants = nibabel.load(folder / "by-ants.nii.gz").get_fdata().squeeze()
     np.testing.assert_allclose(through_ants, result.warped.data, atol=1e-4)
     assert varreg.load(folder / "rigid").transform.nodes is None
+    motion = varreg.load_series(folder / "motion")
+    assert motion.count == 2 and motion.reference == "mean"
+    aligned = [
+        nibabel.load(folder / n).get_fdata() for n in ("aligned.nii.gz", "motion/aligned.nii.gz")
+    ]
+    np.testing.assert_array_equal(*aligned)
     assert varreg.load(folder / "quick").options.smoothness_weight == 0.7
     assert varreg.load(folder / "refined").start is not None
     lines = (folder / "landmarks-in-moving.csv").read_text().splitlines()
@@ -81,6 +97,8 @@ def test_what_the_lines_leave_behind_is_what_the_page_says(folder):
     assert lines[0] == "x,y"
     np.testing.assert_allclose(found, wanted)
     assert {"first", "second", "summary.csv"} == {e.name for e in (folder / "study").iterdir()}
+    if BIDS:
+        assert (folder / "derivatives" / "group.html").is_file()
     assert json.loads((folder / "certificate.json").read_text())
     assert (folder / "drawn.png").stat().st_size > 10_000
     assert "_VARREG_COMPLETE" in (folder / "varreg-completion.bash").read_text()

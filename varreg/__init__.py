@@ -22,6 +22,8 @@ from .errors import (
 if TYPE_CHECKING:
     from . import report
     from .api import solve
+    from .atlas.label import label
+    from .atlas.labelling import Labelling
     from .batch.batch import iterate_batch, solve_batch
     from .certificate.certificate import Certificate
     from .certificate.certification import certify
@@ -33,11 +35,26 @@ if TYPE_CHECKING:
     from .images.image_file import ImageFile
     from .options.options import Options
     from .report import plots
+    from .report.view import view
     from .results.result import Result, load
+    from .series.aligned import AlignedSeries, load_series
+    from .series.alignment import align_series
+    from .series.applying import apply_series
+    from .slides.warping import warp_slide
+    from .template.build import build_template
+    from .template.template import Template
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
 _HOMES = {
+    "align_series": "series.alignment",
+    "apply_series": "series.applying",
+    "AlignedSeries": "series.aligned",
+    "load_series": "series.aligned",
+    "build_template": "template.build",
+    "label": "atlas.label",
+    "Labelling": "atlas.labelling",
+    "Template": "template.template",
     "solve": "api",
     "certify": "certificate.certification",
     "solve_batch": "batch.batch",
@@ -45,6 +62,7 @@ _HOMES = {
     "Certificate": "certificate.certificate",
     "load": "results.result",
     "read_transform": "exchange.reading",
+    "warp_slide": "slides.warping",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
@@ -53,11 +71,13 @@ _HOMES = {
     "Options": "options.options",
     "Result": "results.result",
     "Transform": "transforms.transform",
+    "view": "report.view",
 }
 
 _MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
 
 __all__ = [
+    "AlignedSeries",
     "BackendError",
     "Certificate",
     "DivergenceError",
@@ -68,21 +88,30 @@ __all__ = [
     "ImageFile",
     "InputError",
     "Inverse",
+    "Labelling",
     "Options",
     "OverlapError",
     "Result",
+    "Template",
     "Transform",
     "VarregError",
     "__version__",
+    "align_series",
+    "apply_series",
+    "build_template",
     "certify",
     "iterate_batch",
+    "label",
     "load",
+    "load_series",
     "phantom",
     "plots",
     "read_transform",
     "report",
     "solve",
     "solve_batch",
+    "view",
+    "warp_slide",
     "write_transform",
 ]
 

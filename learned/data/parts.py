@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,21 +116,38 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
 def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> PairDataset | None:
     """Pairs that judge; a source that none of their subjects belongs to is left out.
 
-    They carry labels if these are learned from, or if of some no map is known.
+    They carry labels if these are learned from, or if of some no map is known.  Somebody who is alone
+    is not paired with others.
     """
-    sources = _sources(config, subjects) if count else []
+    sources = _sources(config, subjects, judging=True) if count else []
     wants = config.loss.dice > 0 or any(False in source.coincide for source, _ in sources)
     return pair_dataset(sources, count, seed, config.data, wants) if sources else None
 
 
-def _sources(config: Config, subjects: Sequence[str]) -> list[tuple[Source, float]]:
+def _sources(
+    config: Config, subjects: Sequence[str], judging: bool = False
+) -> list[tuple[Source, float]]:
     """The sources of some subjects, with their shares."""
     chosen = {
         name: [subject for subject in subject_ids(name, config.data) if subject in set(subjects)]
         for name in config.data.shares()
     }
     shares = config.data.shares()
-    return [(_source(name, ids, config), shares[name]) for name, ids in chosen.items() if ids]
+    found = []
+    for name, ids in chosen.items():
+        if ids:
+            make = _judge if judging and len(ids) == 1 else _source
+            found.append((make(name, ids, config), shares[name]))
+    return found
+
+
+def _judge(name: str, ids: list[str], config: Config) -> Source:
+    """The source of somebody who judges alone, by images of one head if there are two that coincide."""
+    if config.data.atlas is None:
+        same = dataclasses.replace(config, data=dataclasses.replace(config.data, people=0.0))
+        with contextlib.suppress(InputError):
+            return _source(name, ids, same)
+    return _source(name, ids, config)
 
 
 def _coarsened(config: Config, factor: float) -> Config:

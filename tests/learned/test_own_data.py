@@ -352,13 +352,19 @@ def test_an_atlas_is_in_every_part_and_in_no_split(lab):
         make_parts(settings(lab, "x", "data.atlas=nobody"))
 
 
+def test_who_judges_alone_is_paired_with_nobody(lab):
+    parts = make_parts(settings(lab, "x", "data.validation_subjects=p3"))
+    assert parts.validation.subjects == ("p3",)
+    assert parts.validation[0].subject == "p3"
+    assert " -> " in parts.train[0].subject
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
         (["loss.known_map=1"], "no two images coincide"),
         (["data.people=0.5", "loss.known_map=1", "loss.mutual_information=0", "loss.smoothness=0"],
          "`loss.known_map` is all there is"),
-        (["data.validation_subjects=p3"], "'p3' is alone"),
         (["data.people=0", "data.atlas=p0"], "`data.people` must be above 0"),
         (["data.source=phantom"], "`data.people` must be 0 unless"),
     ],

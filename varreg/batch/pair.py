@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..images.accepted import as_image
+from ..images.channels import is_several
 from ..images.image import Image
 
 REQUIRED = ("moving", "fixed")
@@ -53,8 +54,8 @@ class PairTask:
         """Whether the fixed image is known to have fewer than `SMALL` voxels."""
         return self.voxels is not None and self.voxels < SMALL
 
-    def images_in_memory(self) -> dict[str, Image]:
-        """The images that are not files, as :class:`varreg.Image`.
+    def images_in_memory(self) -> dict[str, Any]:
+        """The images that are not files, as :class:`varreg.Image`, or lists with such images.
 
         An Image can be pickled whatever it was made of, and keeps the name of its file.
 
@@ -64,7 +65,7 @@ class PairTask:
             If one of them is no image; as :func:`varreg.images.accepted.as_image`.
         """
         return {
-            name: as_image(self.arguments[name], argument=name)
+            name: _in_memory(self.arguments[name], name)
             for name in REQUIRED
             if not isinstance(self.arguments[name], (str, os.PathLike))
         }
@@ -150,6 +151,12 @@ def _refuse_keys(arguments: dict[Any, Any], position: int, function: str) -> Non
         f"{function}: `pairs[{position}]` {problem}; a dictionary has {_listed(REQUIRED)} and, if "
         f"wanted, {_listed(OPTIONAL)}. What holds for all pairs is an argument of {function}."
     )
+
+
+def _in_memory(value: Any, argument: str) -> Any:
+    if is_several(value):
+        return [_in_memory(each, f"{argument}[{k}]") for k, each in enumerate(value)]
+    return value if isinstance(value, (str, os.PathLike)) else as_image(value, argument=argument)
 
 
 def _listed(names: Any) -> str:

@@ -34,9 +34,20 @@ def initialise(owner: int, cancelled: Any) -> None:
     """
     global _cancelled
     _cancelled = cancelled
+    follow(owner)
+    chosen_backend("numba")
+
+
+def follow(owner: int) -> None:
+    """End this process with its owner, and leave the Ctrl-C of a terminal to that one.
+
+    Parameters
+    ----------
+    owner : int
+        The process that started this one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after, args=(owner,), daemon=True).start()
-    chosen_backend("numba")
 
 
 def _exit_after(owner: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry.grid import Grid
-from ..images.accepted import as_pair
+from ..images.channels import as_channels
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..options.backend_choice import chosen_backend
@@ -23,6 +23,7 @@ from .figures import figures_of
 from .trials import run_trials
 
 FUNCTION = "varreg.certify"
+ONE_PAIR = "Of several pairs of images the first one was looked at."
 
 
 def certify(
@@ -50,7 +51,7 @@ def certify(
     Parameters
     ----------
     moving, fixed : array (*S), path, nibabel image or varreg.Image
-        As in :func:`varreg.solve`.
+        As in :func:`varreg.solve`; of several pairs the first one is looked at.
     transform : map
         What ``start`` of :func:`varreg.solve` may be: a :class:`Result`, a ``learned`` prediction, a
         :class:`Transform`, a matrix, a total displacement (d, *S), or a path.
@@ -95,7 +96,8 @@ def certify(
     threads = thread_count(threads, FUNCTION)
     random = np.random.default_rng(_whole(seed, "seed"))
     budget, count = _whole(iterations, "iterations"), checked_count(trials, FUNCTION)
-    images = moving_image, fixed_image = as_pair(moving, fixed, FUNCTION)
+    images, *others = as_channels(moving, fixed, FUNCTION)
+    moving_image, fixed_image = images
     source = input_transform(
         transform, fixed_image, moving_image, argument="transform", function=FUNCTION
     )
@@ -103,7 +105,7 @@ def certify(
     if options is None and preset is None:
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
-    chosen = chosen.for_dimension(fixed_image.grid.dim)
+    chosen = chosen.of_first_pair().for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )
@@ -119,7 +121,7 @@ def certify(
         spacing=tuple(map(float, fixed_image.grid.spacing)),
         options=chosen,
         seed=int(seed),
-        notes=notes,
+        notes=(*notes, ONE_PAIR) if others else notes,
         accuracy=None if tried is None else accuracy_of(tried, fixed_image.grid),
         spread=None if tried is None else spread_of(tried, fixed_image),
         **figures,

@@ -33,7 +33,7 @@ def checks_of(answer: Answer) -> tuple[Check, ...]:
         Without those that need information that is shared, if the similarity is none or it is 0.
     """
     alternatives = None
-    if affine_choice(answer.problem.options.similarity) != "ssd":
+    if "ssd" not in map(affine_choice, answer.problem.names):
         alternatives = Alternatives(answer)
         if not alternatives.here.similarity > 0:
             alternatives = None

@@ -33,7 +33,7 @@ def smoothness(answer: Answer) -> Check | None:
     options, energy = answer.problem.options, answer.energy
     # what is out of view has nothing to share, and would make it dear
     gained = options.similarity_weight * energy.similarity / max(answer.in_view, LEAST_VIEW)
-    if options.similarity not in INFORMATION or gained <= 0:
+    if not set(answer.problem.names) <= set(INFORMATION) or gained <= 0:
         return None
     cost = smoothness_weight(options, answer.problem.fixed.grid.dim) * energy.smoothness
     share = cost / gained

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..exchange.formats import FORMATS, TARGETS
@@ -13,7 +15,9 @@ from .transforms import files_and_flags
 @click.command(cls=Command)
 @click.argument("source", metavar="IN", type=click.Path())
 @click.argument("output", metavar="OUT", type=click.Path())
-@click.option("--to", required=True, type=click.Choice(TARGETS), help="Whose format OUT has.")
+@click.option(
+    "--to", type=click.Choice(TARGETS), help="Whose format OUT has. [default: as it ends, else itk]"
+)
 @click.option(
     "--from",
     "format_",
@@ -28,7 +32,7 @@ from .transforms import files_and_flags
 def convert(
     source: str,
     output: str,
-    to: str,
+    to: str | None,
     format_: str | None,
     fixed: str | None,
     moving: str | None,
@@ -37,14 +41,27 @@ def convert(
 ) -> None:
     """Write the transform IN (a saved result, or a file of another tool) as OUT for another tool.
 
-    The ending of OUT says in which form: .h5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
-    the two files of ants and greedy.  The files are printed in the order in which
+    The ending of OUT says in which form: .h5, .x5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
+    the two files of ants and greedy.  Beside a name of BIDS, from-T2w_to-T1w_mode-image_xfm.h5, its JSON file is
+    written; there T2w is the moving side, whose images are brought to T1w.  The files are printed in the order in which
     `antsApplyTransforms -t` and `greedy -r` take them.
     """
     from ..exchange.reading import read_transform
     from ..exchange.writing import write_transform
+    from ..io.result_folder import is_result
+    from ..results.result import load
 
     paths, flags = files_and_flags([source])
-    transform = read_transform(paths, fixed, moving, format=format_, invert=flags)
+    transform: Any
+    if (
+        format_ in (None, "result")
+        and fixed is None
+        and moving is None
+        and not flags[0]
+        and is_result(paths[0])
+    ):
+        transform = load(paths[0])  # whole: its options and checks go into a JSON file of BIDS
+    else:
+        transform = read_transform(paths, fixed, moving, format=format_, invert=flags)
     for path in write_transform(transform, output, to, overwrite=force, inverse=inverse):
         click.echo(path)

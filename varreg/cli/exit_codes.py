@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import threading
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ..errors import VarregError
+from ..jobs.verdict import DEFECT as DEFECT
+from ..jobs.verdict import REFUSED as REFUSED
+from ..jobs.verdict import verdict
 
-REFUSED, WARNED, DEFECT, INTERRUPTED, TERMINATED = 1, 3, 70, 130, 143
-_DEBUG = "varreg.debug"
+if TYPE_CHECKING:
+    from ..results.result import Result
+
+WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
+_DEBUG, _TYPED = "varreg.debug", "varreg.typed"
 
 
 class Command(click.Command):
@@ -44,6 +51,11 @@ class Command(click.Command):
             )
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart; it is remembered for :func:`typed`."""
+        ctx.meta[_TYPED] = shlex.join(["varreg", ctx.info_name or "", *args])
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; every end but success and a wrong command line is settled here."""
         try:
@@ -61,6 +73,16 @@ class Command(click.Command):
             if ctx.meta.get(_DEBUG):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             _end(ctx, *_verdict(error))
+
+
+def typed(ctx: click.Context) -> str:
+    """The command line of a :class:`Command`, quoted for a shell."""
+    return str(ctx.meta.get(_TYPED, ""))
+
+
+def with_command(result: Result, command: str) -> Result:
+    """The result with the command line that made it, which it is saved and printed with."""
+    return replace(result, provenance={**result.provenance, "command": command})
 
 
 class Failures:
@@ -109,28 +131,8 @@ def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
 
 def _verdict(error: Exception) -> tuple[str, int]:
     """The line to show and the exit code."""
-    words = " ".join(str(error).split())
-    if isinstance(error, VarregError):
-        return f"error: {_without_prefix(words)}", REFUSED
-    if isinstance(error, MemoryError):
-        return (
-            "error: not enough memory for images of this size; leave out the finest level "
-            "(--levels 4,2) or keep fewer steps (--memory 2).",
-            REFUSED,
-        )
-    if isinstance(error, OSError):
-        return f"error: {words}", REFUSED
-    return (
-        f"error: unexpected {type(error).__name__}: {words}. This is a defect of varreg; please "
-        "report it with the output of the same command and --debug.",
-        DEFECT,
-    )
-
-
-def _without_prefix(words: str) -> str:
-    """The message without the Python function that raised it."""
-    head, separator, rest = words.partition(": ")
-    return rest if separator and head.split(".")[0] == "varreg" and " " not in head else words
+    sentence, code = verdict(error)
+    return f"error: {sentence}", code
 
 
 def _end(ctx: click.Context, line: str, code: int) -> NoReturn:

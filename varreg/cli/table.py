@@ -5,66 +5,26 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import FileError
+from .exit_codes import typed, with_command
 from .image_paths import image_file
+from .pair_report import SUMMARY, PairReport
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
     from ..results.result import Result
+    from .resume import FinishedPairs
 
-SUMMARY = "summary.csv"
 #: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
 SMALL_FILE = 2**19
-
-
-@dataclass(frozen=True)
-class PairReport:
-    """Line of the summary; numbers are None for a pair that failed.
-
-    Parameters
-    ----------
-    name, moving, fixed : str
-        As in the table.
-    seconds : float or None
-        For this pair, with the threads it had.
-    similarity_before, similarity_after : float or None
-        With nothing done, and at the end.
-    energy : float or None
-        At the end.
-    smallest_determinant : float or None
-        Lower bound on det(id + grad u) at every point.
-    warnings : int or None
-        How many checks warn of the answer.
-    warning_text : str
-        What they say; empty if none does.
-    stop : str
-        Why the last level ended.
-    error : str
-        What went wrong; empty if nothing did.
-    """
-
-    name: str
-    moving: str
-    fixed: str
-    seconds: float | None = None
-    similarity_before: float | None = None
-    similarity_after: float | None = None
-    energy: float | None = None
-    smallest_determinant: float | None = None
-    warnings: int | None = None
-    warning_text: str = ""
-    stop: str = ""
-    error: str = ""
 
 
 def register_table(
@@ -85,7 +45,8 @@ def register_table(
     output : str
         Folder for a folder per pair, and ``summary.csv``.
     overwrite : bool
-        Replace results and a summary that exist.
+        Replace results and a summary that exist.  Without it, pairs that were finished of the same images and
+        options are kept, and one of others is refused.
     failed : callable
         Takes the name of a pair and its error; returns the words for the summary.
     finished : callable
@@ -111,27 +72,33 @@ def register_table(
     from ..batch.batch import iterate_batch
     from ..batch.pair_table import read_pairs
     from ..io.files import atomic_path
+    from .resume import FinishedPairs
 
-    rows, reports = read_pairs(table, [SUMMARY]), list[PairReport]()
+    rows = read_pairs(table, [SUMMARY])
     context = click.get_current_context(silent=True)
-    pairs = [{k: image_file(context, file) for k, file in row.files.items()} for row in rows]
+    every = [{k: image_file(context, file) for k, file in row.files.items()} for row in rows]
+    kept = FinishedPairs(Path(output).expanduser(), rows, every, arguments, again=overwrite)
+    pairs = [pair for row, pair in zip(rows, every, strict=True) if row.name not in kept.facts]
     if processes is None:
         processes = _process_count(pairs, arguments.get("threads"))
     results = iterate_batch(pairs, errors="return", processes=processes, **arguments)
-    with _folder(output, rows, overwrite) as folder, closing(results):
+    waiting = [row for row in rows if row.name not in kept.facts]
+    reports = {name: PairReport(**facts) for name, facts in kept.facts.items()}
+    with _folder(output, waiting, overwrite) as folder, closing(results):
         # reserved before the work: a folder that cannot be written to is found before it
-        with atomic_path(folder / SUMMARY, overwrite=overwrite) as file:
+        ours = overwrite or _is_summary(folder / SUMMARY)
+        with atomic_path(folder / SUMMARY, overwrite=ours) as file:
             try:
-                for row, result in zip(rows, results, strict=True):
-                    reports.append(_report_of(row, result, folder, overwrite, failed))
-                    finished(reports[-1])
+                for row, result in zip(waiting, results, strict=True):
+                    reports[row.name] = _report_of(row, result, kept, overwrite, failed)
+                    finished(reports[row.name])
             except KeyboardInterrupt:
-                written = sum(not report.error for report in reports)
+                written = sum(not report.error for report in reports.values())
                 raise KeyboardInterrupt(
-                    f"{written} of {len(rows)} pairs were written, no summary"
+                    f"{written} of {len(rows)} pairs were written, no summary; the same command goes on"
                 ) from None
-            _write_summary(file, reports)
-    return reports
+            _write_summary(file, [reports[row.name] for row in rows])
+    return [reports[row.name] for row in rows]
 
 
 def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | None:
@@ -140,7 +107,7 @@ def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | No
     from ..stages.arguments import thread_count
 
     count = min(thread_count(threads), len(pairs))
-    if count == 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
+    if count <= 1 or len(pairs) < LEAST_FOR_PROCESSES or not processes_expected():
         return None
     files = (pair[key] for pair in pairs for key in ("moving", "fixed"))
     return count if all(os.stat(file).st_size < SMALL_FILE for file in files) else None
@@ -169,7 +136,7 @@ def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path
 
 
 def _report_of(
-    row: TableRow, result: Result | Exception, folder: Path, overwrite: bool,
+    row: TableRow, result: Result | Exception, kept: FinishedPairs, overwrite: bool,
     failed: Callable[[str, Exception], str],
 ) -> PairReport:  # fmt: skip
     """Report of a pair whose result has been written, or that has none."""
@@ -177,9 +144,16 @@ def _report_of(
     try:
         if isinstance(result, Exception):
             raise result
-        result.save(folder / row.name, overwrite=overwrite)
+        report = _filled(report, result)
+        asked = with_command(result, typed(click.get_current_context()))
+        kept.save(row.name, asked, dataclasses.asdict(report), overwrite)
     except Exception as error:
-        return dataclasses.replace(report, error=failed(row.name, error))
+        bare = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
+        return dataclasses.replace(bare, error=failed(row.name, error))
+    return report
+
+
+def _filled(report: PairReport, result: Result) -> PairReport:
     return dataclasses.replace(
         report,
         seconds=round(result.seconds, 3),
@@ -193,61 +167,21 @@ def _report_of(
     )
 
 
+def _is_summary(path: Path) -> bool:
+    """Whether a file is a summary of ours, which the next replaces."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return next(csv.reader(stream), []) == _columns()
+    except (OSError, ValueError):
+        return False
+
+
+def _columns() -> list[str]:
+    return [field.name for field in dataclasses.fields(PairReport)]
+
+
 def _write_summary(file: Path, reports: list[PairReport]) -> None:
     with open(file, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(field.name for field in dataclasses.fields(PairReport))
+        writer.writerow(_columns())
         writer.writerows(dataclasses.astuple(report) for report in reports)
-
-
-def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
-    """Print how many pairs were registered on stdout, or the summary as JSON.
-
-    Parameters
-    ----------
-    reports : list of PairReport
-    output : str
-        The folder of the summary.
-    as_json : bool
-
-    Examples
-    --------
-    >>> from varreg.cli.table import PairReport, report_pairs
-    >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
-    Checks: 0 of 0 answers have warnings.
-    0 of 1 pairs were registered; out/summary.csv says how each ended.
-    """
-    from ..io.records import plain
-
-    if as_json:
-        click.echo(json.dumps(plain(reports), indent=2))
-        return
-    written = sum(not report.error for report in reports)
-    warned = sum(bool(report.warnings) for report in reports)
-    click.echo(
-        f"Checks: {warned} of {written} answers have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
-        "ended."
-    )
-
-
-def echo_pair(report: PairReport) -> None:
-    """Print one finished pair on stderr, for logs where no progress bar is shown.
-
-    Parameters
-    ----------
-    report : PairReport
-
-    Examples
-    --------
-    >>> from varreg.cli.table import PairReport, echo_pair
-    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, 0))
-    """
-    if report.error:
-        return  # which has been reported
-    warned = f", {report.warnings} warnings: {report.warning_text}" if report.warnings else ""
-    click.echo(
-        f"{report.name}: similarity {report.similarity_before:.4f} -> "
-        f"{report.similarity_after:.4f}, energy {report.energy:.4f}, smallest determinant "
-        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s{warned}",
-        err=True,
-    )

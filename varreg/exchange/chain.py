@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..errors import GeometryError
+from ..errors import GeometryError, InputError
 from ..geometry.displacement import Float, evaluate
 from ..geometry.field import refuse_impossible
 from ..geometry.grid import Grid
@@ -188,6 +188,34 @@ class Chain:
             voxels = np.array(index(numbers, grid.shape), dtype=np.float64)
             result[:, numbers] = self.points(grid.voxel_to_world(voxels))
         return result.reshape(grid.dim, *grid.shape)
+
+
+def inverse_of(chain: Chain, source: Any) -> Chain:
+    """The exact inverse of an affine chain.
+
+    Parameters
+    ----------
+    chain : Chain
+    source : Any
+        Where it is from, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is a field in it.
+
+    Examples
+    --------
+    >>> inverse_of(Chain((AffineMap(np.diag([2.0, 1, 1])),), 2), "a.mat").affine[0, 0].item()
+    0.5
+    """
+    if not chain.is_affine:
+        raise InputError(
+            f"varreg.read_transform: {source!r} is a displacement field and cannot be inverted here; give the "
+            "inverse field that the tool wrote, or invert the whole: Transform.inverse(), "
+            "`varreg apply --inverse`."
+        )
+    return Chain((AffineMap(chain.affine).inverse(),), chain.dim)
 
 
 def _merged(parts: Iterable[Part]) -> Iterator[Part]:

@@ -12,6 +12,9 @@ from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix
 
+#: Of an inverse that is written, in units of the smallest fixed spacing.
+TOLERANCE = 1e-3
+
 
 def chain_of(transform: Transform) -> Chain:
     """The chain u, A of a transform, with u at the fixed voxels.
@@ -86,7 +89,32 @@ def transform_of(chain: Chain, fixed: Grid, moving: Grid, frame: Float | None = 
     return Transform(fixed, moving, affine, nodes, "zero-mean", frame)
 
 
-def inverted(transform: Transform, tolerance: float = 1e-3) -> Transform:
+def composed(first: Transform, then: Transform) -> Transform:
+    """The map x -> then(first(x)).
+
+    Parameters
+    ----------
+    first : Transform
+        From its fixed side to the fixed side of `then`.
+    then : Transform
+
+    Returns
+    -------
+    Transform
+        From the fixed side of `first` to the moving side of `then`, sampled at the fixed voxels.
+
+    Examples
+    --------
+    >>> grid = Grid.with_spacing((8, 8))
+    >>> twice = Transform(grid, grid, np.diag([2.0, 1, 1]))
+    >>> composed(twice, twice).affine[0, 0].item()
+    4.0
+    """
+    chain = Chain((*chain_of(first).parts, *chain_of(then).parts), first.fixed.dim)
+    return transform_of(chain, first.fixed, then.moving, first.frame)
+
+
+def inverted(transform: Transform, tolerance: float = TOLERANCE) -> Transform:
     """The map moving -> fixed as a transform, with A^-1 as its affine part.
 
     Parameters

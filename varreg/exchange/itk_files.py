@@ -7,8 +7,9 @@ from pathlib import Path
 from ..images.itk_headers import itk_reader
 from .chain import Chain
 from .files import FUNCTION, explained
-from .itk_child import read_apart
 from .itk_objects import itk_of_chain, simpleitk
+from .library_child import read_apart
+from .x5 import X5, hdf5
 
 HDF5 = (".h5", ".hdf5", ".hdf")
 
@@ -19,7 +20,7 @@ def read_itk_file(path: Path) -> Chain:
     Parameters
     ----------
     path : Path
-        ``.tfm``, ``.txt``, ``.mat``, ``.xfm`` or ``.h5``.
+        ``.tfm``, ``.txt``, ``.mat`` or ``.xfm``; of ``.h5`` see :func:`read_hdf5`.
 
     Returns
     -------
@@ -37,6 +38,38 @@ def read_itk_file(path: Path) -> Chain:
     """
     simpleitk()
     return read_apart(path, "transform")
+
+
+def read_hdf5(path: Path, inverse: bool = False, x5: bool = False) -> Chain:
+    """Read an HDF5 file, which is X5 or ITK's.
+
+    Parameters
+    ----------
+    path : Path
+        ``.x5`` or ``.h5``.
+    inverse : bool
+        The inverse instead: of an affine map, or where X5 holds it.
+    x5 : bool
+        It has been said to be X5; else its name or what is in it says so.
+
+    Returns
+    -------
+    Chain
+        In RAS+ world.
+
+    Raises
+    ------
+    FileError
+        If it is damaged, or takes more memory or time than a file of its size can.
+    InputError
+        If it holds a kind of transform that is not known, or no inverse.
+    BackendError
+        If h5py (X5) or SimpleITK (ITK) is not installed.
+    """
+    if x5 or path.name.lower().endswith(X5):
+        hdf5()
+        return read_apart(path, "x5", inverse)
+    return read_apart(path, "hdf5", inverse)
 
 
 def read_itk_image(path: Path) -> Chain:

@@ -17,10 +17,12 @@ from ..io.result_folder import is_result
 from ..transforms.held import held_transform
 from ..transforms.inverse import Inverse
 from ..transforms.transform import Transform
-from .chain import AffineMap, Chain, Part
+from . import itk_files
+from .chain import AffineMap, Chain, Part, inverse_of
 from .composing import chain_of, inverted, tool_grid, transform_of
 from .files import FUNCTION, checked_path, is_text, text_of
 from .formats import FORMATS
+from .x5 import X5
 
 _NIFTI = (".nii", ".nii.gz")
 _ITK_IMAGES = (".mha", ".mhd", ".nrrd", ".nhdr")
@@ -40,17 +42,17 @@ def read_transform(
     ----------
     source : path, object, or sequence of them
         A transform file (ITK and ANTs: ``.mat``, ``.tfm``, ``.txt``, ``.h5``, displacement fields;
-        greedy; FSL; elastix; NumPy), the folder of a saved result, a SimpleITK or nitransforms
+        greedy; FSL; elastix; X5; NumPy), the folder of a saved result, a SimpleITK or nitransforms
         object, a `Transform`, a `Result` or the like.  Of a sequence the first is applied to a fixed
         point first, the order of ``antsApplyTransforms -t``, ``greedy -r`` and ``fwdtransforms``.
     fixed, moving : Grid, Image, array, nibabel image or path
         The images that the transform is between: it maps points of `fixed` to points of `moving`.
         They may be left out for a saved result.
-    format : {"itk", "ants", "greedy", "fsl", "elastix", "numpy", "result"}, optional
+    format : {"itk", "ants", "greedy", "fsl", "elastix", "x5", "numpy", "result"}, optional
         Found out from the file by default; a bare 4 x 4 matrix in text may be greedy's (RAS) or
         FLIRT's, which must be said.
     invert : bool or sequence of bool
-        Which of the sources are inverted first; only affine ones can be.
+        Which of the sources are inverted first; affine ones can be, and X5 files that hold their inverse.
 
     Returns
     -------
@@ -94,8 +96,7 @@ def read_transform(
     grids = tool_grid(target, frame), tool_grid(start, frame)
     parts = list[Part]()
     for one, flag in zip(sources, flags, strict=True):
-        chain = _chain(one, format, *grids)
-        parts += (_inverse(chain, one) if flag else chain).parts
+        parts += (_inverse if flag else _chain)(one, format, *grids).parts
     return transform_of(Chain(tuple(parts), target.dim), target, start, frame)
 
 
@@ -146,14 +147,12 @@ def _direct(
     return None
 
 
-def _inverse(chain: Chain, source: Any) -> Chain:
-    if not chain.is_affine:
-        raise InputError(
-            f"{FUNCTION}: {source!r} is a displacement field and cannot be inverted here; give the "
-            "inverse field that the tool wrote, or invert the whole: Transform.inverse(), "
-            "`varreg apply --inverse`."
-        )
-    return Chain((AffineMap(chain.affine).inverse(),), chain.dim)
+def _inverse(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
+    """One source inverted: exactly if it is affine, or by the inverse that an X5 file holds."""
+    named = isinstance(source, (str, os.PathLike)) and not _is_result(source)
+    if named and _is_hdf5(Path(os.fsdecode(source)), format):
+        return itk_files.read_hdf5(checked_path(source), True, format == "x5")
+    return inverse_of(_chain(source, format, fixed, moving), source)
 
 
 def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
@@ -185,7 +184,7 @@ def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
 
 def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
     """A file, by its name and its first bytes."""
-    from . import elastix, fsl, itk_files, matrices, vector_images
+    from . import elastix, fsl, matrices, vector_images
 
     name = path.name.lower()
     if name.endswith(_NIFTI):
@@ -195,8 +194,8 @@ def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
         return Chain((field := vector_images.read_itk_field(path),), field.dim)
     if name.endswith(_ITK_IMAGES):
         return itk_files.read_itk_image(path)
-    if name.endswith(itk_files.HDF5):
-        return itk_files.read_itk_file(path)
+    if _is_hdf5(path, format):
+        return itk_files.read_hdf5(path, x5=format == "x5")
     if not is_text(path):
         affine = matrices.read_matlab(path)
         return itk_files.read_itk_file(path) if affine is None else Chain((affine,), affine.dim)
@@ -214,6 +213,10 @@ def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
             "fixed to moving) or format='fsl' (FLIRT) (command line: --from)."
         )
     return Chain((AffineMap(matrix),), len(matrix) - 1)
+
+
+def _is_hdf5(path: Path, format: str | None) -> bool:
+    return format == "x5" or path.name.lower().endswith((*X5, *itk_files.HDF5))
 
 
 def _is_result(source: Any) -> bool:

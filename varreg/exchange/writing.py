@@ -12,15 +12,18 @@ from ..io.atomic import atomic_paths
 from ..io.destination import usable_path
 from ..transforms.held import held_transform
 from ..transforms.transform import Transform
+from .bids import sidecar
 from .chain import AffineMap, Chain, FieldMap
 from .composing import chain_of, inverted, tool_grid
 from .formats import TARGETS
 from .itk_files import HDF5
+from .x5 import X5, write_x5
 
 FUNCTION = "varreg.write_transform"
 _NIFTI = (".nii", ".nii.gz")
 _TEXT = (".tfm", ".txt")
 _ROWS = (".mat", ".txt")
+_NUMPY = (".npy", ".npz")
 
 Writer = Callable[[Path], None]
 Files = list[tuple[str, Writer]]
@@ -29,7 +32,7 @@ Files = list[tuple[str, Writer]]
 def write_transform(
     transform: Any,
     path: str | os.PathLike[str],
-    to: str = "itk",
+    to: str | None = None,
     *,
     overwrite: bool = False,
     inverse: bool = False,
@@ -42,14 +45,18 @@ def write_transform(
         The map fixed -> moving.
     path : str or PathLike
         Its ending says in which form, see below.  Anything else is a prefix for two files, of ANTs
-        and greedy.
-    to : {"itk", "ants", "fsl", "greedy", "numpy"}
+        and greedy.  Beside a file with a name of BIDS (``from-T2w_to-T1w_mode-image_xfm.h5``) its JSON
+        file is written, with the version, the options and checks of a Result, and both images.
+    to : {"itk", "ants", "fsl", "greedy", "x5", "numpy"}, optional
+        By default what the ending says: "x5" for ``.x5``, "numpy" for ``.npz`` and ``.npy``, else "itk".
+
         - "itk", "ants": ``.h5`` (all in one file; needs SimpleITK), ``.nii.gz`` (one displacement
           field of the whole map), for an affine map ``.mat`` and ``.tfm`` or ``.txt`` (needs
           SimpleITK); a prefix gives ``1Warp.nii.gz`` and ``0GenericAffine.mat``.
         - "greedy": ``.nii.gz`` (the whole map), for an affine map ``.mat``; a prefix gives
           ``warp.nii.gz`` and ``affine.mat``.
         - "fsl": ``.nii.gz``, for an affine map ``.mat`` of FLIRT.
+        - "x5": ``.x5`` or ``.h5`` of nitransforms (needs h5py).
         - "numpy": ``.npz``, ``.npy``.
     overwrite : bool
         Replace files that exist.
@@ -65,7 +72,7 @@ def write_transform(
     Raises
     ------
     InputError
-        If the ending does not fit `to` or the transform.
+        If the ending does not fit `to` or the transform, or a name of BIDS says that it goes the other way.
     GeometryError
         If the format cannot hold the geometry (2D in FSL, oblique slices, sheared voxels), or the
         inverse does not exist.
@@ -90,23 +97,33 @@ def write_transform(
     [4.0, 4.0]
     """
     map_ = _transform(transform)
-    if not isinstance(to, str) or to not in TARGETS:
-        raise InputError(f"{FUNCTION}: `to` is {to!r}; give one of {', '.join(TARGETS)}.")
     target = usable_path(path, FUNCTION)
     _refuse_nameless(os.fsdecode(path), target)
+    to = _kind(target) if to is None else to
+    if not isinstance(to, str) or to not in TARGETS:
+        raise InputError(f"{FUNCTION}: `to` is {to!r}; give one of {', '.join(TARGETS)}.")
+    beside = sidecar(transform, target, inverse, FUNCTION)
     map_ = inverted(map_) if inverse else map_
-    makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "numpy": _numpy}
+    makers = {"itk": _itk, "ants": _itk, "greedy": _greedy, "fsl": _fsl, "x5": _x5, "numpy": _numpy}
     files = makers[to](map_, os.fspath(target), to)
-    paths = tuple(Path(name) for name, _ in files)
-    with atomic_paths(paths, overwrite=overwrite) as temporary:
+    paths = tuple(Path(file) for file, _ in files)
+    if beside is not None and len(files) == 1:
+        files.append((beside.path, lambda file: beside.write(file, map_)))
+    with atomic_paths([file for file, _ in files], overwrite=overwrite) as temporary:
         for file, (_, write) in zip(temporary, files, strict=True):
             write(file)
     return paths
 
 
+def _kind(target: Path) -> str:
+    """Whose form an ending is."""
+    ending = target.suffix.lower()
+    return "x5" if ending in X5 else "numpy" if ending in _NUMPY else "itk"
+
+
 def _refuse_nameless(given: str, target: Path) -> None:
     """A folder, or an ending alone, is no name: what is appended to it would be hidden or beside it."""
-    ends = (*HDF5, *_NIFTI, *_TEXT, *_ROWS, ".mat", ".npy", ".npz", ".")
+    ends = (*HDF5, *X5, *_NIFTI, *_TEXT, *_ROWS, *_NUMPY, ".mat", ".")
     if given.endswith(("/", os.sep)) or target.is_dir() or target.name.lower() in ("", *ends):
         raise InputError(
             f"{FUNCTION}: `path` is {given!r}, which names no file; give one in the folder, e.g. "
@@ -176,10 +193,21 @@ def _fsl(transform: Transform, path: str, to: str) -> Files:
     return [(path, lambda file: write_flirt(file, chain.affine, fixed, moving))]
 
 
+def _x5(transform: Transform, path: str, to: str) -> Files:
+    """X5: RAS+, u and A with their inverses."""
+    if transform.fixed.dim != 3:
+        raise InputError(
+            f"{FUNCTION}: X5 is 3D for the tools that read it, and this transform is 2D; write to='itk'."
+        )
+    if not path.lower().endswith((*X5, *HDF5)):
+        raise _unfit(path, to, ".x5 or .h5")
+    return [(path, lambda file: write_x5(file, transform))]
+
+
 def _numpy(transform: Transform, path: str, to: str) -> Files:
     from .numpy_files import write_numpy
 
-    if not path.lower().endswith((".npy", ".npz")):
+    if not path.lower().endswith(_NUMPY):
         raise _unfit(path, to, ".npz or .npy")
     return [(path, lambda file: write_numpy(file, transform))]
 

@@ -33,7 +33,7 @@ PLAIN = 1.0
 
 def can_judge(problem: Problem) -> bool:
     """Whether what models gain by chance is known for the similarity."""
-    return problem.options.similarity in JUDGES
+    return set(problem.names) <= set(JUDGES)
 
 
 def simplest(

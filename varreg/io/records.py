@@ -16,6 +16,8 @@ from ..optimise.history import Stop
 from ..options.options import Options
 
 Record = TypeVar("Record")
+#: Fields of options that earlier versions did not have, and None did what they did.
+LATER_OPTIONS = ("weights", "similarities", "axes")
 
 
 class Damage(FileError):
@@ -143,8 +145,8 @@ def renamed(mapping: Any) -> Any:
 
 
 def with_volume(mapping: Any) -> Any:
-    """An energy with the terms of today: earlier versions had no volume term."""
-    return {"volume": 0.0, **mapping} if isinstance(mapping, dict) else mapping
+    """An energy with the terms of today: earlier versions had neither a volume term nor points."""
+    return {"volume": 0.0, "points": 0.0, **mapping} if isinstance(mapping, dict) else mapping
 
 
 def with_motion(mapping: Any) -> Any:
@@ -158,12 +160,13 @@ def with_motion(mapping: Any) -> Any:
     return {"rigid_gain": None, "motion": None, **mapping} if isinstance(mapping, dict) else mapping
 
 
-def with_regularity(mapping: Any) -> Any:
-    """Options with the fields of today: those of earlier versions made smooth maps."""
-    later = {"regularity": "smooth", "volume_weight": 0.0}
-    if not isinstance(mapping, dict) or not later.keys().isdisjoint(mapping):
+def with_later_options(mapping: Any) -> Any:
+    """Options with the fields of today: those of earlier versions made smooth maps of one pair of images."""
+    if not isinstance(mapping, dict):
         return mapping
-    return later | mapping
+    mapping = dict.fromkeys(LATER_OPTIONS) | {"points_weight": Options().points_weight} | mapping
+    later = {"regularity": "smooth", "volume_weight": 0.0}
+    return mapping if not later.keys().isdisjoint(mapping) else later | mapping
 
 
 def _same_keys(kind: type, mapping: Any, name: str) -> None:

@@ -16,9 +16,11 @@ from ..geometry.grid import Grid
 from ..images.image import Image
 from ..images.no_data import parts
 from ..images.reading import read_path
+from ..optimise.channel_report import ChannelReport
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..optimise.model_choice import ModelChoice
+from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
@@ -36,8 +38,8 @@ from .records import (
     renamed,
     shape_of,
     text,
+    with_later_options,
     with_motion,
-    with_regularity,
     with_volume,
 )
 from .result_folder import FORMAT, NODES, VERSION, WARPED, fingerprint
@@ -111,13 +113,15 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         start_energy=record(Energy, with_volume(entry(content, "start_energy")), "start_energy"),
         history=tuple(record(Iteration, v, "history") for v in _list(content, "history")),
         levels=tuple(record(Level, v, "levels") for v in _list(content, "levels")),
-        options=options_of(with_regularity(entry(content, "options"))),
+        options=options_of(with_later_options(entry(content, "options"))),
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
         # results of earlier versions have none
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, with_motion(content.get("model")), "model"),
+        channels=nested(tuple[ChannelReport, ...], content.get("channels", []), "channels"),
+        guides=nested(tuple[PointReport, ...], content.get("guides", []), "guides"),
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),

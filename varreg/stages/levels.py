@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,10 +134,12 @@ def affine_evaluation(
     level : int
         Index into the levels of the problem.
     """
-    name = problem.options.similarity
-    name = deformable_choice(name, coarsest=False) if deformable else affine_choice(name)
-    similarity = problem.similarity(problem.factors[level], name)
-    objective = AffineObjective(similarity, "translation", problem.options.similarity_weight)
+    choose = partial(deformable_choice, coarsest=False) if deformable else affine_choice
+    similarity = problem.similarity(problem.factors[level], tuple(map(choose, problem.names)))
+    weight, guides = problem.options.similarity_weight, problem.options.points_weight
+    objective = AffineObjective(
+        similarity, "translation", weight, points=problem.points, points_weight=guides
+    )
     return objective.evaluate(affine)
 
 

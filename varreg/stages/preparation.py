@@ -1,42 +1,69 @@
-"""Two images, their masks and the options, made one problem."""
+"""Images, their masks and the options, made one problem."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from ..backends.arrays import Array
 from ..images.accepted import as_mask, read_mask, remarks
+from ..images.channels import Pair
 from ..images.image import Image
 from ..images.intensities import robust_range
 from ..optimise.check import Check
 from ..options.options import Options
-from .arguments import Range, intensity_ranges, sampled
-from .problem import Problem
+from .arguments import Range, intensity_ranges, refuse_other_counts, sampled
+from .problem import Levels, Problem
 
 
 def prepared(
     moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
-    kernels: ModuleType, threads: int, function: str = "varreg.solve",
+    kernels: ModuleType, threads: int, function: str = "varreg.solve", further: Sequence[Pair] = (),
 ) -> Problem:  # fmt: skip
-    """Both images in unit intensities, with their masks; `function` is for messages."""
-    masks = (
-        as_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
-        as_mask(moving_mask, moving, argument="moving_mask", function=function),
-    )
-    limits = unit_ranges(fixed.data, moving.data, masks, options)
-    return Problem(
-        sampled(fixed, masks[0], limits[0], "fixed", function),
-        sampled(moving, masks[1], limits[1], "moving", function),
-        options,
-        kernels,
-        threads,
+    """All images in unit intensities, with their masks.
+
+    Parameters
+    ----------
+    moving, fixed : Image
+    fixed_mask, moving_mask : see :func:`varreg.images.accepted.as_mask`
+        Of all images of their side.
+    options : Options
+    kernels : module
+    threads : int
+    function : str
+        For messages.
+    further : sequence of (moving, fixed)
+        More pairs, on the same grids.
+    """
+    refuse_other_counts(options, 1 + len(further), fixed.grid.dim, function)
+    pairs: list[Levels] = []
+    for number, images in enumerate(((fixed, moving), *(pair[::-1] for pair in further))):
+        masks = (
+            _counted(fixed_mask, images[0], "fixed_mask", function),
+            _counted(moving_mask, images[1], "moving_mask", function),
+        )
+        limits = unit_ranges(images[0].data, images[1].data, masks, options, number)
+        at = f"[{number}]" if number else ""
+        pairs.append(
+            (
+                sampled(images[0], masks[0], limits[0], f"fixed{at}", function),
+                sampled(images[1], masks[1], limits[1], f"moving{at}", function),
+            )
+        )
+    return Problem(*pairs[0], options, kernels, threads, tuple(pairs[1:]))
+
+
+def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
+    """The voxels of an image that count: without a mask those that hold data."""
+    return as_mask(
+        image.valid if mask is None else mask, image, argument=argument, function=function
     )
 
 
 def prepared_with_masks(
     moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
-    kernels: ModuleType, threads: int, function: str = "varreg.solve",
+    kernels: ModuleType, threads: int, function: str = "varreg.solve", further: Sequence[Pair] = (),
 ) -> tuple[Problem, tuple[Check, ...], tuple[str, ...]]:  # fmt: skip
     """As :func:`prepared`, with anything that is accepted as a mask; what is odd about images and masks, and what was
     done to them.
@@ -45,21 +72,27 @@ def prepared_with_masks(
         read_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
         read_mask(moving_mask, moving, argument="moving_mask", function=function),
     )
-    checks, notes = remarks(moving, fixed, *masks)
-    inside = masks[0].inside, masks[1].inside
-    problem = prepared(moving, fixed, *inside, options, kernels, threads, function)
+    others = (image for pair in further for image in pair)
+    checks, notes = remarks(moving, fixed, *others, *masks)
+    # what one image does not show, another of its side may
+    inside = (
+        None if fixed_mask is None else masks[0].inside,
+        None if moving_mask is None else masks[1].inside,
+    )
+    problem = prepared(moving, fixed, *inside, options, kernels, threads, function, further)
     return problem, checks, notes
 
 
 def unit_ranges(
-    fixed: Array, moving: Array, masks: tuple[Array | None, Array | None], options: Options
-) -> tuple[Range, Range]:
+    fixed: Array, moving: Array, masks: tuple[Array | None, Array | None], options: Options,
+    pair: int = 0,
+) -> tuple[Range, Range]:  # fmt: skip
     """The intensities that become 0 and 1, of either image: as given, or of what counts.
 
     What a mask leaves out, such as a bright lesion, must not squeeze all else into a few bins.
     """
     inside = _inside(fixed, masks[0]), _inside(moving, masks[1])
-    given = intensity_ranges(*inside, options)
+    given = intensity_ranges(*inside, options, pair)
     return given[0] or robust_range(inside[0]), given[1] or robust_range(inside[1])
 
 

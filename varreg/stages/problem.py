@@ -1,25 +1,31 @@
-"""A registration problem: two images in unit intensities, and their levels made on demand."""
+"""A registration problem: images in unit intensities, and their levels made on demand."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
 
+from ..energy.points import MatchedPoints
 from ..images.level_image import LevelImage, coarsened
 from ..optimise.history import Energy
 from ..options.options import Options
 from ..similarity import choice
 from ..similarity.histogram_rows import row_stride
 from ..similarity.similarity import Similarity
+from ..similarity.weighted import weighted
 from .pyramid import level_factors, node_shape
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
 #: With fewer voxels than this an evaluation takes less time than waking a thread.
 LEAST_VOXELS_FOR_THREADS = 2**16
+
+#: A fixed image and the moving one that belongs to it.
+Levels = tuple[LevelImage, LevelImage]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,10 @@ class Problem:
     kernels : module
         The backend.
     threads : int
+    further : tuple of (LevelImage, LevelImage)
+        More pairs (fixed, moving) on the same grids.
+    points : MatchedPoints, optional
+        Guides.
 
     Attributes
     ----------
@@ -46,43 +56,63 @@ class Problem:
     options: Options
     kernels: ModuleType
     threads: int
+    further: tuple[Levels, ...] = ()
+    points: MatchedPoints | None = None
     energies: dict[tuple[bytes, bool], Energy] = field(default_factory=dict, compare=False)
-    _levels: dict[float, tuple[LevelImage, LevelImage]] = field(default_factory=dict)
-    _similarities: dict[tuple[float, str], Similarity] = field(default_factory=dict)
+    _levels: dict[float, tuple[Levels, ...]] = field(default_factory=dict)
+    _similarities: dict[tuple[float, tuple[str, ...]], Similarity] = field(default_factory=dict)
 
     def with_options(self, options: Options) -> Problem:
         """The same images with other options: similarities are made anew, unless they only name what was decided."""
         if options == self.options.decided(self.fixed.grid.dim):
             return replace(self, options=options)
-        return Problem(
-            self.fixed, self.moving, options, self.kernels, self.threads, {}, self._levels
-        )
+        return replace(self, options=options, energies={}, _similarities={})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The similarity of each pair, as the options name it."""
+        return self.options.similarity_names(1 + len(self.further))
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Of the pairs; they add up to 1."""
+        return self.options.pair_weights(1 + len(self.further))
 
     @property
     def factors(self) -> tuple[float, ...]:
         """Coarsening factors of the levels, coarse to fine."""
         return level_factors(self.fixed.grid, self.options)
 
-    def level(self, factor: float) -> tuple[LevelImage, LevelImage]:
-        """Both images at a coarsening factor of the smallest fixed spacing."""
+    def level(self, factor: float) -> Levels:
+        """Both images at a coarsening factor of the smallest fixed spacing; of several pairs the first."""
+        return self.levels(factor)[0]
+
+    def levels(self, factor: float) -> tuple[Levels, ...]:
+        """All pairs at a coarsening factor."""
         if factor not in self._levels:
             missing = sorted({*self.factors, factor} - self._levels.keys())
             spacings = [f * float(self.fixed.grid.spacing.min()) for f in missing]
-            images = (
-                coarsened(image, spacings, self.kernels, self.threads)
-                for image in (self.fixed, self.moving)
-            )
-            self._levels.update(zip(missing, zip(*images, strict=True), strict=True))
+            pairs = []
+            for pair in ((self.fixed, self.moving), *self.further):
+                images = (coarsened(image, spacings, self.kernels, self.threads) for image in pair)
+                pairs.append(list(zip(*images, strict=True)))
+            self._levels.update(zip(missing, zip(*pairs, strict=True), strict=True))
         return self._levels[factor]
 
-    def similarity(self, factor: float, name: str) -> Similarity:
-        """The similarity of this name at a level, with no more bins than the root of its voxels."""
-        if (factor, name) not in self._similarities:
-            self._similarities[factor, name] = self._similarity(factor, name)
-        return self._similarities[factor, name]
+    def similarity(self, factor: float, names: str | Sequence[str]) -> Similarity:
+        """The similarity of these names, one for all pairs or one for each, at a level."""
+        count = 1 + len(self.further)
+        each = (names,) * count if isinstance(names, str) else tuple(names)
+        if (factor, each) not in self._similarities:
+            parts = [
+                self._similarity(name, *pair)
+                for name, pair in zip(each, self.levels(factor), strict=True)
+            ]
+            self._similarities[factor, each] = weighted(parts, self.weights)
+        return self._similarities[factor, each]
 
-    def _similarity(self, factor: float, name: str) -> Similarity:
-        fixed, moving = self.level(factor)
+    def _similarity(self, name: str, fixed: LevelImage, moving: LevelImage) -> Similarity:
+        """That of one pair, with no more bins than the root of its voxels."""
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options
         if options.estimator == "fine-histogram" and options.bins > most:

@@ -20,6 +20,7 @@ from ..optimise.minimise import minimise
 from ..similarity.choice import deformable_choice, similarity
 from ..similarity.similarity import Similarity
 from ..similarity.volumes import as_volume_field
+from ..similarity.weighted import weighted
 from .deformable import Coordinates, level_smoothness
 from .problem import Problem
 
@@ -70,17 +71,19 @@ def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
     """The similarity of some rows of the coarsest level, by region though that level leaves regions out."""
-    fixed, moving = problem.level(problem.factors[0])
-    name = deformable_choice(problem.options.similarity, coarsest=False)
-    image = LevelImage(fixed.data, rows, fixed.grid)
-    options = problem.options
-    return similarity(name, image, moving, options, problem.kernels, problem.threads)
+    place, parts = (problem.options, problem.kernels, problem.threads), []
+    pairs = problem.levels(problem.factors[0])
+    for name, (fixed, moving) in zip(problem.names, pairs, strict=True):
+        inside = rows if fixed.mask is None else rows & (fixed.mask > 0.5)
+        image = LevelImage(fixed.data, inside, fixed.grid)
+        parts.append(similarity(deformable_choice(name, False), image, moving, *place))
+    return weighted(parts, problem.weights)
 
 
 def _fitted(
     fit: Similarity, problem: Problem, affine: Array, smoothness: Smoothness, carried: Coordinates
 ) -> tuple[DeformableObjective, State]:
-    objective = DeformableObjective(fit, affine, smoothness, problem.options)
+    objective = DeformableObjective(fit, affine, smoothness, problem.options, points=problem.points)
     start = unfold(objective, carried[0].transfer(carried[1], smoothness))
     return objective, minimise(
         objective, start, problem.options, STEPS[problem.options.regularity]

@@ -215,6 +215,9 @@ def test_a_missing_library_is_named_with_its_remedy(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(BackendError, match=r"pip install 'varreg\[io\]'"):
         varreg.write_transform(one.transform, tmp_path / "a.h5")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(BackendError, match=r"X5 .* needs h5py"):
+        varreg.write_transform(one.transform, tmp_path / "a.x5")
     assert not list(tmp_path.iterdir())
     with pytest.raises(BackendError, match="nosuchmodule"):
         optional.needed("nosuchmodule", "nothing")

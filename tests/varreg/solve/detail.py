@@ -3,7 +3,7 @@
 import numpy as np
 
 from varreg.data.phantom.anatomy import brain_labels
-from varreg.data.phantom.pairs import BLUR, T1, T2, _acquire, _contrast
+from varreg.data.phantom.pairs import BLUR, T1, T2, acquire, contrast
 from varreg.data.phantom.random_map import sample, smooth_field, voxel_grid
 
 
@@ -15,7 +15,7 @@ def detailed_pair(shape, seed, count=4, rms=0.7, length=3.0):
     for _ in range(count):
         field = smooth_field(shape, rms, length, rng)
         points = points + np.stack([sample(component, points) for component in field])
-    fixed = _acquire(_contrast(labels, T1, BLUR), labels > 0, 0.08, 0.02, rng)
-    anatomy = sample(_contrast(labels, T2, BLUR), points).astype(np.float32)
+    fixed = acquire(contrast(labels, T1, BLUR), labels > 0, 0.08, 0.02, rng)
+    anatomy = sample(contrast(labels, T2, BLUR), points).astype(np.float32)
     head = sample(labels, points, order=0) > 0
-    return _acquire(anatomy, head, 0.08, 0.02, rng), fixed
+    return acquire(anatomy, head, 0.08, 0.02, rng), fixed

@@ -100,10 +100,10 @@ def brain_phantom(
     >>> bool(phantom.t2[phantom.labels == 5].mean() > phantom.t1[phantom.labels == 5].mean())
     True
     """
-    _check_shape(shape, "brain_phantom")
+    check_shape(shape, "brain_phantom")
     labels = brain_labels(shape, rng)
     t1, t2 = (
-        _acquire(_contrast(labels, table, blur), labels > 0, bias, noise, rng) for table in (T1, T2)
+        acquire(contrast(labels, table, blur), labels > 0, bias, noise, rng) for table in (T1, T2)
     )
     return Phantom(labels, t1, t2)
 
@@ -155,17 +155,17 @@ def deformed_pair(
     >>> deformed_pair((64, 64), np.random.default_rng(0)).displacement.shape
     (2, 64, 64)
     """
-    _check_shape(shape, "deformed_pair")
+    check_shape(shape, "deformed_pair")
     extent = float(np.mean(shape))
     rms = 3.0 / 224 * extent if displacement_rms is None else displacement_rms
     length = 22.0 / 224 * extent if correlation_length is None else correlation_length
     labels = brain_labels(shape, rng)
     psi, displacement = random_invertible_map(shape, rng, rms, length, affine)
 
-    fixed = _acquire(_contrast(labels, T1, BLUR), labels > 0, bias, noise, rng)
+    fixed = acquire(contrast(labels, T1, BLUR), labels > 0, bias, noise, rng)
     labels_moving = sample(labels, psi, order=0).astype(np.uint8)
-    anatomy = sample(_contrast(labels, T2, BLUR), psi).astype(np.float32)
-    moving = _acquire(anatomy, labels_moving > 0, bias, noise, rng)
+    anatomy = sample(contrast(labels, T2, BLUR), psi).astype(np.float32)
+    moving = acquire(anatomy, labels_moving > 0, bias, noise, rng)
 
     target = voxel_grid(shape) + displacement
     last = np.reshape(shape, (-1,) + (1,) * len(shape)) - 1
@@ -173,7 +173,7 @@ def deformed_pair(
     return DeformedPair(fixed, moving, displacement, (labels > 0) & inside, labels, labels_moving)
 
 
-def _check_shape(shape: tuple[int, ...], function: str) -> None:
+def check_shape(shape: tuple[int, ...], function: str) -> None:
     if len(shape) not in (2, 3) or any(int(n) != n or n < 32 for n in shape):
         raise InputError(
             f"{function}: `shape` must be two or three whole numbers, each at least 32 (a folded "
@@ -181,14 +181,14 @@ def _check_shape(shape: tuple[int, ...], function: str) -> None:
         )
 
 
-def _contrast(labels: NDArray[np.uint8], table: tuple[float, ...], blur: float) -> Float:
+def contrast(labels: NDArray[np.uint8], table: tuple[float, ...], blur: float) -> Float:
     """Noise-free image: one intensity per tissue, then the point spread."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(np.asarray(table, dtype=np.float32)[labels], blur)
 
 
-def _acquire(
+def acquire(
     image: Float, head: NDArray[np.bool_], bias: float, noise: float, rng: np.random.Generator
 ) -> Float:
     """What the scanner adds: a smooth bias, noise; then the skull is stripped."""

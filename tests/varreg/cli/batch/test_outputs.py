@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_every_pair_gets_what_register_gives_it(study, tmp_path, monkeypatch, th
     assert names(tmp_path / "out") == ["1-0", "2-1", "3-2", "summary.csv"]
     for number, row in enumerate(summary(tmp_path / "out")):
         folder = tmp_path / "out" / row["name"]
-        assert names(folder) == ["result.json", "u_nodes.nii.gz", "warped.nii.gz"]
+        assert names(folder) == ["job.json", "result.json", "u_nodes.nii.gz", "warped.nii.gz"]
         files = study / f"t2/{number}.nii.gz", study / f"t1-{number}.nii"
         wanted, found = varreg.solve(*files, deformable=True, **SAME), varreg.load(folder)
         np.testing.assert_array_equal(found.displacement, wanted.displacement)
@@ -187,15 +188,39 @@ def test_what_exists_is_replaced_only_when_forced(study, tmp_path, monkeypatch):
     assert call(*given).exit_code == 0
     with monkeypatch.context() as patched:
         patched.setattr("varreg.batch.batch._results", fail_if_asked)
+        line = one_line(call(*given, "--bins", "32"))
+        assert "is of other images, options" in line and "--force" in line
+        for name in ("1-0", "2-1", "3-2"):
+            (out / name / "job.json").unlink()  # as of a version that kept no records
         assert "--force" in one_line(call(*given))
         for name in ("1-0", "3-2"):
             (out / name).rename(tmp_path / name)
         assert "2-1" in one_line(call(*given))
         (out / "2-1").rename(tmp_path / "2-1")
+        (out / "summary.csv").write_text("of somebody else")
         assert "summary.csv" in one_line(call(*given))
     assert call(*given, "--force").exit_code == 0
     assert call(*given, "--force").exit_code == 0
     assert names(out) == ["1-0", "2-1", "3-2", "notes.txt", "summary.csv"]
+
+
+def test_finished_pairs_are_kept_and_the_rest_is_done(study, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    given = ("--pairs", study / "pairs.csv", "-o", out, *FEW, "-q")
+    assert call(*given).exit_code == 0
+    summary = (out / "summary.csv").read_text()
+    written = {file: file.stat().st_mtime_ns for file in out.glob("*/result.json")}
+    shutil.rmtree(out / "2-1")
+    (out / "summary.csv").unlink()  # as after a kill
+    assert call(*given).exit_code == 0
+    kept = [file for file in out.glob("*/result.json") if file.stat().st_mtime_ns == written[file]]
+    assert {file.parent.name for file in kept} == {"1-0", "3-2"}
+    lines, before = ((out / "summary.csv").read_text().splitlines(), summary.splitlines())
+    assert [lines[k] for k in (0, 1, 3)] == [before[k] for k in (0, 1, 3)]
+    monkeypatch.setattr("varreg.api.solve", fail_if_asked)
+    monkeypatch.setattr("varreg.batch.executor.solve", fail_if_asked)
+    assert call(*given).exit_code == 0  # nothing is left to do
+    assert (out / "summary.csv").read_text().splitlines() == lines
 
 
 def test_a_foreign_folder_is_never_replaced(study, tmp_path, no_work):

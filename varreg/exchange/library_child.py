@@ -1,6 +1,6 @@
-"""Files of ITK read in a process of its own: a damaged one ends that process and not the user's.
+"""Files that ITK and HDF5 read, in a process of its own: a damaged one ends that process and not the user's.
 
-ITK aborts, or takes all memory, on files whose numbers make no sense; nothing of Python can catch that.
+Both abort, or take all memory, on files whose numbers make no sense; nothing of Python can catch that.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ import numpy as np
 from .. import errors
 from ..errors import FileError, VarregError
 from ..geometry.grid import Grid
-from .chain import AffineMap, Chain, FieldMap, Part
+from .chain import AffineMap, Chain, FieldMap, Part, inverse_of
 from .files import FUNCTION
 
-#: Memory of that process, bytes: what Python and ITK take, and for each byte of the file.
+#: Memory of that process, bytes: what Python and a library take, and for each byte of the file.
 MEMORY, MEMORY_PER_BYTE = 4 << 30, 64
 #: Time that it has, in seconds: to start, and for each megabyte of the file.
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 2.0
-_COMMAND = "from varreg.exchange.itk_child import main; main()"
+_COMMAND = "from varreg.exchange.library_child import main; main()"
 
 
-def read_apart(path: Path, kind: str) -> Chain:
-    """The chain of a file that ITK reads, in RAS+ world.
+def read_apart(path: Path, kind: str, inverse: bool = False) -> Chain:
+    """The chain of a file that a library reads, in RAS+ world.
 
     Parameters
     ----------
     path : Path
-    kind : {"transform", "MetaImageIO", "NrrdImageIO"}
-        The latter are images of displacement vectors.
+    kind : {"transform", "x5", "hdf5", "MetaImageIO", "NrrdImageIO"}
+        "hdf5" is X5 or ITK's, whichever the file says.  The last two are images of displacement vectors.
+    inverse : bool
+        The inverse instead: of an affine map, or where X5 holds it.
 
     Returns
     -------
@@ -46,19 +48,20 @@ def read_apart(path: Path, kind: str) -> Chain:
     FileError
         If the process ends without an answer.
     VarregError
-        What :mod:`varreg.exchange.itk_objects` says of the content.
+        What :mod:`varreg.exchange.itk_objects` and :mod:`varreg.exchange.x5` say of the content.
     """
     size = path.stat().st_size
     memory = MEMORY + MEMORY_PER_BYTE * size
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", _COMMAND, kind, os.fspath(path.absolute()), str(memory)]
+    place, way = os.fspath(path.absolute()), "inverse" if inverse else "forward"
+    command = [sys.executable, "-c", _COMMAND, kind, place, way, str(memory)]
     try:
         ended = subprocess.run(
             command, env=environment, capture_output=True, stdin=subprocess.DEVNULL,
             timeout=SECONDS + SECONDS_PER_MEGABYTE * size / 2**20,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise _damaged(path, f"SimpleITK did not end within {error.timeout:.0f} s") from None
+        raise _damaged(path, f"its library did not end within {error.timeout:.0f} s") from None
     kind_of_answer, answer = ended.stdout[:1], ended.stdout[1:]
     if ended.returncode == 0 and kind_of_answer == b"C":
         return _unpacked(answer)
@@ -66,17 +69,17 @@ def read_apart(path: Path, kind: str) -> Chain:
         name, message = json.loads(answer)
         raise getattr(errors, name)(message)
     how = f"signal {-ended.returncode}" if ended.returncode < 0 else f"code {ended.returncode}"
-    raise _damaged(path, f"SimpleITK ends with {how}")
+    raise _damaged(path, f"its library ends with {how}")
 
 
 def main() -> None:
     """Read the file named on the command line, within its memory; the answer goes to standard output."""
-    kind, name, memory = sys.argv[1:]
+    kind, name, way, memory = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not get into the answer
     _limit_memory(int(memory))
     try:
-        answer = b"C" + _packed(_read(Path(name), kind))
+        answer = b"C" + _packed(_read(Path(name), kind, way == "inverse"))
     except VarregError as error:
         answer = b"E" + json.dumps([type(error).__name__, str(error)]).encode()
     except Exception as error:
@@ -87,11 +90,20 @@ def main() -> None:
         answers.write(answer)
 
 
-def _read(path: Path, kind: str) -> Chain:
+def _read(path: Path, kind: str, inverse: bool) -> Chain:
+    from .x5 import is_x5, read_x5
+
+    if kind == "x5" or (kind == "hdf5" and is_x5(path)):
+        return read_x5(path, inverse)
+    chain = _read_itk(path, kind)
+    return inverse_of(chain, str(path)) if inverse else chain
+
+
+def _read_itk(path: Path, kind: str) -> Chain:
     from .itk_objects import chain_of_itk, field_of_itk, simpleitk
 
     itk = simpleitk()
-    if kind == "transform":
+    if kind in ("transform", "hdf5"):
         return chain_of_itk(itk.ReadTransform(str(path)))
     image = itk.ReadImage(str(path), imageIO=kind)
     return Chain((field_of_itk(image),), image.GetDimension())

@@ -1,0 +1,178 @@
+"""What :func:`varreg.label` returns: labels, how far the atlases agree, and what could be wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._version import __version__
+from ..images.image import Image
+from ..io.files import atomic_folder, write_image, write_json
+from ..io.records import plain
+from ..optimise.check import Check, failed, first_line, remedies
+from ..transforms.transform import Transform
+
+RECORD = "labelling.json"
+#: Agreement of the labelled voxels below which the answer is doubtful, mean; and of one voxel.
+DOUBTFUL, UNSURE = 0.6, 0.5
+#: Share of an atlas's labelled voxels that must agree with the answer, relative to the median of the atlases.
+ODD = 0.75
+#: Fewest atlases that can outvote one.
+FEW = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Labelling:
+    """The labels of an image.  ``print(labelling)`` explains it.
+
+    Attributes
+    ----------
+    labels : (*S) integer array
+        On the grid of the image.
+    agreement : (*S) float32 array
+        Share of the weight that voted for the label, from 0 to 1: a map of where it is uncertain.  It is no probability that the
+        label is right, for atlases may be wrong together.
+    image : Image
+    names : tuple of str
+        Of the atlases.
+    method : {"local", "majority"}
+    transforms : tuple of Transform
+        From the image to each atlas.
+    checks : tuple of Check
+    seconds : (float, float)
+        Of the registrations, and of the fusion.
+    """
+
+    labels: NDArray[np.integer]
+    agreement: NDArray[np.float32]
+    image: Image
+    names: tuple[str, ...]
+    method: str
+    transforms: tuple[Transform, ...]
+    checks: tuple[Check, ...]
+    seconds: tuple[float, float]
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return failed(self.checks)
+
+    @property
+    def volumes(self) -> dict[int, float]:
+        """Volume of each label but 0, in mm^3 (of a slice mm^2)."""
+        names, counts = np.unique(self.labels, return_counts=True)
+        voxel = float(np.prod(self.image.grid.spacing))
+        return {
+            int(name): float(count) * voxel
+            for name, count in zip(names, counts, strict=True)
+            if name != 0
+        }
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write a folder, whole or not at all: ``labels.nii.gz``, ``agreement.nii.gz`` and ``labelling.json``.
+
+        Raises
+        ------
+        FileError
+            If it exists and may not be replaced, or cannot be written.
+        """
+        with atomic_folder(path, overwrite=overwrite, marker=RECORD) as folder:
+            write_image(folder / "labels.nii.gz", self.labels, self.image)
+            write_image(folder / "agreement.nii.gz", self.agreement, self.image)
+            write_json(folder / RECORD, self.content())
+
+    def content(self) -> dict[str, object]:
+        """All but the arrays, as JSON."""
+        return {
+            "format": "varreg labelling",
+            "varreg": __version__,
+            "image": self.image.name,
+            "atlases": list(self.names),
+            "method": self.method,
+            "warnings": [str(check) for check in self.warnings],
+            "checks": [plain(check) for check in self.checks],
+            "volumes": self.volumes,
+            "mean_agreement": mean_agreement(self.labels, self.agreement),
+            "seconds": list(self.seconds),
+        }
+
+    def __str__(self) -> str:
+        shape = " x ".join(map(str, self.image.grid.shape))
+        unsure = float((self.agreement[self.labels != 0] < UNSURE).mean()) if self.volumes else 0.0
+        lines = [
+            first_line(self.checks),
+            remedies(self.checks),
+            f"{len(self.volumes)} labels of {self.image.name or 'the image'}, {shape} voxels, by {len(self.names)} atlases "
+            f"({self.method}).",
+            f"Mean agreement {mean_agreement(self.labels, self.agreement):.2f} where something is labelled; below {UNSURE:g} in "
+            f"{100 * unsure:.2g} % of it.",
+            f"{self.seconds[0]:.1f} s for the registrations, {self.seconds[1]:.1f} s for the fusion.",
+        ]
+        return "\n".join(line for line in lines if line)
+
+
+def mean_agreement(labels: NDArray[np.integer], agreement: NDArray[np.float32]) -> float:
+    """Over what is labelled; 0 if nothing is."""
+    shown = labels != 0
+    return float(agreement[shown].mean()) if shown.any() else 0.0
+
+
+def labelling_checks(
+    names: Sequence[str], fused: NDArray[np.integer], agreement: NDArray[np.float32],
+    labels: Sequence[NDArray[np.integer]], warned: Sequence[tuple[str, ...]],
+) -> tuple[Check, ...]:  # fmt: skip
+    """What could be wrong with fused labels.
+
+    Parameters
+    ----------
+    names : sequence of str
+    fused, agreement : (*S) arrays
+    labels : sequence of (*S) arrays
+        Of each atlas, on the image.
+    warned : sequence of tuple of str
+        What each registration was warned of.
+    """
+    mean = mean_agreement(fused, agreement)
+    told = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
+    first = f"; the first, {told[0][0]}: {told[0][1]}" if told else "."
+    return (
+        Check(
+            "agreement", mean, DOUBTFUL, mean >= DOUBTFUL,
+            f"The mean agreement of the atlases is {mean:.2f}.",
+            "Look at the agreement map, and at the registrations of the atlases; take more atlases, or more similar ones.",
+        ),
+        _odd(names, fused, labels),
+        Check(
+            "registrations", float(len(told)), 0.0, not told,
+            f"{len(told)} of {len(names)} registrations warn of their answer{first}",
+            "Register these atlases on their own (varreg register) and look at the report.",
+        ),
+        Check(
+            "number of atlases", float(len(names)), float(FEW), len(names) >= FEW,
+            f"There {'is one atlas' if len(names) == 1 else f'are {len(names)} atlases'}.",
+            "Take at least three: two cannot outvote each other, and agreement says nothing of one.",
+        ),
+    )  # fmt: skip
+
+
+def _odd(
+    names: Sequence[str], fused: NDArray[np.integer], labels: Sequence[NDArray[np.integer]]
+) -> Check:
+    """Atlases that say something else than the answer much more often than the others do."""
+    shares = []
+    for each in labels:
+        either = (fused != 0) | (each != 0)
+        shares.append(float((fused == each)[either].mean()) if either.any() else 0.0)
+    middle = float(np.median(shares))
+    limit = ODD * middle
+    odd = [f"{n} ({s:.2f})" for n, s in zip(names, shares, strict=True) if s < limit]
+    said = f"only of {', '.join(odd)}" if odd else f"from {min(shares):.2f}"
+    return Check(
+        "atlases", min(shares), limit, not odd,
+        f"The share of voxels in which an atlas has the fused label is {said} (median {middle:.2f}).",
+        "Look at these atlases' registrations, and leave them out if they failed.",
+    )  # fmt: skip

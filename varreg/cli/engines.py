@@ -1,0 +1,90 @@
+"""Where jobs run, on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="For each job. [default: all cores shared out; 1 on a cluster]",
+    ),
+    click.option(
+        "--processes",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Worker processes of this machine; 0 for none.",
+    ),
+    click.option(
+        "--scheduler",
+        help="Address of a scheduler of Dask (tcp://node:8786); or slurm, to have workers started by SLURM.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Of SLURM, at most.",
+    ),
+    click.option(
+        "--worker-memory",
+        type=click.FloatRange(min=0, min_open=True),
+        help="GiB for each worker of SLURM. [default: from the largest image]",
+    ),
+    click.option(
+        "--worker-hours",
+        type=click.FloatRange(min=0, min_open=True),
+        default=4.0,
+        show_default=True,
+        help="Hours for each worker of SLURM; another takes over.",
+    ),
+)
+
+
+def engine_options(command: Decorated) -> Decorated:
+    """Add the options that say where jobs run to a command; :func:`chosen_engine` reads them.
+
+    Examples
+    --------
+    >>> import click
+    >>> from varreg.cli.engines import engine_options
+    >>> [option.name for option in click.command()(engine_options(lambda: 0)).params][:3]
+    ['threads', 'processes', 'scheduler']
+    """
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def chosen_engine(given: dict[str, Any], memory: float | None) -> Any:
+    """The engine that a command line asks for.
+
+    Parameters
+    ----------
+    given : dict
+        What :func:`engine_options` added.
+    memory : float or None
+        GiB of a worker, if the command line does not say it and it matters.
+
+    Returns
+    -------
+    varreg.jobs.engine.Engine
+    """
+    from ..jobs.engine import Engine
+
+    wanted = given["worker_memory"] or memory
+    return Engine(
+        processes=given["processes"],
+        scheduler=given["scheduler"],
+        workers=given["workers"],
+        threads=given["threads"],
+        hours=given["worker_hours"],
+        memory=4.0 if wanted is None else wanted,
+    )

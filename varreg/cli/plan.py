@@ -1,0 +1,94 @@
+"""The command ``varreg plan``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from .exit_codes import Command
+
+#: Visits that are shown one by one.
+SHOWN = 10
+
+
+@click.command(cls=Command)
+@click.argument("dataset", metavar="BIDS_DIR", type=click.Path())
+@click.argument("output", metavar="[OUT_DIR]", required=False, type=click.Path())
+@click.option("--to", help="As for `varreg bids`.")
+@click.option("--contrast", "contrasts", multiple=True, help="As for `varreg bids`.")
+@click.option("--onto", default="T1w", show_default=True, help="As for `varreg bids`.")
+@click.option("--participant-label", "participants", multiple=True, help="[default: all]")
+@click.option("--session-label", "sessions", multiple=True, help="[default: all]")
+@click.option("--cores", type=click.IntRange(min=1), help="Of a machine. [default: this one's]")
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    help="GiB of a machine. [default: what is free here]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with every visit.")
+def plan(
+    dataset: str,
+    output: str | None,
+    to: str | None,
+    contrasts: tuple[str, ...],
+    onto: str,
+    participants: tuple[str, ...],
+    sessions: tuple[str, ...],
+    cores: int | None,
+    memory: float | None,
+    as_json: bool,
+) -> None:
+    """Say what `varreg bids` would take: memory and time of each visit, and the workers that fit.
+
+    Only headers are read.  Where OUT_DIR holds finished visits, the times are theirs.
+    """
+    from ..backends.threads import available_threads
+    from ..cohort.dataset import read_visits
+    from ..cohort.plan import fit, free_gibibytes, plan_of
+    from ..cohort.template import template_of
+    from ..cohort.wanted import Wanted
+
+    wanted = Wanted(None if to is None else template_of(to), contrasts, onto)
+    visits = read_visits(dataset, wanted.suffixes, participants, sessions)
+    planned = plan_of(visits, wanted, None if output is None else Path(output))
+    found, measured = planned.needs, planned.measured
+    cores = available_threads() if cores is None else cores
+    memory = free_gibibytes() if memory is None else memory
+    fits = fit(found, cores, memory)
+    if as_json:
+        said = {
+            "visits": [dataclasses.asdict(need) for need in found],
+            "refused": list(planned.refused),
+        }
+        machine = {"cores": cores, "gibibytes": memory, "measured": measured}
+        click.echo(
+            json.dumps(said | {"machine": machine, "fit": dataclasses.asdict(fits)}, indent=2)
+        )
+        return
+    for line in planned.refused:
+        click.echo(f"varreg: {line}", err=True)
+    click.echo(f"{'visit':<24}{'registrations':>14}{'voxels':>12}{'GiB':>7}{'minutes':>9}")
+    for need in found[:SHOWN]:
+        click.echo(
+            f"{need.name:<24}{need.registrations:>14}{need.voxels:>12}{need.gibibytes:>7.2f}"
+            f"{need.seconds / 60:>9.2f}"
+        )
+    if len(found) > SHOWN:
+        click.echo(f"... and {len(found) - SHOWN} more")
+    total = sum(need.seconds for need in found) / 3600
+    source = (
+        f"of {measured} finished visits"
+        if measured
+        else "of the benchmark's machine; give OUT_DIR once some are finished"
+    )
+    click.echo(
+        f"{len(found)} visits, {total:.2f} hours of one core (times {source}); {fits.gibibytes:.2f} GiB for each worker.\n"
+        f"{cores} cores and {memory:.1f} GiB: {fits.workers} workers fit (--processes {fits.workers}), "
+        f"{fits.hours:.2f} hours."
+        if fits.workers
+        else f"{len(found)} visits need {fits.gibibytes:.2f} GiB for each worker, and there are {memory:.1f} GiB: none fits; "
+        "use a larger machine."
+    )

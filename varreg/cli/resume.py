@@ -1,0 +1,122 @@
+"""Pairs of a table that are finished: their records, and what is left to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FileError
+
+if TYPE_CHECKING:
+    from ..batch.pair_table import TableRow
+    from ..jobs.job import Job
+    from ..results.result import Result
+
+#: In the folder of a result.
+RECORD = "job.json"
+#: Arguments of ``solve`` that leave the answer as it is.
+_HARMLESS = ("threads", "progress", "device")
+
+
+class FinishedPairs:
+    """The pairs of a table that need not be registered again.
+
+    Parameters
+    ----------
+    folder : Path
+        Of all results.
+    rows : list of TableRow
+    pairs : list of dict
+        The images of each row, as for :func:`varreg.solve_batch`.
+    arguments : dict
+        Of ``solve``, for all pairs.
+    again : bool
+        Whether finished ones are done again.
+
+    Attributes
+    ----------
+    facts : dict
+        Name -> report of each pair that is finished, as a dict.
+
+    Raises
+    ------
+    FileError
+        If there is the result of a pair, of other images or options.
+    """
+
+    def __init__(
+        self, folder: Path, rows: list[TableRow], pairs: list[dict[str, Any]],
+        arguments: dict[str, Any], again: bool,
+    ) -> None:  # fmt: skip
+        self._jobs = {
+            row.name: _job(row.name, folder / row.name / RECORD, pair, arguments)
+            for row, pair in zip(rows, pairs, strict=True)
+        }
+        self._states = {name: _states(job) for name, job in self._jobs.items()}
+        self.facts = {} if again else self._finished()
+
+    def _finished(self) -> dict[str, dict[str, Any]]:
+        from ..jobs.record import finished
+
+        facts = dict[str, dict[str, Any]]()
+        for name, job in self._jobs.items():
+            record = finished(job) if job.record.is_file() else None
+            if record is not None:
+                facts[name] = dict(record.facts)
+            elif job.record.is_file():
+                raise FileError(
+                    f"varreg: the result {str(job.record.parent)!r} is of other images, options or another version of varreg than now; "
+                    "--force does all pairs again, or give another folder."
+                )
+        return facts
+
+    def save(self, name: str, result: Result, facts: dict[str, Any], overwrite: bool) -> None:
+        """Write the folder of a pair with its record, whole or not at all."""
+        from ..io.files import atomic_folder, write_json
+        from ..jobs.job import Done
+        from ..jobs.record import finished_record, inputs_of
+
+        job = self._jobs[name]
+        with atomic_folder(job.record.parent, overwrite=overwrite) as folder:
+            result.save(folder, overwrite=True)
+            if _states(job) != self._states[name]:
+                return  # an image changed meanwhile: nobody knows which one it is the answer of
+            here = dataclasses.replace(job, record=folder / RECORD)
+            done = Done(tuple(sorted(folder.iterdir())), facts)
+            content = finished_record(here, inputs_of(job), done, result.seconds)
+            write_json(folder / RECORD, content)
+
+
+def _job(name: str, record: Path, pair: dict[str, Any], arguments: dict[str, Any]) -> Job:
+    from ..jobs.job import Job
+
+    settings = {key: _plain(value) for key, value in arguments.items() if key not in _HARMLESS}
+    inputs = {role: Path(os.fspath(image)) for role, image in pair.items()}
+    for key in ("fixed_mask", "moving_mask", "start"):
+        value = arguments.get(key)
+        if isinstance(value, (str, os.PathLike)) and os.path.exists(value):
+            inputs.setdefault(key, Path(os.fspath(value)))
+            settings[key] = "file"
+    settings["reading"] = {role: _reading(image) for role, image in pair.items()}
+    return Job(name, _register, record, inputs, settings)  # type: ignore[arg-type]
+
+
+def _register() -> None:
+    """What these jobs do, by name: they are done by a batch."""
+
+
+def _reading(image: Any) -> list[Any]:
+    """What was said of an image besides its path."""
+    return [getattr(image, "header", None), getattr(image, "spacing", None)]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _states(job: Job) -> dict[str, Any]:
+    from ..jobs.fingerprint import states
+
+    return {role: path and states(path) for role, path in job.inputs.items()}

@@ -1,0 +1,114 @@
+"""The command ``varreg template``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from ..optimise.check import first_line
+from .backends import backend_options
+from .engines import chosen_engine, engine_options
+from .exit_codes import Command, end_on_warnings
+from .image_paths import ImagePath, image_file, image_options
+from .parameters import chosen_options, energy_options
+from .value_types import Numbers
+
+#: Added to the name of the output for what a killed run leaves to go on from.
+ROUNDS = ".rounds"
+
+
+@click.command(cls=Command)
+@click.argument("images", type=ImagePath(), nargs=-1)
+@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the template.")
+@click.option(
+    "--people",
+    type=click.Path(),
+    help="Instead of IMAGES: a table (.tsv, .csv) with a line for each person and the columns image and, if wanted, image2 ... "
+    "image9 (further contrasts), name, mask, labels.",
+)
+@click.option(
+    "--rounds",
+    default="rigid,affine,deformable,deformable,deformable",
+    show_default=True,
+    help="What the maps may be in each round: translation, rigid, similarity, affine, deformable.",
+)
+@click.option(
+    "--voxel-size",
+    type=Numbers(tuple[float, ...] | float | None),
+    help="Of the template in mm. [default: median of the people's]",
+)
+@click.option(
+    "--average",
+    type=click.Choice(["trimmed", "median", "mean"]),
+    default="trimmed",
+    show_default=True,
+    help="Of intensities; trimmed leaves out the fifth at either end.",
+)
+@click.option(
+    "--normalise/--no-normalise",
+    default=True,
+    show_default=True,
+    help="Bring intensities to a common range; not where they have a unit, as in CT.",
+)
+@image_options
+@energy_options
+@engine_options
+@backend_options
+@click.option("--keep-rounds", is_flag=True, help=f"Keep the folder OUTPUT{ROUNDS} of the rounds.")
+@click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+@click.pass_context
+def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
+    """Build the unbiased mean of IMAGES, one for each person, in shape and intensity.
+
+    A run that was killed goes on where it was: give the same command again.
+    """
+    from ..io.files import free_folder
+    from ..template.build import build_template
+    from ..template.files import RECORD, content
+
+    output = free_folder(given["output"], overwrite=given["force"], marker=RECORD)
+    rounds = output.with_name(output.name + ROUNDS)
+    found = build_template(
+        **_people(ctx, images, given["people"]),
+        rounds=[kind.strip() for kind in given["rounds"].split(",")],
+        spacing=given["voxel_size"],
+        average=given["average"],
+        normalise=given["normalise"],
+        state=rounds,
+        options=chosen_options(ctx),
+        backend=given["backend"],
+        device=given["device"],
+        engine=chosen_engine(given, None),
+        progress=False if given["quiet"] else None,
+    )
+    found.save(output, given["force"])
+    if not given["keep_rounds"]:
+        shutil.rmtree(rounds)
+    if given["as_json"]:
+        click.echo(json.dumps(content(found), indent=2))
+    elif not given["quiet"]:
+        click.echo(f"{found}\nWritten: {given['output']} (template, maps to the people).")
+    if given["strict"] and found.warnings:
+        end_on_warnings(ctx, [first_line(found.checks)])
+
+
+def _people(ctx: click.Context, images: tuple[Any, ...], table: str | None) -> dict[str, Any]:
+    """The people of the command line or of a table."""
+    if (table is None) == (not images):
+        raise click.UsageError("give IMAGES or --people TABLE, one of them.", ctx)
+    if table is None:
+        return {"images": list(images)}
+    from ..template.people_table import read_people
+
+    people = read_people(table)
+    if not people["images"]:
+        raise InputError(f"--people {table!r} has no line.")
+    contrasts = [[image_file(ctx, file) for file in each] for each in people["images"]]
+    return {**people, "images": contrasts}

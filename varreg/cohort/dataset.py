@@ -1,0 +1,204 @@
+"""The images of a BIDS dataset, visit by visit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackendError, FileError, InputError
+
+EXTENSIONS = (".nii.gz", ".nii")
+#: Entities that say whose an image is, and not which of several.
+_OWNER = ("sub", "ses")
+_SHOWN = 5  # of many names
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image.
+
+    Parameters
+    ----------
+    path : Path
+    suffix : str
+        Its contrast: "T1w", "T2w", "FLAIR", ...
+    entities : str
+        What tells it from others of the same contrast, as in its name: "acq-fast_run-2"; may be empty.
+    kind : str
+        Its folder, such as "anat".
+    """
+
+    path: Path
+    suffix: str
+    entities: str
+    kind: str
+
+    def named(self, visit: Visit) -> str:
+        """How names of its derivatives begin."""
+        return "_".join(filter(None, (visit.name, self.entities)))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The images of a person, of one session if there are any.
+
+    Parameters
+    ----------
+    participant, session : str
+        Labels without "sub-" and "ses-"; no session is "".
+    scans : tuple of Scan
+    """
+
+    participant: str
+    session: str
+    scans: tuple[Scan, ...]
+
+    @property
+    def name(self) -> str:
+        """As file names begin."""
+        return "_".join(self._parts)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie in a dataset."""
+        return Path(*self._parts)
+
+    @property
+    def _parts(self) -> list[str]:
+        session = [f"ses-{self.session}"] if self.session else []
+        return [f"sub-{self.participant}", *session]
+
+    def of(self, suffix: str) -> list[Scan]:
+        """Its images of a contrast, in the order of their names."""
+        return [scan for scan in self.scans if scan.suffix == suffix]
+
+
+def read_visits(
+    dataset: str | os.PathLike[str],
+    suffixes: Iterable[str],
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+) -> list[Visit]:
+    """The visits of a dataset that have an image of one of some contrasts.
+
+    Parameters
+    ----------
+    dataset : str or PathLike
+        With a ``dataset_description.json``.  Only the folders of the people asked for are looked at.
+    suffixes : iterable of str
+    participants, sessions : sequence of str
+        Labels, with or without "sub-" and "ses-"; all if there are none.
+
+    Returns
+    -------
+    list of Visit
+        By name.
+
+    Raises
+    ------
+    FileError
+        If it is no BIDS dataset.
+    InputError
+        If a label is of nobody, or nobody has such an image.
+    BackendError
+        If ``ancpbids`` is not installed.
+    """
+    folder = Path(os.path.abspath(Path(os.fsdecode(dataset)).expanduser()))
+    chosen = _chosen(folder, [label.removeprefix("sub-") for label in participants])
+    wanted = tuple(dict.fromkeys(suffixes))
+    found = dict[tuple[str, str], list[Scan]]()
+    for owner, scan in _scans(folder, chosen, wanted):
+        found.setdefault(owner, []).append(scan)
+    labels = [label.removeprefix("ses-") for label in sessions]
+    _refuse_unknown("session", labels, sorted({session for _, session in found}), folder)
+    visits = [
+        Visit(*owner, tuple(sorted(scans, key=lambda scan: scan.path.name)))
+        for owner, scans in sorted(found.items())
+        if not labels or owner[1] in labels
+    ]
+    if not visits:
+        raise InputError(
+            f"varreg.bids: no image of {' or '.join(wanted)} in {str(folder)!r} for {len(chosen)} "
+            f"participant{'' if len(chosen) == 1 else 's'}; check the labels, and that names end in "
+            f"_{wanted[0]}.nii.gz."
+        )
+    return visits
+
+
+def _chosen(folder: Path, labels: list[str]) -> list[str]:
+    """Labels of the participants whose folders are to be read."""
+    if not folder.is_dir():
+        raise FileError(f"varreg.bids: {str(folder)!r} is no folder; give that of a BIDS dataset.")
+    if not (folder / "dataset_description.json").is_file():
+        raise FileError(
+            f"varreg.bids: {str(folder)!r} is no BIDS dataset, for it has no dataset_description.json; see "
+            "https://bids-specification.readthedocs.io."
+        )
+    if labels and all((folder / f"sub-{label}").is_dir() for label in labels):
+        return sorted(set(labels))  # a task of an array does not look at everybody
+    there = sorted(entry.name[4:] for entry in folder.glob("sub-*") if entry.is_dir())
+    if not there:
+        raise FileError(f"varreg.bids: {str(folder)!r} has no folder sub-..., so there is nobody.")
+    _refuse_unknown("participant", labels, there, folder)
+    return [label for label in there if not labels or label in labels]
+
+
+def _refuse_unknown(kind: str, labels: list[str], there: list[str], folder: Path) -> None:
+    unknown = [label for label in dict.fromkeys(labels) if label not in there]
+    if unknown:
+        known = ", ".join(filter(None, there[:_SHOWN])) + (", ..." if len(there) > _SHOWN else "")
+        raise InputError(
+            f"varreg.bids: --{kind}-label {' '.join(unknown[:_SHOWN])} is in no image of {str(folder)!r}; there are "
+            f"{len(there)}: {known or 'none'}."
+        )
+
+
+def _scans(
+    folder: Path, participants: list[str], suffixes: tuple[str, ...]
+) -> Iterable[tuple[tuple[str, str], Scan]]:
+    try:
+        from ancpbids import BIDSLayout
+    except ImportError:
+        raise BackendError(
+            "varreg.bids: BIDS datasets are read by ancpbids; install it: python -m pip install 'varreg[bids]'."
+        ) from None
+    paths = [path for label in participants for path in _files(folder, f"sub-{label}")]
+    layout = BIDSLayout(str(folder), paths=["dataset_description.json", *paths])
+    found: list[Any] = layout.get(suffix=list(suffixes), extension=list(EXTENSIONS))
+    for artifact in found:
+        entities = {key: str(value) for key, value in artifact.get_entities().items()}
+        owner = entities.get("sub", ""), entities.get("ses", "")
+        path = Path(artifact.get_absolute_path())
+        yield owner, Scan(path, str(artifact.suffix), _others(path), path.parent.name)
+
+
+def _files(folder: Path, name: str) -> list[str]:
+    """Relative paths of a person's files; nothing else of the dataset is looked at."""
+    return [
+        os.path.relpath(os.path.join(place, file), folder)
+        for place, _, files in os.walk(folder / name)
+        for file in files
+    ]
+
+
+def _others(path: Path) -> str:
+    """The entities of a name between session and suffix."""
+    parts = path.name.split(".")[0].split("_")[:-1]
+    return "_".join(part for part in parts if part.split("-")[0] not in _OWNER)
+
+
+def relative_uri(path: Path, dataset: Any) -> str:
+    """An image of the dataset, as derivatives refer to it.
+
+    Examples
+    --------
+    >>> relative_uri(Path("/data/sub-01/anat/a.nii"), "/data")
+    'bids:raw:sub-01/anat/a.nii'
+    """
+    try:
+        return f"bids:raw:{path.relative_to(dataset).as_posix()}"
+    except ValueError:
+        return path.name

@@ -1,0 +1,126 @@
+"""Jobs on a cluster of Dask: one that runs already, or workers that SLURM is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..errors import BackendError, InputError, VarregError
+from .doing import do_pickled, failure, pickled
+from .job import Job, Outcome
+from .processes import lost_workers
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+#: Seconds that a scheduler has for answering.
+TIMEOUT = 20
+
+
+def on_cluster(jobs: list[Job], engine: Engine) -> Iterator[Outcome]:
+    """Do jobs on the workers of a scheduler; those of a worker that is lost go to others.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        Their files must have the same paths on all machines.
+    engine : Engine
+        With its scheduler.
+
+    Yields
+    ------
+    Outcome
+        In the order in which the jobs end.
+
+    Raises
+    ------
+    BackendError
+        If ``distributed`` or ``dask-jobqueue`` is not installed.
+    VarregError
+        If no scheduler answers.
+    """
+    if not jobs:
+        return
+    with ExitStack() as opened:
+        client = opened.enter_context(_client(engine, opened))
+        yield from _outcomes(client, jobs, engine.threads_per_job)
+
+
+def _outcomes(client: Any, jobs: list[Job], threads: int) -> Iterator[Outcome]:
+    from distributed import as_completed
+
+    sent = dict[Any, Job]()
+    for job in jobs:
+        try:
+            call = (do_pickled, __version__, pickled(job), threads)
+        except InputError as error:
+            yield failure(job, error, 0.0, {})
+            continue
+        # without a name of its own a job would be taken for one of an earlier run
+        sent[client.submit(*call, pure=False)] = job
+    ended = as_completed(sent)
+    while sent:
+        future = next(ended)
+        outcome = _outcome(sent.pop(future), future)
+        future.release()  # held, it would be done again when the worker that has it is lost
+        yield outcome
+
+
+def _outcome(job: Job, future: Any) -> Outcome:
+    from distributed import KilledWorker
+
+    error = future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        return outcome
+    if isinstance(error, KilledWorker):
+        lost = error.allowed_failures + 1
+        return failure(job, lost_workers(lost), 0.0, {}).after(lost)
+    return failure(job, error, 0.0, {})
+
+
+def _client(engine: Engine, opened: ExitStack) -> Any:
+    """The connection to the scheduler, which may have to be started."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise BackendError(
+            "varreg: a scheduler needs Dask; install it: python -m pip install 'varreg[cluster]'."
+        ) from None
+    if engine.scheduler == "slurm":
+        return Client(opened.enter_context(slurm_cluster(engine)))
+    try:
+        return Client(engine.scheduler, timeout=TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise VarregError(
+            f"varreg: no scheduler of Dask answers at {engine.scheduler!r} ({error or type(error).__name__}); start "
+            "`dask scheduler`, and `dask worker ADDRESS --nthreads 1` on every machine."
+        ) from error
+
+
+def slurm_cluster(engine: Engine) -> Any:
+    """A scheduler here, and workers that SLURM starts as long as there is work.
+
+    The partition, the account and lines of the script are read from Dask's own configuration,
+    ``jobqueue.slurm``.
+    """
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise BackendError(
+            "varreg: workers of SLURM need dask-jobqueue; install it: python -m pip install 'varreg[cluster]'."
+        ) from None
+    minutes = math.ceil(60 * engine.hours)
+    cluster = SLURMCluster(
+        cores=1,  # jobs at a time in a worker
+        processes=1,
+        job_cpu=engine.threads_per_job,
+        memory=f"{math.ceil(1024 * engine.memory)} MiB",
+        walltime=f"{minutes // 60:02d}:{minutes % 60:02d}:00",
+        job_name="varreg",
+    )
+    cluster.adapt(minimum_jobs=0, maximum_jobs=engine.workers)
+    return cluster

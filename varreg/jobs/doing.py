@@ -1,0 +1,101 @@
+"""One job where it is done: in this process, in one of several, or on a machine of a cluster."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import time
+from typing import Any
+
+import cloudpickle
+
+from .._version import __version__
+from ..errors import FileError, InputError, VarregError
+from .job import Job, Outcome, State
+from .record import finished, inputs_of, write_failed, write_finished
+from .verdict import verdict
+
+
+def do(job: Job, threads: int) -> Outcome:
+    """Do a job, unless it is finished, and write its record; no exception but an interruption escapes.
+
+    Parameters
+    ----------
+    job : Job
+    threads : int
+    """
+    begun, inputs = time.perf_counter(), dict[str, Any]()
+    try:
+        job.record.parent.mkdir(parents=True, exist_ok=True)
+        if (before := finished(job)) is not None:
+            return Outcome(job.name, State.SKIPPED, before.facts, before.seconds)
+        inputs = inputs_of(job)
+        done = job.work(job, threads)
+        seconds = time.perf_counter() - begun
+        write_finished(job, inputs, done, seconds)
+    except Exception as error:
+        seconds = time.perf_counter() - begun
+        return failure(job, _portable(error), seconds, inputs)
+    return Outcome(job.name, State.FINISHED, done.facts, seconds)
+
+
+def failure(job: Job, error: Exception, seconds: float, inputs: dict[str, Any]) -> Outcome:
+    """The outcome of a job that failed, with the record of it if that can be written."""
+    sentence, code = verdict(error)
+    try:
+        write_failed(job, inputs, seconds, sentence, code)
+    except (OSError, FileError):
+        pass  # a disk that is full or gone is what has been said already
+    return Outcome(job.name, State.FAILED, {}, seconds, error)
+
+
+def pickled(job: Job) -> bytes:
+    """A job as it is sent.
+
+    Raises
+    ------
+    InputError
+        If something in it exists in this process only.
+    """
+    try:
+        return bytes(cloudpickle.dumps(job))
+    except Exception as error:  # every class fails in its own way
+        raise InputError(
+            f"varreg: the job {job.name!r} cannot be sent to another process ({type(error).__name__}: {error}); "
+            "its work must be a function of a module and its settings plain values."
+        ) from error
+
+
+def do_pickled(version: str, job: bytes, threads: int) -> Outcome:
+    """As :func:`do`, of a job that was sent.
+
+    Parameters
+    ----------
+    version : str
+        Of varreg where it was sent from.
+    job : bytes
+        From :func:`pickled`.
+    threads : int
+
+    Raises
+    ------
+    VarregError
+        If varreg here is another version, whose answer may differ.
+    """
+    if version != __version__:
+        raise VarregError(
+            f"varreg: the worker on {socket.gethostname()} has varreg {__version__} and was sent work by {version}; "
+            "install the same version on all machines."
+        )
+    return do(pickle.loads(job), threads)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or one that says the same, if it cannot be sent back."""
+    try:
+        kept = pickle.loads(pickle.dumps(error))
+        if str(kept) == str(error) and type(kept) is type(error):
+            return error
+    except Exception:  # every class fails in its own way
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")

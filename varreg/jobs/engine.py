@@ -1,0 +1,107 @@
+"""Where jobs run: in this process, in several, or on a cluster of Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..stages.arguments import thread_count
+from .doing import do
+from .job import Job, Outcome
+
+SLURM = "slurm"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where jobs run; the answers are the same.
+
+    Parameters
+    ----------
+    processes : int
+        Worker processes of this machine; 0 for none.
+    scheduler : str, optional
+        Address of a scheduler of Dask, such as ``"tcp://node:8786"``; or ``"slurm"``, which has `workers` started
+        by SLURM.
+    workers : int
+        Of SLURM, at most.
+    threads : int, optional
+        For each job.  By default all threads are shared out among the processes, and a worker of a cluster has one.
+    memory : float
+        GiB that SLURM is asked for, for each worker.
+    hours : float
+        Likewise; a worker whose time is over is replaced by another.
+    retries : int
+        How many workers may be lost with a job in their hands before it is given up.  Schedulers of Dask have
+        their own number, ``distributed.scheduler.allowed-failures``.
+
+    Raises
+    ------
+    InputError
+        If two places are asked for at once, or a number is out of range.
+
+    Examples
+    --------
+    >>> Engine(processes=2).places
+    2
+    """
+
+    processes: int = 0
+    scheduler: str | None = None
+    workers: int = 8
+    threads: int | None = None
+    memory: float = 4.0
+    hours: float = 4.0
+    retries: int = 2
+
+    def __post_init__(self) -> None:
+        if self.processes and self.scheduler is not None:
+            raise InputError(
+                "varreg.Engine: `processes` are of this machine and `scheduler` is of a cluster; give one of them."
+            )
+        least = {"processes": 0, "workers": 1, "retries": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise InputError(
+                    f"varreg.Engine: `{name}` must be a whole number >= {low}; got {value!r}."
+                )
+        for name in ("memory", "hours"):
+            if not getattr(self, name) > 0:
+                raise InputError(
+                    f"varreg.Engine: `{name}` must be above 0; got {getattr(self, name)!r}."
+                )
+
+    @property
+    def places(self) -> int:
+        """How many jobs run at a time, as far as it is decided here."""
+        if self.scheduler == SLURM:
+            return self.workers
+        return max(1, self.processes)
+
+    @property
+    def threads_per_job(self) -> int:
+        """The threads that each job may use."""
+        if self.threads is not None:
+            return thread_count(self.threads, "varreg.Engine")
+        return 1 if self.scheduler is not None else max(1, thread_count(None) // self.places)
+
+    def run(self, jobs: list[Job]) -> Iterator[Outcome]:
+        """Do jobs; whoever closes this generator ends those under way.
+
+        Yields
+        ------
+        Outcome
+            Of each job, in the order in which they end.
+        """
+        if self.scheduler is not None:
+            from .dask_cluster import on_cluster
+
+            return on_cluster(jobs, self)
+        if self.processes:
+            from .processes import in_processes
+
+            return in_processes(jobs, self.processes, self.threads_per_job, self.retries)
+        threads = self.threads_per_job
+        return (do(job, threads) for job in jobs)

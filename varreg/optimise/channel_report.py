@@ -1,0 +1,49 @@
+"""What each of several pairs of images contributes to the similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ChannelReport:
+    """One of several pairs of images that were registered by one map.
+
+    Attributes
+    ----------
+    moving, fixed : str
+        File names; "" for arrays.
+    similarity : str
+        What is measured of the pair, as the options name it.
+    weight : float
+        In the mean; the weights add up to 1.
+    start, end : float
+        Its similarity (nats) at the finest level: as the headers place the images, and of the map.
+    """
+
+    moving: str
+    fixed: str
+    similarity: str
+    weight: float
+    start: float
+    end: float
+
+
+def told(channels: Sequence[ChannelReport]) -> str:
+    """The channels in words; nothing of one pair alone.
+
+    >>> print(told([ChannelReport("t2", "t1", "mi", 0.75, 0.1, 0.4), ChannelReport("", "", "mi", 0.25, 0.2, 0.3)]))
+    Similarity: weighted mean of 2 pairs.
+      t2 and t1: weight 0.75, mi from 0.1000 to 0.4000 nats.
+      pair 2: weight 0.25, mi from 0.2000 to 0.3000 nats.
+    """
+    if not channels:
+        return ""
+    lines = [f"Similarity: weighted mean of {len(channels)} pairs."]
+    for number, one in enumerate(channels, 1):
+        named = f"{one.moving} and {one.fixed}" if one.moving and one.fixed else f"pair {number}"
+        lines.append(
+            f"  {named}: weight {one.weight:.3g}, {one.similarity} from {one.start:.4f} to {one.end:.4f} nats."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""What could be wrong with a template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..optimise.check import Check
+from ..optimise.lengths import length
+
+#: Voxels by which the last round may still have moved the template.
+STILL = 0.5
+#: Correlation with the template: this many median absolute deviations below the median, and at least so much, is odd.
+ODD, LEAST = 5.0, 0.05
+#: People below whom a mean is that of a few.
+FEW = 4
+
+
+def template_checks(
+    names: Sequence[str], likeness: Sequence[float], moved: float, spacing: float,
+    warned: Sequence[tuple[str, ...]],
+) -> tuple[Check, ...]:  # fmt: skip
+    """The checks of a template.
+
+    Parameters
+    ----------
+    names : sequence of str
+    likeness : sequence of float
+        Correlation of each person with the template.
+    moved : float
+        By the last round, mm.
+    spacing : float
+        Smallest of the template, mm.
+    warned : sequence of tuple of str
+        What the last registration of each person was warned of.
+    """
+    return (
+        _unlike(names, np.asarray(likeness)),
+        _registrations(names, warned),
+        _moved(moved, spacing),
+        _few(len(names)),
+    )
+
+
+def _unlike(names: Sequence[str], likeness: np.ndarray) -> Check:
+    middle = float(np.median(likeness))
+    spread = float(np.median(np.abs(likeness - middle)))
+    limit = middle - max(ODD * spread, LEAST)
+    odd = [
+        f"{name} ({value:.2f})"
+        for name, value in zip(names, likeness, strict=True)
+        if value < limit
+    ]
+    said = (
+        f"of {', '.join(odd)}, the others' is about {middle:.2f}"
+        if odd
+        else f"from {likeness.min():.2f}"
+    )
+    return Check(
+        "people", float(likeness.min()), limit, not odd,
+        f"The correlation with the template is {said}.",
+        "Look at these people's images and maps, and leave them out if they are not of this group.",
+    )  # fmt: skip
+
+
+def _registrations(names: Sequence[str], warned: Sequence[tuple[str, ...]]) -> Check:
+    told = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
+    first = f"; the first, {told[0][0]}: {told[0][1]}" if told else "."
+    return Check(
+        "registrations", float(len(told)), 0.0, not told,
+        f"{len(told)} of {len(names)} last registrations warn of their answer{first}",
+        "Register these people to the template on their own (varreg register) and look at the report.",
+    )  # fmt: skip
+
+
+def _moved(moved: float, spacing: float) -> Check:
+    return Check(
+        "mean map", moved, STILL * spacing, moved <= STILL * spacing,
+        f"The last round still moved the template by {length(moved)} mm on average.",
+        "Add a round.",
+    )  # fmt: skip
+
+
+def _few(people: int) -> Check:
+    return Check(
+        "number of people", float(people), float(FEW), people >= FEW,
+        f"The template is the mean of {people} people.",
+        "Of so few each person shows; take more if it shall stand for a group.",
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+r"""The mean of the maps from a template to people, and the maps without it.
+
+Each person's map is :math:`\varphi_i = A_i \circ (\mathrm{id} + u_i)`, template -> person.  Their mean is
+
+.. math:: \bar\varphi = \bar A \circ (\mathrm{id} + \bar u)
+
+with the exponential barycentre of the affine parts (:mod:`varreg.template.barycentre`) and the arithmetic mean of the
+displacements.  A template is unbiased when that is the identity (Guimond, Meunier and Thirion 2000,
+doi:10.1006/cviu.1999.0815; Avants et al. 2010, doi:10.1016/j.neuroimage.2009.09.062).  It becomes so in one step: the new
+template lies where the mean takes the old one, and the maps from there are
+:math:`\psi_i = \varphi_i \circ \bar\varphi^{-1}`, that is, with :math:`x = \bar\varphi^{-1}(y)`,
+
+.. math:: \psi_i(y) = A_i \bar A^{-1} (y + u'_i(y)), \qquad u'_i(y) = \bar A (x + u_i(x)) - y .
+
+:math:`\sum_i u'_i(y) = n (\bar\varphi(x) - y) = 0` at every node, and the affine parts have the barycentre 1: exactly, not only
+to first order as where the mean displacement is subtracted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import GeometryError
+from ..geometry.displacement import Float, expand
+from ..geometry.grid import Grid
+from ..geometry.matrices import transform_points
+from ..transforms.fixed_point import fixed_point
+from ..transforms.inverse import default_tolerance
+from ..transforms.transform import Transform
+from .barycentre import mean_affine
+
+#: Most steps of the inverse of a mean map; means are smooth, and a few dozen are enough.
+ITERATIONS = 500
+
+
+def mean_map(maps: Sequence[Transform], names: Sequence[str] = ()) -> Transform:
+    """The mean of maps from one grid; its moving grid is that grid, for people's own worlds have a mean there.
+
+    Parameters
+    ----------
+    maps : sequence of Transform
+        Of one fixed grid; with nodes or without.
+    names : sequence of str, optional
+        Whose they are, for messages.
+
+    Returns
+    -------
+    Transform
+    """
+    first = maps[0]
+    affine = mean_affine([each.affine for each in maps], names)
+    nodes = None
+    shape = node_shape(maps)
+    if shape is not None:
+        nodes = np.mean([nodes_of(each, shape) for each in maps], axis=0)
+    return Transform(first.fixed, first.fixed, affine, nodes, first.constraint, first.frame)
+
+
+def without_mean(
+    maps: Sequence[Transform], mean: Transform, grid: Grid | None = None
+) -> list[Transform]:
+    """The maps from where their mean takes the template: of these the mean is the identity.
+
+    Parameters
+    ----------
+    maps : sequence of Transform
+    mean : Transform
+        Of :func:`mean_map`.
+    grid : Grid, optional
+        Of the new template; that of the old one by default.  Only of affine maps another one.
+
+    Returns
+    -------
+    list of Transform
+
+    Raises
+    ------
+    GeometryError
+        If the mean map cannot be inverted: it folds.
+    """
+    here = mean.fixed if grid is None else grid
+    back = np.linalg.inv(mean.affine)
+    if mean.nodes is None:
+        return [
+            Transform(here, each.moving, each.affine @ back, None, each.constraint, each.frame)
+            for each in maps
+        ]
+    shape = mean.nodes.shape[1:]
+    places = here.resized(shape)
+    y = places.voxel_to_world(places.coordinates()).reshape(here.dim, -1)
+    x = _pre_image(mean, y)
+    voxels = mean.fixed.world_to_voxel(x)
+    found = []
+    for each in maps:
+        moved = x + each.fixed.direction @ each.u_at(voxels)
+        change = transform_points(mean.affine, moved) - y
+        nodes = np.linalg.solve(here.direction, change).reshape(here.dim, *shape)
+        affine = each.affine @ back
+        found.append(Transform(here, each.moving, affine, nodes, each.constraint, each.frame))
+    return found
+
+
+def node_shape(maps: Sequence[Transform]) -> tuple[int, ...] | None:
+    """The finest displacement grid of some maps; None if none of them deforms."""
+    shapes = [each.nodes.shape[1:] for each in maps if each.nodes is not None]
+    return max(shapes, key=np.prod) if shapes else None
+
+
+def nodes_of(each: Transform, shape: tuple[int, ...]) -> Float:
+    """u of a map at the nodes of a grid of another size."""
+    if each.nodes is None:
+        return np.zeros((each.fixed.dim, *shape))
+    if each.nodes.shape[1:] == shape:
+        return each.nodes
+    return expand(each.nodes, shape, each.constraint)
+
+
+def _pre_image(mean: Transform, y: Float) -> Float:
+    """x (world) with mean(x) = y."""
+    w = mean.fixed.world_to_voxel(transform_points(np.linalg.inv(mean.affine), y))
+    tolerance = 0.1 * default_tolerance(mean)
+    v, residual, _ = fixed_point(mean, w, tolerance, ITERATIONS, "fixed-point")
+    if residual.max() > 100 * tolerance:
+        raise GeometryError(
+            f"varreg.build_template: the mean map folds and has no inverse (residual {residual.max():.2g} mm); raise "
+            "`smoothness_weight`, or begin with more affine rounds."
+        )
+    return mean.fixed.voxel_to_world(w + v / mean.fixed.spacing[:, None])

@@ -1,0 +1,135 @@
+"""What :func:`varreg.build_template` returns: the template, the maps to the people, and how it came about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.image import Image
+from ..optimise.check import Check, failed, first_line, remedies
+from ..optimise.lengths import length
+from ..options.options import Options
+from ..transforms.transform import Transform
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did.
+
+    Attributes
+    ----------
+    kind : {"translation", "rigid", "similarity", "affine", "deformable"}
+    moved : float
+        Mean distance (mm, over the head) by which the mean map moved the template: what was biased before.
+    distance : float
+        Mean distance (mm) by which u moves the template's points to a person's, besides the affine maps.
+    sharpness : float
+        Mean length of the gradient of the template, relative to that of the people's warped images: 1 is as sharp as they.
+    likeness : tuple of float
+        Correlation of each person's warped image with the template over the head, mean of the contrasts.
+    dice : float or None
+        Mean Dice between people over their labels, if they were given.
+    seconds : float
+    """
+
+    kind: str
+    moved: float
+    distance: float
+    sharpness: float
+    likeness: tuple[float, ...]
+    dice: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        overlap = "" if self.dice is None else f", Dice between people {self.dice:.3f}"
+        return (
+            f"{self.kind}: the mean map moved it by {length(self.moved)} mm; people are {length(self.distance)} mm away, "
+            f"correlation {np.mean(self.likeness):.3f}, sharpness {self.sharpness:.2f}{overlap} ({self.seconds:.1f} s)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """The mean of a group in shape and intensity.  ``print(template)`` explains it.
+
+    Attributes
+    ----------
+    images : tuple of Image
+        One for each contrast; where fewer than half of the people show something, its ``valid`` is False.
+    names : tuple of str
+        Of the people.
+    transforms : tuple of Transform
+        From the template (fixed) to each person (moving): their mean is the identity.
+    rounds : tuple of Round
+    options : Options
+        Of the registrations.
+    checks : tuple of Check
+        What could be wrong with it.
+    notes : tuple of str
+    """
+
+    images: tuple[Image, ...]
+    names: tuple[str, ...]
+    transforms: tuple[Transform, ...]
+    rounds: tuple[Round, ...]
+    options: Options
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Image:
+        """The template of the first contrast."""
+        return self.images[0]
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return failed(self.checks)
+
+    def warp(self, images: Sequence[Any], **settings: Any) -> list[NDArray[Any]]:
+        """One image of every person, brought onto the template; `settings` as for :meth:`Transform.warp`."""
+        return [
+            each.warp(image, **settings)
+            for each, image in zip(self.transforms, images, strict=True)
+        ]
+
+    def warp_labels(self, labels: Sequence[Any], rule: str = "linear") -> list[NDArray[Any]]:
+        """The label map of every person, brought onto the template; see :meth:`Transform.warp_labels`."""
+        return [
+            each.warp_labels(label, rule)
+            for each, label in zip(self.transforms, labels, strict=True)
+        ]
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write a folder, whole or not at all: ``template.nii.gz`` (``template-2.nii.gz`` ... of further contrasts),
+        ``shown.nii.gz``, ``maps/NAME.nii.gz`` (displacement fields of ITK, template -> person) and ``template.json``.
+
+        Raises
+        ------
+        FileError
+            If it exists and may not be replaced, or cannot be written.
+        """
+        from .files import save
+
+        save(self, path, overwrite)
+
+    def __str__(self) -> str:
+        grid = self.image.grid
+        size = " x ".join(map(str, grid.shape))
+        spacing = " x ".join(f"{s:.3g}" for s in grid.spacing)
+        contrasts = "" if len(self.images) == 1 else f" in {len(self.images)} contrasts"
+        lines = [
+            first_line(self.checks),
+            remedies(self.checks),
+            f"Template of {len(self.names)} people{contrasts}, {size} voxels of {spacing} mm.",
+            *self.notes,
+            "Rounds:",
+            *(f"  {number}. {each}." for number, each in enumerate(self.rounds, 1)),
+            "Its maps go from the TEMPLATE to the people (world mm, RAS+); their mean is the identity.",
+        ]
+        return "\n".join(line for line in lines if line)
