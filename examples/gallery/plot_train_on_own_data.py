@@ -4,7 +4,7 @@ Train on different people, with labels
 
 A lab has images of many people, each in a contrast or two, and label maps of some.  No two of the people coincide, so no map
 between them is known: a network learns from the energy, mutual information and smoothness, and from the overlap of the
-labels.  At prediction no labels are needed.  Everything here is made by the script and trains in half a minute;
+labels.  At prediction no labels are needed.  Everything here is made by the script and trains in less than a minute;
 :doc:`the manifest </manifest>` has the format in full.
 """
 
