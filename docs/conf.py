@@ -19,11 +19,24 @@ extensions = [
 ]
 # every example runs and shows its figures; one that fails fails the build
 GALLERY = (
-    "two_slices", "different_grids", "ct_to_mr_template", "stain_to_stain", "masks_and_lesions",
-    "several_contrasts", "template", "atlas_labels",
-    "labels_and_points", "train_a_network", "network_then_solver",
+    "two_slices",
+    "different_grids",
+    "ct_to_mr_template",
+    "stain_to_stain",
+    "slides_at_full_size",
+    "masks_and_lesions",
+    "several_contrasts",
+    "epi_distortion",
+    "points_as_guides",
+    "labels_and_points",
+    "series",
+    "train_a_network",
+    "train_on_own_data",
+    "network_then_solver",
     "cohort",
-)  # fmt: skip
+    "template",
+    "atlas_labels",
+)
 sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder([f"plot_{name}.py" for name in GALLERY]),
     "examples_dirs": "../examples/gallery",

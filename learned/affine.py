@@ -125,15 +125,19 @@ def fitted_affine(displacement: Tensor) -> Tensor:
     return (identity + change).to(displacement.dtype)
 
 
-def without_affine(displacement: Tensor, affine: Tensor) -> Tensor:
+def without_affine(
+    displacement: Tensor, affine: Tensor, extent: Sequence[float] | None = None
+) -> Tensor:
     r"""u of the same total map x -> A(x + u(x)), (N, d, \*S) voxels.
 
     Parameters
     ----------
     displacement : (N, d, \*S) tensor
-        Of the total map, isotropic voxels.
+        Of the total map.
     affine : (N, d, d + 1) tensor
         A, on centred coordinates.
+    extent : tuple of float, optional
+        See :func:`compose_affine`.
 
     Examples
     --------
@@ -145,4 +149,4 @@ def without_affine(displacement: Tensor, affine: Tensor) -> Tensor:
     matrix = torch.cat((affine, affine.new_zeros(len(affine), 1, affine.shape[2])), 1)
     matrix[:, -1, -1] = 1
     inverse = torch.linalg.inv(matrix.double())[:, :-1].to(displacement.dtype)
-    return compose_affine(inverse, displacement)
+    return compose_affine(inverse, displacement, extent)

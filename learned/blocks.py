@@ -85,7 +85,28 @@ class SameConvolution(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         if any(self.behind):
             values = functional.pad(values, self.behind)
+        if _is_one_small_image(values):
+            return _onednn(self.convolution, values)
         return self.convolution(values)
+
+
+def _is_one_small_image(values: Tensor) -> bool:
+    """Whether torch would take loops of its own for a convolution, five to twenty times slower than oneDNN's."""
+    return (
+        len(values) == 1
+        and values[..., 0].numel() <= 20480
+        and values.device.type == "cpu"
+        and values.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+    )
+
+
+def _onednn(layer: nn.Conv2d | nn.Conv3d, values: Tensor) -> Tensor:
+    d = len(layer.stride)
+    pad, step = [(k - 1) // 2 for k in layer.kernel_size], [1] * d
+    return torch.mkldnn_convolution(values, layer.weight, layer.bias, pad, step, step, 1)
 
 
 def convolution_unit(

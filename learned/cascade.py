@@ -234,6 +234,12 @@ class Cascade(nn.Module):
         """Whether images may be of another size than those of the training."""
         return self.at_net is None or self.at_net.pooling == "global"
 
+    @property
+    def multiple(self) -> int:
+        """Of how many voxels sizes should be multiples, so that stages need not round theirs."""
+        coarsest = max((stage.scale * stage.patch for stage in self.stages()), default=1)
+        return max(int(coarsest), 1)
+
     def freeze_affine(self) -> None:
         """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
 

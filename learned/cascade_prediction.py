@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ class Prediction:
 
     Attributes
     ----------
+    moving : (N, 1, \*S) tensor
+        The moving image.
     affine : (N, d, d + 1) tensor
         A, on centred coordinates.
     stages : tuple of (N, d, \*T) tensors
@@ -26,21 +29,28 @@ class Prediction:
         u after the last stage, in voxels of the images.
     total : (N, d, \*S) tensor
         A(x + u(x)) - x, in voxels of the images.
-    warped_affine : (N, 1, \*S) tensor
-        The moving image at A(x).
-    warped : (N, 1, \*S) tensor
-        The moving image at A(x + u(x)), interpolated once.
-    view : (N, 1, \*S) tensor
-        How far A(x + u(x)) is in view of the moving image, from 0 to 1.
     """
 
+    moving: Tensor
     affine: Tensor
     stages: tuple[Tensor, ...]
     displacement: Tensor
     total: Tensor
-    warped_affine: Tensor
-    warped: Tensor
-    view: Tensor
+
+    @cached_property
+    def warped_affine(self) -> Tensor:
+        r"""The moving image at A(x), (N, 1, \*S)."""
+        return warp(self.moving, affine_displacement(self.affine, self.moving.shape[2:]))
+
+    @cached_property
+    def warped(self) -> Tensor:
+        r"""The moving image at A(x + u(x)), interpolated once, (N, 1, \*S)."""
+        return warp(self.moving, self.total)
+
+    @cached_property
+    def view(self) -> Tensor:
+        r"""How far A(x + u(x)) is in view of the moving image, from 0 to 1, (N, 1, \*S)."""
+        return view_weight(self.total, self.moving.shape[2:])
 
 
 def prediction_of(
@@ -69,12 +79,4 @@ def prediction_of(
         begun, affine = affine, fitted_affine(total)
         u = without_affine(total, affine)
         stages = {scale: behind(affine, begun, each, size) for scale, each in stages.items()}
-    return Prediction(
-        affine=affine,
-        stages=tuple(stages.values()),
-        displacement=u,
-        total=total,
-        warped_affine=warp(moving, affine_displacement(affine, size)),
-        warped=warp(moving, total),
-        view=view_weight(total, size),
-    )
+    return Prediction(moving, affine, tuple(stages.values()), u, total)

@@ -16,12 +16,17 @@ class DataConfig(Section):
 
     Parameters
     ----------
-    source : {"phantom", "labels", "manifest", "mixed"}
-        Drawn from the phantom, synthesised from label volumes, or listed in a manifest.
+    source : {"phantom", "labels", "manifest", "mixed", "dataset"}
+        Drawn from the phantom, synthesised from label volumes, or listed in a manifest; "dataset" is what
+        ``train(training=...)`` was given.
     phantom_share, labels_share, manifest_share : float
         For "mixed": how often each is drawn, relative to the others.
     manifest, labels : str or None
         Paths of the manifest and of the label volumes.
+    people : float
+        Share of the pairs that are of two different people, from label volumes and a manifest.
+    atlas : str or None
+        The subject that is always the moving one of these pairs.
     cache : str or None
         Folder that keeps volumes once they have been resampled.
     licences : tuple of str
@@ -45,12 +50,14 @@ class DataConfig(Section):
     """
 
     name: ClassVar[str] = "data"
-    source: Literal["phantom", "labels", "manifest", "mixed"] = "phantom"
+    source: Literal["phantom", "labels", "manifest", "mixed", "dataset"] = "phantom"
     phantom_share: kinds.Weight = 0.0
     labels_share: kinds.Weight = 0.0
     manifest_share: kinds.Weight = 0.0
     manifest: kinds.PathText | None = None
     labels: kinds.PathText | None = None
+    people: kinds.Share = 0.0
+    atlas: kinds.Name | None = None
     cache: kinds.PathText | None = None
     licences: tuple[kinds.Name, ...] = ()
     validation_subjects: tuple[kinds.Name, ...] = ()
@@ -84,7 +91,7 @@ class DataConfig(Section):
     def shares(self) -> dict[str, float]:
         """The sources that pairs are drawn from, with their probabilities.
 
-        A source that needs a path and has none is refused; a preset may be completed until then.
+        What does not go together, or lacks a path, is refused; a preset may be completed until then.
 
         Examples
         --------
@@ -100,4 +107,8 @@ class DataConfig(Section):
         for source in ("labels", "manifest"):
             if source in shares and getattr(self, source) is None:
                 self._refuse(source, f"a path, because `data.source` is {self.source!r}")
+        if self.people and not {"labels", "manifest"} & set(shares):
+            self._refuse("people", "0 unless pairs come from labels or a manifest")
+        if self.atlas is not None and not self.people:
+            self._refuse("people", "above 0, because `data.atlas` is given")
         return shares

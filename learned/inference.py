@@ -137,6 +137,7 @@ class Registrar:
             **arguments,
             shape=self.shape,
             trained=self.trained_spacing,
+            multiple=getattr(self.network, "multiple", 1),
             model=self.name,
             function=function,
         )

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from varreg.errors import InputError
 
-from .config import Config
+from .config import Config, LossConfig
 from .data.datasets import EpochSampler, Pair, PairDataset
 from .interruption import ignore_interrupts
 
@@ -67,6 +67,32 @@ def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
             f"{count} must divide it; got {size}."
         )
     return len(pairs) // size
+
+
+def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
+    """Refuse a loss that has nothing to say of pairs that may come.
+
+    Raises
+    ------
+    InputError
+    """
+    energy = max(loss.mutual_information, loss.smoothness, loss.background, loss.consistency)
+    if loss.known_map and True not in pairs.known:
+        raise InputError(
+            "learned.train: `loss.known_map` needs pairs made by random maps, and there are none: every motion "
+            "of `data` is 0, or no two images coincide; set it to 0, allow some motion, or add such images."
+        )
+    if False in pairs.known and not max(energy, loss.dice):
+        raise InputError(
+            "learned.train: of some pairs (different people, images that do not coincide, no motion) no map is "
+            "known, and `loss.known_map` is all there is; give `loss.mutual_information` and "
+            "`loss.smoothness`, or `loss.dice`."
+        )
+    if loss.dice and not pairs.has_labels:
+        raise InputError(
+            "learned.train: `loss.dice` needs label maps, which no source has; name them in the manifest, or "
+            "set it to 0."
+        )
 
 
 def loaded(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from varreg.errors import InputError
+from varreg.batch.pair import as_pair_task, located
+from varreg.errors import InputError, VarregError
+from varreg.images.accepted import as_pair
 
 from . import weights
 from .inference import Registrar
@@ -56,6 +60,30 @@ def _kept(path: Path, name: str, changed: int, size: int) -> Registrar:
 def _ready(path: Path, name: str) -> Registrar:
     network, settings, card = weights.read(path)
     return Registrar(network, settings.shape, name, card)
+
+
+def name_for_pairs(pairs: Any, function: str) -> tuple[str, Any]:
+    """The network for images of the dimension of the first of some pairs, and the pairs again.
+
+    Parameters
+    ----------
+    pairs : iterable
+        What is none, or empty, is left to be refused by others.
+    function : str
+        Name for the messages.
+    """
+    if not isinstance(pairs, Iterable):
+        return weights.DEFAULT, pairs
+    rest = iter(pairs)
+    first = list(itertools.islice(rest, 1))
+    if not first:
+        return weights.DEFAULT, first
+    task = as_pair_task(first[0], 0, function)
+    try:
+        images = as_pair(task.arguments["moving"], task.arguments["fixed"], function)
+    except VarregError as error:
+        raise located(error, task.label)  # noqa: B904  it is the same error
+    return weights.OF_DIMENSION[images[1].grid.dim], itertools.chain(first, rest)
 
 
 def _found(model: Any) -> tuple[Path, str]:

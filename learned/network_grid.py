@@ -78,24 +78,36 @@ def network_grid(
     return Grid(tuple(shape), affine)
 
 
-def covering(fixed: Grid, shape: Sequence[int], spacing: Any) -> tuple[tuple[int, ...], Any]:
+def covering(
+    fixed: Grid, shape: Sequence[int], spacing: Any, multiple: int = 1
+) -> tuple[tuple[int, ...], Any]:
     """As many voxels as cover a fixed field of view, and their size.
 
     They are larger than `spacing` where there would be more than 4 times as many along an axis as the
     network was trained with: what it knows is how a head looks.
 
+    Parameters
+    ----------
+    fixed : Grid
+    shape : sequence of int
+        (*S) of the training.
+    spacing : float
+        Voxel size in mm.
+    multiple : int
+        What numbers of voxels must be multiples of.
+
     Examples
     --------
-    >>> covering(Grid.with_spacing((100, 61), (2.0, 2.0)), (32, 32), 4.0)
-    ((50, 31), 4.0)
+    >>> covering(Grid.with_spacing((100, 61), (2.0, 2.0)), (32, 32), 4.0, 8)
+    ((56, 32), 4.0)
     """
     is_number = isinstance(spacing, Real) and not isinstance(spacing, bool)
     if not is_number or not 0 < float(spacing) < math.inf:
         return tuple(shape), spacing  # which network_grid refuses
     extent = _axes(fixed)[1]
     spacing = max(float(spacing), float((extent / (_MOST * np.array(shape))).max()))
-    voxels = np.ceil(extent / spacing - 1e-6).astype(int)
-    return tuple(int(n) for n in np.maximum(voxels, 1)), spacing
+    parts = np.maximum(np.ceil(extent / (spacing * multiple) - 1e-6), 1).astype(int)
+    return tuple(int(n) * multiple for n in parts), spacing
 
 
 def _axes(fixed: Grid) -> tuple[Float, Float]:

@@ -27,7 +27,8 @@ class Stage(NamedTuple):
     Attributes
     ----------
     net : nn.Module
-        A pair (N, 2, *T) -> a displacement (N, d, *T) in voxels.
+        A pair (N, 2, *T) -> a displacement in voxels of its grid: (N, d, *T), or, if it has a `patch` p,
+        (N, d, *T / p).
     scale : float
         How many times coarser than the images it sees them.
     passes : int
@@ -43,6 +44,23 @@ class Stage(NamedTuple):
     first: int = 0
     alternating: bool = False
 
+    @property
+    def patch(self) -> int:
+        """Voxels of the images along each axis to one of the displacement."""
+        return int(getattr(self.net, "patch", 1))
+
+    def shapes(self, size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Voxels of the images, and of the displacement, where images have `size` at full resolution.
+
+        Examples
+        --------
+        >>> from learned.descent_net import DescentNet
+        >>> Stage(DescentNet(width=1), 2.0).shapes((63, 40))
+        ((32, 20), (16, 10))
+        """
+        of_u = tuple(max(n // self.patch, 1) for n in stage_shape(size, self.scale))
+        return tuple(n * self.patch for n in of_u), of_u
+
 
 class Pass(NamedTuple):
     """One application of the network of a stage.
@@ -52,8 +70,8 @@ class Pass(NamedTuple):
     stage : Stage
     moving, fixed : (N, 1, *T) tensors
         The images at the resolution of the stage.
-    before, after : (N, d, *T) tensors
-        u in voxels of the stage.
+    before, after : (N, d, *R) tensors
+        u in voxels of its grid.
     """
 
     stage: Stage
@@ -86,11 +104,11 @@ def run_passes(
     """
     size = tuple(moving.shape[2:])
     for stage in stages:
-        shape = stage_shape(size, stage.scale)
+        shape, of_u = stage.shapes(size)
         images = resize_image(moving, shape), resize_image(fixed, shape)
         if begun is None:
-            begun = moving.new_zeros(len(moving), len(size), *shape)
-        before = resize_field(begun, shape)
+            begun = moving.new_zeros(len(moving), len(size), *of_u)
+        before = resize_field(begun, of_u)
         for number in range(stage.first, stage.first + stage.passes):
             view = alternating_view(number, shape) if stage.alternating else None
             after = _one_pass(stage.net, *images, affine, before, size, view)
@@ -117,7 +135,8 @@ def better_start(
     both = torch.cat((affine, identity))
     images = moving.repeat(2, *[1] * (moving.ndim - 1)), fixed.repeat(2, *[1] * (fixed.ndim - 1))
     *_, last = run_passes(stages, *images, both)
-    total = compose_affine(both, last.after, tuple(moving.shape[2:]))
+    u = resize_field(last.after, last.moving.shape[2:])
+    total = compose_affine(both, u, tuple(moving.shape[2:]))
     similarity = MutualInformation(Options(similarity="mi"))
     information = information_under(similarity, last.moving, last.fixed, total).view(2, -1)
     other = information[1] > CLEARLY * information[0]
@@ -136,8 +155,7 @@ def behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> T
     size : tuple of int
         (*S), of the images.
     """
-    total = compose_affine(begun, resize_field(u, size))
-    return resize_field(without_affine(total, affine), u.shape[2:])
+    return without_affine(compose_affine(begun, u, size), affine, size)
 
 
 def _one_pass(
@@ -149,7 +167,8 @@ def _one_pass(
     extent: tuple[int, ...],
     view: Tensor | None,
 ) -> Tensor:
-    """u after one more pass, from u before it, all at the resolution of the images given."""
-    pair = torch.cat((warp(moving, compose_affine(affine, before, extent)), fixed), 1)
+    """u after one more pass, from u before it, behind the affine map of a field of view `extent`."""
+    u = resize_field(before, moving.shape[2:])
+    pair = torch.cat((warp(moving, compose_affine(affine, u, extent)), fixed), 1)
     update = net(pair) if view is None else seen_from(net(viewed(pair, view)), view)
     return compose(before, update.to(before.dtype))

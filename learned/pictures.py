@@ -13,7 +13,7 @@ from torch import Tensor
 from varreg.io.atomic import atomic_path
 from varreg.report.plots.panels import checkerboard
 
-from .validation import Registered, target_registration_error
+from .validation import Registered, change, known_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,13 +104,10 @@ def _draw_grid(axes: Any, displacement: Float, top: float, left: float) -> None:
 
 
 def _words(one: Registered) -> str:
-    """Subject and error, before and after."""
-    pair, maps = one.pair, list(one.maps.values())
-    truth, visible = pair.truth[None], pair.visible[None]
-    before, after = (
-        float(target_registration_error(maps[k][None], truth, visible)) for k in (0, -1)
-    )
-    return f"{pair.subject}: {before:.1f} \N{RIGHTWARDS ARROW} {after:.1f} voxels"
+    """Subject, and error or overlap before and after."""
+    maps = list(one.maps.values())
+    table = {str(k): known_figures(one.pair, maps[k][None]) for k in (0, -1)}
+    return f"{one.pair.subject}: {change(table)}".removesuffix(": ")
 
 
 def _plane(values: Tensor) -> Float:

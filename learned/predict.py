@@ -17,7 +17,7 @@ from varreg.cli.outputs import result_writer, said_of_output
 from varreg.cli.value_types import NameOrMatrix
 from varreg.stages.initialisations import NAMES as STARTS
 
-from .weights import DEFAULT
+from .weights import OF_DIMENSION
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ def predict(
     moving: Any,
     fixed: Any,
     *,
-    model: str | os.PathLike[str] | Registrar = DEFAULT,
+    model: str | os.PathLike[str] | Registrar | None = None,
     start: str | Float | None = "header",
     spacing: float | None = None,
     threads: int | None = None,
@@ -48,8 +48,9 @@ def predict(
     moving, fixed : array (*S), path, nibabel image or varreg.Image
         Two images of the same anatomy, of any grids and of the dimension of the network; arrays have
         a spacing of 1 mm.
-    model : str, PathLike or Registrar
-        One of :func:`learned.weights.names`, a file, or what :func:`learned.load` returned.
+    model : str, PathLike or Registrar, optional
+        One of :func:`learned.weights.names`, a file, or what :func:`learned.load` returned; by default
+        "brain-2d" for slices and "brain-3d" for volumes.
     start : {"header", "centres", "moments"} or (d + 1, d + 1) array
         World map (fixed -> moving, mm) through which the network sees the moving image: as the
         headers have it, or with the middles of the fields of view or the centres of mass on each
@@ -84,8 +85,13 @@ def predict(
     >>> prediction.warped.data.shape  # doctest: +SKIP
     (64, 64)
     """
+    from varreg.images.accepted import as_pair
+
     from .loading import registrar
 
+    if model is None:
+        moving, fixed = as_pair(moving, fixed, "learned.predict")
+        model = OF_DIMENSION[fixed.grid.dim]
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
     settings["device"] = device
     return registrar(model).predict(moving, fixed, **settings)
@@ -94,7 +100,7 @@ def predict(
 def predict_batch(
     pairs: Iterable[Any],
     *,
-    model: str | os.PathLike[str] | Registrar = DEFAULT,
+    model: str | os.PathLike[str] | Registrar | None = None,
     batch_size: int = 8,
     start: str | Float | None = "header",
     spacing: float | None = None,
@@ -114,7 +120,7 @@ def predict_batch(
     batch_size : int
         Pairs that pass through the network together.
     model, start, spacing, threads, device
-        As for :func:`predict`.
+        As for :func:`predict`; the default model is that for the first pair.
 
     Returns
     -------
@@ -131,8 +137,10 @@ def predict_batch(
     >>> import learned
     >>> learned.predict_batch([("t2.nii", "t1.nii"), ("flair.nii", "t1.nii")])  # doctest: +SKIP
     """
-    from .loading import registrar
+    from .loading import name_for_pairs, registrar
 
+    if model is None:
+        model, pairs = name_for_pairs(pairs, "learned.predict_batch")
     settings: dict[str, Any] = {"start": start, "spacing": spacing, "threads": threads}
     settings["device"] = device
     return registrar(model).predict_batch(pairs, batch_size=batch_size, **settings)
@@ -153,10 +161,9 @@ def predict_batch(
 )
 @click.option(
     "--model",
-    default=DEFAULT,
-    show_default=True,
     metavar="NAME|FILE",
-    help="A network that comes with the package, or a .safetensors file.",
+    help="A network that comes with the package, or a .safetensors file. [default: brain-2d for slices, "
+    "brain-3d for volumes]",
 )
 @click.option(
     "--start",

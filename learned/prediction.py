@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from varreg.geometry import resampling
+from varreg.geometry.along_axes import parallel_axes, resize_along_axes
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.frames import frame_of_map
@@ -26,7 +27,7 @@ UNCHECKED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Registered):
     """The answer of :func:`learned.predict`.  ``print(prediction)`` explains it in a paragraph.
 
@@ -181,6 +182,9 @@ def _carried(field: Float, source: Grid, target: Grid) -> Float:
     if source.shape == target.shape and np.array_equal(source.affine, target.affine):
         return field
     matrix = resampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)
+    axes = parallel_axes(matrix)
+    if axes is not None:
+        return np.stack([resize_along_axes(part, matrix, axes, target.shape) for part in field])
 
     def coordinates(slab: slice) -> Float:
         points = resampling.affine_coordinates(matrix, target.shape, slab)

@@ -24,7 +24,7 @@ from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_initialisations, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
-from .data.volumes import unit_values
+from .data.intensity import unit_values
 from .network_grid import covering, network_grid, resampled
 
 
@@ -49,6 +49,7 @@ def prepare(
     start: str | Float | None = "header",
     spacing: float | None = None,
     trained: float | None = None,
+    multiple: int = 1,
     **others: Any,
 ) -> Prepared:
     """What a network will see of a pair; every argument is checked here.
@@ -62,6 +63,8 @@ def prepare(
     trained : float, optional
         Voxel size of its training (mm), of a network that takes images of any size: it sees all of the
         fixed field of view, by default in such voxels.
+    multiple : int
+        What its numbers of voxels are multiples of then.
     model : str
         Name of the network.
     function : str
@@ -93,7 +96,8 @@ def prepare(
         matrix = _start_matrix(start, *inputs)
     fixed_grid = images[1].grid
     if trained is not None:
-        shape, spacing = covering(fixed_grid, shape, trained if spacing is None else spacing)
+        wanted = trained if spacing is None else spacing
+        shape, spacing = covering(fixed_grid, shape, wanted, multiple)
     grid = network_grid(fixed_grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
     return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)

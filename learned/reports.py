@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .checkpoint import Position
 from .pictures import draw_pairs
 from .run_folder import METRICS, STEPS, RunFolder
-from .validation import Registered, Table
+from .validation import Registered, Table, change
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +84,7 @@ class Reports:
         self.entry("validation", position, table, best=is_best)
         last = table[list(table)[-1]]
         words = (
-            f"{position.stage}, epoch {position.epoch}: error {table['identity']['tre']:.2f} "
-            f"\N{RIGHTWARDS ARROW} {last['tre']:.2f} voxels, mutual information {last['mi']:.3f}, "
-            f"folds {last['folds']:.2%}"
+            f"{position.stage}, epoch {position.epoch}: {change(table)}, folds {last['folds']:.2%}"
         )
         logger.info("%s%s", words, " (best)" if is_best else "")
         name = f"{position.stage}-{position.epoch:04d}.png"

@@ -1,7 +1,7 @@
 """The sections of a configuration on networks, losses, optimisation and the run itself.
 
-The docstrings are also the help of the command line.  A new key needs a field here and its line in the
-docstring; its default must be what was the case before it existed, for files that do not have it.
+The docstrings are also the help of the command line.  A new key needs a field here and a line in the docstring; its
+default must be what was the case before it existed, for files that do not have it.
 """
 
 # annotations are not postponed: jsonargparse would read those as a type checker does, without limits
@@ -98,9 +98,9 @@ class LossConfig(Section):
     estimator : str
         A preset of :class:`varreg.Options`: estimator and bins of the mutual information.
     known_map : float
-        Weight of the mean distance to the random map that made the pair, in voxels.
-    deep_supervision : float
-        Weight of the loss of the coarse stages, each at its own resolution.
+        Weight of the mean distance to the random map that made the pair, in voxels, where it is known.
+    dice, deep_supervision : float
+        Weights of 1 - the mean Dice overlap of labels, and of the coarse stages at their own resolution.
     """
 
     name: ClassVar[str] = "loss"
@@ -112,14 +112,15 @@ class LossConfig(Section):
     inverse: Literal["fixed-point", "paper"] = "fixed-point"
     estimator: kinds.Name = "cfir"
     known_map: kinds.Weight = 0.0
+    dice: kinds.Weight = 0.0
     deep_supervision: kinds.Weight = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.estimator not in ENERGIES:
             self._refuse("estimator", f"one of {', '.join(map(repr, ENERGIES))}")
-        weights = self.smoothness, self.mutual_information, self.background, self.consistency
-        if not max(*weights, self.known_map):
+        energy = self.smoothness, self.mutual_information, self.background, self.consistency
+        if not max(*energy, self.known_map, self.dice):
             self._refuse("mutual_information", "above 0, or another weight of `loss`")
 
 

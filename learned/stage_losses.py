@@ -8,7 +8,6 @@ resolution, where it costs little.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from .affine_passes import affine_maps
 from .cascade import Cascade
 from .cascade_prediction import Prediction
 from .config import LossConfig
-from .losses.known_map import known_map_distance
+from .losses.known_map import Known, known_map_distance, of_known, with_dice, with_known
 from .losses.objective import Losses, LossWeights, Objective
 from .passes import Pass, run_passes
 from .resampling import resize_field, resize_image
@@ -30,21 +29,6 @@ from .spatial import view_weight, warp
 STARTED = 0.5
 #: Weight of the whole image beside that of what is visible, lest the map folds in the background.
 OUTSIDE = 0.03
-
-
-class Known(NamedTuple):
-    """What is known of a batch of random pairs.
-
-    Attributes
-    ----------
-    truth : (N, d, *S) tensor
-        Displacement fixed -> moving, voxels.
-    visible : (N, 1, *S) tensor
-        Where it can be judged.
-    """
-
-    truth: Tensor
-    visible: Tensor
 
 
 class AffineLoss(nn.Module):
@@ -63,7 +47,7 @@ class AffineLoss(nn.Module):
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
         super().__init__()
         self.at_net, self.passes = cascade.at_net, cascade.affine_passes
-        self.voxel, self.known_map = cascade.affine_scale, config.known_map
+        self.voxel, self.known_map, self.dice = cascade.affine_scale, config.known_map, config.dice
         options = Options.preset(config.estimator, similarity="mi")
         self.objective = objective(config, options)
 
@@ -80,7 +64,7 @@ class AffineLoss(nn.Module):
         displacement = affine_displacement(affine, size)
         warped = warp(moving, displacement)
         losses = self.objective(warped, warped, fixed, None, view_weight(displacement, size))
-        return _with_known_map(losses, displacement, known, self.known_map, self.voxel)
+        return with_known(losses, displacement, known, self.known_map, self.dice, self.voxel)
 
 
 class DeformableLoss(nn.Module):
@@ -100,7 +84,8 @@ class DeformableLoss(nn.Module):
         self.objective = objective(config, options)
         # boxes of a few voxels know no densities: the solver, too, starts with the whole image
         self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
-        self.deep_supervision, self.known_map = config.deep_supervision, config.known_map
+        self.deep_supervision = config.deep_supervision
+        self.known_map, self.dice = config.known_map, config.dice
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
         """The loss and its terms, of (N, 1, *S) images in [0, 1]."""
@@ -113,7 +98,7 @@ class DeformableLoss(nn.Module):
             prediction.view,
             nodes=_in_voxels_of(prediction.stages[-1], tuple(moving.shape[2:])),
         )
-        losses = _with_known_map(losses, prediction.total, known, self.known_map)
+        losses = with_known(losses, prediction.total, known, self.known_map, self.dice)
         if not self.deep_supervision:
             return losses
         coarse = [
@@ -135,17 +120,19 @@ class DeformableLoss(nn.Module):
         losses = self.coarse(warped, warped, resize_image(fixed, shape), u, view)
         if known is not None and self.known_map:
             known = _on_grid(known, shape, fixed.dtype)
-        return _with_known_map(losses, total, known, self.known_map, size[0] / shape[0]).total
+        voxel = size[0] / shape[0]
+        return with_known(losses, total, known, self.known_map, self.dice, voxel).total
 
 
 class DescentLoss(nn.Module):
     r"""Loss of a batch in the second stage with descent networks: every pass counts for itself.
 
-    .. math:: \frac{1}{P} \sum_p \left( \lambda \frac{K(u_p)}{K(u_{p-1}) + c} + E(u_p) \right)
+    .. math:: \frac{1}{P} \sum_p \left( \lambda \frac{K(u_p)}{K(u_{p-1}) + c} + E(u_p)
+              + \delta\,(1 - D(u_p)) \right)
 
-    with K the distance to the known map, if there is one, after pass p, and E the energy. K as a ratio, for
-    otherwise the first passes, which have most to do, would be all that counts.  No gradient flows from one
-    pass to the next: each takes what it meets as it is, and learns to go on from there, however often.
+    with K the distance to the known map after pass p, E the energy and D the overlap of labels.  Pairs without
+    a known map or without labels have the other terms.  K as a ratio, for otherwise the first passes, which
+    have most to do, would be all that counts.  No gradient flows from one pass to the next: each takes what it meets as it is, and learns to go on from there, however often.
     Every other pair begins at the identity, not at AT-Net's map, so that stages learn to do without it and
     to mend it.
 
@@ -157,46 +144,51 @@ class DescentLoss(nn.Module):
 
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
         super().__init__()
-        self.cascade, self.known_map = cascade, config.known_map
+        self.cascade, self.known_map, self.dice = cascade, config.known_map, config.dice
         self.has_energy = max(config.mutual_information, config.smoothness, config.background) > 0
         options = Options.preset(config.estimator)
         self.fine = objective(config, options, consistency=0.0)
         self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1]; "known_map" is that of the last pass."""
-        known = known if self.known_map else None
+        """The loss and its terms, of (N, 1, *S) images in [0, 1].
+
+        "known_map" and "dice" are those of the last pass.
+        """
         affine = self.cascade.affine(moving, fixed).clone()
         affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
         extent, stages = tuple(moving.shape[2:]), self.cascade.stages()
         losses: list[Losses] = []
         there: dict[tuple[int, ...], Known] = {}
         for each in run_passes(stages, moving, fixed, affine, through=False):
-            shape = tuple(each.fixed.shape[2:])
-            if known is not None and shape not in there:
+            shape = tuple(each.after.shape[2:])
+            if known is not None and self.known_map and shape not in there:
                 there[shape] = _on_grid(known, shape, fixed.dtype)
-            losses.append(self._of_pass(each, affine, extent, there.get(shape)))
-        return _mean(losses)._replace(known_map=losses[-1].known_map)
+            losses.append(self._of_pass(each, affine, extent, there.get(shape, known)))
+        last = losses[-1]
+        return _mean(losses)._replace(known_map=last.known_map, dice=last.dice)
 
     def _of_pass(
         self, each: Pass, affine: Tensor, extent: tuple[int, ...], known: Known | None
     ) -> Losses:
-        total = compose_affine(affine, each.after, extent)
-        losses = Losses(*[total.new_zeros(())] * len(Losses._fields))
+        losses = Losses(*[each.after.new_zeros(())] * len(Losses._fields))
         if self.has_energy:
-            losses = self._energy(each, total, extent)
+            losses = self._energy(each, affine, extent)
         if known is None:
             return losses
-        voxel = extent[0] / total.shape[2]
-        before = _distance(compose_affine(affine, each.before, extent), known, voxel).detach()
-        after = _distance(total, known, voxel)
-        ratio = (after / (before + STARTED)).mean()
-        return losses._replace(
-            total=losses.total + self.known_map * ratio, known_map=after.detach().mean()
-        )
+        total = compose_affine(affine, each.after, extent)
+        if self.known_map:
+            voxel = extent[0] / total.shape[2]
+            before = _distance(compose_affine(affine, each.before, extent), known, voxel).detach()
+            after = _distance(total, known, voxel)
+            ratio, _ = of_known(after / (before + STARTED), known.mapped)
+            _, told = of_known(after.detach(), known.mapped)
+            losses = losses._replace(total=losses.total + self.known_map * ratio, known_map=told)
+        return with_dice(losses, total, known, self.dice)
 
-    def _energy(self, each: Pass, total: Tensor, extent: tuple[int, ...]) -> Losses:
+    def _energy(self, each: Pass, affine: Tensor, extent: tuple[int, ...]) -> Losses:
         """Of the whole map; what is affine in it costs no smoothness, as for the solver."""
+        total = compose_affine(affine, resize_field(each.after, each.fixed.shape[2:]), extent)
         warped = warp(each.moving, total)
         u = without_affine(total, fitted_affine(total))
         energy = self.fine if tuple(total.shape[2:]) == extent else self.coarse
@@ -206,7 +198,7 @@ class DescentLoss(nn.Module):
 def _on_grid(known: Known, shape: tuple[int, ...], dtype: torch.dtype) -> Known:
     """What is known, on the grid of a stage and in its voxels."""
     visible = resize_image(known.visible.to(dtype), shape)
-    return Known(resize_field(known.truth, shape), visible)
+    return known._replace(truth=resize_field(known.truth, shape), visible=visible)
 
 
 def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
@@ -214,16 +206,6 @@ def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
     total, truth = voxel * displacement, voxel * known.truth
     seen = known_map_distance(total, truth, known.visible)
     return seen + OUTSIDE * known_map_distance(total, truth, torch.ones_like(known.visible))
-
-
-def _with_known_map(
-    losses: Losses, displacement: Tensor, known: Known | None, weight: float, voxel: float = 1.0
-) -> Losses:
-    """The losses with the distance to the known map, on a grid of voxels of `voxel` of the images."""
-    if known is None or not weight:
-        return losses
-    distance = voxel * known_map_distance(displacement, known.truth, known.visible).mean()
-    return losses._replace(total=losses.total + weight * distance, known_map=distance)
 
 
 def _mean(several: Sequence[Losses]) -> Losses:

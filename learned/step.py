@@ -23,8 +23,8 @@ from .constants import trusted_values
 from .data.datasets import Pair
 from .devices import gather
 from .interruption import Interruption
+from .losses.known_map import Known
 from .losses.objective import Losses
-from .stage_losses import Known
 
 READ_EVERY = 16  # steps between looks at the figures on a GPU, which has to wait for each
 NAMES = (*Losses._fields, "gradient", "interrupted")
@@ -92,7 +92,9 @@ class Steps:
         half = self.config.train.precision == "bfloat16"
         looks = trusted_values() if self.checked is module else nullcontext()
         with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=half), looks:
-            known = Known(batch.truth, batch.visible)
+            labels = batch.moving_labels, batch.fixed_labels
+            some = labels if labels[0].numel() else None
+            known = Known(batch.truth, batch.visible, batch.known, some)
             losses: Losses = module(batch.moving, batch.fixed, known)
         self.checked = module  # values are looked at in the first step of a stage
         self.fabric.backward(losses.total + auxiliary(self.model))

@@ -23,6 +23,8 @@ from .devices import make_fabric, our_rank, reproducible
 from .run_folder import CONFIG, RunFolder
 
 if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
     from .cascade import Cascade
     from .training_run import Trained
 
@@ -35,6 +37,9 @@ def train(
     tensorboard: bool = True,
     networks: Callable[[Cascade], None] | None = None,
     described: Mapping[str, Any] | None = None,
+    training: Dataset[Any] | None = None,
+    validation: Dataset[Any] | None = None,
+    test: Dataset[Any] | None = None,
 ) -> Trained:
     """Train a cascade, or go on.
 
@@ -52,6 +57,10 @@ def train(
         Changes the new cascade, e.g. puts other networks into it, before it is trained.
     described : mapping or None
         What the card of the weights says of that, beside ``model``.
+    training, validation, test : torch.utils.data.Dataset or None
+        Datasets of dictionaries, see :mod:`learned.data.dict_source`, in place of what ``data.source`` says;
+        an epoch is ``data.pairs_per_epoch`` items drawn at random, and each pair is moved by a random map
+        and flipped as ``data`` says.
 
     Returns
     -------
@@ -70,6 +79,12 @@ def train(
     """
     from .training_run import TrainingRun
 
+    parts = None
+    if training is not None:
+        from .data.dict_source import dataset_parts
+
+        config = with_changes(config, ["data.source=dataset"])
+        parts = dataset_parts(config, training, validation, test)
     fabric = make_fabric(config.train)
     try:
         with reproducible(config.train.threads, fabric.device), logging_redirect_tqdm():
@@ -81,6 +96,7 @@ def train(
                 tensorboard=tensorboard,
                 networks=networks,
                 described=described,
+                parts=parts,
             ).run()
     finally:
         if torch.distributed.is_initialized():
@@ -126,12 +142,13 @@ def _report(trained: Any) -> str:
 
     table = trained.test or trained.validation or {}
     part = "test" if trained.test else "validation"
+    shown = [m for m in MEASURES if any(m in row for row in table.values())]
     lines = [
-        f"{part:<12}{'error':>10}{'MI':>10}{'folds':>10}",
-        f"{'':<12}{'voxels':>10}{'nats':>10}",
+        f"{part:<12}" + "".join(f"{MEASURES[m][0]:>10}" for m in shown),
+        f"{'':<12}" + "".join(f"{MEASURES[m][1]:>10}" for m in shown),
     ]
     for row, figures in table.items():
-        lines.append(f"{row:<12}" + "".join(f"{figures[m]:>10.4f}" for m in MEASURES))
+        lines.append(f"{row:<12}" + "".join(f"{figures[m]:>10.4f}" for m in shown))
     return "\n".join([*lines, "", f"The weights: {Path(trained.model)}"])
 
 

@@ -24,10 +24,10 @@ from .cascade import Cascade
 from .checkpoint import Checkpoint, Position, read_checkpoint
 from .config import Config
 from .data.datasets import Pair
-from .data.parts import has_motion, make_parts, training_pairs
+from .data.parts import Parts, make_parts, training_pairs
 from .devices import first
 from .interruption import Interruption, heed_signals
-from .loader import Batches, loaded, steps_of_epoch
+from .loader import Batches, check_terms, loaded, steps_of_epoch
 from .losses.mutual_information import MutualInformation
 from .reports import Reports
 from .run_folder import RunFolder
@@ -70,20 +70,16 @@ class TrainingRun:
         tensorboard: bool = True,
         networks: Callable[[Cascade], None] | None = None,
         described: Mapping[str, Any] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self.config, self.fabric, self.described = config, fabric, dict(described or {})
         self.folder = folder = RunFolder(config.train.output)
         first(fabric, lambda: folder.check(config, resume))
         self.interruption = Interruption()
         self.similarity = MutualInformation(Options.preset(config.loss.estimator))
-        self.parts = make_parts(config)
+        self.parts = make_parts(config) if parts is None else parts
+        check_terms(config.loss, self.parts.train)
         self.steps = steps_of_epoch(config, self.parts.train, fabric.world_size)
-        self.has_truth = has_motion(config.data)
-        if config.loss.known_map and not self.has_truth:
-            raise InputError(
-                "learned.train: `loss.known_map` needs pairs made by random maps, but every motion of "
-                "`data` is 0; set it to 0 or allow some motion."
-            )
         self.model = new_cascade(config, torch.Generator().manual_seed(config.train.seed))
         if networks is not None:
             networks(self.model)
@@ -189,7 +185,7 @@ class TrainingRun:
         pairs, place = self.parts.validation, self.position
         with training.averaged():  # what is judged is what is kept
             table = evaluate(cascade, pairs, self.similarity, self.fabric)
-            value = value_of(table, self.has_truth)
+            value = value_of(table)
             if not math.isfinite(value):
                 raise DivergenceError(
                     f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} "

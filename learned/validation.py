@@ -1,4 +1,4 @@
-"""How well a cascade registers pairs whose truth is known: error, similarity and folds of each stage."""
+"""How well a cascade registers pairs: error or overlap, as far as known, similarity and folds of each stage."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .cascade import Cascade
 from .data.datasets import Pair, PairDataset
 from .devices import gather
 from .folding import fold_fraction
+from .losses.dice import label_dice
 from .losses.mutual_information import MutualInformation
 from .resampling import resize_field
 from .spatial import view_weight, warp
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
 #: Rows of the table that do not depend on the number of stages.
 IDENTITY, AFFINE = "identity", "affine"
-MEASURES = ("tre", "mi", "folds")
+#: What a row may say, and how it is written: title, unit, digits.
+MEASURES = {
+    "tre": ("error", "voxels", 2),
+    "dice": ("Dice", "", 3),
+    "mi": ("MI", "nats", 3),
+    "folds": ("folds", "", 4),
+}
 Table = dict[str, dict[str, float]]
 
 
@@ -138,8 +145,9 @@ def evaluate(
     Returns
     -------
     dict of str to dict
-        "identity", "affine", "stage 1", ... -> "tre" in voxels, "mi" in nats, "folds" as the share
-        of cells in which the whole map folds.
+        "identity", "affine", "stage 1", ... -> "tre" in voxels, of the pairs whose map is known; "dice", the
+        mean overlap of structures, of those with label maps; "mi" in nats; "folds" as the share of cells
+        in which the whole map folds.  What is of no pair is left out.
 
     Examples
     --------
@@ -167,16 +175,44 @@ def figures_of(registered: Registered, similarity: MutualInformation) -> Table:
     return {name: _row(registered, name, similarity) for name in registered.maps}
 
 
-def value_of(table: Table, has_truth: bool) -> float:
-    """What a validation judges by, smaller being better: error of the last row, else minus MI.
+def value_of(table: Table) -> float:
+    """What a validation judges by, smaller being better: error of the last row, else minus Dice, else minus MI.
 
     Examples
     --------
-    >>> value_of({"affine": {"tre": 2.0, "mi": 0.5}}, has_truth=False)
-    -0.5
+    >>> value_of({"affine": {"dice": 0.6, "mi": 0.5}})
+    -0.6
     """
     last = table[list(table)[-1]]
-    return last["tre"] if has_truth else -last["mi"]
+    return last["tre"] if "tre" in last else -last["dice" if "dice" in last else "mi"]
+
+
+def change(table: Table) -> str:
+    """What a registration has changed, in words.
+
+    Examples
+    --------
+    >>> change({"identity": {"dice": 0.5}, "stage 1": {"dice": 0.75}}) == "Dice 0.500 \N{RIGHTWARDS ARROW} 0.750"
+    True
+    """
+    first, *_, last = table.values()
+    return ", ".join(
+        f"{title} {first[m]:.{digits}f} \N{RIGHTWARDS ARROW} {last[m]:.{digits}f} {unit}".strip()
+        for m, (title, unit, digits) in MEASURES.items()
+        if m in first and m != "folds"
+    )
+
+
+def known_figures(pair: Pair, total: Tensor) -> dict[str, float]:
+    """Error and overlap of a displacement (1, d, *S), as far as the pair has a known map and labels."""
+    figures: dict[str, float] = {}
+    if pair.known:
+        error = target_registration_error(total, pair.truth[None], pair.visible[None])
+        figures["tre"] = float(error)
+    if pair.moving_labels.any() and pair.fixed_labels.any():
+        maps = pair.moving_labels[None], pair.fixed_labels[None]
+        figures["dice"] = float(label_dice(total.round(), *maps))  # of the nearest voxels
+    return figures
 
 
 def _row(registered: Registered, name: str, similarity: MutualInformation) -> dict[str, float]:
@@ -184,17 +220,17 @@ def _row(registered: Registered, name: str, similarity: MutualInformation) -> di
     pair, total = registered.pair, registered.maps[name][None]
     warped = warp(pair.moving[None], total)
     view = view_weight(total, tuple(pair.fixed.shape[1:]))
-    error = target_registration_error(total, pair.truth[None], pair.visible[None])
     return {
-        "tre": float(error),
+        **known_figures(pair, total),
         "mi": float(similarity(warped, pair.fixed[None], view)),
         "folds": float(fold_fraction(total)),
     }
 
 
 def _mean(rows: Sequence[dict[str, dict[str, Any]]]) -> Table:
-    """Means over pairs, in the order of the pairs."""
-    return {
-        name: {m: sum(row[name][m] for row in rows) / len(rows) for m in MEASURES}
-        for name in rows[0]
-    }
+    """Means over the pairs that have a figure, in the order of the pairs."""
+    table: Table = {}
+    for name in rows[0]:
+        found = {m: [row[name][m] for row in rows if m in row[name]] for m in MEASURES}
+        table[name] = {m: sum(values) / len(values) for m, values in found.items() if values}
+    return table

@@ -20,7 +20,7 @@ import varreg
 from varreg.batch.pair_table import COLUMNS
 from varreg.cli import exit_codes as exits
 from varreg.cli import main
-from varreg.cli.table import PairReport
+from varreg.cli.pair_report import PairReport
 from varreg.data.phantom import deformed_pair
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
@@ -55,7 +55,7 @@ def run(line: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the two images, in which all lines have run."""
+    """A folder with the two images and a series, in which all lines have run."""
     folder = tmp_path_factory.mktemp("page")
     pair = deformed_pair((64, 64), np.random.default_rng(0))
     for name in ("moving", "fixed"):
@@ -63,6 +63,9 @@ def folder(tmp_path_factory):
         nibabel.save(image, folder / f"{name}.nii.gz")
     mask = nibabel.Nifti1Image((pair.labels_fixed[..., None] > 0).astype("u1"), image.affine)
     nibabel.save(mask, folder / "mask.nii.gz")
+    volume = deformed_pair((32, 34, 32), np.random.default_rng(0)).fixed
+    series = np.stack([volume, np.roll(volume, 1, axis=0)], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(series, np.diag([-3, 3, 3, 1.0])), folder / "bold.nii.gz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in LINES:
@@ -80,6 +83,12 @@ def test_what_the_lines_leave_behind_is_what_the_page_says(folder):
     through_ants = nibabel.load(folder / "by-ants.nii.gz").get_fdata().squeeze()
     np.testing.assert_allclose(through_ants, result.warped.data, atol=1e-4)
     assert varreg.load(folder / "rigid").transform.nodes is None
+    motion = varreg.load_series(folder / "motion")
+    assert motion.count == 2 and motion.reference == "mean"
+    aligned = [
+        nibabel.load(folder / n).get_fdata() for n in ("aligned.nii.gz", "motion/aligned.nii.gz")
+    ]
+    np.testing.assert_array_equal(*aligned)
     assert varreg.load(folder / "quick").options.smoothness_weight == 0.7
     assert varreg.load(folder / "refined").start is not None
     lines = (folder / "landmarks-in-moving.csv").read_text().splitlines()

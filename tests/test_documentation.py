@@ -12,6 +12,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from varreg.data.phantom import deformed_pair
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
@@ -25,6 +27,8 @@ PAGES = [
     "docs/guides.md",
     "docs/templates.md",
     "docs/report.md",
+    "docs/slides.md",
+    "docs/series.md",
     "docs/verdict.md",
 ]
 # whether `import learned` works
@@ -73,10 +77,11 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 def test_readme_example_and_command_lines_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    example = run_python("README.md")
-    for name in ("moving", "fixed"):  # the files that the command lines speak of, one-slice volumes
-        image = nibabel.Nifti1Image(example[name][..., None], np.eye(4))
+    pair = deformed_pair((96, 96), np.random.default_rng(0))
+    for name in ("moving", "fixed"):  # the files that the page speaks of, one-slice volumes
+        image = nibabel.Nifti1Image(np.asarray(getattr(pair, name))[..., None], np.eye(4))
         nibabel.save(image, tmp_path / f"{name}.nii.gz")
+    run_python("README.md")
     lines = [line for block in blocks("README.md", "sh") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("varreg ")]
     assert len(lines) >= 3

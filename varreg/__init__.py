@@ -35,13 +35,22 @@ if TYPE_CHECKING:
     from .images.image_file import ImageFile
     from .options.options import Options
     from .report import plots
+    from .report.view import view
     from .results.result import Result, load
+    from .series.aligned import AlignedSeries, load_series
+    from .series.alignment import align_series
+    from .series.applying import apply_series
+    from .slides.warping import warp_slide
     from .template.build import build_template
     from .template.template import Template
     from .transforms.inverse import Inverse
     from .transforms.transform import Transform
 
 _HOMES = {
+    "align_series": "series.alignment",
+    "apply_series": "series.applying",
+    "AlignedSeries": "series.aligned",
+    "load_series": "series.aligned",
     "build_template": "template.build",
     "label": "atlas.label",
     "Labelling": "atlas.labelling",
@@ -53,6 +62,7 @@ _HOMES = {
     "Certificate": "certificate.certificate",
     "load": "results.result",
     "read_transform": "exchange.reading",
+    "warp_slide": "slides.warping",
     "write_transform": "exchange.writing",
     "Grid": "geometry.grid",
     "Image": "images.image",
@@ -61,11 +71,13 @@ _HOMES = {
     "Options": "options.options",
     "Result": "results.result",
     "Transform": "transforms.transform",
+    "view": "report.view",
 }
 
 _MODULES = {"phantom": "data.phantom", "plots": "report.plots", "report": "report"}
 
 __all__ = [
+    "AlignedSeries",
     "BackendError",
     "Certificate",
     "DivergenceError",
@@ -84,17 +96,22 @@ __all__ = [
     "Transform",
     "VarregError",
     "__version__",
+    "align_series",
+    "apply_series",
     "build_template",
     "certify",
     "iterate_batch",
     "label",
     "load",
+    "load_series",
     "phantom",
     "plots",
     "read_transform",
     "report",
     "solve",
     "solve_batch",
+    "view",
+    "warp_slide",
     "write_transform",
 ]
 

@@ -8,7 +8,8 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .backends.arrays import Array
@@ -21,16 +22,24 @@ from .images.image import Image
 from .images.warping import fill_value, warped
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
+from .optimise.point_report import PointReport, point_checks
 from .options.backend_choice import chosen_backend
 from .options.options import Options
-from .report.progress import bar, is_terminal
+from .report.progress import bar, is_watched
+from .report.repetition import call_record
 from .results.result import Result
-from .stages.arguments import check_callback, merged_options, thread_count
+from .stages.arguments import check_callback, known_names, merged_options, thread_count
 from .stages.channel_values import channel_reports
+from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
 from .transforms.transform import Transform
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options.changes import Changes
 
 
 def solve(
@@ -41,6 +50,9 @@ def solve(
     deformable: bool | None = None,
     fixed_mask: Any = None,
     moving_mask: Any = None,
+    moving_points: Any = None,
+    fixed_points: Any = None,
+    point_weights: Any = None,
     start: Any = None,
     fill: float | None = None,
     options: Options | None = None,
@@ -50,7 +62,7 @@ def solve(
     threads: int | None = None,
     progress: bool | None = None,
     callback: Callable[[Iteration], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[Changes],
 ) -> Result:
     """Bring `moving` onto `fixed`.
 
@@ -69,15 +81,22 @@ def solve(
         one for each.  ``result.warped`` is the first moving image, ``result.warp`` brings the others.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
         Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
-        None is the identity in world space. "auto" takes a rigid map where scales and shear gain
+        None or "none" is the identity in world space. "auto" takes a rigid map where scales and shear gain
         no more than chance does, as between images of one person, and what the headers say where
-        the images share more so; ``result.model`` says what was taken and why.
+        the images share more so; ``result.model`` says what was taken and why.  With ``axes`` it takes
+        a rigid map or what the headers say, whichever ends at less energy.
     deformable : bool, optional
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
-        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine".
+        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
         Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
         with a place of its own.  Of several images it is that of all of them.
+    moving_points, fixed_points : (n, d) array or path, optional
+        Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
+        ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their
+        order.  That all are 1 mm off costs ``points_weight`` nats; ``result.guides`` has the distance of each.
+    point_weights : (n,) array, optional
+        Of the points, above 0; only their ratios count.  By default a column ``weight`` of the files, else all alike.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
         Where the affine search starts; by default all three are tried.  Or a map to refine: a
         :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
@@ -130,18 +149,30 @@ def solve(
     True
     """
     begun = time.perf_counter()
+    asked = call_record(
+        moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
+        moving_mask=moving_mask, start=start, fill=fill, backend=backend, device=device,
+    )  # fmt: skip
     options = merged_options(options, preset, changes)
+    affine, start = known_names(affine, start)
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend, device), thread_count(threads)
     check_callback(callback)
     images, *further = pairs = as_channels(moving, fixed)
     moving_image, fixed_image = images
+    if options.axes is not None and deformable is None:
+        deformable = True
+    guides = as_guides(
+        moving_points, fixed_points, point_weights, moving_image.grid, fixed_image.grid
+    )
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, options, kernels, threads, further=further
     )
-    identical = all(search.is_identity(*pair) for pair in pairs)
+    if guides is not None:
+        problem = replace(problem, points=guides.points)
+    identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": time.perf_counter() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
@@ -157,6 +188,10 @@ def solve(
         checks = *odd, *checks_of(answer)
         motion = answer.motion(recorder.recent)
         channels = channel_reports(problem, pairs, found.affine, found.nodes)
+        points: tuple[PointReport, ...] = ()
+        if guides is not None:
+            points = guides.reports(transform.points(guides.points.fixed.T).T)
+            checks += point_checks(points, float(fixed_image.grid.spacing.min()))
     return Result(
         transform=transform,
         warped=moved,
@@ -171,13 +206,14 @@ def solve(
         options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
-        provenance=_provenance(kernels, threads, seconds),
+        provenance=_provenance(kernels, threads, seconds) | {"call": asked},
         start=report,
         model=choice,
         regularity=found.regularity,
         checks=checks,
         notes=notes,
         channels=channels,
+        guides=points,
         motion=motion,
     )
 
@@ -200,7 +236,7 @@ def _observer(
     progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
 ) -> Iterator[Callable[[Iteration], None] | None]:
     """What is told of each step: the progress bar, the caller, both or none."""
-    wanted = is_terminal(sys.stderr) and (progress is None or progress)
+    wanted = is_watched(sys.stderr) and (progress is None or progress)
     if not wanted:
         yield callback
         return

@@ -80,3 +80,24 @@ def warp_scene(moving: Tensor, fixed: Tensor, pose: Tensor, truth: Tensor) -> Wa
         warp(fixed, total) * view_weight(total, shape),
         truth,
     )
+
+
+def warp_labels(labels: Tensor, displacement: Tensor) -> Tensor:
+    """Label maps at the nearest voxels of x + u(x); 0 where nothing is in view.
+
+    Parameters
+    ----------
+    labels : (N, C, *S) tensor
+        Whole numbers up to 255, of a floating type.
+    displacement : (N, d, *S) tensor
+        Voxels.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([[[[0.0, 3.0, 7.0]] * 2]])
+    >>> shift = torch.tensor([0.0, 0.6]).reshape(1, 2, 1, 1).expand(1, 2, 2, 3)
+    >>> warp_labels(labels, shift)[0, 0, 0].tolist()
+    [3.0, 7.0, 0.0]
+    """
+    nearest = displacement.round()
+    return (warp(labels, nearest) * view_weight(nearest, labels.shape[2:])).round()

@@ -91,37 +91,118 @@ class Cutter:
         self.foregrounds, self.shape, self.axes = tuple(foregrounds), tuple(shape), tuple(axes)
         self.least_share = least_share
         self._centres = [content_centre(foreground) for foreground in foregrounds]
+        self._masses = [_centre_of_mass(foreground) for foreground in foregrounds]
         self._slices = (
             [[full_slices(f, axis, least_share) for axis in axes] for f in foregrounds]
             if len(shape) == 2
             else []
         )
 
-    def draw(self, generator: torch.Generator) -> Cut:
+    def draw(self, generator: torch.Generator, among: Sequence[int] | None = None) -> Cut:
         """One slice or patch of one volume.
 
         Parameters
         ----------
         generator : torch.Generator
+        among : sequence of int, optional
+            Numbers of the volumes that may be drawn; None is all.
 
         Returns
         -------
         Cut
         """
-        volume = _below(len(self.foregrounds), generator)
+        among = range(len(self.foregrounds)) if among is None else among
+        volume = among[below(len(among), generator)]
         if len(self.shape) == 3:
             centre = random_patch_centre(
                 self.foregrounds[volume], self.shape, self.least_share, generator
             )
             return Cut(volume, None, 0, centre, self.shape)
-        which = _below(len(self.axes), generator)
+        which = below(len(self.axes), generator)
         places = self._slices[volume][which]
         axis = self.axes[which]
         middle = self._centres[volume]
         centre = middle[:axis] + middle[axis + 1 :]
-        return Cut(volume, axis, int(places[_below(len(places), generator)]), centre, self.shape)
+        return Cut(volume, axis, int(places[below(len(places), generator)]), centre, self.shape)
+
+    def counterpart(self, cut: Cut, volume: int) -> Cut:
+        """Where a slice or patch of one volume is to be sought in another.
+
+        It lies as far from the centre of mass of the foreground, which a neck hardly moves.  A slice is the
+        one with as large a share of the full slices before it.
+
+        Parameters
+        ----------
+        cut : Cut
+        volume : int
+            Number of the other one.
+
+        Returns
+        -------
+        Cut
+        """
+        away = self._masses[volume] - self._masses[cut.volume]
+        if cut.axis is None:
+            return cut._replace(volume=volume, centre=tuple((cut.centre + away).tolist()))
+        here, there = (self._slices[v][self.axes.index(cut.axis)] for v in (cut.volume, volume))
+        before = np.searchsorted(here, cut.position) / max(len(here) - 1, 1)
+        position = int(there[round(before * (len(there) - 1))])
+        centre = tuple((cut.centre + np.delete(away, cut.axis)).tolist())
+        return cut._replace(volume=volume, position=position, centre=centre)
 
 
-def _below(count: int, generator: torch.Generator) -> int:
+def two_people(
+    cutter: Cutter, owners: Sequence[str], atlas: str | None, generator: torch.Generator
+) -> tuple[Cut, Cut]:
+    """Slices or patches of two different subjects that should show the same.
+
+    Parameters
+    ----------
+    cutter : Cutter
+    owners : sequence of str
+        The subject of each of its volumes.
+    atlas : str or None
+        The subject that is always the moving one.
+    generator : torch.Generator
+
+    Returns
+    -------
+    moving, fixed : Cut
+    """
+    fixed = cutter.draw(generator, [k for k, owner in enumerate(owners) if owner != atlas])
+    mine = owners[fixed.volume]
+    others = [k for k, owner in enumerate(owners) if owner != mine and atlas in (None, owner)]
+    return cutter.counterpart(fixed, others[below(len(others), generator)]), fixed
+
+
+def check_people(
+    owners: Sequence[str], share: float, atlas: str | None, function: str
+) -> tuple[str, ...]:
+    """The subjects but for the atlas, if pairs of two of them can be drawn where they are wanted.
+
+    Raises
+    ------
+    InputError
+        If there is nobody, or only one person where a share of the pairs are of two.
+    """
+    names = tuple(dict.fromkeys(owner for owner in owners if owner != atlas))
+    if not names:
+        raise InputError(f"{function}: there are no subjects; give at least one.")
+    if share and atlas is None and len(names) < 2:
+        raise InputError(
+            f"{function}: {names[0]!r} is alone, and pairs of different people are wanted; every part "
+            "(training, validation, test) needs two people or an atlas. Name more of them in "
+            "`data.validation_subjects`, or set `data.test_pairs` to 0."
+        )
+    return names
+
+
+def below(count: int, generator: torch.Generator) -> int:
     """A number from 0 to count - 1."""
     return int(torch.randint(count, (), generator=generator))
+
+
+def _centre_of_mass(foreground: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Voxel, one number for each axis."""
+    sums = (foreground.sum(tuple({0, 1, 2} - {axis})) for axis in range(3))
+    return np.array([np.average(np.arange(len(counts)), weights=counts) for counts in sums])

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset, Sampler
 
 from varreg.errors import InputError
 
-from ..spatial import view_weight
-from .augmentation import WarpedScene, random_flips, warp_scene
+from ..spatial import compose, view_weight
+from .augmentation import WarpedScene, random_flips, warp_labels, warp_scene
 from .intensity import acquire
 from .random_fields import seeded_generator, uniform
 from .random_maps import POSE, WarpRanges, random_map
@@ -26,19 +26,23 @@ Position = tuple[int, int]
 
 
 class Pair(NamedTuple):
-    """A pair and its truth; a batch has the same fields with N in front.
+    """A pair and what is known of it; a batch has the same fields with N in front.
 
     Attributes
     ----------
     moving, fixed : (1, *S) float32 tensor
         In [0, 1].
     truth : (d, *S) float32 tensor
-        Displacement fixed -> moving, voxels.
+        Displacement fixed -> moving, voxels; where `known` is false it is nothing.
     affine : (d, d + 1) float32 tensor
         Affine part of the truth, which is x -> A(x + v(x)), on centred coordinates.
     visible : (1, *S) bool tensor
         Voxels of the fixed foreground whose counterpart is in view: where errors count.
     subject : str
+    known : () bool tensor
+        Whether the images coincided before the random map, so that `truth` is the map between them.
+    moving_labels, fixed_labels : (1, *S) uint8 tensor
+        The same numbers for the same structures, 0 for none; empty where labels are not wanted.
     """
 
     moving: Tensor
@@ -47,6 +51,9 @@ class Pair(NamedTuple):
     affine: Tensor
     visible: Tensor
     subject: str
+    known: Tensor = torch.tensor(True)
+    moving_labels: Tensor = torch.zeros(0, dtype=torch.uint8)
+    fixed_labels: Tensor = torch.zeros(0, dtype=torch.uint8)
 
 
 class PairDataset(Dataset[Pair]):
@@ -68,6 +75,8 @@ class PairDataset(Dataset[Pair]):
         Of the map between the two images.
     pose : WarpRanges
         Of the map that both share; random flips come on top.
+    labels : bool
+        Whether pairs carry label maps; those of a source without are 0.
 
     Raises
     ------
@@ -90,6 +99,7 @@ class PairDataset(Dataset[Pair]):
         seed: int,
         warp: WarpRanges | None = None,
         pose: WarpRanges = POSE,
+        labels: bool = False,
     ) -> None:
         shapes = {source.shape for source, _ in sources}
         if len(shapes) != 1:
@@ -109,13 +119,24 @@ class PairDataset(Dataset[Pair]):
         self.sources = tuple(source for source, _ in sources)
         self.shape = shapes.pop()
         self.length, self.seed, self.pose = length, seed, pose
-        self.warp = WarpRanges() if warp is None else warp
+        self.warp, self.labels = WarpRanges() if warp is None else warp, labels
         self._limits = np.cumsum(shares / shares.sum())
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Ids of all subjects of all sources, for :func:`learned.data.splits.check_disjoint`."""
         return tuple(sorted({name for source in self.sources for name in source.subjects}))
+
+    @property
+    def known(self) -> frozenset[bool]:
+        """What :attr:`Pair.known` may be; without motion there is nothing to be known."""
+        kinds = {kind for source in self.sources for kind in source.coincide}
+        return frozenset(kind and self.warp.moves for kind in kinds)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether some pairs have label maps."""
+        return self.labels and any(source.has_labels for source in self.sources)
 
     def __len__(self) -> int:
         return self.length
@@ -149,7 +170,7 @@ class PairDataset(Dataset[Pair]):
         source = self.sources[min(which, len(self.sources) - 1)]
         scene = source.draw(generator)
         truth = random_map(self.shape, self.warp, generator)
-        warped = _warped(scene, truth.displacement, self.pose, generator)
+        warped, labels = _warped(scene, truth.displacement, self.pose, generator, self.labels)
         visible = _visible(warped)
         if not visible.any() or visible.sum() < _LEAST_VISIBLE * scene.foreground.sum():
             return None
@@ -157,9 +178,11 @@ class PairDataset(Dataset[Pair]):
             acquire(image[0, 0].clamp(0, 1), source.intensities, generator)[None]
             for image in (warped.moving, warped.fixed)
         )
+        known = torch.tensor(scene.coincide and self.warp.moves)
         return Pair(
-            moving, fixed, truth.displacement[0], truth.affine[0], visible[0], scene.subject
-        )
+            moving, fixed, truth.displacement[0], truth.affine[0], visible[0], scene.subject,
+            known, *labels,
+        )  # fmt: skip
 
 
 class EpochSampler(Sampler[Position]):
@@ -195,16 +218,23 @@ class EpochSampler(Sampler[Position]):
 
 
 def _warped(
-    scene: Scene, truth: Tensor, pose: WarpRanges, generator: torch.Generator
-) -> WarpedScene:
-    """Both images with the foreground as a second channel, in a random pose."""
-    foreground = scene.foreground.float()
-    stack = random_flips(torch.stack([scene.moving, scene.fixed, foreground]), generator)[:, None]
-    shared = random_map(stack.shape[2:], pose, generator)
-    return warp_scene(
-        torch.stack([stack[0], stack[2]], 1), torch.stack([stack[1], stack[2]], 1),
-        shared.displacement, truth,
-    )  # fmt: skip
+    scene: Scene, truth: Tensor, pose: WarpRanges, generator: torch.Generator, labels: bool
+) -> tuple[WarpedScene, tuple[Tensor, Tensor] | tuple[()]]:
+    """Both images with the foreground as a second channel, in a random pose; and the label maps."""
+    channels = [scene.moving, scene.fixed, scene.foreground.float()]
+    if labels:
+        none = torch.zeros_like(scene.moving)
+        channels += [none, none] if scene.labels is None else [m.float() for m in scene.labels]
+    stack = random_flips(torch.stack(channels), generator)[:, None]
+    shared = random_map(stack.shape[2:], pose, generator).displacement
+    warped = warp_scene(
+        torch.stack([stack[0], stack[2]], 1), torch.stack([stack[1], stack[2]], 1), shared, truth
+    )
+    if not labels:
+        return warped, ()
+    moving = warp_labels(stack[3][None], shared)
+    fixed = warp_labels(stack[4][None], compose(shared, truth))
+    return warped, (moving[0].to(torch.uint8), fixed[0].to(torch.uint8))
 
 
 def _visible(warped: WarpedScene) -> Tensor:

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varreg.errors import InputError
-from varreg.images.intensities import unit_intensities
+from varreg.images.accepted import Image
+from varreg.images.intensities import robust_range, unit_intensities
 
 from .random_fields import smooth_noise, uniform
 from .slices import FOREGROUND
@@ -147,3 +150,11 @@ def blur(image: Tensor, widths: Sequence[float]) -> Tensor:
             pair = padded.narrow(axis, radius - k, n) + padded.narrow(axis, radius + k, n)
             image = image + pair * (weights[k] / total)
     return image
+
+
+def unit_values(image: Image) -> NDArray[np.float32]:
+    """Unit intensities, (*S); what holds no data is black, as around a head that was cut out."""
+    if image.valid is None:
+        return unit_intensities(image.data, None)
+    known = unit_intensities(image.data, robust_range(image.data[image.valid]))
+    return np.where(image.valid, known, np.float32(0))

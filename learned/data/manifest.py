@@ -1,10 +1,13 @@
-"""The list of subjects whose contrasts coincide, as a JSON file.
+"""The list of subjects, their images and what is known of them, as a JSON file.
 
 .. code-block:: json
 
-    [{"id": "case01", "T1": "case01/t1.nii.gz", "T2": "case01/t2.nii.gz"}]
+    [{"id": "case01", "T1": "case01/t1.nii.gz", "T2": "case01/t2.nii.gz"},
+     {"id": "case02", "T1": "case02/t1.nii.gz", "T2": "case02/t2.nii.gz", "coincide": false},
+     {"id": "case03", "T2": "case03/t2.nii.gz", "labels": "case03/structures.nii.gz"}]
 
-Paths are relative to the file itself.
+Paths are relative to the file itself.  The images of a subject coincide in world space unless it says
+otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +29,19 @@ _LARGEST_FILE = 1 << 26  # bytes; a list of paths is never as long
 
 @dataclass(frozen=True)
 class Subject:
-    """One head in several contrasts that coincide in world space.
+    """One head in one or several contrasts.
 
     Attributes
     ----------
     id : str
         Name of the subject; splits are made by it.
     images : tuple of (contrast, Path)
-        In the order of the manifest, at least two.
+        In the order of the manifest, at least one.
+    groups : tuple of tuple of str
+        Contrasts that coincide in world space; images of different groups only show the same anatomy.
+        Empty: all coincide.
+    labels : tuple of (contrast, Path)
+        Label maps that coincide with an image and its group, at most one for each group.
 
     Examples
     --------
@@ -44,11 +51,24 @@ class Subject:
 
     id: str
     images: tuple[tuple[str, Path], ...]
+    groups: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[tuple[str, Path], ...] = ()
 
     @property
     def contrasts(self) -> tuple[str, ...]:
         """Names of the contrasts, in the order of `images`."""
         return tuple(contrast for contrast, _ in self.images)
+
+    def coinciding(self) -> tuple[Subject, ...]:
+        """The same subject in parts, each of images that coincide, with their label map."""
+        groups = self.groups or (self.contrasts,)
+        images, labels = (
+            [tuple(entry for entry in entries if entry[0] in group) for group in groups]
+            for entries in (self.images, self.labels)
+        )
+        return tuple(
+            Subject(self.id, some, labels=map_) for some, map_ in zip(images, labels, strict=True)
+        )
 
 
 def read_manifest(
@@ -59,7 +79,8 @@ def read_manifest(
     Parameters
     ----------
     path : str or PathLike
-        JSON: a list of objects with ``id`` and at least two contrasts.
+        JSON: a list of objects with ``id``, at least one contrast, and if need be ``coincide`` and
+        ``labels``: see the page on the manifest.
     contrasts : sequence of str
         The names that count as contrasts.
 
@@ -73,8 +94,8 @@ def read_manifest(
     FileError
         If the manifest or an image in it does not exist or cannot be read as JSON.
     InputError
-        If an entry is no such object, an id or a contrast comes twice, a contrast is not known, or
-        a subject has fewer than two.
+        If an entry is no such object, an id or a contrast comes twice, a contrast is not known, a
+        subject has none, or ``coincide`` or ``labels`` make no sense.
 
     Examples
     --------
@@ -107,53 +128,6 @@ def read_manifest(
             )
         seen.add(subject.id)
     return subjects
-
-
-def label_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """The label maps of a folder, one for each subject.
-
-    Parameters
-    ----------
-    folder : str or PathLike
-        Holds ``.nii`` or ``.nii.gz`` files; their names without the suffix are the ids.
-
-    Returns
-    -------
-    dict of str to Path
-        In the order of the ids.
-
-    Raises
-    ------
-    FileError
-        If there is no such folder, or no such file in it.
-    InputError
-        If an id comes twice, as .nii and as .nii.gz.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "head01.nii.gz").write_bytes(b"voxels")
-    ...     list(label_files(folder))
-    ['head01']
-    """
-    root = Path(os.fsdecode(folder)).expanduser()
-    result: dict[str, Path] = {}
-    for file in sorted(root.iterdir()) if root.is_dir() else ():
-        match = re.fullmatch(r"(.+?)\.nii(\.gz)?", file.name, re.IGNORECASE)
-        if match is None:
-            continue
-        if match[1] in result:
-            raise InputError(
-                f"label_files: {str(root)!r} has {match[1]!r} as .nii and as .nii.gz; remove one."
-            )
-        result[match[1]] = file
-    if not result:
-        raise FileError(
-            f"label_files: `folder` is {str(root)!r}, in which there is no .nii or .nii.gz file; "
-            "give the folder of the label maps."
-        )
-    return result
 
 
 def _parsed(file: Path) -> Any:
@@ -190,16 +164,48 @@ def _subject(entry: Any, number: int, file: Path, contrasts: tuple[str, ...]) ->
     where += f" ({name!r})"
     images = []
     for contrast, value in entry.items():
-        if contrast == "id":
+        if contrast in ("id", "coincide", "labels"):
             continue
         _refuse_unknown(contrast, contrasts, where)
         images.append((contrast, _existing(value, contrast, file, where)))
-    if len(images) < 2:
+    if not images:
+        raise InputError(f"{where} has no image; add a contrast or remove the entry.")
+    names = [contrast for contrast, _ in images]
+    groups = _groups(entry.get("coincide", True), names, where)
+    labels = _labels(entry.get("labels", {}), groups, where)
+    maps = ((c, _existing(value, "labels", file, where)) for c, value in labels.items())
+    return Subject(name, tuple(images), groups if len(groups) > 1 else (), tuple(maps))
+
+
+def _groups(value: Any, names: list[str], where: str) -> tuple[tuple[str, ...], ...]:
+    """The contrasts of a subject that coincide; one that no list names coincides with no other."""
+    if isinstance(value, bool):
+        return (tuple(names),) if value else tuple((name,) for name in names)
+    lists = value if isinstance(value, list) else [value]
+    named = [name for members in lists if isinstance(members, list) for name in members]
+    if not all(isinstance(members, list) and members for members in lists) or any(
+        name not in names or named.count(name) > 1 for name in named
+    ):
         raise InputError(
-            f"{where} has {len(images)} contrast(s); a pair needs two. Add another contrast or "
-            "remove the entry."
+            f"{where}: 'coincide' must be true, false, or a list of lists of the contrasts that coincide, "
+            f'each once, e.g. [["T1", "T1c"], ["T2"]], of {names}; got {value!r}.'
         )
-    return Subject(name, tuple(images))
+    return (*map(tuple, lists), *((name,) for name in names if name not in named))
+
+
+def _labels(value: Any, groups: tuple[tuple[str, ...], ...], where: str) -> dict[str, Any]:
+    """The path of the label map of every group that has one, by a contrast of the group."""
+    if isinstance(value, str) and len(groups) == 1:
+        return {groups[0][0]: value}
+    maps = value if isinstance(value, dict) else None
+    per_group = [] if maps is None else [[c for c in maps if c in group] for group in groups]
+    if not per_group or sum(map(len, per_group)) < len(value) or max(map(len, per_group)) > 1:
+        raise InputError(
+            f"{where}: 'labels' must be the path of the label map, which all images share if they coincide, "
+            f"or an object that names one image of each group for its map, groups being {groups}; got "
+            f"{value!r}."
+        )
+    return dict(value)
 
 
 def _refuse_unknown(contrast: str, contrasts: tuple[str, ...], where: str) -> None:

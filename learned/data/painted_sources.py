@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .cuts import Cutter
+from .cuts import Cutter, check_people, two_people
 from .intensity import PAINTED, IntensityRanges
 from .phantom import TABLE, head_labels, mosaic_labels
 from .random_fields import seeded_generator, uniform
@@ -34,11 +34,14 @@ class LabelSource:
         What the labels mean; by default FreeSurfer's numbers.
     stripped : float
         Probability that only the brain is shown.
+    people, atlas
+        As for :class:`learned.data.real_source.RealSource`.
 
     Raises
     ------
     InputError
-        If there is no map, a label is not in the table, or a map is empty.
+        If there is no map, a label is not in the table, a map is empty, or one person is alone where
+        two are wanted.
 
     Examples
     --------
@@ -58,8 +61,14 @@ class LabelSource:
         intensities: IntensityRanges = PAINTED,
         table: LabelTable | None = None,
         stripped: float = 0.5,
+        people: float = 0.0,
+        atlas: str | None = None,
     ) -> None:
-        self.subjects = checked_subjects(list(maps), "LabelSource")
+        self.owners, self.people, self.atlas = list(maps), people, atlas
+        self.subjects = check_people(self.owners, people, atlas, "LabelSource")
+        self.coincide = frozenset([True] * (people < 1) + [False] * (people > 0))
+        self.has_labels = True
+        self._alone = [k for k, owner in enumerate(self.owners) if owner != atlas]
         self.shape, self.intensities, self.stripped = tuple(shape), intensities, stripped
         if table is None:
             present = {int(value) for labels in maps.values() for value in np.unique(labels)}
@@ -74,11 +83,15 @@ class LabelSource:
         )
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one slice or patch."""
-        cut = self._cutter.draw(generator)
-        indices = torch.from_numpy(cut.of(self._indices[cut.volume]))
-        subject = self.subjects[cut.volume]
-        return _painted(indices, self.table, self.stripped, generator, subject)
+        """Two contrasts of one slice or patch, of one head or of two."""
+        if self.people and uniform(0, 1, generator) < self.people:
+            cuts = two_people(self._cutter, self.owners, self.atlas, generator)
+        else:
+            cuts = (self._cutter.draw(generator, self._alone),) * 2
+        names = dict.fromkeys(self.owners[cut.volume] for cut in cuts)
+        moving, fixed = (torch.from_numpy(cut.of(self._indices[cut.volume])) for cut in cuts)
+        scene = _painted(moving, fixed, self.table, self.stripped, generator, " -> ".join(names))
+        return scene._replace(coincide=cuts[0] == cuts[1])
 
 
 class PhantomSource:
@@ -121,13 +134,14 @@ class PhantomSource:
         self.subjects = checked_subjects(names, "PhantomSource")
         self.anatomies, self.shape = tuple(anatomies), tuple(shape)
         self.intensities, self.stripped, self.mosaics = intensities, stripped, mosaics
+        self.coincide, self.has_labels = frozenset([True]), True
 
     def draw(self, generator: torch.Generator) -> Scene:
         """Two contrasts of one anatomy."""
         place = int(torch.randint(len(self.anatomies), (), generator=generator))
         labels = _phantom(self.anatomies[place], self.shape, self.mosaics)
         indices = torch.from_numpy(labels.copy())
-        return _painted(indices, TABLE, self.stripped, generator, self.subjects[place])
+        return _painted(indices, indices, TABLE, self.stripped, generator, self.subjects[place])
 
 
 @lru_cache(maxsize=_KEPT_PHANTOMS)
@@ -139,13 +153,19 @@ def _phantom(number: int, shape: tuple[int, ...], mosaics: float) -> NDArray[np.
 
 
 def _painted(
-    indices: Tensor, table: LabelTable, stripped: float, generator: torch.Generator, subject: str
+    moving: Tensor,
+    fixed: Tensor,
+    table: LabelTable,
+    stripped: float,
+    generator: torch.Generator,
+    subject: str,
 ) -> Scene:
-    """Two images of the labels, both stripped or neither."""
+    """An image of each label map, both stripped or neither."""
     only_brain = uniform(0, 1, generator) < stripped
-    first, second = (
+    images = [
         paint(indices, random_contrast(table, generator, stripped=only_brain), generator)
-        for _ in range(2)
-    )
+        for indices in (moving, fixed)
+    ]
     shown = torch.tensor(table.brain) if only_brain else torch.tensor(table.values) > 0
-    return Scene(first, second, shown[indices.long()], subject)
+    labels = [indices * shown[indices.long()] for indices in (moving, fixed)]
+    return Scene(images[0], images[1], labels[1] > 0, subject, labels=(labels[0], labels[1]))

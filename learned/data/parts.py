@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from varreg.errors import InputError
 
@@ -13,13 +14,13 @@ from ..config import Config, DataConfig
 from ..resampling import stage_shape
 from .datasets import PairDataset
 from .intensity import PAINTED, IntensityRanges
-from .manifest import label_files, read_manifest
+from .manifest import read_manifest
 from .painted_sources import LabelSource, PhantomSource
 from .random_maps import POSE, WarpRanges
 from .real_source import RealSource
 from .sources import Source
 from .splits import check_disjoint
-from .subjects import PHANTOMS, dealt_subjects, subject_ids
+from .subjects import PHANTOMS, dealt_subjects, label_files, subject_ids
 from .volumes import load_labels, load_volume
 
 #: The pairs that judge are the same for every seed of a training.
@@ -108,23 +109,45 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
             "make_parts: every source of `data` must have a subject to train on; take some out of "
             "`data.validation_subjects`."
         )
-    return _dataset(sources, data.pairs_per_epoch, config.train.seed, data)
+    wants = config.loss.dice > 0
+    return pair_dataset(sources, data.pairs_per_epoch, config.train.seed, data, wants)
 
 
 def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> PairDataset | None:
-    """Pairs that judge; a source that none of their subjects belongs to is left out."""
-    sources = _sources(config, subjects) if count else []
-    return _dataset(sources, count, seed, config.data) if sources else None
+    """Pairs that judge; a source that none of their subjects belongs to is left out.
+
+    They carry labels if these are learned from, or if of some no map is known.  Somebody who is alone
+    is not paired with others.
+    """
+    sources = _sources(config, subjects, judging=True) if count else []
+    wants = config.loss.dice > 0 or any(False in source.coincide for source, _ in sources)
+    return pair_dataset(sources, count, seed, config.data, wants) if sources else None
 
 
-def _sources(config: Config, subjects: Sequence[str]) -> list[tuple[Source, float]]:
+def _sources(
+    config: Config, subjects: Sequence[str], judging: bool = False
+) -> list[tuple[Source, float]]:
     """The sources of some subjects, with their shares."""
     chosen = {
         name: [subject for subject in subject_ids(name, config.data) if subject in set(subjects)]
         for name in config.data.shares()
     }
     shares = config.data.shares()
-    return [(_source(name, ids, config), shares[name]) for name, ids in chosen.items() if ids]
+    found = []
+    for name, ids in chosen.items():
+        if ids:
+            make = _judge if judging and len(ids) == 1 else _source
+            found.append((make(name, ids, config), shares[name]))
+    return found
+
+
+def _judge(name: str, ids: list[str], config: Config) -> Source:
+    """The source of somebody who judges alone, by images of one head if there are two that coincide."""
+    if config.data.atlas is None:
+        same = dataclasses.replace(config, data=dataclasses.replace(config.data, people=0.0))
+        with contextlib.suppress(InputError):
+            return _source(name, ids, same)
+    return _source(name, ids, config)
 
 
 def _coarsened(config: Config, factor: float) -> Config:
@@ -136,38 +159,38 @@ def _coarsened(config: Config, factor: float) -> Config:
     return dataclasses.replace(config, model=model, data=data)
 
 
-def has_motion(data: DataConfig) -> bool:
-    """Whether pairs are moved by random maps; if not, their truth is unknown, whatever they say.
-
-    Examples
-    --------
-    >>> has_motion(DataConfig())
-    True
-    """
-    return any((data.rotation, data.scaling, data.shear, data.shift, data.amplitude))
-
-
 def _source(name: str, ids: list[str], config: Config) -> Source:
+    """A source of some subjects, and of the atlas where there is one."""
     data, shape = config.data, config.model.shape
     painted = _weakened(PAINTED, data.intensity)
     if name == "phantom":
         return PhantomSource([PHANTOMS.index(i) for i in ids], shape, intensities=painted)
+    people: dict[str, Any] = {"people": data.people, "atlas": data.atlas}
+    ids = ids if data.atlas is None else [*ids, data.atlas]
     if name == "labels":
         files = label_files(str(data.labels))
         maps = {i: load_labels(files[i], data.spacing, data.cache) for i in ids}
-        return LabelSource(maps, shape, axes=data.slice_axes, intensities=painted)
+        return LabelSource(maps, shape, axes=data.slice_axes, intensities=painted, **people)
     volumes = [
-        load_volume(subject, data.spacing, data.cache)
+        load_volume(part, data.spacing, data.cache)
         for subject in read_manifest(str(data.manifest))
         if subject.id in ids
+        for part in subject.coinciding()
     ]
-    scanned = _weakened(IntensityRanges(), data.intensity)
-    return RealSource(volumes, shape, axes=data.slice_axes, intensities=scanned)
+    return RealSource(
+        volumes, shape, axes=data.slice_axes, intensities=scanned_ranges(data), **people
+    )
 
 
-def _dataset(
-    sources: list[tuple[Source, float]], length: int, seed: int, data: DataConfig
+def scanned_ranges(data: DataConfig) -> IntensityRanges:
+    """What is random about the intensities of real images."""
+    return _weakened(IntensityRanges(), data.intensity)
+
+
+def pair_dataset(
+    sources: list[tuple[Source, float]], length: int, seed: int, data: DataConfig, labels: bool
 ) -> PairDataset:
+    """Pairs of some sources, moved as the configuration says."""
     warp = WarpRanges(
         rotation=data.rotation,
         scale=(1 - data.scaling, 1 + data.scaling),
@@ -176,7 +199,7 @@ def _dataset(
         amplitude=data.amplitude,
     )
     pose = POSE.shrunk(data.pose)
-    return PairDataset(sources, length=length, seed=seed, warp=warp, pose=pose)
+    return PairDataset(sources, length=length, seed=seed, warp=warp, pose=pose, labels=labels)
 
 
 def _weakened(ranges: IntensityRanges, strength: float) -> IntensityRanges:

@@ -70,6 +70,16 @@ class WarpRanges:
                 f"`WarpRanges({name}=...)` must be {wanted}; got {getattr(self, name)!r}."
             )
 
+    @property
+    def moves(self) -> bool:
+        """Whether any map but the identity may be drawn.
+
+        >>> WarpRanges(0, (1, 1), 0, 0, 0).moves
+        False
+        """
+        affine = (self.rotation, self.shear, self.shift, self.scale[0] != 1, self.scale[1] != 1)
+        return any((*affine, self.amplitude))
+
     def shrunk(self, factor: float) -> WarpRanges:
         """The same ranges with every departure from the identity times a factor.
 

@@ -1,4 +1,4 @@
-"""Source of pairs of different contrasts of real heads."""
+"""Source of pairs of real images: of one head, or of two."""
 
 from __future__ import annotations
 
@@ -9,30 +9,38 @@ import torch
 
 from varreg.errors import InputError
 
-from .cuts import Cutter
+from .cuts import Cut, Cutter, below, check_people, two_people
 from .intensity import IntensityRanges
+from .random_fields import uniform
 from .slices import FOREGROUND
-from .sources import Scene, checked_subjects
+from .sources import Scene, numbered_labels
 from .volumes import Volume
+
+#: An image of a source: its volume and its place there.
+Place = tuple[int, int]
 
 
 class RealSource:
-    """Two different contrasts of a real head.
+    """Two different images of a real head, or an image each of two heads.
 
     Parameters
     ----------
     volumes : sequence of Volume
-        Each with at least two contrasts.
+        The images of one volume coincide; those of two volumes of one subject show the same anatomy.
     shape : tuple of int
         (*S): two numbers for slices, three for patches.
     axes, least_share
         As for :class:`learned.data.cuts.Cutter`.
     intensities : IntensityRanges
+    people : float
+        Share of the pairs that are of two different subjects.
+    atlas : str, optional
+        The subject that is always the moving one of these, and in no other pair.
 
     Raises
     ------
     InputError
-        If there is no volume, a subject comes twice, or one has a single contrast.
+        If there is nobody, or pairs are wanted that cannot be drawn.
 
     Examples
     --------
@@ -49,25 +57,65 @@ class RealSource:
         axes: tuple[int, ...] = (2,),
         least_share: float = 0.3,
         intensities: IntensityRanges | None = None,
+        people: float = 0.0,
+        atlas: str | None = None,
     ) -> None:
-        self.subjects = checked_subjects([volume.subject for volume in volumes], "RealSource")
-        for volume in volumes:
-            if len(volume.images) < 2:
-                raise InputError(
-                    f"RealSource: {volume.subject!r} of `volumes` has {len(volume.images)} contrast; "
-                    "a pair needs two."
-                )
-        self.volumes = tuple(volumes)
+        self.owners = [volume.subject for volume in volumes]
+        self.subjects = check_people(self.owners, people, atlas, "RealSource")
+        self.volumes, self.people, self.atlas = tuple(volumes), people, atlas
         self.shape = tuple(shape)
         self.intensities = IntensityRanges() if intensities is None else intensities
         seen = [np.asarray((volume.images > FOREGROUND).any(0)) for volume in volumes]
         self._cutter = Cutter(seen, self.shape, axes, least_share)
+        self._labels = numbered_labels([volume.labels for volume in volumes])
+        self.has_labels = any(labels is not None for labels in self._labels)
+        self._images: dict[str, list[Place]] = {name: [] for name in self.owners}
+        for number, volume in enumerate(volumes):
+            self._images[volume.subject] += [(number, k) for k in range(len(volume.images))]
+        single = [name for name in self.subjects if len(self._images[name]) < 2]
+        if single and (not people or (people < 1 and len(single) == len(self.subjects))):
+            raise InputError(
+                f"RealSource: {single[0]!r} of `volumes` has 1 contrast; a pair of one head needs two. Add "
+                "a contrast, leave the subject out, or raise `data.people`."
+            )
+        self._paired = [
+            k for k, o in enumerate(self.owners) if o in self.subjects and o not in single
+        ]
+        self.coincide = self._kinds()
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one slice or patch, in random order."""
-        cut = self._cutter.draw(generator)
-        volume = self.volumes[cut.volume]
-        first, second = torch.randperm(len(volume.images), generator=generator)[:2].tolist()
-        moving, fixed = (torch.from_numpy(cut.of(volume.images[k])) for k in (first, second))
-        foreground = torch.from_numpy(cut.of(self._cutter.foregrounds[cut.volume]))
-        return Scene(moving, fixed, foreground, volume.subject)
+        """Two images of one slice or patch, in random order, of one head or of two."""
+        if self.people and uniform(0, 1, generator) < self.people:
+            moving, fixed = two_people(self._cutter, self.owners, self.atlas, generator)
+            places = [
+                below(len(self.volumes[cut.volume].images), generator) for cut in (moving, fixed)
+            ]
+            return self._scene(moving, fixed, *places)
+        cut = self._cutter.draw(generator, self._paired)
+        images = self._images[self.owners[cut.volume]]
+        order = [images[k] for k in torch.randperm(len(images), generator=generator).tolist()]
+        here = next(place for place in (*order[1:], order[0]) if place[0] == cut.volume)
+        there = next(place for place in order if place != here)
+        other = cut if there[0] == here[0] else self._cutter.counterpart(cut, there[0])
+        return self._scene(other, cut, there[1], here[1])
+
+    def _scene(self, moving: Cut, fixed: Cut, there: int, here: int) -> Scene:
+        """The images of these numbers, each out of its volume."""
+        images = [
+            torch.from_numpy(cut.of(self.volumes[cut.volume].images[k]))
+            for cut, k in ((moving, there), (fixed, here))
+        ]
+        foreground = torch.from_numpy(fixed.of(self._cutter.foregrounds[fixed.volume]))
+        names = list(dict.fromkeys(self.owners[cut.volume] for cut in (moving, fixed)))
+        known = [self._labels[cut.volume] for cut in (moving, fixed)]
+        labels = None
+        if known[0] is not None and known[1] is not None:
+            labels = torch.from_numpy(moving.of(known[0])), torch.from_numpy(fixed.of(known[1]))
+        return Scene(images[0], images[1], foreground, " -> ".join(names), moving == fixed, labels)
+
+    def _kinds(self) -> frozenset[bool]:
+        """Whether images of a pair may coincide, and may not."""
+        numbers = [k for k in self._paired if self.people < 1]
+        coincide = any(len(self.volumes[k].images) > 1 for k in numbers)
+        apart = self.people > 0 or len({self.owners[k] for k in numbers}) < len(numbers)
+        return frozenset([True] * coincide + [False] * apart)

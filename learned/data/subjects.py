@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from varreg.errors import InputError
+from varreg.errors import FileError, InputError
 
 from ..config import Config, DataConfig
-from .manifest import label_files, read_manifest
+from .manifest import read_manifest
 from .splits import Split, check_disjoint, split_subjects
 
 #: Anatomies of the phantom; a process can keep as many.
@@ -18,7 +21,7 @@ SPLIT_SEED = 0
 
 
 def dealt_subjects(config: Config) -> Split:
-    """Who trains, validates and tests.
+    """Who trains, validates and tests; an atlas belongs to all three and is in none of them.
 
     Examples
     --------
@@ -27,7 +30,19 @@ def dealt_subjects(config: Config) -> Split:
     192
     """
     data = config.data
+    if data.source == "dataset":
+        raise InputError(
+            "`data.source` is 'dataset', which only a script can give: learned.train.train(config, "
+            "training=..., validation=..., resume=True)."
+        )
     ids = {name: subject_ids(name, data) for name in data.shares()}
+    for name, members in ids.items():
+        if data.atlas is not None and name != "phantom" and data.atlas not in members:
+            raise InputError(
+                f"`data.atlas` is {data.atlas!r}, which the {name} do not have; they have "
+                f"{', '.join(members[:20])}."
+            )
+    ids = {name: tuple(i for i in members if i != data.atlas) for name, members in ids.items()}
     return _split(ids, data.validation_subjects, wants_test=data.test_pairs > 0)
 
 
@@ -38,6 +53,53 @@ def subject_ids(name: str, data: DataConfig) -> tuple[str, ...]:
     if name == "labels":
         return tuple(label_files(str(data.labels)))
     return tuple(subject.id for subject in read_manifest(str(data.manifest)))
+
+
+def label_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """The label maps of a folder, one for each subject.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        Holds ``.nii`` or ``.nii.gz`` files; their names without the suffix are the ids.
+
+    Returns
+    -------
+    dict of str to Path
+        In the order of the ids.
+
+    Raises
+    ------
+    FileError
+        If there is no such folder, or no such file in it.
+    InputError
+        If an id comes twice, as .nii and as .nii.gz.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "head01.nii.gz").write_bytes(b"voxels")
+    ...     list(label_files(folder))
+    ['head01']
+    """
+    root = Path(os.fsdecode(folder)).expanduser()
+    result: dict[str, Path] = {}
+    for file in sorted(root.iterdir()) if root.is_dir() else ():
+        match = re.fullmatch(r"(.+?)\.nii(\.gz)?", file.name, re.IGNORECASE)
+        if match is None:
+            continue
+        if match[1] in result:
+            raise InputError(
+                f"label_files: {str(root)!r} has {match[1]!r} as .nii and as .nii.gz; remove one."
+            )
+        result[match[1]] = file
+    if not result:
+        raise FileError(
+            f"label_files: `folder` is {str(root)!r}, in which there is no .nii or .nii.gz file; "
+            "give the folder of the label maps."
+        )
+    return result
 
 
 def _split(ids: Mapping[str, Iterable[str]], named: tuple[str, ...], wants_test: bool) -> Split:

@@ -16,9 +16,9 @@ from varreg.geometry.grid import Grid
 from varreg.geometry.label_resampling import resampled_labels
 from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
 from varreg.images.accepted import Image, as_image
-from varreg.images.intensities import robust_range, unit_intensities
 
 from .cache import cached
+from .intensity import unit_values
 from .manifest import Subject
 
 _LEAST_OVERLAP = 0.5  # of the first contrast's voxels, in view of every other
@@ -36,11 +36,14 @@ class Volume:
     images : (C, *T) float32 array
         In the order of `contrasts`, in [0, 1], 3D, axes right, anterior, superior; read-only if it
         is mapped from a cache.
+    labels : (*T) int16 array or None
+        A label map that coincides with them.
     """
 
     subject: str
     contrasts: tuple[str, ...]
     images: NDArray[np.float32]
+    labels: NDArray[np.int16] | None = None
 
 
 def load_volume(
@@ -54,11 +57,11 @@ def load_volume(
     Parameters
     ----------
     subject : Subject
+        Whose images coincide, see :meth:`learned.data.manifest.Subject.coinciding`.
     spacing : float
         Voxel size in mm, along every axis.
     cache : str or PathLike, optional
-        Folder that keeps the result as ``.npy`` files, named after paths, sizes and times of the
-        images.
+        Folder that keeps the result as ``.npy`` files, named after paths, sizes and times of the images.
 
     Returns
     -------
@@ -66,12 +69,10 @@ def load_volume(
 
     Raises
     ------
-    InputError
-        If an image is not 3D or has NaN, or the spacing makes no sense.
+    InputError, FileError
+        If an image cannot be read, is not 3D or has NaN, or the spacing makes no sense.
     OverlapError
         If less than half of the first contrast lies in view of another.
-    FileError
-        If an image cannot be read, or the cache not written.
 
     Examples
     --------
@@ -93,13 +94,18 @@ def load_volume(
         return np.stack([_resampled(image, grid) for image in images])
 
     paths = [path for _, path in subject.images]
-    return Volume(subject.id, subject.contrasts, cached(prepare, "image", paths, spacing, cache))
+    images, labels = cached(prepare, "image", paths, spacing, cache), None
+    for _, path in subject.labels:
+        with _of_subject(subject):
+            labels = load_labels(path, spacing, cache, like=paths[0])
+    return Volume(subject.id, subject.contrasts, images, labels)
 
 
 def load_labels(
     path: str | os.PathLike[str],
     spacing: float = 1.0,
     cache: str | os.PathLike[str] | None = None,
+    like: Path | None = None,
 ) -> NDArray[np.int16]:
     """Bring a label map onto an isotropic grid, by nearest neighbour.
 
@@ -109,6 +115,8 @@ def load_labels(
         A 3D image of whole numbers from 0 to 32767.
     spacing, cache
         As for :func:`load_volume`.
+    like : Path, optional
+        The image whose grid it is brought to, in place of its own.
 
     Returns
     -------
@@ -117,10 +125,8 @@ def load_labels(
 
     Raises
     ------
-    InputError
-        If it is not 3D or holds anything but such numbers.
-    FileError
-        If it cannot be read, or the cache not written.
+    InputError, FileError
+        If it cannot be read, is no such image, or has no label in view of `like`.
     """
     _check_spacing(spacing, "load_labels")
 
@@ -132,10 +138,18 @@ def load_labels(
                 f"load_labels: `path` is {os.fspath(path)!r}, which must hold whole numbers from 0 "
                 "to 32767; give a label map, not an image."
             )
-        grid = isotropic_grid(image.grid, spacing)
-        return resampled_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
+        shown = image if like is None else _read(like, "like", "load_labels")
+        grid = isotropic_grid(shown.grid, spacing)
+        found = resampled_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
+        if like is not None and not found.any():
+            raise InputError(
+                f"load_labels: `path` is {os.fspath(path)!r}, which has no label in view of "
+                f"{str(like)!r}; correct the headers, or give the label map of that image."
+            )
+        return found
 
-    return cached(prepare, "labels", [Path(os.fsdecode(path))], spacing, cache)
+    files = [Path(os.fsdecode(file)) for file in (path, like) if file is not None]
+    return cached(prepare, "labels", files, spacing, cache)
 
 
 def isotropic_grid(grid: Grid, spacing: float) -> Grid:
@@ -153,11 +167,7 @@ def isotropic_grid(grid: Grid, spacing: float) -> Grid:
     Grid
         Its axes are those of `grid`, reordered and reversed, so that a grid that has this spacing
         already keeps its voxels; else its extent is rounded to whole voxels about the same centre.
-
-    Raises
-    ------
-    InputError
-        If more than 2**29 voxels would be needed.
+        More than 2**29 voxels are an InputError.
 
     Examples
     --------
@@ -217,14 +227,6 @@ def _refuse_apart(subject: Subject, images: list[Image]) -> None:
                 f"load_volume: of {subject.contrasts[0]!r} of subject {subject.id!r} only "
                 f"{share:.0%} is in view of {contrast!r}; correct the headers or drop the contrast."
             )
-
-
-def unit_values(image: Image) -> NDArray[np.float32]:
-    """Unit intensities, (*S); what holds no data is black, as around a head that was cut out."""
-    if image.valid is None:
-        return unit_intensities(image.data, None)
-    known = unit_intensities(image.data, robust_range(image.data[image.valid]))
-    return np.where(image.valid, known, np.float32(0))
 
 
 def _resampled(image: Image, grid: Grid) -> NDArray[np.float32]:

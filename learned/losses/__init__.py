@@ -1,4 +1,4 @@
-"""What the cascade is trained on: the energy of the solver, and the further terms of the paper.
+"""What the cascade is trained on: the energy of the solver, the further terms of the paper, and what is known of pairs.
 
 All terms are per pair of a batch, in voxels of the grid at hand, and computed in float32 or float64
 also under autocast.
@@ -6,6 +6,7 @@ also under autocast.
 
 from .background import background_suppression
 from .consistency import dual_consistency
+from .dice import label_dice
 from .known_map import known_map_distance
 from .mutual_information import MutualInformation
 from .objective import Losses, LossWeights, Objective
@@ -19,5 +20,6 @@ __all__ = [
     "background_suppression",
     "dual_consistency",
     "known_map_distance",
+    "label_dice",
     "smoothness",
 ]

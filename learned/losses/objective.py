@@ -96,6 +96,7 @@ class Losses(NamedTuple):
     background: Tensor
     consistency: Tensor
     known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.known_map
+    dice: Tensor  # overlap of labels, larger is better; of pairs that have them
 
 
 class Objective:
@@ -146,9 +147,8 @@ class Objective:
         inverse_iterations: int = 5,
     ) -> None:
         if not isinstance(weights, LossWeights):
-            raise InputError(
-                f"{NAME}: `weights` must be a LossWeights; got {type(weights).__name__}."
-            )
+            came = type(weights).__name__
+            raise InputError(f"{NAME}: `weights` must be a LossWeights; got {came}.")
         if not (isinstance(voxel_size, (int, float)) and 0 < voxel_size < math.inf):
             raise InputError(f"{NAME}: `voxel_size` must be above 0 mm; got {voxel_size!r}.")
         self.similarity = MutualInformation(options)
@@ -225,7 +225,7 @@ class Objective:
                 ).mean()
             total = weights.smoothness * rough - weights.similarity * information
             total = total + weights.background * background + weights.consistency * consistency
-        return Losses(total, rough, information, background, consistency, none)
+        return Losses(total, rough, information, background, consistency, none, none)
 
     def _smoothness(self, displacement: Tensor, nodes: Tensor | None) -> Tensor:
         """R of the displacement at its nodes, (N,)."""

@@ -27,6 +27,8 @@ from ..tensor_file import Layout, mismatch, not_finite, read_tensors, state_of, 
 
 FOLDER = Path(__file__).resolve().parent
 SUFFIX, DEFAULT = ".safetensors", "brain-2d"
+#: The network for images of each dimension.
+OF_DIMENSION = {2: DEFAULT, 3: "brain-3d"}
 FORMAT, VERSION = "learned model", 1
 #: What a card must say, whatever else it says.
 CARD_KEYS = ("architecture", "training", "licences")

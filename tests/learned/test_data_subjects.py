@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learned.data.manifest import label_files, read_manifest
+from learned.data.manifest import read_manifest
 from learned.data.splits import Split, check_disjoint, split_subjects
+from learned.data.subjects import label_files
 from varreg.errors import FileError, InputError
 
 
@@ -45,7 +46,14 @@ def test_a_manifest_gives_subjects_with_paths_beside_it(manifest):
         ([{**GOOD, "flair": "t1.nii"}], InputError, ["'flair'", "Did you mean 'FLAIR'?"]),
         ([{**GOOD, "echo": "t1.nii"}], InputError, ["'echo'", "contrasts="]),
         ([GOOD, GOOD], InputError, ["'a' twice"]),
-        ([{"id": "a", "T1": "t1.nii"}], InputError, ["1 contrast(s)", "needs two"]),
+        ([{"id": "a"}], InputError, ["'a'", "no image"]),
+        ([{**GOOD, "coincide": "no"}], InputError, ["'coincide'", "true, false"]),
+        ([{**GOOD, "coincide": [["T1"], ["T1", "T2"]]}], InputError, ["'coincide'", "each once"]),
+        ([{**GOOD, "coincide": [["T1", "PD"]]}], InputError, ["'coincide'", "PD"]),
+        ([{**GOOD, "labels": "absent.nii"}], FileError, ["'labels'", "absent.nii"]),
+        ([{**GOOD, "labels": {"PD": "t1.nii"}}], InputError, ["'labels'", "PD"]),
+        ([{**GOOD, "labels": {"T1": "t1.nii", "T2": "t1.nii"}}], InputError, ["one image of each"]),
+        ([{**GOOD, "coincide": False, "labels": "t1.nii"}], InputError, ["'labels'", "('T2',)"]),
         ([{**GOOD, "id": " "}], InputError, ["'id'", "not empty"]),
         ([["a"]], InputError, ["entry 0", "object"]),
         ([{**GOOD, "T1": 3}], InputError, ["'T1'", "path", "3"]),
@@ -60,6 +68,35 @@ def test_what_is_wrong_with_a_manifest_is_said(manifest, entries, error, words):
     with pytest.raises(error) as caught:
         read_manifest(manifest(entries))
     assert all(word in str(caught.value) for word in ["read_manifest", *words])
+
+
+@pytest.mark.parametrize(
+    "coincide, groups",
+    [
+        ({}, [("T1", "T2", "PD")]),
+        ({"coincide": True}, [("T1", "T2", "PD")]),
+        ({"coincide": False}, [("T1",), ("T2",), ("PD",)]),
+        ({"coincide": [["T1", "PD"]]}, [("T1", "PD"), ("T2",)]),
+    ],
+)
+def test_a_manifest_says_which_images_coincide(manifest, coincide, groups):
+    (subject,) = read_manifest(manifest([{**GOOD, "PD": "t1.nii", **coincide}]))
+    parts = subject.coinciding()
+    assert [part.contrasts for part in parts] == groups
+    assert {part.id for part in parts} == {"a"}
+
+
+def test_a_label_map_belongs_to_the_images_that_coincide_with_it(manifest):
+    path = manifest(
+        [
+            {**GOOD, "labels": "t1.nii"},
+            {**GOOD, "id": "b", "coincide": False, "labels": {"T2": "t2.nii.gz"}},
+        ]
+    )
+    first, second = read_manifest(path)
+    assert [part.labels for part in first.coinciding()] == [(("T1", path.parent / "t1.nii"),)]
+    files = [part.labels for part in second.coinciding()]
+    assert files == [(), (("T2", path.parent / "t2.nii.gz"),)]
 
 
 def test_other_contrasts_can_be_allowed(manifest):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, InputError
-from ..images.reading import SUFFIXES
+from ..images.opening import SUFFIXES
 
 FUNCTION = "varreg.label"
 #: Endings of the names in a folder, before the suffix of an image.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import FileError, InputError
 from ..images.itk_reading import holds_dicom
-from ..images.reading import SUFFIXES
+from ..images.opening import SUFFIXES
 
 REQUIRED = ("moving", "fixed")
 FILES = (*REQUIRED, "fixed_mask", "moving_mask")

@@ -17,7 +17,7 @@ from .accuracy import Accuracy
 from .records import Folds, Gradients, InverseResidual, Perturbation, Refinement, Shuffled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """The answer of :func:`varreg.certify`.  ``print(certificate)`` explains it in words.
 
@@ -178,6 +178,18 @@ class Certificate:
         from .summary import summary
 
         return summary(self)
+
+    def __repr__(self) -> str:
+        moving, fixed = self.moving_name or "moving image", self.fixed_name or "fixed image"
+        folds = (
+            "folds nowhere" if self.folds.bound > 0 else f"may fold in {self.folds.folded} cells"
+        )
+        checks = f"{len(self.warnings)} of {len(self.checks)} checks warn"
+        return f"<varreg.Certificate: {moving} onto {fixed}; {checks}, the map {folds}. print(...) explains it.>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook shows: all of it, in words."""
+        printer.text(repr(self) if cycle else str(self))
 
 
 FORMAT = "varreg certificate 1"

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exchange.formats import FORMATS
+from ..images.slide_files import is_slide, may_be_pyramid
 from .exit_codes import Command
 from .image_paths import ImagePath, image_file, image_options
+from .series import warp_series
+from .slides import apply_to_slide, refuse_for_slides
 from .transforms import files_and_flags, on_reference
 
 if TYPE_CHECKING:
@@ -55,6 +58,11 @@ FUNCTION = "varreg apply"
     type=float,
     help="Value of the output where there is no IMAGE. [default: its own background; 0 of labels]",
 )
+@click.option(
+    "--modulate",
+    is_flag=True,
+    help="Multiply intensities by the change of volume, so that their sum stays: of distorted EPI, of densities.",
+)
 @click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
 @click.option(
     "--points",
@@ -68,16 +76,56 @@ FUNCTION = "varreg apply"
     help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
     "image are mapped to the fixed image.",
 )
+@click.option(
+    "--bvecs",
+    type=click.Path(),
+    help="Of a diffusion series: its directions (FSL), which are turned with it and written beside the output (.bvec).",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Of a series: volumes at once. [default: all cores]",
+)
 @image_options
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.pass_context
 def apply(
     ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
 ) -> None:
-    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT."""
-    from ..io.atomic import atomic_path
-    from .points import read_points, write_points
+    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT.
 
+    A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
+    the fixed slide, or its --level.
+
+    IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder of
+    `varreg series`, with a map for each.
+    """
+    from ..images.series import is_series
+    from ..io.atomic import atomic_path
+    from ..io.point_tables import read_table, write_table
+
+    _refuse(inputs, given)
+    given["image"] = image_file(ctx, inputs[-1])
+    if is_slide(output) and not given["points"] and may_be_pyramid(inputs[-1]):
+        refuse_for_slides(given["inverse"], given["interpolation"], given["modulate"])
+        apply_to_slide(_loaded(inputs, given)[0], output, force, given)
+        return
+    if is_series(given["image"]):
+        warp_series(output, inputs, force, given)
+        return
+    _refuse_motion(inputs, given)
+    with atomic_path(output, overwrite=force) as temporary:
+        transform, spaces = _loaded(inputs, given)
+        if given["points"]:
+            rows, columns, points = read_table(inputs[-1], transform.fixed.dim)
+            onto = transform.inverse() if given["inverse"] else transform
+            write_table(temporary, rows, columns, onto.points(points, given["points"]))
+        else:
+            _warp(temporary, output, given["image"], transform, spaces, given)
+
+
+def _refuse(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
     expected = 1 if given["transforms"] else 2
     if len(inputs) != expected:
         wanted = "IMAGE alone, since -t was given" if expected == 1 else "RESULT and IMAGE"
@@ -88,17 +136,25 @@ def apply(
         raise click.UsageError(
             "--fill goes with neither --labels, which are 0 outside, nor --points."
         )
+    if given["modulate"] and (given["labels"] or given["points"]):
+        raise click.UsageError(
+            "--modulate is for intensities; it goes with neither --labels nor --points."
+        )
     if given["points"] and (given["labels"] or given["reference"]):
         raise click.UsageError("--points goes with neither --labels nor --reference.")
-    given["image"] = image_file(ctx, inputs[-1])
-    with atomic_path(output, overwrite=force) as temporary:
-        transform, spaces = _loaded(inputs, given)
-        if given["points"]:
-            rows, columns, points = read_points(inputs[-1], transform.fixed.dim)
-            onto = transform.inverse() if given["inverse"] else transform
-            write_points(temporary, rows, columns, onto.points(points, given["points"]))
-        else:
-            _warp(temporary, output, given["image"], transform, spaces, given)
+
+
+def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuse what belongs to a series where there is none."""
+    from ..series.folder import is_aligned
+
+    if is_aligned(inputs[0]) or any(is_aligned(path) for path in given["transforms"]):
+        raise click.UsageError(
+            "a motion has a map for each volume of a series; give the series as IMAGE."
+        )
+    for name in ("bvecs", "threads"):
+        if given[name]:
+            raise click.UsageError(f"--{name} goes with a series, and the last name is none.")
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
@@ -143,14 +199,17 @@ def _warp(
     onto = transform.inverse() if inverse else transform
     if given["labels"]:
         warped = onto.warp_labels(image, given["interpolation"])
-    elif is_picture(image) and is_picture(output):  # colours stay, and 8 bits
+    elif (
+        is_picture(image) and is_picture(output) and not given["modulate"]
+    ):  # colours stay, and 8 bits
         warped = warped_pixels(
             onto, image, given["interpolation"], given["fill"], function=FUNCTION
         )
         write_pixels(path, warped, space)
         return
     else:
-        warped = onto.warp(image, given["interpolation"], given["fill"])
+        settings = given["interpolation"], given["fill"]
+        warped = onto.warp(image, *settings, modulate=given["modulate"])
     write_image(path, warped, like=space, overwrite=True)
 
 

@@ -19,15 +19,24 @@ from .backends import backend_options
 from .bids import bids
 from .certify import certify
 from .convert import convert
-from .exit_codes import Command, Failures, end_on_warnings
+from .exit_codes import Command, Failures, end_on_warnings, typed, with_command
+from .group import Group
 from .image_paths import ImagePath, image_options, mask_options
 from .label import label
 from .misc import completion, doctor
-from .outputs import echo_step, figure_writer, is_image, report, result_writer, said_of_output
+from .outputs import (
+    echo_step,
+    figure_writer,
+    is_image,
+    report,
+    result_writer,
+    said_of_output,
+)
 from .parameters import chosen_options, energy_options
 from .plan import plan
 from .report import report as write_page
 from .selftest import selftest
+from .series import report_series, series
 from .template import template
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
@@ -42,7 +51,9 @@ threads = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="varreg")
 def main() -> None:
     """Register two images of different contrast: find where each point of FIXED lies in MOVING.
@@ -91,6 +102,14 @@ def main() -> None:
     "See --weights and --similarities.",
 )
 @mask_options
+@click.option(
+    "--moving-points",
+    type=click.Path(),
+    help="Points of MOVING that match those of --fixed-points: .csv (columns x, y, z in world RAS+ mm; name and "
+    "weight, if wanted), or .fcsv or .mrk.json of 3D Slicer. Paired by their names, else by their order. See "
+    "--points-weight.",
+)
+@click.option("--fixed-points", type=click.Path(), help="Points of FIXED; see --moving-points.")
 @click.option(
     "--fill",
     type=float,
@@ -147,6 +166,8 @@ def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
         "deformable",
         "fixed_mask",
         "moving_mask",
+        "moving_points",
+        "fixed_points",
         "start",
         "fill",
         "backend",
@@ -183,7 +204,7 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
             images = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
             echo_options(ctx, arguments["options"], *pairs[0])
             callback = echo_step
-        result = solve(*images, callback=callback, **arguments)
+        result = with_command(solve(*images, callback=callback, **arguments), typed(ctx))
         write(result)
         draw(result)
     if given["as_json"] or not given["quiet"]:
@@ -195,12 +216,17 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
 
 
 def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
-    from .table import echo_pair, register_table, report_pairs
+    from .pair_report import echo_pair, report_pairs
+    from .table import register_table
 
     if ctx.params["moving"] is not None:
         raise click.UsageError("--pairs names all images; leave out MOVING and FIXED.", ctx)
     if given["also"]:
         raise click.UsageError("--also is for one pair of people; leave it out with --pairs.", ctx)
+    if given["moving_points"] or given["fixed_points"]:
+        raise click.UsageError(
+            "--moving-points and --fixed-points are of one pair; leave them out with --pairs.", ctx
+        )
     if given["png"] is not None:
         raise click.UsageError("--png draws one pair; leave it out with --pairs.", ctx)
     if is_image(given["output"]):
@@ -220,18 +246,23 @@ def _register_table(ctx: click.Context, given: dict[str, Any]) -> None:
         end_on_warnings(ctx, [f"{report.name}: {report.warning_text}" for report in warned])
 
 
-main.add_command(apply)
-main.add_command(convert)
+for command in (apply, convert, series):
+    main.add_command(command)
 
 
 @main.command(cls=Command)
 @click.argument("result", type=click.Path())
 @as_json
 def info(result: str, as_json: bool) -> None:
-    """Say what a saved RESULT is."""
+    """Say what a saved RESULT, or the folder of `varreg series`, is."""
     from ..results.result import load
+    from ..series.aligned import load_series
+    from ..series.folder import is_aligned
 
-    report(load(result), as_json)
+    if is_aligned(result):
+        report_series(load_series(result), as_json)
+    else:
+        report(load(result), as_json)
 
 
 @main.command(cls=Command)
@@ -263,6 +294,6 @@ def demo(
         click.echo(f"{found}\n\nThe picture: {found.picture}")
 
 
+main.add_command(write_page, "report")
 for command in (bids, plan, template, label, certify, doctor, selftest, completion):
     main.add_command(command)
-main.add_command(write_page, "report")

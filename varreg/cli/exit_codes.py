@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import threading
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,8 +18,11 @@ from ..jobs.verdict import DEFECT as DEFECT
 from ..jobs.verdict import REFUSED as REFUSED
 from ..jobs.verdict import verdict
 
+if TYPE_CHECKING:
+    from ..results.result import Result
+
 WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
-_DEBUG = "varreg.debug"
+_DEBUG, _TYPED = "varreg.debug", "varreg.typed"
 
 
 class Command(click.Command):
@@ -46,6 +51,11 @@ class Command(click.Command):
             )
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart; it is remembered for :func:`typed`."""
+        ctx.meta[_TYPED] = shlex.join(["varreg", ctx.info_name or "", *args])
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; every end but success and a wrong command line is settled here."""
         try:
@@ -63,6 +73,16 @@ class Command(click.Command):
             if ctx.meta.get(_DEBUG):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             _end(ctx, *_verdict(error))
+
+
+def typed(ctx: click.Context) -> str:
+    """The command line of a :class:`Command`, quoted for a shell."""
+    return str(ctx.meta.get(_TYPED, ""))
+
+
+def with_command(result: Result, command: str) -> Result:
+    """The result with the command line that made it, which it is saved and printed with."""
+    return replace(result, provenance={**result.provenance, "command": command})
 
 
 class Failures:

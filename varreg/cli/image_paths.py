@@ -10,11 +10,14 @@ import click
 
 from ..images.image_file import HEADERS, ImageFile
 from ..images.pictures import PICTURE_SUFFIXES
+from ..images.slide_files import may_be_pyramid
 from .value_types import Numbers
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_HEADER, _SPACING = "varreg.header", "varreg.spacing"
+_HEADER, _SPACING, _LEVEL, _CHANNEL = (
+    f"varreg.{name}" for name in ("header", "spacing", "level", "channel")
+)
 
 
 class ImagePath(click.ParamType):
@@ -32,13 +35,20 @@ class ImagePath(click.ParamType):
 
 
 def image_options(command: Decorated) -> Decorated:
-    """Add ``--header`` and ``--spacing`` to a command; they are remembered for :func:`image_file`."""
+    """Add ``--header``, ``--spacing``, ``--level`` and ``--channel`` to a command, remembered for :func:`image_file`."""
+    for name, key, said in (
+        ("--channel", _CHANNEL, "Channel of slides, from 0. [default: the luminance of colours]"),
+        ("--level", _LEVEL, "Size of slides in OME-TIFF or OME-Zarr, 0 is the full one. [default: the finest of at most 4 million pixels]"),
+    ):  # fmt: skip
+        command = click.option(
+            name, type=int, is_eager=True, expose_value=False, callback=_remember_as(key), help=said
+        )(command)
     command = click.option(
         "--spacing",
         type=Numbers(tuple[float, ...] | float),
         is_eager=True,
         expose_value=False,
-        callback=_remember_spacing,
+        callback=_remember_as(_SPACING),
         help="Pixel size of pictures in mm: one number, or that of rows and that of columns. [default: what a TIFF "
         "states, else 1]",
     )(command)
@@ -52,7 +62,7 @@ def header_option(command: Decorated) -> Decorated:
         type=click.Choice(HEADERS),
         is_eager=True,
         expose_value=False,
-        callback=_remember,
+        callback=_remember_as(_HEADER),
         help="Which part of the NIfTI headers says where the images are, if sform and qform contradict each "
         "other or say nothing. [default: the sform, else the qform]",
     )(command)
@@ -72,14 +82,18 @@ def mask_options(command: Decorated) -> Decorated:
 def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
     """A path together with what was said of the images of a command."""
     meta = {} if ctx is None else ctx.meta
-    picture = os.fspath(path).lower().endswith(PICTURE_SUFFIXES)
+    slide = may_be_pyramid(path)
+    picture = slide or os.fspath(path).lower().endswith(PICTURE_SUFFIXES)
     header, spacing = meta.get(_HEADER), meta.get(_SPACING) if picture else None
-    return path if header is None and spacing is None else ImageFile(path, header, spacing)
+    level, channel = (meta.get(key) if slide else None for key in (_LEVEL, _CHANNEL))
+    given = header, spacing, level, channel
+    return path if given == (None,) * 4 else ImageFile(path, *given)
 
 
-def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    ctx.meta[_HEADER] = value
+def _remember_as(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """What keeps the value of an option."""
 
+    def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        ctx.meta[key] = value
 
-def _remember_spacing(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-    ctx.meta[_SPACING] = value
+    return remember

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
+from ..images.slide_files import is_slide, may_be_pyramid
+from ..optimise.history import Trial
+from .slides import write_slide
 
 if TYPE_CHECKING:
     from ..optimise.history import Iteration
@@ -60,6 +63,7 @@ def result_writer(
     >>> with result_writer("out", "moving.nii.gz", "fixed.nii.gz", None, overwrite=False) as write:  # doctest: +SKIP
     ...     write(result)
     """
+    from ..io.destination import refuse_existing, target_of
     from ..io.files import atomic_folder, atomic_path, write_image, write_pixels
     from ..transforms.warped_pixels import is_picture, warped_pixels
 
@@ -68,6 +72,10 @@ def result_writer(
             f"--output {path!r} is the name of a file that varreg does not write; give a folder for everything, or "
             f"for the warped image alone a file that ends in {', '.join(VOLUMES + PICTURES)}."
         )
+    if is_slide(path) and may_be_pyramid(moving):
+        refuse_existing(target_of(path), overwrite)  # before the computation
+        yield lambda result: write_slide(result, moving, path, fixed, fill, overwrite)
+        return
     if not is_image(path):
         with atomic_folder(path, overwrite=overwrite) as folder:
             yield lambda result: result.save(folder, overwrite=True)
@@ -160,7 +168,10 @@ def said_of_output(path: str, figure: str | None = None) -> str:
     >>> said_of_output("warped.nii.gz", "overview.png")
     'Written: warped.nii.gz (the warped image), overview.png (figure).'
     """
-    held = "the warped image" if is_image(path) else "the result, for varreg.load and varreg apply"
+    held = "the warped image"
+    if not is_image(path):
+        files = ", ".join(sorted(file.name for file in Path(path).expanduser().glob("*")))
+        held = f"the result, for varreg.load and varreg apply: {files}"
     drawn = "" if figure is None else f", {figure} (figure)"
     return f"Written: {path} ({held}){drawn}."
 
@@ -179,8 +190,9 @@ def echo_step(step: Iteration) -> None:
     >>> from varreg.optimise.history import Iteration
     >>> echo_step(Iteration("affine", 0, 4.0, 1, -0.5, 0.5, 0.0, 1.0, 0, 0.1, 2.0, 1.0))
     """
+    start = f" from the start {step.start!r}" if isinstance(step, Trial) else ""
     click.echo(
-        f"{step.stage} 1/{step.factor:g} size, step {step.iteration}: energy {step.energy:.6f}, "
+        f"{step.stage} 1/{step.factor:g} size{start}, step {step.iteration}: energy {step.energy:.6f}, "
         f"similarity {step.similarity:.6f}, smoothness {step.smoothness:.6f}, "
         f"gradient {step.gradient_norm:.3g}, moved at most {step.largest_displacement:.3g} mm, "
         f"smallest determinant {step.smallest_determinant:.3f}",
@@ -216,6 +228,7 @@ def summary(result: Result) -> dict[str, Any]:
         "checks": [plain(check) for check in result.checks],
         "notes": list(result.notes),
         "channels": plain(result.channels),
+        "guides": plain(result.guides),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "regularity": None if result.regularity is None else plain(result.regularity),
@@ -250,7 +263,7 @@ def is_image(path: str) -> bool:
     >>> is_image("warped.NII.gz"), is_image("registration")
     (True, False)
     """
-    return path.lower().endswith(VOLUMES + PICTURES)
+    return path.lower().endswith(VOLUMES + PICTURES) or is_slide(path)
 
 
 def _refuse_volume(path: str, fixed: str) -> None:

@@ -14,11 +14,18 @@ from click.core import ParameterSource
 from ..errors import InputError
 from ..options.options import SIMILARITIES, Options
 from ..options.presets import PRESETS
-from .value_types import NamesOrNone, Numbers, RangeOrNone
+from .value_types import AxesOrNone, NamesOrNone, Numbers, RangeOrNone
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_SYMBOLS = {r"\lambda": "lambda", r"\mu": "mu", r"\nu": "nu", r"\ell": "ell", r"\ge": ">="}
+_SYMBOLS = {
+    r"\lambda": "lambda",
+    r"\eta": "eta",
+    r"\mu": "mu",
+    r"\nu": "nu",
+    r"\ell": "ell",
+    r"\ge": ">=",
+}
 
 
 def said(ctx: click.Context, name: str) -> bool:
@@ -57,7 +64,7 @@ def energy_options(command: Decorated) -> Decorated:
         )(command)
     return click.option(
         "--preset",
-        type=click.Choice(sorted(PRESETS)),
+        type=click.Choice(sorted(PRESETS), case_sensitive=False),
         default="default",
         show_default=True,
         help="Named choice of all options below; options given besides it win.",
@@ -115,12 +122,14 @@ def flag(field: str) -> str:
 def _kind(hint: Any, described: str) -> click.ParamType:
     """The click type of a field, from its type hint and the choices its documentation names."""
     if described.startswith("{") and hint is str:
-        return click.Choice(re.findall(r'"([^"]+)"', described))
+        return click.Choice(re.findall(r'"([^"]+)"', described), case_sensitive=False)
     if described.startswith("{"):
         numbers = list(map(int, re.findall(r"\d+", described)))
         return RangeOrNone(min(numbers), max(numbers))
     if hint == (tuple[str, ...] | None):
         return NamesOrNone(tuple(SIMILARITIES))
+    if hint == (str | tuple[float, ...] | None):
+        return AxesOrNone()
     if hint in (int, float):
         return click.INT if hint is int else click.FLOAT
     return Numbers(hint)

@@ -5,67 +5,26 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import FileError
+from .exit_codes import typed, with_command
 from .image_paths import image_file
+from .pair_report import SUMMARY, PairReport
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
     from ..results.result import Result
     from .resume import FinishedPairs
 
-SUMMARY = "summary.csv"
 #: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
 SMALL_FILE = 2**19
-
-
-@dataclass(frozen=True)
-class PairReport:
-    """Line of the summary; numbers are None for a pair that failed.
-
-    Parameters
-    ----------
-    name, moving, fixed : str
-        As in the table.
-    seconds : float or None
-        For this pair, with the threads it had.
-    similarity_before, similarity_after : float or None
-        With nothing done, and at the end.
-    energy : float or None
-        At the end.
-    smallest_determinant : float or None
-        Lower bound on det(id + grad u) at every point.
-    warnings : int or None
-        How many checks warn of the answer.
-    warning_text : str
-        What they say; empty if none does.
-    stop : str
-        Why the last level ended.
-    error : str
-        What went wrong; empty if nothing did.
-    """
-
-    name: str
-    moving: str
-    fixed: str
-    seconds: float | None = None
-    similarity_before: float | None = None
-    similarity_after: float | None = None
-    energy: float | None = None
-    smallest_determinant: float | None = None
-    warnings: int | None = None
-    warning_text: str = ""
-    stop: str = ""
-    error: str = ""
 
 
 def register_table(
@@ -186,7 +145,8 @@ def _report_of(
         if isinstance(result, Exception):
             raise result
         report = _filled(report, result)
-        kept.save(row.name, result, dataclasses.asdict(report), overwrite)
+        asked = with_command(result, typed(click.get_current_context()))
+        kept.save(row.name, asked, dataclasses.asdict(report), overwrite)
     except Exception as error:
         bare = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
         return dataclasses.replace(bare, error=failed(row.name, error))
@@ -225,56 +185,3 @@ def _write_summary(file: Path, reports: list[PairReport]) -> None:
         writer = csv.writer(stream)
         writer.writerow(_columns())
         writer.writerows(dataclasses.astuple(report) for report in reports)
-
-
-def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
-    """Print how many pairs were registered on stdout, or the summary as JSON.
-
-    Parameters
-    ----------
-    reports : list of PairReport
-    output : str
-        The folder of the summary.
-    as_json : bool
-
-    Examples
-    --------
-    >>> from varreg.cli.table import PairReport, report_pairs
-    >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
-    Checks: 0 of 0 answers have warnings.
-    0 of 1 pairs were registered; out/summary.csv says how each ended.
-    """
-    from ..io.records import plain
-
-    if as_json:
-        click.echo(json.dumps(plain(reports), indent=2))
-        return
-    written = sum(not report.error for report in reports)
-    warned = sum(bool(report.warnings) for report in reports)
-    click.echo(
-        f"Checks: {warned} of {written} answers have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
-        "ended."
-    )
-
-
-def echo_pair(report: PairReport) -> None:
-    """Print one finished pair on stderr, for logs where no progress bar is shown.
-
-    Parameters
-    ----------
-    report : PairReport
-
-    Examples
-    --------
-    >>> from varreg.cli.table import PairReport, echo_pair
-    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, 0))
-    """
-    if report.error:
-        return  # which has been reported
-    warned = f", {report.warnings} warnings: {report.warning_text}" if report.warnings else ""
-    click.echo(
-        f"{report.name}: similarity {report.similarity_before:.4f} -> "
-        f"{report.similarity_after:.4f}, energy {report.energy:.4f}, smallest determinant "
-        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s{warned}",
-        err=True,
-    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 import click
 
+from ..options.validation import named
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -66,6 +68,34 @@ class Numbers(click.ParamType):
         return f"{number},..." if self.many else number
 
 
+class AxesOrNone(click.ParamType):
+    """Letters of axes, or a weight for each of them, separated by commas; or the word none.
+
+    Examples
+    --------
+    >>> from varreg.cli.value_types import AxesOrNone
+    >>> AxesOrNone().convert("j", None, None), AxesOrNone().convert("0.1,1,0.1", None, None)
+    ('j', (0.1, 1.0, 0.1))
+    """
+
+    name = "axes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | tuple[float, ...] | None:
+        """The letters or the weights, which Options looks at."""
+        if not isinstance(value, str) or value.isalpha():
+            return None if value.lower() == "none" else value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is neither letters of axes nor weights of them.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What --help shows in place of the value."""
+        return "LETTERS|W,W,W"
+
+
 class NamesOrNone(click.ParamType):
     """Some of a few names, separated by commas; or the word none.
 
@@ -93,7 +123,7 @@ class NamesOrNone(click.ParamType):
             return value  # type: ignore[no-any-return]
         if value.strip().lower() == "none":
             return None
-        found = tuple(part.strip() for part in value.split(","))
+        found = tuple(named(part.strip(), self.names) for part in value.split(","))
         for name in found:
             if name not in self.names:
                 self.fail(f"{name!r} is not one of {', '.join(self.names)}.", param, ctx)
@@ -147,8 +177,9 @@ class NameOrMatrix(click.ParamType):
         """The name, the matrix, or None; a failure is a usage error."""
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
-        if value in self.names:
-            return None if value == "none" else value
+        name = named(value, self.names)
+        if name in self.names:
+            return None if name == "none" else name
         if not Path(value).is_file():
             self.fail(f"{value!r} is neither {', '.join(self.names)} nor a file.", param, ctx)
         import numpy as np
@@ -183,6 +214,7 @@ class NameOrMap(NameOrMatrix):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | NDArray[np.float64] | None:
         """The name, the matrix, or the path as it is; a failure is a usage error."""
+        value = named(value, self.names)
         if not isinstance(value, str) or value in self.names:
             return value  # type: ignore[no-any-return]
         if not Path(value).exists():

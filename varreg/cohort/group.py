@@ -17,15 +17,16 @@ from .dataset import Visit
 from .wanted import RECORD
 
 PAGE, TABLE = "group.html", "group.tsv"
-#: Figures in which a registration may differ from the others, and which of their sides is suspicious.
+#: Figures in which a registration may differ from the others: which of their sides is suspicious, and the least spread
+#: that counts, so that maps which are all the same but for rounding have no outliers.
 FIGURES = {
-    "similarity_after": -1,
-    "smallest_determinant": -1,
-    "overlap": -1,
-    "degrees": 1,
-    "shift": 1,
-    "scale": 1,
-    "moved": 1,
+    "similarity_after": (-1, 0.01),
+    "smallest_determinant": (-1, 0.05),
+    "overlap": (-1, 0.01),
+    "degrees": (1, 0.5),
+    "shift": (1, 0.5),
+    "scale": (1, 0.01),
+    "moved": (1, 0.1),
 }
 #: Fewer registrations have no middle to differ from.
 FEWEST = 5
@@ -180,23 +181,22 @@ def judge(rows: Iterable[Row]) -> None:
         if not row.error:
             kinds.setdefault((row.source, row.target), []).append(row)
     for same in kinds.values():
-        for name, side in FIGURES.items():
+        for name, (side, least) in FIGURES.items():
             values = np.array([row.figures.get(name, np.nan) for row in same], dtype=float)
-            for row, distance in zip(same, _distances(side * values), strict=True):
+            for row, distance in zip(same, _distances(side * values, least), strict=True):
                 if distance > row.outlier:
                     row.outlier = float(distance)
                     row.outlier_in = name if distance > LIMIT else ""
 
 
-def _distances(values: np.ndarray) -> np.ndarray:
-    """Above the median, in robust standard deviations; 0 where nothing can be said."""
+def _distances(values: np.ndarray, least: float) -> np.ndarray:
+    """Above the median, in robust standard deviations of at least `least`; 0 where nothing can be said."""
     known = values[np.isfinite(values)]
     if len(known) < FEWEST:
         return np.zeros(len(values))
     middle = np.median(known)
     spread = _NORMAL * np.median(np.abs(known - middle))
-    floor = 1e-6 * max(1.0, abs(float(middle)))  # all the same but for rounding
-    return np.nan_to_num(np.maximum(values - middle, 0) / max(float(spread), floor), posinf=0.0)
+    return np.nan_to_num(np.maximum(values - middle, 0) / max(float(spread), least))
 
 
 def _records(output: Path) -> list[Path]:

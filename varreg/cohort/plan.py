@@ -22,7 +22,7 @@ from .wanted import RECORD, Wanted, nothing_to_do
 BASE, PER_VOXEL = 370e6, 180.0
 #: Seconds: of a registration whatever its size, and for each million voxels of the fixed image, with one thread
 #: (same benchmark).  Where visits are finished, theirs are taken.
-FLOOR, PER_MILLION = 3.0, 6.0
+FLOOR, PER_MILLION = 1.1, 2.3
 #: How much more than estimated a worker is given.
 RESERVE = 1.3
 GIBIBYTE = 2**30

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, InputError
-from ..images.reading import SUFFIXES
+from ..images.opening import SUFFIXES
 
 _NAME = re.compile(r"[A-Za-z0-9]+")
 _FLOW = "TEMPLATEFLOW_HOME"

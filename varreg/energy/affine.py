@@ -33,6 +33,7 @@ from ..optimise.history import Energy
 from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
+from .points import MatchedPoints
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
@@ -57,13 +58,18 @@ class AffineObjective:
         w.
     reference : (d + 1, d + 1) array, optional
         A_0.
+    points : MatchedPoints, optional
+        Guides.
+    points_weight : float
+        eta.
     """
 
     def __init__(
         self, similarity: Similarity, model: str, weight: float = 1.0, stretch_weight: float = 0.0,
-        reference: Array | None = None,
+        reference: Array | None = None, points: MatchedPoints | None = None, points_weight: float = 0.0,
     ) -> None:  # fmt: skip
         self.similarity, self.weight, self.stretch_weight = similarity, weight, stretch_weight
+        self.points, self.points_weight = points, points_weight
         d = similarity.fixed_grid.dim
         self.unstretch = np.eye(d) if reference is None else np.linalg.inv(reference[:-1, :-1])
         fixed, moving = similarity.fixed_grid, similarity.moving_grid
@@ -105,7 +111,9 @@ class AffineObjective:
         price = (
             0.0 if stretch is None else self.stretch_weight / 2 * float(np.vdot(stretch, stretch))
         )
-        energy = Energy(found.value, 0.0, -self.weight * found.value + price)
+        apart = 0.0 if self.points is None else self.points.affine_value(state)
+        total = -self.weight * found.value + price + self.points_weight * apart
+        energy = Energy(found.value, 0.0, total, points=apart)
         gradient = partial(self._gradient, state, found, pushed, stretch)
         return Evaluation(energy, gradient, in_view=found.in_view)
 
@@ -122,6 +130,8 @@ class AffineObjective:
         d = len(state) - 1
         by_corner = pushed.reshape(d, -1) @ self.corner_list.T
         by_matrix = -self.weight * self.to_moving[:, :-1].T @ by_corner  # (d, d + 1) = dE/dA
+        if self.points is not None:
+            by_matrix = by_matrix + self.points_weight * self.points.affine_gradient(state)
         by_element = state[:-1].T @ by_matrix  # <dE/dA, A G_k>
         if stretch is not None:
             by_element[:-1, :-1] += self.stretch_weight * stretch

@@ -18,6 +18,7 @@ from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..options.options import Options
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, index_affine, voxel_map
+from .points import MatchedPoints, PointTerm
 from .preconditioner import Preconditioner
 from .smoothness import Smoothness
 from .volume import VolumeTerm
@@ -28,7 +29,7 @@ State = tuple[Array, Array]  # coordinates z, and the field at the nodes (d, *m)
 
 
 class DeformableObjective:
-    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) of one level: an :class:`varreg.optimise.objective.Objective`.
+    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) + eta P(S z) of one level: an :class:`varreg.optimise.objective.Objective`.
 
     A state is a pair (z, u): coordinates and the field at the nodes (d, *m), mm.
 
@@ -43,11 +44,13 @@ class DeformableObjective:
     long_waves_first : bool
         Whether L-BFGS begins with the identity in z, by which long waves move first, instead of with
         :class:`varreg.energy.preconditioner.Preconditioner`.
+    points : MatchedPoints, optional
+        Guides.
     """
 
     def __init__(
         self, similarity: Similarity, affine: Array, smoothness: Smoothness, options: Options,
-        long_waves_first: bool = False,
+        long_waves_first: bool = False, points: MatchedPoints | None = None,
     ) -> None:  # fmt: skip
         self.similarity, self.smoothness, self.options = similarity, smoothness, options
         fixed = similarity.fixed_grid
@@ -67,6 +70,10 @@ class DeformableObjective:
         ]
         self.where = voxel_map(tables, linear, by_mm, similarity.dtype)
         self.by_mm = self.where.displacement_matrix.astype(np.float64)
+        self.points = None
+        if points is not None:
+            place = fixed, affine, smoothness.shape, options.constraint
+            self.points = PointTerm(points, *place)
         self.folded_cell: tuple[int, ...] | None = None
         self._last: _Along | None = None
         self._length: tuple[Array | None, Later[float]] = None, known(0.0)  # of a field on a device
@@ -106,10 +113,10 @@ class DeformableObjective:
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
         gradient = Later(
-            lambda: self._gradient(z, wider, found).result()
+            lambda: self._gradient(state, wider, found).result()
         )  # once, and forgets the rest then
         if ahead is not None and not found.is_known:
-            gradient = self._gradient(z, wider, found)
+            gradient = self._gradient(state, wider, found)
             if not isinstance(
                 z, np.ndarray
             ):  # then it stays on the device, and nothing is waited for
@@ -119,17 +126,19 @@ class DeformableObjective:
             total = -self.options.similarity_weight * found.value
             total += self.smoothness.weight * smoothness.result()
             total += self.volume_weight * volume.result()
-            energy = Energy(found.value, smoothness.result(), total, volume.result())
+            apart = 0.0 if self.points is None else self.points.value(field)
+            total += self.options.points_weight * apart
+            energy = Energy(found.value, smoothness.result(), total, volume.result(), apart)
             return Evaluation(energy, gradient.result, bound.result()[0], found.in_view)
 
         return Later(evaluation)
 
-    def _gradient(self, z: Array, wider: Array, found: SimilarityValue) -> Later[Array]:
+    def _gradient(self, state: State, wider: Array, found: SimilarityValue) -> Later[Array]:
         """dE/dz at a state."""
         volume = self.volume.gradient_later(wider) if self.volume_weight > 0 else None
-        return found.gradient_later().then(partial(self._pulled, z, volume))
+        return found.gradient_later().then(partial(self._pulled, state, volume))
 
-    def _pulled(self, z: Array, volume: Later[Array] | None, by_position: Array) -> Array:
+    def _pulled(self, state: State, volume: Later[Array] | None, by_position: Array) -> Array:
         """dE/dz from the gradients of the terms."""
         pushed = by_position.astype(np.float64)
         force = np.einsum("de,d...->e...", beside(self.by_mm, pushed), pushed)
@@ -137,6 +146,9 @@ class DeformableObjective:
         force = from_volume_field(force, self.dimension)
         if volume is not None:
             force = force + self.volume_weight * volume.result()
+        z, field = state
+        if self.points is not None:
+            force = force + self.options.points_weight * self.points.gradient(field)
         return self.smoothness.pull_gradient(force) + z
 
     def move(self, state: State, direction: Array, step: float, largest: float = np.inf) -> Move:
@@ -236,8 +248,7 @@ def unfold(objective: DeformableObjective, z: Array) -> State:
     cell folds: a field carried to a finer grid may fold between its old nodes.
     """
     smoothness, least = objective.smoothness, objective.options.smallest_determinant
-    symbol = np.square(smoothness.scale)
-    symbol = symbol / symbol.max()
+    symbol = smoothness.symbol / smoothness.symbol.max()
     damping = 0.0
     while True:
         state = z * np.exp(-damping * symbol)

@@ -11,13 +11,18 @@ coordinates :math:`z = \sqrt{2\mu\rho/n}\,\hat u`, :math:`\rho = \Lambda + \ell^
 
 .. math:: \mu R(u) = \tfrac12 |z|^2 ,
 
-so that the Euclidean gradient in z is the Sobolev gradient in u.  The mean (:math:`\Lambda = 0`) is
+so that the Euclidean gradient in z is the Sobolev gradient in u.  With weights :math:`w_c` of the axes component c
+is :math:`u_c = w_c\,S z_c`: moving along it costs :math:`1 / w_c^2` times as much,
+
+.. math:: R(u) = \frac1n \sum_c \frac1{w_c^2} \langle u_c, (L + \ell^{2m-2} L^m) u_c\rangle,
+
+and a component of weight 0 is zero whatever z is.  The mean (:math:`\Lambda = 0`) is
 not a coordinate: it stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.3390/math14122131.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -53,6 +58,8 @@ class Smoothness:
         Workers of the transforms; the result does not depend on it.
     order : int
         m, of the derivatives that the length weighs.
+    axes : sequence of float, optional
+        w, from 0 to 1; by default all 1.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Smoothness:
         constraint: str,
         threads: int = 1,
         order: int = 3,
+        axes: Sequence[float] | None = None,
     ) -> None:
         self.shape, self.constraint, self.threads = shape, constraint, threads
         symbol = laplacian_symbol(shape, spacing, constraint)
@@ -71,6 +79,12 @@ class Smoothness:
         self.weight = weight
         self.scale = np.sqrt(2 * weight * symbol / np.prod(shape))  # z = scale * coefficients
         self.inverse_scale = np.divide(1.0, self.scale, out=np.zeros(shape), where=self.scale > 0)
+        #: The squared scale of a wave of a component of weight 1.
+        self.symbol = np.square(self.scale)
+        if axes is not None:
+            each = np.reshape(axes, (-1,) + (1,) * len(shape)).astype(float)
+            inverse = np.divide(1.0, each, out=np.zeros_like(each), where=each > 0)
+            self.scale, self.inverse_scale = inverse * self.scale, each * self.inverse_scale
         self._on_device: dict[str, Array] = {}
 
     def to_field(self, z: Array) -> Array:

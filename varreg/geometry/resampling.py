@@ -71,9 +71,10 @@ def voxel_matrix(start: Float, world_map: Float, end: Float) -> Float:
 
 
 def affine_coordinates(
-    matrix: Float, shape: tuple[int, ...], slab: slice, vectors: Vectors | None = None, like: Any = HOST
+    matrix: Float, shape: tuple[int, ...], slab: slice | tuple[slice, ...], vectors: Vectors | None = None,
+    like: Any = HOST,
 ) -> Float:  # fmt: skip
-    """The affine image of every index of a slab, plus a linearly mapped vector field.
+    """The affine image of every index of a slab or tile, plus a linearly mapped vector field.
 
     Parameters
     ----------
@@ -81,8 +82,8 @@ def affine_coordinates(
         Maps the index i (voxel) to matrix[:d, :d] i + matrix[:d, d].
     shape : tuple of int
         (*S), the whole grid.
-    slab : slice
-        Of the first axis, with start and stop.
+    slab : slice or tuple of slices
+        Of the first axis, or of every axis, with start and stop.
     vectors : Vectors or None
         Adds vectors.matrix @ vectors.field.
     like : array
@@ -100,10 +101,11 @@ def affine_coordinates(
            [3., 3.]], dtype=float32)
     """
     dim = len(shape)
-    ranges = [np.arange(slab.start, slab.stop), *(np.arange(n) for n in shape[1:])]
+    tile = slab if isinstance(slab, tuple) else (slab, *(slice(0, n) for n in shape[1:]))
+    ranges = [np.arange(part.start, part.stop) for part in tile]
     # (k, 1, 1), (1, n, 1), (1, 1, n): broadcast, never a full array
     indices = [beside(index, like) for index in np.ix_(*ranges)]
-    result = empty((dim, len(ranges[0]), *shape[1:]), np.float32, like)
+    result = empty((dim, *map(len, ranges)), np.float32, like)
     for row, out in enumerate(result):
         terms = [matrix[row, axis] * indices[axis] for axis in range(dim)]
         rest = sum(terms[:-1], start=matrix[row, dim])

@@ -20,7 +20,7 @@ from .voxels import real_array, refuse_shape, shown_values
 from .writable import Writable
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Image(Writable):
     """A scalar image on a grid.  Make one by `Image.from_array` or `as_image`.
 
@@ -143,6 +143,14 @@ class Image(Writable):
     def values(self) -> np.ndarray:  # type: ignore[override]
         """The voxels as float32 with NaN where there are no data, (*S); `data` itself if they are everywhere."""
         return values(self.data, self.valid)
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        shape = " x ".join(map(str, self.grid.shape))
+        sizes = " x ".join(f"{size:.3g}" for size in self.grid.spacing)
+        empty = "" if self.valid is None else f", {np.mean(~self.valid):.2g} of it without data"
+        span = f"values {self.data.min():.4g} to {self.data.max():.4g}"
+        return f"<varreg.Image{name}: {shape} voxels of {sizes} mm, {span}{empty}>"
 
     def holding(self, values: np.ndarray, name: str) -> Image:
         """An image of the same place with other voxels, NaN where there are no data."""

@@ -26,7 +26,12 @@ class ImageFile:
         qform; if both are 0, voxel sizes with x from right to left, as nibabel guesses.
     spacing : float or (float, float), optional
         Pixel size of a picture in mm: of both axes, or of rows (down) and columns (across).  By default what a TIFF
-        states, and 1 mm in other pictures.
+        states, and 1 mm in other pictures.  Of a slide: of its full size.
+    level : int, optional
+        Which size of a slide (a pyramid in OME-TIFF or OME-Zarr), 0 is the full one, -1 the smallest.  By default the finest of
+        at most 4 million pixels.
+    channel : int, optional
+        Which channel of a slide, from 0.  By default the luminance of its colours.
 
     Raises
     ------
@@ -45,6 +50,8 @@ class ImageFile:
     path: str | os.PathLike[str]
     header: str | None = None
     spacing: float | Sequence[float] | None = None
+    level: int | None = None
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, (str, os.PathLike)):
@@ -56,7 +63,12 @@ class ImageFile:
                 f"varreg.ImageFile: `header` must be one of {', '.join(map(repr, HEADERS))}; got "
                 f"{self.header!r}."
             )
-
+        for name in ("level", "channel"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise InputError(
+                    f"varreg.ImageFile: `{name}` must be a whole number; got {value!r}."
+                )
         if self.spacing is not None:
             sizes = checked_spacing(self.spacing, 2)
             object.__setattr__(self, "spacing", tuple(map(float, sizes)))

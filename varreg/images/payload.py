@@ -71,14 +71,20 @@ def stored_voxels(stored: Any) -> np.ndarray:
     if path is None:
         raw = np.asarray(stored.get_unscaled())
     else:
-        compressed = path.name.lower().endswith((".gz", ".mgz"))
-        _refuse_claim(stored, path, _DEFLATE if compressed else 1)
+        refuse_claim(stored, path)
+        compressed = is_compressed(path)
         raw = _inflated(stored, path) if compressed else np.asarray(stored.get_unscaled())
-    return _scaled(raw, float(stored.slope), float(stored.inter))
+    return scaled(raw, float(stored.slope), float(stored.inter))
 
 
-def _refuse_claim(stored: Any, path: Path, expansion: int) -> None:
-    """Raise if the header claims more bytes than a file of this size can hold."""
+def is_compressed(path: Path) -> bool:
+    """Whether a volume has to be read from the beginning of its file, by its name."""
+    return path.name.lower().endswith((".gz", ".mgz"))
+
+
+def refuse_claim(stored: Any, path: Path) -> None:
+    """Raise a ValueError if the header claims more bytes than a file of this size can hold."""
+    expansion = _DEFLATE if is_compressed(path) else 1
     claimed = math.prod(int(n) for n in stored.shape) * stored.dtype.itemsize + int(stored.offset)
     held = path.stat().st_size * expansion
     if claimed > held or int(stored.offset) < 0:
@@ -109,7 +115,7 @@ def _inflated(stored: Any, path: Path) -> np.ndarray:
     return np.asarray(payload.view(stored.dtype).reshape(stored.shape, order=stored.order))
 
 
-def _scaled(raw: np.ndarray, slope: float, inter: float) -> np.ndarray:
+def scaled(raw: np.ndarray, slope: float, inter: float) -> np.ndarray:
     """Apply slope and intercept in double precision, one slab at a time."""
     if slope == 1.0 and inter == 0.0:
         return raw

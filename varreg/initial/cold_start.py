@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..backends.arrays import Array
@@ -12,6 +14,27 @@ from ..stages.problem import Problem
 from .last_stage import Registration, last_stage
 from .simplest import can_judge, simplest
 from .simplest_affine import headers_are_better, simplest_affine
+
+
+def along_axes(
+    problem: Problem, initialisations: tuple[str, ...] | Array, recorder: Recorder, seconds: dict[str, float]
+) -> tuple[Registration, ModelChoice | None]:  # fmt: skip
+    """A displacement along some axes, from where the headers place the images or from a rigid map.
+
+    Scales and shear would move along all axes; and a rigid map that was fitted to distorted images is often led astray
+    by the distortion, along axes that no displacement mends.  So both are tried, and the energy at the end decides.
+    """
+    rigid, headers = Recorder(recorder.observer), Recorder(recorder.observer)
+    with timed(seconds, "affine"):
+        matrix = affine_stage(problem, "rigid", initialisations, False, rigid)
+    with timed(seconds, "deformable"):
+        found = last_stage(problem, matrix, None, rigid)
+        placed = last_stage(problem, np.eye(len(matrix)), None, headers)
+    if placed.evaluation.energy.total <= found.evaluation.energy.total:
+        recorder.adopt(headers)
+        return replace(placed, recorder=recorder), ModelChoice("headers", True)
+    recorder.adopt(rigid)
+    return replace(found, recorder=recorder), None
 
 
 def cold_start(
@@ -34,6 +57,8 @@ def cold_start(
     seconds : dict
         Time of the stages, to be filled in.
     """
+    if problem.options.axes is not None and model == "auto" and deformable is not False:
+        return along_axes(problem, initialisations, recorder, seconds)
     opens = (model == "auto" or deformable is None) and can_judge(problem)
     chooses_affine, model = opens and model == "auto", "affine" if model == "auto" else model
     initial = initialisations if isinstance(initialisations, np.ndarray) else None

@@ -55,6 +55,7 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
     """
     finest = len(problem.factors) - 1
     affine, nodes = on_displacement_grid(problem, source.transform)
+    nodes = along_axes(problem, nodes)
     objective, nodes, unfolding = unfolded_start(problem, affine, nodes)
     start = nodes
     if not source.minimised:
@@ -98,6 +99,14 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
         return transform.affine, np.zeros((grid.dim, *onto))
     nodes = project(transform.nodes, transform.constraint, grid.shape, onto, constraint)
     return without_mean(problem, transform.affine, nodes)
+
+
+def along_axes(problem: Problem, nodes: Array) -> Array:
+    """u without what the weights of the axes forbid; as it is if they forbid nothing."""
+    weights = problem.options.axis_weights(len(nodes))
+    if weights is None or all(weights):
+        return nodes
+    return nodes * np.reshape([weight > 0 for weight in weights], (-1,) + (1,) * len(nodes))
 
 
 def moved_between(

@@ -144,7 +144,7 @@ def write_image(
     ...     as_image(Path(folder) / "a.nii.gz", argument="moving").grid.spacing.tolist()
     [2.0, 2.0]
     """
-    from ..images.reading import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
+    from ..images.opening import PICTURE_SUFFIXES, VOLUME_SUFFIXES, image_suffix
 
     function = "varreg.write_image"
     suffix = image_suffix(

@@ -20,6 +20,7 @@ from ..optimise.channel_report import ChannelReport
 from ..optimise.check import Check
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..optimise.model_choice import ModelChoice
+from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
 from ..transforms.transform import Transform
 from .atomic import RESULT
@@ -120,6 +121,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, with_motion(content.get("model")), "model"),
         channels=nested(tuple[ChannelReport, ...], content.get("channels", []), "channels"),
+        guides=nested(tuple[PointReport, ...], content.get("guides", []), "guides"),
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),

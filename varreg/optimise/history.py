@@ -19,6 +19,13 @@ class Stop(Enum):
     IDENTICAL = "the two images are the same voxel by voxel, so the answer is the identity"
     STATIONARY = "the start is already a stationary point"
 
+    def __str__(self) -> str:
+        """
+        >>> print(Stop.BUDGET)
+        The solver stopped because all steps of its budget were taken.
+        """
+        return f"The solver stopped because {self.value}."
+
 
 @dataclass(frozen=True)
 class Energy:
@@ -31,15 +38,18 @@ class Energy:
     smoothness : float
         mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
     total : float
-        -lambda * similarity + mu * smoothness + nu * volume, what is minimised.
+        -lambda * similarity + mu * smoothness + nu * volume + eta * points, what is minimised.
     volume : float
         mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), no unit; 0 where it has no weight.
+    points : float
+        Weighted mean of the squared distances of matching points, mm^2; 0 without points.
     """
 
     similarity: float
     smoothness: float
     total: float
     volume: float = 0.0
+    points: float = 0.0
 
     @property
     def terms(self) -> str:
@@ -49,7 +59,8 @@ class Energy:
         '0.5123 nats, smoothness 0.0200, volume 0.0310'
         """
         volume = f", volume {self.volume:.4f}" if self.volume else ""
-        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}"
+        points = f", points {self.points**0.5:.2f} mm apart" if self.points else ""
+        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}{points}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,19 @@ class Iteration:
     gradient_norm: float
     largest_displacement: float  # mm, of u (deformable) or of the update (affine)
     smallest_determinant: float  # bound on det(id + grad u) over every point
+
+
+@dataclass(frozen=True)
+class Trial(Iteration):
+    """A step from one of several starts of the affine stage: it does not enter the history.
+
+    Attributes
+    ----------
+    start : str
+        Where it began, in words.
+    """
+
+    start: str = ""
 
 
 def descents(history: Iterable[Iteration]) -> list[list[Iteration]]:

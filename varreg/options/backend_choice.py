@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError, InputError
+from .validation import named
 
 #: "auto" is the GPU if there is one whose self-test has passed here, else "numba".
 BACKENDS = ("auto", "numba", "cupy", "numpy")
@@ -24,6 +25,7 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
     function : str
         For messages.
     """
+    name = named(name, BACKENDS)
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(
             f"{function}: `backend` must be one of {', '.join(map(repr, BACKENDS))}; got {name!r}."

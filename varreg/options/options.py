@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 from .validation import (
+    are_axes,
     are_choices,
     are_counts,
     are_levels,
@@ -28,8 +29,14 @@ from .validation import (
     is_up_to_large,
     is_weight,
     is_whole,
+    named,
     plain_numbers,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .changes import Changes
 
 #: The similarities, and what to call their values.
 SIMILARITIES = {
@@ -47,6 +54,8 @@ REGULARITY_NUMBERS = (
 )  # fmt: skip
 #: Similarities of which it is known how much they gain by chance.
 JUDGES = ("regional-mi", "mi")
+#: Letters of the axes of an array, as BIDS has them in PhaseEncodingDirection.
+AXES = "ijk"
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
 WHOLE_NUMBERS = (
     "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
@@ -60,7 +69,8 @@ class Options:
 
     The energy is
     :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
-    with u in mm, m the smoothness order and V the volume term (docs/theory.md).
+    with u in mm, m the smoothness order and V the volume term (docs/theory.md); with matching points it has
+    :math:`\eta\,P` besides, see ``points_weight``.
 
     Parameters
     ----------
@@ -98,6 +108,13 @@ class Options:
         m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
     volume_weight : float or None
         :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.8 if fine.
+    axes : str, tuple of float or None
+        Along which axes of the fixed array u points: letters, "j" or "ik", or a weight w from 0 to 1 for each
+        axis, (0.1, 1, 0.1). To move along an axis costs :math:`1/w^2` times the smoothness; of weight 0 that
+        component of u is exactly 0. None: all alike.
+    points_weight : float
+        :math:`\eta > 0`, in front of the mean squared distance of matching points, if there are any: what it costs,
+        in nats, if all of them are 1 mm off.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -148,6 +165,8 @@ class Options:
     smoothness_length: float | None = None
     smoothness_order: int | None = None
     volume_weight: float | None = None
+    axes: str | tuple[float, ...] | None = None
+    points_weight: float = 0.02
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -167,6 +186,13 @@ class Options:
 
     def __post_init__(self) -> None:
         as_tuple(self, "weights")
+        as_tuple(self, "axes")
+        check(
+            self,
+            "axes",
+            are_axes,
+            "letters of i, j, k, or a weight from 0 to 1 for each axis, e.g. (0.1, 1, 0.1), or None",
+        )
         check(self, "weights", are_weights, "a number above 0 for each pair of images, or None")
         self._check_names()
         self._check_numbers()
@@ -183,6 +209,9 @@ class Options:
 
     def _check_names(self) -> None:
         as_tuple(self, "similarities")
+        if isinstance(self.similarities, tuple):
+            known = tuple(named(name, SIMILARITIES) for name in self.similarities)
+            object.__setattr__(self, "similarities", known)
         check_or_none(
             self,
             "similarities",
@@ -204,7 +233,7 @@ class Options:
             )
 
     def _check_numbers(self) -> None:
-        for name in ("similarity_weight", "largest_step"):
+        for name in ("similarity_weight", "points_weight", "largest_step"):
             check(self, name, is_weight, "above 0, up to 1e30")
         for name in ("gradient_tolerance", "energy_tolerance"):
             check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
@@ -226,7 +255,7 @@ class Options:
             check_or_none(self, name, valid, wanted)
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> Options:
+    def preset(cls, name: str, **changes: Unpack[Changes]) -> Options:
         """The named choice, with single fields changed.
 
         Parameters
@@ -245,6 +274,7 @@ class Options:
         >>> Options.preset("paper", bins=32).memory
         0
         """
+        name = named(name, PRESETS)
         if not isinstance(name, str) or name not in PRESETS:
             raise InputError(
                 f"Options.preset: `name` must be one of {', '.join(map(repr, PRESETS))}; got {name!r}."
@@ -311,12 +341,43 @@ class Options:
             numbers["iterations"] for numbers in BY_REGULARITY.get(self.regularity, {}).values()
         ]
         iterations = None if self.iterations in usual else self.iterations
-        open_ = dict.fromkeys(REGULARITY_NUMBERS)
+        open_: dict[str, Any] = dict.fromkeys(REGULARITY_NUMBERS)
         return self.replace(regularity=regularity, iterations=iterations, **open_)
 
     def similarity_names(self, pairs: int) -> tuple[str, ...]:
         """The similarity of each of so many pairs; of fewer than the options name the first ones."""
         return (self.similarities or (self.similarity,) * pairs)[:pairs]
+
+    def axis_weights(self, dimension: int) -> tuple[float, ...] | None:
+        """The weight of each axis of the displacement; None if none is favoured.
+
+        Raises
+        ------
+        InputError
+            If the axes are not those of an image of this dimension.
+
+        Examples
+        --------
+        >>> from varreg.options.options import Options
+        >>> Options(axes="j").axis_weights(3)
+        (0.0, 1.0, 0.0)
+        """
+        if self.axes is None:
+            return None
+        letters = AXES[:dimension]
+        if isinstance(self.axes, str):
+            known, weights = (
+                set(self.axes) <= set(letters),
+                tuple(float(a in self.axes) for a in letters),
+            )
+        else:
+            known, weights = len(self.axes) == dimension, self.axes
+        if not known:
+            raise InputError(
+                f"`Options(axes=...)` is {self.axes!r}, but the images are {dimension}D: give letters of "
+                f"{', '.join(letters)}, or {dimension} weights."
+            )
+        return weights
 
     def of_first_pair(self) -> Options:
         """These options for the first of several pairs alone."""
@@ -334,7 +395,7 @@ class Options:
         weights = (self.weights or (1.0,) * pairs)[:pairs]
         return tuple(weight / sum(weights) for weight in weights)
 
-    def replace(self, **changes: Any) -> Options:
+    def replace(self, **changes: Unpack[Changes]) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
         names = [field.name for field in dataclasses.fields(self)]
         for name in changes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from numbers import Real
 from typing import Any
@@ -52,6 +52,18 @@ def are_weights(value: Any) -> bool:
     return value is None or (0 < len(value) and all(map(is_weight, value)))
 
 
+def are_axes(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return 0 < len(value) == len(set(value)) and set(value) <= set("ijk")
+    return (
+        len(value) in (2, 3)
+        and all(is_real(w) and 0 <= w <= 1 for w in value)
+        and max(value) > 1e-3
+    )
+
+
 def are_choices(choices: tuple[str, ...]) -> Callable[[Any], bool]:
     """Whether a value is a tuple of some of these."""
     return lambda value: isinstance(value, tuple) and 0 < len(value) and set(value) <= set(choices)
@@ -89,7 +101,19 @@ def check_or_none(options: Any, name: str, valid: Callable[[Any], bool], wanted:
     check(options, name, lambda value: value is None or valid(value), f"{wanted}, or None")
 
 
+def named(value: Any, choices: Collection[str]) -> Any:
+    """A name in the letters of the choices, whatever its case; anything else as it came.
+
+    Examples
+    --------
+    >>> named("Rigid", ("rigid",)), named("Stiff", ("rigid",)), named(None, ())
+    ('rigid', 'Stiff', None)
+    """
+    return value.lower() if isinstance(value, str) and value.lower() in choices else value
+
+
 def check_choice(options: Any, name: str, choices: tuple[str, ...]) -> None:
+    object.__setattr__(options, name, named(getattr(options, name), choices))
     check(options, name, lambda v: v in choices, "one of " + ", ".join(map(repr, choices)))
 
 

@@ -55,7 +55,7 @@ def key_figures(c: Certificate) -> list[Figure]:
             f"{moved.iterations} step{'' if moved.iterations == 1 else 's'}",
         ),
         Figure("Can it be inverted?", f"Residual at most {c.inverse.largest:.2g} mm"),
-        Figure("How much is in view?", f"{100 * c.in_view:.3g} % of the voxels that count"),
+        Figure("How much is in view?", f"{100 * c.in_view:.3g} % of the voxels inside the mask"),
     ]  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def image_views(subject: Subject) -> list[View]:
     """Pictures of the two images."""
     before, after = (mutual_information(h) for h in subject.histograms)
     shape = " x ".join(map(str, subject.fixed.grid.shape))
-    shared = f"joint histogram: {before:.3f} nats shared before, {after:.3f} after"
+    shared = f"joint histogram of the head: {before:.3f} nats shared before, {after:.3f} after"
     both = "Left of the line before, right of it after registration"
     apart = (
         " The headers place the images apart, so their centres lie on each other before."
@@ -80,12 +80,13 @@ def image_views(subject: Subject) -> list[View]:
         else ""
     )
     return [
-        View("moving", "Before and after", f"The moving image. {both}; {shared}.{apart}"),
-        View("checkerboard", "Checkerboard", f"Fixed and moving image in turn. {both}."),
         View(
             "edges", "Edges of the fixed image",
-            f"Drawn in orange over the moving image, where they should lie on its borders. {both}.",
+            "Drawn in orange over the warped moving image, where they should lie on its borders. The line "
+            f"brings the moving image before registration back from the left.{apart}",
         ),
+        View("moving", "Before and after", f"The moving image. {both}; {shared}.{apart}"),
+        View("checkerboard", "Checkerboard", f"Fixed and moving image in turn. {both}."),
         View("fixed", "Fixed image", f"{subject.result.fixed_name or 'An array'}, {shape} voxels."),
     ]  # fmt: skip
 
@@ -105,13 +106,14 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
         ),
         View(
             "field", "Displacement field",
-            f"Red: horizontal. Green: vertical. Black: none. The deformable part u "
-            f"moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
+            f"Hue and arrows point to where the moving image is read; full colour from {layers.full_colour:g} mm, "
+            f"black is none; only what lies in the plane is seen. The deformable part u moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
         ),
         View(
             "determinant", "Volume change det J",
-            f"Blue shrinks, orange grows, pink folds. At voxels det(id + grad u) is between {determinant.min():.3f} "
-            f"and {determinant.max():.3f}; {folded} of {determinant.size} are at or below 0.",
+            f"Blue shrinks, orange grows, pink folds. Over the head det(id + grad u) is between "
+            f"{determinant[head].min():.3f} and {determinant[head].max():.3f} at voxels; {folded} of "
+            f"{determinant.size} of the whole image are at or below 0.",
         ),
     ]  # fmt: skip
 
@@ -119,7 +121,7 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
 def histogram_captions(subject: Subject) -> list[str]:
     """What the two joint histograms show."""
     return [
-        f"{when.capitalize()}: {int(h.sum())} voxels in view fill {int((h > 0).sum())} of {h.size} bins and "
+        f"{when.capitalize()}: {int(h.sum())} voxels of the head fill {int((h > 0).sum())} of {h.size} bins and "
         f"share {mutual_information(h):.3f} nats."
         for when, h in zip(("before", "after"), subject.histograms, strict=True)
     ]  # fmt: skip
@@ -134,21 +136,12 @@ def option_rows(options: Options, dimension: int) -> list[tuple[str, str, bool]]
     return [(name, repr(value), value != getattr(usual, name)) for name, value in values.items()]
 
 
-def call(subject: Subject) -> str:
-    """The lines of Python that repeat it."""
-    result = subject.result
-    rows = option_rows(result.options, result.transform.fixed.dim)
-    changes = [f"{name}={value}" for name, value, changed in rows if changed]
-    images = [repr(name) if name else side for name, side in _sides(subject)]
-    arguments = ",\n    ".join([*images, *changes])
-    return f"import varreg\n\nresult = varreg.solve(\n    {arguments},\n)"
-
-
 def provenance_rows(subject: Subject) -> list[tuple[str, str]]:
     """Versions, machine, seconds, and which images these were."""
     rows = []
     for name, value in subject.result.provenance.items():
-        rows.append((name, _plain(value)))
+        if name not in ("call", "command"):  # which are shown as they are typed
+            rows.append((name, _plain(value)))
     for side in ("fixed", "moving"):
         image = getattr(subject, side)
         rows.append((f"{side} image", image.name or "an array"))
@@ -162,10 +155,6 @@ def _percent(value: float) -> str:
     ('100 %', '0.12 %')
     """
     return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
-
-
-def _sides(subject: Subject) -> list[tuple[str, str]]:
-    return [(subject.result.moving_name, "moving"), (subject.result.fixed_name, "fixed")]
 
 
 def _plain(value: Any) -> str:

@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from .field import full_colour, with_arrows
 from .pictures import (
     EDGE_COLOUR,
     GRID_COLOUR,
     determinant_colours,
     edge_thresholds,
     edges,
-    field_picture,
     level_lines,
     soft_line,
     tinted,
@@ -91,25 +91,18 @@ def fitting_layers(subject: Subject, largest: int) -> Layers:
 
 def build(subject: Subject, scale: float = 1.0) -> Layers:
     """Draw all layers of all planes, with tiles shrunk by `scale`."""
-    shape = subject.fixed.grid.shape
-    full, step = full_colour(subject.result.u), max(2.0, max(shape) / GRID_LINES)
+    grid, box = subject.fixed.grid, subject.box
+    extents = [
+        (part.stop - part.start) * size for part, size in zip(box, grid.spacing, strict=True)
+    ]
+    lengths = np.linalg.norm(subject.result.u[:, subject.head], axis=0)
+    full = full_colour(lengths, float(np.mean(extents)))
+    step = max(2.0, max(part.stop - part.start for part in box) / GRID_LINES)
     planes = tuple(
         PlaneLayers(stack, _sprites(subject, stack, full, step))
-        for stack in stacks(shape, subject.fixed.grid.affine, scale)
+        for stack in stacks(grid.shape, grid.affine, scale, box)
     )
     return Layers(planes, full, step)
-
-
-def full_colour(u: Float) -> float:
-    """The length that has full colour: what 99.5 % of the components stay below; never 0.
-
-    Parameters
-    ----------
-    u : (d, *S) array
-        In mm.
-    """
-    largest = float(np.percentile(np.abs(u), 99.5))
-    return largest if largest > 0 else 1.0
 
 
 def _sprites(subject: Subject, stack: Stack, full: float, step: float) -> dict[str, str]:
@@ -120,7 +113,10 @@ def _sprites(subject: Subject, stack: Stack, full: float, step: float) -> dict[s
     before = _grey(stack, subject.before, subject.moving_window)
     after = _grey(stack, subject.after, subject.moving_window)
     down, right = stack.plane.in_plane
-    u_down, u_right = (stack.cuts(subject.result.u[axis]) for axis in (down, right))
+    u_down, u_right = (
+        [-cut if flipped else cut for cut in stack.cuts(subject.result.u[axis])]
+        for axis, flipped in zip((down, right), stack.plane.flipped, strict=True)
+    )
     determinant = stack.cuts(subject.determinant)
     lines = _grid_lines(subject, stack, step)
     outlines = _outlines(subject, stack, fixed)
@@ -130,7 +126,7 @@ def _sprites(subject: Subject, stack: Stack, full: float, step: float) -> dict[s
         "after": made(lambda k: after[k]),
         "edges": made_lines(lambda k: tinted(outlines[k], EDGE_COLOUR)),
         "grid": made_lines(lambda k: tinted(lines[k], GRID_COLOUR)),
-        "field": made(lambda k: field_picture(u_down[k], u_right[k], full)),
+        "field": made(lambda k: with_arrows(u_down[k], u_right[k], full)),
         "determinant": made(lambda k: determinant_colours(determinant[k])),
     }
 
@@ -141,9 +137,10 @@ def _grey(stack: Stack, image: Float, window: tuple[float, float]) -> list[Pixel
 
 def _outlines(subject: Subject, stack: Stack, fixed: list[Pixels]) -> list[Float]:
     """Opacity of the edges of the fixed image; one threshold serves all slices."""
-    sigma = max(1.0, EDGE_SMOOTHING * stack.pixels_per_voxel(subject.fixed.grid.shape))
+    sigma = max(1.0, EDGE_SMOOTHING * stack.pixels_per_voxel)
     thresholds = edge_thresholds(fixed[stack.middle] / 255.0, sigma)
-    return [soft_line(edges(picture / 255.0, sigma, thresholds)) for picture in fixed]
+    width = 0.8 if len(stack.indices) == 1 else 0.5  # tiles of volumes are enlarged when shown
+    return [soft_line(edges(picture / 255.0, sigma, thresholds), width) for picture in fixed]
 
 
 def _grid_lines(subject: Subject, stack: Stack, step: float) -> list[Float]:

@@ -20,12 +20,15 @@ from ..certificate.summary import accuracy_words
 from ..errors import InputError
 from ..io.atomic import atomic_path
 from ..io.destination import usable_path
-from ..optimise.check import Check, first_line, remedies
+from ..optimise.check import NONE_MADE, SILENT, Check, failed, remedies
 from . import facts
 from .charts import BOX, charts
+from .field import wheel
 from .joint import histogram_picture
 from .layers import Layers, fitting_layers
 from .pictures import determinant_colours
+from .repetition import call
+from .sides import sides
 from .subject import Subject, with_images
 from .tiles import data_uri
 
@@ -139,6 +142,7 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         lstrip_blocks=True,
     )
     script = _own("report.js")
+    checks = subject.result.checks or certificate.checks
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         style=Markup(_own("report.css")),
@@ -146,8 +150,9 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         script_hash=f"sha256-{digest}",
         version=__version__,
         summary=_without_checks(words, subject.result.checks),
-        checks=first_line(subject.result.checks or certificate.checks),
-        remedies=remedies(subject.result.checks or certificate.checks),
+        checks=checks,
+        grade="none" if not checks else "bad" if failed(checks) else "good",
+        headline=_headline(checks),
         verdict=_without_checks(str(certificate), certificate.checks)[:-2],
         accuracy=accuracy_words(certificate),
         key_figures=facts.key_figures(certificate),
@@ -158,6 +163,7 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         planes=_planes(subject, layers),
         full_colour=layers.full_colour,
         legend=_legend(),
+        wheel=data_uri(wheel(), None),
         histograms=_histograms(subject),
         charts=charts(subject.result.history),
         box=BOX,
@@ -166,9 +172,18 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
             subject.result.transform.fixed.dim,
         ),
         provenance=facts.provenance_rows(subject),
-        call=facts.call(subject),
+        call=call(subject.result),
+        command=str(subject.result.provenance.get("command", "")),
         result=subject.result,
     )
+
+
+def _headline(checks: tuple[Check, ...]) -> str:
+    """The verdict in a line; what the warnings say stands below it."""
+    count = len(failed(checks))
+    if count:
+        return f"Checks: {count} warning{'' if count == 1 else 's'}:"
+    return SILENT if checks else NONE_MADE
 
 
 def _without_checks(words: str, checks: tuple[Check, ...]) -> list[str]:
@@ -190,6 +205,7 @@ def _planes(subject: Subject, layers: Layers) -> list[dict[str, Any]]:
             "depth": 1 if stack.plane.axis is None else shape[stack.plane.axis],
             "indices": stack.indices,
             "middle": stack.middle,
+            "sides": sides(subject.fixed, stack.plane),
             "width": stack.width,
             "height": stack.height,
             "columns": stack.columns,

@@ -77,11 +77,11 @@ def edges(picture: Float, sigma: float, thresholds: tuple[float, float]) -> NDAr
     return np.asarray(found, dtype=bool)
 
 
-def soft_line(mask: NDArray[np.bool_], width: float = 0.7) -> Float:
+def soft_line(mask: NDArray[np.bool_], width: float = 0.5) -> Float:
     """Opacity, on [0, 1], of lines one pixel wide whose staircase is smoothed away."""
     from scipy.ndimage import gaussian_filter
 
-    return np.clip(2.2 * gaussian_filter(mask.astype(np.float64), width), 0, 1)
+    return np.clip(3.15 * width * gaussian_filter(mask.astype(np.float64), width), 0, 1)
 
 
 def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:
@@ -111,31 +111,6 @@ def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:
     away = np.abs(coordinate - spacing * np.round(coordinate / spacing))
     pixels = away / np.maximum(slope, 1e-6)
     return np.clip(0.5 + 0.5 * width - pixels, 0, 1)
-
-
-def field_picture(down: Float, right: Float, largest: float) -> Pixels:
-    """The red-green picture of a field: red along the columns, green along the rows of the picture.
-
-    Parameters
-    ----------
-    down, right : (rows, columns) array
-        Components of the field downwards and to the right, in mm.
-    largest : float
-        Length that has full colour, in mm.
-
-    Returns
-    -------
-    (rows, columns, 3) array
-        Red grows with abs(right), green with abs(down); black is no displacement
-        (the figures of doi 10.3390/math14122131).
-
-    Examples
-    --------
-    >>> field_picture(np.array([[0.0]]), np.array([[-2.0]]), 2.0).tolist()
-    [[[255, 0, 0]]]
-    """
-    red, green = (to_bytes(np.abs(part), 0.0, largest) for part in (right, down))
-    return np.stack([red, green, np.zeros_like(red)], axis=-1)
 
 
 def determinant_colours(values: Float) -> Pixels:

@@ -1,4 +1,4 @@
-"""A progress bar for people at a terminal; silent everywhere else."""
+"""A progress bar for people at a terminal or a notebook; silent everywhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COUNT = "|{bar:24}| {n_fmt}/{total_fmt} {unit}  {elapsed}<{remaining}"
 
 
 class ProgressBar:
-    """One line on a terminal: stage, level, iteration and energy.
+    """One line on a terminal or in a notebook: stage, level, iteration and energy.
 
     How many iterations a level takes is not known beforehand, so the bar counts finished levels.
 
@@ -22,7 +22,7 @@ class ProgressBar:
     total_levels : int
         Levels of all stages together.
     stream : text file, optional
-        Where to draw, stderr by default.  Nothing is drawn if it is not a terminal.
+        Where to draw, stderr by default.  Nothing is drawn if it is neither a terminal nor a notebook's.
 
     Examples
     --------
@@ -32,19 +32,9 @@ class ProgressBar:
     """
 
     def __init__(self, total_levels: int, stream: TextIO | None = None) -> None:
-        from tqdm import tqdm
-
-        stream = sys.stderr if stream is None else stream
         self._levels: list[tuple[str, int]] = []
-        self._bar = tqdm(
-            total=max(total_levels, 1),
-            file=stream,
-            disable=not is_terminal(stream),
-            leave=False,
-            miniters=0,
-            bar_format=_FORMAT,
-            desc="preparing",
-        )
+        total = max(total_levels, 1)
+        self._bar = _drawn(_FORMAT, stream, total=total, miniters=0, desc="preparing")
 
     def update(self, iteration: Iteration) -> None:
         """Show one accepted step.
@@ -113,7 +103,7 @@ def count_bar(
     progress : bool or None
         False shows nothing.
     stream : text file, optional
-        Where to draw, stderr by default.  Nothing is drawn if it is not a terminal.
+        Where to draw, stderr by default.  Nothing is drawn if it is neither a terminal nor a notebook's.
     unit : str
         What is counted.
 
@@ -128,11 +118,29 @@ def count_bar(
     >>> with count_bar(3, progress=False) as shown:
     ...     _ = shown.update()
     """
-    from tqdm import tqdm
+    return _drawn(_COUNT, stream, progress is False, total=total, unit=unit)
+
+
+def _drawn(form: str, stream: TextIO | None, silent: bool = False, **settings: Any) -> Any:
+    """A bar of tqdm: a widget in a notebook, characters elsewhere."""
+    from tqdm.auto import tqdm
 
     stream = sys.stderr if stream is None else stream
-    silent = progress is False or not is_terminal(stream)
-    return tqdm(total=total, file=stream, disable=silent, leave=False, bar_format=_COUNT, unit=unit)
+    if "tqdm.notebook" in (kind.__module__ for kind in tqdm.__mro__):
+        form = form.replace("{bar:24}", "{bar}")  # the widget has a width of its own
+    hidden = silent or not is_watched(stream)
+    return tqdm(file=stream, disable=hidden, leave=False, bar_format=form, **settings)
+
+
+def is_watched(stream: TextIO | None) -> bool:
+    """Whether somebody sees a bar on a stream: at a terminal, or in a notebook, whose streams are no terminals."""
+    return is_terminal(stream) or (stream is sys.stderr and in_notebook())
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook; False without IPython, which is not imported to know."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
 
 
 def is_terminal(stream: TextIO | None) -> bool:

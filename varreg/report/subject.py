@@ -19,6 +19,7 @@ from ..transforms.registered_images import refuse_other_grids, refuse_other_movi
 from ..transforms.transform import Transform
 from .joint import joint_histogram
 from .plots.panels import intensity_window
+from .tiles import Box
 
 if TYPE_CHECKING:
     from ..results.result import Result
@@ -27,6 +28,8 @@ Float = NDArray[np.floating]
 
 #: Share of the fixed image below which "before" is not what the headers say.
 LEAST_OVERLAP = 0.4
+#: Margin around the head, as a share of its size; slices with fewer voxels of it than this share of the fullest are air.
+MARGIN, FEW = 0.04, 0.01
 
 
 def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
@@ -130,13 +133,18 @@ class Subject:
         return head_of(image).shown
 
     @cached_property
+    def box(self) -> Box:
+        """What the pictures show: the head and a margin, along all axes."""
+        return _box_of(self.head)
+
+    @cached_property
     def determinant(self) -> Float:
         """det(id + grad u) at every fixed voxel, (*S): the affine part is left out."""
         return self.result.jacobian() / np.linalg.det(self.result.affine[:-1, :-1])
 
     @cached_property
     def histograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Joint histograms before and after, of the voxels that map inside the moving image."""
+        """Joint histograms before and after, of the voxels of the head that map inside the moving image."""
         return self._histogram(self.placed, self.before), self._histogram(
             self.result.transform, self.after
         )
@@ -145,6 +153,20 @@ class Subject:
         valid = self.moving.valid
         there = np.ones(self.moving.grid.shape, np.float32) if valid is None else valid
         seen = transform.warp(there.astype(np.float32), interpolation="nearest", fill=0) > 0
+        seen &= self.head
         return joint_histogram(
             self.fixed.data[seen], warped[seen], self.fixed_window, self.moving_window
         )
+
+
+def _box_of(shown: NDArray[np.bool_]) -> Box:
+    """The box around most of a mask, with a margin; single bright voxels in the air do not count."""
+    box = []
+    for axis in range(shown.ndim):
+        others = tuple(a for a in range(shown.ndim) if a != axis)
+        counts = shown.sum(others)
+        places = np.flatnonzero(counts > FEW * counts.max())
+        first, last = int(places[0]), int(places[-1])
+        margin = max(2, round(MARGIN * (last - first)))
+        box.append(slice(max(0, first - margin), min(shown.shape[axis], last + margin + 1)))
+    return tuple(box)

@@ -15,13 +15,14 @@ from .plots.planes import Plane, middle_planes
 
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
+Box = tuple[slice, ...]
 
 #: Slices of a plane that are shown at most.
 SLICES = 60
 #: Longest side of a tile in pixels: of a slice, and of a volume at most.
-SIDE_2D, SIDE_3D = 640, 208
+SIDE_2D, SIDE_3D = 640, 240
 #: Pixels of all tiles of one layer of a volume, before the page is found too large.
-PIXELS = 4_000_000
+PIXELS = 7_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Stack:
         Of a tile, in pixels; both axes have the same scale in mm.
     columns : int
         Tiles in a row of the picture.
+    box : tuple of slice
+        What is shown of the array, along all its axes.
     """
 
     plane: Plane
@@ -45,6 +48,7 @@ class Stack:
     height: int
     width: int
     columns: int
+    box: Box
 
     @property
     def middle(self) -> int:
@@ -56,15 +60,18 @@ class Stack:
     def rows(self) -> int:
         return math.ceil(len(self.indices) / self.columns)
 
-    def pixels_per_voxel(self, shape: tuple[int, ...]) -> float:
+    @property
+    def pixels_per_voxel(self) -> float:
         """Along the longer side of the tile."""
-        down, right = (shape[axis] for axis in self.plane.in_plane)
+        down, right = (self.box[axis].stop - self.box[axis].start for axis in self.plane.in_plane)
         return max(self.height / down, self.width / right)
 
     def cuts(self, array: Float) -> list[Float]:
         """The slices of an (*S) array, resized to the tiles: float64, linear in between."""
+        shown = array[self.box]
+        first = 0 if self.plane.axis is None else self.box[self.plane.axis].start
         return [
-            resized(replace(self.plane, index=index).cut(array), self.height, self.width)
+            resized(replace(self.plane, index=index - first).cut(shown), self.height, self.width)
             for index in self.indices
         ]
 
@@ -81,7 +88,9 @@ class Stack:
         return whole
 
 
-def stacks(shape: tuple[int, ...], affine: Float, scale: float = 1.0) -> list[Stack]:
+def stacks(
+    shape: tuple[int, ...], affine: Float, scale: float = 1.0, box: Box | None = None
+) -> list[Stack]:
     """The planes of an image: itself in 2D, axial, coronal and sagittal slices in 3D.
 
     Parameters
@@ -92,25 +101,29 @@ def stacks(shape: tuple[int, ...], affine: Float, scale: float = 1.0) -> list[St
         Voxel -> world (RAS+ mm).
     scale : float
         Shrinks the tiles, to make the page smaller.
+    box : tuple of slice, optional
+        What is shown, by default all.
 
     Examples
     --------
     >>> [len(stack.indices) for stack in stacks((40, 50, 90), np.eye(4))]
     [60, 50, 40]
     """
+    box = tuple(slice(0, n) for n in shape) if box is None else box
+    counts = tuple(part.stop - part.start for part in box)
     spacing = np.linalg.norm(np.asarray(affine)[:-1, :-1], axis=0)
-    extent = tuple(float(n * size) for n, size in zip(shape, spacing, strict=True))
-    planes = middle_planes(shape, affine)
+    extent = tuple(float(n * size) for n, size in zip(counts, spacing, strict=True))
+    planes = [_moved(plane, box) for plane in middle_planes(counts, affine)]
     if len(planes) == 1:
-        return [_stack(planes[0], extent, (0,), SIDE_2D * scale / max(extent))]
-    chosen = [_indices(shape[axis]) for axis in (plane.axis or 0 for plane in planes)]
+        return [_stack(planes[0], extent, (0,), SIDE_2D * scale / max(extent), box)]
+    chosen = [_indices(box[axis]) for axis in (plane.axis or 0 for plane in planes)]
     area = sum(
         len(indices) * extent[plane.in_plane[0]] * extent[plane.in_plane[1]]
         for plane, indices in zip(planes, chosen, strict=True)
     )
     pixels_per_mm = scale * min(SIDE_3D / max(extent), math.sqrt(PIXELS / area))
     return [
-        _stack(plane, extent, indices, pixels_per_mm)
+        _stack(plane, extent, indices, pixels_per_mm, box)
         for plane, indices in zip(planes, chosen, strict=True)
     ]
 
@@ -151,13 +164,25 @@ def sprite(stack: Stack, draw: Callable[[int], Pixels], quality: int | None) -> 
     return data_uri(stack.mosaic([draw(k) for k in range(len(stack.indices))]), quality)
 
 
-def _indices(count: int) -> tuple[int, ...]:
+def _moved(plane: Plane, box: Box) -> Plane:
+    """A plane of the box as one of the whole array."""
+    return (
+        plane if plane.axis is None else replace(plane, index=plane.index + box[plane.axis].start)
+    )
+
+
+def _indices(shown: slice) -> tuple[int, ...]:
     """Evenly spaced slices, the first and the last among them, at most SLICES."""
-    return tuple(int(i) for i in np.round(np.linspace(0, count - 1, min(count, SLICES))))
+    count = min(shown.stop - shown.start, SLICES)
+    return tuple(int(i) for i in np.round(np.linspace(shown.start, shown.stop - 1, count)))
 
 
 def _stack(
-    plane: Plane, extent: tuple[float, ...], indices: tuple[int, ...], pixels_per_mm: float
+    plane: Plane,
+    extent: tuple[float, ...],
+    indices: tuple[int, ...],
+    pixels_per_mm: float,
+    box: Box,
 ) -> Stack:
     height, width = (max(4, round(extent[axis] * pixels_per_mm)) for axis in plane.in_plane)
-    return Stack(plane, indices, height, width, math.ceil(math.sqrt(len(indices))))
+    return Stack(plane, indices, height, width, math.ceil(math.sqrt(len(indices))), box)

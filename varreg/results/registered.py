@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..optimise.check import first_line
 from ..transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -21,7 +22,17 @@ def _of_transform(name: str, doc: str | None = None) -> Any:
     return property(lambda self: getattr(self.transform, name), doc=doc)
 
 
-@dataclass(frozen=True, eq=False)
+def short(found: Any) -> str:
+    """What was brought onto what, what kind of map, and what the checks warn of."""
+    moving, fixed = found.moving_name or "moving image", found.fixed_name or "fixed image"
+    shape = " x ".join(map(str, found.transform.fixed.shape))
+    kind = "affine map" if found.transform.nodes is None else "affine and deformable map"
+    checks = first_line(getattr(found, "checks", ()))
+    checks = checks if len(checks) <= 400 else f"{checks[:397]}..."
+    return f"{moving} onto {fixed}, {shape} voxels; {kind}. {checks} print(...) explains it."
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Registered:
     """The map fixed -> moving of a registration, with all that a :class:`Transform` can do.
 
@@ -61,6 +72,11 @@ class Registered:
         from ..report.plots import overview
 
         return overview(found, found.fixed, found.moving, path, **settings)
+
+    def __repr__(self) -> str:
+        """A few lines; ``print`` says more."""
+        kind = type(self).__name__
+        return f"<varreg.{kind}: {short(self)}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

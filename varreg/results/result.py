@@ -14,12 +14,13 @@ from ..optimise.channel_report import ChannelReport
 from ..optimise.check import Check, failed
 from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport, Stop
 from ..optimise.model_choice import ModelChoice
+from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Registered):
     """The answer of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
 
@@ -49,7 +50,8 @@ class Result(Registered):
         Fraction of the fixed voxels that map inside the moving image.
     provenance : dict
         Plain JSON values: ``varreg`` (version) and other versions, ``backend``, ``threads``,
-        ``platform``, ``seconds`` (stage -> seconds).
+        ``platform``, ``seconds`` (stage -> seconds), ``call`` (argument -> Python source: images, affine model, masks,
+        start and what else was given), and, if it was made on the command line, ``command``.
     fixed, moving : Image or None
         The images that were registered.  They are not saved: None after :meth:`load`.
     start : StartReport or None
@@ -65,6 +67,8 @@ class Result(Registered):
         What was done to the images and masks on reading, a sentence each.
     channels : tuple of ChannelReport
         Where several pairs of images were registered at once, what each contributes; else empty.
+    guides : tuple of PointReport
+        Where matching points were given, how far each is off; else empty.
     motion : HeadMotion or None
         How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
@@ -93,6 +97,7 @@ class Result(Registered):
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
     channels: tuple[ChannelReport, ...] = ()
+    guides: tuple[PointReport, ...] = ()
     motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:
@@ -120,6 +125,13 @@ class Result(Registered):
         name = self.options.similarity
         alone = self.transform.nodes is None and name != "ssd"
         return SIMILARITIES["mi" if alone else name]
+
+    @property
+    def call(self) -> str:
+        """The lines of Python that repeat the registration; "" if nothing was minimised."""
+        from ..report.repetition import call
+
+        return call(self)
 
     @property
     def seconds(self) -> float:

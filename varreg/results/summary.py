@@ -11,6 +11,7 @@ from ..optimise.channel_report import told
 from ..optimise.check import first_line, remedies
 from ..optimise.history import HeadMotion, Level, Stop
 from ..optimise.lengths import length
+from ..optimise.point_report import told_points
 
 if TYPE_CHECKING:
     from .result import Result
@@ -41,9 +42,11 @@ def summary(result: Result) -> str:
         _deformable(result),
     ]
     if result.levels:
-        lines += [_energy(result), told(result.channels), "Levels:"]
+        lines += [_energy(result), told(result.channels), told_points(result.guides), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_ending(result.levels[-1], result.motion)]
+    command = result.provenance.get("command")
+    lines += [f"Command: {command}" if isinstance(command, str) else ""]
     lines += [_provenance(result), "Maps points of FIXED to MOVING (world mm, RAS+)."]
     return "\n".join(line for line in lines if line)
 

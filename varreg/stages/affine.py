@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..backends.arrays import Array
+from ..geometry.affine_models import nearest_of_model
 from .affine_search import affine_objective, best_initialisation
 from .initialisations import shows_all
 from .levels import Recorder, lower_start
@@ -38,9 +40,14 @@ def affine_stage(
         Whether no deformable stage follows; then the finest level is worth its time.
     recorder : Recorder
     also : (d + 1, d + 1) array, optional
-        One more initialisation besides those of the names.
+        One more initialisation besides those of the names; by default what matching points say, if there are any.
     """
     given = initialisations if isinstance(initialisations, np.ndarray) else None
+    if problem.points is not None:
+        if also is None:
+            also = nearest_of_model(problem.points.rigid(), model, problem.fixed.grid)
+        if not last:  # what a deformation has to explain must not pull at the affine part
+            problem = replace(problem, points=None, energies={})
     if isinstance(initialisations, tuple):
         factors = affine_factors(problem, last=True)
         first = best_initialisation(

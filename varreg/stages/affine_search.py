@@ -13,9 +13,10 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..energy.affine import STRETCH_WEIGHT, AffineObjective
+from ..optimise.history import Trial
 from ..optimise.minimise import minimise
 from ..similarity.choice import affine_choice
-from .initialisations import candidates, shows_all, turned
+from .initialisations import candidates, described, shows_all, turned
 from .levels import Observer, check_view
 from .problem import Problem
 
@@ -101,7 +102,9 @@ def affine_objective(
     """The energy of a level of the affine stage: if held, stretches cost, but for that of the reference."""
     similarity = problem.similarity(factor, tuple(map(affine_choice, problem.names)))
     weight = problem.options.similarity_weight
-    return AffineObjective(similarity, model, weight, weight * STRETCH_WEIGHT * held, reference)
+    stretch = weight * STRETCH_WEIGHT * held
+    guides = problem.points, problem.options.points_weight
+    return AffineObjective(similarity, model, weight, stretch, reference, *guides)
 
 
 def _best(
@@ -141,7 +144,7 @@ def _tried(
     ended = [
         minimise(
             objective, matrix, options, steps, shortest_step=SHORTEST_TRIAL_STEP, stage="affine",
-            factor=factor, observe=observer,
+            factor=factor, observe=_told(observer, described(matrix, *problem.level(factor))),
         )
         for matrix in matrices
     ]  # fmt: skip
@@ -168,14 +171,21 @@ def _least_turned(
             options,
             options.affine_iterations,
             stage="affine",
-            observe=observer,
+            observe=_told(observer, name),
         )
-        for k in (0, upright)
+        for k, name in ((0, "turned"), (upright, "upright"))
     ]
     first, second = (end.evaluation.energy.total for end in ends)
     rest = [matrix for k, matrix in enumerate(matrices) if k not in (0, upright)]
     states = [end.state for end in (ends if first < (1 + LEAST_GAIN) * second else ends[::-1])]
     return [*states, *rest]
+
+
+def _told(observer: Observer | None, start: str) -> Observer | None:
+    """An observer that is told which start every step is from."""
+    if observer is None:
+        return None
+    return lambda step: observer(Trial(**vars(step), start=start))
 
 
 def _alternatives(objective: AffineObjective, matrices: list[Array], share: float) -> list[Array]:

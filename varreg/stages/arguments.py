@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 from ..options.options import AFFINE_MODELS, Options, Range
+from ..options.validation import named
 from .initialisations import NAMES
 
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
@@ -23,7 +25,7 @@ LEAST_OVERLAP = 0.01
 
 
 def merged_options(
-    options: Options | None, preset: str, changes: dict[str, Any], function: str = "varreg.solve"
+    options: Options | None, preset: str, changes: Mapping[str, Any], function: str = "varreg.solve"
 ) -> Options:
     """The options, or the preset, with single fields changed."""
     if options is None:
@@ -64,6 +66,12 @@ def _matrix(value: Any, dimension: int, argument: str) -> Array:
         return checked_affine(matrix, dimension)
     except GeometryError as error:
         raise GeometryError(f"varreg.solve: `{argument}` is not usable: {error}") from None
+
+
+def known_names(affine: Any, start: Any) -> tuple[Any, Any]:
+    """`affine` and `start` with their names in small letters, as on the command line; "none" is None."""
+    affine = named(affine, ("auto", "none", *AFFINE_MODELS))
+    return None if isinstance(affine, str) and affine == "none" else affine, named(start, NAMES)
 
 
 def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
@@ -136,8 +144,8 @@ def intensity_ranges(
     return common, common
 
 
-def refuse_other_counts(options: Options, pairs: int, function: str) -> None:
-    """Weights and similarities must be as many as there are pairs of images."""
+def refuse_other_counts(options: Options, pairs: int, dimension: int, function: str) -> None:
+    """Weights and similarities must be as many as there are pairs of images, axes those of the images."""
     for name in ("weights", "similarities"):
         given = getattr(options, name)
         if given is not None and len(given) != pairs:
@@ -145,6 +153,7 @@ def refuse_other_counts(options: Options, pairs: int, function: str) -> None:
                 f"{function}: `{name}` has {len(given)} entries for {pairs} "
                 f"pair{'' if pairs == 1 else 's'} of images; give one for each pair: {given!r}."
             )
+    options.axis_weights(dimension)
 
 
 def sampled(

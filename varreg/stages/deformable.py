@@ -154,7 +154,9 @@ def deformable_objective(
     smoothness = level_smoothness(problem, level, nodes, options.constraint)
     # far from the answer the data say little about the Hessian; a fine map goes on from a smooth one
     long_waves_first = level == 0 and options.regularity != "fine"
-    return DeformableObjective(similarity, affine, smoothness, options, long_waves_first)
+    return DeformableObjective(
+        similarity, affine, smoothness, options, long_waves_first, problem.points
+    )
 
 
 def level_smoothness(
@@ -175,7 +177,8 @@ def level_smoothness(
     spacing = grid.extent / np.array(nodes)
     weight, order = smoothness_weight(options, grid.dim), smoothness_order(options, grid.dim)
     constraint = constraint or options.constraint
-    return Smoothness(nodes, spacing, weight, length, constraint, problem.threads, order)
+    place = nodes, spacing, weight, length, constraint, problem.threads, order
+    return Smoothness(*place, options.axis_weights(grid.dim))
 
 
 def level_length(problem: Problem, level: int) -> float:

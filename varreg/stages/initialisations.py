@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..backends.arrays import Array
+from ..geometry.affine_parts import affine_parts
 from ..geometry.grid import Grid
 from ..images.background import foreground_weight
 from ..images.level_image import LevelImage
@@ -58,6 +59,27 @@ def candidates(
         if abs(np.log(scale)) > np.log(LEAST_SCALE):
             found += [_about(scale * r, centre, shift["moments"]()) for r in rotations]
     return found
+
+
+def described(matrix: Array, fixed: LevelImage, moving: LevelImage) -> str:
+    """An initial matrix in words: the name of its shift, and its turn and scale about the centre of mass."""
+    centre = centre_of_mass(fixed)
+    shift = (matrix @ np.append(centre, 1.0))[:-1] - centre
+    known = {
+        "header": np.zeros(fixed.grid.dim),
+        "centres": moving.grid.centre - fixed.grid.centre,
+        "moments": centre_of_mass(moving) - centre,
+    }
+    near = [
+        name
+        for name, s in known.items()
+        if np.linalg.norm(shift - s) < 1e-6 * np.sum(fixed.grid.extent)
+    ]
+    degrees, scales, _ = affine_parts(matrix, fixed.grid)
+    words = near[:1] or [f"shifted by {np.linalg.norm(shift):.3g} mm"]
+    words += [f"turned by {degrees:.0f} degrees"] if degrees >= 0.5 else []
+    words += [f"scaled by {scales.mean():.3g}"] if abs(scales.mean() - 1) >= 5e-3 else []
+    return ", ".join(words)
 
 
 def shows_all(fixed: LevelImage, moving: LevelImage) -> bool:

@@ -136,7 +136,10 @@ def affine_evaluation(
     """
     choose = partial(deformable_choice, coarsest=False) if deformable else affine_choice
     similarity = problem.similarity(problem.factors[level], tuple(map(choose, problem.names)))
-    objective = AffineObjective(similarity, "translation", problem.options.similarity_weight)
+    weight, guides = problem.options.similarity_weight, problem.options.points_weight
+    objective = AffineObjective(
+        similarity, "translation", weight, points=problem.points, points_weight=guides
+    )
     return objective.evaluate(affine)
 
 

@@ -36,7 +36,7 @@ def prepared(
     further : sequence of (moving, fixed)
         More pairs, on the same grids.
     """
-    refuse_other_counts(options, 1 + len(further), function)
+    refuse_other_counts(options, 1 + len(further), fixed.grid.dim, function)
     pairs: list[Levels] = []
     for number, images in enumerate(((fixed, moving), *(pair[::-1] for pair in further))):
         masks = (

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ..energy.points import MatchedPoints
 from ..images.level_image import LevelImage, coarsened
 from ..optimise.history import Energy
 from ..options.options import Options
@@ -41,6 +42,8 @@ class Problem:
     threads : int
     further : tuple of (LevelImage, LevelImage)
         More pairs (fixed, moving) on the same grids.
+    points : MatchedPoints, optional
+        Guides.
 
     Attributes
     ----------
@@ -54,6 +57,7 @@ class Problem:
     kernels: ModuleType
     threads: int
     further: tuple[Levels, ...] = ()
+    points: MatchedPoints | None = None
     energies: dict[tuple[bytes, bool], Energy] = field(default_factory=dict, compare=False)
     _levels: dict[float, tuple[Levels, ...]] = field(default_factory=dict)
     _similarities: dict[tuple[float, tuple[str, ...]], Similarity] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from ..images.frames import in_frame
 from ..images.image import Image
 from ..images.inputs import labels_on
 from ..images.intensities import robust_range
-from ..images.reading import SUFFIXES
+from ..images.opening import SUFFIXES
 from ..io.result_folder import fingerprint
 
 FUNCTION = "varreg.build_template"

@@ -30,7 +30,7 @@ METHODS = ("fixed-point", "paper")
 TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inverse:
     r"""The map :math:`y \mapsto w + v(w)` with :math:`w = A^{-1} y`, from the moving to the fixed image.
 
@@ -86,7 +86,11 @@ class Inverse:
         return result
 
     def warp(
-        self, image: Any, interpolation: str = "linear", fill: float | None = None
+        self,
+        image: Any,
+        interpolation: str = "linear",
+        fill: float | None = None,
+        modulate: bool = False,
     ) -> NDArray[Any]:
         """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
         resampling.check_choice(
@@ -94,11 +98,20 @@ class Inverse:
         )
         fixed, frame = self.transform.fixed, self.transform.frame
         fill = fill_value(fill, "Inverse.warp")
-        data, valid, grid = image_on(
-            fixed, frame, image, "Inverse.warp", interpolation == "nearest"
-        )
+        exact = interpolation == "nearest" and not modulate
+        data, valid, grid = image_on(fixed, frame, image, "Inverse.warp", exact)
         coordinates, shape = self._coordinates(grid, data), self.transform.moving.shape
-        return as_came(warped(data, valid, shape, coordinates, interpolation, fill), image)
+        found = warped(data, valid, shape, coordinates, interpolation, fill)
+        if modulate:
+            found = found / beside(np.abs(self._forward_jacobian()), found)
+        return as_came(found, image)
+
+    def _forward_jacobian(self) -> NDArray[Any]:
+        """Determinant of the gradient of the map fixed -> moving where it leads to the moving voxels, (*T)."""
+        forward = self.transform.jacobian()
+        outside = float(np.linalg.det(self.transform.affine[:-1, :-1]))
+        place = self.transform.moving.shape, self._coordinates(self.transform.fixed, forward)
+        return warped(forward, None, *place, "linear", outside)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""
@@ -144,6 +157,9 @@ class Inverse:
         result = w + v / fixed.spacing[:, None]
         result = fixed.voxel_to_world(result) if space == "world" else result
         return result.T.reshape(np.shape(points))
+
+    def __repr__(self) -> str:
+        return f"<varreg.{self}>"
 
     def __str__(self) -> str:
         state = "converged" if self.converged else f"NOT within the tolerance {self.tolerance:g} mm"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CONSTRAINTS = ("zero-mean", "zero-boundary")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transform:
     r"""The map :math:`x \mapsto A(x + u(x))` from the fixed to the moving image.
 
@@ -129,6 +129,7 @@ class Transform:
         interpolation: str = "linear",
         fill: float | None = None,
         threads: int | None = None,
+        modulate: bool = False,
     ) -> NDArray[Any]:
         """Bring an image of the moving side onto the fixed grid.
 
@@ -145,6 +146,9 @@ class Transform:
             background: what most of its border shows, or its darkest value if that is nothing even.
         threads : int, optional
             Threads to use; the result does not depend on it. All available by default.
+        modulate : bool
+            Whether intensities are multiplied by the absolute :meth:`jacobian`, so that their sum (per mm^d) stays what
+            it was: of distorted EPI, where signal piles up, and of densities.
 
         Returns
         -------
@@ -161,10 +165,12 @@ class Transform:
         function = "Transform.warp"
         resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
         fill = fill_value(fill, function)
-        exact = interpolation == "nearest"
+        exact = interpolation == "nearest" and not modulate
         data, valid, grid = image_on(self.moving, self.frame, image, function, exact)
         coordinates, shape = self.coordinates(grid, data), self.fixed.shape
         found = warped(data, valid, shape, coordinates, interpolation, fill, threads)
+        if modulate:
+            found = found * beside(np.abs(self.jacobian()), found)
         return as_came(found, image)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
@@ -240,6 +246,9 @@ class Transform:
             return np.full(self.fixed.shape, scale, dtype=np.float32)
         fixed = self.fixed
         return scale * determinant(self.nodes, fixed.shape, fixed.spacing, self.constraint)
+
+    def __repr__(self) -> str:
+        return f"<varreg.{self}>"
 
     def __str__(self) -> str:
         deformable = "affine only" if self.nodes is None else "affine and deformable"

@@ -11,6 +11,7 @@ import numpy as np
 from ..images.image import Image
 from ..images.pictures import PICTURE_SUFFIXES, rows_by_columns
 from ..images.reading import read_pixels
+from ..images.slide_files import may_be_pyramid
 
 if TYPE_CHECKING:
     from .inverse import Inverse
@@ -23,7 +24,7 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
     >>> is_picture("slide.TIF"), is_picture("t1.nii.gz")
     (True, False)
     """
-    return Path(os.fsdecode(path)).suffix.lower() in PICTURE_SUFFIXES
+    return Path(os.fsdecode(path)).suffix.lower() in PICTURE_SUFFIXES or may_be_pyramid(path)
 
 
 def warped_pixels(

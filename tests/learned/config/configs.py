@@ -35,6 +35,8 @@ REAL = {
     "loss.consistency": (0, 1e6),
     "loss.gamma": (0, 1),
     "loss.known_map": (0, 1e6),
+    "loss.dice": (0, 1e6),
+    "data.people": (0, 1),
     "loss.deep_supervision": (0, 1e6),
     "model.affine_scale": (1, 64),
     "data.rotation": (0, 180),

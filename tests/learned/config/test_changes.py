@@ -137,6 +137,7 @@ STRATEGIES = {
     "data.cache": st.none() | paths(),
     "train.affine_from": st.none() | paths(),
     "train.stages_from": st.none() | paths(),
+    "data.atlas": st.none() | paths(),
     "data.licences": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "data.validation_subjects": st.lists(paths(), unique=True, max_size=4).map(tuple),
     "optimiser.gradient_clipping": st.none() | st.floats(1e-12, 1e12),

@@ -43,6 +43,7 @@ BAD = {
     "model.iterations": [(1, 2), (0, 1, 1), (17, 1, 1), 3, None, ("a", 1, 1), (1.5, 1, 1)],
     "data.manifest": ["", "  ", "a\0b", 3, True, b"x", []],
     "data.labels": ["", "  ", "a\0b", 3, True, b"x", []],
+    "data.atlas": ["", "  ", 3, True, b"x", []],
     "data.cache": ["", "  ", "a\0b", 3, True, b"x", []],
     "train.affine_from": ["", "  ", "a\0b", 3, True, b"x", []],
     "train.stages_from": ["", "  ", "a\0b", 3, True, b"x", []],

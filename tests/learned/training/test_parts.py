@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from learned.cascade import Cascade
-from learned.config import DataConfig, with_changes
+from learned.config import with_changes
 from learned.data.datasets import Pair, PairDataset
 from learned.data.painted_sources import PhantomSource
-from learned.data.parts import described_sources, has_motion, make_parts
+from learned.data.parts import described_sources, make_parts
 from learned.data.random_maps import WarpRanges
 from learned.losses.mutual_information import MutualInformation
 from learned.pictures import draw_pairs
@@ -90,10 +90,10 @@ def test_label_map_and_images_of_a_head_are_one_subject(heads):
 def test_strengths_reach_the_pairs():
     still = [f"data.{name}=0" for name in ("rotation", "scaling", "shear", "shift", "amplitude")]
     config = with_changes(tiny("x"), [*still, "data.intensity=0", "data.pose=0"])
-    assert has_motion(DataConfig()) and not has_motion(config.data)
     dataset = make_parts(config).train
     pair = dataset[0, 0]
-    assert (pair.truth == 0).all()
+    assert (pair.truth == 0).all() and not pair.known
+    assert dataset.known == {False} and make_parts(tiny("x")).train.known == {True}
     assert dataset.pose.rotation == 0 and dataset.sources[0].intensities.noise == 0
 
 
@@ -122,8 +122,10 @@ def test_an_oracle_has_no_error_and_its_row_is_the_best():
     pairs = [dataset[0, k] for k in range(3)]
     sizes = [pair.truth.norm(dim=0)[pair.visible[0]].mean().item() for pair in pairs]
     assert table["identity"]["tre"] == pytest.approx(np.mean(sizes))
-    assert value_of(table, True) == table["affine"]["tre"]
-    assert value_of(table, False) == -table["affine"]["mi"]
+    assert value_of(table) == table["affine"]["tre"]
+    unknown = {"affine": {"mi": 0.5, "folds": 0.0}}
+    assert value_of(unknown) == -0.5
+    assert value_of({"affine": {"dice": 0.75, **unknown["affine"]}}) == -0.75
 
 
 def test_error_counts_visible_voxels_only_in_any_dimension():

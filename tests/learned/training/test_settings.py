@@ -12,7 +12,7 @@ from .runs import bits, run, tiny
 
 def test_a_stage_ends_when_nothing_gets_better_and_the_best_is_kept(tmp_path, monkeypatch):
     values = iter(range(100))
-    monkeypatch.setattr("learned.training_run.value_of", lambda table, truth: float(next(values)))
+    monkeypatch.setattr("learned.training_run.value_of", lambda table: float(next(values)))
     folder = tmp_path / "run"
     changes = ["train.patience=2", "optimiser.affine_epochs=9", "optimiser.epochs=9"]
     trained = run(tiny(folder, *changes))

@@ -112,7 +112,7 @@ def test_the_known_map_of_a_coarse_affine_stage_is_in_voxels_of_the_images():
 
 
 def test_distance_counts_what_is_visible_and_has_a_gradient_at_the_answer():
-    truth, visible = known(size=(4, 5))
+    truth, visible = known(size=(4, 5))[:2]
     visible[:, :, :2] = False
     displacement = truth.clone()
     displacement[:, :, :2] = 100

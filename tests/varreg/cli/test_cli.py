@@ -106,3 +106,60 @@ def test_several_pairs_of_images_are_what_solve_takes_as_lists(tmp_path, pair, f
     assert refused.exit_code != 0 and "`weights` has 2 entries for 1 pair" in refused.output
     unknown = call("register", *pair, "--similarities", "mi,cc", "-o", tmp_path / "one")
     assert unknown.exit_code == 2 and "'cc' is not one of" in unknown.output
+
+
+def test_points_in_files_are_those_of_solve(tmp_path, pair):
+    for name, shift in (("fixed", 0.0), ("moving", 1.5)):
+        rows = [f"{x + shift},{y},p{x}" for x, y in ((20, 30), (40, 25), (30, 44))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,name", *rows]))
+    files = ["--fixed-points", tmp_path / "fixed.csv", "--moving-points", tmp_path / "moving.csv"]
+    done = call("register", *pair, *files, *FEW, "-o", tmp_path / "guided", "--json")
+    assert done.exit_code == 0, done.output
+    guides = json.loads(done.stdout)["guides"]
+    assert [guide["name"] for guide in guides] == ["p20", "p40", "p30"]
+    assert [guide["before"] for guide in guides] == [1.5] * 3
+    alone = call("register", *pair, *files[:2], *FEW, "-o", tmp_path / "alone")
+    assert alone.exit_code != 0 and "`moving_points` is missing" in alone.output
+
+
+def test_summaries_of_commands_are_whole():
+    words = " ".join(call("--help").stdout.split())
+    assert "..." not in words.partition("Commands:")[2]
+    assert "Bring the image MOVING onto the image FIXED, or many with --pairs." in words
+
+
+def test_register_says_what_it_wrote_and_what_the_checks_warn_of(tmp_path, pair):
+    said = call("register", *pair, "-o", tmp_path / "a", *FEW).stdout.splitlines()
+    assert said[0].startswith("Checks: ")
+    assert said[-1].startswith(f"Written: {tmp_path / 'a'} (the result, for varreg.load")
+    assert all(file.name in said[-1] for file in (tmp_path / "a").iterdir())
+
+
+def test_names_are_taken_in_any_case_in_python_and_in_the_shell(tmp_path, pair):
+    few = {"levels": (2,), "iterations": 3, "affine_iterations": 3, "progress": False}
+    named = varreg.solve(*pair, affine="Rigid", start="Header", preset="FAST", similarity="MI", **few)  # fmt: skip
+    line = "--affine RIGID --start HEADER --preset Fast --similarity Mi".split()
+    assert call("register", *pair, "-o", tmp_path / "a", *FEW, *line).exit_code == 0
+    typed = varreg.load(tmp_path / "a")
+    np.testing.assert_array_equal(typed.displacement, named.displacement)
+    assert (
+        typed.options
+        == named.options
+        == Options.preset("fast")
+        .replace(similarity="mi", **{k: v for k, v in few.items() if k != "progress"})
+        .for_dimension(2)
+    )
+    left_out = varreg.solve(*pair, affine="None", **few)
+    assert call("register", *pair, "-o", tmp_path / "b", *FEW, "--affine", "NONE").exit_code == 0
+    for found in (left_out, varreg.load(tmp_path / "b")):
+        np.testing.assert_array_equal(found.affine, np.eye(3))
+    assert Options(similarities=("MI", "Lncc")).similarities == ("mi", "lncc")
+
+
+def test_a_table_of_pairs_keeps_the_command_of_each(tmp_path, pair, files):
+    (tmp_path / "pairs.csv").write_text(f"moving,fixed\n{pair[0]},{pair[1]}\n")
+    done = call("register", "--pairs", tmp_path / "pairs.csv", "-o", tmp_path / "s", *FEW, "--processes", "0")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    folder = next(entry for entry in (tmp_path / "s").iterdir() if entry.is_dir())
+    command = varreg.load(folder).provenance["command"]
+    assert command.startswith(f"varreg register --pairs {tmp_path / 'pairs.csv'} -o ")

@@ -146,3 +146,18 @@ def test_saying_it_changes_no_bit(tmp_path, pair):
     first, second = varreg.load(tmp_path / "a"), varreg.load(tmp_path / "b")
     assert np.array_equal(first.displacement, second.displacement)
     assert (first.fixed_name, first.moving_name) == (second.fixed_name, second.moving_name)
+
+
+def test_every_step_of_a_trial_names_its_start(tmp_path, pair):
+    asked = ["--affine", "rigid", "--no-deformable", "--affine-iterations", "3", "-v"]
+    said = call(*pair, "-o", tmp_path / "r", *asked).stderr
+    starts = re.findall(r"^affine .* from the start '(.+?)', step 0", said, re.MULTILINE)
+    assert len(starts) == len(set(starts)) > 1
+    assert any(start.split(",")[0] in ("header", "centres", "moments") for start in starts)
+    rest = [
+        line for line in said.splitlines() if line.startswith("affine ") and "start" not in line
+    ]
+    assert rest  # what goes on from the best of them
+    chosen = call(*pair, "-o", tmp_path / "s", *asked, "--start", "header").stderr
+    named = re.findall(r"from the start '(\w+)", chosen)
+    assert named and set(named) == {"header"}

@@ -15,6 +15,8 @@ VALUES = {
     "similarity": [("ssd", "ssd"), ("mi", "mi")],
     "regions": [("4", 4), ("none", None)],
     "similarity_weight": [("2", 2.0)],
+    "axes": [("j", "j"), ("ik", "ik"), ("0.1,1,0.1", (0.1, 1.0, 0.1)), ("none", None)],
+    "points_weight": [("0.5", 0.5)],
     "weights": [("2,1", (2.0, 1.0)), ("none", None)],
     "similarities": [("mi,lncc", ("mi", "lncc")), ("none", None)],
     "smoothness_weight": [("0.5", 0.5), ("none", None)],

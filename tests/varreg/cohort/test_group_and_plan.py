@@ -31,6 +31,13 @@ def test_the_good_side_and_another_kind_and_few_are_none():
     assert not [row for row in rows if row.outlier_in]
 
 
+def test_maps_that_are_all_the_same_but_for_rounding_have_no_outlier():
+    rows = [row(str(k), degrees=0.0, scale=1 + 1e-12 * k) for k in range(9)]
+    rows += [row("a little", degrees=0.3, scale=1.004), row("much", degrees=3.0, scale=1.0)]
+    judge(rows)
+    assert [r.participant for r in rows if r.outlier_in] == ["much"]
+
+
 def test_failures_then_warnings_then_outliers_come_first():
     rows = [row("a"), row("b"), row("c"), row("d")]
     rows[1].outlier = 9.0

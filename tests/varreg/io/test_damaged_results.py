@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from varreg.errors import FileError
+from varreg.io.records import LATER_OPTIONS
 from varreg.optimise.check import NONE_MADE
 from varreg.results.result import Result
 
@@ -69,6 +70,10 @@ def test_every_damaged_entry_of_the_json_is_a_file_error_or_harmless(saved):
                 ("motion",),
                 ("energy", "volume"),  # earlier versions had no such term
                 ("start_energy", "volume"),
+                ("energy", "points"),
+                ("start_energy", "points"),
+                ("options", "points_weight"),
+                *(("options", name) for name in LATER_OPTIONS),  # nor these options
             )
             if value is changed and isinstance(path[-1], str) and not optional:
                 assert result is None, f"{path} is missing and was not missed"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError, VarregError
+from varreg.options.changes import Changes
 from varreg.options.options import Options
 from varreg.options.presets import BY_DIMENSION, PRESETS
 
-POSITIVE = ["similarity_weight", "kernel_width", "largest_step"]
+POSITIVE = ["similarity_weight", "points_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
 WHOLE = ["bins", "memory", "affine_iterations"]
 CHOICES = ["similarity", "regularity", "constraint", "estimator", "interpolation"]
@@ -39,7 +40,7 @@ BAD = {
     **{name: [*NOT_NUMBERS, None, 0, 0.0] for name in POSITIVE},
     **{name: [*NOT_NUMBERS, None, 1, 1.0, 1.5, -1e-9] for name in FRACTIONS},
     **{name: [*NOT_NUMBERS, None, 1.5, 10**400] for name in WHOLE},
-    **{name: ["", "Zero-Mean", "zero_mean", None, 0, 1.5, True, [], ["linear"], {}] for name in CHOICES},
+    **{name: ["", "zero mean", "zero_mean", None, 0, 1.5, True, [], ["linear"], {}] for name in CHOICES},
     **{
         name: [
             (1, 0), (1, 1), (0,), (0, 1, 2), (np.nan, 1), (0, np.inf), ("0", "1"), "01", 5, True,
@@ -47,6 +48,10 @@ BAD = {
         ]
         for name in RANGES
     },
+    "axes": [
+        (), (0, 0), (1,), (1, -1), (2, 1), (np.nan, 1), "", "x", "jj", "1", 1, True, (True, 1), {}, ..., [[1, 2]], (None, 1),
+        (1, 1, 1, 1),
+    ],
     "weights": [
         (), (0,), (1, -1), (np.nan,), (np.inf, 1), "1", ("1",), 1, True, (True,), {}, ..., [[1, 2]], (None,), 1e-300,
     ],
@@ -71,6 +76,7 @@ BAD["kernel_width"] = [*BAD["kernel_width"], 0.01, 101, 1e300]
 BAD["smoothness_length"] = [*BAD["smoothness_length"], 1e200]
 BAD["samples_per_node"] = [*BAD["samples_per_node"], 1e200]
 BAD["similarity_weight"] = [*BAD["similarity_weight"], 1e300, 1e-300]
+BAD["points_weight"] = [*BAD["points_weight"], 1e300, 1e-300]
 BAD["bins"] = [*BAD["bins"], 7, 0, 1025]
 BAD["regions"] = [*BAD["regions"], 0, 65]
 
@@ -205,7 +211,7 @@ def test_the_per_pixel_estimator_needs_the_whole_image():
     assert Options(estimator="per-pixel", similarity="mi").estimator == "per-pixel"
 
 
-@pytest.mark.parametrize("name", ["Paper", "", None, 3, ["paper"], {}])
+@pytest.mark.parametrize("name", ["papers", "", None, 3, ["paper"], {}])
 def test_an_unknown_preset_lists_the_known(name):
     with pytest.raises(InputError, match="`name` must be one of 'default', .*'paper', 'cfir'"):
         Options.preset(name)
@@ -217,3 +223,9 @@ def test_what_only_the_dimension_decides():
         assert {name: getattr(options, name) for name in wanted} == wanted
         assert options.bins == 40
     assert Options(smoothness_weight=2, iterations=7).for_dimension(3).smoothness_weight == 2
+
+
+def test_keywords_of_solve_are_the_fields_with_their_types():
+    fields = {field.name: field.type for field in dataclasses.fields(Options)}
+    given = {name: hint.__forward_arg__ for name, hint in Changes.__annotations__.items()}
+    assert given == fields

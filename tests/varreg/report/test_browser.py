@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from varreg.report.subject import Subject
 
 
 @pytest.fixture
@@ -69,6 +72,12 @@ def _move(page, slider, value):
     )
 
 
+def _indices(page, plane):
+    """The slices that a plane has on the page."""
+    text = page.locator("#data").text_content()
+    return json.loads(text)["planes"][plane]["indices"]
+
+
 @pytest.mark.parametrize("name", ["slices", "volumes"])
 def test_it_loads_without_a_sound_and_fast(name, request, opened):
     page = opened(request.getfixturevalue(name))
@@ -92,6 +101,38 @@ def test_left_of_the_line_is_before_and_right_of_it_after(slices, opened):
     upper, line = slice(0, int(0.9 * height)), round(0.3 * width)  # below stand the two words
     assert _same(mixed[upper, : line - 4], before[upper, : line - 4])
     assert _same(mixed[upper, line + 4 :], after[upper, line + 4 :])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360])
+def test_the_verdict_and_the_first_picture_are_seen_at_once(slices, opened, scheme, width):
+    page = opened(slices, color_scheme=scheme, viewport={"width": width, "height": 900})
+    verdict = page.locator("#checks")
+    assert verdict.bounding_box()["y"] < 450 and not page.locator("#certificate").is_visible()
+    first = page.locator("canvas").first
+    assert first.get_attribute("data-view") == "edges" and first.bounding_box()["y"] < 900
+    colour, words = (_style(verdict, name) for name in ("backgroundColor", "color"))
+    bright, dim = sorted((_luminance(colour), _luminance(words)), reverse=True)
+    assert (bright + 0.05) / (dim + 0.05) > 4.5
+    colour = np.array([int(part) for part in colour[4:-1].split(",")])
+    passed = not slices.result.warnings
+    assert colour.argmax() == (1 if passed else 0)  # green, or red
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#certificate").is_visible()
+
+
+def _style(element, name):
+    return element.evaluate(f"element => getComputedStyle(element).{name}")
+
+
+def test_the_first_picture_shows_no_line_until_it_is_moved(slices, opened):
+    page = opened(slices)
+    first = _seen(page, "images-edges")
+    _move(page, page.locator("#divider"), 0)
+    assert _same(_seen(page, "images-edges"), first)
+    _move(page, page.locator("#divider"), 100)
+    assert np.abs(_seen(page, "images-edges") - first).mean() > 2
 
 
 def test_dragging_in_a_picture_moves_the_line(slices, opened):
@@ -128,30 +169,35 @@ def test_the_keyboard_moves_line_and_slices_and_says_so(volumes, opened):
     line = page.get_by_role("slider", name="Line between before and after")
     line.focus()
     page.keyboard.press("ArrowRight")
-    assert line.input_value() == "51"
-    assert line.get_attribute("aria-valuetext") == "before on 51 % of the width"
-    assert page.locator("#divider-text").inner_text() == "before on 51 % of the width"
+    assert line.input_value() == "1"  # edges are first seen after registration alone
+    assert line.get_attribute("aria-valuetext") == "before on 1 % of the width"
+    assert page.locator("#divider-text").inner_text() == "before on 1 % of the width"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "slice-images-axial"
     first = _seen(page, "images-axial")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    assert page.locator("#slice-text-images-axial").inner_text() == "voxel 1 (0 to 43)"
-    assert "voxel 1 (0 to 43)" in page.locator("#picture-images-axial").get_attribute("aria-label")
+    second = f"voxel {_indices(page, 0)[1]} (0 to 43)"
+    assert page.locator("#slice-text-images-axial").inner_text() == second
+    assert second in page.locator("#picture-images-axial").get_attribute("aria-label")
     assert not np.array_equal(_seen(page, "images-axial"), first)
     assert page.locator("#slice-map-axial").input_value() == "1"  # both sections show one place
 
 
 def test_every_plane_scrolls_from_its_first_to_its_last_slice(volumes, opened):
     page = opened(volumes)
-    for plane, last in (("axial", 43), ("coronal", 65), ("sagittal", 39)):
+    box = Subject(volumes.result).box
+    for number, (plane, axis) in enumerate((("axial", 2), ("coronal", 1), ("sagittal", 0))):
         slider = page.locator(f"#slice-images-{plane}")
-        assert int(slider.get_attribute("max")) == min(last, 59)
+        shown, last = _indices(page, number), volumes.result.fixed.grid.shape[axis] - 1
+        assert (shown[0], shown[-1]) == (box[axis].start, box[axis].stop - 1)
+        assert int(slider.get_attribute("max")) == len(shown) - 1 <= 59
         middle = _seen(page, f"map-{plane}")
         slider.focus()
         page.keyboard.press("End")
         assert (
-            page.locator(f"#slice-text-map-{plane}").inner_text() == f"voxel {last} (0 to {last})"
+            page.locator(f"#slice-text-map-{plane}").inner_text()
+            == f"voxel {shown[-1]} (0 to {last})"
         )
         assert not np.array_equal(_seen(page, f"map-{plane}"), middle)
 

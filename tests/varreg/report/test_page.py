@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -17,12 +18,15 @@ import varreg
 from varreg.cli import main
 from varreg.data.phantom import deformed_pair
 from varreg.errors import FileError, InputError
-from varreg.optimise.check import first_line
+from varreg.optimise.check import Check, first_line
 from varreg.report import write_report
-from varreg.report.facts import image_views, option_rows
-from varreg.report.layers import fitting_layers
+from varreg.report.facts import image_views, map_views, option_rows
+from varreg.report.layers import build, fitting_layers
 from varreg.report.notebook import notebook_html
 from varreg.report.page import page
+from varreg.report.plots.planes import middle_planes
+from varreg.report.repetition import call_record
+from varreg.report.sides import sides
 from varreg.report.subject import Subject, with_images
 
 
@@ -98,11 +102,108 @@ def test_the_verdict_is_the_certificate_and_no_score(report):
 
 
 def test_the_first_words_of_the_verdict_are_those_of_the_checks(report):
-    page = Page(report.path.read_text("utf-8"))
+    words = " ".join(Page(report.path.read_text("utf-8")).words.split())
     line = first_line(report.result.checks)
-    assert page.words.count(line) == 1
-    assert page.words.index("Verdict", page.words.index("Reproduce")) < page.words.index(line)
-    assert page.words.index(line) < page.words.index("How much do the images share")
+    assert words.count(line) == 1
+    assert words.index("Verdict", words.index("How to repeat it")) < words.index(line)
+    assert words.index(line) < words.index("The certificate") < words.index("How much do the")
+
+
+def test_warnings_stand_in_red_with_their_remedies(slices):
+    wrong = Check("scales", 2.0, 1.3, False, "Scaled by 2.", "Try affine='rigid'.")
+    for checks, grade, words in (
+        ((wrong,), "bad", "Checks: 1 warning: Scaled by 2. Try affine='rigid'."),
+        ((replace(wrong, passed=True),), "good", "Checks: no warnings"),
+    ):
+        shown = page(replace(slices.result, checks=checks), slices.certificate, "a\nb\nc")
+        found = Page(shown)
+        assert words in " ".join(found.words.split())
+        assert [a["class"] for a in found.all("div") if a.get("id") == "checks"] == [
+            f"verdict {grade}"
+        ]
+
+
+def test_figures_are_of_the_head_and_not_of_the_air():
+    pair = deformed_pair((64, 72), np.random.default_rng(0))
+    padded = [np.pad(image, 40) for image in (pair.moving, pair.fixed)]
+    result = varreg.solve(*padded, affine=None, iterations=1, levels=(2,), progress=False)
+    subject = Subject(with_images(result))
+    shape = [part.stop - part.start for part in subject.box]
+    assert all(n < 1.2 * size for n, size in zip(shape, (64, 72), strict=True))
+    assert subject.histograms[1].sum() <= subject.head.sum() < 64 * 72
+    head = subject.determinant[subject.head]
+    words = map_views(subject, build(subject))[2].caption
+    assert f"between {head.min():.3f} and {head.max():.3f}" in words
+
+
+@pytest.mark.parametrize(
+    "affine, wanted",
+    [
+        (np.diag([2.0, 2.0, 2.0, 1.0]), [("L", "R"), ("L", "R"), ("P", "A")]),
+        (np.diag([-2.0, 2.0, 2.0, 1.0]), [("L", "R"), ("L", "R"), ("P", "A")]),
+        (None, [("", "")] * 3),
+    ],
+)
+def test_left_and_right_are_marked_where_they_are_known(affine, wanted):
+    image = varreg.Image.from_array(np.ones((8, 9, 10)), affine=affine)
+    planes = middle_planes(image.grid.shape, image.grid.affine)
+    assert [sides(image, plane) for plane in planes] == wanted
+    if affine is not None:  # a slice of that volume: its array is shown as it is stored
+        coronal = varreg.Image.from_array(np.ones((8, 1, 10)), affine=affine)
+        plane = middle_planes(coronal.grid.shape, coronal.grid.affine)[0]
+        assert sides(coronal, plane) == ("I", "S")
+
+
+def test_the_page_says_how_to_repeat_it_and_that_repeats_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = deformed_pair((48, 52), np.random.default_rng(0))
+    mask = np.zeros((48, 52), np.uint8)
+    mask[4:44, 4:48] = 1
+    matrix = np.array([[1, 0, 1.5], [0, 1, -1], [0, 0, 1.0]])
+    for name, array in (("t2", pair.moving), ("t1", pair.fixed), ("mask", mask)):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), f"{name}.nii.gz")
+    np.savetxt("start.txt", matrix)
+    line = "register t2.nii.gz t1.nii.gz -o out --fixed-mask mask.nii.gz --affine rigid --start start.txt"
+    line += " --bins 20 --threads 1 --affine-iterations 3 --iterations 3 --fill 0.5"
+    assert CliRunner().invoke(main, line.split()).exit_code == 0
+    result = varreg.load("out")
+    assert result.provenance["command"] == f"varreg {line}" and f"varreg {line}" in str(result)
+    found: dict[str, varreg.Result] = {}
+    exec(result.call, found)
+    again = found["result"]
+    assert np.array_equal(again.displacement, result.displacement)
+    assert np.array_equal(again.warped.data, result.warped.data)
+    assert again.options == result.options and again.call == result.call
+    path = write_report(result, "r.html", moving="t2.nii.gz", fixed="t1.nii.gz")
+    words = Page(path.read_text("utf-8")).words
+    assert f"varreg {line}" in words and result.call in words
+
+
+def test_a_call_names_what_only_the_reader_has():
+    image = varreg.Image.from_array(np.eye(8), name="t2.nii")
+    known = call_record([image, np.eye(8)], ["a.nii", Path("b.nii")], start=np.eye(3), fill=None)
+    assert known == {
+        "moving": "['t2.nii', moving_1]",
+        "fixed": "['a.nii', 'b.nii']",
+        "start": repr(np.eye(3).tolist()),
+    }
+    file = varreg.ImageFile("s.ome.tif", level=2)
+    assert call_record(file, "f.png")["moving"] == "varreg.ImageFile('s.ome.tif', level=2)"
+    pair = deformed_pair((40, 44), np.random.default_rng(0))
+    few = {"iterations": 0, "levels": (2,), "affine": None, "deformable": True}
+    result = varreg.solve(pair.moving, pair.fixed, **few, progress=False)
+    assert "# given in memory, no file is known: moving, fixed\n" in result.call
+    assert (
+        "affine=None,\n    deformable=True,\n    levels=(2.0,),\n    iterations=0,\n" in result.call
+    )
+    earlier = {k: v for k, v in result.provenance.items() if k != "call"}
+    for known in (
+        earlier,
+        {**earlier, "call": 3, "command": [1]},
+        {**earlier, "call": {"moving": []}},
+    ):
+        damaged = replace(result, provenance=known)
+        assert "affine" not in damaged.call and "Command" not in str(damaged)
 
 
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(slices):
@@ -135,7 +236,7 @@ def test_a_map_that_folds_and_has_no_history_is_told_so():
     certificate = varreg.certify(pair.moving, pair.fixed, folded, iterations=1)
     text = page(folded, certificate, str(folded))
     assert "It may, in" in text and "No energy was minimised" in text
-    assert int(re.search(r"(\d+) of 1760 are at or below 0", text)[1]) > 0
+    assert int(re.search(r"(\d+) of 1760 of the whole image are at or below 0", text)[1]) > 0
 
 
 def test_what_cannot_be_shown_is_refused_before_anything_is_written(slices, volumes, tmp_path):

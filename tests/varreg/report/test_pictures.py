@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from varreg.report.charts import charts, ticks
+from varreg.report.field import arrows, field_colours, full_colour, wheel
 from varreg.report.joint import histogram_picture, joint_histogram, mutual_information
 from varreg.report.pictures import (
     FOLDED,
     determinant_colours,
     edge_thresholds,
     edges,
-    field_picture,
     level_lines,
     to_bytes,
 )
@@ -63,9 +63,38 @@ def test_a_grid_line_is_where_the_coordinate_is_a_multiple():
     assert (level_lines(np.full((5, 5), 3.0), 10.0) == 0).all()
 
 
-def test_red_is_horizontal_and_green_vertical():
-    down, right = np.array([[0.0, -3.0, 1.5]]), np.array([[3.0, 0.0, -9.0]])
-    assert field_picture(down, right, 3.0).tolist() == [[[255, 0, 0], [0, 255, 0], [255, 128, 0]]]
+def test_hue_is_direction_and_brightness_length():
+    angle = np.linspace(0, 2 * np.pi, 9)[:-1]
+    down, right = -np.sin(angle)[None], np.cos(angle)[None]
+    full, half = (field_colours(size * down, size * right, 2.0)[0].astype(int) for size in (2, 1))
+    assert (full.max(1) == 255).all() and np.abs(half - full / 2).max() <= 1
+    apart = np.abs(full[:, None] - full[None]).sum(-1) + 999 * np.eye(8, dtype=int)
+    assert apart.min() > 100  # eight directions, eight colours
+    assert full[0].argmax() == 0 and set(full[4].argsort()[1:]) == {1, 2}  # right red, left cyan
+    assert np.array_equal(field_colours(10 * down, 10 * right, 2.0)[0], full)
+    assert not field_colours(0 * down, 0 * right, 2.0).any()
+
+
+def test_a_fifth_of_a_millimetre_in_a_head_looks_like_little():
+    u = np.full((8, 8), 0.2)
+    shown = full_colour(u, 180.0)
+    assert shown == 2.0 and field_colours(u, 0 * u, shown).max() <= 0.1 * 255 + 1
+    assert not arrows(u, 0 * u, shown).any()
+    assert full_colour(np.array([6.5]), 180.0) == 7.0
+    assert full_colour(np.zeros(3), 0.18) == pytest.approx(0.002)  # of a histological slide
+
+
+def test_arrows_point_where_u_points():
+    u = np.full((60, 60), 3.0)
+    for down, right in ((u, 0 * u), (0 * u, u)):
+        axis = 0 if down.any() else 1
+        there, back = (
+            arrows(sign * down, sign * right, 3.0).sum(1 - axis).reshape(3, 20).sum(0)
+            for sign in (1, -1)
+        )  # along the arrows, all of them together: the head is the wider end
+        assert there[11:].sum() > 1.5 * there[:9].sum()
+        assert back[:9].sum() > 1.5 * back[11:].sum()
+    assert wheel(40)[20, 38, 0] > 200 and wheel(40)[0, 0, 3] == 0
 
 
 def test_determinants_at_and_below_zero_have_a_colour_of_their_own():
@@ -91,6 +120,20 @@ def test_tiles_keep_proportions_in_mm_and_the_budget_of_pixels(shape):
             assert len(stack.indices) == min(shape[axis], SLICES)
             assert (stack.indices[0], stack.indices[-1]) == (0, shape[axis] - 1)
             assert list(stack.indices) == sorted(set(stack.indices))
+
+
+def test_slices_outside_the_box_are_left_out():
+    box = (slice(2, 9), slice(0, 10), slice(3, 8))
+    volume = np.random.default_rng(0).random((12, 10, 11))
+    for stack in stacks(volume.shape, np.eye(4), 0.1, box):
+        axis = stack.plane.axis
+        assert (stack.indices[0], stack.indices[-1]) == (box[axis].start, box[axis].stop - 1)
+        assert box[axis].start <= stack.plane.index < box[axis].stop
+        whole = stacks(volume.shape, np.eye(4), 0.1)
+        outside = volume.copy()
+        outside[box] = 0
+        assert not np.any(stack.cuts(outside))
+        assert len(whole[0].indices) == 11
 
 
 def test_a_mosaic_holds_every_tile_where_the_page_looks_for_it():

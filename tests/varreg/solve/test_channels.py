@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import varreg
+from varreg.data.phantom import deformed_pair
 from varreg.images.image import Image
 
 SHAPE = (72, 80)
@@ -169,3 +170,26 @@ def test_a_batch_takes_lists_too_in_processes_as_well(case):
     for processes in (0, 1):
         found = varreg.solve_batch([(moving, fixed)], processes=processes, **SETTINGS)[0]
         np.testing.assert_array_equal(found.displacement, one.displacement)
+
+
+def test_label_maps_are_a_channel_and_say_what_noisy_images_do_not():
+    pair = deformed_pair((96, 96), np.random.default_rng(5))
+    rng = np.random.default_rng(0)
+    noisy = [image + 0.5 * rng.normal(size=image.shape) for image in (pair.moving, pair.fixed)]
+    settings = dict(affine="affine", deformable=True, progress=False)
+
+    def overlap(result):
+        """Mean Dice of the tissues."""
+        warped, labels = result.warp_labels(pair.labels_moving), pair.labels_fixed
+        both = [(warped == k, labels == k) for k in range(1, 6)]
+        return np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in both])
+
+    alone = varreg.solve(*noisy, **settings)
+    together = varreg.solve(
+        [noisy[0], pair.labels_moving],
+        [noisy[1], pair.labels_fixed],
+        similarities=("regional-mi", "mi"),
+        **settings,
+    )
+    assert overlap(alone) < 0.8
+    assert overlap(together) > 0.95

@@ -19,7 +19,7 @@ from .random_map import random_invertible_map, sample, voxel_grid
 #: Field of view, in mm along every axis.
 EXTENT = 192.0
 #: Voxels in 224: displacement of a person and the length on which it varies.
-RMS, LENGTH = 9.0, 40.0
+RMS, LENGTH = 7.0, 42.0
 BIAS, NOISE = 0.08, 0.02
 LABELS = Path("derivatives", "labels")
 DESCRIPTION = {"Name": "Phantoms", "BIDSVersion": "1.10.0"}
@@ -35,7 +35,7 @@ def bids_dataset(
     """Write a BIDS dataset of artificial brains.
 
     Everybody has the anatomy of the template, seen through a random invertible map and a mild affine map of their own
-    (:func:`random_invertible_map`); the T2w image lies up to two voxels beside the T1w image.  Label maps lie in
+    (``varreg.data.phantom.random_map``); the T2w image lies up to two voxels beside the T1w image.  Label maps lie in
     ``derivatives/labels``.
 
     Parameters

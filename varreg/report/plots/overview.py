@@ -104,9 +104,10 @@ def overview(
 def _panels(planes: int) -> tuple[Figure, NDArray[Any]]:
     """An empty figure and its axes, (2, 4) for one plane and (3, 4) for more."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15.0, 8.6 if planes == 1 else 12.6), facecolor="white")
+    from .shown import ShownFigure
+
+    figure = ShownFigure(figsize=(15.0, 8.6 if planes == 1 else 12.6), facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2 if planes == 1 else 3, 4)
     height = figure.get_figheight()

@@ -7,6 +7,9 @@
   const TILES = 8; // of the checkerboard along the longer side
   const LONGEST = 720; // pixels of a canvas
   const decoded = new Map();
+  // Until the line is moved, edges are shown after registration alone and everything else half and half.
+  let moved = false;
+  const lineOf = (view) => (moved || view !== "edges" ? Number(divider.value) : 0);
 
   // A sprite is decoded when a picture first wants it; until then the picture stays black.
   function sprite(plane, layer) {
@@ -48,7 +51,7 @@
   // Left of the line before, right of it after registration.
   function divided(context, draw) {
     const { width, height } = context.canvas;
-    const line = (width * divider.value) / 100;
+    const line = (width * lineOf(context.canvas.dataset.view)) / 100;
     const left = new Path2D();
     left.rect(0, 0, line, height);
     const right = new Path2D();
@@ -59,14 +62,52 @@
     context.fillRect(line - 2.5, 0, 5, height);
     context.fillStyle = "#fff";
     context.fillRect(line - 1, 0, 2, height);
+    grip(context, line, width, height);
     words(context, line, width, height);
+  }
+
+  // What shows that the line can be dragged, also where it lies at the border.
+  function grip(context, line, width, height) {
+    const size = Math.max(width, height) / 55;
+    const x = Math.min(width - 1.6 * size, Math.max(1.6 * size, line));
+    const y = height * 0.94;
+    context.beginPath();
+    context.arc(x, y, 1.5 * size, 0, 2 * Math.PI);
+    context.fillStyle = "#000a";
+    context.fill();
+    context.fillStyle = "#fff";
+    for (const side of [-1, 1]) {
+      context.beginPath();
+      context.moveTo(x + side * 1.2 * size, y);
+      context.lineTo(x + side * 0.4 * size, y - 0.6 * size);
+      context.lineTo(x + side * 0.4 * size, y + 0.6 * size);
+      context.fill();
+    }
+  }
+
+  function pen(context, size) {
+    context.font = `600 ${size}px system-ui, sans-serif`;
+    context.lineWidth = size / 4;
+    context.strokeStyle = "#000c";
+    context.fillStyle = "#fff";
+  }
+
+  // The subject's sides, where they are known.
+  function mark(context, plane) {
+    const { width, height } = context.canvas;
+    const size = Math.round(Math.max(width, height) / 22);
+    pen(context, size);
+    planes[plane].sides.forEach((text, k) => {
+      context.textAlign = k ? "right" : "left";
+      const x = k ? width - size / 3 : size / 3;
+      context.strokeText(text, x, height / 2);
+      context.fillText(text, x, height / 2);
+    });
   }
 
   function words(context, line, width, height) {
     const size = Math.round(Math.max(width, height) / 30);
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    context.lineWidth = size / 4;
-    context.strokeStyle = "#000c";
+    pen(context, size);
     for (const [text, room, x] of [["before", line, size / 2], ["after", width - line, width - size / 2]]) {
       if (room < 4 * size) continue;
       context.textAlign = x > line ? "right" : "left";
@@ -122,6 +163,7 @@
     context.fillRect(0, 0, canvas.width, canvas.height);
     canvas.removeAttribute("aria-busy");
     views[canvas.dataset.view](context, plane);
+    mark(context, plane);
     const where = planes.length > 1 ? `${planes[plane].name}, ${position(plane)}. ` : "";
     canvas.setAttribute("aria-label", `${canvas.dataset.title}. ${where}${canvas.dataset.caption}`);
   }
@@ -156,6 +198,10 @@
 
   function show(radio) {
     const { group, title, caption } = radio.dataset;
+    if (group === "images" && !moved) {
+      divider.value = radio.value === "edges" ? 0 : 50;
+      say(divider, `before on ${divider.value} % of the width`);
+    }
     document.getElementById(`${group}-caption`).textContent = caption;
     for (const canvas of canvases) {
       if (canvas.dataset.group !== group) continue;
@@ -169,6 +215,7 @@
     const box = event.currentTarget.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
     divider.value = Math.round(100 * Math.min(1, Math.max(0, share)));
+    moved = true;
     divide();
   }
 
@@ -185,7 +232,10 @@
     input.addEventListener("input", () => scroll(Number(input.dataset.plane), Number(input.value)));
   for (const radio of document.querySelectorAll("input[type=radio]"))
     radio.addEventListener("change", () => show(radio));
-  divider.addEventListener("input", divide);
+  divider.addEventListener("input", () => {
+    moved = true;
+    divide();
+  });
   document.getElementById("theme").addEventListener("change", (event) => {
     if (event.target.value) document.documentElement.dataset.theme = event.target.value;
     else delete document.documentElement.dataset.theme;

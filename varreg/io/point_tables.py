@@ -15,7 +15,9 @@ _NAMES = (("x", "y", "z"), ("i", "j", "k"))
 _LARGEST = 2**28  # bytes
 
 
-def read_points(path: str, dim: int) -> tuple[list[list[str]], list[int], NDArray[np.float64]]:
+def read_table(
+    path: str, dim: int, function: str = "varreg apply"
+) -> tuple[list[list[str]], list[int], NDArray[np.float64]]:
     """Read the points of a table.
 
     Parameters
@@ -25,6 +27,8 @@ def read_points(path: str, dim: int) -> tuple[list[list[str]], list[int], NDArra
         (or i, j, k), and without such names the first ones.
     dim : int
         2 or 3.
+    function : str
+        Name for the messages.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def read_points(path: str, dim: int) -> tuple[list[list[str]], list[int], NDArra
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "points.csv")
     ...     _ = path.write_text("name,x,y\\ntip,1,2\\n")
-    ...     read_points(str(path), 2)[1:]
+    ...     read_table(str(path), 2)[1:]
     ([1, 2], array([[1., 2.]]))
     """
     try:
@@ -56,7 +60,7 @@ def read_points(path: str, dim: int) -> tuple[list[list[str]], list[int], NDArra
         with open(file, encoding="utf-8-sig", newline="") as stream:
             rows = [row for row in csv.reader(stream, delimiter=_delimiter(path)) if row]
     except (OSError, ValueError, csv.Error) as error:
-        raise FileError(f"varreg apply: {path!r} cannot be read ({error}); give a CSV.") from error
+        raise FileError(f"{function}: {path!r} cannot be read ({error}); give a CSV.") from error
     columns, first = _columns(rows, dim)
     points = np.empty((len(rows) - first, dim))
     for number, row in enumerate(rows[first:]):
@@ -66,13 +70,13 @@ def read_points(path: str, dim: int) -> tuple[list[list[str]], list[int], NDArra
             points[number] = np.nan
         if not np.isfinite(points[number]).all():
             raise FileError(
-                f"varreg apply: row {number + first + 1} of {path!r} has no {dim} finite coordinates "
+                f"{function}: row {number + first + 1} of {path!r} has no {dim} finite coordinates "
                 f"in columns {[column + 1 for column in columns]}: {row}."
             )
     return rows, columns, points
 
 
-def write_points(
+def write_table(
     path: Path, rows: Sequence[list[str]], columns: Sequence[int], points: NDArray[np.float64]
 ) -> None:
     """Write a table again with other coordinates.
@@ -80,7 +84,7 @@ def write_points(
     Parameters
     ----------
     path : Path
-    rows, columns : as from `read_points`
+    rows, columns : as from `read_table`
     points : (n, d) array
         Of the last n rows.
     """

@@ -1,0 +1,104 @@
+"""How the pairs of a table ended, for the summary and for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """Line of the summary; numbers are None for a pair that failed.
+
+    Parameters
+    ----------
+    name, moving, fixed : str
+        As in the table.
+    seconds : float or None
+        For this pair, with the threads it had.
+    similarity_before, similarity_after : float or None
+        With nothing done, and at the end.
+    energy : float or None
+        At the end.
+    smallest_determinant : float or None
+        Lower bound on det(id + grad u) at every point.
+    warnings : int or None
+        How many checks warn of the answer.
+    warning_text : str
+        What they say; empty if none does.
+    stop : str
+        Why the last level ended.
+    error : str
+        What went wrong; empty if nothing did.
+    """
+
+    name: str
+    moving: str
+    fixed: str
+    seconds: float | None = None
+    similarity_before: float | None = None
+    similarity_after: float | None = None
+    energy: float | None = None
+    smallest_determinant: float | None = None
+    warnings: int | None = None
+    warning_text: str = ""
+    stop: str = ""
+    error: str = ""
+
+
+def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
+    """Print how many pairs were registered on stdout, or the summary as JSON.
+
+    Parameters
+    ----------
+    reports : list of PairReport
+    output : str
+        The folder of the summary.
+    as_json : bool
+
+    Examples
+    --------
+    >>> from varreg.cli.pair_report import PairReport, report_pairs
+    >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
+    Checks: 0 of 0 answers have warnings.
+    0 of 1 pairs were registered; out/summary.csv says how each ended.
+    """
+    from ..io.records import plain
+
+    if as_json:
+        click.echo(json.dumps(plain(reports), indent=2))
+        return
+    written = sum(not report.error for report in reports)
+    warned = sum(bool(report.warnings) for report in reports)
+    click.echo(
+        f"Checks: {warned} of {written} answers have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
+        "ended."
+    )
+
+
+def echo_pair(report: PairReport) -> None:
+    """Print one finished pair on stderr, for logs where no progress bar is shown.
+
+    Parameters
+    ----------
+    report : PairReport
+
+    Examples
+    --------
+    >>> from varreg.cli.pair_report import PairReport, echo_pair
+    >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, 0))
+    """
+    if report.error:
+        return  # which has been reported
+    warned = f", {report.warnings} warnings: {report.warning_text}" if report.warnings else ""
+    click.echo(
+        f"{report.name}: similarity {report.similarity_before:.4f} -> "
+        f"{report.similarity_after:.4f}, energy {report.energy:.4f}, smallest determinant "
+        f"{report.smallest_determinant:.3f}, {report.seconds:.2f} s{warned}",
+        err=True,
+    )

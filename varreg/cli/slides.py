@@ -1,0 +1,69 @@
+"""Slides on the command line: written at their full size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..images.image_file import ImageFile
+from ..images.slide_files import may_be_pyramid
+
+if TYPE_CHECKING:
+    from ..results.result import Result
+    from ..transforms.transform import Transform
+
+
+def write_slide(
+    result: Result, moving: Any, path: str, fixed: Any, fill: float | None, overwrite: bool
+) -> None:
+    """The moving slide of a registration on the full size of the fixed one, in whatever sizes they were registered.
+
+    Parameters
+    ----------
+    result : Result
+    moving, fixed : path or ImageFile
+    path, fill, overwrite
+        Of :func:`varreg.warp_slide`.
+    """
+    from ..slides.warping import warp_slide
+
+    full = None
+    if may_be_pyramid(fixed):
+        full = ImageFile(fixed, spacing=getattr(fixed, "spacing", None))
+    warp_slide(result, moving, path, full, fill=fill, overwrite=overwrite)
+
+
+def apply_to_slide(transform: Transform, output: str, force: bool, given: dict[str, Any]) -> None:
+    """``varreg apply`` of a slide.
+
+    Parameters
+    ----------
+    transform : Transform
+    output : str
+    force : bool
+        Replace what exists.
+    given : dict
+        The other parameters of the command.
+    """
+    from ..slides.warping import warp_slide
+
+    reference = given["reference"] or given["fixed"]
+    warp_slide(
+        transform, given["image"], output, reference, given["interpolation"],
+        labels=given["labels"], fill=given["fill"], overwrite=force,
+    )  # fmt: skip
+
+
+def refuse_for_slides(inverse: bool, interpolation: str, modulate: bool = False) -> None:
+    """What a slide cannot be asked for."""
+    if modulate:
+        raise click.UsageError(
+            "--modulate does not go with slides; write a smaller picture (.png)."
+        )
+    if inverse:
+        raise click.UsageError(
+            "--inverse does not go with slides; register them the other way round, or write a smaller picture (.png)."
+        )
+    if interpolation == "cubic":
+        raise click.UsageError("slides take --interpolation linear or nearest, not cubic.")

@@ -1,0 +1,140 @@
+"""Slides as files: which there are, opening them, and one size of them as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from . import tiff_levels, zarr_levels
+from .image_file import ImageFile
+from .pyramid import Pyramid
+from .stored import Stored
+from .voxels import refuse_kind
+
+#: Endings of files that are written as pyramids.
+SLIDES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr")
+_TIFF, _ZARR = (".tif", ".tiff"), ".zarr"
+
+
+def is_slide(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of that name is written as a pyramid.
+
+    >>> is_slide("a.ome.tif"), is_slide("a.tif")
+    (True, False)
+    """
+    return os.fsdecode(path).rstrip("/").lower().endswith(SLIDES)
+
+
+def may_be_pyramid(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of that name can be opened as a pyramid.
+
+    >>> may_be_pyramid("a.tif"), may_be_pyramid("a.ome.zarr"), may_be_pyramid("a.png")
+    (True, True, False)
+    """
+    return os.fsdecode(path).rstrip("/").lower().endswith((*_TIFF, _ZARR))
+
+
+@contextmanager
+def open_pyramid(given: ImageFile, argument: str, function: str) -> Iterator[Pyramid]:
+    """Open a slide.
+
+    Parameters
+    ----------
+    given : ImageFile
+        A TIFF, or the folder of an OME-Zarr; its `spacing` is that of the full size, by default what the file states.
+    argument, function : str
+        Names for the messages.
+
+    Yields
+    ------
+    Pyramid
+        Of one size, if the file has one.
+
+    Raises
+    ------
+    InputError
+        If it is not one 2D picture.
+    BackendError
+        If it is an OME-Zarr and zarr is not installed.
+    Exception
+        Whatever a decoder raises; :func:`varreg.images.reading.read_path` explains it.
+    """
+    place, spacing = Path(os.fsdecode(given)).expanduser(), None
+    if given.spacing is not None:
+        down, across = np.broadcast_to(given.spacing, 2).tolist()
+        spacing = down, across
+    names = {"argument": argument, "function": function}
+    if place.name.lower().endswith(_ZARR):
+        yield zarr_levels.opened(place, spacing, **names)
+        return
+    with tiff_levels.opened(place, spacing, **names) as pyramid:
+        yield pyramid
+
+
+def has_levels(path: Path) -> bool:
+    """Whether a file holds a picture in more than one size, or is an OME-Zarr."""
+    if path.name.lower().endswith(_ZARR):
+        return True
+    if path.suffix.lower() not in _TIFF:
+        return False
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return len(file.series) > 0 and len(file.series[0].levels) > 1
+
+
+def read_level(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
+    """One size of a slide with all its channels, or the one that is asked for.
+
+    Parameters
+    ----------
+    path : Path
+    given : ImageFile
+        Which size and which channel.
+    argument, function : str
+        Names for the messages.
+
+    Returns
+    -------
+    Stored
+        Rows by columns, with channels last if there are several; always with a place, for the sizes have one.
+
+    Raises
+    ------
+    InputError
+        If there is no such size or channel, or several channels that are no colours.
+    """
+    names = {"argument": argument, "function": function}
+    with open_pyramid(given, **names) as pyramid:
+        number = pyramid.level(given.level, **names)
+        grid, pixels = pyramid.levels[number].grid, pyramid.pixels(number)
+    refuse_kind(pixels.dtype, **names, came=path.name)
+    chosen = _of_channel(pixels, given.channel, pyramid, **names)
+    down, across = grid.spacing
+    size = (
+        f"{down:.4g} x {across:.4g} mm"
+        if pyramid.sized
+        else f"unknown size (1 mm in the full size, so {down:.4g} mm)"
+    )
+    note = f"`{argument}` was taken in size {number} of {len(pyramid.levels)}: {grid.shape[0]} x {grid.shape[1]} pixels of {size}."
+    return Stored(chosen, grid.affine, path.name, notes=(note,))
+
+
+def _of_channel(
+    pixels: NDArray[np.generic], channel: int | None, pyramid: Pyramid, argument: str, function: str
+) -> NDArray[np.generic]:
+    if channel is None and (pyramid.coloured or pyramid.channels == 1):
+        return pixels[..., 0] if pyramid.channels == 1 else pixels
+    if channel is None or not 0 <= channel < pyramid.channels:
+        came = "say which to take" if channel is None else f"there is none of number {channel}"
+        raise InputError(
+            f"{function}: `{argument}` is {pyramid.name!r} with channels 0 to {pyramid.channels - 1}; {came}: "
+            "varreg.ImageFile(path, channel=0) (command line: --channel)."
+        )
+    return pixels[..., channel]

@@ -1,0 +1,1 @@
+"""varreg inside napari, nipype and pydra; each module needs the extra of its name."""

@@ -1,0 +1,85 @@
+"""How far matching points are from each other under a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .check import Check
+from .lengths import length
+
+#: A point this many times as far off as the median of the others, and by more than so many voxels, may be wrong.
+RATIO, VOXELS = 3.0, 3.0
+#: Points that are printed one by one.
+MOST = 20
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """A pair of matching points.
+
+    Attributes
+    ----------
+    name : str
+        Of the point, or its number from 1.
+    weight : float
+        As given.
+    before, after : float
+        Distance (mm) where the headers place the images, and where the map takes the fixed point.
+    """
+
+    name: str
+    weight: float
+    before: float
+    after: float
+
+
+def told_points(points: Sequence[PointReport]) -> str:
+    """The points in words, the farthest first.
+
+    >>> print(told_points([PointReport("AC", 1.0, 8.0, 0.4), PointReport("PC", 2.0, 9.0, 0.6)]))
+    Points: 2 guides, 8.5 mm apart at first, now 0.50 mm in the median and 0.60 mm at most.
+      PC: 0.60 mm (weight 2).
+      AC: 0.40 mm (weight 1).
+    """
+    if not points:
+        return ""
+    before, after = (np.array([getattr(p, name) for p in points]) for name in ("before", "after"))
+    lines = [
+        f"Points: {len(points)} guides, {length(float(np.median(before)), 1)} mm apart at first, now "
+        f"{length(float(np.median(after)))} mm in the median and {length(float(after.max()))} mm at most."
+    ]
+    farthest = sorted(points, key=lambda p: -p.after)
+    lines += [f"  {p.name}: {length(p.after)} mm (weight {p.weight:g})." for p in farthest[:MOST]]
+    if len(points) > MOST:
+        lines.append(f"  and {len(points) - MOST} nearer ones.")
+    return "\n".join(lines)
+
+
+def point_checks(points: Sequence[PointReport], voxel: float) -> tuple[Check, ...]:
+    """Whether a point is much further off than the others: it may be in a wrong place.
+
+    Parameters
+    ----------
+    points : sequence of PointReport
+    voxel : float
+        Of the fixed image, mm.
+    """
+    if len(points) < 3:
+        return ()
+    found = []
+    for k, one in enumerate(points):
+        others = float(np.median([p.after for j, p in enumerate(points) if j != k]))
+        limit = max(RATIO * others, VOXELS * voxel)
+        if one.after > limit:
+            found.append(
+                Check(
+                    f"point {one.name}", one.after, limit, False,
+                    f"Point {one.name} is {length(one.after, 1)} mm from where the map takes it, the others "
+                    f"{length(others)} mm in the median.",
+                    "Look at it in both images: it may be in a wrong place, or on the other side.",
+                )
+            )  # fmt: skip
+    return tuple(found)

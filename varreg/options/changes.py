@@ -1,0 +1,40 @@
+"""Single fields of Options as keywords, with their types, so that editors complete and check them."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+Range = tuple[float, float]
+
+
+class Changes(TypedDict, total=False):
+    """Any fields of :class:`varreg.Options`."""
+
+    similarity: str
+    regions: int | None
+    similarity_weight: float
+    weights: tuple[float, ...] | None
+    similarities: tuple[str, ...] | None
+    regularity: str
+    smoothness_weight: float | None
+    smoothness_length: float | None
+    smoothness_order: int | None
+    volume_weight: float | None
+    axes: str | tuple[float, ...] | None
+    points_weight: float
+    constraint: str
+    estimator: str
+    bins: int
+    kernel_width: float
+    fixed_range: Range | None
+    moving_range: Range | None
+    interpolation: str
+    samples_per_node: float | None
+    levels: tuple[float, ...] | None
+    iterations: int | tuple[int, ...] | None
+    memory: int
+    gradient_tolerance: float
+    energy_tolerance: float
+    largest_step: float
+    smallest_determinant: float
+    affine_iterations: int

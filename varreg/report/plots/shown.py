@@ -1,0 +1,20 @@
+"""A figure that shows itself in any notebook."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from matplotlib.figure import Figure
+
+#: Dots per inch of the picture in a notebook: an overview is 15 inches wide.
+DPI = 72
+
+
+class ShownFigure(Figure):
+    """A figure made without pyplot, which notebooks show only after ``%matplotlib inline``; this one always."""
+
+    def _repr_png_(self, *_: Any, **__: Any) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=DPI)
+        return file.getvalue()

@@ -1,0 +1,69 @@
+"""The two images of a registration in an interactive viewer of notebooks, NiiVue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackendError
+from .subject import with_images
+
+if TYPE_CHECKING:
+    from ..images.image import Image
+
+#: Opacity of the warped image over the fixed one.
+OPACITY = 0.5
+
+
+def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 480) -> Any:
+    """Show the warped image over the fixed one in a notebook, with a crosshair in all planes and in 3D.
+
+    Requires ipyniivue: ``python -m pip install 'varreg[view]'``.
+
+    Parameters
+    ----------
+    result : Result or Prediction
+    moving, fixed : array, path, nibabel image or varreg.Image, optional
+        The images that were registered, which a loaded result does not hold.
+    height : int
+        Of the widget, in pixels.
+
+    Returns
+    -------
+    ipyniivue.NiiVue
+        Volume 0 is the fixed image, volume 1 the warped one, half transparent; both may be changed, e.g.
+        ``widget.volumes[1].opacity = 0.0``.
+
+    Raises
+    ------
+    BackendError
+        If ipyniivue is not installed.
+    InputError
+        If the result holds no images and none are given.
+
+    Examples
+    --------
+    >>> import varreg
+    >>> varreg.view(result)  # doctest: +SKIP
+    """
+    try:
+        from ipyniivue import NiiVue, Volume
+    except ImportError as error:
+        raise BackendError(
+            f"varreg.view: the viewer requires ipyniivue, which cannot be imported ({error}); install it with "
+            "`python -m pip install 'varreg[view]'`, or use result.plot() or result.report(path)."
+        ) from error
+    found = with_images(result, moving, fixed)
+    assert found.fixed is not None
+    widget = NiiVue(height=height)
+    layers = (("fixed", found.fixed, "gray", 1.0), ("warped", found.warped, "warm", OPACITY))
+    widget.load_volumes(
+        [
+            Volume(name=f"{name}.nii", data=_bytes(image), colormap=colours, opacity=opacity)
+            for name, image, colours, opacity in layers
+        ]
+    )
+    return widget
+
+
+def _bytes(image: Image) -> bytes:
+    return bytes(image.to_nifti().to_bytes())

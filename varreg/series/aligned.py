@@ -1,0 +1,196 @@
+"""The result of aligning a series: a map for every volume, and what may be said of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backends.arrays import Array
+from ..geometry.grid import Grid
+from ..optimise.check import Check, failed, first_line, remedies
+from ..transforms.transform import Transform
+from .bvectors import rotated
+from .folder import read_fields, save_series
+from .motion import Head, framewise_displacement, mean_motion, motion_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedSeries:
+    """How every volume of a series has moved.
+
+    Attributes
+    ----------
+    grid : Grid
+        Of the volumes, and of the reference.
+    affines : (n, 4, 4) array
+        Of each volume: reference world -> volume world (mm, RAS+); the point x of the head in the reference is at
+        ``affines[k] @ x`` in volume k.
+    model : {"rigid", "affine"}
+    reference : "mean" or int
+        What the volumes were brought to.
+    head : Head
+        Centre of mass, and second moments, of what was compared.
+    energies, start_energies : (n,) array
+        Of the maps, and of no motion: minus the mutual information, in nats.
+    in_view : (n,) array
+        Fraction of the head that lies within each volume.
+    given_bvecs : (3, n) array or None
+        Directions of diffusion weighting as they came; :attr:`bvecs` are those of the aligned volumes.
+    name : str
+        File name of the series, or "".
+    step : float
+        Seconds from one volume to the next; 0 if that is not known.
+    checks : tuple of Check
+    notes : tuple of str
+    provenance : dict
+        Version, threads, seconds.
+    series : Any
+        What was aligned, which is read again when it is written; None of a result that was loaded.
+    """
+
+    grid: Grid
+    affines: Array
+    model: str
+    reference: str | int
+    head: Head
+    energies: Array
+    start_energies: Array
+    in_view: Array
+    given_bvecs: Array | None = None
+    name: str = ""
+    step: float = 0.0
+    checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    series: Any = field(default=None, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Number of volumes."""
+        return len(self.affines)
+
+    @cached_property
+    def parameters(self) -> Array:
+        """trans_x, trans_y, trans_z (mm), rot_x, rot_y, rot_z (radians) of every volume, (n, 6).
+
+        Of the map that corrects the volume, by the convention of FSL and fMRIPrep: :mod:`varreg.series.motion`.
+        """
+        return motion_parameters(self.affines, self.grid, self.head.centre)
+
+    @cached_property
+    def framewise_displacement(self) -> Array:
+        """Of Power et al. (2012) with a sphere of 50 mm, (n,) in mm; NaN for the first volume."""
+        return framewise_displacement(self.parameters)
+
+    @cached_property
+    def motion(self) -> Array:
+        """Distance of the head from where it is in the reference, root mean square, (n,) in mm."""
+        return mean_motion(self.affines, self.head)
+
+    @property
+    def bvecs(self) -> Array | None:
+        """Directions of diffusion weighting of the aligned volumes by FSL's convention, (3, n), if they were given."""
+        given = self.given_bvecs
+        return None if given is None else rotated(given, self.affines, self.grid)
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return failed(self.checks)
+
+    def transform(self, number: int) -> Transform:
+        """The map of one volume: reference -> volume."""
+        return Transform(self.grid, self.grid, self.affines[number])
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        interpolation: str = "cubic",
+        threads: int | None = None,
+        progress: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write everything to a folder, which :func:`varreg.load_series` and ``varreg apply`` read.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The folder to be made.
+        interpolation : {"cubic", "linear", "nearest"}
+            Of the aligned series.
+        threads : int, optional
+            How many volumes are brought over at once. All available by default.
+        progress : bool, optional
+            Whether to show a progress bar; by default on a terminal only.
+        overwrite : bool
+            Replace a folder that exists.
+        """
+        save_series(self, path, interpolation, threads, progress, overwrite)
+
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> Figure:
+        """Draw rotations, shifts and framewise displacement, and write the figure if a path is given."""
+        from ..report.plots.motion import motion_figure
+        from .checks import DISPLACED
+
+        numbers = self.parameters, self.framewise_displacement, DISPLACED
+        return motion_figure(*numbers, self.name, path, overwrite=overwrite)
+
+    def __str__(self) -> str:
+        return summary(self)
+
+
+def summary(result: AlignedSeries) -> str:
+    """The paragraph that ``print(result)`` shows."""
+    shape = " x ".join(map(str, result.grid.shape))
+    spacing = " x ".join(f"{size:.3g}" for size in result.grid.spacing)
+    onto = "their mean" if result.reference == "mean" else f"volume {result.reference}"
+    motion, jumps = result.motion, result.framewise_displacement[1:]
+    parameters = np.abs(result.parameters)
+    turn = np.rad2deg(parameters[:, 3:].max())
+    known = result.provenance
+    lines = [
+        first_line(result.checks),
+        remedies(result.checks),
+        f"{result.name or 'The series'}: {result.count} volumes, {shape} voxels of {spacing} mm, were brought onto {onto} "
+        f"by {result.model} maps.",
+        *result.notes,
+        f"Motion: {motion.mean():.2g} mm on average (root mean square over the head), {motion.max():.2g} mm at most, "
+        f"volume {int(motion.argmax())}; shifts up to {parameters[:, :3].max():.2g} mm, rotations up to {turn:.2g} degrees.",
+        f"Framewise displacement: {jumps.mean():.2g} mm on average, {jumps.max():.2g} mm at most, volume "
+        f"{int(jumps.argmax()) + 1}.",
+        "" if result.given_bvecs is None else "The b-vectors were rotated with the volumes.",
+        f"varreg {known.get('varreg', '')}, {known.get('threads', '?')} threads, {known.get('seconds', 0.0):.2f} s.",
+        "Each map takes points of the REFERENCE to a VOLUME (world mm, RAS+).",
+    ]  # fmt: skip
+    return "\n".join(line for line in lines if line)
+
+
+def load_series(path: str | os.PathLike[str]) -> AlignedSeries:
+    """The aligned series that :meth:`AlignedSeries.save` or ``varreg series`` wrote, without its images.
+
+    Parameters
+    ----------
+    path : path
+        The folder, or the ``series.json`` in it.
+
+    Returns
+    -------
+    AlignedSeries
+        With the same maps to the last bit.
+
+    Raises
+    ------
+    FileError
+        If it is absent or damaged; the message says what is wrong.
+    """
+    return AlignedSeries(**read_fields(path))

@@ -1,0 +1,249 @@
+"""``warp_slide``: a slide of the moving side onto the fixed side, at its full size, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..geometry.grid import Grid
+from ..geometry.resampling import check_choice
+from ..images.image_file import ImageFile
+from ..images.loading import geometry
+from ..images.opening import explained
+from ..images.pyramid import Level, Pyramid
+from ..images.slide_files import SLIDES, is_slide, may_be_pyramid, open_pyramid
+from ..images.warping import fill_value, outside_value
+from ..io.atomic import atomic_folder, atomic_path
+from ..report.progress import is_watched
+from ..transforms.held import held_transform
+from ..transforms.transform import Transform
+from .coordinates import TileMap
+from .tiles import Sampler
+from .writing import Make, Written, tile_count, write_tiff, write_zarr
+
+FUNCTION = "varreg.warp_slide"
+INTERPOLATIONS = ("linear", "nearest")
+_TILE = 512
+_GLIMPSE, _WINDOW, _WINDOWS = 2**20, 32, 16  # pixels that are looked at for a background
+_FINER = 1.01  # a size of the source may be this much coarser than the target
+
+
+def warp_slide(
+    transform: Any,
+    image: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    reference: Any = None,
+    interpolation: str = "linear",
+    *,
+    labels: bool = False,
+    fill: float | None = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Bring a slide of the moving side onto the fixed side and write it as a pyramid, tile by tile.
+
+    Memory holds tiles only, some 30 MB in colour, and the displacement of the transform, whatever the size of the slides.  Smaller
+    sizes wait on disk beside `path`, uncompressed: a third of the full one.
+
+    Parameters
+    ----------
+    transform : Transform or Result
+        The map fixed -> moving in mm, registered in any size.
+    image : str, PathLike or ImageFile
+        A TIFF (OME-TIFF) or an OME-Zarr, 2D: grey, colour, or channels, which are all warped.
+    path : str or PathLike
+        ``.ome.tif`` or ``.ome.zarr``.
+    reference : path, Grid or image, optional
+        The slide of the fixed side, whose full size the output gets (or the `level` of an
+        :class:`varreg.ImageFile`).  By default what the fixed image shows, in pixels as small as those of `image`.
+    interpolation : {"linear", "nearest"}
+        Between pixels, in the size of `image` that is just finer than the output.  Integers are rounded.
+    labels : bool
+        Pixels are labels: the label with the largest share, smaller sizes without means.
+    fill : float, optional
+        Beyond `image`.  By default its background, of each channel; 0 of labels and opacity.
+    threads : int, optional
+        The result does not depend on it.
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal only.
+    overwrite : bool
+        Replace what exists.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If an argument is unusable, or the slides are no 2D pictures.
+    FileError
+        If a file cannot be read or written; nothing is left then.
+    BackendError
+        If an OME-Zarr is read or written and zarr is not installed.
+
+    Examples
+    --------
+    >>> import varreg
+    >>> result = varreg.solve("ihc.ome.tif", "he.ome.tif")  # doctest: +SKIP
+    >>> varreg.warp_slide(result, "ihc.ome.tif", "ihc-on-he.ome.tif", reference="he.ome.tif")  # doctest: +SKIP
+    """
+    map_ = _checked(transform, image, path, interpolation)
+    fill = fill_value(fill, FUNCTION)
+    given = image if isinstance(image, ImageFile) else ImageFile(image)
+    with ExitStack() as stack:
+        source = stack.enter_context(_opened(given, "image"))
+        target = _target(map_, source, reference)
+        level = _level(map_, source, target)
+        kind = "labels" if labels else interpolation
+        place, fills = TileMap(map_, target, level.grid), _fills(source, kind, fill)
+        nearest = kind != "linear"
+        form = source.channels, source.dtype, source.coloured, source.sized, nearest, _TILE
+        picture = Written(target, *form)
+        makes = _makes(place, level, source, kind, fills, threads)
+        zarr = not os.fsdecode(path).rstrip("/").lower().endswith((".tif", ".tiff"))
+        made = (
+            atomic_folder(path, overwrite=overwrite, marker=".zgroup")
+            if zarr
+            else atomic_path(path, overwrite=overwrite)
+        )
+        temporary, done = stack.enter_context(made), stack.enter_context(_bar(picture, progress))
+        (write_zarr if zarr else write_tiff)(temporary, picture, makes, done)
+    return Path(os.fsdecode(path))
+
+
+def _checked(transform: Any, image: Any, path: Any, interpolation: Any) -> Transform:
+    """The transform; refuses what cannot become a slide."""
+    map_ = held_transform(transform)
+    if map_ is None or map_.fixed.dim != 2:
+        came = type(transform).__name__ if map_ is None else "map between volumes"
+        raise InputError(
+            f"{FUNCTION}: `transform` is a {came}; give a Result or a Transform between two slides."
+        )
+    check_choice(interpolation, INTERPOLATIONS, FUNCTION, "interpolation")
+    if not isinstance(image, (str, os.PathLike)) or not may_be_pyramid(image):
+        raise InputError(
+            f"{FUNCTION}: `image` is {image!r}; give the path of a TIFF or of an OME-Zarr (.ome.tif, .ome.zarr)."
+        )
+    if not isinstance(path, (str, os.PathLike)) or not is_slide(path):
+        raise InputError(
+            f"{FUNCTION}: `path` is {path!r}; a slide is written as {', '.join(SLIDES)}."
+        )
+    return map_
+
+
+@contextmanager
+def _opened(given: ImageFile, argument: str) -> Iterator[Pyramid]:
+    with ExitStack() as stack:
+        with explained(argument, FUNCTION, repr(str(given))):
+            pyramid = stack.enter_context(open_pyramid(given, argument, FUNCTION))
+        yield pyramid
+
+
+def _target(map_: Transform, source: Pyramid, reference: Any) -> Grid:
+    """The grid of the full size of the output."""
+    if reference is None:
+        if len(source.levels) == 1:
+            return map_.fixed
+        pixel = source.levels[0].grid.spacing
+        rows, columns = np.maximum(np.rint(map_.fixed.extent / pixel), 1).astype(int).tolist()
+        return map_.fixed.resized((rows, columns))
+    if isinstance(reference, (str, os.PathLike)) and may_be_pyramid(reference):
+        given = reference if isinstance(reference, ImageFile) else ImageFile(reference)
+        with _opened(given, "reference") as pyramid:
+            number = pyramid.level(0 if given.level is None else given.level, "reference", FUNCTION)
+            return pyramid.levels[number].grid
+    grid = geometry(reference, "reference", FUNCTION).grid
+    if grid.dim != 2:
+        raise InputError(f"{FUNCTION}: `reference` is {grid.dim}D; give a slide of the fixed side.")
+    return grid
+
+
+def _level(map_: Transform, source: Pyramid, target: Grid) -> Level:
+    """The coarsest size of the source that is as fine as the target, seen through the map."""
+    scale = float(np.sqrt(abs(np.linalg.det(map_.affine[:-1, :-1]))))
+    wanted = scale * float(target.spacing.min()) * _FINER
+    fine = [level for level in source.levels if level.grid.spacing.max() <= wanted]
+    return fine[-1] if fine else source.levels[0]
+
+
+def _fills(source: Pyramid, kind: str, fill: float | None) -> tuple[float, ...]:
+    """What each channel shows beyond the source: by default its background, of the smallest size."""
+    if kind == "labels":
+        return (0.0,) * source.channels
+    opacity = source.channels - 1 if source.coloured and source.channels in (2, 4) else None
+    if fill is None:
+        small = _glimpse(source.levels[-1])
+        found = [outside_value(small[..., k].astype(np.float32)) for k in range(source.channels)]
+    else:
+        found = [fill] * source.channels
+        _refuse_fill(fill, source.dtype)
+    return tuple(0.0 if k == opacity else value for k, value in enumerate(found))
+
+
+def _glimpse(level: Level) -> NDArray[np.generic]:
+    """A size, or of a large one windows of it side by side, those at its border among them."""
+    shape = level.grid.shape
+    if level.grid.size <= _GLIMPSE:
+        return level.read(slice(0, shape[0]), slice(0, shape[1]))
+    rows, columns = (
+        [slice(k, k + _WINDOW) for k in np.linspace(0, n - _WINDOW, _WINDOWS, dtype=int).tolist()]
+        for n in shape
+    )
+    return np.concatenate([np.concatenate([level.read(r, c) for c in columns], 1) for r in rows])
+
+
+def _refuse_fill(fill: float, dtype: np.dtype[Any]) -> None:
+    if dtype.kind in "iu" and not (
+        np.isfinite(fill)
+        and fill == int(fill)
+        and np.iinfo(dtype).min <= fill <= np.iinfo(dtype).max
+    ):
+        raise InputError(
+            f"{FUNCTION}: `fill` must be a whole number from {np.iinfo(dtype).min} to {np.iinfo(dtype).max}, for the slide holds "
+            f"{dtype}; got {fill:g}."
+        )
+
+
+def _makes(
+    place: TileMap,
+    level: Level,
+    source: Pyramid,
+    kind: str,
+    fills: tuple[float, ...],
+    threads: int | None,
+) -> list[Make]:
+    """What makes the tiles of each plane."""
+
+    def of(channels: slice) -> Sampler:
+        def read(rows: slice, columns: slice) -> NDArray[np.generic]:
+            with explained("image", FUNCTION, repr(source.name)):  # a tile may be damaged
+                return level.read(rows, columns)[..., channels]
+
+        return Sampler(place, Level(level.grid, read), source.dtype, kind, fills[channels], threads)
+
+    if source.coloured:
+        return [of(slice(0, source.channels))]
+    return [of(slice(k, k + 1)) for k in range(source.channels)]
+
+
+@contextmanager
+def _bar(picture: Written, progress: bool | None) -> Iterator[Any]:
+    """A progress bar of tiles; yields what counts one."""
+    from tqdm import tqdm
+
+    wanted = is_watched(sys.stderr) and (progress is None or progress)
+    with tqdm(
+        total=tile_count(picture), unit="tile", leave=False, delay=1, disable=not wanted
+    ) as bar:
+        yield lambda: bar.update(1)
