@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from varreg.cli.common_options import as_json, force, threads
 from varreg.cli.exit_codes import Command
 from varreg.cli.image_paths import ImagePath, header_option
 from varreg.cli.outputs import result_writer, said_of_output
@@ -179,14 +180,12 @@ def predict_batch(
     help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
 )
 @header_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
-)
+@threads
 @click.option(
     "--device", metavar="NAME", help="cpu, cuda, cuda:1, ... [default: a GPU if there is one]"
 )
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@force
+@as_json
 @click.option("-q", "--quiet", is_flag=True, help="No report.")
 def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:  # fmt: skip
     """Bring the image MOVING onto the image FIXED by a trained network."""

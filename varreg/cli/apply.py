@@ -8,6 +8,7 @@ import click
 
 from ..exchange.formats import FORMATS
 from ..images.slide_files import is_slide, may_be_pyramid
+from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_file, image_options
 from .series import warp_series
@@ -87,7 +88,7 @@ FUNCTION = "varreg apply"
     help="Of a series: volumes at once. [default: all cores]",
 )
 @image_options
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@force
 @click.pass_context
 def apply(
     ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any

@@ -12,6 +12,7 @@ import click
 
 from ..errors import FileError, InputError
 from .backends import backend_options
+from .common_options import quiet
 from .engines import chosen_engine, engine_options
 from .exit_codes import Command, Failures, end_on_warnings
 from .parameters import chosen_options, energy_options
@@ -97,7 +98,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @click.option("--force", is_flag=True, help="Do finished visits again.")
 @click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns of an answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print how each visit ended as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+@quiet
 @click.pass_context
 def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any) -> None:
     """Register a BIDS dataset: LEVEL participant for each person, group for one page of all.

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .backends import backend_options
+from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options, mask_options
 from .parameters import chosen_options, energy_options, said
@@ -45,7 +46,7 @@ STEPS = 20
 @energy_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @backend_options
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@force
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.pass_context

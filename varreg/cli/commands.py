@@ -18,6 +18,7 @@ from .apply import apply
 from .backends import backend_options
 from .bids import bids
 from .certify import certify
+from .common_options import as_json, force, quiet, threads
 from .convert import convert
 from .exit_codes import Command, Failures, end_on_warnings, typed, with_command
 from .group import Group
@@ -42,13 +43,6 @@ from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
 
 STARTS = ("header", "centres", "moments")
-
-quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
-force = click.option("--force", is_flag=True, help="Replace an output that exists.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-threads = click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
-)
 
 
 @click.group(

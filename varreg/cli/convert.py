@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..exchange.formats import FORMATS, TARGETS
+from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options
 from .transforms import files_and_flags
@@ -28,7 +29,7 @@ from .transforms import files_and_flags
 @click.option("--moving", type=ImagePath(), help="Moving image; needed as --fixed is.")
 @click.option("--inverse", is_flag=True, help="Write the map moving -> fixed instead.")
 @image_options
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@force
 def convert(
     source: str,
     output: str,

@@ -10,6 +10,7 @@ import click
 
 from ..optimise.check import first_line
 from .backends import backend_options
+from .common_options import as_json, force, quiet
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_options
 from .outputs import is_image
@@ -53,9 +54,9 @@ from .parameters import chosen_options, energy_options
 @click.option("--processes", type=click.IntRange(min=0), help="Worker processes; 0 for none.")
 @backend_options
 @click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns.")
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+@force
+@as_json
+@quiet
 @click.pass_context
 def label(ctx: click.Context, image: Any, **given: Any) -> None:
     """Label IMAGE by several labelled people, who are registered to it and vote."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options
 
@@ -35,7 +36,7 @@ from .image_paths import ImagePath, image_options
 )
 @image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@force
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def report(
     result: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .backends import device
+from .common_options import force
 from .exit_codes import DEFECT, Command
 
 
@@ -18,7 +19,7 @@ from .exit_codes import DEFECT, Command
 )
 @device
 @click.option("-o", "--output", type=click.Path(), help="Also write the report into this file.")
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@force
 @click.pass_context
 def selftest(
     ctx: click.Context, backend: str, device: int, output: str | None, force: bool

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .common_options import as_json, force, quiet
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, header_option, image_file
 from .transforms import files_and_flags
@@ -70,9 +71,9 @@ class VolumeOrMean(click.ParamType):
     is_flag=True,
     help="End with exit code 3 if a check warns of the answer, which is written all the same.",
 )
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+@force
+@as_json
+@quiet
 @click.pass_context
 def series(ctx: click.Context, series: str, output: str, **given: Any) -> None:
     """Correct the motion of the volumes of SERIES (4D).

@@ -11,6 +11,7 @@ import click
 from ..errors import InputError
 from ..optimise.check import first_line
 from .backends import backend_options
+from .common_options import as_json, force, quiet
 from .engines import chosen_engine, engine_options
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_file, image_options
@@ -60,9 +61,9 @@ ROUNDS = ".rounds"
 @backend_options
 @click.option("--keep-rounds", is_flag=True, help=f"Keep the folder OUTPUT{ROUNDS} of the rounds.")
 @click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns.")
-@click.option("--force", is_flag=True, help="Replace an output that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+@force
+@as_json
+@quiet
 @click.pass_context
 def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
     """Build the unbiased mean of IMAGES, one for each person, in shape and intensity.

@@ -1,0 +1,12 @@
+"""Options that several commands have, each said once."""
+
+from __future__ import annotations
+
+import click
+
+force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no report.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+threads = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads to compute with. [default: all cores]"
+)
