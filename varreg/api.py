@@ -151,7 +151,8 @@ def solve(
     begun = time.perf_counter()
     asked = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
-        moving_mask=moving_mask, start=start, fill=fill, backend=backend, device=device,
+        moving_mask=moving_mask, moving_points=moving_points, fixed_points=fixed_points,
+        point_weights=point_weights, start=start, fill=fill, backend=backend, device=device,
     )  # fmt: skip
     options = merged_options(options, preset, changes)
     affine, start = known_names(affine, start)

@@ -99,17 +99,12 @@ def _job(name: str, record: Path, pair: dict[str, Any], arguments: dict[str, Any
         if isinstance(value, (str, os.PathLike)) and os.path.exists(value):
             inputs.setdefault(key, Path(os.fspath(value)))
             settings[key] = "file"
-    settings["reading"] = {role: _reading(image) for role, image in pair.items()}
+    settings["reading"] = {role: getattr(image, "said", {}) for role, image in pair.items()}
     return Job(name, _register, record, inputs, settings)  # type: ignore[arg-type]
 
 
 def _register() -> None:
     """What these jobs do, by name: they are done by a batch."""
-
-
-def _reading(image: Any) -> list[Any]:
-    """What was said of an image besides its path."""
-    return [getattr(image, "header", None), getattr(image, "spacing", None)]
 
 
 def _plain(value: Any) -> Any:

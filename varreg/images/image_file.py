@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import InputError
 from ..geometry.matrices import checked_spacing
@@ -72,6 +73,12 @@ class ImageFile:
         if self.spacing is not None:
             sizes = checked_spacing(self.spacing, 2)
             object.__setattr__(self, "spacing", tuple(map(float, sizes)))
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What is said of the file besides its path, without what is left open."""
+        values = {part.name: getattr(self, part.name) for part in fields(self)[1:]}
+        return {name: value for name, value in values.items() if value is not None}
 
     def __fspath__(self) -> str:
         return os.fsdecode(self.path)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: Arguments of ``solve`` that change the answer and are no options, with their defaults.
 DEFAULTS = {
-    "affine": "auto", "deformable": None, "fixed_mask": None, "moving_mask": None, "start": None, "fill": None,
+    "affine": "auto", "deformable": None, "fixed_mask": None, "moving_mask": None,
+    "moving_points": None, "fixed_points": None, "point_weights": None, "start": None, "fill": None,
     "backend": "auto", "device": 0,
 }  # fmt: skip
 
@@ -98,8 +99,7 @@ def _source(name: str, value: Any) -> str:
     if value is None or isinstance(value, (str, bool, int, float)):
         return repr(value)
     if isinstance(value, ImageFile):
-        said = {field: getattr(value, field) for field in ("header", "spacing", "level", "channel")}
-        rest = "".join(f", {field}={v!r}" for field, v in said.items() if v is not None)
+        rest = "".join(f", {field}={v!r}" for field, v in value.said.items())
         return f"varreg.ImageFile({str(value)!r}{rest})"
     if isinstance(value, os.PathLike):
         return repr(os.fsdecode(value))

@@ -179,6 +179,22 @@ def test_the_page_says_how_to_repeat_it_and_that_repeats_it(tmp_path, monkeypatc
     assert f"varreg {line}" in words and result.call in words
 
 
+def test_the_call_of_a_guided_registration_has_its_points(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pair = deformed_pair((40, 44), np.random.default_rng(0))
+    Path("fixed.csv").write_text("x,y\n12,14\n30,20\n22,33\n")
+    Path("moving.csv").write_text("x,y\n13,14\n31,20\n23,33\n")
+    moving, fixed = pair.moving, pair.fixed
+    result = varreg.solve(
+        moving, fixed, fixed_points="fixed.csv", moving_points="moving.csv", point_weights=[1, 2, 1],
+        levels=(2,), iterations=2, affine=None, deformable=True, progress=False,
+    )  # fmt: skip
+    assert "moving_points='moving.csv'" in result.call and "in memory" in result.call
+    found = {"moving": moving, "fixed": fixed, "point_weights": [1, 2, 1]}
+    exec(result.call, found)
+    assert np.array_equal(found["result"].displacement, result.displacement)
+
+
 def test_a_call_names_what_only_the_reader_has():
     image = varreg.Image.from_array(np.eye(8), name="t2.nii")
     known = call_record([image, np.eye(8)], ["a.nii", Path("b.nii")], start=np.eye(3), fill=None)

@@ -11,8 +11,10 @@ import pytest
 
 import varreg
 from varreg.batch import batch
+from varreg.batch.pair_table import TableRow
 from varreg.batch.processes import shutdown_idle_pool
 from varreg.cli.commands import main
+from varreg.cli.resume import FinishedPairs
 from varreg.cli.table import register_table
 from varreg.errors import InputError
 
@@ -221,6 +223,18 @@ def test_finished_pairs_are_kept_and_the_rest_is_done(study, tmp_path, monkeypat
     monkeypatch.setattr("varreg.batch.executor.solve", fail_if_asked)
     assert call(*given).exit_code == 0  # nothing is left to do
     assert (out / "summary.csv").read_text().splitlines() == lines
+
+
+def test_another_size_of_a_slide_is_another_job(tmp_path):
+    (tmp_path / "slide.ome.tif").write_bytes(b"any")
+
+    def finished(level):
+        image = varreg.ImageFile(tmp_path / "slide.ome.tif", level=level)
+        row = TableRow(1, "a", {}, tmp_path)
+        pairs = FinishedPairs(tmp_path, [row], [{"moving": image}], {}, again=True)
+        return pairs._jobs["a"].settings
+
+    assert finished(1) == finished(1) != finished(2)
 
 
 def test_a_foreign_folder_is_never_replaced(study, tmp_path, no_work):
