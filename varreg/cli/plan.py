@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .exit_codes import Command
+
+if TYPE_CHECKING:
+    from ..cohort.plan import Fit, Plan
 
 #: Visits that are shown one by one.
 SHOWN = 10
@@ -54,20 +58,25 @@ def plan(
     wanted = Wanted(None if to is None else template_of(to), contrasts, onto)
     visits = read_visits(dataset, wanted.suffixes, participants, sessions)
     planned = plan_of(visits, wanted, None if output is None else Path(output))
-    found, measured = planned.needs, planned.measured
     cores = available_threads() if cores is None else cores
     memory = free_gibibytes() if memory is None else memory
-    fits = fit(found, cores, memory)
+    fits = fit(planned.needs, cores, memory)
     if as_json:
         said = {
-            "visits": [dataclasses.asdict(need) for need in found],
+            "visits": [dataclasses.asdict(need) for need in planned.needs],
             "refused": list(planned.refused),
         }
-        machine = {"cores": cores, "gibibytes": memory, "measured": measured}
+        machine = {"cores": cores, "gibibytes": memory, "measured": planned.measured}
         click.echo(
             json.dumps(said | {"machine": machine, "fit": dataclasses.asdict(fits)}, indent=2)
         )
         return
+    _echo(planned, fits, cores, memory)
+
+
+def _echo(planned: Plan, fits: Fit, cores: int, memory: float) -> None:
+    """The table of visits, and what fits."""
+    found, measured = planned.needs, planned.measured
     for line in planned.refused:
         click.echo(f"varreg: {line}", err=True)
     click.echo(f"{'visit':<24}{'registrations':>14}{'voxels':>12}{'GiB':>7}{'minutes':>9}")

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from . import tiff_levels, zarr_levels
 from .image_file import ImageFile
 from .pyramid import Pyramid
 from .stored import Stored
@@ -71,8 +70,12 @@ def open_pyramid(given: ImageFile, argument: str, function: str) -> Iterator[Pyr
         spacing = down, across
     names = {"argument": argument, "function": function}
     if place.name.lower().endswith(_ZARR):
+        from . import zarr_levels
+
         yield zarr_levels.opened(place, spacing, **names)
         return
+    from . import tiff_levels
+
     with tiff_levels.opened(place, spacing, **names) as pyramid:
         yield pyramid
 
