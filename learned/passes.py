@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from varreg.options.options import Options
 
 from .affine import compose_affine, without_affine
-from .affine_search import information_under
 from .losses.mutual_information import MutualInformation
 from .resampling import resize_field, resize_image, stage_shape
-from .spatial import compose, warp
+from .spatial import compose, view_weight, warp
 from .views import alternating_view, seen_from, viewed
 
 #: Times the mutual information of the other start that the identity must reach, to be begun with.
@@ -138,7 +137,8 @@ def better_start(
     u = resize_field(last.after, last.moving.shape[2:])
     total = compose_affine(both, u, tuple(moving.shape[2:]))
     similarity = MutualInformation(Options(similarity="mi"))
-    information = information_under(similarity, last.moving, last.fixed, total).view(2, -1)
+    view = view_weight(total, tuple(total.shape[2:]))
+    information = similarity(warp(last.moving, total), last.fixed, view).view(2, -1)
     other = information[1] > CLEARLY * information[0]
     place = torch.arange(len(moving), device=moving.device) + len(moving) * other
     return both[place], last.after[place]

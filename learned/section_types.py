@@ -6,7 +6,9 @@ The types are jsonargparse's, so that the command line, files and Python refuse 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import (
     TYPE_CHECKING,
@@ -31,6 +33,7 @@ from varreg.errors import InputError
 
 from .messages import meant, shown
 
+logger = logging.getLogger(__name__)
 _WORDS: dict[Any, str] = {ClosedUnitInterval: "a number from 0 to 1"}
 
 
@@ -98,6 +101,8 @@ class Section:
     """A part of the configuration, whose fields are of the types that they say."""
 
     name: ClassVar[str] = ""
+    #: Keys of old files that are no more, with the values that may be left out; none: all, with a warning.
+    gone: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __post_init__(self) -> None:
         values = {f.name: _from_numpy(getattr(self, f.name)) for f in dataclasses.fields(self)}
@@ -127,11 +132,26 @@ class Section:
         if not isinstance(values, dict):
             raise InputError(f"{where} must hold the keys of `{cls.name}`; got {shown(values)}.")
         known = [f.name for f in dataclasses.fields(cls)]
+        values = {k: v for k, v in values.items() if not cls._is_gone(k, v, where)}
         for key in values:
             if key not in known:
                 near = meant(f"{cls.name}.{key}", [f"{cls.name}.{k}" for k in known])
                 raise InputError(f"{where} has no key `{cls.name}.{key}`.{near}")
         return cls(**values)
+
+    @classmethod
+    def _is_gone(cls, key: str, value: Any, where: str) -> bool:
+        """Whether a key of old files may be left out; what it asked for, nobody does any more."""
+        if key not in cls.gone:
+            return False
+        if not cls.gone[key]:
+            logger.warning("learned: `%s.%s` is no longer there and is left out.", cls.name, key)
+        elif value not in cls.gone[key]:
+            raise InputError(
+                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer there; without it: "
+                f"{shown(cls.gone[key][0])}."
+            )
+        return True
 
 
 def hints_of(kind: Any) -> dict[str, Any]:

@@ -1,9 +1,4 @@
-"""Losses of a batch in the two stages of a training.
-
-A network for each stage of the cascade would do without its loss on the way; with
-``loss.deep_supervision`` every coarse one also gets the loss of what it predicts, at its own
-resolution, where it costs little.
-"""
+"""Losses of a batch in the two stages of a training."""
 
 from __future__ import annotations
 
@@ -17,7 +12,6 @@ from varreg.options.options import Options
 from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
 from .affine_passes import affine_maps
 from .cascade import Cascade
-from .cascade_prediction import Prediction
 from .config import LossConfig
 from .losses.known_map import Known, known_map_distance, of_known, with_dice, with_known
 from .losses.objective import Losses, LossWeights, Objective
@@ -46,8 +40,9 @@ class AffineLoss(nn.Module):
 
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
         super().__init__()
-        self.at_net, self.passes = cascade.at_net, cascade.affine_passes
-        self.voxel, self.known_map, self.dice = cascade.affine_scale, config.known_map, config.dice
+        self.at_net, self.passes = cascade.at_net, cascade.settings.affine_passes
+        self.voxel = cascade.settings.affine_scale
+        self.known_map, self.dice = config.known_map, config.dice
         options = Options.preset(config.estimator, similarity="mi")
         self.objective = objective(config, options)
 
@@ -68,7 +63,7 @@ class AffineLoss(nn.Module):
 
 
 class DeformableLoss(nn.Module):
-    """Loss of a batch in the second stage: all terms, and those of the coarse stages.
+    """Loss of a batch in the second stage: all terms, of what the last network predicts.
 
     Parameters
     ----------
@@ -80,11 +75,7 @@ class DeformableLoss(nn.Module):
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
         super().__init__()
         self.cascade = cascade
-        options = Options.preset(config.estimator)
-        self.objective = objective(config, options)
-        # boxes of a few voxels know no densities: the solver, too, starts with the whole image
-        self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
-        self.deep_supervision = config.deep_supervision
+        self.objective = objective(config, Options.preset(config.estimator))
         self.known_map, self.dice = config.known_map, config.dice
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
@@ -98,30 +89,7 @@ class DeformableLoss(nn.Module):
             prediction.view,
             nodes=_in_voxels_of(prediction.stages[-1], tuple(moving.shape[2:])),
         )
-        losses = with_known(losses, prediction.total, known, self.known_map, self.dice)
-        if not self.deep_supervision:
-            return losses
-        coarse = [
-            self._of_stage(prediction, u, moving, fixed, known)
-            for u in prediction.stages
-            if u.shape[2:] != moving.shape[2:]
-        ]
-        mean = torch.stack(coarse).mean() if coarse else torch.zeros_like(losses.total)
-        return losses._replace(total=losses.total + self.deep_supervision * mean)
-
-    def _of_stage(
-        self, prediction: Prediction, u: Tensor, moving: Tensor, fixed: Tensor, known: Known | None
-    ) -> Tensor:
-        """Loss of the displacement after one stage, on its grid."""
-        size, shape = tuple(moving.shape[2:]), tuple(u.shape[2:])
-        total = compose_affine(prediction.affine, u, size)
-        warped = warp(resize_image(moving, shape), total)
-        view = view_weight(total, shape)
-        losses = self.coarse(warped, warped, resize_image(fixed, shape), u, view)
-        if known is not None and self.known_map:
-            known = _on_grid(known, shape, fixed.dtype)
-        voxel = size[0] / shape[0]
-        return with_known(losses, total, known, self.known_map, self.dice, voxel).total
+        return with_known(losses, prediction.total, known, self.known_map, self.dice)
 
 
 class DescentLoss(nn.Module):
@@ -148,6 +116,7 @@ class DescentLoss(nn.Module):
         self.has_energy = max(config.mutual_information, config.smoothness, config.background) > 0
         options = Options.preset(config.estimator)
         self.fine = objective(config, options, consistency=0.0)
+        # boxes of a few voxels know no densities: the solver, too, starts with the whole image
         self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:

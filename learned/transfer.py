@@ -84,7 +84,9 @@ def _take_stages(cascade: Cascade, path: str) -> None:
     theirs = [float(scale) for scale in architecture["scales"]]
     for k, net in enumerate(cascade.dt_nets):
         # what is shared by all stages is what the finest of them would take
-        place = nearest_coarser(theirs, cascade.scales[-1 if cascade.shared else k])
+        place = nearest_coarser(
+            theirs, cascade.settings.scales[-1 if cascade.settings.shared else k]
+        )
         if place is None:
             continue
         place = 0 if architecture["shared"] else place

@@ -10,7 +10,7 @@ import varreg
 from learned.affine import affine_displacement, compose_affine
 from learned.blocks import SameConvolution
 from learned.cascade import Cascade
-from learned.config import LossConfig
+from learned.config import LossConfig, ModelConfig
 from learned.descent_net import DescentNet, space_to_depth
 from learned.energy_channels import BINS, energy_channels, joint_density
 from learned.inference import Registrar
@@ -148,7 +148,11 @@ def test_views_turn_displacements_with_the_images():
 def test_alternating_views_of_a_network_without_preference_change_nothing():
     images = contrasts((24, 24))
     cascades = [
-        Cascade(None, [Turned()], (1,), iterations=(5,), views=views, zero_mean=False)
+        Cascade(
+            None,
+            [Turned()],
+            ModelConfig(scales=(1,), iterations=(5,), views=views, zero_mean=False),
+        )
         for views in ("one", "alternating")
     ]
     one, several = (cascade(*images).total for cascade in cascades)
@@ -223,7 +227,9 @@ def test_the_better_of_two_starts_goes_on():
 
     settings = {"scales": (4, 1), "shared": True, "zero_mean": False}
     one, two = (
-        Cascade(Says(), [Towards()], starts=starts, **settings).eval()(moving, fixed).affine
+        Cascade(Says(), [Towards()], ModelConfig(starts=starts, **settings))
+        .eval()(moving, fixed)
+        .affine
         for starts in ("one", "two")
     )
     assert float(one[0, 1, 2]) > 0.1
