@@ -18,15 +18,13 @@ from torch import Generator, Tensor, nn
 from varreg.errors import InputError
 
 from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
-from .affine_passes import affine_maps
-from .at_net import ATNet
+from .at_net import ATNet, affine_maps
 from .blocks import check_images
 from .descent_net import DescentNet
 from .dt_net import DTNet
 from .passes import Stage, behind, better_start, run_passes
-from .resampling import resize_field, resize_image, stage_shape
 from .sections import ModelConfig
-from .spatial import view_weight, warp
+from .spatial import resize_field, resize_image, stage_shape, view_weight, warp
 
 #: Stages that see the images coarser than this may choose where to begin.
 COARSE = 2.0

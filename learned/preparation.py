@@ -24,8 +24,7 @@ from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_initialisations, check_overlap, sampled
 from varreg.stages.initialisations import candidates
 
-from .data.intensity import unit_values
-from .network_grid import covering, network_grid, resampled
+from .grids import covering, network_grid, resampled, unit_values
 
 
 class Prepared(NamedTuple):

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 from varreg.errors import InputError
 from varreg.options.presets import PRESETS as ENERGIES
 
-from . import section_types as kinds
+from . import fields as kinds
 from .data_section import DataConfig
-from .section_types import Section, hints_of
+from .fields import Section, hints_of
 
 
 @dataclass(frozen=True)

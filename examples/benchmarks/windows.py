@@ -57,7 +57,7 @@ def measured(registrar: Any, times: float, motion: str, count: int) -> list[dict
     """The rows of one kind of motion."""
     import torch
 
-    from learned.folding import fold_fraction
+    from learned.inverse import fold_fraction
     from learned.validation import target_registration_error
 
     shape = tuple(round(times * n) for n in registrar.shape)

@@ -24,8 +24,7 @@ from torch import Tensor
 from varreg.backends.arrays import Windows
 from varreg.similarity.estimator import GUARD
 
-from ..precision import without_autocast
-from .arguments import differentiable_once
+from ..tensors import differentiable_once, without_autocast
 
 #: Voxels whose windows exist at one time.
 CHUNK = 8192

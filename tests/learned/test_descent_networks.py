@@ -14,11 +14,9 @@ from learned.config import LossConfig, ModelConfig
 from learned.descent_net import DescentNet, space_to_depth
 from learned.energy_channels import BINS, energy_channels, joint_density
 from learned.inference import Registrar
-from learned.passes import run_passes
-from learned.resampling import resize_field
-from learned.spatial import warp
-from learned.stage_losses import DescentLoss, Known
-from learned.views import alternating_view, seen_from, symmetric_views, viewed
+from learned.passes import alternating_view, run_passes, seen_from, symmetric_views, viewed
+from learned.spatial import resize_field, warp
+from learned.stages import DescentLoss, Known
 from varreg.errors import InputError
 
 

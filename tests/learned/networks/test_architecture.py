@@ -9,8 +9,7 @@ from learned.blocks import SameConvolution, pad_to
 from learned.cascade import Cascade
 from learned.config import ModelConfig
 from learned.dt_net import DTNet
-from learned.resampling import resize_field, resize_image, stage_shape
-from learned.spatial import compose, view_weight, warp
+from learned.spatial import compose, resize_field, resize_image, stage_shape, view_weight, warp
 from varreg.errors import InputError
 
 from .small import images, seeded, shaken, small

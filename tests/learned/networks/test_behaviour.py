@@ -4,14 +4,12 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement
-from learned.affine_passes import affine_maps
-from learned.at_net import ATNet
+from learned.at_net import ATNet, affine_maps
 from learned.blocks import Dropout
 from learned.cascade import Cascade
 from learned.config import ModelConfig
 from learned.dt_net import DTNet
-from learned.resampling import resize_image
-from learned.spatial import warp
+from learned.spatial import resize_image, warp
 from varreg.errors import InputError
 
 from .small import images, seeded, shaken, small

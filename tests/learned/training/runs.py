@@ -6,8 +6,7 @@ from learned.cascade import Cascade
 from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
-from learned.stage_losses import DeformableLoss
-from learned.stages import prepare_stage
+from learned.stages import DeformableLoss, prepare_stage
 from learned.train import train
 from learned.weights import read_model
 

@@ -16,7 +16,7 @@ from learned.data.painted_sources import PhantomSource
 from learned.data.parts import described_sources, make_parts
 from learned.data.random_maps import WarpRanges
 from learned.losses.mutual_information import MutualInformation
-from learned.pictures import draw_pairs
+from learned.reports import draw_pairs
 from learned.validation import Registered, evaluate, register, target_registration_error, value_of
 from varreg.errors import InputError
 from varreg.options.options import Options

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement
-from learned.affine_passes import affine_maps
+from learned.at_net import affine_maps
 from learned.cascade import Cascade
 from learned.config import OptimiserConfig, with_changes
 from learned.data.parts import make_parts, training_pairs
-from learned.losses.known_map import EPSILON, known_map_distance
 from learned.losses.mutual_information import MutualInformation
-from learned.losses.smoothness import smoothness
+from learned.losses.supervised import EPSILON, known_map_distance
+from learned.losses.terms import smoothness
 from learned.spatial import view_weight, warp
-from learned.stage_losses import AffineLoss, DeformableLoss, Known, objective
-from learned.stages import prepare_stage
+from learned.stages import AffineLoss, DeformableLoss, Known, objective, prepare_stage
 from learned.step import learning_rate
 from varreg.errors import InputError
 from varreg.options.options import Options
