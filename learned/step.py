@@ -63,13 +63,7 @@ class Batches:
 
 
 def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
-    """Full batches of an epoch.
-
-    Raises
-    ------
-    InputError
-        If there is none, or the processes cannot share one equally.
-    """
+    """Full batches of an epoch; if there is none, or processes cannot share one equally, an InputError."""
     size = config.optimiser.batch_size
     if size > len(pairs):
         raise InputError(

@@ -95,7 +95,7 @@ def main() -> None:
     import checkout  # noqa: F401
     import torch
 
-    from learned.loading import load
+    from learned.inference import load
 
     torch.set_num_threads(given.threads)
     registrar = load(given.model)

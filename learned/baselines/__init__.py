@@ -23,9 +23,8 @@ from ..dt_net import DTNet
 from ..train import train
 from ..training_run import Trained
 from ..weights import load_weights, read_model
-from .diffusemorph import DiffuseMorph
 from .invertible import LearnedInverseNet, VelocityNet, integrate_velocity
-from .packaged import TransMorph, VoxelMorph
+from .packaged import DiffuseMorph, TransMorph, VoxelMorph
 
 __all__ = [
     "NAMES",
