@@ -19,6 +19,9 @@ from .affine import compose_affine, without_affine
 from .losses.mutual_information import MutualInformation
 from .spatial import compose, resize_field, resize_image, stage_shape, view_weight, warp
 
+#: Times the mutual information of the other start that the identity must reach, to be begun with.
+CLEARLY = 1.05
+
 
 def symmetric_views(shape: Sequence[int]) -> tuple[Tensor, ...]:
     """Maps of a grid onto itself, (d, d) each, the identity first.
@@ -79,10 +82,6 @@ def seen_from(displacement: Tensor, view: Tensor) -> Tensor:
     order = view.abs().argmax(1).tolist()
     signs = view.sum(1).to(displacement).reshape(-1, *[1] * (displacement.ndim - 2))
     return turned[:, order] * signs
-
-
-#: Times the mutual information of the other start that the identity must reach, to be begun with.
-CLEARLY = 1.05
 
 
 class Stage(NamedTuple):

@@ -18,6 +18,8 @@ from varreg.errors import InputError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+#: What rounding may add to an intensity or a weight at the ends of [0, 1].
+ROUNDING = 1e-3
 _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
@@ -114,10 +116,6 @@ def check_shape(function: str, shape: Sequence[int], displacement: Tensor) -> No
             f"{function}: `shape` must be {displacement.shape[1]} numbers of voxels; got "
             f"{tuple(shape)}."
         )
-
-
-#: What rounding may add to an intensity or a weight at the ends of [0, 1].
-ROUNDING = 1e-3
 
 
 def check_images(function: str, **images: Tensor) -> None:
