@@ -72,7 +72,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"varreg\.transforms\.inverse\.invert"),
     (
         r"py:.*",
-        r"learned\.(weights|run_folder|data|affine_search|inverse|passes|descent_net|energy_channels|views)(\..*)?",
+        r"learned\.(weights|run_folder|data|inverse|passes|descent_net|energy_channels)(\..*)?",
     ),
     (r"py:.*", r"(numpy|np|nibabel|scipy|numba|os|pathlib|collections|enum|typing|types)(\..*)?"),
     (r"py:.*", r"(ValueError|OSError|ImportError|ArithmeticError|Exception|Enum|tuple|NamedTuple)"),

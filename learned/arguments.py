@@ -11,8 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from varreg.errors import InputError, VarregError
 
-from .messages import meant, shown
-from .section_types import wanted
+from .fields import meant, shown, wanted
 from .sections import SECTIONS, Config, flat, keys
 
 

@@ -27,8 +27,7 @@ from varreg.backends.arrays import Array, Warped, Windows
 from varreg.backends.numba import backend as kernels
 from varreg.similarity.estimator import GUARD
 
-from ..precision import without_autocast
-from .arguments import differentiable_once
+from ..tensors import differentiable_once, without_autocast
 
 #: Voxels whose windows exist at one time.
 CHUNK = 8192
