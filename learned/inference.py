@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from varreg._version import __version__
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
 from varreg.batch.pair import as_pair_task, located
 from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
 from varreg.geometry.displacement import Float
@@ -159,6 +160,7 @@ class Registrar:
             for parts in zip(pairs, affines, fields, strict=True)
         ]
 
+    @compilation_clock()
     def _prediction(
         self,
         pair: Prepared,
@@ -168,7 +170,7 @@ class Registrar:
         threads: int,
         function: str,
     ) -> Prediction:
-        begun = time.perf_counter()
+        begun = computing_time()
         moving, fixed = pair.moving, pair.fixed
         try:
             transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
@@ -184,7 +186,8 @@ class Registrar:
         times = {
             "preparation": pair.seconds,
             "network": seconds,
-            "conversion": time.perf_counter() - begun,
+            "conversion": computing_time() - begun,
+            "compilation": pair.compilation + compilation_seconds(),
         }
         return Prediction(
             transform=transform,

@@ -49,7 +49,7 @@ class Prediction(Registered):
         Fraction of the fixed voxels that map inside the moving image.
     provenance : dict
         Plain JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
-        seconds; what a batch has in common is shared out evenly).
+        seconds; what a batch has in common is shared out evenly; ``compilation`` is in no part).
     fixed, moving : varreg.Image
         The images that were registered.
     """
@@ -66,8 +66,13 @@ class Prediction(Registered):
 
     @property
     def seconds(self) -> float:
-        """Time of all parts together."""
-        return float(sum(self.provenance["seconds"].values()))
+        """Time of all parts together, without :attr:`compilation_seconds`."""
+        return self.as_result().seconds
+
+    @property
+    def compilation_seconds(self) -> float:
+        """Time until kernels were compiled, or loaded from the cache on disk."""
+        return self.as_result().compilation_seconds
 
     def as_result(self) -> Result:
         """The same as a varreg.Result: no level was run, and its energies are not numbers (nan)."""

@@ -7,7 +7,6 @@ is read there through world space, so that the network sees what the headers lea
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
 from varreg.errors import InputError, VarregError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
@@ -37,8 +37,10 @@ class Prepared(NamedTuple):
     start: Float  # fixed world -> moving world, through which the moving image is seen
     images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
     seconds: float
+    compilation: float
 
 
+@compilation_clock()
 def prepare(
     moving: Any,
     fixed: Any,
@@ -79,7 +81,7 @@ def prepare(
     OverlapError
         If the start leaves next to nothing of the moving image in view.
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     if others:
         raise InputError(
             f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
@@ -100,7 +102,9 @@ def prepare(
         shape, spacing = covering(fixed_grid, shape, wanted, multiple)
     grid = network_grid(fixed_grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
-    return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+    return Prepared(
+        *images, grid, matrix, np.stack(pair), computing_time() - begun, compilation_seconds()
+    )
 
 
 def _seen(image: Image, argument: str) -> LevelImage:
