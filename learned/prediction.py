@@ -165,8 +165,8 @@ def world_transform(
     --------
     >>> image = Image.from_array(np.eye(8), spacing=2.0)
     >>> shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]])
-    >>> world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2]
-    np.float64(4.0)
+    >>> float(world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2])
+    4.0
     """
     d, shape = network.dim, np.array(network.shape)
     # only what the map changes is carried over, so that no motion is exactly no motion
