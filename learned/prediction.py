@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from varreg._version import __version__
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
 from varreg.errors import DivergenceError, GeometryError
 from varreg.geometry.displacement import Float
 from varreg.geometry.folding import smallest_determinant
@@ -53,7 +53,7 @@ class Prediction(Registered):
         Fraction of the fixed voxels that map inside the moving image.
     provenance : dict
         Plain JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
-        seconds; what a batch has in common is shared out evenly).
+        seconds; what a batch has in common is shared out evenly; ``compilation`` is in no part).
     fixed, moving : varreg.Image
         The images that were registered.
     """
@@ -70,8 +70,13 @@ class Prediction(Registered):
 
     @property
     def seconds(self) -> float:
-        """Time of all parts together."""
-        return float(sum(self.provenance["seconds"].values()))
+        """Time of all parts together, without :attr:`compilation_seconds`."""
+        return self.as_result().seconds
+
+    @property
+    def compilation_seconds(self) -> float:
+        """Time until kernels were compiled, or loaded from the cache on disk."""
+        return self.as_result().compilation_seconds
 
     def as_result(self) -> Result:
         """The same as a varreg.Result: no level was run, and its energies are not numbers (nan)."""
@@ -123,6 +128,7 @@ class Prediction(Registered):
         return "\n".join([*lines[:-2], remark, *lines[-2:]])
 
 
+@compilation_clock()
 def predicted(
     pair: Prepared,
     affine: Float,
@@ -140,7 +146,7 @@ def predicted(
     DivergenceError
         If the map is not finite or singular.
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     moving, fixed = pair.moving, pair.fixed
     try:
         transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
@@ -155,7 +161,8 @@ def predicted(
     times = {
         "preparation": pair.seconds,
         "network": seconds,
-        "conversion": time.perf_counter() - begun,
+        "conversion": computing_time() - begun,
+        "compilation": pair.compilation + compilation_seconds(),
     }
     return Prediction(
         transform=transform,

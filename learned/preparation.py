@@ -8,7 +8,6 @@ to be done.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
 from varreg.errors import InputError, VarregError
 from varreg.geometry import resampling
 from varreg.geometry.along_axes import parallel_axes, resize_along_axes
@@ -41,8 +41,10 @@ class Prepared(NamedTuple):
     start: Float  # fixed world -> moving world, through which the moving image is seen
     images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
     seconds: float
+    compilation: float
 
 
+@compilation_clock()
 def prepare(
     moving: Any,
     fixed: Any,
@@ -83,7 +85,7 @@ def prepare(
     OverlapError
         If the start leaves next to nothing of the moving image in view.
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     if others:
         raise InputError(
             f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
@@ -104,7 +106,9 @@ def prepare(
         shape, spacing = covering(fixed_grid, shape, wanted, multiple)
     grid = network_grid(fixed_grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
-    return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+    return Prepared(
+        *images, grid, matrix, np.stack(pair), computing_time() - begun, compilation_seconds()
+    )
 
 
 def world_transform(
@@ -148,8 +152,8 @@ def world_transform(
     --------
     >>> image = Image.from_array(np.eye(8), spacing=2.0)
     >>> shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]])
-    >>> world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2]
-    np.float64(4.0)
+    >>> float(world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2])
+    4.0
     """
     d, shape = network.dim, np.array(network.shape)
     # only what the map changes is carried over, so that no motion is exactly no motion

@@ -214,6 +214,11 @@ def test_the_results_page_is_made_of_the_tables(paper, output, tmp_path):
     with pytest.raises(ValueError, match="smoke"):
         results.text_of(output)
     table["preset"] = "reduced"
+    table["machine"]["varreg"] = "0.1.0 (1234567 with uncommitted changes)"
+    (tmp_path / "table2_3.json").write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="no commit holds"):
+        results.text_of(tmp_path)
+    table["machine"]["varreg"] = "0.1.0 (1234567)"
     (tmp_path / "table2_3.json").write_text(json.dumps(table))
     for picture in table["pictures"]:
         (tmp_path / picture).write_bytes(b"png")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import shared  # noqa: F401
 from choices import parser
+from machine import CHANGED
 from writing import Table, page
 
 TABLES = (
@@ -76,7 +77,7 @@ def text_of(folder: Path, prefix: str = "") -> str:
     Raises
     ------
     ValueError
-        If a table is of the preset ``smoke``.
+        If a table is of the preset ``smoke``, or of sources that were not committed.
     """
     parts, missing = [HEAD.rstrip()], []
     for name in TABLES:
@@ -87,6 +88,10 @@ def text_of(folder: Path, prefix: str = "") -> str:
         table: Table = json.loads(file.read_text(encoding="utf-8"))
         if table["preset"] == "smoke":
             raise ValueError(f"{file} is of the preset smoke, whose figures mean nothing")
+        if CHANGED in table["machine"]["varreg"]:
+            raise ValueError(
+                f"{file} was computed by sources that no commit holds; commit them, and run it again"
+            )
         parts.append(page(table).rstrip())
         if prefix:
             parts += [f"![{table['title']}]({prefix}{picture})" for picture in table["pictures"]]

@@ -85,8 +85,8 @@ def load_volume(
     ...     file = Path(folder) / "t1.nii"
     ...     voxels = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     ...     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1.0, 1, 1, 1])), file)
-    ...     load_volume(Subject("a", (("T1", file),))).images[0, :, 0, 0].argmax()
-    np.int64(0)
+    ...     int(load_volume(Subject("a", (("T1", file),))).images[0, :, 0, 0].argmax())
+    0
     """
     _check_spacing(spacing, "load_volume")
 
