@@ -2,7 +2,7 @@
 
 Each takes a pair (N, 2, \\*S) - the moving image after AT-Net, and the fixed one - and returns a
 displacement (N, d, \\*S) in voxels, so that one training, one loss and one evaluation serve all.
-TransMorph and DiffuseMorph stand on backbones of MONAI, VoxelMorph on its own package; the modules say
+TransMorph and DiffuseMorph stand on backbones of MONAI, VoxelMorph on its own package; the classes say
 where they differ from the originals.
 """
 
