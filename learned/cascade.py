@@ -55,28 +55,28 @@ class Cascade(nn.Module):
     affine_scale : float
         How many times coarser than the images AT-Net sees them.
     affine_passes : int
-        How often AT-Net is applied, each time to the moving image as it has brought it so far.
+        Number of times AT-Net is applied, each time to the moving image warped so far.
     affine_views : {"one", "symmetric"}
-        Whether, except in training, AT-Net also sees every pair mirrored and the best of its answers
-        is taken: :func:`learned.affine_search.search_affine`.
+        "symmetric": at inference AT-Net also predicts from mirrored pairs, and the best prediction is
+        kept: :func:`learned.affine_search.search_affine`.
     iterations : sequence of int, optional
-        How often the network of each stage is applied, each time to the moving image as it has been
-        brought so far; None is once.
+        Number of passes of the network of each stage, each on the moving image warped so far; None
+        means one each.
     views : {"one", "alternating"}
-        Whether each pass sees the pair in another of its reflections, so that what a network errs to
-        one side in one pass it errs to the other in the next.
+        "alternating": each pass takes a different reflection of the pair, so that systematic errors
+        of the network to one side cancel.
     zero_mean : bool
-        False: stages may also shift, turn and scale, and the affine part of the answer is fitted to
-        the whole map at the end.
+        False: stages may also translate, rotate and scale, and the affine part is fitted to the final
+        map.
     starts : {"one", "two"}
-        Whether, except in training, the stages coarser than a half also begin at the identity, and the
-        one goes on that comes to the higher mutual information: :func:`learned.passes.better_start`.
+        "two": at inference the stages coarser than 2 also start from the identity, and the result with
+        the higher mutual information is kept: :func:`learned.passes.better_start`.
 
     Raises
     ------
     InputError
-        If the scales do not decrease, the numbers of networks and scales do not agree, or what is
-        said of the affine stage is not possible.
+        If the scales do not decrease, the numbers of networks and scales differ, or the settings of
+        the affine stage are invalid.
 
     Examples
     --------
@@ -189,7 +189,7 @@ class Cascade(nn.Module):
         Parameters
         ----------
         moving, fixed : (N, 1, \*S) tensors
-            Intensities in [0, 1], on one grid of isotropic voxels.
+            Intensities in [0, 1], on a common grid of isotropic voxels.
 
         Returns
         -------
@@ -198,7 +198,7 @@ class Cascade(nn.Module):
         Raises
         ------
         InputError
-            If the images are no pair of finite images of one size.
+            If the images are not a pair of finite images of the same size.
         """
         check_images("Cascade", moving, fixed, self.dimension)
         affine, u, made = self._start(moving, fixed)
@@ -241,9 +241,9 @@ class Cascade(nn.Module):
         return max(int(coarsest), 1)
 
     def freeze_affine(self) -> None:
-        """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
+        """Freeze AT-Net: no gradients, and evaluation mode even while the rest is trained.
 
-        Without the latter dropout would shake its answer, and its batch statistics would move.
+        Otherwise dropout would perturb its prediction, and its batch statistics would change.
         """
         if self.at_net is None:
             raise InputError("learned.Cascade.freeze_affine: this cascade has no AT-Net to freeze.")

@@ -1,4 +1,4 @@
-"""A trained network on images of any grids: prepared, passed through it, and its answer in world space."""
+"""A trained network applied to images on any grids: preparation, prediction, and the map in world space."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH = 8
 
 
 class Registrar:
-    """A network that is ready to register images.
+    """A trained network, ready to register images.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Registrar:
         ``displacement`` as a :class:`learned.cascade.Cascade` does.  Put into evaluation mode:
         batch normalisation takes its stored statistics, so no pair depends on its batch.
     shape : sequence of int
-        (*S), the size that it was trained for.
+        (*S), the image size of its training.
     name : str
     card : mapping, optional
         What its file says about it.
@@ -174,7 +174,7 @@ class Registrar:
             transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
         except GeometryError as error:
             raise DivergenceError(
-                f"{function}: the network {self.name!r} predicts no usable map for "
+                f"{function}: the network {self.name!r} predicts an unusable map for "
                 f"{moving.name or '`moving`'} and {fixed.name or '`fixed`'} ({error}); use "
                 "varreg.solve for this pair."
             ) from error

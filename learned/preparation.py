@@ -82,7 +82,7 @@ def prepare(
     begun = time.perf_counter()
     if others:
         raise InputError(
-            f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
+            f"{function}: a network does not accept {', '.join(map(repr, others))}; leave it out, "
             "or use varreg.solve."
         )
     images = as_pair(moving, fixed, function)

@@ -130,8 +130,8 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             logger.warning(
-                "learned.train: TensorBoard is not installed, so there are no logs for it; the tables "
-                "are written all the same. To have them: pip install tensorboard"
+                "learned.train: TensorBoard is not installed, so no TensorBoard logs are written; the tables "
+                "are. To install: pip install tensorboard"
             )
             self._writer = None
             return

@@ -148,8 +148,8 @@ class Steps:
         return DivergenceError(
             f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
             f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step}, with the subjects "
-            f"{', '.join(subjects)}. The last checkpoint is from before. "
-            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and look at the "
+            f"{', '.join(subjects)}. The last checkpoint is unaffected. "
+            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and check the "
             "images of these subjects."
         )
 

@@ -1,4 +1,4 @@
-r"""Background suppression: where the fixed image is dark, so shall the warped one be.
+r"""Background suppression: the warped image should be dark where the fixed image is.
 
 .. math:: B(F, M_w) = \frac1N \sum_i m_i\,(F_i - M_{w,i})^2, \qquad m_i = 1 \text{ if } F_i < \gamma
           \text{ and } 0 \text{ else},
@@ -22,16 +22,16 @@ NAME = "learned.losses.background_suppression"
 def background_suppression(
     warped: Tensor, fixed: Tensor, threshold: float = 0.1, mask: Tensor | None = None
 ) -> Tensor:
-    """Mean square of what the warped image has where the fixed one is background.
+    """Mean squared difference to the fixed image over its background.
 
     Parameters
     ----------
     warped, fixed : (N, 1, *S) tensors
         In [0, 1].
     threshold : float
-        gamma, in [0, 1]: darker voxels of the fixed image are background.
+        gamma in [0, 1]: voxels of the fixed image below it are background.
     mask : (N, 1, *S) tensor or None
-        Voxels of the fixed image that count are those above 1/2; None for all.
+        Fixed mask: voxels above 1/2 are inside; None for all.
 
     Returns
     -------

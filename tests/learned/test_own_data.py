@@ -364,7 +364,7 @@ def test_who_judges_alone_is_paired_with_nobody(lab):
     [
         (["loss.known_map=1"], "no two images coincide"),
         (["data.people=0.5", "loss.known_map=1", "loss.mutual_information=0", "loss.smoothness=0"],
-         "`loss.known_map` is all there is"),
+         "`loss.known_map` is the only term"),
         (["data.people=0", "data.atlas=p0"], "`data.people` must be above 0"),
         (["data.source=phantom"], "`data.people` must be 0 unless"),
     ],
