@@ -99,8 +99,8 @@ def test_slices_of_two_people_are_from_the_same_height():
     "make, words",
     [
         (lambda: RealSource([person("a", 5)], SHAPE), "'a' of `volumes` has 1 contrast"),
-        (lambda: RealSource([person("a", 5)], SHAPE, people=1.0), "'a' is alone"),
-        (lambda: LabelSource({"a": ball(5)}, SHAPE, people=0.5), "'a' is alone"),
+        (lambda: RealSource([person("a", 5)], SHAPE, people=1.0), "'a' is the only subject"),
+        (lambda: LabelSource({"a": ball(5)}, SHAPE, people=0.5), "'a' is the only subject"),
         (lambda: RealSource([person("a", 5)], SHAPE, people=1.0, atlas="a"), "no subjects"),
         (lambda: RealSource([person("a", 5), person("b", 5)], SHAPE, people=0.5), "`data.people`"),
     ],
