@@ -238,7 +238,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _is_kept(line: dict[str, Any], step: int) -> bool:
-    """The test comes after everything else and is made anew."""
+    """The test comes after everything else and is made again."""
     return type(line.get("step")) is int and line["step"] <= step and line.get("part") != "test"
 
 

@@ -144,7 +144,7 @@ def test_a_section_runs_with_its_tool(name, tmp_path):
     command = [sys.executable, "section.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
-    assert "Stationary is not correct" in done.stdout  # the certificate was printed
+    assert "Convergence does not prove correctness" in done.stdout  # the certificate was printed
 
 
 def blocks(name: str) -> list[str]:

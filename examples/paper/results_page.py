@@ -21,7 +21,7 @@ TABLES = ("table2_3", "table4", "table5", "table6", "table7", "table8")
 HEAD = """# Reproduction of the paper's tables
 
 What becomes of the tables of "Multi-Modal Image Registration Problem Integrating Multi-Scale Strategy and Deep
-Learning" (doi 10.3390/math14122131) when its method is trained and tested anew. The scripts are in
+Learning" (doi 10.3390/math14122131) when its method is trained and tested again. The scripts are in
 `examples/paper`, one command each; this page is written by `examples/paper/results_page.py` from what they leave.
 
 ## Reading guide
