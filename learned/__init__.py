@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from varreg.errors import BackendError
 
 if TYPE_CHECKING:
-    from .inference import Registrar
-    from .loading import load
+    from .inference import Registrar, load
     from .predict import predict, predict_batch
     from .prediction import Prediction
 
 _HOMES = {
     "Prediction": "prediction",
     "Registrar": "inference",
-    "load": "loading",
+    "load": "inference",
     "predict": "predict",
     "predict_batch": "predict",
 }

@@ -12,8 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from varreg.errors import InputError, VarregError
 
-from .messages import meant, shown
-from .section_types import Section, wanted
+from .fields import Section, meant, shown, wanted
 from .sections import SECTIONS, Config, flat, keys
 
 

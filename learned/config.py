@@ -18,7 +18,7 @@ from jsonargparse import Namespace
 from varreg.errors import InputError
 
 from .arguments import from_arguments
-from .messages import meant, shown
+from .fields import meant, shown
 from .sections import (
     SECTIONS,
     Config,

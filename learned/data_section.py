@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from . import section_types as kinds
-from .section_types import Section
+from . import fields as kinds
+from .fields import Section
 
 SOURCES = ("phantom", "labels", "manifest")
 

@@ -93,7 +93,7 @@ class DescentNet(nn.Module):
         if any(n % self.patch for n in pair.shape[2:]):
             raise InputError(
                 f"learned.DescentNet: sizes must be even; got {tuple(pair.shape[2:])}. Resize the images "
-                "with learned.resampling.resize_image."
+                "with learned.spatial.resize_image."
             )
         seen = torch.cat((pair, energy_channels(pair[:, :1], pair[:, 1:]).to(pair.dtype)), 1)
         values, inner = pad_to(space_to_depth(seen, self.patch), self.multiple)

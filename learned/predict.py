@@ -86,7 +86,7 @@ def predict(
     """
     from varreg.images.accepted import as_pair
 
-    from .loading import registrar
+    from .inference import registrar
 
     if model is None:
         moving, fixed = as_pair(moving, fixed, "learned.predict")
@@ -136,7 +136,7 @@ def predict_batch(
     >>> import learned
     >>> learned.predict_batch([("t2.nii", "t1.nii"), ("flair.nii", "t1.nii")])  # doctest: +SKIP
     """
-    from .loading import name_for_pairs, registrar
+    from .inference import name_for_pairs, registrar
 
     if model is None:
         model, pairs = name_for_pairs(pairs, "learned.predict_batch")

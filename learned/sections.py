@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 from varreg.errors import InputError
 from varreg.options.presets import PRESETS as ENERGIES
 
-from . import section_types as kinds
+from . import fields as kinds
 from .data_section import DataConfig
-from .section_types import Section, hints_of
+from .fields import Section, hints_of
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,6 @@ class ModelConfig(Section):
         Coarsening factor of the images that AT-Net sees.
     affine_passes : int
         Number of times AT-Net is applied, each time to the remaining misalignment.
-    affine_views : {"one", "symmetric"}
-        "symmetric": at inference AT-Net also predicts from mirrored pairs, and the best prediction is kept.
     network : {"u-net", "descent"}
         The paper's DT-Net, or a network that also takes the gradient of mutual information as input.
     iterations : tuple of int
@@ -55,6 +53,7 @@ class ModelConfig(Section):
     """
 
     name: ClassVar[str] = "model"
+    gone: ClassVar[dict[str, Any]] = {"affine_views": ("one",)}
     dimension: Literal[2, 3] = 2
     shape: tuple[kinds.Size, ...] = (224, 224)
     at_width: kinds.WidthOrNone = 16
@@ -64,7 +63,6 @@ class ModelConfig(Section):
     pooling: Literal["flatten", "global"] = "flatten"
     affine_scale: kinds.Factor = 1.0
     affine_passes: kinds.Few = 1
-    affine_views: Literal["one", "symmetric"] = "one"
     network: Literal["u-net", "descent"] = "u-net"
     iterations: tuple[kinds.Few, ...] = ()
     views: Literal["one", "alternating"] = "one"
@@ -99,11 +97,12 @@ class LossConfig(Section):
         Preset of :class:`varreg.Options` that sets the estimator and bins of mutual information.
     known_map : float
         Weight of the mean distance in voxels to the random map that made the pair, where it is known.
-    dice, deep_supervision : float
-        Weights of 1 - mean Dice overlap of labels, and of the loss of coarse stages at their own resolution.
+    dice : float
+        Weight of 1 - the mean Dice overlap of labels.
     """
 
     name: ClassVar[str] = "loss"
+    gone: ClassVar[dict[str, Any]] = {"deep_supervision": ()}
     smoothness: kinds.Weight = 1.0
     mutual_information: kinds.Weight = 50.0
     background: kinds.Weight = 100.0
@@ -113,7 +112,6 @@ class LossConfig(Section):
     estimator: kinds.Name = "cfir"
     known_map: kinds.Weight = 0.0
     dice: kinds.Weight = 0.0
-    deep_supervision: kinds.Weight = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,19 +21,16 @@ from varreg.errors import DivergenceError, InputError
 from varreg.options.options import Options
 
 from .cascade import Cascade
-from .checkpoint import Checkpoint, Position, read_checkpoint
+from .checkpoint import Checkpoint, Position, Training, means_of, read_checkpoint
 from .config import Config
-from .data.datasets import Pair
+from .data.datasets import Pair, check_terms
 from .data.parts import Parts, make_parts, training_pairs
-from .devices import first
-from .interruption import Interruption, heed_signals
-from .loader import Batches, check_terms, loaded, steps_of_epoch
+from .devices import Interruption, first, heed_signals
 from .losses.mutual_information import MutualInformation
 from .reports import Reports
 from .run_folder import RunFolder
 from .stages import AFFINE, DEFORMABLE, STAGES, prepare_stage, stage_epochs
-from .step import Steps, learning_rate
-from .training_state import Training, means_of
+from .step import Batches, Steps, learning_rate, loaded, steps_of_epoch
 from .transfer import card, new_cascade
 from .validation import Table, evaluate, register, value_of
 from .weights import load_weights, save_model

@@ -6,13 +6,13 @@ import contextlib
 import importlib
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .backends.arrays import Array
+from .backends.compilation import compilation_clock, compilation_seconds, computing_time
 from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.checks import checks_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .options.changes import Changes
 
 
+@compilation_clock()
 def solve(
     moving: Any,
     fixed: Any,
@@ -148,7 +149,7 @@ def solve(
     >>> bool(abs(result.displacement[0].mean() - 3) < 0.1)
     True
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     asked = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
         moving_mask=moving_mask, moving_points=moving_points, fixed_points=fixed_points,
@@ -174,7 +175,7 @@ def solve(
     if guides is not None:
         problem = replace(problem, points=guides.points)
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
-    seconds = {"preparation": time.perf_counter() - begun}
+    seconds = {"preparation": computing_time() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end, problem = found.recorder, found.evaluation, found.problem
@@ -193,6 +194,7 @@ def solve(
         if guides is not None:
             points = guides.reports(transform.points(guides.points.fixed.T).T)
             checks += point_checks(points, float(fixed_image.grid.spacing.min()))
+    seconds["compilation"] = compilation_seconds()
     return Result(
         transform=transform,
         warped=moved,

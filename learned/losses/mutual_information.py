@@ -22,9 +22,14 @@ from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator
 from varreg.similarity.regions import region_counts, region_cuts
 
-from ..constants import kept
-from ..precision import without_autocast
-from .arguments import check_finite, check_images, check_range, single_or_double
+from ..tensors import (
+    check_finite,
+    check_images,
+    check_range,
+    kept,
+    single_or_double,
+    without_autocast,
+)
 from .fine_histogram import information, joint_histogram, parzen_matrix
 from .windows import guarded_information, windowed_histogram
 

@@ -27,13 +27,9 @@ from varreg.stages.pyramid import (
     volume_weight,
 )
 
-from ..field_checks import check_displacement
-from ..precision import without_autocast
-from .arguments import single_or_double
-from .background import background_suppression
-from .consistency import dual_consistency
+from ..tensors import check_displacement, single_or_double, without_autocast
 from .mutual_information import MutualInformation
-from .smoothness import smoothness
+from .terms import background_suppression, dual_consistency, smoothness
 
 NAME = "learned.losses.Objective"
 
@@ -95,7 +91,7 @@ class Losses(NamedTuple):
     similarity: Tensor  # nats; larger is better
     background: Tensor
     consistency: Tensor
-    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.known_map
+    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.supervised
     dice: Tensor  # overlap of labels, larger is better; of pairs that have them
 
 

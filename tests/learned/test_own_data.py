@@ -17,12 +17,11 @@ from learned.data.painted_sources import LabelSource
 from learned.data.parts import make_parts, training_pairs
 from learned.data.random_fields import seeded_generator
 from learned.data.random_maps import WarpRanges
-from learned.data.real_source import RealSource
+from learned.data.sources import RealSource
 from learned.data.volumes import Volume
-from learned.losses.dice import label_dice, labelled
-from learned.losses.known_map import Known
+from learned.losses.supervised import Known, label_dice, labelled
 from learned.run_folder import STEPS, read_lines
-from learned.stage_losses import AffineLoss, DeformableLoss, DescentLoss
+from learned.stages import AffineLoss, DeformableLoss, DescentLoss
 from learned.train import train
 from varreg.errors import InputError
 

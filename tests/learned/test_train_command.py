@@ -22,7 +22,7 @@ from learned.weights import read_model
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
     "model.shape=32,36", "model.at_width=1", "model.dt_width=1", "model.scales=2,1",
-    "loss.deep_supervision=0.5", "data.validation_pairs=2", "data.test_pairs=1",
+    "data.validation_pairs=2", "data.test_pairs=1",
     "data.pairs_per_epoch=12", "optimiser.batch_size=2", "optimiser.affine_epochs=1",
     "optimiser.epochs=2", "train.threads=1", "train.checkpoint_every=3",
 ]  # fmt: skip

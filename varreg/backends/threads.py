@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -82,7 +83,10 @@ def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> l
                 return
             made[number] = task(items[number])
 
-    helpers = [_pool().submit(work) for _ in range(min(threads, len(items)) - 1)]
+    # each in a copy of this thread's context: kernels that it waits for are counted with this computation
+    helpers = [
+        _pool().submit(copy_context().run, work) for _ in range(min(threads, len(items)) - 1)
+    ]
     try:
         work()
     finally:

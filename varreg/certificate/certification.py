@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from .accuracy import accuracy_of, checked_count, spread_of
 from .certificate import Certificate
 from .figures import figures_of
 from .trials import run_trials
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..options.changes import EnergyChanges
 
 FUNCTION = "varreg.certify"
 ONE_PAIR = "Of several pairs of images, only the first was assessed."
@@ -42,7 +47,7 @@ def certify(
     device: int = 0,
     threads: int | None = None,
     callback: Callable[[], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[EnergyChanges],
 ) -> Certificate:
     """Say what can be said of a map without knowing the true one.
 

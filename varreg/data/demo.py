@@ -43,7 +43,7 @@ class DemoReport:
     smallest_determinant : float
         Lower bound on det(id + grad u) at every point, between voxels too.
     seconds : float
-        For the registration, compilation included.
+        For the registration, without the compilation of kernels.
     """
 
     output: Path

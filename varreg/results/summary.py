@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backends.compilation import duration_text
 from ..geometry.affine_parts import affine_parts
 from ..optimise.channel_report import told
 from ..optimise.check import first_line, remedies
@@ -152,4 +153,4 @@ def _provenance(result: Result) -> str:
     parts += [f"{known['backend']}{place}"] if "backend" in known else []
     if "threads" in known:
         parts.append(f"{known['threads']} thread{'' if known['threads'] == 1 else 's'}")
-    return ", ".join([*parts, f"{result.seconds:.2f} s"]) + "."
+    return ", ".join([*parts, duration_text(result.seconds, result.compilation_seconds)]) + "."

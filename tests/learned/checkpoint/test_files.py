@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from learned.checkpoint import FORMAT, VERSION, Position, Training, read_checkpoint, serialised
+from learned.checkpoint import (
+    FORMAT,
+    VERSION,
+    Position,
+    Training,
+    means_of,
+    read_checkpoint,
+    serialised,
+)
 from learned.config import Config, with_changes
 from learned.tensor_file import to_bytes
-from learned.training_state import means_of
 from varreg.errors import FileError, InputError
 
 from .states import CONFIG, POSITION, advance, everything, forged, training, write

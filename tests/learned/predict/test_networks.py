@@ -9,7 +9,7 @@ import torch
 import learned
 import varreg
 from learned import weights
-from learned.loading import registrar
+from learned.inference import registrar
 from learned.weights import save_model
 from varreg.errors import FileError, InputError
 

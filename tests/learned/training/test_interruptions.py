@@ -10,7 +10,7 @@ import torch
 from learned.checkpoint import read_checkpoint
 from learned.data.parts import make_parts
 from learned.run_folder import RunFolder
-from learned.stage_losses import AffineLoss, DeformableLoss
+from learned.stages import AffineLoss, DeformableLoss
 from learned.weights import read_model
 from varreg.errors import DivergenceError
 

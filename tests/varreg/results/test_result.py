@@ -129,6 +129,16 @@ def test_what_the_transform_can_do_is_offered_by_the_result():
     assert result.seconds == 0.31
 
 
+def test_compilation_is_told_apart_from_the_seconds():
+    spent = {"affine": 0.31, "compilation": 12.0}
+    result = make(provenance={"varreg": "0.1.0", "seconds": spent})
+    assert (result.seconds, result.compilation_seconds) == (pytest.approx(0.31), 12.0)
+    assert "0.31 s, after 12.0 s for compiling or loading kernels." in str(result)
+    quick = make(provenance={"seconds": spent | {"compilation": 0.01}})
+    assert "0.31 s." in str(quick) and "compiling" not in str(quick)
+    assert make().compilation_seconds == make(provenance={}).compilation_seconds == 0
+
+
 def test_seconds_fall_back_on_the_levels():
     assert make(levels=[level("affine")] * 3, provenance={}).seconds == 0.75
 

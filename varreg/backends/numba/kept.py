@@ -12,6 +12,8 @@ from typing import Any
 
 from numba.core.caching import FunctionCache
 
+from ..compilation import kernel_awaited
+
 logger = logging.getLogger(__name__)
 
 #: Why kernels are not kept in this process; empty if they are.
@@ -51,6 +53,13 @@ class TolerantCache(FunctionCache):
 
 def kept(dispatcher: Any) -> Any:
     """A compiled function whose machine code is kept on disk; as it is where no folder for that can be written."""
+    compiled = dispatcher.compile
+
+    def compile_or_load(signature: Any) -> Any:  # waits for another thread that does, too
+        with kernel_awaited():
+            return compiled(signature)
+
+    dispatcher.compile = compile_or_load
     try:
         dispatcher._cache = TolerantCache(dispatcher.py_func)  # what enable_caching does
     except RuntimeError:  # says no more than that there is "no locator"

@@ -6,7 +6,10 @@ The types are jsonargparse's, so that the command line, files and Python refuse 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import logging
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import (
     TYPE_CHECKING,
@@ -21,16 +24,11 @@ from typing import (
 )
 
 from jsonargparse import ArgumentParser
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-    restricted_number_type,
-    restricted_string_type,
-)
+from jsonargparse.typing import ClosedUnitInterval, restricted_number_type, restricted_string_type
 
 from varreg.errors import InputError
 
-from .messages import meant, shown
-
+logger = logging.getLogger(__name__)
 _WORDS: dict[Any, str] = {ClosedUnitInterval: "a number from 0 to 1"}
 
 
@@ -98,6 +96,8 @@ class Section:
     """A part of the configuration, whose fields are of the types that they say."""
 
     name: ClassVar[str] = ""
+    #: Keys of old files that are no more, with the values that may be left out; none: all, with a warning.
+    gone: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __post_init__(self) -> None:
         values = {f.name: _from_numpy(getattr(self, f.name)) for f in dataclasses.fields(self)}
@@ -127,11 +127,26 @@ class Section:
         if not isinstance(values, dict):
             raise InputError(f"{where} must hold the keys of `{cls.name}`; got {shown(values)}.")
         known = [f.name for f in dataclasses.fields(cls)]
+        values = {k: v for k, v in values.items() if not cls._is_gone(k, v, where)}
         for key in values:
             if key not in known:
                 near = meant(f"{cls.name}.{key}", [f"{cls.name}.{k}" for k in known])
                 raise InputError(f"{where} has no key `{cls.name}.{key}`.{near}")
         return cls(**values)
+
+    @classmethod
+    def _is_gone(cls, key: str, value: Any, where: str) -> bool:
+        """Whether a key of old files may be left out; what it asked for, nobody does any more."""
+        if key not in cls.gone:
+            return False
+        if not cls.gone[key]:
+            logger.warning("learned: `%s.%s` is no longer there and is left out.", cls.name, key)
+        elif value not in cls.gone[key]:
+            raise InputError(
+                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer there; without it: "
+                f"{shown(cls.gone[key][0])}."
+            )
+        return True
 
 
 def hints_of(kind: Any) -> dict[str, Any]:
@@ -178,3 +193,20 @@ def _plain(value: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     return value
+
+
+def shown(value: Any) -> str:
+    """The value, cut short."""
+    words = repr(value)
+    return words if len(words) <= 80 else words[:77] + "..."
+
+
+def meant(name: Any, known: Iterable[str]) -> str:
+    """The known name that was probably meant, in a sentence."""
+    keys = list(known)
+    last = str(name).rpartition(".")[2]
+    near = [key for key in keys if key.rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(str(name), keys, 1)
+    ends = difflib.get_close_matches(last, [key.rpartition(".")[2] for key in keys], 1)
+    near = near or [key for key in keys if ends and key.rpartition(".")[2] == ends[0]]
+    return f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(keys)}."

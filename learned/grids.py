@@ -1,6 +1,8 @@
-"""The grid on which a network sees a pair, and images as it sees them there.
+"""Cubic grids on which networks see images, in training and afterwards, and images there.
 
-It covers the fixed image's field of view with voxels of one size along all axes.
+A volume of the training is brought to a grid over its own field of view, its axes nearest to right, anterior,
+superior.  Of a pair that is registered, the grid covers the fixed image's field of view with voxels of one size
+along all axes.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from numpy.typing import NDArray
 from varreg.errors import InputError
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
-from varreg.geometry.resampling import affine_coordinates, voxel_matrix, warp
+from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
+from varreg.images.image import Image
+from varreg.images.intensities import robust_range, unit_intensities
 from varreg.images.level_image import LevelImage
 
+_LARGEST_VOLUME = 1 << 29  # voxels of a resampled image; more is a mistaken spacing
 _FEWEST = 4  # voxels of the network that the fixed field of view must span
 _MOST = 4  # times its size in training that a network of any size sees
 
@@ -32,7 +37,7 @@ def network_grid(
     """The grid on which a network sees a pair: cubic voxels about the fixed image's centre.
 
     Its axes are those of the fixed array, ordered and directed as the world axes they are nearest
-    to, as in training (:func:`learned.data.volumes.isotropic_grid`).  Where the voxels have the size
+    to, as in training (:func:`isotropic_grid`).  Where the voxels have the size
     of the fixed image's they coincide with them.
 
     Parameters
@@ -138,13 +143,79 @@ def resampled(image: LevelImage, grid: Grid, start: Float) -> NDArray[np.float32
     (*S) float32 array
         0 where there is no image.
     """
-    from scipy.ndimage import gaussian_filter
-
-    data, coarser = image.data, grid.spacing / image.grid.spacing
-    # about the width of the new voxels, so that what they cannot hold is not folded into them
-    sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
-    if (sigma > 0.05).any():
-        data = gaussian_filter(data, sigma, mode="nearest")
+    data = _smoothed(image.data, grid.spacing / image.grid.spacing)
     matrix = voxel_matrix(grid.affine, start, image.grid.affine)
     coordinates = lambda slab: affine_coordinates(matrix, grid.shape, slab)  # noqa: E731
     return warp(data, grid.shape, coordinates, "linear", 0.0)
+
+
+def isotropic_grid(grid: Grid, spacing: float) -> Grid:
+    """A grid with cubic voxels over the same field of view, axes nearest to right, anterior, superior.
+
+    Parameters
+    ----------
+    grid : Grid
+        3D.
+    spacing : float
+        Voxel size in mm.
+
+    Returns
+    -------
+    Grid
+        Its axes are those of `grid`, reordered and reversed, so that a grid that has this spacing
+        already keeps its voxels; else its extent is rounded to whole voxels about the same centre.
+        More than 2**29 voxels are an InputError.
+
+    Examples
+    --------
+    >>> grid = Grid((4, 6, 8), np.diag([-2.0, 1.0, 1.0, 1.0]))
+    >>> isotropic_grid(grid, 1.0).shape, isotropic_grid(grid, 1.0).affine[0].tolist()
+    ((8, 6, 8), [1.0, 0.0, 0.0, -6.5])
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    # each world axis takes the array axis that runs most along it, all three together
+    order = linear_sum_assignment(-np.abs(grid.direction))[1]
+    signs = np.sign(grid.direction[np.arange(3), order])
+    direction = grid.direction[:, order] * signs
+    shape = tuple(int(n) for n in np.maximum(np.rint(grid.extent[order] / spacing), 1))
+    if np.prod(np.array(shape, dtype=np.float64)) > _LARGEST_VOLUME:
+        raise InputError(
+            f"isotropic_grid: a field of view of {grid.extent.round().tolist()} mm has {shape} "
+            f"voxels of {spacing:g} mm, which is too many; raise `spacing`."
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = direction * spacing
+    affine[:3, 3] = grid.centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def unit_values(image: Image) -> NDArray[np.float32]:
+    """Unit intensities, (*S); what holds no data is black, as around a head that was cut out."""
+    if image.valid is None:
+        return unit_intensities(image.data, None)
+    known = unit_intensities(image.data, robust_range(image.data[image.valid]))
+    return np.where(image.valid, known, np.float32(0))
+
+
+def on_grid(image: Image, grid: Grid) -> NDArray[np.float32]:
+    """The image in [0, 1] on another grid; 0 where there is none."""
+    data = _smoothed(unit_values(image), float(grid.spacing[0]) / image.grid.spacing)
+    return warp(data, grid.shape, voxel_coordinates(grid, image.grid), "linear", 0.0)
+
+
+def voxel_coordinates(target: Grid, source: Grid) -> Coordinates:
+    """Slab of the target -> voxels of the source; whole numbers where the grids agree."""
+    matrix = voxel_matrix(target.affine, np.eye(4), source.affine)
+    rounded = np.rint(matrix * 2**10) / 2**10
+    matrix = np.where(np.abs(matrix - rounded) < 1e-6, rounded, matrix)
+    return lambda slab: affine_coordinates(matrix, target.shape, slab)
+
+
+def _smoothed(data: NDArray[np.float32], coarser: Float) -> NDArray[np.float32]:
+    """An image before it is sampled so many times more coarsely along each axis."""
+    from scipy.ndimage import gaussian_filter
+
+    # about the width of the new voxels, so that what they cannot hold is not folded into them
+    sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
+    return gaussian_filter(data, sigma, mode="nearest") if (sigma > 0.05).any() else data
