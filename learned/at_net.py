@@ -50,7 +50,7 @@ class ATNet(nn.Module):
     shape : tuple of int
         The size of the images; only "flatten" depends on it.
     pooling : {"flatten", "global"}
-        What the dense layers see: all values of the last block, for images of one size; or their
+        Input of the dense layers: all values of the last block, for images of a fixed size; or their
         means over the image, for images of any size.
     dropout : float
         In the two deepest blocks, in [0, 1).
@@ -111,7 +111,7 @@ class ATNet(nn.Module):
         Raises
         ------
         InputError
-            If the images are not of the size that a flattening network was built for.
+            If the images do not have the size for which a network with pooling="flatten" was built.
         """
         check_pair("ATNet", pair, self.dimension)
         if self.pooling == "flatten" and tuple(pair.shape[2:]) != self.shape:

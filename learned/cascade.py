@@ -203,9 +203,9 @@ class Cascade(nn.Module):
         return max(int(coarsest), 1)
 
     def freeze_affine(self) -> None:
-        """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
+        """Freeze AT-Net: no gradients, and evaluation mode even while the rest is trained.
 
-        Without the latter dropout would shake its answer, and its batch statistics would move.
+        Otherwise dropout would perturb its prediction, and its batch statistics would change.
         """
         if self.at_net is None:
             raise InputError("learned.Cascade.freeze_affine: this cascade has no AT-Net to freeze.")

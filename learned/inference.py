@@ -28,7 +28,7 @@ from .preparation import Prepared, prepare
 
 
 class Registrar:
-    """A network that is ready to register images.
+    """A trained network, ready to register images.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Registrar:
         ``displacement`` as a :class:`learned.cascade.Cascade` does.  Put into evaluation mode:
         batch normalisation takes its stored statistics, so no pair depends on its batch.
     shape : sequence of int
-        (*S), the size that it was trained for.
+        (*S), the image size of its training.
     name : str
     card : mapping, optional
         What its file says about it.

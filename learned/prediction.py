@@ -26,21 +26,19 @@ from varreg.transforms.transform import Transform
 from .preparation import Prepared, world_transform
 
 #: First line of a prediction of images of which nothing suspicious is known.
-UNCHECKED = (
-    "Checks: none of the map; varreg.certify(moving, fixed, prediction) says what it is worth."
-)
+UNCHECKED = "Checks: none were run; varreg.certify(moving, fixed, prediction) assesses the map."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Registered):
-    """The answer of :func:`learned.predict`.  ``print(prediction)`` explains it in a paragraph.
+    """Result of :func:`learned.predict`.  ``print(prediction)`` summarises it in a paragraph.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 
     Attributes
     ----------
     transform : varreg.Transform
-        The map; most of what it can do is offered here too.
+        The map; most of its methods are available here too.
     warped : varreg.Image
         The moving image on the fixed grid.
     model : str
@@ -50,9 +48,9 @@ class Prediction(Registered):
     smallest_determinant : float
         Certified lower bound on det(id + grad u) over every point, also between the voxels.
     overlap : float
-        Fraction of the fixed voxels that map inside the moving image.
+        Fraction of the fixed voxels that map into the moving image.
     provenance : dict
-        Plain JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
+        JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
         seconds; what a batch has in common is shared out evenly; ``compilation`` is in no part).
     fixed, moving : varreg.Image
         The images that were registered.
@@ -101,19 +99,19 @@ class Prediction(Registered):
         )
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write it to one folder, whole or not at all, which :func:`varreg.load` reads as a Result.
+        """Save to a folder, completely or not at all; :func:`varreg.load` reads it as a Result.
 
         Parameters
         ----------
         path : str or PathLike
-            The folder to be made, as :meth:`varreg.Result.save` makes it.
+            Folder to create, in the format of :meth:`varreg.Result.save`.
         overwrite : bool
-            Replace a result that is there already.
+            Replace an existing result.
 
         Raises
         ------
         FileError
-            If it exists or cannot be written; what existed before is untouched.
+            If it exists or cannot be written; existing files stay untouched.
         """
         self.as_result().save(path, overwrite)
 
@@ -122,7 +120,7 @@ class Prediction(Registered):
         said = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
         lines = said.replace(NONE_MADE, UNCHECKED).splitlines()
         remark = (
-            "Predicted by a network, no energy was minimised: look at it, or go on from here with "
+            "Predicted by a network; no energy was minimised. Inspect the images, or refine the map by "
             "varreg.solve(moving, fixed, start=prediction)."
         )
         return "\n".join([*lines[:-2], remark, *lines[-2:]])
@@ -152,7 +150,7 @@ def predicted(
         transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
     except GeometryError as error:
         raise DivergenceError(
-            f"{function}: the network {model!r} predicts no usable map for "
+            f"{function}: the network {model!r} predicts an unusable map for "
             f"{moving.name or '`moving`'} and {fixed.name or '`fixed`'} ({error}); use "
             "varreg.solve for this pair."
         ) from error

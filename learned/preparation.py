@@ -83,12 +83,12 @@ def prepare(
     InputError
         If the images, the start or the spacing cannot be used, or `others` are given.
     OverlapError
-        If the start leaves next to nothing of the moving image in view.
+        If the start leaves almost nothing of the moving image in view.
     """
     begun = computing_time()
     if others:
         raise InputError(
-            f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
+            f"{function}: a network does not accept {', '.join(map(repr, others))}; leave it out, "
             "or use varreg.solve."
         )
     images = as_pair(moving, fixed, function)
@@ -178,7 +178,7 @@ def _seen(image: Image, argument: str) -> LevelImage:
 
 
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
-    """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
+    """Fixed world -> moving world before the network; refused if it leaves almost nothing in view."""
     d = fixed.grid.dim
     chosen = affine_initialisations("header" if start is None else start, d)
     check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)

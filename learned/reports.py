@@ -140,8 +140,8 @@ def _board(path: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         logger.warning(
-            "learned.train: TensorBoard is not installed, so there are no logs for it; the tables "
-            "are written all the same. To have them: pip install tensorboard"
+            "learned.train: TensorBoard is not installed, so no TensorBoard logs are written; the tables "
+            "are. To install: pip install tensorboard"
         )
         return None
     return SummaryWriter(str(path), purge_step=step + 1)

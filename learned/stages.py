@@ -71,8 +71,8 @@ def stage_epochs(name: str, config: Config) -> int:
 class AffineLoss(nn.Module):
     """Loss of a batch in the first stage: mutual information and background after AT-Net.
 
-    Global mutual information, as in the affine stage of the solver: conditioned on place it would
-    see nothing of what is far away.  The mean over the passes of AT-Net.
+    Global mutual information, as in the affine stage of the solver: regional mutual information
+    does not see structures that are far apart.  The mean over the passes of AT-Net.
 
     Parameters
     ----------

@@ -72,8 +72,8 @@ def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
         )
     if size % count:
         raise InputError(
-            "learned.train: `optimiser.batch_size` is of all processes together, so "
-            f"{count} must divide it; got {size}."
+            "learned.train: `optimiser.batch_size` is shared by all processes and must be a multiple of "
+            f"their number, {count}; got {size}."
         )
     return len(pairs) // size
 
@@ -214,8 +214,8 @@ class Steps:
         return DivergenceError(
             f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
             f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step}, with the subjects "
-            f"{', '.join(subjects)}. The last checkpoint is from before. "
-            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and look at the "
+            f"{', '.join(subjects)}. The last checkpoint is unaffected. "
+            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and check the "
             "images of these subjects."
         )
 

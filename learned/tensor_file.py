@@ -137,7 +137,7 @@ def mismatch(tensors: Mapping[str, Any], wanted: Layout) -> str:
             return f"{name!r} is missing"
     for name, tensor in tensors.items():
         if name not in wanted:
-            return f"{name!r} is one too many"
+            return f"{name!r} is unexpected"
         expected = wanted[name]
         if not isinstance(tensor, Tensor):
             return f"{name!r} is a {type(tensor).__name__}"

@@ -83,7 +83,7 @@ class TrainingRun:
         self.model.to(fabric.device)
         self.taken = Steps(config, fabric, self.model)
         if not resume and not any(stage_epochs(name, config) for name in STAGES):
-            raise InputError("learned.train: nothing is to be trained; raise `optimiser.epochs`.")
+            raise InputError("learned.train: there is nothing to train; raise `optimiser.epochs`.")
         # only now: what is refused leaves no folder behind
         first(fabric, lambda: folder.open(config, resume))
         self.checkpoint = self._read(lambda: folder.last)
@@ -154,7 +154,7 @@ class TrainingRun:
             self._save(training, is_best)
         if stopped:
             self.interruption.end(
-                f"the checkpoint of step {step} is written; go on by: python -m learned.train "
+                f"the checkpoint of step {step} is written; resume by: python -m learned.train "
                 f"--output {self.config.train.output} --resume"
             )
 
@@ -186,7 +186,7 @@ class TrainingRun:
             if not math.isfinite(value):
                 raise DivergenceError(
                     f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} "
-                    f"gave {value}; the last checkpoint is from before. Try a smaller "
+                    f"gave {value}; the last checkpoint is unaffected. Try a smaller "
                     "`optimiser.learning_rate`."
                 )
             self.position, is_best = place.after_validation(value)

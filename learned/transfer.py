@@ -74,7 +74,7 @@ def _take_affine(cascade: Cascade, path: str) -> None:
         raise InputError(
             f"learned.train: the AT-Net in `train.affine_from` = {path!r} does not fit `model` "
             f"({error}); set `model.at_width`, `model.shape`, `model.affine_scale` and "
-            "`model.pooling` to what they were when it was trained."
+            "`model.pooling` to the values of its training."
         ) from error
 
 
@@ -96,8 +96,7 @@ def _take_stages(cascade: Cascade, path: str) -> None:
         except InputError as error:
             raise InputError(
                 f"learned.train: the DT-Nets in `train.stages_from` = {path!r} do not fit `model` "
-                f"({error}); set `model.dt_width` and `model.dimension` to what they were when they "
-                "were trained."
+                f"({error}); set `model.dt_width` and `model.dimension` to the values of their training."
             ) from error
 
 

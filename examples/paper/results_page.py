@@ -21,13 +21,13 @@ from writing import Table, page
 TABLES = (
     "table2_3", "figure4_5", "table4", "table5", "table6", "table7", "memory", "table8",
 )  # fmt: skip
-HEAD = """# The paper's tables
+HEAD = """# Reproduction of the paper's tables
 
 What becomes of the tables of "Multi-Modal Image Registration Problem Integrating Multi-Scale Strategy and Deep
-Learning" (doi 10.3390/math14122131) when its method is trained and tested anew. The scripts are in
+Learning" (doi 10.3390/math14122131) when its method is trained and tested again. The scripts are in
 `examples/paper`, one command each; this page is written by `examples/paper/results_page.py` from what they leave.
 
-## How to read them
+## Reading guide
 
 * **The data are others.** The paper's BraTS2020 slices are not published as pairs, and its preset runs on a GPU.
   So its figures stand beside ours for the order and the size of differences; the figures themselves do not compare.
@@ -50,7 +50,7 @@ Learning" (doi 10.3390/math14122131) when its method is trained and tested anew.
 * What a cascade of another kind can do is on [the card of brain-2d](brain-2d.md).
 * The last weights count, not the best: the paper names no rule by which it chose.
 
-## Where the paper contradicts itself
+## Inconsistencies of the paper
 
 * Table 1 gives DT-Net 1474 k parameters, which is width 32; section 3.3.2 chooses width 8.
 * Section 3.3.4 speaks of 100 test cases, section 3.1 and Table 8 of 32.

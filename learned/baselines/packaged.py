@@ -1,4 +1,4 @@
-"""Networks of other packages, imported when one is built, in the form that a stage of the cascade wants."""
+"""Networks of other packages, imported when one is built, in the form of a stage of the cascade."""
 
 from __future__ import annotations
 

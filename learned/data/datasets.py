@@ -195,18 +195,18 @@ def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
     energy = max(loss.mutual_information, loss.smoothness, loss.background, loss.consistency)
     if loss.known_map and True not in pairs.known:
         raise InputError(
-            "learned.train: `loss.known_map` needs pairs made by random maps, and there are none: every motion "
-            "of `data` is 0, or no two images coincide; set it to 0, allow some motion, or add such images."
+            "learned.train: `loss.known_map` needs pairs made by random maps, but there are none: every motion "
+            "in `data` is 0, or no two images coincide. Set it to 0, allow some motion, or add such images."
         )
     if False in pairs.known and not max(energy, loss.dice):
         raise InputError(
-            "learned.train: of some pairs (different people, images that do not coincide, no motion) no map is "
-            "known, and `loss.known_map` is all there is; give `loss.mutual_information` and "
+            "learned.train: some pairs (different people, images that do not coincide, no motion) have no known "
+            "map, but `loss.known_map` is the only term of the loss. Set `loss.mutual_information` and "
             "`loss.smoothness`, or `loss.dice`."
         )
     if loss.dice and not pairs.has_labels:
         raise InputError(
-            "learned.train: `loss.dice` needs label maps, which no source has; name them in the manifest, or "
+            "learned.train: `loss.dice` needs label maps, but no source has any. Name them in the manifest, or "
             "set it to 0."
         )
 

@@ -99,7 +99,7 @@ def check_people(
         raise InputError(f"{function}: there are no subjects; give at least one.")
     if share and atlas is None and len(names) < 2:
         raise InputError(
-            f"{function}: {names[0]!r} is alone, and pairs of different people are wanted; every part "
+            f"{function}: {names[0]!r} is the only subject, but pairs of different people are requested; every part "
             "(training, validation, test) needs two people or an atlas. Name more of them in "
             "`data.validation_subjects`, or set `data.test_pairs` to 0."
         )

@@ -190,7 +190,7 @@ def cached(
         try:
             return np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            logger.warning("cache file %s is damaged (%s); it is made anew.", file, error)
+            logger.warning("cache file %s is damaged (%s); it is rebuilt.", file, error)
     result = prepare()
     with atomic_path(file, overwrite=True) as temporary:
         np.save(temporary, result, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What the cascade is trained on: the energy of the solver, the further terms of the paper, and what is known of pairs.
+"""Training losses: the energy of the solver, the further terms of the paper, and terms of known maps and labels.
 
 All terms are per pair of a batch, in voxels of the grid at hand, and computed in float32 or float64
 also under autocast.

@@ -10,7 +10,7 @@ border vectors to zero.  With :math:`\ell = 0` it is the H1 term of the paper,
 :math:`\mathrm{mean}\,|\nabla u|^2` (section 2.3.1 of doi 10.3390/math14122131).  It is
 :class:`varreg.energy.smoothness.Smoothness` with zero mean, by repeated differences instead of cosines.
 
-**Background suppression**: where the fixed image is dark, so shall the warped one be,
+**Background suppression**: the warped image should be dark where the fixed image is,
 
 .. math:: B(F, M_w) = \frac1N \sum_i m_i\,(F_i - M_{w,i})^2, \qquad m_i = 1 \text{ if } F_i < \gamma
           \text{ and } 0 \text{ else},
@@ -140,16 +140,16 @@ def _spacing(spacing: Sequence[float] | None, dimension: int) -> Sequence[float]
 def background_suppression(
     warped: Tensor, fixed: Tensor, threshold: float = 0.1, mask: Tensor | None = None
 ) -> Tensor:
-    """Mean square of what the warped image has where the fixed one is background.
+    """Mean squared difference to the fixed image over its background.
 
     Parameters
     ----------
     warped, fixed : (N, 1, *S) tensors
         In [0, 1].
     threshold : float
-        gamma, in [0, 1]: darker voxels of the fixed image are background.
+        gamma in [0, 1]: voxels of the fixed image below it are background.
     mask : (N, 1, *S) tensor or None
-        Voxels of the fixed image that count are those above 1/2; None for all.
+        Fixed mask: voxels above 1/2 are inside; None for all.
 
     Returns
     -------

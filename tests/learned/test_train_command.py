@@ -132,7 +132,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_first(whole, tmp_path, number, cod
     got, words = finish(process)
     assert got == code
     if number == signal.SIGINT:
-        assert "is written; go on by: python -m learned.train --output" in words
+        assert "is written; resume by: python -m learned.train --output" in words
     assert 3 <= last(folder).position.step < END
     assert finish(start(folder, "--resume"))[0] == 0
     assert_same_bits(whole, folder)
@@ -241,7 +241,7 @@ def test_it_prints_the_figures_and_does_not_overwrite(tmp_path):
     assert RunFolder(folder).config().data.shift == 0.05
     again = invoke("--config", str(file), *few, "-o", str(folder))
     assert again.exit_code == 1
-    assert "is not empty; go on with the run in it by --resume" in again.output
+    assert "is not empty; resume the run in it by --resume" in again.output
     resumed = invoke("-o", str(folder), "--resume", "--no-tensorboard", "-q")
     assert resumed.exit_code == 0, resumed.output
 

@@ -108,5 +108,5 @@ def test_processes_take_equal_shares_of_every_batch_of_every_epoch():
     for all_of_it, *parts in zip(whole, share(0, 2), share(1, 2), strict=True):
         assert torch.equal(all_of_it, torch.cat(parts))
     assert torch.equal(whole[2], torch.stack([pairs[4, k].moving for k in range(4)]))
-    with pytest.raises(InputError, match="3 must divide it; got 4"):
+    with pytest.raises(InputError, match="multiple of their number, 3; got 4"):
         steps_of_epoch(config, pairs, 3)
