@@ -10,6 +10,7 @@ dark in one contrast is dark in the other: true of air, not of cerebrospinal flu
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from varreg.errors import InputError
@@ -31,7 +32,7 @@ def background_suppression(
     threshold : float
         gamma, in [0, 1]: darker voxels of the fixed image are background.
     mask : (N, 1, *S) tensor or None
-        Voxels of the fixed image that count are those above 1/2; None for all.
+        Voxels of the fixed image that count, or the weights in [0, 1] by which they do; None for all alike.
 
     Returns
     -------
@@ -57,10 +58,12 @@ def background_suppression(
     check_range(NAME, "fixed", fixed, 0, 1)
     if not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1):
         raise InputError(f"{NAME}: `threshold` must be a number in [0, 1]; got {threshold!r}.")
-    dark = fixed < threshold
+    dark: Tensor = fixed < threshold
     counts: Tensor | int = fixed[0].numel()
+    difference = single_or_double(warped) - single_or_double(fixed)
     if mask is not None:
-        dark = dark & (mask > 0.5)
-        counts = (mask > 0.5).flatten(1).sum(1).clamp(min=1)
-    difference = (single_or_double(warped) - single_or_double(fixed)) * dark
-    return difference.square().flatten(1).sum(1) / counts
+        check_range(NAME, "mask", images["mask"], 0, 1)
+        weight = mask.to(difference)
+        dark, total = dark * weight, weight.flatten(1).sum(1)
+        counts = torch.where(total > 0, total, torch.ones_like(total))
+    return (difference.square() * dark).flatten(1).sum(1) / counts

@@ -74,7 +74,7 @@ def mask_options(command: Decorated) -> Decorated:
         command = click.option(
             name,
             type=ImagePath(),
-            help="Image; what is at least half of its largest value counts.",
+            help="Image: what is at least half of its largest value counts; fractions from 0 to 1 are weights.",
         )(command)
     return command
 
