@@ -98,7 +98,7 @@ class MutualInformation:
         weight : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image (and in its mask), in [0, 1]; None for 1.
         mask : (N, 1, *S) tensor or None
-            Voxels of the fixed image that count, or the weights in [0, 1] by which they do; None for all alike.
+            Fixed mask, or weights in [0, 1]; None for equal weights.
 
         Returns
         -------

@@ -58,7 +58,7 @@ def align_series(
     model : {"rigid", "affine"}
         Affine maps are for eddy currents of diffusion series.
     mask : array, path or image, optional
-        Of the reference: which voxels count, or weights between 0 and 1. By default the head and its surroundings,
+        Mask of the reference, or weights between 0 and 1. By default the head and its surroundings,
         which are found.
     bvecs : path or (3, n) or (n, 3) array, optional
         Directions of diffusion weighting by FSL's convention; ``result.bvecs`` are then those of the aligned volumes

@@ -40,7 +40,7 @@ def histogram_rows(
     counts : (3,) tuple of int
         Regions along each axis, each with a table of its own.
     mask : (planes, rows, n) bool or float array or None
-        Voxels that count, or the weights in [0, 1] by which they do.
+        Voxels inside the mask, or the weights in [0, 1] by which they do.
     stride : {1, 2, 4}
         Every how many rows one is kept.
     span : (float, float)
