@@ -90,7 +90,7 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
-        Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
+        Masks: voxels of at least half the largest value are inside.  On the grid of the image, or
         with a place of its own.  Of several images it is that of all of them.
     moving_points, fixed_points : (n, d) array or path, optional
         Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and

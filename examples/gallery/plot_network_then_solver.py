@@ -74,7 +74,7 @@ print(result)
 # %%
 # And its own answer
 # ------------------
-# There is next to nothing left to gain.  That is what a certificate can say; that the answer is also right, only
+# There is almost nothing left to gain.  That is what a certificate can say; that the answer is also right, only
 # the truth can, or a look at the images.
 
 after = varreg.certify(moving, fixed, result)

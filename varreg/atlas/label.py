@@ -58,7 +58,7 @@ def label(
         What is to be labelled; see :func:`varreg.solve`.
     atlases : str, PathLike or sequence of (image, labels)
         A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` of the
-        columns ``image``, ``labels`` and, if wanted, ``name``; or such a table; or a list.
+        columns ``image``, ``labels`` and optionally ``name``; or such a table; or a list.
     method : {"local", "majority"}
         How they vote: by how well each explains the image nearby, or with one vote each.
     radius : int

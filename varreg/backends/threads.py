@@ -41,7 +41,7 @@ def available_threads() -> int:
         return cores
     value = os.environ[name].split(",")[0].strip()  # OpenMP: one number for each level of nesting
     if not value.isdecimal() or int(value) < 1:
-        logger.warning("varreg: %s=%r is no number of threads; ignored.", name, os.environ[name])
+        logger.warning("varreg: %s=%r is not a number of threads; ignored.", name, os.environ[name])
         return cores
     return min(cores, int(value))
 

@@ -1,4 +1,4 @@
-"""What is accepted as a mask of an image: which voxels count, and what is odd about them."""
+"""What is accepted as a mask of an image: which voxels are inside, and what is unusual about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .image import Image
 from .loading import loaded
 from .pictures import PICTURE_SUFFIXES
 
-#: Voxels that count must be at least this part of the largest value of a mask.
+#: Voxels inside the mask must be at least this part of the largest value of a mask.
 LEAST = 0.5
 #: Fewest voxels inside; a joint histogram of fewer says nothing.
 FEWEST = 16
@@ -32,7 +32,7 @@ LITTLE = 0.03
 
 @dataclass(frozen=True)
 class Mask:
-    """The voxels of an image that count.
+    """The voxels of an image inside its mask.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Mask:
 def as_mask(
     value: Any, image: Image, *, argument: str, function: str = "varreg.solve"
 ) -> np.ndarray | None:
-    """The voxels that count, of anything that is a mask; see :func:`read_mask`.
+    """The voxels inside the mask, of anything that is a mask; see :func:`read_mask`.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
     >>> soft = np.linspace(0, 1, 64).reshape(8, 8)
     >>> mask = read_mask(soft, Image.from_array(np.eye(8)), argument="fixed_mask")
     >>> mask.notes
-    ('`fixed_mask` takes 50 % of the voxels.',)
+    ('`fixed_mask` contains 50 % of the voxels.',)
     """
     if value is None:
         return Mask(image.valid)
@@ -103,8 +103,9 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
     largest = float(data.max())
     if not largest > 0:
         raise InputError(
-            f"{function}: `{argument}` has no positive value (0 voxels inside): its largest is {largest:g}. What is "
-            "at least half of the largest value counts; check that the mask is not empty."
+            f"{function}: `{argument}` has no positive value (0 voxels inside): its largest "
+            f"is {largest:g}. Voxels of at least half the largest value are inside; check "
+            "that the mask is not empty."
         )
     inside = data >= LEAST * largest
     share = float(inside.mean())
@@ -117,14 +118,14 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
             f"at least {FEWEST} are needed. Check that the mask is not empty."
         )
     resampled = ", by the nearest voxel of another grid" if moved else ""
-    note = f"`{argument}` takes {100 * share:.3g} % of the voxels{resampled}."
+    note = f"`{argument}` contains {100 * share:.3g} % of the voxels{resampled}."
     return Mask(np.asarray(inside), _oddities(data, largest, share, argument), (note,))
 
 
 def _oddities(
     data: NDArray[np.float32], largest: float, share: float, argument: str
 ) -> tuple[Check, ...]:
-    """Values between, and masks of next to nothing or of everything."""
+    """Values between, and masks of almost nothing or of everything."""
     name = argument.replace("_", " ")
     found = []
     between = float(np.mean((data != 0) & (data != largest)))
@@ -132,24 +133,26 @@ def _oddities(
         found.append(
             Check(
                 name, between, 0.0, False,
-                f"`{argument}` holds other values than 0 and {largest:g} in {100 * between:.3g} % of its voxels: those of at "
-                f"least {LEAST * largest:g}, half of the largest, count ({100 * share:.3g} %).",
-                "Pass 1 where voxels count and 0 elsewhere, e.g. mask > 0.",
+                f"`{argument}` has values other than 0 and {largest:g} in {100 * between:.3g} "
+                f"% of its voxels: those of at least {LEAST * largest:g}, half of the "
+                f"largest, are inside ({100 * share:.3g} %).",
+                "Pass 1 inside the mask and 0 outside, e.g. mask > 0.",
             )
         )  # fmt: skip
     if share < LITTLE:
         found.append(
             Check(
                 f"{name} share", share, LITTLE, False,
-                f"`{argument}` takes {100 * share:.2g} % of the voxels.",
-                "A mask is 1 where voxels count: invert it (1 - mask) if it marks what is to be left out, as masks of "
-                "lesions do.",
+                f"`{argument}` contains {100 * share:.2g} % of the voxels.",
+                "A mask is 1 for voxels to be compared: invert it (1 - mask) if it marks a "
+                "region to exclude, such as a lesion.",
             )
         )  # fmt: skip
     elif share == 1:
         found.append(
             Check(
-                f"{name} share", 1.0, 1.0, False, f"`{argument}` takes all voxels and leaves nothing out.",
+                f"{name} share", 1.0, 1.0, False, (f"`{argument}` contains all voxels and "
+                                                  "excludes nothing."),
                 "Check that it is the mask you mean, or leave it out.",
             )
         )  # fmt: skip

@@ -47,5 +47,5 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
         return found
     except selection.DeviceUnavailable as reason:
         raise BackendError(
-            f"{function}: `backend` 'cupy' is not to be had: {reason} Or use backend='numba'."
+            f"{function}: `backend` 'cupy' is not available: {reason} Or use backend='numba'."
         ) from reason

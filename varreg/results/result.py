@@ -37,7 +37,7 @@ class Result(Registered):
     energy : Energy
         At the end, on the last level.
     start_energy : Energy
-        Of the images as their headers place them, with nothing done.
+        Of the images as their headers place them, before registration.
     history : tuple of Iteration
         Every accepted step of every level.
     levels : tuple of Level

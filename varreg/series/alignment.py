@@ -58,7 +58,7 @@ def align_series(
     model : {"rigid", "affine"}
         Affine maps are for eddy currents of diffusion series.
     mask : array, path or image, optional
-        Of the reference: which voxels count. By default the head and its surroundings, which are found.
+        Mask of the reference. By default the head and its surroundings, which are detected.
     bvecs : path or (3, n) or (n, 3) array, optional
         Directions of diffusion weighting by FSL's convention; ``result.bvecs`` are then those of the aligned volumes
         (:func:`varreg.series.bvectors.rotated`).

@@ -38,7 +38,7 @@ class WarpedSimilarity(Similarity):
     ----------
     fixed : (C, planes, rows, n) array
     inside : (planes, rows, n) array
-        1 for the fixed voxels that count, else 0.
+        1 for the fixed voxels inside the mask, else 0.
     count : int
         How many count, N_F.
     warped : (C, planes, rows, n) array

@@ -21,8 +21,9 @@ from ..similarity.choice import affine_choice, deformable_choice
 from .problem import Problem
 
 NOTHING_IN_VIEW = (
-    "varreg.solve: no voxel of `fixed` meets a voxel of `moving` that counts: the fields of view or"
-    " the masks exclude each other; widen the masks, or pass another `start`."
+    "varreg.solve: no voxel inside the mask of `fixed` maps to one inside the mask of "
+    "`moving`: the fields of view or the masks do not overlap; enlarge the masks, or pass "
+    "another `start`."
 )
 
 Observer = Callable[[Iteration], None]

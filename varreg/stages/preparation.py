@@ -55,7 +55,7 @@ def prepared(
 
 
 def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
-    """The voxels of an image that count: without a mask those that hold data."""
+    """The voxels of an image inside its mask: without a mask those that hold data."""
     return as_mask(
         image.valid if mask is None else mask, image, argument=argument, function=function
     )
