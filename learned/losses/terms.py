@@ -215,10 +215,6 @@ def dual_consistency(
     (N,) tensor, squared intensities, in float32 or float64. Differentiable with respect to both
         images and, also through the inverse, the displacement.
 
-    Raises
-    ------
-    InputError
-
     Examples
     --------
     >>> import torch

@@ -92,10 +92,10 @@ class _WindowedHistogram(torch.autograd.Function):
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        on_cpu = ctx.saved_tensors[1].device.type == "cpu"
-        slopes = _slopes_by_kernel if on_cpu else _slopes_by_matrices
+        fixed, value, weight = ctx.saved_tensors
+        slopes = _slopes_by_kernel if value.device.type == "cpu" else _slopes_by_matrices
         with without_autocast(slope):
-            return (None, *slopes(*ctx.saved_tensors, slope, ctx.windows), None, None)
+            return None, *slopes(fixed, value, weight, slope, ctx.windows), None, None
 
 
 def _table_by_matrices(
