@@ -111,6 +111,12 @@ def test_the_viewer_shows_the_fixed_and_the_warped_image(slices):
         assert np.array_equal(np.squeeze(read.get_fdata()), image.data)
         assert np.array_equal(read.affine, image.volume_affine)
     assert (fixed.opacity, warped.opacity) == (1.0, 0.5)
+    assert widget.opts.multiplanar_show_render.name == "NEVER"  # nothing to turn
+
+
+def test_volumes_are_shown_in_3d_beside_the_planes(volumes):
+    pytest.importorskip("ipyniivue", reason="ipyniivue is not installed")
+    assert varreg.view(volumes.result).opts.multiplanar_show_render.name == "ALWAYS"
 
 
 def test_without_the_viewer_a_sentence_says_what_to_install(slices, monkeypatch):
