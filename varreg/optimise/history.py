@@ -168,7 +168,7 @@ class Unfolding:
     def __str__(self) -> str:
         """
         >>> print(Unfolding(-0.5, 0.1, 0.02, 1.5))
-        damped, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
+        repaired by damping, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
         """
         return (
             f"repaired by damping, which moved points by {length(self.mean)} mm (at most "
