@@ -6,13 +6,13 @@ import contextlib
 import importlib
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .backends.arrays import Array
+from .backends.compilation import compilation_clock, compilation_seconds, computing_time
 from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.checks import checks_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .options.changes import Changes
 
 
+@compilation_clock()
 def solve(
     moving: Any,
     fixed: Any,
@@ -89,8 +90,9 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
-        Which voxels count: those of at least half of the largest value of the mask.  On the grid of the image, or
-        with a place of its own.  Of several images it is that of all of them.
+        Masks: of whole numbers, voxels of at least half the largest are inside; fractions are weights between 0 and
+        1, of which only the ratios matter.  On the grid of the image, or with a place of its own.  Of several images
+        it is that of all of them.
     moving_points, fixed_points : (n, d) array or path, optional
         Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
         ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their
@@ -148,7 +150,7 @@ def solve(
     >>> bool(abs(result.displacement[0].mean() - 3) < 0.1)
     True
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     asked = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
         moving_mask=moving_mask, moving_points=moving_points, fixed_points=fixed_points,
@@ -174,7 +176,7 @@ def solve(
     if guides is not None:
         problem = replace(problem, points=guides.points)
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
-    seconds = {"preparation": time.perf_counter() - begun}
+    seconds = {"preparation": computing_time() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end, problem = found.recorder, found.evaluation, found.problem
@@ -193,6 +195,7 @@ def solve(
         if guides is not None:
             points = guides.reports(transform.points(guides.points.fixed.T).T)
             checks += point_checks(points, float(fixed_image.grid.spacing.min()))
+    seconds["compilation"] = compilation_seconds()
     return Result(
         transform=transform,
         warped=moved,

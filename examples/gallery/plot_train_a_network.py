@@ -1,6 +1,6 @@
 """
-Train a small network, and use it
-=================================
+Training and use of a small network
+===================================
 
 The whole way of a network in half a minute: choose a training, run it, read its tables, load its weights,
 predict with them, and let the solver go on.  So short a training teaches little, and this page shows how
@@ -8,8 +8,8 @@ little; :doc:`the learned cascade </learned>` says what a useful one takes.
 """
 
 # %%
-# Choose
-# ------
+# Configuration
+# -------------
 # A training is one frozen configuration: a preset, and single fields changed by ``section.field=value``.  The
 # preset ``smoke`` draws its pairs from the phantom and needs no data.  Here one coarse DT-Net follows AT-Net, which
 # looks twice, and the distance to the known map of every pair is a part of the loss.
@@ -50,8 +50,8 @@ config = with_changes(
 )
 
 # %%
-# Train
-# -----
+# Training
+# --------
 # The same from a terminal is ``python -m learned.train --preset smoke --output run --model.at_width=8 ...``.
 # A run that is interrupted goes on with ``train(config, resume=True)``, or ``--resume``, and ends with the same bits.
 
@@ -59,10 +59,10 @@ trained = train(config, progress=False, tensorboard=False)
 print(*sorted(path.name for path in run.iterdir()), sep="\n")
 
 # %%
-# What it has learned
-# -------------------
+# Accuracy
+# --------
 # ``metrics.jsonl`` has a line for each validation: the mean error in voxels, mutual information in nats and the
-# share of folded cells, with nothing done, after the affine map and after each stage.  No network is trained on
+# share of folded cells, before registration, after the affine map and after each stage.  No network is trained on
 # these pairs; the weights of the best validation are kept, and judged once on the test pairs.
 
 lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -118,7 +118,7 @@ starts = {
     "solver, start=prediction.affine": prediction.affine,
 }
 maps = {
-    "nothing done": 0 * pair.displacement,
+    "before registration": 0 * pair.displacement,
     "this network": prediction.displacement,
     "brain-2d": learned.predict(pair.moving, pair.fixed).displacement,
 }
@@ -143,7 +143,7 @@ for ax, (title, image) in zip(axes[0], images.items(), strict=True):
     ax.imshow(image, cmap="gray")
     ax.set_title(title)
 for ax, name in zip(
-    axes[1], ("nothing done", "this network", "solver, start=prediction"), strict=True
+    axes[1], ("before registration", "this network", "solver, start=prediction"), strict=True
 ):
     picture = ax.imshow(np.where(pair.mask, errors[name], np.nan), vmin=0, vmax=8)
     ax.set_title(f"{name}: {errors[name][pair.mask].mean():.2f}")

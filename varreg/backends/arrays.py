@@ -38,7 +38,7 @@ class VoxelMap(NamedTuple):
 class Workspace(dict):  # type: ignore[type-arg]
     """Arrays with any content that a backend keeps from one evaluation to the next.
 
-    Large ones cost their page faults when they are allocated anew.
+    Large ones cost their page faults when they are allocated again.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Workspace(dict):  # type: ignore[type-arg]
         return found
 
     def once(self, name: str, sources: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """What was computed under this name, computed anew if any of the objects it stems from is another."""
+        """What was computed under this name, computed again if any of the objects it stems from is another."""
         before, result = self.results.get(name, ((), None))
         if len(before) != len(sources) or any(
             a is not b for a, b in zip(before, sources, strict=True)
@@ -70,7 +70,8 @@ class HistogramRows(NamedTuple):
     tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
     group: NDArray[np.int64]  # (T,) tiles of one group share their tables
     first_tile: NDArray[np.int64]  # (G + 1,) of each group
-    voxels: Array  # (T, height) how many add to each row of the tables of a tile
+    voxels: Array  # (T, height) how many add to each row of the tables of a tile, or the sum of their weights
+    weight: Array  # (planes, rows, n) float32, by which voxels count, in [0, 1]; size 0 where all have 1
     # after the others: Numba 0.60 forgets the first 40 bytes when it tells long tuples apart by their types, and
     # this is the array that comes in two types
     row: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none

@@ -17,22 +17,22 @@ from .image_paths import ImagePath, image_options
 @click.option("--moving", required=True, type=ImagePath(), help="The moving image of RESULT.")
 @click.option("--fixed", required=True, type=ImagePath(), help="The fixed image of RESULT.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(), help="The page to be made, ending in .html."
+    "-o", "--output", required=True, type=click.Path(), help="Output page, ending in .html."
 )
 @click.option(
     "--certificate",
     type=click.Path(),
-    help="What `varreg certify -o` wrote of this result. [default: certifies it]",
+    help="Certificate of this result, written by `varreg certify -o`. [default: is computed]",
 )
 @click.option(
     "--fixed-mask",
     type=ImagePath(),
-    help="For the certificate; at least half of the largest value counts.",
+    help="Mask for the certificate; voxels of at least half its largest value are inside.",
 )
 @click.option(
     "--moving-mask",
     type=ImagePath(),
-    help="For the certificate; at least half of the largest value counts.",
+    help="Mask for the certificate; voxels of at least half its largest value are inside.",
 )
 @image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
@@ -50,7 +50,7 @@ def report(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write one HTML page that shows the saved RESULT, its images and what can be said of it."""
+    """Write the HTML report of a saved RESULT: images, map, checks and certificate."""
     from ..certificate.certificate import Certificate
     from ..certificate.certification import certify
     from ..report.page import reserved
@@ -68,4 +68,4 @@ def report(
             said = certify(found.moving, found.fixed, found, threads=threads, **masks)
             write(found, said, str(found))
     if not quiet:
-        click.echo(f"The report: {output}")
+        click.echo(f"Report: {output}")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Opacity of the warped image over the fixed one.
 OPACITY = 0.5
+#: Width of the crosshair, in voxels.
+CROSSHAIR = 0.3
 
 
 def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 480) -> Any:
@@ -46,7 +48,7 @@ def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 48
     >>> varreg.view(result)  # doctest: +SKIP
     """
     try:
-        from ipyniivue import NiiVue, Volume
+        from ipyniivue import NiiVue, ShowRender, Volume
     except ImportError as error:
         raise BackendError(
             f"varreg.view: the viewer requires ipyniivue, which cannot be imported ({error}); install it with "
@@ -54,7 +56,12 @@ def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 48
         ) from error
     found = with_images(result, moving, fixed)
     assert found.fixed is not None
-    widget = NiiVue(height=height)
+    solid = found.fixed.grid.dim == 3
+    widget = NiiVue(
+        height=height,
+        multiplanar_show_render=ShowRender.ALWAYS if solid else ShowRender.NEVER,
+        crosshair_width=CROSSHAIR,
+    )
     layers = (("fixed", found.fixed, "gray", 1.0), ("warped", found.warped, "warm", OPACITY))
     widget.load_volumes(
         [

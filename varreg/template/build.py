@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,11 @@ from .space import template_grid
 from .stacks import stacked
 from .template import Round, Template
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..options.changes import Changes
+
 ROUNDS = ("rigid", "affine", "deformable", "deformable")
 
 
@@ -60,7 +65,7 @@ def build_template(
     engine: Engine | None = None,
     threads: int | None = None,
     progress: bool | None = None,
-    **changes: Any,
+    **changes: Unpack[Changes],
 ) -> Template:
     r"""The unbiased mean of a group of people, in shape and in intensity.
 
@@ -73,7 +78,8 @@ def build_template(
     images : sequence
         An image of each person, or a list of as many contrasts of each: then one map serves all contrasts of a person.
     masks : sequence, optional
-        What counts of each person's images, or None; what it leaves out is not averaged either.
+        What counts of each person's images, or None; what it leaves out is not averaged either. Of weights between 0 and
+        1 what has at least half of the largest counts, in full.
     labels : sequence, optional
         A label map of each person: their mean overlap (Dice) is reported for each round.  They do not steer anything.
     names : sequence of str, optional

@@ -80,7 +80,7 @@ def test_progress_is_a_widget_and_nothing_else_is_said(outputs):
 
 
 def test_parts_and_the_certificate_are_read_as_words(outputs):
-    assert "Stationary is not correct" in _data(outputs["certificate"], "text/plain")
+    assert "Convergence does not prove correctness" in _data(outputs["certificate"], "text/plain")
     parts = _data(outputs["parts"], "text/plain")
     assert len(parts) < 2000 and "array(" not in parts
     for words in (
@@ -111,6 +111,12 @@ def test_the_viewer_shows_the_fixed_and_the_warped_image(slices):
         assert np.array_equal(np.squeeze(read.get_fdata()), image.data)
         assert np.array_equal(read.affine, image.volume_affine)
     assert (fixed.opacity, warped.opacity) == (1.0, 0.5)
+    assert widget.opts.multiplanar_show_render.name == "NEVER"  # nothing to turn
+
+
+def test_volumes_are_shown_in_3d_beside_the_planes(volumes):
+    pytest.importorskip("ipyniivue", reason="ipyniivue is not installed")
+    assert varreg.view(volumes.result).opts.multiplanar_show_render.name == "ALWAYS"
 
 
 def test_without_the_viewer_a_sentence_says_what_to_install(slices, monkeypatch):
