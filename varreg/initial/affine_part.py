@@ -48,14 +48,17 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
     change[:d, d] = displacement.mean(axis=axes) - change[:d, :d] @ middle
     voxel_map = np.eye(d + 1) + change
     column = (d,) + (1,) * d
-    linear = change[:d, :d]
-    rest = (
-        displacement - np.tensordot(linear, grid.coordinates(), 1) - change[:d, d].reshape(column)
-    )
+    rest = displacement - displacement.mean(axis=axes).reshape(column)
+    for axis, n in enumerate(grid.shape):  # one axis after the other: no coordinates of all voxels
+        along = [1] * d
+        along[axis] = n
+        offset = (np.arange(n) - middle[axis]).reshape(along)
+        rest -= change[:d, axis].reshape(column) * offset
     if np.linalg.matrix_rank(voxel_map) == d + 1:
         rest = np.tensordot(np.linalg.inv(voxel_map[:d, :d]), rest, 1)
     affine = np.eye(d + 1) + grid.affine @ change @ np.linalg.inv(grid.affine)
-    return affine, rest * grid.spacing.reshape(column)
+    rest *= grid.spacing.reshape(column)
+    return affine, rest
 
 
 def with_affine_part(transform: Transform) -> Transform:
@@ -66,8 +69,9 @@ def with_affine_part(transform: Transform) -> Transform:
     grid, nodes = transform.fixed, transform.nodes
     if nodes is None or nodes.shape[1:] != grid.shape:
         return transform
-    total = _moved(transform.affine, grid, nodes) - grid.coordinates()
-    affine, rest = affine_and_rest(total, grid)
+    # the least-squares fit is linear and keeps affine maps: that of A(x + u) is A after that of x + u
+    change, rest = affine_and_rest(nodes / grid.spacing.reshape((-1,) + (1,) * grid.dim), grid)
+    affine = transform.affine @ change
     return Transform(grid, transform.moving, affine, rest, frame=transform.frame)
 
 

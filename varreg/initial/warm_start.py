@@ -69,7 +69,9 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
     mean, largest = moved_between(problem, source.transform, affine, start)
     bound = input_bound(problem, source.transform)
     report = StartReport(source.kind, evaluation.energy, bound, mean, largest, unfolding)
-    first = finest if start.any() else 0  # coarser levels would blur a start, and u = 0 is none
+    # coarser levels would blur a start, and u = 0 is none; few starts of a fine map are as fine
+    whole_descent = problem.options.regularity == "fine" and not source.minimised
+    first = finest if start.any() and not whole_descent else 0
     return WarmStart(affine, start, first, report)
 
 
@@ -120,9 +122,11 @@ def moved_between(
     mean = np.linalg.solve(grid.direction, shift).reshape((-1,) + (1,) * grid.dim)
     if source.nodes is not None and np.array_equal(source.nodes, nodes) and not shift.any():
         return 0.0, 0.0
-    change = expand(nodes + mean, grid.shape, problem.options.constraint)
+    # in single precision: these are figures for people
+    change = expand((nodes + mean).astype(np.float32), grid.shape, problem.options.constraint)
     if source.nodes is not None:
-        change = change - expand(source.nodes, grid.shape, source.constraint)
+        before = source.nodes.astype(np.float32)
+        change = change - expand(before, grid.shape, source.constraint)
     return mean_and_largest(change)
 
 

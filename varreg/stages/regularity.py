@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..backends.arrays import Array
+from ..energy.deformable import unfold
 from ..optimise.regularity_choice import RegularityChoice, choice_of
-from .deformable import Coordinates, Deformation, deformable_stage
+from .deformable import (
+    Coordinates,
+    Deformation,
+    deformable_objective,
+    deformable_stage,
+    level_smoothness,
+)
 from .levels import Recorder
 from .problem import Problem
 from .pyramid import smoothness_length
@@ -60,18 +67,42 @@ def regular_deformation(problem: Problem, affine: Array, recorder: Recorder) -> 
 def refined_deformation(
     problem: Problem, affine: Array, recorder: Recorder, start: Array, first: int
 ) -> RegularDeformation:
-    """The displacement from one to refine: see :func:`varreg.stages.deformable.deformable_stage`."""
+    """The displacement from one to refine: see :func:`varreg.stages.deformable.deformable_stage`.
+
+    An open regularity is decided at the coarsest level, as without a start: a smooth map of all levels would be of no
+    use where a fine one is taken.
+    """
     if problem.options.regularity != "auto":
         return RegularDeformation(
             deformable_stage(problem, affine, recorder, start, first), problem
         )
     smooth, fine = with_regularity(problem, "smooth"), with_regularity(problem, "fine")
-    found = deformable_stage(smooth, affine, recorder, start, first)
-    choice = chosen_regularity(smooth, fine, affine, found.coordinates)
-    if choice.regularity == "fine":
-        found = deformable_stage(fine, affine, recorder, carried=found.coordinates)
-        return RegularDeformation(found, fine, choice)
-    return RegularDeformation(found, smooth, choice)
+    tried = Recorder(recorder.observer)
+    coarsest = deformable_stage(smooth, affine, tried, start, last=0)
+    choice = chosen_regularity(smooth, fine, affine, coarsest.coordinates)
+    chosen = fine if choice.regularity == "fine" else smooth
+    if chosen is smooth and first > 0:
+        found = deformable_stage(smooth, affine, recorder, start, first)
+        return RegularDeformation(found, smooth, choice)
+    recorder.adopt(tried)
+    if chosen is smooth and len(smooth.factors) == 1:
+        return RegularDeformation(coarsest, smooth, choice)
+    begin, carried = int(chosen is smooth), coarsest.coordinates
+    if chosen is fine:
+        start = _on_its_nodes(fine, smooth, affine, start)
+    found = deformable_stage(chosen, affine, recorder, start, begin, carried=carried)
+    return RegularDeformation(found, chosen, choice)
+
+
+def _on_its_nodes(problem: Problem, before: Problem, affine: Array, nodes: Array) -> Array:
+    """A displacement of another regularity on the nodes of the finest level, unfolded there."""
+    finest = len(problem.factors) - 1
+    objective, smoothness = (
+        deformable_objective(problem, finest, affine),
+        level_smoothness(before, finest),
+    )
+    coordinates = smoothness.transfer(smoothness.to_coordinates(nodes), objective.smoothness)
+    return unfold(objective, coordinates)[1]
 
 
 def with_regularity(problem: Problem, regularity: str) -> Problem:

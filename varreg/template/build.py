@@ -31,7 +31,6 @@ from .registration import (
     Warnings,
     Work,
     register_all,
-    round_options,
     starts_of,
 )
 from .round_record import told_of
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
     from ..options.changes import Changes
 
-ROUNDS = ("rigid", "affine", "deformable", "deformable", "deformable")
+ROUNDS = ("rigid", "affine", "deformable", "deformable")
 
 
 def build_template(
@@ -100,7 +99,8 @@ def build_template(
         bits.  Where images, options or the version have changed, what depends on them is computed again.
     options, preset, **changes
         Of the registrations; see :func:`varreg.solve`.  Where they leave it open, volumes take ``regularity="fine"`` and
-        fewer steps than a single registration, for the next round goes on from there.
+        fewer steps than a single registration, and affine rounds before others leave out the finest level, for the next
+        round goes on from there.
     backend, device
         See :func:`varreg.solve`.
     engine : varreg.jobs.engine.Engine, optional
@@ -136,7 +136,6 @@ def build_template(
     people = as_people(images, masks, labels, names)
     first = _checked_first(first, len(people))
     merged = merged_options(options, preset, changes)
-    merged = round_options(merged, people[0].grid.dim)
     engine = Engine(threads=threads) if engine is None else engine
     with _folder(state) as folder:
         work = Work(merged, {"backend": backend, "device": device}, engine, folder, progress)
@@ -175,7 +174,7 @@ def _rounds(
         begins = number == 1
         starts = [None] * len(people) if begins else starts_of(maps, kind, warned)
         whole = first if begins else None
-        found, warned = register_all(template, people, starts, kind, number, work, whole)
+        found, warned = register_all(template, people, starts, rounds, number, work, whole)
         mean = mean_map(found, names)
         grid = _grid(people, found, mean, spacing) if begins else mean.fixed
         maps = without_mean(found, mean, grid)

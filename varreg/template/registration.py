@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..api import solve
 from ..errors import VarregError
+from ..geometry.grid import Grid
 from ..images.image import Image
 from ..io.atomic import atomic_path
 from ..io.result_folder import fingerprint
@@ -19,6 +20,7 @@ from ..jobs.job import Done, Job, Outcome
 from ..jobs.running import run_jobs
 from ..optimise.check import failed
 from ..options.options import Options
+from ..stages.pyramid import level_factors
 from ..transforms.transform import Transform
 from .arrays import read_images, write_images
 from .people import FUNCTION, Person
@@ -26,8 +28,9 @@ from .people import FUNCTION, Person
 #: Kinds of rounds, by what they find.
 AFFINE = ("translation", "rigid", "similarity", "affine")
 KINDS = (*AFFINE, "deformable")
-#: Steps of the deformable rounds in 3D where the options leave it open: the next round goes on from there.
-ITERATIONS = (12, 12, 8)
+#: Steps of the deformable rounds in 3D where the options leave it open: of the first one coarse to fine, less at the
+#: finest level if another one goes on from there, and of those.
+ITERATIONS, BEFORE_ANOTHER, FURTHER = (12, 12, 8), (8, 8, 4), (0, 0, 5)
 Warnings = tuple[str, ...]
 
 
@@ -61,20 +64,44 @@ class Work:
     progress: bool | None
 
 
-def round_options(options: Options, dimension: int) -> Options:
-    """Options with what different people of one contrast need where they leave it open."""
-    if dimension == 2:
+def round_options(options: Options, grid: Grid, kinds: Sequence[str], number: int) -> Options:
+    """Options of a round, with what different people of one contrast need where they leave it open.
+
+    In 3D the mean is blurred for as long as the maps are affine, and registrations that a finer round goes on from need
+    no finest level.
+
+    Parameters
+    ----------
+    options : Options
+        Of all registrations.
+    grid : Grid
+        Of the template of the round.
+    kinds : sequence of str
+        Of all rounds.
+    number : int
+        Of the round, from 1.
+    """
+    if grid.dim == 2:
         return options
-    if options.iterations is None:
-        options = options.replace(iterations=ITERATIONS)
-    return options.replace(regularity="fine") if options.regularity == "auto" else options
+    if options.regularity == "auto":
+        options = options.replace(regularity="fine")
+    earlier, later = kinds[: number - 1], kinds[number:]
+    if kinds[number - 1] in AFFINE:
+        factors = level_factors(grid, options)
+        coarser = options.levels is None and bool(later) and len(factors) > 1
+        return options.replace(levels=factors[:-1]) if coarser else options
+    if options.iterations is not None:
+        return options
+    if "deformable" in earlier:
+        return options.replace(iterations=FURTHER)
+    return options.replace(iterations=BEFORE_ANOTHER if "deformable" in later else ITERATIONS)
 
 
 def register_all(
     template: Sequence[Image],
     people: Sequence[Person],
     starts: Sequence[Transform | None],
-    kind: str,
+    kinds: Sequence[str],
     number: int,
     work: Work,
     whole: int | None = None,
@@ -88,8 +115,8 @@ def register_all(
     people : sequence of Person
     starts : sequence of Transform or None
         From this template; None where the search begins again.
-    kind : str
-        One of `KINDS`.
+    kinds : sequence of str
+        Of all rounds, from `KINDS`.
     number : int
         Of the round, from 1.
     work : Work
@@ -104,6 +131,8 @@ def register_all(
     folder = work.folder / f"round-{number:02d}"
     folder.mkdir(exist_ok=True)
     file = write_images(folder / "template.npz", template)
+    kind, options = kinds[number - 1], round_options(work.options, template[0].grid, kinds, number)
+    work = replace(work, options=options)
     others = [k for k in range(len(people)) if k != whole]
     jobs = [_job(people[k], starts[k], kind, file, work) for k in others]
     outcomes = run_jobs(jobs, work.engine, progress=work.progress, unit=f"people, {kind}")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import varreg
+from varreg.geometry.grid import Grid
 from varreg.jobs.engine import Engine
+from varreg.options.options import Options
 from varreg.template import registration
 
 from .group import ROUNDS, SHAPE, group
@@ -100,6 +102,13 @@ def test_other_options_are_computed_anew_in_the_same_state(people, tmp_path):
     one = varreg.build_template(people[1], **quick)
     other = varreg.build_template(people[1], affine_iterations=2, **quick)
     assert not np.array_equal(one.transforms[1].affine, other.transforms[1].affine)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_the_options_say_holds_in_every_round_of_volumes(number):
+    said = Options(iterations=(3, 2), levels=(2.0, 1.0), regularity="smooth")
+    grid = Grid.with_spacing((96, 96, 96))
+    assert registration.round_options(said, grid, ROUNDS, number) == said
 
 
 def test_processes_give_the_same_bits(people):
