@@ -9,7 +9,7 @@ import click
 from ..errors import InputError
 from .common_options import force
 from .exit_codes import Command
-from .image_paths import ImagePath, image_options
+from .image_paths import ImagePath, image_options, mask_options
 
 
 @click.command(cls=Command)
@@ -24,16 +24,7 @@ from .image_paths import ImagePath, image_options
     type=click.Path(),
     help="What `varreg certify -o` wrote of this result. [default: certifies it]",
 )
-@click.option(
-    "--fixed-mask",
-    type=ImagePath(),
-    help="For the certificate; at least half of the largest value counts.",
-)
-@click.option(
-    "--moving-mask",
-    type=ImagePath(),
-    help="For the certificate; at least half of the largest value counts.",
-)
+@mask_options
 @image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @force
@@ -44,27 +35,28 @@ def report(
     fixed: str,
     output: str,
     certificate: str | None,
-    fixed_mask: str | None,
-    moving_mask: str | None,
     threads: int | None,
     force: bool,
     quiet: bool,
+    **masks: Any,
 ) -> None:
-    """Write one HTML page that shows the saved RESULT, its images and what can be said of it."""
+    """Write one HTML page that shows the saved RESULT, its images and what can be said of it.
+
+    Masks are for the certificate.
+    """
     from ..certificate.certificate import Certificate
     from ..certificate.certification import certify
     from ..report.page import reserved
     from ..report.subject import with_images
     from ..results.result import load
 
-    if certificate is not None and (fixed_mask or moving_mask):
+    if certificate is not None and any(masks.values()):
         raise InputError("--certificate brings its own figures; leave out the masks.")
     with reserved(output, force) as write:
         found = with_images(load(result), moving, fixed)
         if certificate is not None:
             write(found, Certificate.load(certificate), str(found))
         else:
-            masks: dict[str, Any] = {"fixed_mask": fixed_mask, "moving_mask": moving_mask}
             said = certify(found.moving, found.fixed, found, threads=threads, **masks)
             write(found, said, str(found))
     if not quiet:

@@ -70,7 +70,7 @@ class Options:
     The energy is
     :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
     with u in mm, m the smoothness order and V the volume term (docs/theory.md); with matching points it has
-    :math:`\eta\,P` besides, see ``points_weight``.
+    :math:`\eta\,P` besides, see ``points_weight``, and with rigid masks :math:`\kappa\,K`, see ``rigidity_weight``.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ class Options:
     points_weight : float
         :math:`\eta > 0`, in front of the mean squared distance of matching points, if there are any: what it costs,
         in nats, if all of them are 1 mm off.
+    rigidity_weight : float
+        :math:`\kappa > 0`, in front of the mean squared strain within rigid masks, if there are any.
     constraint : {"zero-mean", "zero-boundary"}
         The set on which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -167,6 +169,7 @@ class Options:
     volume_weight: float | None = None
     axes: str | tuple[float, ...] | None = None
     points_weight: float = 0.02
+    rigidity_weight: float = 1000.0
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -233,7 +236,7 @@ class Options:
             )
 
     def _check_numbers(self) -> None:
-        for name in ("similarity_weight", "points_weight", "largest_step"):
+        for name in ("similarity_weight", "points_weight", "rigidity_weight", "largest_step"):
             check(self, name, is_weight, "above 0, up to 1e30")
         for name in ("gradient_tolerance", "energy_tolerance"):
             check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
