@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from varreg.errors import BackendError
 
 if TYPE_CHECKING:
-    from .inference import Registrar
-    from .loading import load
+    from .inference import Registrar, load
     from .predict import predict, predict_batch
     from .prediction import Prediction
 
 _HOMES = {
     "Prediction": "prediction",
     "Registrar": "inference",
-    "load": "loading",
+    "load": "inference",
     "predict": "predict",
     "predict_batch": "predict",
 }
@@ -33,8 +32,8 @@ def _refuse_without(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise BackendError(
-            f"learned: {' and '.join(missing)} cannot be found, which networks need; varreg.solve "
-            'does without. Install what is missing by: python -m pip install "varreg[learned]"'
+            f"learned: requires {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
+            'installed; varreg.solve does not. To install: python -m pip install "varreg[learned]"'
         )
 
 

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-from .field_checks import check_displacement
-from .precision import without_autocast
 from .spatial import identity_grid, per_axis
+from .tensors import check_displacement, without_autocast
 
 
 def affine_displacement(

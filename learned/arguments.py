@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, get_args, get_origin
 
+import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
 from varreg.errors import InputError, VarregError
 
-from .messages import meant, shown
-from .section_types import wanted
+from .fields import Section, meant, shown, wanted
 from .sections import SECTIONS, Config, flat, keys
 
 
@@ -20,20 +20,40 @@ def parser() -> ArgumentParser:
     """The command line of a training."""
     made = ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="python -m learned.train")
     made.description = (
-        "Train the cascade: AT-Net, then the DT-Nets behind it. Presets: smoke, a minute, to see that "
-        "everything works; laptop, a useful model in half an hour on one core; paper, Table 1 of the paper. "
-        "An interrupted or killed run goes on by --output and --resume, and ends as if nothing had "
-        "been. On several devices: torchrun --nproc-per-node N -m learned.train ..."
+        "Train the cascade: AT-Net first, then the DT-Nets that follow it. Presets: smoke (one minute, checks "
+        "that everything works), laptop (a useful model in half an hour on one core), paper (Table 1 of the "
+        "paper). To resume an interrupted or killed run, repeat --output and add --resume; the result is the "
+        "same as without the interruption. On several devices: torchrun --nproc-per-node N -m learned.train ..."
     )
-    made.add_argument("--config", action="config", help="A YAML or JSON file with any of the keys.")
-    made.add_argument("--preset", type=str | None, help="A configuration by name.")
+    made.add_argument("--config", action="config", help="YAML or JSON file with any of the keys.")
+    made.add_argument(
+        "--preset",
+        type=str | None,
+        help="Name of a predefined configuration: smoke, laptop or paper.",
+    )
     for name, kind in SECTIONS.items():
         made.add_class_arguments(kind, name)
-    made.add_argument("-o", "--output", type=str | None, help="Folder of the run: train.output.")
-    made.add_argument("--resume", action="store_true", help="Go on with the run in the folder.")
-    made.add_argument("--no-tensorboard", action="store_true", help="No logs for TensorBoard.")
-    made.add_argument("-q", "--quiet", action="store_true", help="No progress bar and no report.")
+        _describe_together(made, kind)
+    made.add_argument(
+        "-o",
+        "--output",
+        type=str | None,
+        help="Output folder of the run; short for --train.output.",
+    )
+    made.add_argument("--resume", action="store_true", help="Resume the run in the output folder.")
+    made.add_argument("--no-tensorboard", action="store_true", help="Write no TensorBoard logs.")
+    made.add_argument(
+        "-q", "--quiet", action="store_true", help="Print no progress bar and no report."
+    )
     return made
+
+
+def _describe_together(made: ArgumentParser, kind: type[Section]) -> None:
+    """Help of fields that share an entry of the docstring; jsonargparse finds entries of one name only."""
+    options = {action.dest: action for action in made._actions}
+    for entry in docstring_parser.parse(kind.__doc__ or "").params:
+        for field in entry.arg_name.split(", ") if "," in entry.arg_name else ():
+            options[f"{kind.name}.{field}"].help = entry.description
 
 
 def from_arguments(

@@ -1,4 +1,4 @@
-"""AT-Net: both images in, an affine map out (section 2.1.1 of doi 10.3390/math14122131)."""
+"""AT-Net: both images in, an affine map out (section 2.1.1 of doi 10.3390/math14122131), once or several times."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn.utils import skip_init
 
 from varreg.errors import InputError
 
+from .affine import affine_displacement
 from .blocks import (
     DROPOUT,
     check_network,
@@ -21,6 +22,7 @@ from .blocks import (
     pad_to,
     start_weights,
 )
+from .spatial import warp
 
 #: Multiples of the width in the six blocks, and the size of the hidden dense layer.
 WIDTHS = (1, 2, 2, 4, 4, 8)
@@ -48,7 +50,7 @@ class ATNet(nn.Module):
     shape : tuple of int
         The size of the images; only "flatten" depends on it.
     pooling : {"flatten", "global"}
-        What the dense layers see: all values of the last block, for images of one size; or their
+        Input of the dense layers: all values of the last block, for images of a fixed size; or their
         means over the image, for images of any size.
     dropout : float
         In the two deepest blocks, in [0, 1).
@@ -109,7 +111,7 @@ class ATNet(nn.Module):
         Raises
         ------
         InputError
-            If the images are not of the size that a flattening network was built for.
+            If the images do not have the size for which a network with pooling="flatten" was built.
         """
         check_pair("ATNet", pair, self.dimension)
         if self.pooling == "flatten" and tuple(pair.shape[2:]) != self.shape:
@@ -134,3 +136,50 @@ class ATNet(nn.Module):
             )
         padded, _ = pad_to(torch.empty(1, 1, *self.shape), self.multiple)
         return math.prod(n // self.multiple for n in padded.shape[2:])
+
+
+def affine_maps(
+    at_net: nn.Module, moving: Tensor, fixed: Tensor, passes: int = 1
+) -> tuple[Tensor, ...]:
+    r"""The affine map after each pass.
+
+    .. math:: A_{k+1} = A_k \circ N(M \circ A_k, F), \qquad A_0 = \mathrm{id},
+
+    with N the network.  The moving image is interpolated once for each pass, never twice.  A pass
+    takes the one before as it is: no gradient flows from one to the other, so that each learns to
+    correct what is left, and none to prepare the next.
+
+    Parameters
+    ----------
+    at_net : nn.Module
+        A pair (N, 2, \*S) -> (N, d, d + 1) on centred coordinates, see :class:`learned.at_net.ATNet`.
+    moving, fixed : (N, 1, \*S) tensors
+    passes : int
+        At least 1.
+
+    Returns
+    -------
+    tuple of (N, d, d + 1) tensors
+
+    Examples
+    --------
+    >>> shift = lambda pair: torch.tensor([[[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]]])
+    >>> image = torch.rand(1, 1, 8, 8)
+    >>> [float(A[0, 0, 2]) for A in affine_maps(shift, image, image, passes=3)]
+    [0.25, 0.5, 0.75]
+    """
+    size = tuple(moving.shape[2:])
+    maps: list[Tensor] = []
+    for _ in range(passes):
+        before = maps[-1].detach() if maps else None
+        seen = moving if before is None else warp(moving, affine_displacement(before, size))
+        update = at_net(torch.cat((seen, fixed), 1)).to(moving.dtype)
+        maps.append(update if before is None else after(before, update))
+    return tuple(maps)
+
+
+def after(outer: Tensor, inner: Tensor) -> Tensor:
+    """The map c -> outer(inner(c)), (N, d, d + 1)."""
+    linear, shift = outer[..., :-1], outer[..., -1:]
+    product = linear @ inner
+    return torch.cat((product[..., :-1], product[..., -1:] + shift), -1)

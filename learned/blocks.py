@@ -17,8 +17,7 @@ from torch.nn.utils import skip_init
 
 from varreg.errors import InputError
 
-from .constants import are_trusted
-from .precision import without_autocast
+from .tensors import are_trusted, without_autocast
 
 #: Slope of LeakyReLU below zero.
 SLOPE = 0.3

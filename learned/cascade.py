@@ -7,37 +7,71 @@ the composed map, so that nothing is interpolated twice.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from varreg.errors import InputError
 
-from .affine_passes import affine_maps
-from .affine_search import search_affine
-from .at_net import ATNet
+from .affine import affine_displacement, compose_affine, fitted_affine, without_affine
+from .at_net import ATNet, affine_maps
 from .blocks import check_images
-from .cascade_arguments import (
-    GROUPS,
-    check_affine_stage,
-    check_stages,
-    checked_iterations,
-    checked_scales,
-    network_count,
-)
-from .cascade_prediction import Prediction, prediction_of
 from .descent_net import DescentNet
 from .dt_net import DTNet
-from .passes import Stage, better_start, run_passes
-from .resampling import resize_image, stage_shape
+from .passes import Stage, behind, better_start, run_passes
+from .sections import ModelConfig
+from .spatial import resize_field, resize_image, stage_shape, view_weight, warp
 
 #: Stages that see the images coarser than this may choose where to begin.
 COARSE = 2.0
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    r"""What a cascade predicts: the fixed voxel x corresponds to the moving voxel A(x + u(x)).
+
+    Attributes
+    ----------
+    moving : (N, 1, \*S) tensor
+        The moving image.
+    affine : (N, d, d + 1) tensor
+        A, on centred coordinates.
+    stages : tuple of (N, d, \*T) tensors
+        u after each stage, at its resolution and in its voxels.
+    displacement : (N, d, \*S) tensor
+        u after the last stage, in voxels of the images.
+    total : (N, d, \*S) tensor
+        A(x + u(x)) - x, in voxels of the images.
+    """
+
+    moving: Tensor
+    affine: Tensor
+    stages: tuple[Tensor, ...]
+    displacement: Tensor
+    total: Tensor
+
+    @cached_property
+    def warped_affine(self) -> Tensor:
+        r"""The moving image at A(x), (N, 1, \*S)."""
+        return warp(self.moving, affine_displacement(self.affine, self.moving.shape[2:]))
+
+    @cached_property
+    def warped(self) -> Tensor:
+        r"""The moving image at A(x + u(x)), interpolated once, (N, 1, \*S)."""
+        return warp(self.moving, self.total)
+
+    @cached_property
+    def view(self) -> Tensor:
+        r"""How far A(x + u(x)) is in view of the moving image, from 0 to 1, (N, 1, \*S)."""
+        return view_weight(self.total, self.moving.shape[2:])
+
+
 class Cascade(nn.Module):
-    """AT-Net, then one DT-Net per scale; see :meth:`build` for a new one.
+    """AT-Net, then one DT-Net per scale; ``Cascade.build`` makes a new one.
 
     Untrained, it returns the moving image, bit for bit.
 
@@ -45,38 +79,12 @@ class Cascade(nn.Module):
     ----------
     at_net : ATNet or None
         None leaves the affine map the identity.
-    dt_nets : sequence of DTNet
+    dt_nets : sequence of DTNet or DescentNet
         One per scale; a single one if shared.
-    scales : tuple of float
-        How many times coarser than the images each stage is, coarse to fine, down to 1 or not.
-        Empty: the affine map only.
-    shared : bool
-        Every stage uses the same weights.
-    affine_scale : float
-        How many times coarser than the images AT-Net sees them.
-    affine_passes : int
-        How often AT-Net is applied, each time to the moving image as it has brought it so far.
-    affine_views : {"one", "symmetric"}
-        Whether, except in training, AT-Net also sees every pair mirrored and the best of its answers
-        is taken: :func:`learned.affine_search.search_affine`.
-    iterations : sequence of int, optional
-        How often the network of each stage is applied, each time to the moving image as it has been
-        brought so far; None is once.
-    views : {"one", "alternating"}
-        Whether each pass sees the pair in another of its reflections, so that what a network errs to
-        one side in one pass it errs to the other in the next.
-    zero_mean : bool
-        False: stages may also shift, turn and scale, and the affine part of the answer is fitted to
-        the whole map at the end.
-    starts : {"one", "two"}
-        Whether, except in training, the stages coarser than a half also begin at the identity, and the
-        one goes on that comes to the higher mutual information: :func:`learned.passes.better_start`.
+    settings : ModelConfig
+        How the networks are applied; what they are like themselves is not looked at.
 
-    Raises
-    ------
-    InputError
-        If the scales do not decrease, the numbers of networks and scales do not agree, or what is
-        said of the affine stage is not possible.
+        Other numbers of networks than of scales, or no network at all, are an InputError.
 
     Examples
     --------
@@ -89,36 +97,15 @@ class Cascade(nn.Module):
     """
 
     def __init__(
-        self,
-        at_net: ATNet | None,
-        dt_nets: Sequence[DTNet | DescentNet],
-        scales: Sequence[float] = GROUPS[3],
-        shared: bool = False,
-        affine_scale: float = 1.0,
-        affine_passes: int = 1,
-        affine_views: str = "one",
-        iterations: Sequence[int] | None = None,
-        views: str = "one",
-        zero_mean: bool = True,
-        starts: str = "one",
+        self, at_net: ATNet | None, dt_nets: Sequence[DTNet | DescentNet], settings: ModelConfig
     ) -> None:
         super().__init__()
-        self.scales, self.shared, self.affine_is_frozen = (
-            checked_scales(scales),
-            bool(shared),
-            False,
-        )
-        check_affine_stage(affine_scale, affine_passes, affine_views)
-        self.affine_scale, self.affine_passes = float(affine_scale), affine_passes
-        self.affine_views = affine_views
-        check_stages("u-net", views, starts)
-        self.iterations = checked_iterations(iterations, self.scales)
-        self.views, self.zero_mean, self.starts = views, bool(zero_mean), starts
-        wanted = network_count(self.scales, shared)
+        self.settings, self.affine_is_frozen = settings, False
+        wanted = _network_count(settings)
         if len(dt_nets) != wanted:
             raise InputError(
-                f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {self.scales} "
-                f"and shared={shared}; got {len(dt_nets)}."
+                f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {settings.scales} "
+                f"and shared={settings.shared}; got {len(dt_nets)}."
             )
         nets: list[ATNet | DTNet | DescentNet] = [*([] if at_net is None else [at_net]), *dt_nets]
         if len({net.dimension for net in nets}) != 1:
@@ -127,61 +114,29 @@ class Cascade(nn.Module):
         self.at_net, self.dt_nets = at_net, nn.ModuleList(dt_nets)
 
     @classmethod
-    def build(
-        cls,
-        dimension: int = 2,
-        shape: Sequence[int] = (224, 224),
-        at_width: int = 16,
-        dt_width: int = 32,
-        scales: Sequence[float] = GROUPS[3],
-        shared: bool = False,
-        pooling: str = "flatten",
-        zero_mean: bool = True,
-        affine_scale: float = 1.0,
-        affine_passes: int = 1,
-        affine_views: str = "one",
-        network: str = "u-net",
-        iterations: Sequence[int] | None = None,
-        views: str = "one",
-        starts: str = "one",
-        generator: Generator | None = None,
-        seed: int = 0,
-    ) -> Cascade:
+    def build(cls, generator: Generator | None = None, seed: int = 0, **settings: Any) -> Cascade:
         """An untrained cascade.
 
         Parameters
         ----------
-        dimension, shape, pooling
-            See :class:`learned.at_net.ATNet`.
-        at_width, dt_width : int
-            Widths of the two networks; an `at_width` of 0 leaves AT-Net out.
-        scales, shared, affine_scale, affine_passes, affine_views, iterations, views, starts
-            See :class:`Cascade`.
-        zero_mean : bool
-            See :class:`learned.dt_net.DTNet`; the displacement of every stage.
-        network : {"u-net", "descent"}
-            The stages are the paper's :class:`learned.dt_net.DTNet`, or
-            :class:`learned.descent_net.DescentNet`, which need not be ``zero_mean``.
         generator : torch.Generator, optional
             Draws all weights, then all dropout masks: save its state to go on exactly.  None is a
             new one with `seed`.
         seed : int
             Only without a generator.
+        **settings
+            Fields of :class:`learned.config.ModelConfig`; what is not allowed is an InputError.
         """
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
-        check_affine_stage(affine_scale, affine_passes, affine_views)
-        check_stages(network, views, starts)
-        scales = checked_scales(scales)
+        model = ModelConfig.of(settings, "learned.Cascade.build")
         at_net = None
-        if at_width:
-            seen = stage_shape(shape, affine_scale)
-            at_net = ATNet(dimension, at_width, seen, pooling, generator=generator)
-        count = network_count(scales, shared)
-        dt_nets = [
-            _stage_network(network, dimension, dt_width, zero_mean, generator) for _ in range(count)
-        ]
-        stage = affine_scale, affine_passes, affine_views
-        return cls(at_net, dt_nets, scales, shared, *stage, iterations, views, zero_mean, starts)
+        if model.at_width:
+            seen = stage_shape(model.shape, model.affine_scale)
+            at_net = ATNet(
+                model.dimension, model.at_width, seen, model.pooling, generator=generator
+            )
+        nets = [_stage_network(model, generator) for _ in range(_network_count(model))]
+        return cls(at_net, nets, model)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Prediction:
         r"""Register a batch of pairs.
@@ -189,45 +144,52 @@ class Cascade(nn.Module):
         Parameters
         ----------
         moving, fixed : (N, 1, \*S) tensors
-            Intensities in [0, 1], on one grid of isotropic voxels.
-
-        Returns
-        -------
-        Prediction
-
-        Raises
-        ------
-        InputError
-            If the images are no pair of finite images of one size.
+            Finite intensities in [0, 1], on one grid of isotropic voxels; others are an InputError.
         """
         check_images("Cascade", moving, fixed, self.dimension)
         affine, u, made = self._start(moving, fixed)
-        stages = {} if u is None else {self.scales[made - 1]: u}
+        stages = {} if u is None else {self.settings.scales[made - 1]: u}
         for each in run_passes(self.stages()[made:], moving, fixed, affine, u):
             stages[each.stage.scale] = u = each.after
-        return prediction_of(moving, affine, stages, u, refit=not self.zero_mean)
+        return self._prediction(moving, affine, stages, u)
 
     def stages(self) -> tuple[Stage, ...]:
         """The networks of all stages, and how they are applied."""
-        first = [sum(self.iterations[:k]) for k in range(len(self.scales))]
+        settings = self.settings
+        passes = settings.iterations or (1,) * len(settings.scales)
         return tuple(
             Stage(
-                self.dt_nets[0 if self.shared else k],
+                self.dt_nets[0 if settings.shared else k],
                 scale,
-                self.iterations[k],
-                first[k],
-                self.views == "alternating",
+                passes[k],
+                sum(passes[:k]),
+                settings.views == "alternating",
             )
-            for k, scale in enumerate(self.scales)
+            for k, scale in enumerate(settings.scales)
         )
 
     def _start(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None, int]:
         """The affine map, u, and how many stages have made it."""
         affine = self.affine(moving, fixed)
         coarse = [stage for stage in self.stages() if stage.scale > COARSE]
-        if self.starts == "one" or self.training or not coarse or self.at_net is None:
+        if self.settings.starts == "one" or self.training or not coarse or self.at_net is None:
             return affine, None, 0
         return *better_start(coarse, moving, fixed, affine), len(coarse)
+
+    def _prediction(
+        self, moving: Tensor, affine: Tensor, stages: dict[float, Tensor], last: Tensor | None
+    ) -> Prediction:
+        """From u after each stage, behind the map that they began with, and u after the last one."""
+        size = tuple(moving.shape[2:])
+        u = moving.new_zeros(len(moving), len(size), *size)
+        if last is not None:
+            u = resize_field(last, size)
+        total = compose_affine(affine, u)
+        if not self.settings.zero_mean:
+            begun, affine = affine, fitted_affine(total)
+            u = without_affine(total, affine)
+            stages = {scale: behind(affine, begun, each, size) for scale, each in stages.items()}
+        return Prediction(moving, affine, tuple(stages.values()), u, total)
 
     @property
     def takes_any_size(self) -> bool:
@@ -241,9 +203,9 @@ class Cascade(nn.Module):
         return max(int(coarsest), 1)
 
     def freeze_affine(self) -> None:
-        """Hold AT-Net still: no gradients, and evaluation mode even while the rest trains.
+        """Freeze AT-Net: no gradients, and evaluation mode even while the rest is trained.
 
-        Without the latter dropout would shake its answer, and its batch statistics would move.
+        Otherwise dropout would perturb its prediction, and its batch statistics would change.
         """
         if self.at_net is None:
             raise InputError("learned.Cascade.freeze_affine: this cascade has no AT-Net to freeze.")
@@ -253,8 +215,9 @@ class Cascade(nn.Module):
 
     def affine_only(self) -> Cascade:
         """The same AT-Net without any stage behind it."""
-        stage = self.affine_scale, self.affine_passes, self.affine_views
-        return Cascade(self.at_net, (), (), False, *stage)
+        return Cascade(
+            self.at_net, (), dataclasses.replace(self.settings, scales=(), iterations=())
+        )
 
     def train(self, mode: bool = True) -> Cascade:
         """Training mode or not; a frozen AT-Net stays in evaluation mode."""
@@ -268,17 +231,17 @@ class Cascade(nn.Module):
         if self.at_net is None:
             identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
             return identity.expand(len(moving), -1, -1)
-        seen = stage_shape(moving.shape[2:], self.affine_scale)
+        seen = stage_shape(moving.shape[2:], self.settings.affine_scale)
         images = resize_image(moving, seen), resize_image(fixed, seen)
-        # the stages learn as well from one view, and eleven times faster
-        if self.affine_views == "symmetric" and not self.training:
-            return search_affine(self.at_net, *images, self.affine_passes)
-        return affine_maps(self.at_net, *images, self.affine_passes)[-1]
+        return affine_maps(self.at_net, *images, self.settings.affine_passes)[-1]
 
 
-def _stage_network(
-    kind: str, dimension: int, width: int, zero_mean: bool, generator: Generator
-) -> DTNet | DescentNet:
-    if kind == "descent":
+def _network_count(settings: ModelConfig) -> int:
+    return min(len(settings.scales), 1) if settings.shared else len(settings.scales)
+
+
+def _stage_network(settings: ModelConfig, generator: Generator) -> DTNet | DescentNet:
+    dimension, width = settings.dimension, settings.dt_width
+    if settings.network == "descent":
         return DescentNet(dimension, width, generator)
-    return DTNet(dimension, width, zero_mean=zero_mean, generator=generator)
+    return DTNet(dimension, width, zero_mean=settings.zero_mean, generator=generator)

@@ -12,24 +12,100 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from varreg.errors import FileError, InputError
 
 from .config import Config, changed_keys, from_json, to_json
-from .tensor_file import mismatch, read_tensors, to_bytes
-from .training_state import MEAN, MOMENTS, Training
+from .tensor_file import mismatch, read_tensors, state_of, to_bytes, under
 
 logger = logging.getLogger(__name__)
 
 FORMAT, VERSION = "learned checkpoint", 2
+#: What Adam keeps for each parameter.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+MEAN = "mean/"  # of the state: running means of weights
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The objects whose tensors make up a training.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    optimiser : torch.optim.Adam
+        Of parameters of the model.
+    state : dict of str to Tensor
+        What else changes from step to step, always in place.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def tensors(self, function: str) -> dict[str, Tensor]:
+        """All of them, by name."""
+        moments = {
+            f"optimiser/{name}/{key}": self.optimiser.state[parameter][key]
+            for name, parameter in self.trained().items()
+            if parameter in self.optimiser.state
+            for key in MOMENTS
+        }
+        model = {f"model/{k}": v for k, v in state_of(self.model, function).items()}
+        return {**model, **moments, **{f"state/{k}": v for k, v in self.state.items()}}
+
+    def average(self, decay: float) -> None:
+        """One step of the running means that the state has."""
+        if decay:
+            trained = self.trained()
+            means, parameters = [self.state[MEAN + n] for n in trained], list(trained.values())
+            get_ema_multi_avg_fn(decay)(means, parameters, None)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block the model has the running means, if there are any, for its weights."""
+        pairs = [
+            (p, self.state[MEAN + n]) for n, p in self.trained().items() if MEAN + n in self.state
+        ]
+        self._exchange(pairs)
+        try:
+            yield
+        finally:
+            self._exchange(pairs)
+
+    @staticmethod
+    @torch.no_grad()
+    def _exchange(pairs: list[tuple[nn.Parameter, Tensor]]) -> None:
+        for parameter, mean in pairs:
+            before = parameter.clone()
+            parameter.copy_(mean)
+            mean.copy_(before)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters of the optimiser, by their names in the model."""
+        ours = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
+        return {n: p for n, p in self.model.named_parameters() if id(p) in ours}
+
+
+def means_of(model: nn.Module, decay: float) -> dict[str, Tensor]:
+    """Running means of what a model trains, before the first step; none without a decay.
+
+    Examples
+    --------
+    >>> sorted(means_of(nn.Linear(2, 1), 0.9)), means_of(nn.Linear(2, 1), 0)
+    (['mean/bias', 'mean/weight'], {})
+    """
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad and decay]
+    return {MEAN + name: parameter.detach().clone() for name, parameter in trained}
 
 
 @dataclass(frozen=True)
@@ -86,14 +162,7 @@ class Position:
 class Checkpoint:
     """A file that has been read and found whole; no object has been touched.
 
-    Attributes
-    ----------
-    path : Path
-    config : Config
-    position : Position
-    tensors : dict of str to Tensor
-    torch : str
-        The version that wrote it.
+    `torch` is the version that wrote it.
     """
 
     path: Path
@@ -105,22 +174,13 @@ class Checkpoint:
     @property
     def weights(self) -> dict[str, Tensor]:
         """Those of the model, or their running means, for :func:`learned.weights.load_weights`."""
-        return _under("model/", self.tensors) | _under(f"state/{MEAN}", self.tensors)
+        return under("model/", self.tensors) | under(f"state/{MEAN}", self.tensors)
 
     def restore(self, training: Training, config: Config | None = None) -> None:
         """Put the tensors into the objects, after all of them have been checked.
 
-        Parameters
-        ----------
-        training : Training
-            Objects built as those that were saved; changed in place.
-        config : Config or None
-            Of the run that goes on; its ``model`` section must be that of the file.
-
-        Raises
-        ------
-        FileError
-            If the file is of another architecture, stage or optimiser; nothing has changed then.
+        The objects are built as those that were saved; of another architecture (also of the `config` of the
+        run that goes on), stage or optimiser the file is refused (FileError), and nothing has changed.
         """
         keys = [] if config is None else changed_keys(self.config, config)
         other = [key for key in keys if key.startswith("model.")]
@@ -135,11 +195,11 @@ class Checkpoint:
                 "learned: %s was written with torch %s and this is %s; last bits may differ.",
                 self.path, self.torch, torch.__version__,
             )  # fmt: skip
-        training.model.load_state_dict(_under("model/", self.tensors))
+        training.model.load_state_dict(under("model/", self.tensors))
         for name, tensor in training.state.items():
             tensor.copy_(self.tensors[f"state/{name}"])
         for name, parameter in training.trained().items():
-            moments = _under(f"optimiser/{name}/", self.tensors)
+            moments = under(f"optimiser/{name}/", self.tensors)
             if moments:
                 training.optimiser.state[parameter] = {
                     k: v.clone() if k == "step" else _laid_out(v, parameter)
@@ -150,20 +210,14 @@ class Checkpoint:
         wanted = {f"model/{k}": v for k, v in training.model.state_dict().items()}
         wanted |= {f"state/{k}": v for k, v in training.state.items()}
         for name, parameter in training.trained().items():
-            if _under(f"optimiser/{name}/", self.tensors):
+            if under(f"optimiser/{name}/", self.tensors):
                 like = dict(zip(MOMENTS, (torch.tensor(0.0), parameter, parameter), strict=True))
                 wanted |= {f"optimiser/{name}/{key}": tensor for key, tensor in like.items()}
         return mismatch(self.tensors, wanted)
 
 
 def serialised(training: Training, config: Config, position: Position) -> bytes:
-    """A checkpoint as bytes.
-
-    Raises
-    ------
-    InputError
-        If a tensor is not finite: a training that diverged does not replace one that had not.
-    """
+    """A checkpoint as bytes; what is not finite is an InputError, so that no diverged state replaces another."""
     function = "learned.save_checkpoint"
     content = {
         "torch": str(torch.__version__),
@@ -174,13 +228,7 @@ def serialised(training: Training, config: Config, position: Position) -> bytes:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read and check a checkpoint; :meth:`Checkpoint.restore` puts it into objects.
-
-    Raises
-    ------
-    FileError
-        If it is absent, truncated, damaged, or of another format; the message says what is wrong.
-    """
+    """Read and check a checkpoint; what is absent, truncated, damaged or of another format is a FileError."""
     function = "learned.read_checkpoint"
     tensors, content = read_tensors(path, FORMAT, VERSION, function)
     try:
@@ -195,8 +243,3 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def _laid_out(moment: Tensor, parameter: Tensor) -> Tensor:
     """In the memory layout of the parameter: another is added up by other instructions."""
     return torch.empty_like(parameter, requires_grad=False).copy_(moment)
-
-
-def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors whose names begin with a prefix, named without it."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

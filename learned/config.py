@@ -18,7 +18,7 @@ from jsonargparse import Namespace
 from varreg.errors import InputError
 
 from .arguments import from_arguments
-from .messages import meant, shown
+from .fields import meant, shown
 from .sections import (
     SECTIONS,
     Config,
@@ -106,8 +106,8 @@ def preset(name: str) -> Config:
     Parameters
     ----------
     name : {"smoke", "laptop", "paper"}
-        A minute on the phantom; half an hour on one core, for slices of 112 x 112 voxels of 2 mm (7,000
-        steps of 0.2 s); the paper's Table 1, for which ``data.manifest`` is still to be given.
+        "smoke": one minute on the phantom; "laptop": half an hour on one core, for slices of 112 x 112 voxels
+        of 2 mm (7,000 steps of 0.2 s); "paper": the paper's Table 1, which also requires ``data.manifest``.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def preset(name: str) -> Config:
     Raises
     ------
     InputError
-        If there is no such preset.
+        If the preset does not exist.
 
     Examples
     --------
@@ -132,15 +132,15 @@ def preset(name: str) -> Config:
 
 
 def with_changes(config: Config, changes: Iterable[str]) -> Config:
-    """A copy with fields changed by ``section.field=value`` texts, checked all together.
+    """A copy with fields changed by ``section.field=value`` strings, validated together.
 
     Parameters
     ----------
     config : Config
-        What is changed.
+        Configuration to change.
     changes : iterable of str
-        As on the command line, without the dashes: ``null``, ``true``, ``1e-4``, ``4,2,1``; of several
-        for one key the last counts.
+        As on the command line, without the dashes: ``null``, ``true``, ``1e-4``, ``4,2,1``; the last of
+        several for one key is used.
 
     Raises
     ------
@@ -173,8 +173,8 @@ def from_file(path: str | os.PathLike[str]) -> Config:
     Parameters
     ----------
     path : str or PathLike
-        Sections ``model``, ``loss``, ...; what is left out is as the top-level ``preset`` has it, or
-        else the default.
+        Sections ``model``, ``loss``, ...; what is left out is taken from the top-level ``preset``, or
+        else is the default.
 
     Raises
     ------

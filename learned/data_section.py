@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from . import section_types as kinds
-from .section_types import Section
+from . import fields as kinds
+from .fields import Section
 
 SOURCES = ("phantom", "labels", "manifest")
 
@@ -17,36 +17,37 @@ class DataConfig(Section):
     Parameters
     ----------
     source : {"phantom", "labels", "manifest", "mixed", "dataset"}
-        Drawn from the phantom, synthesised from label volumes, or listed in a manifest; "dataset" is what
-        ``train(training=...)`` was given.
+        Generated from the phantom, synthesised from label volumes, or listed in a manifest; "dataset": passed
+        from Python by ``train(training=...)``.
     phantom_share, labels_share, manifest_share : float
-        For "mixed": how often each is drawn, relative to the others.
+        For "mixed": relative frequency of each source.
     manifest, labels : str or None
-        Paths of the manifest and of the label volumes.
+        Path of the manifest, and folder of the label volumes.
     people : float
-        Share of the pairs that are of two different people, from label volumes and a manifest.
+        Fraction of pairs that show two different people, from label volumes and a manifest.
     atlas : str or None
-        The subject that is always the moving one of these pairs.
+        Subject that is always the moving image of these pairs.
     cache : str or None
-        Folder that keeps volumes once they have been resampled.
+        Folder in which resampled volumes are kept.
     licences : tuple of str
-        Of the data, for the card of the weights.
+        Licences of the data, recorded in the model card.
     validation_subjects : tuple of str
-        Subjects that are never trained on; empty leaves it to the split.
+        Subjects used for validation only; by default they are drawn at random.
     spacing : float
-        Voxel size to which volumes are brought, in mm.
+        Voxel size in mm to which volumes are resampled.
     slice_axes : tuple of int
-        Axes across which slices are taken for d = 2, all alike: 0 right, 1 anterior, 2 superior.
+        Axes across which 2D slices are taken, equally often: 0 right, 1 anterior, 2 superior.
     rotation, scaling, shear, shift, amplitude : float
-        Largest motion between the images: degrees; relative change; tangent; shares of the extent.
+        Largest random rotation (degrees), scaling (relative), shear (tangent), shift and deformation (fractions
+        of the field of view).
     pose : float
-        Strength of the motion that both share, flips apart; 0 is none.
+        Strength of the random motion common to both images, besides flips; 0 for none.
     intensity : float
-        Strength of random gamma, blur, bias field and noise; 0 is none.
+        Strength of random gamma, blur, bias field and noise; 0 for none.
     pairs_per_epoch, validation_pairs, test_pairs : int
-        Numbers of pairs.
+        Pairs per training epoch, and pairs for validation and test.
     workers : int
-        Processes that prepare pairs; 0 prepares them in the training process.
+        Worker processes that prepare pairs; 0 prepares them in the training process.
     """
 
     name: ClassVar[str] = "data"

@@ -1,9 +1,9 @@
 """A learned step of descent: the gradient of the energy in, a displacement out.
 
-A U-Net that sees, besides both images, what mutual information says at every voxel
-(:mod:`learned.energy_channels`).  Where a plain network has to learn what belongs together in any two
-contrasts, this one is told, and learns how to turn a rough gradient into a smooth, long step: what
-preconditioning is to a solver.  Such networks are known for inverse problems as learned descent
+A U-Net whose input, besides both images, is the gradient of mutual information at every voxel
+(:mod:`learned.energy_channels`).  A plain network must learn which intensities of any two contrasts
+correspond; this one is given that, and learns to turn a rough gradient into a smooth, long step, as a
+preconditioner does in a solver.  Such networks are known for inverse problems as learned descent
 (Adler and Oktem 2017, doi 10.1088/1361-6420/aa9581) and variational networks (Hammernik et al. 2018,
 doi 10.1002/mrm.26977).  Applied again and again, from coarse to fine, it converges within a few steps.
 """
@@ -30,9 +30,9 @@ class DescentNet(nn.Module):
     Blocks of two 3 x 3 (x 3) convolutions with LeakyReLU at four levels (w, 2w, 3w, 4w channels), means
     between them, linear interpolation back, the values of the same level appended.  The finest level has
     half the resolution of the images, whose 2 x 2 (x 2) voxels enter as channels: a quarter (an eighth)
-    of the work, and no detail is lost.  Displacements, which are smooth, stay at that resolution.  Nothing
-    is normalised: the size of the force says how much is left to be done, which a normalisation would
-    take away.  An untrained network moves nothing.
+    of the work, without loss of detail.  Displacements, which are smooth, stay at that resolution.  There is
+    no normalisation, because the magnitude of the force tells how far the images still are apart.  An
+    untrained network predicts zero displacement.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class DescentNet(nn.Module):
         if any(n % self.patch for n in pair.shape[2:]):
             raise InputError(
                 f"learned.DescentNet: sizes must be even; got {tuple(pair.shape[2:])}. Resize the images "
-                "with learned.resampling.resize_image."
+                "with learned.spatial.resize_image."
             )
         seen = torch.cat((pair, energy_channels(pair[:, :1], pair[:, 1:]).to(pair.dtype)), 1)
         values, inner = pad_to(space_to_depth(seen, self.patch), self.multiple)

@@ -45,8 +45,8 @@ class DTNet(nn.Module):
     dropout : float
         In the two deepest blocks, in [0, 1).
     zero_mean : bool
-        Take the mean over the image out of every component: translation belongs to the affine map,
-        and on this set the energy is coercive (section 2.3.1).
+        Subtract the mean over the image from every component: translation belongs to the affine map,
+        and the energy is coercive on fields of zero mean (section 2.3.1).
     generator : torch.Generator, optional
         Draws the weights, then the dropout masks; None is a new one with seed 0.
 

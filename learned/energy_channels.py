@@ -1,4 +1,4 @@
-r"""What mutual information says of a pair of images, voxel by voxel: input of a descent network.
+r"""The gradient of mutual information at every voxel, as input of a descent network.
 
 With p the joint density of fixed and warped values (32 x 32 bins, Gaussian window of one bin) and
 :math:`s(f, m) = \partial_m \log \frac{p(f, m)}{p(m)}`, the derivative of mutual information with
@@ -34,7 +34,7 @@ def channel_count(dimension: int) -> int:
 def energy_channels(warped: Tensor, fixed: Tensor) -> Tensor:
     r"""Force and residual of each pair, (N, d + 1, \*S).
 
-    The force is divided by its root mean square. Nothing is differentiated.
+    The force is divided by its root mean square. Autograd does not pass through it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def energy_channels(warped: Tensor, fixed: Tensor) -> Tensor:
 
     Examples
     --------
-    Of an image moved by three voxels the force points to where it was:
+    For an image shifted by three voxels the force points back:
 
     >>> import torch
     >>> fixed = torch.exp(-((torch.arange(64.0) - 32) / 8).square()).expand(1, 1, 64, 64)

@@ -1,36 +1,34 @@
-"""A trained network on images of any grids: prepared, passed through it, and its answer in world space."""
+"""A trained network, by name or file, on images of any grids: prepared, passed through it, its answer in world space."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import platform
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from varreg._version import __version__
 from varreg.batch.pair import as_pair_task, located
-from varreg.errors import DivergenceError, GeometryError, InputError, VarregError
+from varreg.errors import InputError, VarregError
 from varreg.geometry.displacement import Float
-from varreg.geometry.folding import smallest_determinant
+from varreg.images.accepted import as_pair
 from varreg.stages.arguments import thread_count
-from varreg.transforms.transform import Transform
 
+from . import weights
 from .devices import choose_device
-from .prediction import Prediction, world_transform
+from .prediction import Prediction, predicted
 from .preparation import Prepared, prepare
-
-#: Pairs that pass through the network together.
-BATCH = 8
 
 
 class Registrar:
-    """A network that is ready to register images.
+    """A trained network, ready to register images.
 
     Parameters
     ----------
@@ -39,7 +37,7 @@ class Registrar:
         ``displacement`` as a :class:`learned.cascade.Cascade` does.  Put into evaluation mode:
         batch normalisation takes its stored statistics, so no pair depends on its batch.
     shape : sequence of int
-        (*S), the size that it was trained for.
+        (*S), the image size of its training.
     name : str
     card : mapping, optional
         What its file says about it.
@@ -104,7 +102,7 @@ class Registrar:
         self,
         pairs: Iterable[Any],
         *,
-        batch_size: int = BATCH,
+        batch_size: int = 8,
         start: str | Float | None = "header",
         spacing: float | None = None,
         threads: int | None = None,
@@ -155,74 +153,9 @@ class Registrar:
         fields = answer.displacement.float().cpu().numpy()
         seconds = (time.perf_counter() - begun) / len(pairs)
         return [
-            self._prediction(*parts, seconds, threads, function)
+            predicted(*parts, self.name, self.device, seconds, threads, function)
             for parts in zip(pairs, affines, fields, strict=True)
         ]
-
-    def _prediction(
-        self,
-        pair: Prepared,
-        affine: Float,
-        field: Float,
-        seconds: float,
-        threads: int,
-        function: str,
-    ) -> Prediction:
-        begun = time.perf_counter()
-        moving, fixed = pair.moving, pair.fixed
-        try:
-            transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
-        except GeometryError as error:
-            raise DivergenceError(
-                f"{function}: the network {self.name!r} predicts no usable map for "
-                f"{moving.name or '`moving`'} and {fixed.name or '`fixed`'} ({error}); use "
-                "varreg.solve for this pair."
-            ) from error
-        name = f"warped {moving.name}".strip()
-        warped = fixed.holding(transform.warp(moving), name)
-        bound = _determinant_bound(transform, threads)
-        times = {
-            "preparation": pair.seconds,
-            "network": seconds,
-            "conversion": time.perf_counter() - begun,
-        }
-        return Prediction(
-            transform=transform,
-            warped=warped,
-            model=self.name,
-            fixed_name=fixed.name,
-            moving_name=moving.name,
-            smallest_determinant=bound,
-            overlap=fixed.grid.overlap_fraction(moving.grid, transform.affine),
-            provenance=_provenance(self.name, threads, times, self.device),
-            fixed=fixed,
-            moving=moving,
-        )
-
-
-def _determinant_bound(transform: Transform, threads: int) -> float:
-    if transform.nodes is None:
-        return 1.0
-    from varreg.backends.numba import backend as cpu
-
-    spacing, constraint = transform.fixed.spacing, transform.constraint
-    return smallest_determinant(transform.nodes, spacing, constraint, cpu, threads)[0]
-
-
-def _provenance(
-    name: str, threads: int, seconds: dict[str, float], device: torch.device
-) -> dict[str, Any]:
-    return {
-        "varreg": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": str(torch.__version__),
-        "backend": f"network {name!r}",
-        "device": str(device),
-        "threads": threads,
-        "platform": platform.platform(),
-        "seconds": seconds,
-    }
 
 
 def _numbered(pairs: Any, batch_size: Any, function: str) -> Iterator[tuple[int, Any]]:
@@ -246,3 +179,71 @@ def _torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def load(model: str | os.PathLike[str] = weights.DEFAULT) -> Registrar:
+    """Make a trained network ready.
+
+    Parameters
+    ----------
+    model : str or PathLike
+        One of :func:`learned.weights.names`, or the path of a file that
+        :func:`learned.weights.save_model` wrote: see :func:`learned.weights.read`.
+
+    Raises
+    ------
+    InputError
+        If there is no network of that name; the nearest is suggested.
+    FileError
+        If the file is absent, damaged, or holds another architecture than it says.
+    """
+    return _ready(*_found(model))
+
+
+def registrar(model: str | os.PathLike[str] | Registrar) -> Registrar:
+    """The network itself, or that of a name or path: read once, and again when its file changes."""
+    if isinstance(model, Registrar):
+        return model
+    path, name = _found(model)
+    try:
+        status = path.stat()
+    except OSError:
+        return _ready(path, name)  # which says what is wrong
+    return _kept(path, name, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, name: str, changed: int, size: int) -> Registrar:
+    return _ready(path, name)
+
+
+def _ready(path: Path, name: str) -> Registrar:
+    network, settings, card = weights.read(path)
+    return Registrar(network, settings.shape, name, card)
+
+
+def name_for_pairs(pairs: Any, function: str) -> tuple[str, Any]:
+    """The network for images of the dimension of the first of some pairs, and the pairs again."""
+    if not isinstance(pairs, Iterable):
+        return weights.DEFAULT, pairs  # which is refused later
+    rest = iter(pairs)
+    first = list(itertools.islice(rest, 1))
+    if not first:
+        return weights.DEFAULT, first
+    task = as_pair_task(first[0], 0, function)
+    try:
+        images = as_pair(task.arguments["moving"], task.arguments["fixed"], function)
+    except VarregError as error:
+        raise located(error, task.label)  # noqa: B904  it is the same error
+    return weights.OF_DIMENSION[images[1].grid.dim], itertools.chain(first, rest)
+
+
+def _found(model: Any) -> tuple[Path, str]:
+    """The file of a network and what to call it."""
+    if not isinstance(model, (str, os.PathLike)):
+        came = type(model).__name__
+        raise InputError(f"learned.load: `model` must be a name or a path; got {came}.")
+    path = Path(os.fsdecode(model))
+    if isinstance(model, str) and path.name == model and path.suffix != weights.SUFFIX:
+        return weights.find(model), model
+    return path.expanduser(), path.stem

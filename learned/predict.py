@@ -39,33 +39,31 @@ def predict(
     threads: int | None = None,
     device: str | torch.device | None = None,
 ) -> Prediction:
-    """Bring `moving` onto `fixed` as a trained network sees it, without a search.
+    """Register `moving` to `fixed` by a trained network, without iterative optimisation.
 
     Every map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
-    Nothing is minimised: :func:`varreg.solve` can go on from there, by ``start=prediction``.
+    No energy is minimised; :func:`varreg.solve` with ``start=prediction`` refines the map.
 
     Parameters
     ----------
     moving, fixed : array (*S), path, nibabel image or varreg.Image
-        Two images of the same anatomy, of any grids and of the dimension of the network; arrays have
+        Two images of the same anatomy, on any grids, of the dimension of the network; arrays have
         a spacing of 1 mm.
     model : str, PathLike or Registrar, optional
-        One of :func:`learned.weights.names`, a file, or what :func:`learned.load` returned; by default
+        A name from :func:`learned.weights.names`, a file, or the result of :func:`learned.load`; by default
         "brain-2d" for slices and "brain-3d" for volumes.
     start : {"header", "centres", "moments"} or (d + 1, d + 1) array
-        World map (fixed -> moving, mm) through which the network sees the moving image: as the
-        headers have it, or with the middles of the fields of view or the centres of mass on each
-        other.
+        Initial world map (fixed -> moving, mm) through which the moving image is resampled for the
+        network: from the headers, or aligning the centres of the fields of view or of mass.
     spacing : float, optional
-        Voxel size in mm at which the network sees the images, about the middle of the fixed one;
-        what does not fit is cropped, and zeros are padded.  By default all of the fixed field of
-        view just fits; a network that takes images of any size sees all of it in the voxel size of its
-        training.
+        Voxel size in mm of the network's input, centred on the fixed image, cropped or padded with
+        zeros.  By default the whole fixed field of view just fits; a network for images of any size
+        takes all of it at the voxel size of its training.
     threads : int, optional
-        Threads to use; they change the result by no more than rounding.  All available by default.
+        Threads to use; their number changes the result only by rounding.  All available by default.
     device : str or torch.device, optional
-        Of the network: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.  It changes the
-        result by no more than rounding.
+        Device of the network: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.  It changes
+        the result only by rounding.
 
     Returns
     -------
@@ -76,7 +74,7 @@ def predict(
     InputError, GeometryError, OverlapError, FileError
         If an argument is unusable, as for :func:`varreg.solve`.
     DivergenceError
-        If the network's map is not finite or singular.
+        If the map of the network is not finite or is singular.
 
     Examples
     --------
@@ -88,7 +86,7 @@ def predict(
     """
     from varreg.images.accepted import as_pair
 
-    from .loading import registrar
+    from .inference import registrar
 
     if model is None:
         moving, fixed = as_pair(moving, fixed, "learned.predict")
@@ -108,20 +106,20 @@ def predict_batch(
     threads: int | None = None,
     device: str | torch.device | None = None,
 ) -> list[Prediction]:
-    """Predict for many pairs, several of which pass through the network together.
+    """Register many pairs by a trained network, in batches.
 
-    Batch normalisation takes its stored statistics, so a pair's prediction does not depend on the
-    others: it is that of :func:`predict` up to the rounding of float32.
+    Batch normalisation uses its stored statistics, so a pair's prediction does not depend on the
+    others: it equals that of :func:`predict` up to the rounding of float32.
 
     Parameters
     ----------
     pairs : iterable
-        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and, if wanted,
-        ``start``.  Images may be of different sizes; a generator is asked for one batch at a time.
+        Pairs (moving, fixed), or dictionaries with the keys ``moving``, ``fixed`` and optionally
+        ``start``.  Images may have different sizes; a generator is read one batch at a time.
     batch_size : int
-        Pairs that pass through the network together.
+        Pairs per pass through the network.
     model, start, spacing, threads, device
-        As for :func:`predict`; the default model is that for the first pair.
+        As for :func:`predict`; the first pair decides the default model.
 
     Returns
     -------
@@ -131,14 +129,14 @@ def predict_batch(
     Raises
     ------
     VarregError
-        As :func:`predict`, of the first pair that is refused; the message begins with its position.
+        As :func:`predict`, for the first pair that is refused; the message begins with its position.
 
     Examples
     --------
     >>> import learned
     >>> learned.predict_batch([("t2.nii", "t1.nii"), ("flair.nii", "t1.nii")])  # doctest: +SKIP
     """
-    from .loading import name_for_pairs, registrar
+    from .inference import name_for_pairs, registrar
 
     if model is None:
         model, pairs = name_for_pairs(pairs, "learned.predict_batch")
@@ -157,13 +155,13 @@ def predict_batch(
     "--output",
     required=True,
     type=click.Path(),
-    help="Folder for the result, which `varreg apply` and `varreg info` read; or, with an image "
-    "extension (.nii.gz, .png), a file for the warped image alone.",
+    help="Output folder, readable by `varreg apply` and `varreg info`; or a file with an image "
+    "extension (.nii.gz, .png) for the warped image alone.",
 )
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="A network that comes with the package, or a .safetensors file. [default: brain-2d for slices, "
+    help="Name of an included network, or a .safetensors file. [default: brain-2d for slices, "
     "brain-3d for volumes]",
 )
 @click.option(
@@ -171,13 +169,13 @@ def predict_batch(
     type=NameOrMatrix(STARTS),
     default="header",
     show_default=True,
-    help="How the images lie before the network, or a text file with a matrix (fixed world to moving "
-    "world, mm).",
+    help="Initial alignment before the network: from the headers, by the centres of the fields of view or of "
+    "mass, or a text file with a matrix (fixed world to moving world, mm).",
 )
 @click.option(
     "--spacing",
     type=float,
-    help="Voxel size in mm at which the network sees the images. [default: all of FIXED fits]",
+    help="Voxel size in mm of the network's input. [default: all of FIXED fits]",
 )
 @header_option
 @threads
@@ -186,9 +184,9 @@ def predict_batch(
 )
 @force
 @as_json
-@click.option("-q", "--quiet", is_flag=True, help="No report.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:  # fmt: skip
-    """Bring the image MOVING onto the image FIXED by a trained network."""
+    """Register the image MOVING to the image FIXED by a trained network."""
     write: Any
     # opened first: an output that cannot be written is found before the work
     with result_writer(output, moving, fixed, None, force) as write:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from varreg.geometry import resampling
-from varreg.geometry.along_axes import parallel_axes, resize_along_axes
+from varreg._version import __version__
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
+from varreg.errors import DivergenceError, GeometryError
 from varreg.geometry.displacement import Float
-from varreg.geometry.grid import Grid
-from varreg.images.frames import frame_of_map
+from varreg.geometry.folding import smallest_determinant
 from varreg.images.image import Image
 from varreg.optimise.check import NONE_MADE
 from varreg.optimise.history import Energy
@@ -21,22 +23,22 @@ from varreg.results.registered import Registered
 from varreg.results.result import Result
 from varreg.transforms.transform import Transform
 
+from .preparation import Prepared, world_transform
+
 #: First line of a prediction of images of which nothing suspicious is known.
-UNCHECKED = (
-    "Checks: none of the map; varreg.certify(moving, fixed, prediction) says what it is worth."
-)
+UNCHECKED = "Checks: none were run; varreg.certify(moving, fixed, prediction) assesses the map."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Registered):
-    """The answer of :func:`learned.predict`.  ``print(prediction)`` explains it in a paragraph.
+    """Result of :func:`learned.predict`.  ``print(prediction)`` summarises it in a paragraph.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 
     Attributes
     ----------
     transform : varreg.Transform
-        The map; most of what it can do is offered here too.
+        The map; most of its methods are available here too.
     warped : varreg.Image
         The moving image on the fixed grid.
     model : str
@@ -46,10 +48,10 @@ class Prediction(Registered):
     smallest_determinant : float
         Certified lower bound on det(id + grad u) over every point, also between the voxels.
     overlap : float
-        Fraction of the fixed voxels that map inside the moving image.
+        Fraction of the fixed voxels that map into the moving image.
     provenance : dict
-        Plain JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
-        seconds; what a batch has in common is shared out evenly).
+        JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
+        seconds; what a batch has in common is shared out evenly; ``compilation`` is in no part).
     fixed, moving : varreg.Image
         The images that were registered.
     """
@@ -66,8 +68,13 @@ class Prediction(Registered):
 
     @property
     def seconds(self) -> float:
-        """Time of all parts together."""
-        return float(sum(self.provenance["seconds"].values()))
+        """Time of all parts together, without :attr:`compilation_seconds`."""
+        return self.as_result().seconds
+
+    @property
+    def compilation_seconds(self) -> float:
+        """Time until kernels were compiled, or loaded from the cache on disk."""
+        return self.as_result().compilation_seconds
 
     def as_result(self) -> Result:
         """The same as a varreg.Result: no level was run, and its energies are not numbers (nan)."""
@@ -92,19 +99,19 @@ class Prediction(Registered):
         )
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write it to one folder, whole or not at all, which :func:`varreg.load` reads as a Result.
+        """Save to a folder, completely or not at all; :func:`varreg.load` reads it as a Result.
 
         Parameters
         ----------
         path : str or PathLike
-            The folder to be made, as :meth:`varreg.Result.save` makes it.
+            Folder to create, in the format of :meth:`varreg.Result.save`.
         overwrite : bool
-            Replace a result that is there already.
+            Replace an existing result.
 
         Raises
         ------
         FileError
-            If it exists or cannot be written; what existed before is untouched.
+            If it exists or cannot be written; existing files stay untouched.
         """
         self.as_result().save(path, overwrite)
 
@@ -113,83 +120,82 @@ class Prediction(Registered):
         said = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
         lines = said.replace(NONE_MADE, UNCHECKED).splitlines()
         remark = (
-            "Predicted by a network, no energy was minimised: look at it, or go on from here with "
+            "Predicted by a network; no energy was minimised. Inspect the images, or refine the map by "
             "varreg.solve(moving, fixed, start=prediction)."
         )
         return "\n".join([*lines[:-2], remark, *lines[-2:]])
 
 
-def world_transform(
-    affine: Float, displacement: Float, network: Grid, fixed: Image, moving: Image, start: Float
-) -> Transform:
-    r"""The map of a network as a map between two images.
-
-    On the network's grid W, with voxels of one size along all axes, the network maps the voxel x to
-    V(x + u(x)), where V is its affine map in voxels.  The moving image was brought there through the
-    world map S, so in world space the total map is
-
-    .. math:: X \mapsto S W V (W^{-1} X + u) = A (X + W_{lin} u), \qquad A = S W V W^{-1}.
-
-    u is read at every fixed voxel, linearly between the network's voxels and continued constantly
-    beyond them, and turned to the axes of the fixed array.
-
-    Parameters
-    ----------
-    affine : (d, d + 1) array
-        On centred coordinates: see :mod:`learned.affine`.
-    displacement : (d, \*n) array
-        u, in voxels of the network's grid.
-    network : Grid
-        W; its world is that of the fixed image.
-    fixed, moving : Image
-        The two images.
-    start : (d + 1, d + 1) array
-        S, fixed world -> moving world (mm).
-
-    Returns
-    -------
-    varreg.Transform
-        Without a deformable part where u is 0 everywhere.
+@compilation_clock()
+def predicted(
+    pair: Prepared,
+    affine: Float,
+    field: Float,
+    model: str,
+    device: torch.device,
+    seconds: float,
+    threads: int,
+    function: str,
+) -> Prediction:
+    """The prediction of a pair, of what a network answered within some seconds.
 
     Raises
     ------
-    GeometryError
-        If the map is not finite or its affine part is singular.
-
-    Examples
-    --------
-    >>> image = Image.from_array(np.eye(8), spacing=2.0)
-    >>> shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]])
-    >>> world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2]
-    np.float64(4.0)
+    DivergenceError
+        If the map is not finite or singular.
     """
-    d, shape = network.dim, np.array(network.shape)
-    # only what the map changes is carried over, so that no motion is exactly no motion
-    change = np.zeros((d + 1, d + 1))
-    change[:d, :d] = affine[:, :d] - np.eye(d)
-    change[:d, d] = affine[:, d] * (shape.max() / 2) - change[:d, :d] @ ((shape - 1) / 2)
-    matrix = start @ (np.eye(d + 1) + network.affine @ change @ np.linalg.inv(network.affine))
-    nodes = None
-    if np.any(displacement):
-        turn = np.linalg.solve(fixed.grid.direction, network.affine[:d, :d])
-        nodes = np.tensordot(turn, _carried(displacement, network, fixed.grid), 1)
-    frame = frame_of_map(fixed, moving)
-    return Transform(fixed.grid, moving.grid, matrix, nodes, "zero-mean", frame)
+    begun = computing_time()
+    moving, fixed = pair.moving, pair.fixed
+    try:
+        transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
+    except GeometryError as error:
+        raise DivergenceError(
+            f"{function}: the network {model!r} predicts an unusable map for "
+            f"{moving.name or '`moving`'} and {fixed.name or '`fixed`'} ({error}); use "
+            "varreg.solve for this pair."
+        ) from error
+    warped = fixed.holding(transform.warp(moving), f"warped {moving.name}".strip())
+    bound = _determinant_bound(transform, threads)
+    times = {
+        "preparation": pair.seconds,
+        "network": seconds,
+        "conversion": computing_time() - begun,
+        "compilation": pair.compilation + compilation_seconds(),
+    }
+    return Prediction(
+        transform=transform,
+        warped=warped,
+        model=model,
+        fixed_name=fixed.name,
+        moving_name=moving.name,
+        smallest_determinant=bound,
+        overlap=fixed.grid.overlap_fraction(moving.grid, transform.affine),
+        provenance=_provenance(model, threads, times, device),
+        fixed=fixed,
+        moving=moving,
+    )
 
 
-def _carried(field: Float, source: Grid, target: Grid) -> Float:
-    """(d, *n) numbers on one grid, read at the voxels of another of the same world: (d, *S)."""
-    if source.shape == target.shape and np.array_equal(source.affine, target.affine):
-        return field
-    matrix = resampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)
-    axes = parallel_axes(matrix)
-    if axes is not None:
-        return np.stack([resize_along_axes(part, matrix, axes, target.shape) for part in field])
+def _determinant_bound(transform: Transform, threads: int) -> float:
+    if transform.nodes is None:
+        return 1.0
+    from varreg.backends.numba import backend as cpu
 
-    def coordinates(slab: slice) -> Float:
-        points = resampling.affine_coordinates(matrix, target.shape, slab)
-        resampling.clamp(points, source.shape)
-        return points
+    spacing, constraint = transform.fixed.spacing, transform.constraint
+    return smallest_determinant(transform.nodes, spacing, constraint, cpu, threads)[0]
 
-    parts = [resampling.warp(part, target.shape, coordinates, "linear", 0.0) for part in field]
-    return np.stack(parts)
+
+def _provenance(
+    name: str, threads: int, seconds: dict[str, float], device: torch.device
+) -> dict[str, Any]:
+    return {
+        "varreg": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "backend": f"network {name!r}",
+        "device": str(device),
+        "threads": threads,
+        "platform": platform.platform(),
+        "seconds": seconds,
+    }

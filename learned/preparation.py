@@ -1,13 +1,13 @@
-"""A pair of images of any grids, checked and brought to the network's own grid and size.
+"""A pair of images of any grids on the network's own grid, and the network's map in the world of the pair.
 
-The grid covers the fixed image's field of view with voxels of one size along all axes.  The moving image
-is read there through world space, so that the network sees what the headers leave to be done.
+Every argument is checked here.  The grid covers the fixed image's field of view with voxels of one size along
+all axes.  The moving image is read there through world space, so that the network sees what the headers leave
+to be done.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,17 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from varreg.backends.compilation import compilation_clock, compilation_seconds, computing_time
 from varreg.errors import InputError, VarregError
+from varreg.geometry import resampling
+from varreg.geometry.along_axes import parallel_axes, resize_along_axes
 from varreg.geometry.displacement import Float
 from varreg.geometry.grid import Grid
 from varreg.images.accepted import Image, as_pair
+from varreg.images.frames import frame_of_map
 from varreg.images.intensities import robust_range
 from varreg.images.level_image import LevelImage
 from varreg.stages.arguments import affine_initialisations, check_overlap, sampled
 from varreg.stages.initialisations import candidates
+from varreg.transforms.transform import Transform
 
-from .data.intensity import unit_values
-from .network_grid import covering, network_grid, resampled
+from .grids import covering, network_grid, resampled, unit_values
 
 
 class Prepared(NamedTuple):
@@ -37,8 +41,10 @@ class Prepared(NamedTuple):
     start: Float  # fixed world -> moving world, through which the moving image is seen
     images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
     seconds: float
+    compilation: float
 
 
+@compilation_clock()
 def prepare(
     moving: Any,
     fixed: Any,
@@ -77,12 +83,12 @@ def prepare(
     InputError
         If the images, the start or the spacing cannot be used, or `others` are given.
     OverlapError
-        If the start leaves next to nothing of the moving image in view.
+        If the start leaves almost nothing of the moving image in view.
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     if others:
         raise InputError(
-            f"{function}: a network does not look at {', '.join(map(repr, others))}; leave it out, "
+            f"{function}: a network does not accept {', '.join(map(repr, others))}; leave it out, "
             "or use varreg.solve."
         )
     images = as_pair(moving, fixed, function)
@@ -100,7 +106,67 @@ def prepare(
         shape, spacing = covering(fixed_grid, shape, wanted, multiple)
     grid = network_grid(fixed_grid, shape, spacing, function)
     pair = resampled(inputs[0], grid, matrix), resampled(inputs[1], grid, np.eye(len(matrix)))
-    return Prepared(*images, grid, matrix, np.stack(pair), time.perf_counter() - begun)
+    return Prepared(
+        *images, grid, matrix, np.stack(pair), computing_time() - begun, compilation_seconds()
+    )
+
+
+def world_transform(
+    affine: Float, displacement: Float, network: Grid, fixed: Image, moving: Image, start: Float
+) -> Transform:
+    r"""The map of a network as a map between two images.
+
+    On the network's grid W, with voxels of one size along all axes, the network maps the voxel x to
+    V(x + u(x)), where V is its affine map in voxels.  The moving image was brought there through the
+    world map S, so in world space the total map is
+
+    .. math:: X \mapsto S W V (W^{-1} X + u) = A (X + W_{lin} u), \qquad A = S W V W^{-1}.
+
+    u is read at every fixed voxel, linearly between the network's voxels and continued constantly
+    beyond them, and turned to the axes of the fixed array.
+
+    Parameters
+    ----------
+    affine : (d, d + 1) array
+        On centred coordinates: see :mod:`learned.affine`.
+    displacement : (d, \*n) array
+        u, in voxels of the network's grid.
+    network : Grid
+        W; its world is that of the fixed image.
+    fixed, moving : Image
+        The two images.
+    start : (d + 1, d + 1) array
+        S, fixed world -> moving world (mm).
+
+    Returns
+    -------
+    varreg.Transform
+        Without a deformable part where u is 0 everywhere.
+
+    Raises
+    ------
+    GeometryError
+        If the map is not finite or its affine part is singular.
+
+    Examples
+    --------
+    >>> image = Image.from_array(np.eye(8), spacing=2.0)
+    >>> shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]])
+    >>> float(world_transform(shift, np.zeros((2, 8, 8)), image.grid, image, image, np.eye(3)).affine[0, 2])
+    4.0
+    """
+    d, shape = network.dim, np.array(network.shape)
+    # only what the map changes is carried over, so that no motion is exactly no motion
+    change = np.zeros((d + 1, d + 1))
+    change[:d, :d] = affine[:, :d] - np.eye(d)
+    change[:d, d] = affine[:, d] * (shape.max() / 2) - change[:d, :d] @ ((shape - 1) / 2)
+    matrix = start @ (np.eye(d + 1) + network.affine @ change @ np.linalg.inv(network.affine))
+    nodes = None
+    if np.any(displacement):
+        turn = np.linalg.solve(fixed.grid.direction, network.affine[:d, :d])
+        nodes = np.tensordot(turn, _carried(displacement, network, fixed.grid), 1)
+    frame = frame_of_map(fixed, moving)
+    return Transform(fixed.grid, moving.grid, matrix, nodes, "zero-mean", frame)
 
 
 def _seen(image: Image, argument: str) -> LevelImage:
@@ -112,7 +178,7 @@ def _seen(image: Image, argument: str) -> LevelImage:
 
 
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
-    """Fixed world -> moving world before the network; refused if it leaves next to nothing in view."""
+    """Fixed world -> moving world before the network; refused if it leaves almost nothing in view."""
     d = fixed.grid.dim
     chosen = affine_initialisations("header" if start is None else start, d)
     check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)
@@ -144,3 +210,21 @@ def _said_by(function: str) -> Iterator[None]:
         if error.args and isinstance(error.args[0], str):
             error.args = (error.args[0].replace("varreg.solve", function), *error.args[1:])
         raise
+
+
+def _carried(field: Float, source: Grid, target: Grid) -> Float:
+    """(d, *n) numbers on one grid, read at the voxels of another of the same world: (d, *S)."""
+    if source.shape == target.shape and np.array_equal(source.affine, target.affine):
+        return field
+    matrix = resampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)
+    axes = parallel_axes(matrix)
+    if axes is not None:
+        return np.stack([resize_along_axes(part, matrix, axes, target.shape) for part in field])
+
+    def coordinates(slab: slice) -> Float:
+        points = resampling.affine_coordinates(matrix, target.shape, slab)
+        resampling.clamp(points, source.shape)
+        return points
+
+    parts = [resampling.warp(part, target.shape, coordinates, "linear", 0.0) for part in field]
+    return np.stack(parts)

@@ -1,20 +1,38 @@
-"""What a training says of itself while it runs: tables, pictures, TensorBoard, a progress bar."""
+"""What a training says of itself while it runs: tables, pictures, TensorBoard, a progress bar.
+
+A picture has a row for each registered pair: images, checkerboards and the deformed grid.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
+from varreg.io.atomic import atomic_path
+from varreg.report.plots.panels import checkerboard
+
 from .checkpoint import Position
-from .pictures import draw_pairs
 from .run_folder import METRICS, STEPS, RunFolder
-from .validation import Registered, Table, change
+from .validation import Registered, Table, change, known_figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
+TITLES = ("Fixed", "Moving", "Moving, registered", "Fixed / moving", "Fixed / registered", "Grid")
+LINES = 24  # of the grid along the longer side
+GAP = 0.04  # between pictures, as a share of their width
+WIDTH, TOP = 12.0, 0.55  # of the figure, and of its titles, inches
+INK, COLOUR = "#222222", "#1f5fa8"
+Float = NDArray[np.floating]
 
 
 class Reports:
@@ -50,7 +68,7 @@ class Reports:
         folder.take_back(position.step)
         lines = folder.metrics()
         self._before = float(lines[-1].get("hours", 0.0)) if lines else 0.0
-        self._board = Board(folder.path / "tensorboard", position.step) if tensorboard else None
+        self._board = _board(folder.path / "tensorboard", position.step) if tensorboard else None
         self._bar = tqdm(
             total=steps,
             initial=position.step,
@@ -70,7 +88,7 @@ class Reports:
         place = {"stage": position.stage, "epoch": position.epoch, "step": position.step}
         self.folder.append(STEPS, {**place, **values})
         if self._board is not None:
-            self._board.scalars(values, "training", position.step)
+            _scalars(self._board, values, "training", position.step)
         self._bar.set_description(f"{position.stage} {position.epoch + 1}", refresh=False)
         self._bar.set_postfix(loss=f"{values['total']:.3f}", refresh=False)
         self._bar.update()
@@ -90,8 +108,10 @@ class Reports:
         name = f"{position.stage}-{position.epoch:04d}.png"
         figure = draw_pairs(registered, words, self.folder.pictures / name)
         if self._board is not None:
-            self._board.scalars(dict(table), "validation", position.step)
-            self._board.picture(figure, "pairs", position.step)
+            _scalars(self._board, dict(table), "validation", position.step)
+            figure.canvas.draw()
+            pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+            self._board.add_image("pairs", pixels, position.step, dataformats="HWC")
 
     def entry(self, part: str, position: Position, table: Table, **more: Any) -> None:
         """A line of the table of metrics."""
@@ -114,49 +134,98 @@ class Reports:
                 self._board.close()
 
 
-class Board:
-    """TensorBoard's log, or nothing where TensorBoard is not installed.
+def _board(path: Path, step: int) -> Any:
+    """The writer of TensorBoard's logs, entries after a step taken back; None where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        logger.warning(
+            "learned.train: TensorBoard is not installed, so no TensorBoard logs are written; the tables "
+            "are. To install: pip install tensorboard"
+        )
+        return None
+    return SummaryWriter(str(path), purge_step=step + 1)
 
-    Parameters
-    ----------
-    path : Path
-        Folder.
-    step : int
-        Entries after it are taken back.
+
+def _scalars(board: Any, entry: dict[str, Any], prefix: str, step: int) -> None:
+    """Log all numbers of nested dictionaries."""
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            _scalars(board, value, f"{prefix}/{key}", step)
+        elif isinstance(value, float):
+            board.add_scalar(f"{prefix}/{key}", value, step)
+
+
+def draw_pairs(
+    registered: Sequence[Registered], title: str, path: str | Path | None = None
+) -> Figure:
+    """Draw registered pairs of one size, one row each; of volumes the middle plane of the last axis.
+
+    The figure, which pyplot does not know, is written to `path`, if given, in place of what is there; its
+    extension chooses the format.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    def __init__(self, path: Path, step: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            logger.warning(
-                "learned.train: TensorBoard is not installed, so there are no logs for it; the tables "
-                "are written all the same. To have them: pip install tensorboard"
-            )
-            self._writer = None
-            return
-        self._writer = SummaryWriter(str(path), purge_step=step + 1)
+    rows = [_tiles(one) for one in registered]
+    height, width = (n * (1 + GAP) for n in rows[0][0].shape)
+    inches = WIDTH / (len(TITLES) * width) * height * len(rows)
+    figure = Figure(figsize=(WIDTH, inches + TOP), facecolor="white")
+    FigureCanvasAgg(figure)
+    # one pair of axes for all pictures: two dozen would take seconds to draw
+    axes = figure.add_axes((0.0, 0.0, 1.0, inches / (inches + TOP)))
+    axes.set_axis_off()
+    for row, (one, tiles) in enumerate(zip(registered, rows, strict=True)):
+        for column, tile in enumerate(tiles):
+            _draw_tile(axes, tile, row * height, column * width)
+        _draw_grid(axes, _plane(list(one.maps.values())[-1]), row * height, len(tiles) * width)
+        axes.text(0.02 * width, row * height, _words(one), color="white", fontsize=7, va="top")
+    axes.set_xlim(-0.5, len(TITLES) * width - 0.5)
+    axes.set_ylim(len(rows) * height - 0.5, -0.5)
+    for column, words in enumerate(TITLES):
+        axes.text(column * width, -0.04 * height, words, fontsize=9, color=INK, va="bottom")
+    figure.text(0.005, 1 - 0.1 / (inches + TOP), title, fontsize=10, color=INK, va="top")
+    if path is not None:
+        with atomic_path(path, overwrite=True) as temporary:
+            figure.savefig(temporary, dpi=80, format=Path(path).suffix[1:].lower())
+    return figure
 
-    def scalars(self, entry: dict[str, Any], prefix: str, step: int) -> None:
-        """Log all numbers of nested dictionaries."""
-        if self._writer is None:
-            return
-        for key, value in entry.items():
-            if isinstance(value, dict):
-                self.scalars(value, f"{prefix}/{key}", step)
-            elif isinstance(value, float):
-                self._writer.add_scalar(f"{prefix}/{key}", value, step)
 
-    def picture(self, figure: Any, name: str, step: int) -> None:
-        """Log a figure of matplotlib, without pyplot."""
-        if self._writer is not None:
-            import numpy as np
+def _tiles(one: Registered) -> tuple[Float, ...]:
+    """The pictures of a row, (n, m) each, without the grid."""
+    images = (one.pair.fixed, one.pair.moving, one.warped)
+    fixed, moving, warped = (_plane(image)[0] for image in images)
+    return fixed, moving, warped, checkerboard(fixed, moving), checkerboard(fixed, warped)
 
-            figure.canvas.draw()
-            pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-            self._writer.add_image(name, pixels, step, dataformats="HWC")
 
-    def close(self) -> None:
-        """Write what is still in memory."""
-        if self._writer is not None:
-            self._writer.close()
+def _draw_tile(axes: Any, tile: Float, top: float, left: float) -> None:
+    n, m = tile.shape
+    extent = (left - 0.5, left + m - 0.5, top + n - 0.5, top - 0.5)
+    axes.imshow(tile, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+
+
+def _draw_grid(axes: Any, displacement: Float, top: float, left: float) -> None:
+    """Where the lines of a regular grid on the fixed image go, as far as they stay in view."""
+    from matplotlib.collections import LineCollection
+
+    shape = displacement.shape[1:]
+    position = np.indices(shape) + displacement[:2]
+    limits = np.array(shape).reshape(2, 1, 1) - 0.5
+    position = np.where((position > -0.5) & (position < limits), position, np.nan)
+    points = np.stack([position[1] + left, position[0] + top], axis=-1)
+    step = max(1, round(max(shape) / LINES))
+    lines = [*points[::step], *points[:, ::step].swapaxes(0, 1)]
+    axes.add_collection(LineCollection(lines, colors=COLOUR, linewidths=0.6))
+
+
+def _words(one: Registered) -> str:
+    """Subject, and error or overlap before and after."""
+    maps = list(one.maps.values())
+    table = {str(k): known_figures(one.pair, maps[k][None]) for k in (0, -1)}
+    return f"{one.pair.subject}: {change(table)}".removesuffix(": ")
+
+
+def _plane(values: Tensor) -> Float:
+    """(C, *S) as (C, rows, columns)."""
+    array = values.numpy()
+    return array if array.ndim == 3 else array[..., array.shape[-1] // 2]

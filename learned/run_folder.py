@@ -95,7 +95,7 @@ class RunFolder:
         if self.last is not None and self.last.name > name:
             raise FileError(
                 f"learned.train: {str(folder)!r} holds {self.last.name!r}, later than step "
-                f"{position.step}; go on from there, or write to another folder."
+                f"{position.step}; resume from there, or write to another folder."
             )
         data = serialised(training, config, position)
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,20 +139,14 @@ class RunFolder:
             self.pictures.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(
-                f"learned.train: the folder {str(self.path)!r} cannot be made ({error}); give "
-                "another as --output."
+                f"learned.train: the folder {str(self.path)!r} cannot be created ({error}); choose "
+                "another --output."
             ) from error
         with atomic_path(self.path / CONFIG, overwrite=True) as temporary:
             temporary.write_text(to_json(config) + "\n", encoding="utf-8")
 
     def config(self) -> Config:
-        """The configuration of the run in the folder.
-
-        Raises
-        ------
-        FileError
-            If there is none, or it cannot be read.
-        """
+        """The configuration of the run in the folder; if none can be read, a FileError."""
         file = self.path / CONFIG
         try:
             return from_json(file.read_text(encoding="utf-8"))
@@ -193,18 +187,20 @@ class RunFolder:
         if not os.path.lexists(self.path):
             return
         if not self.path.is_dir():
-            raise FileError(f"learned.train: {str(self.path)!r} is no folder; give another name.")
+            raise FileError(
+                f"learned.train: {str(self.path)!r} is not a folder; choose another name."
+            )
         names = {entry.name for entry in self.path.iterdir()}
         if names and not resume:
             raise FileError(
-                f"learned.train: the folder {str(self.path)!r} is not empty; go on with the run in it "
-                "by --resume, or give another as --output."
+                f"learned.train: the folder {str(self.path)!r} is not empty; resume the run in it by "
+                "--resume, or choose another --output."
             )
         # the pictures' folder is made before anything else
         if names - {self.pictures.name} and CONFIG not in names:
             raise FileError(
                 f"learned.train: the folder {str(self.path)!r} holds files but no {CONFIG!r}, so there "
-                "is no run in it to resume; give another as --output."
+                "is no run to resume; choose another --output."
             )
 
 
@@ -236,7 +232,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _is_kept(line: dict[str, Any], step: int) -> bool:
-    """The test comes after everything else and is made anew."""
+    """The test comes after everything else and is made again."""
     return type(line.get("step")) is int and line["step"] <= step and line.get("part") != "test"
 
 
@@ -244,6 +240,6 @@ def _refuse_changes(before: Config, after: Config, path: Path) -> None:
     wrong = [key for key in changed_keys(before, after) if key not in RESUMABLE]
     if wrong:
         raise InputError(
-            f"learned.train: the run in {str(path)!r} has another `{wrong[0]}`; leave it as it is, or "
-            "give another folder as --output."
+            f"learned.train: the run in {str(path)!r} was started with another `{wrong[0]}`; keep that value, or "
+            "choose another --output."
         )

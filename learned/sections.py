@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 from varreg.errors import InputError
 from varreg.options.presets import PRESETS as ENERGIES
 
-from . import section_types as kinds
+from . import fields as kinds
 from .data_section import DataConfig
-from .section_types import Section, hints_of
+from .fields import Section, hints_of
 
 
 @dataclass(frozen=True)
@@ -28,33 +28,32 @@ class ModelConfig(Section):
     shape : tuple of int
         Voxels of the images along each of the d axes.
     at_width, dt_width : int
-        Channels of the first block of AT-Net and of each DT-Net; the paper's are 16 and 32. Without
-        AT-Net, 0, the stages begin at the identity.
+        Channels of the first block of AT-Net and of each DT-Net; 16 and 32 in the paper. An `at_width` of 0
+        leaves out AT-Net; the stages then start from the identity.
     scales : tuple of float
         Coarsening factor of the images that each DT-Net stage sees, decreasing; may be empty.
     shared : bool
-        All stages are one network.
+        Whether all stages share the weights of one network.
     pooling : {"flatten", "global"}
-        What stands before AT-Net's dense layers; "flatten" ties it to `shape`.
+        Layer before AT-Net's dense layers; "flatten" fixes the image size to `shape`.
     affine_scale : float
         Coarsening factor of the images that AT-Net sees.
     affine_passes : int
-        How often AT-Net is applied, each time to what is left to be done.
-    affine_views : {"one", "symmetric"}
-        Whether, but in training, AT-Net sees pairs mirrored too and its best answer is taken.
+        Number of times AT-Net is applied, each time to the remaining misalignment.
     network : {"u-net", "descent"}
-        The paper's DT-Net, or a network that is also told the gradient of mutual information.
+        The paper's DT-Net, or a network that also takes the gradient of mutual information as input.
     iterations : tuple of int
-        How often the network of each scale is applied; empty is once.
+        Number of passes of the network at each scale; empty means one each.
     views : {"one", "alternating"}
-        Whether each of these passes sees the pair in another of its reflections.
+        "alternating": each pass takes a different reflection of the pair.
     zero_mean : bool
-        Displacements have the mean 0; if not, the affine part is fitted to the whole map at the end.
+        Whether displacements have zero mean; if not, the affine part is fitted to the final map.
     starts : {"one", "two"}
-        Whether, but in training, coarse stages also begin at the identity, and the better one goes on.
+        "two": at inference the coarse stages also start from the identity, and the better result is kept.
     """
 
     name: ClassVar[str] = "model"
+    gone: ClassVar[dict[str, Any]] = {"affine_views": ("one",)}
     dimension: Literal[2, 3] = 2
     shape: tuple[kinds.Size, ...] = (224, 224)
     at_width: kinds.WidthOrNone = 16
@@ -64,7 +63,6 @@ class ModelConfig(Section):
     pooling: Literal["flatten", "global"] = "flatten"
     affine_scale: kinds.Factor = 1.0
     affine_passes: kinds.Few = 1
-    affine_views: Literal["one", "symmetric"] = "one"
     network: Literal["u-net", "descent"] = "u-net"
     iterations: tuple[kinds.Few, ...] = ()
     views: Literal["one", "alternating"] = "one"
@@ -90,20 +88,21 @@ class LossConfig(Section):
     Parameters
     ----------
     smoothness, mutual_information, background, consistency : float
-        lambda_1 to lambda_4, at least one above 0.
+        Weights of the terms, lambda_1 to lambda_4 of the paper; at least one above 0.
     gamma : float
-        The fixed image is background where its intensity, in [0, 1], is below.
+        Intensity in [0, 1] below which the fixed image is background.
     inverse : {"fixed-point", "paper"}
-        How the inverse displacement of the consistency term is found.
+        How the consistency term inverts the displacement.
     estimator : str
-        A preset of :class:`varreg.Options`: estimator and bins of the mutual information.
+        Preset of :class:`varreg.Options` that sets the estimator and bins of mutual information.
     known_map : float
-        Weight of the mean distance to the random map that made the pair, in voxels, where it is known.
-    dice, deep_supervision : float
-        Weights of 1 - the mean Dice overlap of labels, and of the coarse stages at their own resolution.
+        Weight of the mean distance in voxels to the random map that made the pair, where it is known.
+    dice : float
+        Weight of 1 - the mean Dice overlap of labels.
     """
 
     name: ClassVar[str] = "loss"
+    gone: ClassVar[dict[str, Any]] = {"deep_supervision": ()}
     smoothness: kinds.Weight = 1.0
     mutual_information: kinds.Weight = 50.0
     background: kinds.Weight = 100.0
@@ -113,7 +112,6 @@ class LossConfig(Section):
     estimator: kinds.Name = "cfir"
     known_map: kinds.Weight = 0.0
     dice: kinds.Weight = 0.0
-    deep_supervision: kinds.Weight = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,28 +124,28 @@ class LossConfig(Section):
 
 @dataclass(frozen=True)
 class OptimiserConfig(Section):
-    """Adam, its learning rate over time, and for how long.
+    """The Adam optimiser, its learning rate schedule and the number of epochs.
 
     Parameters
     ----------
     learning_rate : float
-        Of Adam, at its largest.
+        Largest learning rate of Adam.
     batch_size : int
-        Pairs per step, of all processes together.
+        Pairs per step, over all processes.
     affine_epochs, epochs : int
-        Epochs of AT-Net alone, then of the DT-Net stages with AT-Net frozen.
+        Epochs of AT-Net alone, and of the DT-Net stages with AT-Net frozen.
     schedule : {"constant", "cosine"}
-        Of the learning rate, after the warm-up.
+        Schedule of the learning rate after the warm-up.
     warm_up : int
         Steps over which the learning rate rises linearly.
     last_rate : float
-        At the end of the cosine, as a share of `learning_rate`.
+        Learning rate at the end of the cosine schedule, as a fraction of `learning_rate`.
     averaging : float
-        Share of a running mean of the weights, which is what is kept, that stays at each step; 0: none.
+        Decay of the exponential moving average of the weights, which is what is saved; 0 for none.
     gradient_clipping : float or None
-        Largest norm of the gradient of all parameters together.
+        Largest norm of the gradient over all parameters.
     dropout : float
-        Share of values cleared in the two deepest blocks of each network.
+        Dropout rate in the two deepest blocks of each network.
     """
 
     name: ClassVar[str] = "optimiser"
@@ -165,30 +163,30 @@ class OptimiserConfig(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """The run: where it writes, on what it computes, how often it looks at itself.
+    """The run: output folder, devices, checkpoints and validation.
 
     Parameters
     ----------
     seed : int
-        Of every random choice.
+        Seed of all random numbers.
     output : str
-        Folder of checkpoints, logs and pictures.
+        Folder for checkpoints, logs and pictures.
     precision : {"float32", "bfloat16"}
-        Of the networks' convolutions.
+        Precision of the networks' convolutions.
     affine_from : str or None
-        File of weights whose AT-Net is taken instead of training one.
+        Weights file whose AT-Net is used instead of training one.
     stages_from : str or None
-        File of weights whose DT-Nets the stages begin with: each takes the finest not finer than it.
+        Weights file from whose DT-Nets the stages start: each takes the finest one that is not finer than itself.
     threads : int or None
-        Of each process; None leaves it to torch. Another number rounds differently.
+        Threads of each process; by default PyTorch's choice. Their number changes rounding.
     devices : tuple of str
-        "auto" alone, or "cpu", "mps", "cuda", "cuda:0", ...
+        "auto", or a list of "cpu", "mps", "cuda", "cuda:0", ...
     checkpoint_every : int
         Steps between checkpoints.
     validation_every : int
         Epochs between validations.
     patience : int or None
-        Validations without a better value after which a stage ends; None: never.
+        Validations without improvement after which a stage stops; by default never.
     """
 
     name: ClassVar[str] = "train"

@@ -1,4 +1,4 @@
-"""One step of the optimiser, and its figures once they are wanted."""
+"""A step of the training, from the batch to the optimiser, and its figures once they are wanted."""
 
 from __future__ import annotations
 
@@ -6,28 +6,97 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from varreg.errors import DivergenceError
+from varreg.errors import DivergenceError, InputError
 
 from .blocks import Dropout
 from .cascade import Cascade
 from .checkpoint import Position, Training
 from .config import Config, OptimiserConfig
-from .constants import trusted_values
-from .data.datasets import Pair
-from .devices import gather
-from .interruption import Interruption
-from .losses.known_map import Known
+from .data.datasets import Pair, PairDataset
+from .devices import Interruption, gather, ignore_interrupts
 from .losses.objective import Losses
+from .losses.supervised import Known
+from .tensors import trusted_values
 
 READ_EVERY = 16  # steps between looks at the figures on a GPU, which has to wait for each
 NAMES = (*Losses._fields, "gradient", "interrupted")
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Places of the pairs of every batch, epoch after epoch; what is left of an epoch is not used.
+
+    Attributes
+    ----------
+    size, steps : int
+        Pairs of a batch, of all processes together, and batches of an epoch.
+    rank, count : int
+        Of this process and of all; each takes as many pairs of every batch, in the order of the ranks.
+    first, last, start : int
+        The first epoch, the first that is not wanted, and the first batch of the first one.
+    """
+
+    size: int
+    steps: int
+    rank: int
+    count: int
+    first: int
+    last: int
+    start: int
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        share = self.size // self.count
+        for epoch in range(self.first, self.last):
+            begin = self.start * self.size if epoch == self.first else 0
+            places = [(epoch, index) for index in range(begin, self.steps * self.size)]
+            for k in range(self.rank * share, len(places), self.size):
+                yield places[k : k + share]
+
+
+def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
+    """Full batches of an epoch; if there is none, or processes cannot share one equally, an InputError."""
+    size = config.optimiser.batch_size
+    if size > len(pairs):
+        raise InputError(
+            "learned.train: `optimiser.batch_size` must be at most `data.pairs_per_epoch`, "
+            f"{len(pairs)}; got {size}."
+        )
+    if size % count:
+        raise InputError(
+            "learned.train: `optimiser.batch_size` is shared by all processes and must be a multiple of "
+            f"their number, {count}; got {size}."
+        )
+    return len(pairs) // size
+
+
+def loaded(
+    pairs: PairDataset, batches: Batches, workers: int, device: torch.device
+) -> Iterator[Pair]:
+    """The batches on the device; worker processes last as long as the iterator."""
+    loader = DataLoader(
+        pairs,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        num_workers=workers,
+        worker_init_fn=ignore_interrupts,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # not the global one: how often one resumes must not show
+    )
+    for batch in loader:
+        moved = {
+            name: part.to(device, non_blocking=True)
+            for name, part in batch._asdict().items()
+            if isinstance(part, Tensor)
+        }
+        yield batch._replace(**moved)
 
 
 class Taken(NamedTuple):
@@ -76,13 +145,10 @@ class Steps:
         ----------
         module : nn.Module
             The loss of a stage, see :mod:`learned.stages`, as ``fabric.setup_module`` gives it.
-        training : Training
         batch : Pair
             This process's share.
-        position : Position
-            Before the step.
-        rate : float
-            Learning rate.
+        position, rate : Position, float
+            Before the step, and its learning rate.
         interruption : Interruption
             Looked at last, so that a signal that comes during the step counts.
         """
@@ -148,8 +214,8 @@ class Steps:
         return DivergenceError(
             f"learned.train: the loss is {values['total']:g} and its gradient {values['gradient']:g} in "
             f"stage {place.stage!r}, epoch {place.epoch + 1}, step {place.step}, with the subjects "
-            f"{', '.join(subjects)}. The last checkpoint is from before. "
-            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and look at the "
+            f"{', '.join(subjects)}. The last checkpoint is unaffected. "
+            "Try a smaller `optimiser.learning_rate` or `optimiser.gradient_clipping`, and check the "
             "images of these subjects."
         )
 

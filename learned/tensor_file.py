@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from varreg.errors import FileError, InputError
 
-from .messages import shown
+from .fields import shown
 
 KEY = "learned"  # of the metadata
 LARGEST_FILE = 1 << 32  # bytes
@@ -137,7 +137,7 @@ def mismatch(tensors: Mapping[str, Any], wanted: Layout) -> str:
             return f"{name!r} is missing"
     for name, tensor in tensors.items():
         if name not in wanted:
-            return f"{name!r} is one too many"
+            return f"{name!r} is unexpected"
         expected = wanted[name]
         if not isinstance(tensor, Tensor):
             return f"{name!r} is a {type(tensor).__name__}"
@@ -155,6 +155,11 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return f"{name!r} is not finite"
     return ""
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, named without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def state_of(module: nn.Module, function: str) -> dict[str, Tensor]:

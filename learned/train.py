@@ -41,24 +41,24 @@ def train(
     validation: Dataset[Any] | None = None,
     test: Dataset[Any] | None = None,
 ) -> Trained:
-    """Train a cascade, or go on.
+    """Train a cascade, or resume its training.
 
     Parameters
     ----------
     config : Config
         ``train.output`` is the folder, see :mod:`learned.run_folder`.
     resume : bool
-        Go on with the run in the folder, if there is one.
+        Resume the run in the folder, if there is one.
     progress : bool or None
-        Show a progress bar; None does on a terminal.
+        Show a progress bar; by default only on a terminal.
     tensorboard : bool
-        Write logs for TensorBoard.
+        Write TensorBoard logs.
     networks : callable or None
-        Changes the new cascade, e.g. puts other networks into it, before it is trained.
+        Modifies the new cascade before training, e.g. replaces its networks.
     described : mapping or None
-        What the card of the weights says of that, beside ``model``.
+        Description of these changes for the model card, besides ``model``.
     training, validation, test : torch.utils.data.Dataset or None
-        Datasets of dictionaries, see :mod:`learned.data.dict_source`, in place of what ``data.source`` says;
+        Datasets of dictionaries (:mod:`learned.data.dict_source`) instead of ``data.source``;
         an epoch is ``data.pairs_per_epoch`` items drawn at random, and each pair is moved by a random map
         and flipped as ``data`` says.
 
@@ -71,11 +71,11 @@ def train(
     FileError
         If the folder is not empty and `resume` is not set, or something cannot be read or written.
     InputError
-        If data and configuration do not go together.
+        If data and configuration are inconsistent.
     DivergenceError
-        If the loss or its gradient is not finite; the last checkpoint is from before.
+        If the loss or its gradient is not finite; the last checkpoint is unaffected.
     KeyboardInterrupt
-        After Ctrl-C, when a checkpoint has been written; the message says how to go on.
+        After Ctrl-C, once a checkpoint is written; the message says how to resume.
     """
     from .training_run import TrainingRun
 
@@ -110,7 +110,7 @@ def train(
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(arguments: tuple[str, ...]) -> None:
-    """Train the cascade: AT-Net, then the DT-Nets behind it."""
+    """Train the cascade: AT-Net first, then the DT-Nets that follow it."""
     config, others = from_arguments(arguments, _base)
     if others.output is not None:
         config = with_changes(config, [f"train.output={others.output}"])
@@ -149,7 +149,7 @@ def _report(trained: Any) -> str:
     ]
     for row, figures in table.items():
         lines.append(f"{row:<12}" + "".join(f"{figures[m]:>10.4f}" for m in shown))
-    return "\n".join([*lines, "", f"The weights: {Path(trained.model)}"])
+    return "\n".join([*lines, "", f"Weights: {Path(trained.model)}"])
 
 
 if __name__ == "__main__":

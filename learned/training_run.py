@@ -21,19 +21,16 @@ from varreg.errors import DivergenceError, InputError
 from varreg.options.options import Options
 
 from .cascade import Cascade
-from .checkpoint import Checkpoint, Position, read_checkpoint
+from .checkpoint import Checkpoint, Position, Training, means_of, read_checkpoint
 from .config import Config
-from .data.datasets import Pair
+from .data.datasets import Pair, check_terms
 from .data.parts import Parts, make_parts, training_pairs
-from .devices import first
-from .interruption import Interruption, heed_signals
-from .loader import Batches, check_terms, loaded, steps_of_epoch
+from .devices import Interruption, first, heed_signals
 from .losses.mutual_information import MutualInformation
 from .reports import Reports
 from .run_folder import RunFolder
 from .stages import AFFINE, DEFORMABLE, STAGES, prepare_stage, stage_epochs
-from .step import Steps, learning_rate
-from .training_state import Training, means_of
+from .step import Batches, Steps, learning_rate, loaded, steps_of_epoch
 from .transfer import card, new_cascade
 from .validation import Table, evaluate, register, value_of
 from .weights import load_weights, save_model
@@ -86,7 +83,7 @@ class TrainingRun:
         self.model.to(fabric.device)
         self.taken = Steps(config, fabric, self.model)
         if not resume and not any(stage_epochs(name, config) for name in STAGES):
-            raise InputError("learned.train: nothing is to be trained; raise `optimiser.epochs`.")
+            raise InputError("learned.train: there is nothing to train; raise `optimiser.epochs`.")
         # only now: what is refused leaves no folder behind
         first(fabric, lambda: folder.open(config, resume))
         self.checkpoint = self._read(lambda: folder.last)
@@ -157,7 +154,7 @@ class TrainingRun:
             self._save(training, is_best)
         if stopped:
             self.interruption.end(
-                f"the checkpoint of step {step} is written; go on by: python -m learned.train "
+                f"the checkpoint of step {step} is written; resume by: python -m learned.train "
                 f"--output {self.config.train.output} --resume"
             )
 
@@ -189,7 +186,7 @@ class TrainingRun:
             if not math.isfinite(value):
                 raise DivergenceError(
                     f"learned.train: the validation after epoch {place.epoch} of stage {place.stage!r} "
-                    f"gave {value}; the last checkpoint is from before. Try a smaller "
+                    f"gave {value}; the last checkpoint is unaffected. Try a smaller "
                     "`optimiser.learning_rate`."
                 )
             self.position, is_best = place.after_validation(value)

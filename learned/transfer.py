@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from varreg.errors import InputError
 
@@ -18,6 +18,7 @@ from .cascade import Cascade
 from .checkpoint import Position
 from .config import Config, to_json
 from .data.parts import Parts, described_sources
+from .tensor_file import under
 from .validation import Table
 from .weights import load_weights, read_model
 
@@ -68,12 +69,12 @@ def _take_affine(cascade: Cascade, path: str) -> None:
     if cascade.at_net is None:
         raise InputError("learned.train: `train.affine_from` is set, but the model has no AT-Net.")
     try:
-        load_weights(cascade.at_net, _under(AT_NET, read_model(path)[0]))
+        load_weights(cascade.at_net, under(AT_NET, read_model(path)[0]))
     except InputError as error:
         raise InputError(
             f"learned.train: the AT-Net in `train.affine_from` = {path!r} does not fit `model` "
             f"({error}); set `model.at_width`, `model.shape`, `model.affine_scale` and "
-            "`model.pooling` to what they were when it was trained."
+            "`model.pooling` to the values of its training."
         ) from error
 
 
@@ -84,17 +85,18 @@ def _take_stages(cascade: Cascade, path: str) -> None:
     theirs = [float(scale) for scale in architecture["scales"]]
     for k, net in enumerate(cascade.dt_nets):
         # what is shared by all stages is what the finest of them would take
-        place = nearest_coarser(theirs, cascade.scales[-1 if cascade.shared else k])
+        place = nearest_coarser(
+            theirs, cascade.settings.scales[-1 if cascade.settings.shared else k]
+        )
         if place is None:
             continue
         place = 0 if architecture["shared"] else place
         try:
-            load_weights(net, _under(f"{DT_NETS}{place}.", tensors))
+            load_weights(net, under(f"{DT_NETS}{place}.", tensors))
         except InputError as error:
             raise InputError(
                 f"learned.train: the DT-Nets in `train.stages_from` = {path!r} do not fit `model` "
-                f"({error}); set `model.dt_width` and `model.dimension` to what they were when they "
-                "were trained."
+                f"({error}); set `model.dt_width` and `model.dimension` to the values of their training."
             ) from error
 
 
@@ -111,11 +113,6 @@ def nearest_coarser(scales: Sequence[float], scale: float) -> int | None:
     """
     found = [place for place, theirs in enumerate(scales) if theirs >= scale]
     return found[-1] if found else None
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, named without it."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def card(

@@ -12,11 +12,10 @@ from .affine import affine_displacement, compose_affine
 from .cascade import Cascade
 from .data.datasets import Pair, PairDataset
 from .devices import gather
-from .folding import fold_fraction
-from .losses.dice import label_dice
+from .inverse import fold_fraction
 from .losses.mutual_information import MutualInformation
-from .resampling import resize_field
-from .spatial import view_weight, warp
+from .losses.supervised import label_dice
+from .spatial import resize_field, view_weight, warp
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -121,7 +121,7 @@ def script(name: str) -> str:
             line = TEXT.count("\n", 0, found.start(1))
             block = found[1].splitlines()
             lines[line : line + len(block)] = block
-    words = re.search(r"^### Words of.*?\n(.*?)^### ", SECTIONS[name][2], re.MULTILINE | re.DOTALL)
+    words = re.search(r"^### Terms of.*?\n(.*?)^### ", SECTIONS[name][2], re.MULTILINE | re.DOTALL)
     return "\n".join([*lines, "import re", f"WORDS = {words[1]!r}", CHECKS[name], SHARED])
 
 
@@ -144,7 +144,7 @@ def test_a_section_runs_with_its_tool(name, tmp_path):
     command = [sys.executable, "section.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
-    assert "Stationary is not correct" in done.stdout  # the certificate was printed
+    assert "Convergence does not prove correctness" in done.stdout  # the certificate was printed
 
 
 def blocks(name: str) -> list[str]:
@@ -193,7 +193,7 @@ def test_the_options_in_the_tables_exist(name):
 def test_every_tool_has_all_tasks():
     for name in TOOLS:
         titles = re.findall(r"^### (.+)$", SECTIONS[name][2], re.MULTILINE)
-        assert len(titles) == 5 and titles[0] == f"Words of {name}", titles
+        assert len(titles) == 5 and titles[0] == f"Terms of {name}", titles
         # theirs, ours; their map; our map; theirs, ours
         assert len(blocks(name)) == 6
         text = "\n".join(blocks(name))

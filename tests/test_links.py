@@ -19,10 +19,11 @@ PAGES = sorted(
     [
         *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
         *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "api").glob("*.md"),
         *(ROOT / "examples").glob("**/README.md"),
     ]
 )
-DOCS = [page for page in PAGES if page.parent.name == "docs"]
+DOCS = [page for page in PAGES if ROOT / "docs" in page.parents]
 #: What sphinx-gallery makes of `examples/gallery` in `docs/gallery`; it is not in the repository.
 GALLERY = {"index.rst": "GALLERY_HEADER.rst"}
 #: Of headings on pages that Sphinx builds, as `myst_heading_anchors` in docs/conf.py says.
@@ -135,7 +136,7 @@ def anchor_fault(anchor: str, file: Path, origin: Path) -> str | None:
         return "no such heading"
     if len(levels) > 1:
         return f"{len(levels)} headings of this name"
-    if origin.parent.name == "docs" and levels[0] > DEEPEST:
+    if "docs" in (origin.parent.name, origin.parents[1].name) and levels[0] > DEEPEST:
         return f"a heading of level {levels[0]} has no anchor in the built pages"
     return None
 
@@ -155,18 +156,31 @@ def test_links_were_found_at_all():
     assert sum(len(page_of(path).images) for path in PAGES) >= 4
 
 
+def contents_of(page: Path) -> list[Path]:
+    """The files in the tables of contents of a page, and in those of the pages that they name."""
+    found: list[Path] = []
+    for name in page_of(page).contents if page.suffix == ".md" else ():
+        ending = ".rst" if name.startswith("gallery/") else ".md"
+        found.append(file_of(page.parent / f"{name}{ending}"))
+        found += contents_of(found[-1]) if found[-1].is_file() else []
+    return found
+
+
 def test_every_page_of_the_documentation_is_in_the_contents():
     index = ROOT / "docs" / "index.md"
-    contents = page_of(index).contents
-    assert len(contents) == len(set(contents))
-    named = [file_of(ROOT / "docs" / f"{name}.md") for name in contents if "/" not in name]
-    named += [file_of(ROOT / "docs" / f"{name}.rst") for name in contents if "/" in name]
+    named = contents_of(index)
+    assert len(named) == len(set(named))
     assert [str(file) for file in named if not file.is_file()] == []
     orphans = [path for path in DOCS if page_of(path).is_orphan]
     listed = sorted([*named, *orphans, index])
     absent = [path.name for path in DOCS if path not in listed]
-    assert absent == [], "add them to the toctree of docs/index.md, or mark them as orphans"
+    assert absent == [], "add them to a table of contents, or mark them as orphans"
     assert [path.name for path in orphans if path in named] == []
+
+
+def test_every_table_of_contents_of_the_front_page_has_a_caption():
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert text.count("```{toctree}") == text.count("```{toctree}\n:caption: ") == 6
 
 
 TEXT = """---

@@ -15,7 +15,7 @@ pytest.importorskip("safetensors", reason="the networks of the paper need safete
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = [ROOT / "examples" / "paper", ROOT / "examples" / "benchmarks"]
 NAMES = [file.stem for folder in FOLDERS for file in folder.glob("*.py")]
-TABLES = ("table2_3", "table4", "table5", "table6", "table7", "table8")
+TABLES = ("table2_3", "figure4_5", "table4", "table5", "table6", "table7", "table8")
 FIGURES = {"tre", "mi", "ncc", "folds", "determinant", "cpu", "gpu"}
 TINY = (
     "model.shape=32,32", "data.pairs_per_epoch=2", "data.test_pairs=4", "train.checkpoint_every=1000",
@@ -149,6 +149,7 @@ def test_presets_are_configurations_of_the_papers_method(paper, preset):
     weights = (loss.smoothness, loss.mutual_information, loss.background, loss.consistency)
     assert weights == paper("paper_numbers").WEIGHTS
     assert (loss.inverse, loss.estimator) == ("paper", "cfir")
+    assert loss.known_map == 0  # of DT-Nets; AT-Net may be told
     assert config.train.validation_every == config.optimiser.epochs
     if preset == "paper":
         assert config.model.shape == (224, 224)
@@ -179,12 +180,45 @@ def test_a_better_method_is_told_from_an_equal_one(paper):
     assert compared(list(before), list(before), True)["p"] == 1.0
 
 
+def test_a_claim_is_decided_only_where_the_pairs_leave_no_doubt(paper):
+    intervals = paper("intervals")
+    rng = np.random.default_rng(1)
+    before = rng.normal(size=40)
+    noise = rng.normal(size=40)
+    sure = intervals.difference(before + 1 + 0.1 * noise, before)
+    open_ = intervals.difference(before + 0.02 + noise - noise.mean(), before)
+    assert sure.low < 1 < sure.high and sure.high - sure.low < 0.1
+    assert open_.low < 0 < open_.high
+    decide = intervals.all_above
+    assert (decide(0, sure), decide(0, open_), decide(2, sure)) == (True, None, False)
+    assert decide(0, sure, open_) is None and decide(2, sure, open_) is False
+    assert intervals.all_below(2, sure) is True and intervals.all_below(0, sure) is False
+    # half of the width of the normal theory's interval, for many pairs
+    many = rng.normal(size=2000)
+    found = intervals.interval(lambda x: x.mean(-1), many)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * many.std() / 2000**0.5, rel=0.05)
+
+
+def test_memory_grows_with_the_batch_and_with_gradients(paper):
+    run = paper("memory")._measured
+    one, eight, training = (
+        run(("DT-Net", work, batch, 8), 1)["gigabytes"]
+        for work, batch in (("inference", 1), ("inference", 8), ("training", 8))
+    )
+    assert 0 < one < eight < training
+
+
 def test_the_results_page_is_made_of_the_tables(paper, output, tmp_path):
     results = paper("results_page")
     table, _ = run(paper, "table2_3", output)
     with pytest.raises(ValueError, match="smoke"):
         results.text_of(output)
     table["preset"] = "reduced"
+    table["machine"]["varreg"] = "0.1.0 (1234567 with uncommitted changes)"
+    (tmp_path / "table2_3.json").write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="no commit holds"):
+        results.text_of(tmp_path)
+    table["machine"]["varreg"] = "0.1.0 (1234567)"
     (tmp_path / "table2_3.json").write_text(json.dumps(table))
     for picture in table["pictures"]:
         (tmp_path / picture).write_bytes(b"png")

@@ -1,6 +1,6 @@
 """varreg: variational registration of medical images whose contrasts differ.
 
-The public names are loaded on first use, so that ``import varreg`` costs next to nothing.
+The public names are loaded on first use, so that ``import varreg`` costs almost nothing.
 """
 
 from __future__ import annotations

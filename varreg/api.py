@@ -6,13 +6,13 @@ import contextlib
 import importlib
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .backends.arrays import Array
+from .backends.compilation import compilation_clock, compilation_seconds, computing_time
 from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.checks import checks_of
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .options.changes import Changes
 
 
+@compilation_clock()
 def solve(
     moving: Any,
     fixed: Any,
@@ -93,8 +94,8 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
-        Which voxels count: of whole numbers those of at least half of the largest; fractions are weights between 0 and
-        1, of which only the ratios count.  On the grid of the image, or with a place of its own.  Of several images
+        Masks: of whole numbers, voxels of at least half the largest are inside; fractions are weights between 0 and
+        1, of which only the ratios matter.  On the grid of the image, or with a place of its own.  Of several images
         it is that of all of them.
     fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
         What keeps its shape: a lesion, a cavity, a bone, an implant, 1 there and 0 elsewhere.  The deformation carries
@@ -158,7 +159,7 @@ def solve(
     >>> bool(abs(result.displacement[0].mean() - 3) < 0.1)
     True
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     asked = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
         moving_mask=moving_mask, fixed_rigid_mask=fixed_rigid_mask, moving_rigid_mask=moving_rigid_mask,
@@ -185,7 +186,7 @@ def solve(
     problem = replace(problem, points=None if guides is None else guides.points, rigid=rigid)
     odd, notes = odd + odd_rigid, notes + notes_of_rigid
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
-    seconds = {"preparation": time.perf_counter() - begun}
+    seconds = {"preparation": computing_time() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end, problem = found.recorder, found.evaluation, found.problem
@@ -206,6 +207,7 @@ def solve(
         if guides is not None:
             points = guides.reports(transform.points(guides.points.fixed.T).T)
             checks += point_checks(points, float(fixed_image.grid.spacing.min()))
+    seconds["compilation"] = compilation_seconds()
     return Result(
         transform=transform,
         warped=moved,

@@ -66,8 +66,7 @@ def learned_times(
     from synthetic import enlarged_pair
 
     from learned.cascade import Cascade
-    from learned.inference import Registrar
-    from learned.loading import registrar
+    from learned.inference import Registrar, registrar
 
     if model is None:
         ready = Registrar(Cascade.build(shape=shape), shape, "untrained")

@@ -24,6 +24,10 @@ import numpy as np
 VOXELS = 240 * 240 * 155
 #: Bytes that a = b + s c moves per voxel in float32: two reads and a write.
 BYTES = 12
+#: What a figure depends on, in a checkout.
+SOURCES = ("varreg", "learned", "examples", "setup.cfg", "pyproject.toml")
+#: What is said of a commit where these differ from it; no page may show figures of such sources.
+CHANGED = " with uncommitted changes"
 LIBRARIES = ("numpy", "scipy", "numba")
 PEERS = ("antspyx", "picsl_greedy", "itk-elastix", "fireants", "SimpleITK")
 
@@ -80,19 +84,27 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def varreg_version() -> str:
-    """Version of varreg and, in a checkout, its commit."""
+    """Version of varreg and, in a checkout, its commit; :data:`CHANGED` if what computes is not as it was committed.
+
+    Pages, notes and results of the checkout may be under way; they change no figure.
+    """
     import checkout
 
     import varreg
 
     if Path(varreg.__file__).resolve().parents[1] != checkout.ROOT:
         return varreg.__version__
-    git = ["git", "-C", str(checkout.ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git(checkout.ROOT, "rev-parse", "--short", "HEAD")
+        changed = _git(checkout.ROOT, "status", "--porcelain", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
         return varreg.__version__
-    return f"{varreg.__version__} ({commit})"
+    return f"{varreg.__version__} ({commit}{CHANGED if changed else ''})"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def triad(threads: int, voxels: int = VOXELS, repeats: int = 10) -> dict[str, float]:

@@ -57,7 +57,7 @@ def measured(registrar: Any, times: float, motion: str, count: int) -> list[dict
     """The rows of one kind of motion."""
     import torch
 
-    from learned.folding import fold_fraction
+    from learned.inverse import fold_fraction
     from learned.validation import target_registration_error
 
     shape = tuple(round(times * n) for n in registrar.shape)
@@ -95,7 +95,7 @@ def main() -> None:
     import checkout  # noqa: F401
     import torch
 
-    from learned.loading import load
+    from learned.inference import load
 
     torch.set_num_threads(given.threads)
     registrar = load(given.model)

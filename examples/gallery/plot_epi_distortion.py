@@ -53,7 +53,7 @@ def error(result):
     return float(np.linalg.norm(difference, axis=0)[head].mean())
 
 
-print(f"{'nothing done':12} {np.abs(b)[head].mean():.2f} voxels")
+print(f"{'before':12} {np.abs(b)[head].mean():.2f} voxels")
 free = varreg.solve(epi, t1, affine=None, deformable=True)
 along = varreg.solve(epi, t1, affine=None, axes="i")
 for name, result in (("free", free), ("along i", along)):

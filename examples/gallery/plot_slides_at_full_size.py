@@ -128,7 +128,7 @@ shown = (
     ("second on first", sizes[0]),
     ("first, a part", first[part]),
     ("second on first, that part", sizes[0][part]),
-    ("in turn", np.where(tiles, first[part], sizes[0][part])),
+    ("checkerboard", np.where(tiles, first[part], sizes[0][part])),
 )
 figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="constrained")
 for ax, (title, image) in zip(axes.flat, shown, strict=True):

@@ -176,8 +176,8 @@ shown = (
     ("first section (fixed)", first, landmarks, None),
     ("second section (moving), landmarks found", second, truth, found),
     ("second on first", warped, landmarks, None),
-    ("in turn, before", np.where(tiles, first, second), None, None),
-    ("in turn, after", np.where(tiles, first, warped), None, None),
+    ("checkerboard, before", np.where(tiles, first, second), None, None),
+    ("checkerboard, after", np.where(tiles, first, warped), None, None),
 )
 figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
 for ax, (title, image, circles, crosses) in zip(axes.flat, shown, strict=False):

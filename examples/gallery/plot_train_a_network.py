@@ -62,7 +62,7 @@ print(*sorted(path.name for path in run.iterdir()), sep="\n")
 # What it has learned
 # -------------------
 # ``metrics.jsonl`` has a line for each validation: the mean error in voxels, mutual information in nats and the
-# share of folded cells, with nothing done, after the affine map and after each stage.  No network is trained on
+# share of folded cells, before registration, after the affine map and after each stage.  No network is trained on
 # these pairs; the weights of the best validation are kept, and judged once on the test pairs.
 
 lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -118,7 +118,7 @@ starts = {
     "solver, start=prediction.affine": prediction.affine,
 }
 maps = {
-    "nothing done": 0 * pair.displacement,
+    "before registration": 0 * pair.displacement,
     "this network": prediction.displacement,
     "brain-2d": learned.predict(pair.moving, pair.fixed).displacement,
 }
@@ -143,7 +143,7 @@ for ax, (title, image) in zip(axes[0], images.items(), strict=True):
     ax.imshow(image, cmap="gray")
     ax.set_title(title)
 for ax, name in zip(
-    axes[1], ("nothing done", "this network", "solver, start=prediction"), strict=True
+    axes[1], ("before registration", "this network", "solver, start=prediction"), strict=True
 ):
     picture = ax.imshow(np.where(pair.mask, errors[name], np.nan), vmin=0, vmax=8)
     ax.set_title(f"{name}: {errors[name][pair.mask].mean():.2f}")

@@ -68,7 +68,7 @@ for name, error in (("before", before), ("after", after)):
 # %%
 # Checkerboards
 # -------------
-# Tiles of both images in turn.  When nothing is known of the truth, this is where to look: what begins in a tile of
+# A checkerboard of both images.  When nothing is known of the truth, this is where to look: what begins in a tile of
 # the fixed image must go on in the next tile, of the moving one.
 
 
@@ -85,8 +85,8 @@ figure, axes = plt.subplots(2, 2, figsize=(10, 8.4), layout="constrained")
 shown = (
     ("fixed", fixed),
     ("moving", moving),
-    ("in turn, before", np.where(first, fixed, moving)),
-    ("in turn, after", np.where(first, fixed, result.warped.data)),
+    ("checkerboard, before", np.where(first, fixed, moving)),
+    ("checkerboard, after", np.where(first, fixed, result.warped.data)),
 )
 for ax, (title, image) in zip(axes.flat, shown, strict=True):
     show(ax, image, title, cmap="gray", vmin=0, vmax=1)

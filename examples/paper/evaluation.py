@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learned.cascade import Cascade
 from learned.data.datasets import Pair
-from learned.folding import fold_fraction, jacobian_determinant
+from learned.inverse import fold_fraction, jacobian_determinant
 from learned.losses.mutual_information import MutualInformation
 from learned.spatial import view_weight, warp
 from learned.validation import target_registration_error

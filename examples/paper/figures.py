@@ -104,5 +104,65 @@ def draw_fields(fields: list[tuple[str, NDArray[Any]]], file: Path) -> None:
     pyplot.close(figure)
 
 
+def draw_curves(
+    panels: dict[str, dict[str, list[float]]], x_label: str, y_label: str, file: Path
+) -> None:
+    """Curves over the steps of a training, each smoothed by a running mean of a fiftieth of its length.
+
+    Parameters
+    ----------
+    panels : dict
+        Title -> name of a curve -> its values.
+    x_label, y_label : str
+    file : Path
+    """
+    pyplot = _pyplot()
+    figure, row = pyplot.subplots(
+        1, len(panels), figsize=(4.5 * len(panels), 3.4), sharey=True, squeeze=False, layout="constrained"
+    )  # fmt: skip
+    for axes, (title, curves) in zip(row[0], panels.items(), strict=True):
+        for k, (name, values) in enumerate(curves.items()):
+            window = max(len(values) // 50, 1)
+            smooth = np.convolve(values, np.ones(window) / window, "valid")
+            axes.plot(values, color=f"C{k}", alpha=0.2, lw=0.5)
+            axes.plot(
+                np.arange(len(smooth)) + (window - 1) / 2, smooth, color=f"C{k}", lw=1, label=name
+            )
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel(x_label)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    row[0, 0].set_ylabel(y_label)
+    figure.savefig(file, dpi=130)
+    pyplot.close(figure)
+
+
+def draw_images(rows: list[tuple[str, dict[str, NDArray[Any]]]], file: Path) -> None:
+    r"""Images side by side, a row for each pair, as the paper's Figures 6 and 7.
+
+    Parameters
+    ----------
+    rows : list of (name, dict)
+        Of each pair: title -> (\*S) image in [0, 1].
+    file : Path
+    """
+    pyplot = _pyplot()
+    columns = list(rows[0][1])
+    size = (1.5 * len(columns), 1.75 * len(rows))
+    figure, grid = pyplot.subplots(
+        len(rows), len(columns), figsize=size, squeeze=False, layout="constrained"
+    )
+    for line, (name, images) in zip(grid, rows, strict=True):
+        for axes, title in zip(line, columns, strict=True):
+            axes.imshow(images[title], cmap="gray", vmin=0, vmax=1)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if line is grid[0]:
+                axes.set_title(title, fontsize=8)
+        line[0].set_ylabel(name, fontsize=8)
+    figure.savefig(file, dpi=130)
+    pyplot.close(figure)
+
+
 def _mi(found: dict[str, Any], which: str) -> Any:
     return found["figures"]["mi"] if which == "ours" else found["paper"].get("mi")

@@ -36,25 +36,41 @@ def truth(study: Study) -> Record:
 
 def varreg_solver(study: Study) -> Record:
     """``varreg.solve`` with its defaults."""
+    return study.method(
+        "varreg", lambda pairs: evaluated(lambda pair: solved(pair, study.threads), pairs)
+    )
+
+
+def solved(pair: Pair, threads: int) -> Tensor:
+    """The total displacement (d, *S) by ``varreg.solve``."""
     import varreg
 
-    def run(pair: Pair) -> Tensor:
-        moving, fixed = (np.ascontiguousarray(x[0].numpy()) for x in (pair.moving, pair.fixed))
-        found = varreg.solve(moving, fixed, threads=study.threads, progress=False)
-        return torch.from_numpy(np.array(found.displacement))
-
-    return study.method("varreg", lambda pairs: evaluated(run, pairs))
+    moving, fixed = (np.ascontiguousarray(x[0].numpy()) for x in (pair.moving, pair.fixed))
+    found = varreg.solve(moving, fixed, threads=threads, progress=False)
+    return torch.from_numpy(np.array(found.displacement))
 
 
 def syn(study: Study) -> Record:
     """ANTs' SyN after its affine stage, through antspyx; "error" if it is not there."""
     try:
-        return study.method("syn", lambda pairs: _syn(pairs, study.peer_python, study.threads))
+        return study.method("syn", lambda pairs: _scored(pairs, study))
     except RuntimeError as error:
         return {"error": str(error)}
 
 
-def _syn(pairs: list[Pair], python: str, threads: int) -> list[Scores]:
+def _scored(pairs: list[Pair], study: Study) -> list[Scores]:
+    answers = zip(pairs, syn_displacements(pairs, study.peer_python, study.threads), strict=True)
+    return [{"subject": p.subject, **scores(p, u), "cpu": seconds} for p, (u, seconds) in answers]
+
+
+def syn_displacements(pairs: list[Pair], python: str, threads: int) -> list[tuple[Tensor, float]]:
+    """Total displacement (d, *S) of each pair by SyN, and its seconds.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         save_pairs(map(_saved, pairs), Path(folder))
         script = shared.FOLDER / "syn_process.py"
@@ -69,11 +85,11 @@ def _syn(pairs: list[Pair], python: str, threads: int) -> list[Scores]:
             said = ended.stderr.strip().splitlines() or [f"ended with {ended.returncode}"]
             raise RuntimeError(f"SyN: {said[-1]}")
         found = []
-        for index, pair in enumerate(pairs):
+        for index in range(len(pairs)):
             with np.load(Path(folder) / f"answer-{index:04d}.npz") as answer:
                 total = torch.from_numpy(answer["displacement"]).float()
                 seconds = float(answer["seconds"])
-            found.append({"subject": pair.subject, **scores(pair, total), "cpu": seconds})
+            found.append((total, seconds))
         return found
 
 

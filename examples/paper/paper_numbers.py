@@ -58,6 +58,13 @@ TABLE_7: dict[int, Numbers] = {
     3: {"mi": (1.215, 0.125)},
     4: {"mi": (1.329, 0.122)},
 }
+#: Section 3.3.9: what takes how many GB at 256 x 256 on its GPU.
+MEMORY: dict[str, float] = {
+    "DT-Net, inference, batch 1": 2.6,
+    "DT-Net, inference, batch 4": 9.5,
+    "DT-Net, training, batch 8": 7.9,
+    "AT-Net, inference, batch 1": 0.8,
+}
 #: Table 8 and Figure 9, section 3.3.11: NCC of 32 pairs.
 TABLE_8: dict[str, dict[str, float]] = {
     "C-F-I-R": {

@@ -9,12 +9,14 @@ the paper's formula has the wrong sign, and its term punishes displacements.
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import shared  # noqa: F401
 from command import main, table_of
+from intervals import Interval, all_above, all_below, ratio, texts, within
 from paper_numbers import TABLE_4, WEIGHTS
 from trainings import Study, Variant, group
-from writing import Table, by_name, claim, mean_of, row
+from writing import Row, Table, by_name, claim, gain, mean_of, row
 
 NAME = "table4"
 KEYS = ("smoothness", "mutual_information", "background", "consistency")
@@ -42,27 +44,34 @@ def make(study: Study) -> Table:
     )  # fmt: skip
 
 
-def _claims(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _claims(rows: list[Row]) -> list[dict[str, object]]:
     found = by_name(rows)
-    kept = found[label(WEIGHTS)]
-    rising = [mean_of(found[label((1, w, 100, 100))], "mi") for w in (4, 20, 30, 50)]
-    strong, right = (mean_of(found[name], "mi") for name in (label(STRONG), RIGHT))
-    smooth = mean_of(found[label((10, 50, 100, 100))], "mi")
-    best = min(found.values(), key=lambda r: mean_of(r, "tre"))["name"]
-    reference, error = mean_of(kept, "mi"), mean_of(kept, "tre")
+    kept, strong, right = found[label(WEIGHTS)], found[label(STRONG)], found[RIGHT]
+    others = [r for name, r in found.items() if name in map(label, TABLE_4) and r is not kept]
+    by_weight = [found[label((1, w, 100, 100))] for w in (4, 20, 30, 50)]
+    rising = [gain(after, before, "mi") for before, after in pairwise(by_weight)]
+    worse = [gain(r, by_weight[1], "mi") for r in by_weight if r is not by_weight[1]]
+    smooth = _share(found[label((10, 50, 100, 100))], kept)
+    best = [gain(r, kept, "tre") for r in others]
+    nearest = min(found.values(), key=lambda r: mean_of(r, "tre"))["name"]
     return [
-        claim("the weight of MI matters most; 20 is worse than 4, 30 and 50", "1.098, 0.931, 1.273, 1.329",
-              ", ".join(f"{v:.3f}" for v in rising), min(rising) == rising[1]),
+        claim("a weight of MI of 20 is worse than 4, 30 and 50", "MI +0.167, +0.342, +0.398",
+              f"MI {texts(worse)}", all_above(0, *worse)),
         claim("more weight on MI raises MI", "text of section 3.3.3; its row of 20 does not",
-              ", ".join(f"{v:.3f}" for v in rising), rising == sorted(rising)),
-        claim("five times the weight of dual consistency costs a quarter of MI or more", "0.908 after 1.329",
-              f"{strong:.3f} after {reference:.3f}; with a right inverse {right:.3f}",
-              strong < 0.75 * reference),
-        claim("ten times the weight of smoothness costs 5.8 % of MI, within 3 points", "1.251 after 1.329",
-              f"{smooth:.3f} after {reference:.3f}", abs(1 - smooth / reference - 0.058) < 0.03),
+              f"MI {texts(rising)}", all_above(0, *rising)),
+        claim("five times the weight of dual consistency costs a quarter of MI or more", "0.908 / 1.329 = 0.683",
+              f"{_share(strong, kept).text(3, sign=False)}; with a right inverse "
+              f"{_share(right, kept).text(3, sign=False)}", all_below(0.75, _share(strong, kept))),
+        claim("ten times the weight of smoothness costs 5.8 % of MI, within 3 points", "1.251 / 1.329 = 0.941",
+              smooth.text(3, sign=False), within(smooth, 0.912, 0.972)),
         claim("1, 50, 100, 100 is the best choice", "by MI",
-              f"least error: {best}; TRE of 1, 50, 100, 100 {error:.2f}", best == label(WEIGHTS)),
+              f"least error: {nearest}; the others' TRE less that of 1, 50, 100, 100: {texts(best, 2)}",
+              all_above(0, *best)),
     ]  # fmt: skip
+
+
+def _share(one: Row, of: Row) -> Interval:
+    return ratio(one["of_pairs"]["mi"], of["of_pairs"]["mi"])
 
 
 if __name__ == "__main__":

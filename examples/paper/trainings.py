@@ -15,7 +15,7 @@ import shared  # noqa: F401
 import torch
 from evaluation import Scores, evaluated, runs_of
 from machine import describe
-from presets import PRESETS, base_config
+from presets import AFFINE, PRESETS, base_config
 
 from learned.baselines import Baseline, load_baseline, make_network, train_baseline
 from learned.cascade import Cascade
@@ -166,7 +166,7 @@ class Study:
             "config": described(config),
             "baseline": dataclasses.asdict(self._baseline(variant) or Baseline("free-dt-net")),
             "is_baseline": self._baseline(variant) is not None,
-            "affine": PRESETS[self.preset].affine_epochs if variant.affine else None,
+            "affine": described(self._affine_config()) if variant.affine else None,
         }
         return f"{variant.baseline or 'dt-net'}-{len(config.model.scales)}-{_digest(content)}"
 
@@ -174,6 +174,7 @@ class Study:
         epochs = PRESETS[self.preset].affine_epochs
         changes = [
             f"optimiser.affine_epochs={epochs}", "model.scales=", f"train.validation_every={epochs}",
+            *AFFINE,
         ]  # fmt: skip
         return with_changes(self.base, changes)
 

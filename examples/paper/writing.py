@@ -7,6 +7,7 @@ from typing import Any
 
 import shared  # noqa: F401
 from evaluation import mean_and_deviation
+from intervals import Interval, difference
 from tables import markdown
 
 Table = dict[str, Any]
@@ -39,7 +40,7 @@ def row(
     dict
         "name", "extra", "paper", "parameters", and "figures": "tre" (voxels), "mi" (nats) and "ncc" as
         mean and standard deviation, "folds" (mean %), "determinant" (the least of all), "cpu" and "gpu"
-        (median seconds per slice) or None; or "error".
+        (median seconds per slice) or None; "of_pairs": the same of every pair; or "error".
     """
     found: Row = {"name": name, "extra": extra, "paper": paper or {}}
     if "error" in record:
@@ -51,17 +52,24 @@ def row(
     for device in ("cpu", "gpu"):
         seconds = [p[device] for p in pairs if device in p]
         figures[device] = median(seconds) if seconds else None
-    return {**found, "figures": figures, "parameters": record["parameters"], "key": record["key"]}
+    of_pairs = {key: [p[key] for p in pairs] for key in (*SPREAD, "cpu") if key in pairs[0]}
+    more = {"parameters": record["parameters"], "key": record["key"], "of_pairs": of_pairs}
+    return {**found, "figures": figures, **more}
 
 
 def claim(text: str, paper: str, measured: str, holds: bool | None) -> dict[str, Any]:
-    """Something that the paper says, and whether it is so here; None if that cannot be said."""
+    """Something that the paper says, and whether it is so here; None if the test pairs leave that open."""
     return {"claim": text, "paper": paper, "measured": measured, "holds": holds}
 
 
 def by_name(rows: list[Row]) -> dict[str, Row]:
     """The rows that have figures."""
     return {r["name"]: r for r in rows if "figures" in r}
+
+
+def gain(after: Row, before: Row, key: str) -> Interval:
+    """Mean difference of a figure over the test pairs, with its interval."""
+    return difference(after["of_pairs"][key], before["of_pairs"][key])
 
 
 def mean_of(found: Row, key: str) -> float:
@@ -107,13 +115,17 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def conditions(table: Table) -> str:
     """What the figures were measured on."""
-    data, machine = table["data"], table["machine"]
+    machine = table["machine"]
+    measured = f"{machine['cpu']}, {table['threads']} threads, {machine['date']}, varreg {machine['varreg']}."
+    if "data" not in table:
+        return f"{table['says']}. {measured}"
+    data = table["data"]
     shape = " x ".join(map(str, data["shape"]))
     changed = f"; changed: {', '.join(table['changes'])}" if table["changes"] else ""
     return (
         f"{table['says']}{changed}. {data['pairs']} test pairs of {shape} voxels of {data['spacing']:g} mm from "
         f"{data['source']}, of {len(data['subjects'])} subjects that nothing was trained on. "
-        f"{machine['cpu']}, {table['threads']} threads, {machine['date']}, varreg {machine['varreg']}."
+        f"{measured}"
     )
 
 
@@ -133,6 +145,6 @@ def _further(block: dict[str, Any]) -> str:
 
 
 def _claims(claims: list[dict[str, Any]]) -> str:
-    says = {True: "yes", False: "**no**", None: "cannot be said"}
+    says = {True: "yes", False: "**no**", None: "open"}
     rows = [[c["claim"], c["paper"], c["measured"], says[c["holds"]]] for c in claims]
     return markdown(("the paper says", "paper", "here", "reproduced"), rows) if rows else ""

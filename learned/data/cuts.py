@@ -1,4 +1,4 @@
-"""Drawing slices or patches out of several volumes."""
+"""Slices and patches with enough foreground to be worth registering, drawn out of several volumes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,102 @@ from numpy.typing import NDArray
 
 from varreg.errors import InputError
 
-from .slices import content_centre, fit, full_slices, random_patch_centre
+#: A voxel above this intensity (of [0, 1]), or any label but 0, is foreground.
+FOREGROUND = 0.05
+_TRIES = 20  # random patches looked at before the fullest of them is taken
+
+
+def fit(array: NDArray[Any], shape: tuple[int, ...], centre: tuple[float, ...]) -> NDArray[Any]:
+    """Cut (..., *S) out of (..., *T), or pad with zeros, so that a voxel comes to the middle; a copy.
+
+    Examples
+    --------
+    >>> fit(np.arange(5), (3,), (2.0,)).tolist(), fit(np.arange(2), (4,), (0.5,)).tolist()
+    ([1, 2, 3], [0, 0, 1, 0])
+    """
+    dim = len(shape)
+    if not 0 < dim <= array.ndim or len(centre) != dim or min(shape) < 1:
+        raise InputError(
+            f"fit: `shape` {shape} and `centre` {centre} must have one positive number per axis in "
+            f"space of `array`, whose shape is {array.shape}."
+        )
+    result = np.zeros(array.shape[: array.ndim - dim] + tuple(shape), dtype=array.dtype)
+    source: list[Any] = [...]
+    target: list[Any] = [...]
+    for n, wanted, middle in zip(array.shape[-dim:], shape, centre, strict=True):
+        start = int(np.ceil(middle - (wanted - 1) / 2 - 0.5))
+        low, high = max(start, 0), min(start + wanted, n)
+        high = max(low, high)
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    result[tuple(target)] = array[tuple(source)]
+    return result
+
+
+def content_centre(foreground: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Middle of the smallest box around the foreground (voxel); of the array if there is none.
+
+    Examples
+    --------
+    >>> content_centre(np.eye(8, dtype=bool)[:, 2:5])
+    (3.0, 1.0)
+    """
+    centre = []
+    for axis, n in enumerate(foreground.shape):
+        others = tuple(other for other in range(foreground.ndim) if other != axis)
+        inside = np.flatnonzero(foreground.any(axis=others))
+        centre.append(float(inside[0] + inside[-1]) / 2 if inside.size else (n - 1) / 2)
+    return tuple(centre)
+
+
+def full_slices(foreground: NDArray[np.bool_], axis: int, least_share: float) -> NDArray[np.intp]:
+    """Positions of the slices across an axis with a share of the foreground of the fullest; never empty ones.
+
+    Examples
+    --------
+    >>> volume = np.zeros((4, 4, 5), bool)
+    >>> volume[..., 2] = True
+    >>> full_slices(volume, 2, 0.3).tolist()
+    [2]
+    """
+    if foreground.ndim != 3 or axis not in (0, 1, 2) or not 0 <= least_share <= 1:
+        raise InputError(
+            "full_slices: `foreground` must be 3D, `axis` 0, 1 or 2 and `least_share` in [0, 1]; "
+            f"got shape {foreground.shape}, {axis!r} and {least_share!r}."
+        )
+    counts = foreground.sum(axis=tuple(other for other in range(3) if other != axis))
+    return np.flatnonzero((counts > 0) & (counts >= least_share * counts.max()))
+
+
+def random_patch_centre(
+    foreground: NDArray[np.bool_],
+    shape: tuple[int, ...],
+    least_share: float,
+    generator: torch.Generator,
+) -> tuple[float, ...]:
+    """Middle (voxel) of a random patch with a share of foreground; of 20 that have less the fullest.
+
+    Along an axis where the patch is the longer one, the content is centred.
+
+    Examples
+    --------
+    >>> full = np.ones((9, 9, 9), bool)
+    >>> random_patch_centre(full, (9, 9, 16), 0.5, torch.Generator())
+    (4.0, 4.0, 4.0)
+    """
+    best, middle = -1.0, content_centre(foreground)
+    for _ in range(_TRIES):
+        draws = torch.rand(len(shape), generator=generator, dtype=torch.float64).tolist()
+        centre = tuple(
+            (wanted - 1) / 2 + int(draw * (n - wanted + 1)) if wanted < n else point
+            for n, wanted, draw, point in zip(foreground.shape, shape, draws, middle, strict=True)
+        )
+        share = float(fit(foreground, shape, centre).mean())
+        if share > best:
+            best, chosen = share, centre
+        if share >= least_share:
+            break
+    return chosen
 
 
 class Cut(NamedTuple):
@@ -99,18 +194,7 @@ class Cutter:
         )
 
     def draw(self, generator: torch.Generator, among: Sequence[int] | None = None) -> Cut:
-        """One slice or patch of one volume.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-        among : sequence of int, optional
-            Numbers of the volumes that may be drawn; None is all.
-
-        Returns
-        -------
-        Cut
-        """
+        """One slice or patch of one volume, `among` those of these numbers, or of all."""
         among = range(len(self.foregrounds)) if among is None else among
         volume = among[below(len(among), generator)]
         if len(self.shape) == 3:
@@ -130,16 +214,6 @@ class Cutter:
 
         It lies as far from the centre of mass of the foreground, which a neck hardly moves.  A slice is the
         one with as large a share of the full slices before it.
-
-        Parameters
-        ----------
-        cut : Cut
-        volume : int
-            Number of the other one.
-
-        Returns
-        -------
-        Cut
         """
         away = self._masses[volume] - self._masses[cut.volume]
         if cut.axis is None:
@@ -154,47 +228,14 @@ class Cutter:
 def two_people(
     cutter: Cutter, owners: Sequence[str], atlas: str | None, generator: torch.Generator
 ) -> tuple[Cut, Cut]:
-    """Slices or patches of two different subjects that should show the same.
+    """Slices or patches, moving and fixed, of two different subjects that should show the same.
 
-    Parameters
-    ----------
-    cutter : Cutter
-    owners : sequence of str
-        The subject of each of its volumes.
-    atlas : str or None
-        The subject that is always the moving one.
-    generator : torch.Generator
-
-    Returns
-    -------
-    moving, fixed : Cut
+    `owners` has the subject of each volume; the atlas, if there is one, is always the moving one.
     """
     fixed = cutter.draw(generator, [k for k, owner in enumerate(owners) if owner != atlas])
     mine = owners[fixed.volume]
     others = [k for k, owner in enumerate(owners) if owner != mine and atlas in (None, owner)]
     return cutter.counterpart(fixed, others[below(len(others), generator)]), fixed
-
-
-def check_people(
-    owners: Sequence[str], share: float, atlas: str | None, function: str
-) -> tuple[str, ...]:
-    """The subjects but for the atlas, if pairs of two of them can be drawn where they are wanted.
-
-    Raises
-    ------
-    InputError
-        If there is nobody, or only one person where a share of the pairs are of two.
-    """
-    names = tuple(dict.fromkeys(owner for owner in owners if owner != atlas))
-    if not names:
-        raise InputError(f"{function}: there are no subjects; give at least one.")
-    if share and atlas is None and len(names) < 2:
-        raise InputError(
-            f"{function}: {names[0]!r} is alone, and pairs of different people are wanted; every part "
-            "(training, validation, test) needs two people or an atlas. Name more of them in "
-            "`data.validation_subjects`, or set `data.test_pairs` to 0."
-        )
-    return names
 
 
 def below(count: int, generator: torch.Generator) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from varreg.errors import InputError
 
+from ..config import LossConfig
 from ..spatial import compose, view_weight
-from .augmentation import WarpedScene, random_flips, warp_labels, warp_scene
-from .intensity import acquire
+from .augmentation import WarpedScene, acquire, random_flips, warp_labels, warp_scene
 from .random_fields import seeded_generator, uniform
 from .random_maps import POSE, WarpRanges, random_map
 from .sources import Scene, Source
@@ -60,7 +60,7 @@ class PairDataset(Dataset[Pair]):
     """Random pairs; the one at (seed, epoch, index) is always the same.
 
     That holds whatever was asked before and by however many processes, so a run that is resumed
-    sees what it would have seen.  Index by ``(epoch, index)``, as :class:`EpochSampler` does; a
+    sees what it would have seen.  Index by ``(epoch, index)``; a
     single number is of epoch 0.
 
     Parameters
@@ -124,7 +124,7 @@ class PairDataset(Dataset[Pair]):
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Ids of all subjects of all sources, for :func:`learned.data.splits.check_disjoint`."""
+        """Ids of all subjects of all sources, for :func:`learned.data.subjects.check_disjoint`."""
         return tuple(sorted({name for source in self.sources for name in source.subjects}))
 
     @property
@@ -185,36 +185,30 @@ class PairDataset(Dataset[Pair]):
         )  # fmt: skip
 
 
-class EpochSampler(Sampler[Position]):
-    """The positions of one epoch in order; their content is random already.
+def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
+    """Refuse a loss that has nothing to say of pairs that may come.
 
-    Parameters
-    ----------
-    length : int
-        Pairs in an epoch.
-    epoch : int
-    start : int
-        First index, to resume in the middle of an epoch.
-
-    Examples
-    --------
-    >>> list(EpochSampler(3, epoch=5, start=1))
-    [(5, 1), (5, 2)]
+    Raises
+    ------
+    InputError
     """
-
-    def __init__(self, length: int, epoch: int, start: int = 0) -> None:
-        if not 0 <= start <= length or epoch < 0:
-            raise InputError(
-                f"EpochSampler: `start` must be in [0, {length}] and `epoch` at least 0; got {start} "
-                f"and {epoch}."
-            )
-        self.length, self.epoch, self.start = length, epoch, start
-
-    def __len__(self) -> int:
-        return self.length - self.start
-
-    def __iter__(self) -> Iterator[Position]:
-        return iter([(self.epoch, index) for index in range(self.start, self.length)])
+    energy = max(loss.mutual_information, loss.smoothness, loss.background, loss.consistency)
+    if loss.known_map and True not in pairs.known:
+        raise InputError(
+            "learned.train: `loss.known_map` needs pairs made by random maps, but there are none: every motion "
+            "in `data` is 0, or no two images coincide. Set it to 0, allow some motion, or add such images."
+        )
+    if False in pairs.known and not max(energy, loss.dice):
+        raise InputError(
+            "learned.train: some pairs (different people, images that do not coincide, no motion) have no known "
+            "map, but `loss.known_map` is the only term of the loss. Set `loss.mutual_information` and "
+            "`loss.smoothness`, or `loss.dice`."
+        )
+    if loss.dice and not pairs.has_labels:
+        raise InputError(
+            "learned.train: `loss.dice` needs label maps, but no source has any. Name them in the manifest, or "
+            "set it to 0."
+        )
 
 
 def _warped(

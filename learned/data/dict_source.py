@@ -26,9 +26,9 @@ from torch.utils.data import Dataset
 from varreg.errors import InputError
 
 from ..config import Config
+from .cuts import FOREGROUND
 from .datasets import PairDataset
 from .parts import TEST_SEED, VALIDATION_SEED, Parts, pair_dataset, scanned_ranges
-from .slices import FOREGROUND
 from .sources import Scene, numbered_labels
 
 LABELS = ("moving_label", "fixed_label")

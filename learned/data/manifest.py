@@ -1,4 +1,4 @@
-"""The list of subjects, their images and what is known of them, as a JSON file.
+"""The manifest: subjects, their images and labels, as a JSON file.
 
 .. code-block:: json
 
@@ -82,7 +82,7 @@ def read_manifest(
         JSON: a list of objects with ``id``, at least one contrast, and if need be ``coincide`` and
         ``labels``: see the page on the manifest.
     contrasts : sequence of str
-        The names that count as contrasts.
+        The names of the contrasts.
 
     Returns
     -------
@@ -94,8 +94,8 @@ def read_manifest(
     FileError
         If the manifest or an image in it does not exist or cannot be read as JSON.
     InputError
-        If an entry is no such object, an id or a contrast comes twice, a contrast is not known, a
-        subject has none, or ``coincide`` or ``labels`` make no sense.
+        If an entry is invalid, an id or a contrast occurs twice, a contrast is unknown, a subject has
+        none, or ``coincide`` or ``labels`` are invalid.
 
     Examples
     --------

@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 from varreg.errors import InputError
 
 from ..config import Config, DataConfig
-from ..resampling import stage_shape
+from ..spatial import stage_shape
+from .augmentation import PAINTED, IntensityRanges
 from .datasets import PairDataset
-from .intensity import PAINTED, IntensityRanges
 from .manifest import read_manifest
 from .painted_sources import LabelSource, PhantomSource
 from .random_maps import POSE, WarpRanges
-from .real_source import RealSource
-from .sources import Source
-from .splits import check_disjoint
-from .subjects import PHANTOMS, dealt_subjects, label_files, subject_ids
+from .sources import RealSource, Source
+from .subjects import PHANTOMS, check_disjoint, dealt_subjects, label_files, subject_ids
 from .volumes import load_labels, load_volume
 
 #: The pairs that judge are the same for every seed of a training.

@@ -3,7 +3,7 @@
 Each class of tissue gets a random intensity, a second time for the second image: two contrasts of
 one anatomy that have nothing in common but their edges (after Billot et al., SynthSeg,
 doi 10.1016/j.media.2023.102789, and Hoffmann et al., SynthMorph, doi 10.1109/TMI.2021.3116879).
-What the scanner adds is in :mod:`learned.data.intensity`.
+What the scanner adds is in :mod:`learned.data.augmentation`.
 """
 
 from __future__ import annotations

@@ -1,28 +1,32 @@
-"""Images and label maps on isotropic grids, axes right, anterior, superior."""
+"""Images and label maps on isotropic grids, axes right, anterior, superior; what takes seconds is kept in files."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from varreg.errors import InputError, OverlapError, VarregError
-from varreg.geometry.grid import Grid
+from varreg.errors import FileError, InputError, OverlapError, VarregError
 from varreg.geometry.label_resampling import resampled_labels
-from varreg.geometry.resampling import Coordinates, affine_coordinates, voxel_matrix, warp
 from varreg.images.accepted import Image, as_image
+from varreg.io.atomic import atomic_path
 
-from .cache import cached
-from .intensity import unit_values
+from ..grids import isotropic_grid, on_grid, voxel_coordinates
 from .manifest import Subject
 
+logger = logging.getLogger(__name__)
+
 _LEAST_OVERLAP = 0.5  # of the first contrast's voxels, in view of every other
-_LARGEST_VOLUME = 1 << 29  # voxels of a resampled image; more is a mistaken spacing
+_VERSION = 1  # raised when what is kept is computed in another way
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +85,8 @@ def load_volume(
     ...     file = Path(folder) / "t1.nii"
     ...     voxels = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     ...     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1.0, 1, 1, 1])), file)
-    ...     load_volume(Subject("a", (("T1", file),))).images[0, :, 0, 0].argmax()
-    np.int64(0)
+    ...     int(load_volume(Subject("a", (("T1", file),))).images[0, :, 0, 0].argmax())
+    0
     """
     _check_spacing(spacing, "load_volume")
 
@@ -91,7 +95,7 @@ def load_volume(
             images = [_read(path, contrast, "load_volume") for contrast, path in subject.images]
         grid = isotropic_grid(images[0].grid, spacing)
         _refuse_apart(subject, images)
-        return np.stack([_resampled(image, grid) for image in images])
+        return np.stack([on_grid(image, grid) for image in images])
 
     paths = [path for _, path in subject.images]
     images, labels = cached(prepare, "image", paths, spacing, cache), None
@@ -140,7 +144,7 @@ def load_labels(
             )
         shown = image if like is None else _read(like, "like", "load_labels")
         grid = isotropic_grid(shown.grid, spacing)
-        found = resampled_labels(labels, grid.shape, _coordinates(grid, image.grid), "nearest")
+        found = resampled_labels(labels, grid.shape, voxel_coordinates(grid, image.grid), "nearest")
         if like is not None and not found.any():
             raise InputError(
                 f"load_labels: `path` is {os.fspath(path)!r}, which has no label in view of "
@@ -152,45 +156,45 @@ def load_labels(
     return cached(prepare, "labels", files, spacing, cache)
 
 
-def isotropic_grid(grid: Grid, spacing: float) -> Grid:
-    """A grid with cubic voxels over the same field of view, axes nearest to right, anterior, superior.
+def cached(
+    prepare: Callable[[], NDArray[Any]],
+    kind: str,
+    paths: Sequence[Path],
+    spacing: float,
+    cache: str | os.PathLike[str] | None,
+) -> NDArray[Any]:
+    """What `prepare` gives, read-only and mapped from a ``.npy`` file if that is there.
 
-    Parameters
-    ----------
-    grid : Grid
-        3D.
-    spacing : float
-        Voxel size in mm.
-
-    Returns
-    -------
-    Grid
-        Its axes are those of `grid`, reordered and reversed, so that a grid that has this spacing
-        already keeps its voxels; else its extent is rounded to whole voxels about the same centre.
-        More than 2**29 voxels are an InputError.
+    Its name is made of the kind, and of the places, sizes and times of the files (`paths`) behind the array.
+    Without a folder (`cache`) nothing is kept.
 
     Examples
     --------
-    >>> grid = Grid((4, 6, 8), np.diag([-2.0, 1.0, 1.0, 1.0]))
-    >>> isotropic_grid(grid, 1.0).shape, isotropic_grid(grid, 1.0).affine[0].tolist()
-    ((8, 6, 8), [1.0, 0.0, 0.0, -6.5])
+    >>> cached(lambda: np.zeros(3), "zeros", [], 1.0, None).tolist()
+    [0.0, 0.0, 0.0]
     """
-    from scipy.optimize import linear_sum_assignment
-
-    # each world axis takes the array axis that runs most along it, all three together
-    order = linear_sum_assignment(-np.abs(grid.direction))[1]
-    signs = np.sign(grid.direction[np.arange(3), order])
-    direction = grid.direction[:, order] * signs
-    shape = tuple(int(n) for n in np.maximum(np.rint(grid.extent[order] / spacing), 1))
-    if np.prod(np.array(shape, dtype=np.float64)) > _LARGEST_VOLUME:
-        raise InputError(
-            f"isotropic_grid: a field of view of {grid.extent.round().tolist()} mm has {shape} "
-            f"voxels of {spacing:g} mm, which is too many; raise `spacing`."
-        )
-    affine = np.eye(4)
-    affine[:3, :3] = direction * spacing
-    affine[:3, 3] = grid.centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    return Grid(shape, affine)
+    if cache is None:
+        return prepare()
+    folder = Path(os.fsdecode(cache)).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        states = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    except OSError as error:
+        raise FileError(
+            f"cached: the folder {str(folder)!r} or one of {list(map(str, paths))} cannot be used "
+            f"({error}); give another folder as `cache` and check the files."
+        ) from error
+    key = json.dumps([_VERSION, kind, float(spacing), states])
+    file = folder / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+    if file.is_file():
+        try:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            logger.warning("cache file %s is damaged (%s); it is rebuilt.", file, error)
+    result = prepare()
+    with atomic_path(file, overwrite=True) as temporary:
+        np.save(temporary, result, allow_pickle=False)
+    return result
 
 
 def _check_spacing(spacing: float, function: str) -> None:
@@ -227,24 +231,3 @@ def _refuse_apart(subject: Subject, images: list[Image]) -> None:
                 f"load_volume: of {subject.contrasts[0]!r} of subject {subject.id!r} only "
                 f"{share:.0%} is in view of {contrast!r}; correct the headers or drop the contrast."
             )
-
-
-def _resampled(image: Image, grid: Grid) -> NDArray[np.float32]:
-    """The image in [0, 1] on another grid; 0 where there is none."""
-    from scipy.ndimage import gaussian_filter
-
-    data = unit_values(image)
-    coarser = float(grid.spacing[0]) / image.grid.spacing
-    # about the width of the new voxels, so that what they cannot hold is not folded into them
-    sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
-    if (sigma > 0.05).any():
-        data = gaussian_filter(data, sigma, mode="nearest")
-    return warp(data, grid.shape, _coordinates(grid, image.grid), "linear", 0.0)
-
-
-def _coordinates(target: Grid, source: Grid) -> Coordinates:
-    """Slab of the target -> voxels of the source; whole numbers where the grids agree."""
-    matrix = voxel_matrix(target.affine, np.eye(4), source.affine)
-    rounded = np.rint(matrix * 2**10) / 2**10
-    matrix = np.where(np.abs(matrix - rounded) < 1e-6, rounded, matrix)
-    return lambda slab: affine_coordinates(matrix, target.shape, slab)

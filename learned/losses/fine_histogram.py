@@ -27,7 +27,7 @@ from torch import Tensor
 
 from varreg.backends.arrays import Array
 
-from .arguments import differentiable_once
+from ..tensors import differentiable_once
 
 #: Voxels that are worked on at one time.
 CHUNK = 2**15

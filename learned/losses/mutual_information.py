@@ -1,6 +1,6 @@
 r"""Mutual information of the fixed and the warped image: the similarity of the solver, for training.
 
-Of the voxels that count, N_F of the fixed image, those in view have the weights w, N in all.  The
+Of the N_F voxels inside the fixed mask, those in view have the weights w, N in total.  The
 value is the mutual information given what is in view (and where, with regions),
 
 .. math:: \mathrm{MI} = \frac{1}{N_F} \sum_r N_r\,\mathrm{MI}_r, \qquad \sum_r N_r = N ,
@@ -22,9 +22,14 @@ from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator
 from varreg.similarity.regions import region_counts, region_cuts
 
-from ..constants import kept
-from ..precision import without_autocast
-from .arguments import check_finite, check_images, check_range, single_or_double
+from ..tensors import (
+    check_finite,
+    check_images,
+    check_range,
+    kept,
+    single_or_double,
+    without_autocast,
+)
 from .fine_histogram import information, joint_histogram, parzen_matrix
 from .windows import guarded_information, windowed_histogram
 
@@ -93,7 +98,7 @@ class MutualInformation:
         weight : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image (and in its mask), in [0, 1]; None for 1.
         mask : (N, 1, *S) tensor or None
-            Voxels of the fixed image that count, or the weights in [0, 1] by which they do; None for all alike.
+            Fixed mask, or weights in [0, 1]; None for equal weights.
 
         Returns
         -------

@@ -27,13 +27,9 @@ from varreg.stages.pyramid import (
     volume_weight,
 )
 
-from ..field_checks import check_displacement
-from ..precision import without_autocast
-from .arguments import single_or_double
-from .background import background_suppression
-from .consistency import dual_consistency
+from ..tensors import check_displacement, single_or_double, without_autocast
 from .mutual_information import MutualInformation
-from .smoothness import smoothness
+from .terms import background_suppression, dual_consistency, smoothness
 
 NAME = "learned.losses.Objective"
 
@@ -95,7 +91,7 @@ class Losses(NamedTuple):
     similarity: Tensor  # nats; larger is better
     background: Tensor
     consistency: Tensor
-    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.known_map
+    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.supervised
     dice: Tensor  # overlap of labels, larger is better; of pairs that have them
 
 
@@ -194,7 +190,7 @@ class Objective:
         view : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image; None for 1.
         mask : (N, 1, *S) tensor or None
-            Voxels of the fixed image that count, or the weights in [0, 1] by which they do.
+            Fixed mask, or weights in [0, 1].
         nodes : (N, d, *m) tensor or None
             The displacement, in voxels, at the nodes between which it is linear; the smoothness term
             is theirs. Between nodes far apart a term of high order would see nothing but kinks. None

@@ -22,7 +22,7 @@ from varreg.io.atomic import atomic_path
 
 from ..cascade import Cascade
 from ..config import ModelConfig
-from ..messages import meant
+from ..fields import meant
 from ..tensor_file import Layout, mismatch, not_finite, read_tensors, state_of, to_bytes
 
 FOLDER = Path(__file__).resolve().parent

@@ -17,9 +17,8 @@ from learned.baselines.packaged import drawn_by
 from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.inverse import inverse_residual
-from learned.resampling import resize_field
 from learned.run_folder import RunFolder
-from learned.spatial import compose
+from learned.spatial import compose, resize_field
 from varreg.errors import FileError, InputError
 
 PACKAGES = {"transmorph": "monai", "diffusemorph": "monai", "voxelmorph": "voxelmorph"}

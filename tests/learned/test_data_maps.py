@@ -15,7 +15,7 @@ from learned.data.random_maps import (
     random_displacement,
     random_map,
 )
-from learned.folding import jacobian_determinant
+from learned.inverse import jacobian_determinant
 from learned.spatial import identity_grid, view_weight, warp
 from varreg.errors import InputError
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learned.data.manifest import read_manifest
-from learned.data.splits import Split, check_disjoint, split_subjects
-from learned.data.subjects import label_files
+from learned.data.subjects import Split, check_disjoint, label_files, split_subjects
 from varreg.errors import FileError, InputError
 
 

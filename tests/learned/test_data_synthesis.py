@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, label
 
-from learned.data.intensity import PAINTED, IntensityRanges, acquire, blur
-from learned.data.phantom import LABELS, TABLE, head_labels, mosaic_labels
+from learned.data.augmentation import PAINTED, IntensityRanges, acquire, blur
+from learned.data.painted_sources import LABELS, TABLE, head_labels, mosaic_labels
 from learned.data.random_fields import seeded_generator
 from learned.data.synthesis import Contrast, LabelTable, freesurfer_table, paint, random_contrast
 from varreg.errors import InputError

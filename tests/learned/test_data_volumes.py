@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learned.data.cuts import Cutter
+from learned.data.cuts import Cutter, content_centre, fit, full_slices, random_patch_centre
 from learned.data.manifest import Subject
-from learned.data.slices import content_centre, fit, full_slices, random_patch_centre
-from learned.data.volumes import isotropic_grid, load_labels, load_volume
+from learned.data.volumes import load_labels, load_volume
+from learned.grids import isotropic_grid
 from varreg.errors import FileError, InputError, OverlapError
 from varreg.geometry.grid import Grid
 

@@ -10,15 +10,13 @@ import varreg
 from learned.affine import affine_displacement, compose_affine
 from learned.blocks import SameConvolution
 from learned.cascade import Cascade
-from learned.config import LossConfig
+from learned.config import LossConfig, ModelConfig
 from learned.descent_net import DescentNet, space_to_depth
 from learned.energy_channels import BINS, energy_channels, joint_density
 from learned.inference import Registrar
 from learned.passes import run_passes
-from learned.resampling import resize_field
-from learned.spatial import warp
-from learned.stage_losses import DescentLoss, Known
-from learned.views import alternating_view, seen_from, symmetric_views, viewed
+from learned.spatial import resize_field, warp
+from learned.stages import DescentLoss, Known
 from varreg.errors import InputError
 
 
@@ -39,16 +37,6 @@ def information(warped, fixed):
     p = joint_density(warped, fixed)[0].double()
     q = p.sum(0, keepdim=True) * p.sum(1, keepdim=True)
     return float((p * torch.log(p / q))[p > 0].sum())
-
-
-class Turned(nn.Module):
-    """Answers with the gradient of the moving image: a network that commutes with reflections."""
-
-    dimension = 2
-
-    def forward(self, pair):
-        edges = torch.gradient(pair[:, 0], dim=(1, 2))
-        return torch.stack(edges, 1)
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (28, 28, 28)])
@@ -135,27 +123,6 @@ def test_small_images_are_convolved_the_same_way_alone(dimension, kernel):
     torch.testing.assert_close(alone, layer(images), atol=1e-5, rtol=1e-5)
 
 
-def test_views_turn_displacements_with_the_images():
-    image = smooth((24, 24), 2)
-    u = 2 * torch.cat([smooth((24, 24), k) for k in (3, 4)], 1) - 1
-    for view in symmetric_views((24, 24)):
-        turned = seen_from(u, view.T)  # as the viewed images have it
-        torch.testing.assert_close(
-            viewed(warp(image, u), view), warp(viewed(image, view), turned), atol=1e-5, rtol=0
-        )
-
-
-def test_alternating_views_of_a_network_without_preference_change_nothing():
-    images = contrasts((24, 24))
-    cascades = [
-        Cascade(None, [Turned()], (1,), iterations=(5,), views=views, zero_mean=False)
-        for views in ("one", "alternating")
-    ]
-    one, several = (cascade(*images).total for cascade in cascades)
-    torch.testing.assert_close(one, several, atol=1e-4, rtol=0)
-    assert len({tuple(alternating_view(k, (9, 9, 9)).flatten().tolist()) for k in range(8)}) == 8
-
-
 def moving_cascade(**settings):
     """A small cascade that is not trained and moves things all the same."""
     cascade = Cascade.build(
@@ -223,7 +190,9 @@ def test_the_better_of_two_starts_goes_on():
 
     settings = {"scales": (4, 1), "shared": True, "zero_mean": False}
     one, two = (
-        Cascade(Says(), [Towards()], starts=starts, **settings).eval()(moving, fixed).affine
+        Cascade(Says(), [Towards()], ModelConfig(starts=starts, **settings))
+        .eval()(moving, fixed)
+        .affine
         for starts in ("one", "two")
     )
     assert float(one[0, 1, 2]) > 0.1

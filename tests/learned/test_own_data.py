@@ -17,12 +17,11 @@ from learned.data.painted_sources import LabelSource
 from learned.data.parts import make_parts, training_pairs
 from learned.data.random_fields import seeded_generator
 from learned.data.random_maps import WarpRanges
-from learned.data.real_source import RealSource
+from learned.data.sources import RealSource
 from learned.data.volumes import Volume
-from learned.losses.dice import label_dice, labelled
-from learned.losses.known_map import Known
+from learned.losses.supervised import Known, label_dice, labelled
 from learned.run_folder import STEPS, read_lines
-from learned.stage_losses import AffineLoss, DeformableLoss, DescentLoss
+from learned.stages import AffineLoss, DeformableLoss, DescentLoss
 from learned.train import train
 from varreg.errors import InputError
 
@@ -99,8 +98,8 @@ def test_slices_of_two_people_are_from_the_same_height():
     "make, words",
     [
         (lambda: RealSource([person("a", 5)], SHAPE), "'a' of `volumes` has 1 contrast"),
-        (lambda: RealSource([person("a", 5)], SHAPE, people=1.0), "'a' is alone"),
-        (lambda: LabelSource({"a": ball(5)}, SHAPE, people=0.5), "'a' is alone"),
+        (lambda: RealSource([person("a", 5)], SHAPE, people=1.0), "'a' is the only subject"),
+        (lambda: LabelSource({"a": ball(5)}, SHAPE, people=0.5), "'a' is the only subject"),
         (lambda: RealSource([person("a", 5)], SHAPE, people=1.0, atlas="a"), "no subjects"),
         (lambda: RealSource([person("a", 5), person("b", 5)], SHAPE, people=0.5), "`data.people`"),
     ],
@@ -364,7 +363,7 @@ def test_who_judges_alone_is_paired_with_nobody(lab):
     [
         (["loss.known_map=1"], "no two images coincide"),
         (["data.people=0.5", "loss.known_map=1", "loss.mutual_information=0", "loss.smoothness=0"],
-         "`loss.known_map` is all there is"),
+         "`loss.known_map` is the only term"),
         (["data.people=0", "data.atlas=p0"], "`data.people` must be above 0"),
         (["data.source=phantom"], "`data.people` must be 0 unless"),
     ],

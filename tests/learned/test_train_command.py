@@ -22,7 +22,7 @@ from learned.weights import read_model
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
     "model.shape=32,36", "model.at_width=1", "model.dt_width=1", "model.scales=2,1",
-    "loss.deep_supervision=0.5", "data.validation_pairs=2", "data.test_pairs=1",
+    "data.validation_pairs=2", "data.test_pairs=1",
     "data.pairs_per_epoch=12", "optimiser.batch_size=2", "optimiser.affine_epochs=1",
     "optimiser.epochs=2", "train.threads=1", "train.checkpoint_every=3",
 ]  # fmt: skip
@@ -132,7 +132,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_first(whole, tmp_path, number, cod
     got, words = finish(process)
     assert got == code
     if number == signal.SIGINT:
-        assert "is written; go on by: python -m learned.train --output" in words
+        assert "is written; resume by: python -m learned.train --output" in words
     assert 3 <= last(folder).position.step < END
     assert finish(start(folder, "--resume"))[0] == 0
     assert_same_bits(whole, folder)
@@ -241,7 +241,7 @@ def test_it_prints_the_figures_and_does_not_overwrite(tmp_path):
     assert RunFolder(folder).config().data.shift == 0.05
     again = invoke("--config", str(file), *few, "-o", str(folder))
     assert again.exit_code == 1
-    assert "is not empty; go on with the run in it by --resume" in again.output
+    assert "is not empty; resume the run in it by --resume" in again.output
     resumed = invoke("-o", str(folder), "--resume", "--no-tensorboard", "-q")
     assert resumed.exit_code == 0, resumed.output
 

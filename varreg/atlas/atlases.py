@@ -43,7 +43,7 @@ def as_atlases(value: Any) -> list[Atlas]:
     ----------
     value : str, PathLike or sequence of (image, labels)
         A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` (or
-        ``.csv``) that has the columns ``image``, ``labels`` and, if wanted, ``name``, its paths counted from its folder; or
+        ``.csv``) that has the columns ``image``, ``labels`` and optionally ``name``, its paths counted from its folder; or
         the path of such a table.
 
     Returns
@@ -128,7 +128,7 @@ def _of_table(path: Path) -> list[Atlas]:
             files[column] = path.parent / Path(row[column] or "").expanduser()
             if not row[column] or not files[column].is_file():
                 raise FileError(
-                    f"{FUNCTION}: line {number} of {str(path)!r} names the {column} {row[column]!r}, which is no file."
+                    f"{FUNCTION}: line {number} of {str(path)!r} names the {column} {row[column]!r}, which is not a file."
                 )
         found.append(Atlas(row.get("name") or _name(files["image"]), **files))
     return found

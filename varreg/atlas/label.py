@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ from ..stages.arguments import merged_options
 from .atlases import FUNCTION, Atlas, as_atlases
 from .fusion import METHODS, fuse
 from .labelling import Labelling, labelling_checks
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..options.changes import Changes
 
 
 def label(
@@ -40,7 +45,7 @@ def label(
     threads: int | None = None,
     processes: int | None = None,
     progress: bool | None = None,
-    **changes: Any,
+    **changes: Unpack[Changes],
 ) -> Labelling:
     """Label an image by several labelled people (multi-atlas segmentation).
 
@@ -53,7 +58,7 @@ def label(
         What is to be labelled; see :func:`varreg.solve`.
     atlases : str, PathLike or sequence of (image, labels)
         A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` of the
-        columns ``image``, ``labels`` and, if wanted, ``name``; or such a table; or a list.
+        columns ``image``, ``labels`` and optionally ``name``; or such a table; or a list.
     method : {"local", "majority"}
         How they vote: by how well each explains the image nearby, or with one vote each.
     radius : int

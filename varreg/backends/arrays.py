@@ -38,7 +38,7 @@ class VoxelMap(NamedTuple):
 class Workspace(dict):  # type: ignore[type-arg]
     """Arrays with any content that a backend keeps from one evaluation to the next.
 
-    Large ones cost their page faults when they are allocated anew.
+    Large ones cost their page faults when they are allocated again.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Workspace(dict):  # type: ignore[type-arg]
         return found
 
     def once(self, name: str, sources: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """What was computed under this name, computed anew if any of the objects it stems from is another."""
+        """What was computed under this name, computed again if any of the objects it stems from is another."""
         before, result = self.results.get(name, ((), None))
         if len(before) != len(sources) or any(
             a is not b for a, b in zip(before, sources, strict=True)

@@ -25,7 +25,7 @@ class Backend(Protocol):
     NAME: str
 
     def resident(self, arrays: Any) -> Any:
-        """What this backend wants to be handed again and again: where it computes, in a layout of its own.
+        """What this backend is given in every call: where it computes, in a layout of its own.
 
         Parameters
         ----------

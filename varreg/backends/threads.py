@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ def available_threads() -> int:
         return cores
     value = os.environ[name].split(",")[0].strip()  # OpenMP: one number for each level of nesting
     if not value.isdecimal() or int(value) < 1:
-        logger.warning("varreg: %s=%r is no number of threads; ignored.", name, os.environ[name])
+        logger.warning("varreg: %s=%r is not a number of threads; ignored.", name, os.environ[name])
         return cores
     return min(cores, int(value))
 
@@ -82,7 +83,10 @@ def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> l
                 return
             made[number] = task(items[number])
 
-    helpers = [_pool().submit(work) for _ in range(min(threads, len(items)) - 1)]
+    # each in a copy of this thread's context: kernels that it waits for are counted with this computation
+    helpers = [
+        _pool().submit(copy_context().run, work) for _ in range(min(threads, len(items)) - 1)
+    ]
     try:
         work()
     finally:

@@ -50,9 +50,9 @@ def solve_batch(
     Parameters
     ----------
     pairs : iterable
-        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and, if
-        wanted, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask``, ``moving_rigid_mask``, ``start`` and
-        ``affine``, which win over what is given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
+        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and optionally ``fixed_mask``, ``moving_mask``,
+        ``fixed_rigid_mask``, ``moving_rigid_mask``, ``start`` and ``affine``, which win over what is
+        given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
     threads : int, optional
         Threads to use, all available by default: one for each pair, or several if there are fewer
         pairs than threads. On a GPU so many pairs are solved together, 16 by default, or as many as

@@ -150,8 +150,9 @@ def _refuse_keys(arguments: dict[Any, Any], position: int, function: str) -> Non
         return
     problem = f"lacks {_listed(missing)}" if missing else f"has the unknown {_listed(unknown)}"
     raise InputError(
-        f"{function}: `pairs[{position}]` {problem}; a dictionary has {_listed(REQUIRED)} and, if "
-        f"wanted, {_listed(OPTIONAL)}. What holds for all pairs is an argument of {function}."
+        f"{function}: `pairs[{position}]` {problem}; a dictionary has {_listed(REQUIRED)} and "
+        f"optionally {_listed(OPTIONAL)}. What applies to all pairs is an argument of "
+        f"{function}."
     )
 
 

@@ -56,7 +56,7 @@ def read_pairs(path: str | os.PathLike[str], reserved: Sequence[str] = ()) -> li
     ----------
     path : str or PathLike
         UTF-8 text separated by commas, tabs or semicolons.  A header names the columns ``moving``
-        and ``fixed`` and, if wanted, ``name``, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask`` and
+        and ``fixed`` and optionally ``name``, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask`` and
         ``moving_rigid_mask``.  Relative paths count from the folder of the table.  A row without a name is called by its number and the
         moving image.
     reserved : sequence of str

@@ -59,7 +59,7 @@ class Certificate:
     overlap : float
         Share of the fixed voxels that the affine part maps inside the moving image.
     in_view : float
-        Share of the fixed voxels that count which the whole map takes to a voxel that counts.
+        Share of the fixed voxels inside the mask which the whole map takes to a voxel inside the mask.
     shuffled : Shuffled
     perturbations : tuple of Perturbation
     checks : tuple of Check
@@ -185,7 +185,10 @@ class Certificate:
             "folds nowhere" if self.folds.bound > 0 else f"may fold in {self.folds.folded} cells"
         )
         checks = f"{len(self.warnings)} of {len(self.checks)} checks warn"
-        return f"<varreg.Certificate: {moving} onto {fixed}; {checks}, the map {folds}. print(...) explains it.>"
+        return (
+            f"<varreg.Certificate: {moving} onto {fixed}; {checks}, the map {folds}. "
+            "print(...) shows all of it.>"
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What a notebook shows: all of it, in words."""

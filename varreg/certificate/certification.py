@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,13 @@ from .certificate import Certificate
 from .figures import figures_of
 from .trials import run_trials
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..options.changes import EnergyChanges
+
 FUNCTION = "varreg.certify"
-ONE_PAIR = "Of several pairs of images the first one was looked at."
+ONE_PAIR = "Of several pairs of images, only the first was assessed."
 
 
 def certify(
@@ -46,7 +51,7 @@ def certify(
     device: int = 0,
     threads: int | None = None,
     callback: Callable[[], None] | None = None,
-    **changes: Any,
+    **changes: Unpack[EnergyChanges],
 ) -> Certificate:
     """Say what can be said of a map without knowing the true one.
 
@@ -60,9 +65,9 @@ def certify(
         What ``start`` of :func:`varreg.solve` may be: a :class:`Result`, a ``learned`` prediction, a
         :class:`Transform`, a matrix, a total displacement (d, *S), or a path.
     fixed_mask, moving_mask : array, path or image, optional
-        Voxels that count; a saved result does not hold them.
+        Voxels inside the mask; a saved result does not hold them.
     fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
-        What was to keep its shape; a saved result does not hold that either.
+        Rigid structures; a saved result does not hold them either.
     iterations : int
         Steps of the refinement, from 0.
     trials : {0, 4, 8}
@@ -85,7 +90,7 @@ def certify(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable, no voxel that counts is in view, or `transform` is a result of other
+        If an argument is unusable, no voxel inside the mask is in view, or `transform` is a result of other
         images on the same grids (swapped ones, say).
 
     Examples
@@ -148,8 +153,9 @@ def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
         refuse_other_moving(transform, moving, warped, FUNCTION)
     elif _same(transform.moving, fixed.grid) and _same(transform.fixed, moving.grid):
         raise InputError(
-            f"{FUNCTION}: `moving` lies where the fixed image of `transform` lay, and `fixed` where the moving one did: they "
-            "are exchanged; pass varreg.certify(moving, fixed, transform), or transform.inverse()."
+            f"{FUNCTION}: `moving` has the grid of the fixed image of `transform`, and "
+            "`fixed` that of the moving one: they are exchanged. Pass varreg.certify(moving, "
+            "fixed, transform), or transform.inverse()."
         )
 
 

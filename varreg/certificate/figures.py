@@ -49,7 +49,7 @@ def figures_of(
     Raises
     ------
     OverlapError
-        If no voxel that counts is in view.
+        If no voxel inside the mask is in view.
     """
     transform, constraint = source.transform, problem.options.constraint
     as_given, in_view = _as_given(problem, transform)
@@ -85,7 +85,7 @@ def figures_of(
 
 
 def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
-    """Similarity of the map as it is, and the share of the voxels that count which it sees."""
+    """Similarity of the map as it is, and the share of the voxels inside the mask which it sees."""
     finest = len(problem.factors) - 1
     shape = None if transform.nodes is None else transform.nodes.shape[1:]
     objective = deformable_objective(problem, finest, transform.affine, shape, transform.constraint)
@@ -95,8 +95,9 @@ def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
     evaluation = objective.evaluate_folded(state_of(objective, nodes))
     if not evaluation.in_view > 0:
         raise OverlapError(
-            "varreg.certify: `transform` takes no voxel of `fixed` that counts to a voxel of `moving` that"
-            " counts; check its direction (fixed -> moving, world mm) and the masks."
+            "varreg.certify: `transform` maps no voxel inside the mask of `fixed` to a voxel "
+            "inside the mask of `moving`; check its direction (fixed -> moving, world mm) "
+            "and the masks."
         )
     return evaluation.energy.similarity, float(evaluation.in_view)
 
@@ -104,7 +105,7 @@ def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
 def _evaluations(
     problem: Problem, objective: DeformableObjective, nodes: Array
 ) -> tuple[Evaluation, Gradients, Evaluation]:
-    """At the map, its gradients, and at its affine part alone."""
+    """At the map, its gradients, and after affine."""
     still = state_of(objective, np.zeros_like(nodes))
     headers = deformable_objective(problem, len(problem.factors) - 1, np.eye(nodes.ndim))
     identity, alone = headers.evaluate(still), objective.evaluate(still)

@@ -59,7 +59,7 @@ class Gradients:
     Attributes
     ----------
     here, affine, identity : float
-        At the map; at its affine part alone; where the headers place the images.
+        At the map; after affine; where the headers place the images.
     """
 
     here: float
@@ -119,7 +119,7 @@ class InverseResidual:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Similarity after the warped values have been permuted at random among the voxels that count.
+    """Similarity after the warped values have been permuted at random among the voxels inside the mask.
 
     Attributes
     ----------

@@ -33,8 +33,8 @@ def summary(certificate: Certificate) -> str:
         _perturbations(certificate),
         _baselines(certificate),
         _inverse(certificate),
-        "Stationary is not correct: all this says how the map stands to the energy and to itself, not "
-        "to the anatomy. A map can be a minimum and wrong; look at the warped image.",
+        "Convergence does not prove correctness: these figures relate the map to the energy, "
+        "not to the anatomy. A map can be a minimum and wrong; inspect the warped image.",
     ]
     return "\n".join([*(line for line in lines if line), "", accuracy_words(certificate)])
 
@@ -45,8 +45,8 @@ def _subject(c: Certificate) -> str:
     shape = " x ".join(map(str, c.shape))
     spacing = " x ".join(f"{size:.3g}" for size in c.spacing)
     return (
-        f"{c.kind[0].upper()}{c.kind[1:]} brings {moving} onto {fixed}, {shape} voxels of {spacing} mm;"
-        f" {100 * c.in_view:.3g} % of the voxels that count are in view."
+        f"{c.kind[0].upper()}{c.kind[1:]} brings {moving} onto {fixed}, {shape} voxels of "
+        f"{spacing} mm; {100 * c.in_view:.3g} % of the voxels inside the mask are in view."
     )
 
 
@@ -65,9 +65,10 @@ def _given(c: Certificate) -> list[str]:
         return [_folds(c.folds, "the displacement grid", c), mirrored]
     lines = [
         _folds(c.folds_as_given, "the grid it came on", c),
-        f"Brought to the displacement grid of the energy it moves by {length(c.mean_moved)} mm on average "
-        f"(at most {length(c.largest_moved)} mm), and its {_name(c)} from {c.similarity_as_given:.4f} to "
-        f"{c.energy.similarity:.4f}; what follows is said of the map there.",
+        "Resampled to the displacement grid of the energy, it changes by "
+        f"{length(c.mean_moved)} mm on average (at most {length(c.largest_moved)} mm), and "
+        f"its {_name(c)} from {c.similarity_as_given:.4f} to {c.energy.similarity:.4f}; the "
+        "following figures are those of the resampled map.",
     ]
     return [*lines, _folds(c.folds, "the displacement grid", c), mirrored]
 
@@ -92,12 +93,12 @@ def _folds(folds: Folds, where: str, c: Certificate) -> str:
 def _energy(c: Certificate) -> list[str]:
     e = c.energy
     lines = [
-        f"Energy {e.total:.4f} ({_name(c)} {e.terms}); "
-        f"with its affine part alone {c.affine.total:.4f}, with nothing done {c.identity.total:.4f}."
+        f"Energy {e.total:.4f} ({_name(c)} {e.terms}); after affine {c.affine.total:.4f}, "
+        f"before registration {c.identity.total:.4f}."
     ]
     if c.affine_stage is not None:
         lines.append(
-            f"Nothing deforms; the affine stage measures the energy {c.affine_stage.total:.4f}."
+            f"No deformation; the energy of the affine stage is {c.affine_stage.total:.4f}."
         )
     return lines
 
@@ -107,22 +108,20 @@ def _gradient(c: Certificate) -> str:
     g = c.gradients
     if g.affine <= LEAST_SHARE * g.here:
         return f"The gradient has norm {g.here:.3g}."
-    return f"The gradient is {_percent(100 * g.here / g.affine)} of that at its affine part."
+    return f"The gradient norm is {_percent(100 * g.here / g.affine)} of that after affine."
 
 
 def _refinement(c: Certificate) -> str:
     r = c.refinement
-    share = (
-        "" if r.share is None else f", {_percent(r.share)} of all that is gained over the identity"
-    )
+    share = "" if r.share is None else f", {_percent(r.share)} of the total gain over the identity"
     first = "" if c.unfolding is None else f"It was first {c.unfolding}. "
     steps = f"{r.iterations} further step{'' if r.iterations == 1 else 's'}"
     return (
         f"{first}With {steps} the solver gains {r.gain:.5f}{share} ({_name(c)} "
         f"{r.end.similarity - r.start.similarity:+.5f} nats, smoothness "
         f"{r.end.smoothness - r.start.smoothness:+.5f}), and moves the head by "
-        f"{length(r.mean_moved)} mm on average (95 % below {length(r.percentile_moved)}, at most "
-        f"{length(r.largest_moved)} mm); it ended because {r.stop.value}."
+        f"{length(r.mean_moved)} mm on average (95 % below {length(r.percentile_moved)}, at "
+        f"most {length(r.largest_moved)} mm); it stopped because {r.stop.value}."
     )
 
 
@@ -144,9 +143,9 @@ def _rise(p: Perturbation) -> str:
 def _baselines(c: Certificate) -> str:
     s = c.shuffled
     return (
-        f"For comparison, the {_name(c)} is {c.identity.similarity:.4f} with nothing done, and "
-        f"{s.mean:.4f} +- {s.deviation:.4f} with the warped values in random places, which is what "
-        "images without a relation share."
+        f"For comparison, the {_name(c)} is {c.identity.similarity:.4f} before registration, "
+        f"and {s.mean:.4f} +- {s.deviation:.4f} with the warped voxels permuted at random, "
+        "the value for unrelated images."
     )
 
 
@@ -165,15 +164,19 @@ def accuracy_words(c: Certificate) -> str:
     if a is None:
         return "Accuracy: not estimated (varreg.certify(..., trials=8) does)."
     like = (
-        "if both images show one head, as in the calibration (docs/certificate.md); between two people it is more"
+        (
+            "if both images show one head, as in the calibration (docs/certificate.md); between "
+            "two people it is larger"
+        )
         if a.familiar
         else "as an order of magnitude only: NO pair of the calibration had trials as near or as far"
     )
     return (
-        f"Accuracy (estimated from {a.trials} trials): the mean error over the head is {a.low:.2g} to {a.high:.2g} mm "
-        f"with a probability of {100 * a.level:.0f} %, and below {a.median:.2g} mm with one of 50 %, {like}. "
-        f"The trials, registrations under small known changes, end {a.distance:.2g} mm from the map and "
-        f"{a.apart:.2g} mm from each other on average. Nothing is said of the error at a single point."
+        f"Accuracy (estimated from {a.trials} trials): the mean error over the head is "
+        f"{a.low:.2g} to {a.high:.2g} mm with a probability of {100 * a.level:.0f} %, and "
+        f"below {a.median:.2g} mm with one of 50 %, {like}. The trials, registrations under "
+        f"small known perturbations, end {a.distance:.2g} mm from the map and {a.apart:.2g} "
+        "mm from each other on average. The interval does not apply to a single point."
     )
 
 

@@ -1,4 +1,4 @@
-"""Other affine maps by the measure of the answer: placed anew, turned and mirrored.
+"""Other affine maps by the measure of the answer: placed again, turned and mirrored.
 
 All are ranked at the coarsest level of the affine stage; the best of each kind is compared with the answer at a
 finer one.  Heads are nearly symmetric: only a finer level tells a mirrored one.  An alternative that comes near

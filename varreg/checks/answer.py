@@ -22,7 +22,7 @@ class Answer(MovedHead):
     energy : Energy
         Of the map at the finest level.
     in_view : float
-        Share of the fixed voxels that count which the map takes to voxels that count.
+        Share of the fixed voxels inside the mask which the map takes to voxels inside the mask.
     smallest_determinant : float
         Bound on det(id + grad u).
     still : Energy, optional

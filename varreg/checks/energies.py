@@ -40,8 +40,9 @@ def smoothness(answer: Answer) -> Check | None:
     return Check(
         "smoothness", share, SMOOTHNESS, share <= SMOOTHNESS,
         f"The smoothness term is {100 * share:.1f} % of the similarity term"
-        + (f"; above {100 * SMOOTHNESS:.1f} % the deformation is dearer than right ones are." if share > SMOOTHNESS else "."),
-        "The affine part may be wrong, or the images show different things: look at affine alone.",
+        + (f"; above {100 * SMOOTHNESS:.1f} % the deformation costs more than correct ones do." if share > SMOOTHNESS else "."),
+        ("The affine part may be wrong, or the images show different anatomy: inspect the "
+        "affine stage alone (deformable=False)."),
     )  # fmt: skip
 
 
@@ -54,8 +55,8 @@ def worse_than_nothing(answer: Answer) -> Check:
         gain,
         GAIN,
         gain >= GAIN,
-        f"The affine part has an energy of {affine:.4f}, with nothing done it is {headers:.4f}"
-        + (": it is worse than nothing." if gain < GAIN else "."),
+        f"The energy is {affine:.4f} after affine, {headers:.4f} before"
+        + (": the affine part makes it worse." if gain < GAIN else "."),
         "Pass affine=None if the headers are right, or start='header'.",
     )
 
@@ -71,9 +72,9 @@ def shared(answer: Answer, alternatives: Alternatives) -> Check:
         ratio,
         SHARED,
         ratio >= SHARED,
-        f"By its affine part the images share {here:.3f} nats, {SHARED:g} times what is shared by chance is "
-        f"{SHARED * chance:.3f}" + ("." if ratio >= SHARED else ": next to nothing is shared."),
-        "Check that both images show the same part of the same body.",
+        f"After affine the images share {here:.3f} nats; {SHARED:g} times the value by chance "
+        f"is {SHARED * chance:.3f}" + ("." if ratio >= SHARED else ": hardly more than chance."),
+        "Check that both images show the same anatomy.",
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def scales(answer: Answer) -> Check:
         "scales", float(factors.max()), SCALE, bool(factors.max() <= SCALE),
         f"The affine part scales an axis by {worst:.2f}; heads of different people differ by "
         f"{1 / SCALE:.2f} to {SCALE:.2f}.",
-        "Try affine='rigid' or 'similarity', or masks of what both images show.",
+        "Try affine='rigid' or 'similarity', or masks of the anatomy common to both images.",
     )  # fmt: skip
 
 
@@ -80,9 +80,12 @@ def shift(answer: Answer) -> Check:
     back = np.linalg.solve(answer.affine, np.append(moving.centre, 1.0))
     # a slab need not show the centre of the head, but the head shows that of the slab
     outside = min(_outside(moving, there[:-1]), _outside(fixed, back[:-1]))
-    fact = "The centre of one image at least maps into the other."
+    fact = "The centre of at least one image maps into the other."
     if outside > 0:
-        fact = f"The centre of either image maps {length(outside, 0)} mm or more outside the other, the limit of the search."
+        fact = (
+            f"The centres of both images map {length(outside, 0)} mm or more outside the "
+            "other, the limit of the search."
+        )
     return Check("shift", outside, 0.0, outside <= 0, fact, "Pass start='moments' or a matrix.")
 
 
@@ -99,9 +102,9 @@ def mean_deformation(answer: Answer) -> Check:
     share = mean / answer.head.size
     return Check(
         "deformation", share, MEAN_U, share <= MEAN_U,
-        f"Beyond its affine part the map moves the head by {length(mean, 1)} mm on average, {100 * share:.1f} % of its "
-        f"size ({100 * MEAN_U:.1f} % is much).",
-        "The affine part may be wrong: look at affine alone (deformable=False).",
+        f"Beyond its affine part the map moves the head by {length(mean, 1)} mm on average, "
+        f"{100 * share:.1f} % of its size (limit {100 * MEAN_U:.1f} %).",
+        "The affine part may be wrong: inspect the affine stage alone (deformable=False).",
     )  # fmt: skip
 
 
@@ -111,9 +114,9 @@ def largest_displacement(answer: Answer) -> Check:
     share = largest / answer.head.size
     return Check(
         "displacement", share, LARGEST_U, share <= LARGEST_U,
-        f"The deformation moves a point of the head by {length(largest, 1)} mm, {100 * share:.0f} % of its size "
-        f"({100 * LARGEST_U:.1f} % is much).",
-        "Look at the deformation grid; raise smoothness_weight, or pass a better `start`.",
+        f"The deformation moves a point of the head by {length(largest, 1)} mm, "
+        f"{100 * share:.0f} % of its size (limit {100 * LARGEST_U:.1f} %).",
+        "Inspect the deformation grid; raise smoothness_weight, or pass a better `start`.",
     )  # fmt: skip
 
 
@@ -124,7 +127,7 @@ def folds(answer: Answer) -> Check:
     held = least <= bound <= AT_THE_BOUND * least
     said = "." if bound > 0 else ": the map may fold."
     if held:
-        said = ": cells are held there by the bound against folds, not by the energy."
+        said = ": cells are limited by the bound against folds, not by the energy."
     return Check(
         "folds", bound, 0.0, bound > 0 and not held,
         f"det(id + grad u) is at least {bound:.3f} at every point" + said,
@@ -140,7 +143,7 @@ def coincidence(answer: Answer) -> Check:
     return Check(
         "coincidence", mean, NEXT_TO_NOTHING, mean >= NEXT_TO_NOTHING or mean == 0,
         f"The map moves the head by {mean:.2f} voxels on average"
-        + (": the headers have the images on each other already." if 0 < mean < NEXT_TO_NOTHING else "."),
-        "What is left is the noise of the similarity: leave the images as they are, or take affine='rigid', "
-        "deformable=False.",
+        + (": the headers already align the images." if 0 < mean < NEXT_TO_NOTHING else "."),
+        "The remainder is noise of the similarity: use the images as they are, or "
+        "affine='rigid', deformable=False.",
     )  # fmt: skip

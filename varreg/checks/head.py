@@ -36,7 +36,7 @@ class Head:
 
 
 def head_of(image: LevelImage) -> Head:
-    """The voxels that count and differ from the background, the median of the border.
+    """The voxels inside the mask and differ from the background, the median of the border.
 
     Brightness is no guide: the glass of a slide is brighter than the tissue on it.
     """

@@ -44,9 +44,9 @@ def _placed(
         value = placement.similarity / here
     passed = value <= BETTER
     fact = (
-        "With centre on centre the affine part is no better."
+        "A start with aligned centres gives no better affine map."
         if passed
-        else f"Beginning with centre on centre an affine map has {value:.2f} times the similarity, "
+        else f"Started with aligned centres, an affine map reaches {value:.2f} times the similarity, "
         f"{length(alternatives.apart(placement.matrix), 0)} mm away on average."  # type: ignore[union-attr]
     )
     return Check(
@@ -59,13 +59,16 @@ def _turned(alternatives: Alternatives, turned: Alternative, best: float, size: 
     if alternatives.apart(turned.matrix) <= SAME * size:
         value = min(value, ALIKE)
     if value > BETTER:
-        fact = f"Turned by a quarter or half turn the head fits better: {value:.2f} times the similarity."
-        remedy = "Check the orientation in the headers; pass the turn as `start` (a matrix)."
+        fact = (
+            f"Rotated by 90 or 180 degrees the head fits better: {value:.2f} times the similarity."
+        )
+        remedy = "Check the orientation in the headers; pass the rotation as `start` (a matrix)."
     else:
-        fact = f"Turned by a quarter or half turn the head has at most {value:.2f} times the similarity"
-        fact += "." if value <= ALIKE else ": that is hardly less, so the orientation is ambiguous."
+        fact = f"Rotated by 90 or 180 degrees the head has at most {value:.2f} times the similarity"
+        fact += "." if value <= ALIKE else ": hardly less, so the orientation is ambiguous."
         remedy = (
-            "Check that both images show the same; pass a `start` (a matrix) if you know better."
+            "Check that both images show the same anatomy; pass a `start` (a matrix) if the "
+            "orientation is known."
         )
     return Check("orientation", value, ALIKE, value <= ALIKE, fact, remedy)
 
@@ -76,5 +79,5 @@ def _mirrored(mirrored: Alternative, best: float) -> Check:
     fact += "." if value <= MIRRORED else ": left and right may be exchanged."
     return Check(
         "mirror", value, MIRRORED, value <= MIRRORED, fact,
-        "Check left and right in the headers, or turn one of the images over.",
+        "Check left and right in the headers, or mirror one of the images.",
     )  # fmt: skip

@@ -24,7 +24,7 @@ FUNCTION = "varreg apply"
 
 @click.command(cls=Command)
 @click.argument("inputs", metavar="[RESULT] IMAGE", nargs=-1, required=True, type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="File to be made.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Output file.")
 @click.option(
     "-t",
     "--transform",
@@ -38,54 +38,64 @@ FUNCTION = "varreg apply"
     "--from",
     "format_",
     type=click.Choice(FORMATS),
-    help="Whose format -t has. [default: found out]",
+    help="Format of -t. [default: detected]",
 )
 @click.option("--fixed", type=ImagePath(), help="With -t: the fixed image.")
 @click.option("--moving", type=ImagePath(), help="With -t: the moving image. [default: IMAGE]")
 @click.option(
     "--reference",
     type=ImagePath(),
-    help="Image whose grid the output gets. [default: the fixed image; with --inverse the moving]",
+    help=(
+        "Image that defines the grid of the output. [default: the fixed image; with "
+        "--inverse the moving]"
+    ),
 )
 @click.option(
     "--interpolation",
     type=click.Choice(["linear", "nearest", "cubic"]),
     default="linear",
     show_default=True,
-    help="Between voxels. Of labels, linear takes the label with the largest share.",
+    help="Interpolation. For labels, linear chooses the label with the largest share.",
 )
 @click.option(
     "--fill",
     type=float,
-    help="Value of the output where there is no IMAGE. [default: its own background; 0 of labels]",
+    help="Value of the output outside IMAGE. [default: its background; 0 for labels]",
 )
 @click.option(
     "--modulate",
     is_flag=True,
-    help="Multiply intensities by the change of volume, so that their sum stays: of distorted EPI, of densities.",
+    help=(
+        "Multiply intensities by the change of volume, which preserves their sum: for "
+        "distorted EPI and densities."
+    ),
 )
-@click.option("--labels", is_flag=True, help="IMAGE holds labels: whole numbers that stay so.")
+@click.option("--labels", is_flag=True, help=("IMAGE is a label map; labels stay whole numbers."))
 @click.option(
     "--points",
     type=click.Choice(["world", "voxel"]),
-    help="IMAGE is a table (.csv, .tsv) of points of the fixed image, mapped to the moving image, in "
-    "world (RAS+ mm) or voxel coordinates; columns x, y, z or the first ones. Others stay.",
+    help="IMAGE is a table (.csv, .tsv) of points of the fixed image, mapped to the moving "
+    "image, in world (RAS+ mm) or voxel coordinates; columns x, y, z or the first ones. "
+    "Other columns are kept.",
 )
 @click.option(
     "--inverse",
     is_flag=True,
-    help="The other way: IMAGE lies on the fixed side and is brought to MOVING; points of the moving "
-    "image are mapped to the fixed image.",
+    help="Apply the inverse: warp IMAGE from the fixed to the moving grid; map points of the "
+    "moving image to the fixed image.",
 )
 @click.option(
     "--bvecs",
     type=click.Path(),
-    help="Of a diffusion series: its directions (FSL), which are turned with it and written beside the output (.bvec).",
+    help=(
+        "For a diffusion series: its b-vectors (FSL), which are rotated with it and written "
+        "beside the output (.bvec)."
+    ),
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Of a series: volumes at once. [default: all cores]",
+    help="For a series: volumes processed at once. [default: all cores]",
 )
 @image_options
 @force
@@ -93,7 +103,7 @@ FUNCTION = "varreg apply"
 def apply(
     ctx: click.Context, inputs: tuple[str, ...], output: str, force: bool, **given: Any
 ) -> None:
-    """Bring another IMAGE of the moving side onto the fixed grid of a saved RESULT.
+    """Warp another IMAGE from the moving to the fixed grid of a saved RESULT.
 
     A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
     the fixed slide, or its --level.

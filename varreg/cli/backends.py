@@ -10,7 +10,7 @@ import click
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 device = click.option(
-    "--device", type=click.IntRange(min=0), default=0, help="Which GPU. [default: 0]"
+    "--device", type=click.IntRange(min=0), default=0, help="Number of the GPU. [default: 0]"
 )
 
 
@@ -21,5 +21,7 @@ def backend_options(command: Decorated) -> Decorated:
         "--backend",
         default="auto",
         show_default=True,
-        help="What computes: numba (the CPU), cupy (a GPU), numpy; auto takes a GPU whose self-test has passed.",
+        help=(
+            "Backend: numba (CPU), cupy (GPU) or numpy; auto uses a GPU whose self-test has passed."
+        ),
     )(command)

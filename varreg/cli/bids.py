@@ -71,33 +71,34 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @click.argument("level", metavar="LEVEL", type=click.Choice(LEVELS))
 @click.option(
     "--to",
-    help="What everybody is brought to: the image of a template, or a name of TemplateFlow such as "
-    "MNI152NLin2009cAsym.",
+    help="Template to which every person is registered: an image, or a TemplateFlow name "
+    "such as MNI152NLin2009cAsym.",
 )
 @click.option(
     "--contrast",
     "contrasts",
     multiple=True,
-    help="Suffix of images that are brought onto the image of --onto of the same visit, e.g. T2w; may be several.",
+    help=(
+        "Suffix of images registered to the image of --onto of the same visit, e.g. T2w; "
+        "may be repeated."
+    ),
 )
 @click.option(
     "--onto",
     default="T1w",
     show_default=True,
-    help="Suffix of the image that is brought to the template.",
+    help="Suffix of the image registered to the template.",
 )
 @click.option(
-    "--participant-label", "participants", multiple=True, help="Labels of people. [default: all]"
+    "--participant-label", "participants", multiple=True, help="Participant labels. [default: all]"
 )
-@click.option(
-    "--session-label", "sessions", multiple=True, help="Labels of sessions. [default: all]"
-)
+@click.option("--session-label", "sessions", multiple=True, help="Session labels. [default: all]")
 @engine_options
 @backend_options
 @energy_options
-@click.option("--force", is_flag=True, help="Do finished visits again.")
-@click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns of an answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print how each visit ended as JSON.")
+@click.option("--force", is_flag=True, help="Repeat finished visits.")
+@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each visit as JSON.")
 @quiet
 @click.pass_context
 def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any) -> None:

@@ -28,19 +28,21 @@ STEPS = 20
     type=int,
     default=0,
     show_default=True,
-    help="Registrations under small changes, 4 or 8, that estimate the error in mm.",
+    help=(
+        "Number of registrations under small perturbations, 4 or 8, that estimate the error in mm."
+    ),
 )
 @click.option(
     "--spread",
     type=click.Path(),
-    help="NIfTI file for the map of where the trials disagree (mm).",
+    help="NIfTI file for the spread of the trials (mm).",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of all that is random.",
+    help="Seed of the random numbers.",
 )
 @image_options
 @energy_options
@@ -51,7 +53,7 @@ STEPS = 20
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.pass_context
 def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given: Any) -> None:
-    """Say how the map TRANSFORM from FIXED to MOVING stands to the energy and to itself.
+    """Assess the map TRANSFORM from FIXED to MOVING by its energy, folds and inverse.
 
     TRANSFORM is the folder of a saved result or a file of a transform. The energy is that of the
     result unless options say otherwise; --iterations is the budget of the refinement (one number).

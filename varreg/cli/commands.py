@@ -64,56 +64,58 @@ def main() -> None:
     "--output",
     required=True,
     type=click.Path(),
-    help="Folder for the result; or, with an image extension (.nii.gz, .png), a file for the "
-    "warped image alone.",
+    help="Output folder of the result; or, with an image extension (.nii.gz, .png), a file "
+    "for the warped image alone.",
 )
 @click.option(
     "--pairs",
     type=click.Path(),
-    help="Instead of MOVING and FIXED: a table (.csv, .tsv) with the columns moving, fixed and, if "
-    "wanted, name, fixed_mask, moving_mask, fixed_rigid_mask, moving_rigid_mask; a row per pair, paths from the table's folder. The "
-    "output is a folder with a folder per pair and summary.csv.",
+    help="Instead of MOVING and FIXED: a table (.csv, .tsv) with the columns moving and "
+    "fixed, and optionally name, fixed_mask, moving_mask, fixed_rigid_mask, moving_rigid_mask; a row per pair, paths "
+    "relative to the table. The output is a folder with a folder per pair and "
+    "summary.csv.",
 )
 @click.option(
     "--affine",
     type=NameOrMatrix(("auto", *AFFINE_MODELS, "none")),
     default="auto",
     show_default=True,
-    help="The first stage, or a text file with its matrix (fixed world to moving world, mm); auto "
-    "takes a rigid map, or what the headers say, where more gains no more than chance.",
+    help="Model of the affine stage, or a text file with its matrix (fixed world to moving "
+    "world, mm); auto chooses a rigid map, or the position from the headers, unless "
+    "more degrees of freedom gain more than noise would.",
 )
 @click.option(
     "--deformable/--no-deformable",
     default=None,
-    help="Whether there is a second stage. [default: if it gains more than chance]",
+    help="Whether to run the deformable stage. [default: if it gains more than noise would]",
 )
 @click.option(
     "--also",
     type=(ImagePath(), ImagePath()),
     multiple=True,
     metavar="MOVING FIXED",
-    help="One more pair of images of the same two people, FLAIR besides T2 say; as often as there are. "
-    "See --weights and --similarities.",
+    help="A further pair of images of the same two people, such as FLAIR besides T2; may be "
+    "repeated. See --weights and --similarities.",
 )
 @mask_options
 @click.option(
     "--moving-points",
     type=click.Path(),
-    help="Points of MOVING that match those of --fixed-points: .csv (columns x, y, z in world RAS+ mm; name and "
-    "weight, if wanted), or .fcsv or .mrk.json of 3D Slicer. Paired by their names, else by their order. See "
-    "--points-weight.",
+    help="Points of MOVING that match those of --fixed-points: .csv (columns x, y, z in "
+    "world RAS+ mm; optionally name and weight), or .fcsv or .mrk.json of 3D Slicer. "
+    "Paired by their names, else by their order. See --points-weight.",
 )
 @click.option("--fixed-points", type=click.Path(), help="Points of FIXED; see --moving-points.")
 @click.option(
     "--fill",
     type=float,
-    help="Value of the warped image where there is no moving image. [default: its own background]",
+    help="Value of the warped image outside the moving image. [default: its background]",
 )
 @click.option(
     "--start",
     type=NameOrMap(STARTS),
-    help="Where the first stage starts, or a text file with a matrix; or a map to refine: the folder "
-    "of a saved result, or a file of a transform. [default: tries several]",
+    help="Initial alignment, or a text file with a matrix; or a map to refine: the folder of "
+    "a saved result, or a transform file. [default: tries several]",
 )
 @image_options
 @energy_options
@@ -124,11 +126,11 @@ def main() -> None:
     help="With --pairs: worker processes for small pairs; 0 for none. [default: for many small files]",
 )
 @backend_options
-@click.option("--png", type=click.Path(), help="Also draw an overview figure into this file.")
+@click.option("--png", type=click.Path(), help="Also write an overview figure to this file.")
 @click.option(
     "--strict",
     is_flag=True,
-    help="End with exit code 3 if a check warns of the answer, which is written all the same.",
+    help="Exit with code 3 if a check warns; the result is written in any case.",
 )
 @force
 @as_json
@@ -137,11 +139,11 @@ def main() -> None:
     "-v",
     "--verbose",
     is_flag=True,
-    help="Print all options in force, then every accepted step; with --pairs, every pair.",
+    help="Print all options, then every accepted step; with --pairs, every pair.",
 )
 @click.pass_context
 def register(ctx: click.Context, moving: str | None, fixed: str | None, **given: Any) -> None:
-    """Bring the image MOVING onto the image FIXED, or many with --pairs."""
+    """Register the image MOVING to the image FIXED, or many pairs with --pairs."""
     if given["pairs"] is not None:
         _register_table(ctx, given)
     elif given["processes"] is not None:
@@ -250,7 +252,7 @@ for command in (apply, convert, series):
 @click.argument("result", type=click.Path())
 @as_json
 def info(result: str, as_json: bool) -> None:
-    """Say what a saved RESULT, or the folder of `varreg series`, is."""
+    """Summarise a saved RESULT, or the folder of `varreg series`."""
     from ..results.result import load
     from ..series.aligned import load_series
     from ..series.folder import is_aligned

@@ -17,16 +17,22 @@ from .transforms import files_and_flags
 @click.argument("source", metavar="IN", type=click.Path())
 @click.argument("output", metavar="OUT", type=click.Path())
 @click.option(
-    "--to", type=click.Choice(TARGETS), help="Whose format OUT has. [default: as it ends, else itk]"
+    "--to",
+    type=click.Choice(TARGETS),
+    help=("Format of OUT. [default: by its extension, else itk]"),
 )
 @click.option(
     "--from",
     "format_",
     type=click.Choice(FORMATS),
-    help="Whose format IN has, where the file does not say. [default: found out]",
+    help="Format of IN, if the file does not tell. [default: detected]",
 )
-@click.option("--fixed", type=ImagePath(), help="Fixed image; needed unless IN is a saved result.")
-@click.option("--moving", type=ImagePath(), help="Moving image; needed as --fixed is.")
+@click.option(
+    "--fixed", type=ImagePath(), help=("Fixed image; required unless IN is a saved result.")
+)
+@click.option(
+    "--moving", type=ImagePath(), help=("Moving image; required unless IN is a saved result.")
+)
 @click.option("--inverse", is_flag=True, help="Write the map moving -> fixed instead.")
 @image_options
 @force
@@ -40,7 +46,7 @@ def convert(
     inverse: bool,
     force: bool,
 ) -> None:
-    """Write the transform IN (a saved result, or a file of another tool) as OUT for another tool.
+    """Convert the transform IN (a saved result, or a file of another tool) to the format of another tool.
 
     The ending of OUT says in which form: .h5, .x5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
     the two files of ants and greedy.  Beside a name of BIDS, from-T2w_to-T1w_mode-image_xfm.h5, its JSON file is

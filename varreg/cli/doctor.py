@@ -70,18 +70,18 @@ def described(found: dict[str, Any]) -> str:
         lines.append("variables: " + _list(found["variables"]))
     missing = [name for name, version in found["packages"].items() if version == ABSENT]
     if missing:
-        lines.append(f"MISSING: {', '.join(missing)}; python -m pip install varreg brings them")
+        lines.append(f"MISSING: {', '.join(missing)}; install by python -m pip install varreg")
     return "\n".join(lines)
 
 
 def _cache_line(kernels: dict[str, Any]) -> str:
     if kernels["cache"] is None:
         return (
-            "cache: NONE, for no folder can be written: every process compiles the kernels anew, 10 to 15 s"
-            " and more; set NUMBA_CACHE_DIR to a folder that can be written"
+            "cache: NONE, no folder is writable: every process compiles the kernels again, "
+            "10 to 15 s or more; set NUMBA_CACHE_DIR to a writable folder"
         )
     remedy = (
-        "" if kernels["writable"] else " (NOT WRITABLE: set NUMBA_CACHE_DIR to a folder that is)"
+        "" if kernels["writable"] else (" (NOT WRITABLE: set NUMBA_CACHE_DIR to a writable folder)")
     )
     return f"cache: {kernels['cache']}{remedy}"
 

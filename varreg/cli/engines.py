@@ -13,37 +13,39 @@ _OPTIONS = (
     click.option(
         "--threads",
         type=click.IntRange(min=1),
-        help="For each job. [default: all cores shared out; 1 on a cluster]",
+        help=("Threads of each job. [default: all cores, divided among the jobs; 1 on a cluster]"),
     ),
     click.option(
         "--processes",
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Worker processes of this machine; 0 for none.",
+        help="Worker processes on this machine; 0 for none.",
     ),
     click.option(
         "--scheduler",
-        help="Address of a scheduler of Dask (tcp://node:8786); or slurm, to have workers started by SLURM.",
+        help=(
+            "Address of a Dask scheduler (tcp://node:8786); or slurm, to start workers by SLURM."
+        ),
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
         default=8,
         show_default=True,
-        help="Of SLURM, at most.",
+        help="Largest number of SLURM workers.",
     ),
     click.option(
         "--worker-memory",
         type=click.FloatRange(min=0, min_open=True),
-        help="GiB for each worker of SLURM. [default: from the largest image]",
+        help="Memory of each SLURM worker in GiB. [default: from the largest image]",
     ),
     click.option(
         "--worker-hours",
         type=click.FloatRange(min=0, min_open=True),
         default=4.0,
         show_default=True,
-        help="Hours for each worker of SLURM; another takes over.",
+        help="Hours of each SLURM worker, after which another takes over.",
     ),
 )
 

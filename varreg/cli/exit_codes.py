@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
 _DEBUG, _TYPED = "varreg.debug", "varreg.typed"
+_OVERWRITE = "overwrite=True (command line: --force)"
 
 
 class Command(click.Command):
@@ -130,9 +131,9 @@ def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
 
 
 def _verdict(error: Exception) -> tuple[str, int]:
-    """The line to show and the exit code."""
+    """The line to show and the exit code; arguments of Python are named by their options."""
     sentence, code = verdict(error)
-    return f"error: {sentence}", code
+    return f"error: {sentence.replace(_OVERWRITE, '--force')}", code
 
 
 def _end(ctx: click.Context, line: str, code: int) -> NoReturn:

@@ -37,8 +37,10 @@ class ImagePath(click.ParamType):
 def image_options(command: Decorated) -> Decorated:
     """Add ``--header``, ``--spacing``, ``--level`` and ``--channel`` to a command, remembered for :func:`image_file`."""
     for name, key, said in (
-        ("--channel", _CHANNEL, "Channel of slides, from 0. [default: the luminance of colours]"),
-        ("--level", _LEVEL, "Size of slides in OME-TIFF or OME-Zarr, 0 is the full one. [default: the finest of at most 4 million pixels]"),
+        ("--channel", _CHANNEL, ("Channel of slides, from 0. [default: luminance of colour "
+                                "images]")),
+        ("--level", _LEVEL, ("Pyramid level of slides in OME-TIFF or OME-Zarr; 0 is full "
+                            "resolution. [default: the finest of at most 4 million pixels]")),
     ):  # fmt: skip
         command = click.option(
             name, type=int, is_eager=True, expose_value=False, callback=_remember_as(key), help=said
@@ -49,8 +51,8 @@ def image_options(command: Decorated) -> Decorated:
         is_eager=True,
         expose_value=False,
         callback=_remember_as(_SPACING),
-        help="Pixel size of pictures in mm: one number, or that of rows and that of columns. [default: what a TIFF "
-        "states, else 1]",
+        help="Pixel size of pictures in mm: one number, or two for rows and columns. "
+        "[default: as stated in a TIFF, else 1]",
     )(command)
     return header_option(command)
 
@@ -63,8 +65,8 @@ def header_option(command: Decorated) -> Decorated:
         is_eager=True,
         expose_value=False,
         callback=_remember_as(_HEADER),
-        help="Which part of the NIfTI headers says where the images are, if sform and qform contradict each "
-        "other or say nothing. [default: the sform, else the qform]",
+        help="Part of the NIfTI headers that defines the position of the images, if sform "
+        "and qform disagree or are not set. [default: the sform, else the qform]",
     )(command)
 
 

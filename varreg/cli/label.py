@@ -31,7 +31,10 @@ from .parameters import chosen_options, energy_options
     "--output",
     required=True,
     type=click.Path(),
-    help="Folder for labels and agreement; or, with an image extension, a file for the labels alone.",
+    help=(
+        "Output folder for labels and agreement; or, with an image extension, a file for "
+        "the labels alone."
+    ),
 )
 @click.option(
     "--method",
@@ -45,21 +48,21 @@ from .parameters import chosen_options, energy_options
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Of the patches that are compared, in voxels.",
+    help="Radius of the compared patches, in voxels.",
 )
-@click.option("--mask", type=ImagePath(), help="Where labels are wanted.")
+@click.option("--mask", type=ImagePath(), help="Mask of the region to label.")
 @image_options
 @energy_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--processes", type=click.IntRange(min=0), help="Worker processes; 0 for none.")
 @backend_options
-@click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns.")
+@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
 @force
 @as_json
 @quiet
 @click.pass_context
 def label(ctx: click.Context, image: Any, **given: Any) -> None:
-    """Label IMAGE by several labelled people, who are registered to it and vote."""
+    """Label IMAGE by registration of several labelled atlases and label fusion."""
     from ..atlas.label import label as compute
     from ..atlas.labelling import RECORD
     from ..io.files import atomic_path, free_folder, write_image

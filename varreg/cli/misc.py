@@ -16,7 +16,7 @@ VARIABLE = "_VARREG_COMPLETE"
 @click.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> None:
-    """Say what varreg finds here, to paste into an issue: versions, threads, cache, disk."""
+    """Print versions, threads, cache and disk space, to paste into an issue."""
     from .doctor import described, examine
 
     found = examine()
@@ -27,7 +27,7 @@ def doctor(as_json: bool) -> None:
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands and options.
+    """Print the script that completes commands and options in SHELL.
 
     bash: varreg completion bash > ~/.local/share/bash-completion/completions/varreg;
     zsh: varreg completion zsh > a file in your $fpath named _varreg;

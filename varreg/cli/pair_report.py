@@ -22,7 +22,7 @@ class PairReport:
     seconds : float or None
         For this pair, with the threads it had.
     similarity_before, similarity_after : float or None
-        With nothing done, and at the end.
+        Before registration, and at the end.
     energy : float or None
         At the end.
     smallest_determinant : float or None

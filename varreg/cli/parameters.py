@@ -68,7 +68,7 @@ def energy_options(command: Decorated) -> Decorated:
         type=click.Choice(sorted(PRESETS), case_sensitive=False),
         default="default",
         show_default=True,
-        help="Named choice of all options below; options given besides it win.",
+        help="Preset of all options below; options given explicitly take precedence.",
     )(command)
 
 

@@ -26,13 +26,15 @@ SHOWN = 10
 @click.option("--onto", default="T1w", show_default=True, help="As for `varreg bids`.")
 @click.option("--participant-label", "participants", multiple=True, help="[default: all]")
 @click.option("--session-label", "sessions", multiple=True, help="[default: all]")
-@click.option("--cores", type=click.IntRange(min=1), help="Of a machine. [default: this one's]")
+@click.option(
+    "--cores", type=click.IntRange(min=1), help=("Cores of a machine. [default: this machine's]")
+)
 @click.option(
     "--memory",
     type=click.FloatRange(min=0, min_open=True),
-    help="GiB of a machine. [default: what is free here]",
+    help="Memory of a machine in GiB. [default: free memory here]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with every visit.")
+@click.option("--json", "as_json", is_flag=True, help=("Print the plan as JSON, with every visit."))
 def plan(
     dataset: str,
     output: str | None,
@@ -45,7 +47,7 @@ def plan(
     memory: float | None,
     as_json: bool,
 ) -> None:
-    """Say what `varreg bids` would take: memory and time of each visit, and the workers that fit.
+    """Estimate memory and time of `varreg bids` for each visit, and the number of workers that fit.
 
     Only headers are read.  Where OUT_DIR holds finished visits, the times are theirs.
     """

@@ -17,12 +17,12 @@ from .image_paths import ImagePath, image_options, mask_options
 @click.option("--moving", required=True, type=ImagePath(), help="The moving image of RESULT.")
 @click.option("--fixed", required=True, type=ImagePath(), help="The fixed image of RESULT.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(), help="The page to be made, ending in .html."
+    "-o", "--output", required=True, type=click.Path(), help="Output page, ending in .html."
 )
 @click.option(
     "--certificate",
     type=click.Path(),
-    help="What `varreg certify -o` wrote of this result. [default: certifies it]",
+    help="Certificate of this result, written by `varreg certify -o`. [default: is computed]",
 )
 @mask_options
 @image_options
@@ -40,10 +40,7 @@ def report(
     quiet: bool,
     **masks: Any,
 ) -> None:
-    """Write one HTML page that shows the saved RESULT, its images and what can be said of it.
-
-    Masks are for the certificate.
-    """
+    """Write the HTML report of a saved RESULT: images, map, checks and certificate."""
     from ..certificate.certificate import Certificate
     from ..certificate.certification import certify
     from ..report.page import reserved
@@ -60,4 +57,4 @@ def report(
             said = certify(found.moving, found.fixed, found, threads=threads, **masks)
             write(found, said, str(found))
     if not quiet:
-        click.echo(f"The report: {output}")
+        click.echo(f"Report: {output}")

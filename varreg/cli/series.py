@@ -34,42 +34,44 @@ class VolumeOrMean(click.ParamType):
 
 @click.command(cls=Command)
 @click.argument("series", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder to be made.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Output folder.")
 @click.option(
     "--reference",
     type=VolumeOrMean(),
     default="mean",
     show_default=True,
-    help="Number of the volume, from 0, that the others are brought to; or their mean, in two rounds.",
+    help="Number of the reference volume, from 0; or the mean of all volumes, in two rounds.",
 )
 @click.option(
     "--model",
     type=click.Choice(["rigid", "affine"]),
     default="rigid",
     show_default=True,
-    help="Of the map of each volume.",
+    help="Model of the map of each volume.",
 )
-@click.option(
-    "--mask", type=ImagePath(), help="Image of what counts in the reference. [default: the head]"
-)
+@click.option("--mask", type=ImagePath(), help="Mask of the reference. [default: the head]")
 @click.option(
     "--bvecs",
     type=click.Path(),
-    help="Directions of diffusion weighting (FSL), which are rotated with the volumes.",
+    help="b-vectors of diffusion weighting (FSL), which are rotated with the volumes.",
 )
 @click.option(
     "--interpolation",
     type=click.Choice(["linear", "nearest", "cubic"]),
     default="cubic",
     show_default=True,
-    help="Of the aligned volumes.",
+    help="Interpolation of the aligned volumes.",
 )
 @header_option
-@click.option("--threads", type=click.IntRange(min=1), help="Volumes at once. [default: all cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help=("Volumes processed at once. [default: all cores]"),
+)
 @click.option(
     "--strict",
     is_flag=True,
-    help="End with exit code 3 if a check warns of the answer, which is written all the same.",
+    help="Exit with code 3 if a check warns; the result is written in any case.",
 )
 @force
 @as_json

@@ -24,49 +24,51 @@ ROUNDS = ".rounds"
 
 @click.command(cls=Command)
 @click.argument("images", type=ImagePath(), nargs=-1)
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the template.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Output folder of the template."
+)
 @click.option(
     "--people",
     type=click.Path(),
-    help="Instead of IMAGES: a table (.tsv, .csv) with a line for each person and the columns image and, if wanted, image2 ... "
-    "image9 (further contrasts), name, mask, labels.",
+    help="Instead of IMAGES: a table (.tsv, .csv) with a row for each person, the column "
+    "image, and optionally image2 ... image9 (further contrasts), name, mask, labels.",
 )
 @click.option(
     "--rounds",
     default="rigid,affine,deformable,deformable,deformable",
     show_default=True,
-    help="What the maps may be in each round: translation, rigid, similarity, affine, deformable.",
+    help=("Model of the maps in each round: translation, rigid, similarity, affine or deformable."),
 )
 @click.option(
     "--voxel-size",
     type=Numbers(tuple[float, ...] | float | None),
-    help="Of the template in mm. [default: median of the people's]",
+    help="Voxel size of the template in mm. [default: median over the people]",
 )
 @click.option(
     "--average",
     type=click.Choice(["trimmed", "median", "mean"]),
     default="trimmed",
     show_default=True,
-    help="Of intensities; trimmed leaves out the fifth at either end.",
+    help="Average of intensities; trimmed excludes a fifth at either end.",
 )
 @click.option(
     "--normalise/--no-normalise",
     default=True,
     show_default=True,
-    help="Bring intensities to a common range; not where they have a unit, as in CT.",
+    help="Scale intensities to a common range; switch off where they have a unit, as in CT.",
 )
 @image_options
 @energy_options
 @engine_options
 @backend_options
 @click.option("--keep-rounds", is_flag=True, help=f"Keep the folder OUTPUT{ROUNDS} of the rounds.")
-@click.option("--strict", is_flag=True, help="End with exit code 3 if a check warns.")
+@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
 @force
 @as_json
 @quiet
 @click.pass_context
 def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
-    """Build the unbiased mean of IMAGES, one for each person, in shape and intensity.
+    """Build the unbiased mean of IMAGES, one per person, in shape and intensity.
 
     A run that was killed goes on where it was: give the same command again.
     """

@@ -131,7 +131,9 @@ def read_visits(
 def _chosen(folder: Path, labels: list[str]) -> list[str]:
     """Labels of the participants whose folders are to be read."""
     if not folder.is_dir():
-        raise FileError(f"varreg.bids: {str(folder)!r} is no folder; give that of a BIDS dataset.")
+        raise FileError(
+            f"varreg.bids: {str(folder)!r} is not a folder; give that of a BIDS dataset."
+        )
     if not (folder / "dataset_description.json").is_file():
         raise FileError(
             f"varreg.bids: {str(folder)!r} is no BIDS dataset, for it has no dataset_description.json; see "

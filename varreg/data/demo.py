@@ -43,7 +43,7 @@ class DemoReport:
     smallest_determinant : float
         Lower bound on det(id + grad u) at every point, between voxels too.
     seconds : float
-        For the registration, compilation included.
+        For the registration, without the compilation of kernels.
     """
 
     output: Path
@@ -67,11 +67,11 @@ class DemoReport:
         folds = "does not fold anywhere" if self.folds == 0 else f"folds at {self.folds} voxels"
         return (
             f"A T1-like and a T2-like image of one artificial brain ({size} voxels, seed "
-            f"{self.seed}) were moved apart by a known map and registered in {self.seconds:.1f} s. "
-            f"Mean distance to the true map, in voxels: {self.error_before} before, "
-            f"{self.error_after} after. Overlap of tissues (mean Dice): {self.dice_before:.3f} "
-            f"before, {self.dice_after:.3f} after. The map {folds} (det J at least "
-            f"{self.smallest_determinant:.3f} at every point)."
+            f"{self.seed}) were misaligned by a known map and registered in "
+            f"{self.seconds:.1f} s. Mean distance to the true map, in voxels: "
+            f"{self.error_before} before, {self.error_after} after. Tissue overlap (mean "
+            f"Dice): {self.dice_before:.3f} before, {self.dice_after:.3f} after. The map "
+            f"{folds} (det J at least {self.smallest_determinant:.3f} at every point)."
         )
 
 
@@ -112,7 +112,7 @@ def run_demo(
     varreg.errors.InputError
         If an argument is unusable.
     varreg.errors.FileError
-        If `output` exists or cannot be written; found out before anything is computed.
+        If `output` exists or cannot be written; checked before any computation.
 
     Examples
     --------

@@ -7,7 +7,7 @@ energy too, by about the same amount for all wavelengths, and the volume term by
 
 .. math:: P = \frac{s}{s + \kappa + \nu\Lambda/d}, \qquad \kappa = \lambda\,C / L^2 .
 
-Without it steps follow long waves, for which smoothness costs next to nothing, and leave short ones behind: good while
+Without it steps follow long waves, for which smoothness costs almost nothing, and leave short ones behind: good while
 images are far apart, slow near the answer.
 """
 

@@ -49,7 +49,7 @@ def read_transform(
         The images that the transform is between: it maps points of `fixed` to points of `moving`.
         They may be left out for a saved result.
     format : {"itk", "ants", "greedy", "fsl", "elastix", "x5", "numpy", "result"}, optional
-        Found out from the file by default; a bare 4 x 4 matrix in text may be greedy's (RAS) or
+        Detected from the file by default; a bare 4 x 4 matrix in text may be greedy's (RAS) or
         FLIRT's, which must be said.
     invert : bool or sequence of bool
         Which of the sources are inverted first; affine ones can be, and X5 files that hold their inverse.
@@ -136,7 +136,7 @@ def _own(source: Any, format: str | None) -> Transform | None:
 def _direct(
     source: Any, format: str | None, fixed: Grid, moving: Grid, frame: NDArray[Any] | None
 ) -> Transform | None:
-    """What need not go through a chain: the grids are right already, or only voxels count."""
+    """What need not go through a chain: the grids are right already, or only voxels matter."""
     own = _own(source, format)
     if own is not None and own.fixed.same_space(fixed) and own.moving.same_space(moving):
         return own
@@ -171,7 +171,7 @@ def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
         return chain_of_nitransforms(source)
     if not isinstance(source, (str, os.PathLike)):
         raise InputError(
-            f"{FUNCTION}: `source` is a {type(source).__name__}, which is no transform that is known; "
+            f"{FUNCTION}: `source` is a {type(source).__name__}, which is not a transform that is known; "
             "give a path, a SimpleITK or nitransforms object, or a varreg Transform."
         )
     path = checked_path(source)

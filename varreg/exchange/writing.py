@@ -244,5 +244,5 @@ def _refuse_field(chain: Chain, path: str, to: str) -> None:
 
 def _unfit(path: str, to: str, endings: str) -> InputError:
     return InputError(
-        f"{FUNCTION}: `path` is {path!r}; to={to!r} wants a file that ends in {endings}."
+        f"{FUNCTION}: `path` is {path!r}; to={to!r} requires a file that ends in {endings}."
     )

@@ -42,10 +42,10 @@ def nearly_folded_cells(
 
     Examples
     --------
-    >>> from varreg.backends import reference
+    >>> from varreg.backends.numpy import backend
     >>> u = np.zeros((2, 4, 4))
     >>> u[0, 1] = 2.0
-    >>> places, bounds, cells = nearly_folded_cells(u, np.ones(2), "zero-mean", 0.0, reference, 1)
+    >>> places, bounds, cells = nearly_folded_cells(u, np.ones(2), "zero-mean", 0.0, backend, 1)
     >>> places[0].tolist(), float(bounds[0]), len(bounds), cells
     ([1.5, -0.5], -1.0, 5, 25)
     """

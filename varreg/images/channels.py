@@ -35,7 +35,7 @@ def as_channels(moving: Any, fixed: Any, function: str = "varreg.solve") -> tupl
     InputError
         As `as_pair`, or if the numbers differ, or an array has another shape than the first image.
     GeometryError
-        As `as_pair`, or if an image shows next to nothing of what the first one of its side shows.
+        As `as_pair`, or if an image shows almost nothing of what the first one of its side shows.
     FileError
         As `as_pair`.
 

@@ -15,14 +15,14 @@ import numpy as np
 
 from ..errors import BackendError, InputError
 
-#: Of DLPack: memory of a GPU of NVIDIA, and memory that it shares with the host.
+#: Of DLPack: memory of a NVIDIA GPU, and memory that it shares with the host.
 CUDA = (2, 13)
 #: Of DLPack: memory of the host, also what a GPU reads there.
 HOST = (1, 3, 11)
 
 
 def is_on_gpu(value: Any) -> bool:
-    """Whether it is an array on a GPU of NVIDIA.
+    """Whether it is an array on a NVIDIA GPU.
 
     >>> is_on_gpu(np.eye(3)), is_on_gpu("t1.nii.gz")
     (False, False)

@@ -26,12 +26,12 @@ class LevelImage:
 
     @property
     def counts(self) -> NDArray[np.bool_] | Array | None:
-        """(*S) the voxels that count, or the weights by which they do; None if all do alike."""
+        """(*S) the voxels inside the mask, or the weights by which they do; None if all do alike."""
         return self.mask if self.mask is None or self.weighted else self.mask > 0.5
 
     @property
     def counted(self) -> NDArray[np.bool_] | None:
-        """(*S) the voxels that count at all; None if all do."""
+        """(*S) the voxels inside the mask at all; None if all do."""
         return None if self.mask is None else self.mask > (0 if self.weighted else 0.5)
 
 

@@ -1,4 +1,4 @@
-"""What is accepted as a mask of an image: which voxels count, and what is odd about them."""
+"""What is accepted as a mask of an image: which voxels are inside, and what is unusual about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .image import Image
 from .loading import loaded
 from .mask_places import on_grid
 
-#: Voxels that count must be at least this part of the largest value of a mask.
+#: Voxels inside the mask must be at least this part of the largest value of a mask.
 LEAST = 0.5
 #: Fewest voxels inside; a joint histogram of fewer says nothing.
 FEWEST = 16
@@ -26,7 +26,7 @@ RESAMPLED = ", by the nearest voxel of another grid"
 
 @dataclass(frozen=True)
 class Mask:
-    """The voxels of an image that count.
+    """The voxels of an image inside its mask.
 
     Attributes
     ----------
@@ -47,14 +47,14 @@ class Mask:
 
     @property
     def counts(self) -> NDArray[Any] | None:
-        """(*S) the voxels that count, bool, or their weights, float32; None if all do alike."""
+        """(*S) the voxels inside the mask, bool, or their weights, float32; None if all do alike."""
         return self.inside if self.weights is None else self.weights
 
 
 def as_mask(
     value: Any, image: Image, *, argument: str, function: str = "varreg.solve"
 ) -> np.ndarray | None:
-    """The voxels that count, of anything that is a mask; see :func:`read_mask`.
+    """The voxels inside the mask, of anything that is a mask; see :func:`read_mask`.
 
     Examples
     --------
@@ -109,8 +109,9 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
     largest = float(data.max())
     if not largest > 0:
         raise InputError(
-            f"{function}: `{argument}` has no positive value (0 voxels inside): its largest is {largest:g}. What is "
-            "at least half of the largest value counts; check that the mask is not empty."
+            f"{function}: `{argument}` has no positive value (0 voxels inside): its largest "
+            f"is {largest:g}. Voxels of at least half the largest value are inside; check "
+            "that the mask is not empty."
         )
     if (data != np.rint(data)).any():
         _refuse_beyond(data, argument, function)
@@ -127,7 +128,7 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
             f"{function}: `{argument}` has {count} voxels inside (at least half of its largest value, {largest:g}); "
             f"at least {FEWEST} are needed. Check that the mask is not empty."
         )
-    note = f"`{argument}` takes {100 * share:.3g} % of the voxels{RESAMPLED if moved else ''}."
+    note = f"`{argument}` contains {100 * share:.3g} % of the voxels{RESAMPLED if moved else ''}."
     odd = (*_between(data, largest, share, argument), *_odd_share(share, argument))
     return Mask(np.asarray(inside), odd, (note,))
 
@@ -172,26 +173,28 @@ def _between(
         return ()
     check = Check(
         argument.replace("_", " "), between, 0.0, False,
-        f"`{argument}` holds other values than 0 and {largest:g} in {100 * between:.3g} % of its voxels: those of at "
-        f"least {LEAST * largest:g}, half of the largest, count ({100 * share:.3g} %).",
-        "Pass 1 where voxels count and 0 elsewhere, e.g. mask > 0; as weights fractions between 0 and 1.",
+        f"`{argument}` has values other than 0 and {largest:g} in {100 * between:.3g} % of "
+        f"its voxels: those of at least {LEAST * largest:g}, half of the largest, are inside "
+        f"({100 * share:.3g} %).",
+        "Pass 1 inside the mask and 0 outside, e.g. mask > 0; or weights between 0 and 1.",
     )  # fmt: skip
     return (check,)
 
 
 def _odd_share(share: float, argument: str) -> tuple[Check, ...]:
-    """Masks of next to nothing or of everything."""
+    """Masks of few or of all voxels."""
     name = f"{argument.replace('_', ' ')} share"
     if share < LITTLE:
         check = Check(
-            name, share, LITTLE, False, f"`{argument}` takes {100 * share:.2g} % of the voxels.",
-            "A mask is 1 where voxels count: invert it (1 - mask) if it marks what is to be left out, as masks of "
+            name, share, LITTLE, False, (f"`{argument}` contains {100 * share:.2g} % of the "
+                                        "voxels."),
+            "A mask is 1 inside: invert it (1 - mask) if it marks a region to exclude, as masks of "
             "lesions do.",
         )  # fmt: skip
         return (check,)
     if share == 1:
         check = Check(
-            name, 1.0, 1.0, False, f"`{argument}` takes all voxels and leaves nothing out.",
+            name, 1.0, 1.0, False, f"`{argument}` contains all voxels and excludes nothing.",
             "Check that it is the mask you mean, or leave it out.",
         )  # fmt: skip
         return (check,)

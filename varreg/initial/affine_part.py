@@ -59,7 +59,7 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
 
 
 def with_affine_part(transform: Transform) -> Transform:
-    """The same map with its affine part in A, where it costs no smoothness.
+    """The same map, its affine part moved to A, where it costs no smoothness.
 
     A field with a vector at every voxel often has the whole map in it; a coarser one is a solver's.
     """

@@ -129,8 +129,8 @@ def _from_path(
         return InputTransform(transform, kind, saved["options"], bool(saved["levels"]), registered)
     if not folder.exists():
         raise FileError(
-            f"{function}: `{argument}` is {os.fspath(path)!r}, which is no file; give the folder of a"
-            " saved result or a file of a transform."
+            f"{function}: `{argument}` is {os.fspath(path)!r}, which is not a file; give the "
+            "folder of a saved result or a transform file."
         )
     return _from_files(path, f"the file {folder.name!r}", fixed, moving, argument, function)
 

@@ -91,7 +91,7 @@ def affine_fit(points: Array, there: Array) -> Array:
 
     Examples
     --------
-    >>> affine_fit(np.eye(2, 3), 2 * np.eye(2, 3) + 1).round(6).tolist()
+    >>> (affine_fit(np.eye(2, 3), 2 * np.eye(2, 3) + 1).round(6) + 0).tolist()
     [[2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 0.0, 1.0]]
     """
     here, moved = points.mean(1, keepdims=True), there.mean(1, keepdims=True)

@@ -37,7 +37,7 @@ def usable_path(value: Any, function: str, argument: str = "path") -> Path:
     >>> usable_path(3, "f")
     Traceback (most recent call last):
     ...
-    varreg.errors.InputError: f: `path` is 3, which is no path; give text or a pathlib.Path.
+    varreg.errors.InputError: f: `path` is 3, which is not a path; give text or a pathlib.Path.
     """
     try:
         path = Path(os.fsdecode(value)).expanduser()
@@ -46,7 +46,7 @@ def usable_path(value: Any, function: str, argument: str = "path") -> Path:
     except (TypeError, ValueError, RuntimeError):
         pass
     raise InputError(
-        f"{function}: `{argument}` is {value!r}, which is no path; give text or a pathlib.Path."
+        f"{function}: `{argument}` is {value!r}, which is not a path; give text or a pathlib.Path."
     )
 
 
@@ -73,8 +73,8 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
     """Nothing is replaced unasked, a dangling link neither."""
     if os.path.lexists(target) and not overwrite:
         raise FileError(
-            f"varreg: {str(target)!r} exists; pass overwrite=True (command line: --force) or give "
-            "another name."
+            f"varreg: {str(target)!r} exists; pass overwrite=True (command line: --force) or "
+            "choose another name."
         )
 
 

@@ -89,7 +89,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
         raise FileError(f"varreg.load: `path` is {path!r}, no usable path ({error}).") from error
     if not found:
         raise FileError(
-            f"varreg.load: `path` is {str(path)!r}, which is no folder with a {RESULT!r} in it; "
+            f"varreg.load: `path` is {str(path)!r}, which is not a folder with a {RESULT!r} in it; "
             "give the folder that Result.save or `varreg register -o` wrote."
         )
     return folder

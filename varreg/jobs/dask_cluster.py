@@ -96,7 +96,7 @@ def _client(engine: Engine, opened: ExitStack) -> Any:
         return Client(engine.scheduler, timeout=TIMEOUT)
     except (OSError, ValueError) as error:
         raise VarregError(
-            f"varreg: no scheduler of Dask answers at {engine.scheduler!r} ({error or type(error).__name__}); start "
+            f"varreg: no Dask scheduler answers at {engine.scheduler!r} ({error or type(error).__name__}); start "
             "`dask scheduler`, and `dask worker ADDRESS --nthreads 1` on every machine."
         ) from error
 

@@ -22,7 +22,7 @@ class Engine:
     processes : int
         Worker processes of this machine; 0 for none.
     scheduler : str, optional
-        Address of a scheduler of Dask, such as ``"tcp://node:8786"``; or ``"slurm"``, which has `workers` started
+        Address of a Dask scheduler, such as ``"tcp://node:8786"``; or ``"slurm"``, which has `workers` started
         by SLURM.
     workers : int
         Of SLURM, at most.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NONE_MADE = "Checks: none were made (a result of an earlier version, or of another method)."
-SILENT = "Checks: no warnings (no proof; look at the images)."
+NONE_MADE = "Checks: none were run (a result of an earlier version, or of another method)."
+SILENT = "Checks: no warnings (this is not a proof; inspect the images)."
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def first_line(checks: Sequence[Check]) -> str:
     >>> first_line([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
     'Checks: 1 warning: The map folds.'
     >>> first_line([])
-    'Checks: none were made (a result of an earlier version, or of another method).'
+    'Checks: none were run (a result of an earlier version, or of another method).'
     """
     if not checks:
         return NONE_MADE
@@ -69,7 +69,7 @@ def remedies(checks: Sequence[Check]) -> str:
     """What to do about those that failed, each piece of advice once; empty if all passed.
 
     >>> remedies([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
-    'What may help: Raise smoothness_weight.'
+    'Possible remedies: Raise smoothness_weight.'
     """
     advice = list(dict.fromkeys(check.remedy for check in failed(checks)))
-    return f"What may help: {' '.join(advice)}" if advice else ""
+    return f"Possible remedies: {' '.join(advice)}" if advice else ""

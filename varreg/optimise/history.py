@@ -13,16 +13,16 @@ class Stop(Enum):
     """Why a level ended; the value is the sentence shown to people."""
 
     GRADIENT = "the gradient fell below its tolerance"
-    STAGNATION = "the last steps gained next to nothing"
-    BUDGET = "all steps of its budget were taken"
+    STAGNATION = "the last steps gained almost nothing"
+    BUDGET = "the maximum number of steps was reached"
     LINE_SEARCH = "no step along the descent direction lowered the energy any more"
-    IDENTICAL = "the two images are the same voxel by voxel, so the answer is the identity"
+    IDENTICAL = "the two images are identical voxel by voxel, so the result is the identity"
     STATIONARY = "the start is already a stationary point"
 
     def __str__(self) -> str:
         """
         >>> print(Stop.BUDGET)
-        The solver stopped because all steps of its budget were taken.
+        The solver stopped because the maximum number of steps was reached.
         """
         return f"The solver stopped because {self.value}."
 
@@ -174,11 +174,12 @@ class Unfolding:
     def __str__(self) -> str:
         """
         >>> print(Unfolding(-0.5, 0.1, 0.02, 1.5))
-        damped, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
+        repaired by damping, which moved points by 0.02 mm (at most 1.50 mm) and raised the bound from -0.500 to 0.100
         """
         return (
-            f"damped, which moved points by {length(self.mean)} mm (at most {length(self.largest)} mm)"
-            f" and raised the bound from {self.before:.3f} to {self.after:.3f}"
+            f"repaired by damping, which moved points by {length(self.mean)} mm (at most "
+            f"{length(self.largest)} mm) and raised the bound from {self.before:.3f} to "
+            f"{self.after:.3f}"
         )
 
 

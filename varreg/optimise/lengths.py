@@ -7,7 +7,7 @@ ROUNDING = 1e-9
 
 
 def length(millimetres: float, digits: int = 2) -> str:
-    """A length in mm with so many decimals; with two figures if those would show next to nothing.
+    """A length in mm with so many decimals; with two figures if those would show almost nothing.
 
     >>> length(2.861), length(0.00012345), length(0.0), length(12.3, 0)
     ('2.86', '0.00012', '0.00', '12')

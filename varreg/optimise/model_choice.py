@@ -50,9 +50,11 @@ class ModelChoice:
     def __str__(self) -> str:
         """
         >>> print(ModelChoice("rigid", False, 0.2, 0.004, 0.021, 0.8))
-        Model: rigid (chosen: scales and shear would gain 0.4 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
+        Model: rigid (chosen: scales and shear would gain 0.4 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; gains below 2 % and 5 % may be chance).
         """
-        name = {"headers": "as the headers say", None: "as given"}.get(self.affine, self.affine)
+        name = {"headers": "as given by the headers", None: "as given"}.get(
+            self.affine, self.affine
+        )
         name = f"{name} and deformable" if self.deformable else name
         reasons = []
         if self.affine == "headers":
@@ -68,17 +70,17 @@ class ModelChoice:
             )
         elif self.bending is not None:
             return (
-                f"Model: {name} (chosen: the deformation bends the head by {self.bending:.1f} mm, root mean square, "
-                "off every affine map)."
+                f"Model: {name} (chosen: the deformation departs from every affine map by "
+                f"{self.bending:.1f} mm, root mean square, over the head)."
             )
         limits = f"{100 * self.affine_limit:.0f} % and {100 * self.deformable_limit:.0f} %"
-        return f"Model: {name} (chosen: {', '.join(reasons)}; below {limits} it may be chance)."
+        return f"Model: {name} (chosen: {', '.join(reasons)}; gains below {limits} may be chance)."
 
     def _kept(self) -> str:
         """Why the headers have the last word.
 
         >>> print(ModelChoice("headers", False, 0.1, 0.0, 0.021, 0.8, rigid_gain=0.011, motion=0.2))
-        Model: as the headers say (chosen: a rigid map would gain 1.1 % of the energy and move the head by 0.2 mm, less than 4 % and half a voxel, scales and shear would gain 0.0 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; below 2 % and 5 % it may be chance).
+        Model: as given by the headers (chosen: a rigid map would gain 1.1 % of the energy and move the head by 0.2 mm, less than 4 % and half a voxel, scales and shear would gain 0.0 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; gains below 2 % and 5 % may be chance).
         """
         if self.rigid_gain is None or self.rigid_gain <= 0:
             return "no affine map that was found is better"

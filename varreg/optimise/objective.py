@@ -28,7 +28,7 @@ class Evaluation:
     smallest_determinant : float
         Bound of det(id + grad u) over every point.
     in_view : float
-        Fraction of the fixed voxels that count which map to moving voxels that count.
+        Fraction of the fixed voxels inside the mask which map to moving voxels inside the mask.
     """
 
     energy: Energy

@@ -48,13 +48,14 @@ def told_points(points: Sequence[PointReport]) -> str:
         return ""
     before, after = (np.array([getattr(p, name) for p in points]) for name in ("before", "after"))
     lines = [
-        f"Points: {len(points)} guides, {length(float(np.median(before)), 1)} mm apart at first, now "
-        f"{length(float(np.median(after)))} mm in the median and {length(float(after.max()))} mm at most."
+        f"Points: {len(points)} guides, median distance {length(float(np.median(before)), 1)} "
+        f"mm before, {length(float(np.median(after)))} mm after, largest "
+        f"{length(float(after.max()))} mm."
     ]
     farthest = sorted(points, key=lambda p: -p.after)
     lines += [f"  {p.name}: {length(p.after)} mm (weight {p.weight:g})." for p in farthest[:MOST]]
     if len(points) > MOST:
-        lines.append(f"  and {len(points) - MOST} nearer ones.")
+        lines.append(f"  and {len(points) - MOST} with smaller distances.")
     return "\n".join(lines)
 
 
@@ -77,9 +78,9 @@ def point_checks(points: Sequence[PointReport], voxel: float) -> tuple[Check, ..
             found.append(
                 Check(
                     f"point {one.name}", one.after, limit, False,
-                    f"Point {one.name} is {length(one.after, 1)} mm from where the map takes it, the others "
-                    f"{length(others)} mm in the median.",
-                    "Look at it in both images: it may be in a wrong place, or on the other side.",
+                    f"Point {one.name} is {length(one.after, 1)} mm from its mapped position, "
+                    f"the others {length(others)} mm in the median.",
+                    "Check it in both images: it may be misplaced, or on the wrong side.",
                 )
             )  # fmt: skip
     return tuple(found)

@@ -42,15 +42,15 @@ class RegularityChoice:
     def __str__(self) -> str:
         """
         >>> print(RegularityChoice("fine", 0.061, 0.008, 1.9))
-        Regularity: fine, 1.9 mm (chosen: on voxels left out of a trial it gained 6.1 % of the similarity, less two standard errors 4.5 %; from 2 % it counts).
+        Regularity: fine, 1.9 mm (chosen: on voxels held out of a trial it gained 6.1 % of the similarity, minus two standard errors 4.5 %; limit 2 %).
         >>> print(RegularityChoice("smooth", 0.014, 0.006, 1.9))
-        Regularity: smooth (chosen: on voxels left out of a trial lengths down to 1.9 mm gained 1.4 % of the similarity, less two standard errors 0.2 %; from 2 % it counts).
+        Regularity: smooth (chosen: on voxels held out of a trial lengths down to 1.9 mm gained 1.4 % of the similarity, minus two standard errors 0.2 %; limit 2 %).
         """
         gained = (
-            f"gained {100 * self.gain:.1f} % of the similarity, less two standard errors "
-            f"{100 * self.least_gain:.1f} %; from {100 * self.limit:.0f} % it counts"
+            f"gained {100 * self.gain:.1f} % of the similarity, minus two standard errors "
+            f"{100 * self.least_gain:.1f} %; limit {100 * self.limit:.0f} %"
         )
-        where = "chosen: on voxels left out of a trial"
+        where = "chosen: on voxels held out of a trial"
         if self.regularity == "fine":
             return f"Regularity: fine, {self.length:.1f} mm ({where} it {gained})."
         return f"Regularity: smooth ({where} lengths down to {self.length:.1f} mm {gained})."

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.compilation import kernel_awaited
 from ..errors import BackendError, InputError
 from .validation import named
 
@@ -35,7 +36,8 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
             f"{function}: `device` must be the number of a GPU, from 0; got {device!r}."
         )
     if name in ("numba", "numpy"):
-        return importlib.import_module(f"varreg.backends.{name}.backend")
+        with kernel_awaited():  # Numba takes half a second to import
+            return importlib.import_module(f"varreg.backends.{name}.backend")
     selection = importlib.import_module("varreg.backends.cupy.selection")
     if name == "auto" and not selection.is_proven(int(device)):
         return chosen_backend("numba")
@@ -45,5 +47,5 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
         return found
     except selection.DeviceUnavailable as reason:
         raise BackendError(
-            f"{function}: `backend` 'cupy' is not to be had: {reason} Or use backend='numba'."
+            f"{function}: `backend` 'cupy' is not available: {reason} Or use backend='numba'."
         ) from reason

@@ -7,8 +7,8 @@ from typing import TypedDict
 Range = tuple[float, float]
 
 
-class Changes(TypedDict, total=False):
-    """Any fields of :class:`varreg.Options`."""
+class EnergyChanges(TypedDict, total=False):
+    """Any fields of :class:`varreg.Options` but ``iterations``, which :func:`varreg.certify` has of its own."""
 
     similarity: str
     regions: int | None
@@ -32,10 +32,15 @@ class Changes(TypedDict, total=False):
     interpolation: str
     samples_per_node: float | None
     levels: tuple[float, ...] | None
-    iterations: int | tuple[int, ...] | None
     memory: int
     gradient_tolerance: float
     energy_tolerance: float
     largest_step: float
     smallest_determinant: float
     affine_iterations: int
+
+
+class Changes(EnergyChanges, total=False):
+    """Any fields of :class:`varreg.Options`."""
+
+    iterations: int | tuple[int, ...] | None

@@ -65,62 +65,61 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Options:
-    r"""What :func:`varreg.solve` minimises, and by which steps.
+    r"""The energy that :func:`varreg.solve` minimises, and the steps of its minimisation.
 
     The energy is
     :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
-    with u in mm, m the smoothness order and V the volume term (docs/theory.md); with matching points it has
-    :math:`\eta\,P` besides, see ``points_weight``, and with rigid masks :math:`\kappa\,K`, see ``rigidity_weight``.
+    with u in mm, m the smoothness order and V the volume term (docs/theory.md). Matching points add
+    :math:`\eta\,P`, see ``points_weight``, and rigid masks :math:`\kappa\,K`, see ``rigidity_weight``.
 
     Parameters
     ----------
     similarity : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd"}
-        S, in nats: mutual information conditioned on place, or of the whole image; normalised mutual
-        information; local correlation, for contrasts that are locally affine functions of each
-        other; self-similarity descriptors, for structures in common; squared differences, for one
-        contrast in the same range of intensities. The affine stage takes "mi" except for "ssd", and
+        S, in nats: regional mutual information; mutual information of the whole image; normalised mutual
+        information; local normalised cross-correlation, for contrasts that are locally affine functions of
+        each other; self-similarity descriptors, for common structures; squared differences, for one
+        contrast in the same range of intensities. The affine stage uses "mi" except for "ssd", and
         so does the coarsest of several levels for "regional-mi", "lncc" and "mind".
     regions : int or None
         Boxes along the longest axis for "regional-mi", each with a joint density of its own. None
         takes 8 for slices, 10 for volumes.
     similarity_weight : float
-        :math:`\lambda > 0`, in front of the similarity (nats).
+        :math:`\lambda > 0`, weight of the similarity (nats).
     weights : tuple of float or None
-        Of several pairs of images that are registered at once, one each: S is the weighted mean of their
-        similarities. None takes them all alike.
+        One weight for each of several pairs of images that are registered together: S is the weighted mean
+        of their similarities. None takes equal weights.
     similarities : tuple of str or None
-        Of several pairs, a similarity for each; `similarity` is the first one then. None takes `similarity` for all.
+        One similarity for each of several pairs; `similarity` is then the first one. None takes `similarity` for all.
     regularity : {"auto", "smooth", "fine"}
-        Which numbers the four options below have that are None. "smooth": those of maps between images of
-        one person. "fine": those of maps between people, where every fold of the cortex goes its own way;
-        it starts from the coarsest level of a smooth one. "auto" takes, for volumes whose similarity is
-        mutual information, the fine one if it explains more of the voxels that were left out of a trial;
-        ``result.regularity`` says what was taken and why. Where one of the four is given, and for slices,
-        it is "smooth".
+        Values of the four options below that are None. "smooth": for images of one person. "fine": for
+        images of different people, whose cortical folds differ; the fine map starts from the coarsest level
+        of a smooth one. "auto" chooses, for volumes and mutual information, the fine map if it explains
+        more of the voxels held out of a trial; ``result.regularity`` holds the choice and its reason.
+        If one of the four is given, and for slices, "auto" means "smooth".
     smoothness_weight : float or None
-        :math:`\mu > 0`, in front of the smoothness term (no unit). None takes 0.35 for slices, 0.25
+        :math:`\mu > 0`, weight of the smoothness term (no unit). None takes 0.35 for slices, 0.25
         for volumes; 0.02 if fine.
     smoothness_length : float or None
         :math:`\ell \ge 0` in mm, the length of the high-order term; 0 is the paper's H1 energy.
         None takes 5 % of the geometric mean extent of the fixed image, 11 mm for a head; if fine, 1.5 %,
-        and at least two voxels. Levels of larger voxels then have the size of these.
+        and at least two voxels, at every level.
     smoothness_order : {2, 3, 4} or None
         m, the order of the derivatives in the high-order term. None takes 4; 2 if fine.
     volume_weight : float or None
-        :math:`\nu \ge 0`, in front of the volume term (no unit). None takes 0; 0.8 if fine.
+        :math:`\nu \ge 0`, weight of the volume term (no unit). None takes 0; 0.8 if fine.
     axes : str, tuple of float or None
-        Along which axes of the fixed array u points: letters, "j" or "ik", or a weight w from 0 to 1 for each
-        axis, (0.1, 1, 0.1). To move along an axis costs :math:`1/w^2` times the smoothness; of weight 0 that
-        component of u is exactly 0. None: all alike.
+        Axes of the fixed array along which u may point: letters, "j" or "ik", or a weight w from 0 to 1 for each
+        axis, (0.1, 1, 0.1). Displacement along an axis costs :math:`1/w^2` times the smoothness; with weight 0
+        that component of u is exactly 0. None: all axes equally.
     points_weight : float
-        :math:`\eta > 0`, in front of the mean squared distance of matching points, if there are any: what it costs,
-        in nats, if all of them are 1 mm off.
+        :math:`\eta > 0`, weight of the mean squared distance of matching points, if there are any: its cost
+        in nats if all of them are 1 mm apart.
     rigidity_weight : float
-        :math:`\kappa > 0`, in front of the mean squared strain within rigid masks, if there are any.
+        :math:`\kappa > 0`, weight of the mean squared strain within rigid masks, if there are any.
     constraint : {"zero-mean", "zero-boundary"}
-        The set on which the energy is coercive; zero mean leaves translation to the affine part.
+        Constraint on u under which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
-        How densities are estimated: smoothed fine histogram, or the parent paper's Gaussian windows
+        Density estimator: smoothed fine histogram, or the parent paper's Gaussian windows
         normalised at each pixel.
     bins : int
         Bins per image, at least 8.
@@ -128,23 +127,23 @@ class Options:
         Standard deviation of the Parzen kernel in bins, from 0.05 to 100.
     fixed_range, moving_range : (float, float) or None
         Intensities mapped to the first and last bin, clipped beyond; None takes the 0.1 percentile
-        of all voxels and the 99.8 percentile of the foreground; outliers count for neither. Of several
-        pairs they are those of the first one.
+        of all voxels and the 99.8 percentile of the foreground, both without outliers. With several
+        pairs they apply to the first one.
     interpolation : {"linear", "cubic"}
-        How the moving image is evaluated between voxels; cubic B-splines make the energy C1.
+        Interpolation of the moving image; cubic B-splines make the energy C1.
     samples_per_node : float or None
-        Of an image with many voxels for each node of the displacement, only every second or fourth
-        row enters the histogram, as long as this many voxels per node are left; None takes all rows.
-        "lncc", "mind" and "ssd" always do.
+        In an image with many voxels per node of the displacement, only every second or fourth
+        row enters the histogram, as long as this many voxels per node remain; None takes all rows.
+        "lncc", "mind" and "ssd" always use all rows.
     levels : tuple of float or None
-        Continuation: image coarsening factors, decreasing, e.g. (4, 2, 1). None chooses from the
-        image so that the coarsest has 40 to 80 voxels per axis.
+        Decreasing coarsening factors of the image pyramid, e.g. (4, 2, 1). None chooses them from the
+        image so that the coarsest level has 40 to 80 voxels per axis.
     iterations : int, tuple of int or None
-        Largest number of accepted steps per level, coarse to fine; one number serves every level,
-        and of fewer levels than numbers the finest have the last ones.
+        Largest number of accepted steps per level, coarse to fine; one number applies to every level,
+        and with fewer levels than numbers the last numbers apply.
         None takes (12, 10, 18) for slices, (12, 10, 32) for volumes; (12, 12, 32) if fine.
     memory : int
-        Step pairs kept by the variable metric (L-BFGS); 0 is the paper's gradient descent.
+        Number of step pairs stored by L-BFGS; 0 is the paper's gradient descent.
     gradient_tolerance : float
         Stop when the gradient norm has fallen below this fraction of its first value.
     energy_tolerance : float

@@ -80,7 +80,7 @@ def as_tuple(options: Any, name: str) -> None:
 
 
 def plain_numbers(value: Any, number: type) -> Any:
-    """Python's own numbers instead of any other, in tuples too; what is no number as it is."""
+    """Python's own numbers instead of any other, in tuples too; what is not a number as it is."""
     if isinstance(value, tuple):
         return tuple(plain_numbers(v, number) for v in value)
     return number(value) if isinstance(value, Real) else value

@@ -36,7 +36,7 @@ def key_figures(c: Certificate) -> list[Figure]:
     """Six questions, six answers; none of them is a score of the whole."""
     name = SIMILARITIES[c.options.similarity]
     gradient = (
-        f"{_percent(100 * c.gradients.here / c.gradients.affine)} of that at its affine part"
+        f"{_percent(100 * c.gradients.here / c.gradients.affine)} of that after affine"
         if c.gradients.affine > 0
         else f"{c.gradients.here:.3g}"
     )
@@ -44,8 +44,8 @@ def key_figures(c: Certificate) -> list[Figure]:
     return [
         Figure(
             f"How much do the images share ({name}, nats)?",
-            f"{c.identity.similarity:.3f} with nothing done, {c.affine.similarity:.3f} by the affine part, "
-            f"{c.energy.similarity:.3f} by the map",
+            f"{c.identity.similarity:.3f} before, {c.affine.similarity:.3f} after affine, "
+            f"{c.energy.similarity:.3f} after registration",
         ),
         Figure("Does the map fold?", _fold(c)),
         Figure("Is the energy stationary there?", f"Gradient norm {gradient}"),
@@ -75,18 +75,20 @@ def image_views(subject: Subject) -> list[View]:
     shared = f"joint histogram of the head: {before:.3f} nats shared before, {after:.3f} after"
     both = "Left of the line before, right of it after registration"
     apart = (
-        " The headers place the images apart, so their centres lie on each other before."
+        (" The headers place the images apart, so their centres are aligned before registration.")
         if subject.headers_apart
         else ""
     )
     return [
         View(
             "edges", "Edges of the fixed image",
-            "Drawn in orange over the warped moving image, where they should lie on its borders. The line "
-            f"brings the moving image before registration back from the left.{apart}",
+            "Drawn in orange over the warped moving image, where they should coincide with "
+            "its edges. Move the line to compare with the moving image before registration "
+            f"(left).{apart}",
         ),
         View("moving", "Before and after", f"The moving image. {both}; {shared}.{apart}"),
-        View("checkerboard", "Checkerboard", f"Fixed and moving image in turn. {both}."),
+        View("checkerboard", "Checkerboard", ("Checkerboard of the fixed and the moving "
+                                             f"image. {both}.")),
         View("fixed", "Fixed image", f"{subject.result.fixed_name or 'An array'}, {shape} voxels."),
     ]  # fmt: skip
 
@@ -101,19 +103,23 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
     return [
         View(
             "grid", "Deformation grid",
-            f"A grid on the moving image, lines {layers.grid_step:.3g} voxels apart, carried to the fixed image by "
-            f"the whole map, which moves the head by {far.mean():.2f} voxels on average, at most {far.max():.2f}.",
+            f"A grid on the moving image, lines {layers.grid_step:.3g} voxels apart, warped "
+            f"to the fixed image by the total map, which moves the head by {far.mean():.2f} "
+            f"voxels on average, at most {far.max():.2f}.",
         ),
         View(
             "field", "Displacement field",
-            f"Hue and arrows point to where the moving image is read; full colour from {layers.full_colour:g} mm, "
-            f"black is none; only what lies in the plane is seen. The deformable part u moves the head by {length(u.mean())} mm on average, at most {length(u.max())} mm.",
+            "Hue and arrows show the direction, from the fixed to the moving point; full "
+            f"colour from {layers.full_colour:g} mm, black is zero; in-plane components only. "
+            f"The deformable part u moves the head by {length(u.mean())} mm on average, at "
+            f"most {length(u.max())} mm.",
         ),
         View(
             "determinant", "Volume change det J",
-            f"Blue shrinks, orange grows, pink folds. Over the head det(id + grad u) is between "
-            f"{determinant[head].min():.3f} and {determinant[head].max():.3f} at voxels; {folded} of "
-            f"{determinant.size} of the whole image are at or below 0.",
+            "Blue: contraction; orange: expansion; pink: folds. Over the head det(id + grad "
+            f"u) is between {determinant[head].min():.3f} and {determinant[head].max():.3f} "
+            f"at voxels; in the whole image {folded} of {determinant.size} voxels are at or "
+            "below 0.",
         ),
     ]  # fmt: skip
 

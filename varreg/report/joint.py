@@ -28,7 +28,7 @@ def joint_histogram(
     Parameters
     ----------
     fixed, moving : (n,) array
-        Intensities of the voxels that count.
+        Intensities of the voxels inside the mask.
     fixed_range, moving_range : (float, float)
         Intensities of the first and the last bin's outer borders; what lies beyond is clipped.
     bins : int

@@ -62,7 +62,7 @@ def _pictures(result: Any) -> list[tuple[str, NDArray[np.uint8]]]:
     fixed = shown(result.fixed.data)
     return [
         (
-            f"fixed and moving image in turn, {when}",
+            f"checkerboard of fixed and moving image, {when}",
             to_bytes(checkerboard(fixed, shown(image)), 0, 1),
         )
         for when, image in (("before", np.nan_to_num(still.warp(result.moving))), ("after", warped))

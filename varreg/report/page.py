@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,13 +29,14 @@ from .repetition import call
 from .sides import sides
 from .subject import Subject, with_images
 from .tiles import data_uri
+from .viewer import policy_hash, viewer
 
 if TYPE_CHECKING:
     from ..results.result import Result
 
 Write = Callable[["Result", Certificate, str], None]
-#: Characters of all sprites together, so that the page stays below 5 MB.
-LARGEST = 4_300_000
+#: Characters of all sprites together, so that the page stays below 5 MB; with a viewer in 3D below 6 MB.
+LARGEST, LARGEST_BESIDE_VIEWER = 4_300_000, 3_500_000
 #: det J on the legend: from, to, step of the colours.
 LEGEND = (-0.5, 2.0, 0.05)
 
@@ -58,7 +57,7 @@ def write_report(
     result : Result or Prediction
         What was found.
     path : str or PathLike
-        The file to be made, ending in ``.html`` or ``.htm``; below 5 MB.
+        The file to be made, ending in ``.html`` or ``.htm``; below 5 MB, of volumes below 6 MB.
     certificate : Certificate, optional
         What :func:`varreg.certify` said of it; by default it is asked, without masks.
     overwrite : bool
@@ -127,11 +126,18 @@ def page(found: Result, certificate: Certificate, words: str) -> str:
             f" got {came}."
         )
     subject = Subject(found)
-    layers = fitting_layers(subject, LARGEST)
-    return _render(subject, layers, certificate, words)
+    solid = viewer(subject)
+    layers = fitting_layers(subject, LARGEST if solid is None else LARGEST_BESIDE_VIEWER)
+    return _render(subject, layers, solid, certificate, words)
 
 
-def _render(subject: Subject, layers: Layers, certificate: Certificate, words: str) -> str:
+def _render(
+    subject: Subject,
+    layers: Layers,
+    solid: dict[str, Any] | None,
+    certificate: Certificate,
+    words: str,
+) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -141,13 +147,17 @@ def _render(subject: Subject, layers: Layers, certificate: Certificate, words: s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _own("report.js")
+    script, viewer_script = _own("report.js"), _own("viewer.js")
+    hashes = [policy_hash(script.encode())]
+    if solid is not None:
+        hashes += [policy_hash(viewer_script.encode()), solid["hash"]]
     checks = subject.result.checks or certificate.checks
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         style=Markup(_own("report.css")),
         script=Markup(script),
-        script_hash=f"sha256-{digest}",
+        hashes=hashes,
+        viewer=solid,
+        viewer_script=Markup(viewer_script),
         version=__version__,
         summary=_without_checks(words, subject.result.checks),
         checks=checks,

@@ -105,7 +105,7 @@ class Subject:
 
     @cached_property
     def before(self) -> NDArray[np.float32]:
-        """The moving image on the fixed grid with nothing done, (*S)."""
+        """The moving image on the fixed grid before registration, (*S)."""
         return self._seen(self.placed)
 
     @cached_property

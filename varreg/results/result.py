@@ -38,7 +38,7 @@ class Result(Registered):
     energy : Energy
         At the end, on the last level.
     start_energy : Energy
-        Of the images as their headers place them, with nothing done.
+        Of the images as their headers place them, before registration.
     history : tuple of Iteration
         Every accepted step of every level.
     levels : tuple of Level
@@ -51,7 +51,7 @@ class Result(Registered):
         Fraction of the fixed voxels that map inside the moving image.
     provenance : dict
         Plain JSON values: ``varreg`` (version) and other versions, ``backend``, ``threads``,
-        ``platform``, ``seconds`` (stage -> seconds), ``call`` (argument -> Python source: images, affine model, masks,
+        ``platform``, ``seconds`` (stage -> seconds; ``compilation`` is in no stage), ``call`` (argument -> Python source: images, affine model, masks,
         start and what else was given), and, if it was made on the command line, ``command``.
     fixed, moving : Image or None
         The images that were registered.  They are not saved: None after :meth:`load`.
@@ -139,11 +139,17 @@ class Result(Registered):
 
     @property
     def seconds(self) -> float:
-        """Time of all stages together."""
+        """Time of all stages together, without :attr:`compilation_seconds`."""
         seconds = self.provenance.get("seconds")
         if isinstance(seconds, dict):
-            return float(sum(map(float, seconds.values())))
+            return float(sum(map(float, seconds.values()))) - self.compilation_seconds
         return sum(level.seconds for level in self.levels)
+
+    @property
+    def compilation_seconds(self) -> float:
+        """Time until kernels were compiled, or loaded from the cache on disk: next to none from the second call on."""
+        seconds = self.provenance.get("seconds")
+        return float(seconds.get("compilation", 0.0)) if isinstance(seconds, dict) else 0.0
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the result to one folder, whole or not at all.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backends.compilation import duration_text
 from ..geometry.affine_parts import affine_parts
 from ..optimise.channel_report import told
 from ..optimise.check import first_line, remedies
@@ -73,16 +74,19 @@ def _start(result: Result) -> str:
     moved = ""
     if start.largest_moved > 0:
         moved = (
-            f", brought to the displacement grid, which moved points by {length(start.mean_moved)} mm "
-            f"(at most {length(start.largest_moved)} mm)"
+            ", resampled to the displacement grid, which moved points by "
+            f"{length(start.mean_moved)} mm (at most {length(start.largest_moved)} mm)"
         )
     folded = "" if start.unfolding is None else f"; it FOLDED there and was {start.unfolding}"
     if start.unfolding is None and start.smallest_determinant <= 0:
-        folded = f"; it FOLDED as it came (bound {start.smallest_determinant:.3f}), not there"
+        folded = (
+            f"; it FOLDED as given (bound {start.smallest_determinant:.3f}), but not "
+            "after resampling"
+        )
     given = f"Start: {start.kind} of energy {start.energy.total:.4f}{moved}{folded}."
     if start.instead is None:
         return given
-    return f"{given} It was NOT used: {start.instead} has less energy, and was taken instead."
+    return f"{given} It was NOT used: {start.instead} has less energy and was used instead."
 
 
 def _affine(result: Result) -> str:
@@ -101,7 +105,7 @@ def _affine(result: Result) -> str:
 def _deformable(result: Result) -> str:
     nodes = result.transform.nodes
     if nodes is None:
-        return "Deformable: left out."
+        return "Deformable: none."
     bound = result.smallest_determinant
     folds = "it folds nowhere" if bound > 0 else "it may FOLD"
     if result.motion is None:  # of an earlier version, without its images: air counts too
@@ -126,19 +130,22 @@ def _energy(result: Result) -> str:
 def _ending(level: Level, motion: HeadMotion | None) -> str:
     """What the end of the last level says about the minimisation, and what it does not."""
     if level.stop is Stop.IDENTICAL:
-        return "The two images are the same voxel by voxel, so there was nothing to minimise."
+        return "The two images are identical voxel by voxel, so there was nothing to minimise."
     near = {
         Stop.GRADIENT: "near a stationary point",
         Stop.STATIONARY: "at a stationary point",
-        Stop.STAGNATION: "where steps gain next to nothing",
-        Stop.BUDGET: "with all steps of its budget taken",
-        Stop.LINE_SEARCH: "where no step lowered the energy",
+        Stop.STAGNATION: "where further steps gain almost nothing",
+        Stop.BUDGET: "at its maximum number of steps",
+        Stop.LINE_SEARCH: "where no step lowered the energy any more",
     }[level.stop]
     if motion is not None and motion.further is not None:
         left = f"20 further steps would move the head by about {motion.further:.2g} mm on average"
     else:
         left = f"gradient reduced to {100 * level.gradient_reduction:.2g} %"
-    return f"The solver ended {near}; {left}. That is no proof that the registration is right: look at it."
+    return (
+        f"The solver stopped {near}; {left}. Convergence does not prove correctness: "
+        "inspect the images."
+    )
 
 
 def _provenance(result: Result) -> str:
@@ -148,4 +155,4 @@ def _provenance(result: Result) -> str:
     parts += [f"{known['backend']}{place}"] if "backend" in known else []
     if "threads" in known:
         parts.append(f"{known['threads']} thread{'' if known['threads'] == 1 else 's'}")
-    return ", ".join([*parts, f"{result.seconds:.2f} s"]) + "."
+    return ", ".join([*parts, duration_text(result.seconds, result.compilation_seconds)]) + "."

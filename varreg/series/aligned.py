@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.compilation import duration_text
 from ..geometry.grid import Grid
 from ..optimise.check import Check, failed, first_line, remedies
 from ..transforms.transform import Transform
@@ -50,7 +51,7 @@ class AlignedSeries:
     checks : tuple of Check
     notes : tuple of str
     provenance : dict
-        Version, threads, seconds.
+        Version, threads, seconds, and the seconds of ``compilation`` beside them.
     series : Any
         What was aligned, which is read again when it is written; None of a result that was loaded.
     """
@@ -169,7 +170,8 @@ def summary(result: AlignedSeries) -> str:
         f"Framewise displacement: {jumps.mean():.2g} mm on average, {jumps.max():.2g} mm at most, volume "
         f"{int(jumps.argmax()) + 1}.",
         "" if result.given_bvecs is None else "The b-vectors were rotated with the volumes.",
-        f"varreg {known.get('varreg', '')}, {known.get('threads', '?')} threads, {known.get('seconds', 0.0):.2f} s.",
+        f"varreg {known.get('varreg', '')}, {known.get('threads', '?')} threads, "
+        f"{duration_text(known.get('seconds', 0.0), known.get('compilation', 0.0))}.",
         "Each map takes points of the REFERENCE to a VOLUME (world mm, RAS+).",
     ]  # fmt: skip
     return "\n".join(line for line in lines if line)

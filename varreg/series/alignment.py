@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..backends.arrays import Array
+from ..backends.compilation import compilation_clock, compilation_seconds, computing_time
 from ..errors import InputError
 from ..images.image import Image
 from ..images.masks import read_mask
@@ -31,6 +31,7 @@ FUNCTION = "varreg.align_series"
 MODELS = ("rigid", "affine")
 
 
+@compilation_clock()
 def align_series(
     series: Any,
     *,
@@ -57,7 +58,7 @@ def align_series(
     model : {"rigid", "affine"}
         Affine maps are for eddy currents of diffusion series.
     mask : array, path or image, optional
-        Of the reference: which voxels count, or weights between 0 and 1. By default the head and its surroundings,
+        Mask of the reference, or weights between 0 and 1. By default the head and its surroundings,
         which are found.
     bvecs : path or (3, n) or (n, 3) array, optional
         Directions of diffusion weighting by FSL's convention; ``result.bvecs`` are then those of the aligned volumes
@@ -86,7 +87,7 @@ def align_series(
     >>> (found.affines[1][:3, 3].round(1) + 0).tolist()
     [0.0, 1.0, 0.0]
     """
-    begun = time.perf_counter()
+    begun = computing_time()
     volumes = as_volumes(series, argument="series", function=FUNCTION)
     _check(volumes, model)
     number = reference_number(reference, volumes.count)
@@ -107,7 +108,7 @@ def align_series(
     if rounds == 1:
         found[number] = found[number]._replace(matrix=np.eye(4))
     return _result(volumes, first, number if rounds == 1 else "mean", model, found, directions,
-                   {"threads": threads, "seconds": time.perf_counter() - begun})  # fmt: skip
+                   {"threads": threads, "seconds": computing_time() - begun, "compilation": compilation_seconds()})  # fmt: skip
 
 
 def reference_number(reference: Any, count: int) -> int:

@@ -135,7 +135,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = place if place.name == RECORD else place / RECORD
     if not file.is_file():
         raise FileError(
-            f"varreg.load_series: `path` is {str(path)!r}, which is no folder with a {RECORD!r} in it; give the folder "
+            f"varreg.load_series: `path` is {str(path)!r}, which is not a folder with a {RECORD!r} in it; give the folder "
             "that AlignedSeries.save or `varreg series -o` wrote."
         )
     content = read_json(file)

@@ -1,1 +1,1 @@
-"""Similarities of two images at one level, each with its exact gradient."""
+"""Similarities of two images at one level, each with its exact analytic gradient."""

@@ -9,7 +9,7 @@ With the histogram :math:`H` of the voxels in view (total weight :math:`N`), the
 
 A voxel that maps out of view is in none of the three densities, and shares no information.  The
 similarity is therefore the mutual information *given what is in view*,
-:math:`\mathrm{MI} = (N / N_F)\,\mathrm{MI}_{\mathrm{view}}` with :math:`N_F` the fixed voxels that count:
+:math:`\mathrm{MI} = (N / N_F)\,\mathrm{MI}_{\mathrm{view}}` with :math:`N_F` the fixed voxels inside the mask:
 without the factor an image gains by pushing its background out of view.
 
 Smoothing the table is the same as smoothing every sample, so nothing of size N x B exists
@@ -88,7 +88,7 @@ class Estimator:
         histogram : (B, B) array
             Sums of weights.
         total : float
-            Number of fixed voxels that count, in view or not.
+            Number of fixed voxels inside the mask, in view or not.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The fixed image as the joint histogram sees it: tables, tiles of rows, and which voxels count."""
+"""The fixed image as the joint histogram sees it: tables, tiles of rows, and the mask."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def histogram_rows(
     counts : (3,) tuple of int
         Regions along each axis, each with a table of its own.
     mask : (planes, rows, n) bool or float array or None
-        Voxels that count, or the weights in [0, 1] by which they do.
+        Voxels inside the mask, or the weights in [0, 1] by which they do.
     stride : {1, 2, 4}
         Every how many rows one is kept.
     span : (float, float)
@@ -103,7 +103,7 @@ def _tiles(
 def row_stride(grid: Grid, nodes: tuple[int, ...], wanted: float | None, share: float = 1.0) -> int:
     """The largest stride that leaves `wanted` voxels per node of the displacement.
 
-    share is that of the voxels that count: rows of a small mask are all compared.
+    share is that of the voxels inside the mask: rows of a small mask are all compared.
     """
     if wanted is None:
         return 1

@@ -74,7 +74,7 @@ class NormalisedMutualInformation(MutualInformation):
 
 
 def fixed_entropy(rows: HistogramRows, estimator: Estimator, kernels: ModuleType) -> float:
-    """Entropy (nats) of the smoothed histogram of the fixed voxels that count."""
+    """Entropy (nats) of the smoothed histogram of the fixed voxels inside the mask."""
     count = rows.voxels.sum(0)
     if estimator.kernel is None or not count.sum() > 0:
         return 0.0

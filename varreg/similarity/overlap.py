@@ -76,7 +76,7 @@ class OverlapInformation(MutualInformation):
         return found
 
     def _shown(self, image: LevelImage, background: Array) -> float:
-        """Voxels of an image that count and are no background."""
+        """voxels of an image inside its mask and are no background."""
         weight = None if image.mask is None else np.asarray(image.mask, float).ravel()
         bins = self._bins(image.data).ravel()
         counts = np.bincount(bins, weights=weight, minlength=len(background))

@@ -1,7 +1,7 @@
 """Regions: disjoint boxes of the fixed image within which intensities are compared.
 
 One table for the whole image cannot know that the same T1 value means grey matter here and, under a
-bias field, white matter there.  Mutual information conditioned on place,
+bias field, white matter there.  regional mutual information,
 
 .. math:: \\mathrm{MI}(F; M \\mid \\text{region}) = \\sum_r \\frac{N_r}{N_F}\\,\\mathrm{MI}_r,
 

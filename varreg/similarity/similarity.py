@@ -1,4 +1,4 @@
-"""The similarity of two images at one level as a function of the map, with its exact gradient."""
+"""The similarity of two images at one level as a function of the map, with its exact analytic gradient."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SimilarityValue:
 
     @property
     def in_view(self) -> float:
-        """Fraction of the fixed voxels that count which map to moving voxels that count."""
+        """Fraction of the fixed voxels inside the mask which map to moving voxels inside the mask."""
         return self._measured.result()[1]
 
     def gradient(self) -> Array:

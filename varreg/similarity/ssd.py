@@ -1,6 +1,6 @@
 r"""Squared differences, as a gain of log-likelihood.
 
-With the weights w of the warped voxels, :math:`W = \sum w`, and N_F the fixed voxels that count,
+With the weights w of the warped voxels, :math:`W = \sum w`, and N_F the fixed voxels inside the mask,
 
 .. math:: r = \frac1W \sum_i w_i \frac1C \sum_c (m_{ci} - f_{ci})^2, \qquad
           S = \frac{W}{N_F}\,\frac12 \log\frac{v_0 + \varepsilon}{r + \varepsilon} .

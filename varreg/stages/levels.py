@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.arrays import Array
+from ..backends.compilation import computing_time
 from ..energy.affine import AffineObjective
 from ..errors import OverlapError
 from ..optimise.history import Energy, Iteration, Level, Stop
@@ -21,8 +21,9 @@ from ..similarity.choice import affine_choice, deformable_choice
 from .problem import Problem
 
 NOTHING_IN_VIEW = (
-    "varreg.solve: no voxel of `fixed` meets a voxel of `moving` that counts: the fields of view or"
-    " the masks exclude each other; widen the masks, or pass another `start`."
+    "varreg.solve: no voxel inside the mask of `fixed` maps to one inside the mask of "
+    "`moving`: the fields of view or the masks do not overlap; enlarge the masks, or pass "
+    "another `start`."
 )
 
 Observer = Callable[[Iteration], None]
@@ -68,7 +69,7 @@ class Recorder:
             Of the fixed image at the level.
         """
         stage, level, factor = place
-        begun = time.perf_counter()
+        begun = computing_time()
         ended = minimise(
             objective, state, options, iterations, stage=stage, level=level, factor=factor,
             observe=self._record, **settings,
@@ -76,7 +77,7 @@ class Recorder:
         self.levels.append(
             Level(
                 stage, level, factor, shape, ended.iterations, ended.evaluations, ended.stop,
-                ended.gradient_reduction, time.perf_counter() - begun,
+                ended.gradient_reduction, computing_time() - begun,
             )
         )  # fmt: skip
         return ended
@@ -164,10 +165,10 @@ def identical_level(problem: Problem) -> Level:
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """The time that something took, added to a dictionary."""
-    clock = time.perf_counter()
+    """The time that something took, added to a dictionary, without that of compiling or loading kernels."""
+    clock = computing_time()
     yield
-    seconds[name] = time.perf_counter() - clock
+    seconds[name] = computing_time() - clock
 
 
 def check_view(evaluation: Evaluation) -> Evaluation:

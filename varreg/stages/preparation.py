@@ -55,7 +55,7 @@ def prepared(
 
 
 def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
-    """The voxels of an image that count, or their weights: without a mask those that hold data."""
+    """The voxels of an image inside its mask, or their weights: without a mask those that hold data."""
     mask = image.valid if mask is None else mask
     return read_mask(mask, image, argument=argument, function=function).counts
 

@@ -67,7 +67,7 @@ class Problem:
     _similarities: dict[tuple[float, tuple[str, ...]], Similarity] = field(default_factory=dict)
 
     def with_options(self, options: Options) -> Problem:
-        """The same images with other options: similarities are made anew, unless they only name what was decided."""
+        """The same images with other options: similarities are made again, unless they only name what was decided."""
         if options == self.options.decided(self.fixed.grid.dim):
             return replace(self, options=options)
         return replace(self, options=options, energies={}, _similarities={})

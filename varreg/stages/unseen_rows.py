@@ -64,7 +64,7 @@ def unseen_gain(
 
 
 def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Every other pair of rows along the last axis, as in a chessboard of pairs."""
+    """Every other pair of rows along the last axis, as in a checkerboard of pairs."""
     pairs = np.sum(np.indices(shape[:-1]) // 2, axis=0)
     return np.broadcast_to((pairs % 2 == 0)[..., None], shape)
 

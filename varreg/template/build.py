@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,11 @@ from .space import template_grid
 from .stacks import stacked
 from .template import Round, Template
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..options.changes import Changes
+
 ROUNDS = ("rigid", "affine", "deformable", "deformable", "deformable")
 
 
@@ -61,7 +66,7 @@ def build_template(
     engine: Engine | None = None,
     threads: int | None = None,
     progress: bool | None = None,
-    **changes: Any,
+    **changes: Unpack[Changes],
 ) -> Template:
     r"""The unbiased mean of a group of people, in shape and in intensity.
 

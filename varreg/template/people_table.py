@@ -21,7 +21,7 @@ def read_people(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : str or PathLike
-        Text separated by tabs or commas.  Columns: ``image``, and if wanted ``image2`` ... ``image9`` for further contrasts,
+        Text separated by tabs or commas.  Columns: ``image``, and optionally ``image2`` ... ``image9`` for further contrasts,
         ``name``, ``mask`` and ``labels``; a line for each person.  Paths count from its folder; masks may be empty.
 
     Returns
@@ -71,6 +71,6 @@ def _file(table: Path, line: int, row: dict[str, Any], column: str) -> Path:
     file = table.parent / Path(value).expanduser()
     if not value or not file.exists():
         raise FileError(
-            f"{FUNCTION}: line {line} of {str(table)!r} names the {column} {value!r}, which is no file."
+            f"{FUNCTION}: line {line} of {str(table)!r} names the {column} {value!r}, which is not a file."
         )
     return file

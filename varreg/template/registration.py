@@ -87,7 +87,7 @@ def register_all(
         One for each contrast.
     people : sequence of Person
     starts : sequence of Transform or None
-        From this template; None where the search begins anew.
+        From this template; None where the search begins again.
     kind : str
         One of `KINDS`.
     number : int
@@ -124,7 +124,7 @@ def register_all(
 def starts_of(
     maps: Sequence[Transform], kind: str, warned: Sequence[Warnings]
 ) -> list[Transform | None]:
-    """Where the registrations of a round start: from the maps so far; an affine round searches anew for those people
+    """Where the registrations of a round start: from the maps so far; an affine round searches again for those people
     whose checks warned in the round before.
     """
     again = kind != "deformable"

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from learned.checkpoint import FORMAT, VERSION, Position, Training, read_checkpoint, serialised
+from learned.checkpoint import (
+    FORMAT,
+    VERSION,
+    Position,
+    Training,
+    means_of,
+    read_checkpoint,
+    serialised,
+)
 from learned.config import Config, with_changes
 from learned.tensor_file import to_bytes
-from learned.training_state import means_of
 from varreg.errors import FileError, InputError
 
 from .states import CONFIG, POSITION, advance, everything, forged, training, write
@@ -162,11 +169,11 @@ def set_tensor(name, to):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (set_tensor("more", torch.zeros(1)), "'more' is one too many"),
-        (set_tensor("model/more", torch.zeros(1)), "'model/more' is one too many"),
+        (set_tensor("more", torch.zeros(1)), "'more' is unexpected"),
+        (set_tensor("model/more", torch.zeros(1)), "'model/more' is unexpected"),
         (
             set_tensor("optimiser/9.bias/step", torch.zeros(())),
-            "'optimiser/9.bias/step' is one too",
+            "'optimiser/9.bias/step' is unexpected",
         ),
         (lambda t, c: t.pop("model/3.bias"), "'model/3.bias' is missing"),
         (set_tensor("model/3.bias", torch.zeros(2)), r"'model/3.bias' has shape \(2,\)"),
@@ -197,7 +204,7 @@ def test_another_architecture_or_stage_is_refused(saved):
         assert everything(other) == before
     state = training(1)
     last = torch.optim.Adam(state.model[3].parameters(), lr=0.1)
-    with pytest.raises(FileError, match="'optimiser/0.bias/exp_avg' is one too many"):
+    with pytest.raises(FileError, match="'optimiser/0.bias/exp_avg' is unexpected"):
         read_checkpoint(saved).restore(Training(state.model, last, state.state))
     changed = with_changes(CONFIG, ["model.dt_width=8", "model.shared=true", "train.seed=9"])
     with pytest.raises(FileError, match="model.dt_width, model.shared differ"):

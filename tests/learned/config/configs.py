@@ -37,7 +37,6 @@ REAL = {
     "loss.known_map": (0, 1e6),
     "loss.dice": (0, 1e6),
     "data.people": (0, 1),
-    "loss.deep_supervision": (0, 1e6),
     "model.affine_scale": (1, 64),
     "data.rotation": (0, 180),
     "data.scaling": (0, 0.9),
@@ -54,7 +53,6 @@ REAL = {
 }
 CHOICES = {
     "model.pooling": ["flatten", "global"],
-    "model.affine_views": ["one", "symmetric"],
     "model.network": ["u-net", "descent"],
     "model.views": ["one", "alternating"],
     "model.starts": ["one", "two"],

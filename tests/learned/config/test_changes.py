@@ -203,6 +203,16 @@ def test_json_of_an_earlier_version_lacks_keys_that_came_later_and_names_its_for
     assert read == with_changes(config, changes)
 
 
+def test_keys_of_old_files_that_are_gone(caplog):
+    content = json.loads(to_json(Config()))
+    content["model"]["affine_views"], content["loss"]["deep_supervision"] = "one", 0.5
+    assert from_json(json.dumps(content)) == Config()
+    assert "`loss.deep_supervision` is no longer there" in caplog.text
+    content["model"]["affine_views"] = "symmetric"
+    with pytest.raises(InputError, match="`model.affine_views` = 'symmetric', which is no longer"):
+        from_json(json.dumps(content))
+
+
 def test_the_configuration_of_shipped_weights_can_be_read():
     from learned import weights
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from learned.data.painted_sources import LabelSource, PhantomSource
-from learned.data.real_source import RealSource
+from learned.data.sources import RealSource
 from learned.data.volumes import Volume
 
 SHAPE = (40, 44)

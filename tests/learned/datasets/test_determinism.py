@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from learned.data.datasets import EpochSampler, Pair, PairDataset
-from varreg.errors import InputError
+from learned.data.datasets import Pair, PairDataset
+from learned.step import Batches
 
 from .scenes import SHAPE, sources
 
@@ -51,8 +51,8 @@ def test_the_global_generator_is_left_alone(mixed):
 
 def test_an_epoch_resumed_in_its_middle_goes_on_as_it_would_have(mixed):
     def batches(start):
-        sampler = EpochSampler(len(mixed), epoch=4, start=start)
-        return list(DataLoader(mixed, batch_size=4, sampler=sampler))
+        places = [(4, index) for index in range(start, len(mixed))]
+        return list(DataLoader(mixed, batch_size=4, sampler=places))
 
     alone = batches(0)
     assert isinstance(alone[0], Pair)
@@ -67,14 +67,11 @@ def test_an_epoch_resumed_in_its_middle_goes_on_as_it_would_have(mixed):
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_two_workers_give_the_same(mixed):
-    sampler = EpochSampler(4, epoch=4)
-    loader = DataLoader(mixed, batch_size=None, sampler=sampler, num_workers=2)
+    places = [(4, index) for index in range(4)]
+    loader = DataLoader(mixed, batch_size=None, sampler=places, num_workers=2)
     assert all(same(pair, mixed[4, k]) for k, pair in enumerate(loader))
 
 
-def test_positions_of_an_epoch():
-    sampler = EpochSampler(5, epoch=2, start=3)
-    assert list(sampler) == [(2, 3), (2, 4)] and len(sampler) == 2
-    for arguments in ((5, -1, 0), (5, 0, 6), (5, 0, -1)):
-        with pytest.raises(InputError, match="EpochSampler"):
-            EpochSampler(*arguments)
+def test_positions_of_batches():
+    batches = list(Batches(size=2, steps=3, rank=0, count=1, first=2, last=4, start=2))
+    assert batches == [[(2, 4), (2, 5)], *[[(3, k), (3, k + 1)] for k in (0, 2, 4)]]

@@ -5,18 +5,17 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from learned.data.augmentation import IntensityRanges
 from learned.data.datasets import PairDataset
-from learned.data.intensity import IntensityRanges
 from learned.data.manifest import read_manifest
 from learned.data.painted_sources import LabelSource, PhantomSource
 from learned.data.random_fields import seeded_generator
 from learned.data.random_maps import WarpRanges
-from learned.data.real_source import RealSource
-from learned.data.splits import check_disjoint, split_subjects
-from learned.data.subjects import label_files
+from learned.data.sources import RealSource
+from learned.data.subjects import check_disjoint, label_files, split_subjects
 from learned.data.synthesis import LabelTable
 from learned.data.volumes import Volume, load_labels, load_volume
-from learned.folding import jacobian_determinant
+from learned.inverse import jacobian_determinant
 from learned.spatial import warp
 from varreg.errors import InputError
 

@@ -15,7 +15,7 @@ def images(shape, batch=2, seed=0):
 
 def small(dimension=2, shape=(33, 46), **options):
     settings = dict(at_width=2, dt_width=2, pooling="global") | options
-    return Cascade.build(dimension, shape, **settings)
+    return Cascade.build(dimension=dimension, shape=shape, **settings)
 
 
 def shaken(cascade, size=0.05):

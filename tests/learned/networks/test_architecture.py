@@ -7,15 +7,16 @@ from learned.affine import affine_displacement, compose_affine
 from learned.at_net import ATNet
 from learned.blocks import SameConvolution, pad_to
 from learned.cascade import Cascade
-from learned.cascade_arguments import GROUPS
+from learned.config import ModelConfig
 from learned.dt_net import DTNet
-from learned.resampling import resize_field, resize_image, stage_shape
-from learned.spatial import compose, view_weight, warp
+from learned.spatial import compose, resize_field, resize_image, stage_shape, view_weight, warp
 from varreg.errors import InputError
 
 from .small import images, seeded, shaken, small
 
-ODD = [(2, (33, 46)), (2, (7, 70)), (3, (9, 14, 11))]
+#: Scales of the paper's groups 1 to 4 (Table 2).
+GROUPS = {1: (1.0,), 2: (2.0, 1.0), 3: (4.0, 2.0, 1.0), 4: (8.0, 4.0, 2.0, 1.0)}
+ODD = [(2, (33, 46)), (2, (9, 70)), (3, (9, 14, 11))]
 every_size = pytest.mark.parametrize("dimension, shape", ODD)
 
 
@@ -161,7 +162,7 @@ def test_pairs_of_a_batch_do_not_meet_in_evaluation():
 
 
 def test_without_an_affine_stage_the_map_is_the_displacement():
-    cascade = shaken(Cascade(None, [DTNet(width=2)], (1,))).eval()
+    cascade = shaken(Cascade(None, [DTNet(width=2)], ModelConfig(scales=(1,)))).eval()
     found = cascade(*images((20, 31)))
     assert torch.equal(found.total, found.displacement) and found.total.any()
     with pytest.raises(InputError, match="no AT-Net to freeze"):

@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement
-from learned.affine_passes import affine_maps
-from learned.at_net import ATNet
+from learned.at_net import ATNet, affine_maps
 from learned.blocks import Dropout
 from learned.cascade import Cascade
+from learned.config import ModelConfig
 from learned.dt_net import DTNet
-from learned.resampling import resize_image
-from learned.spatial import warp
+from learned.spatial import resize_image, warp
 from varreg.errors import InputError
 
 from .small import images, seeded, shaken, small
@@ -121,12 +120,17 @@ def test_autocast_leaves_the_map_in_single_precision():
         (lambda: DTNet(width=0), "`width`"),
         (lambda: DTNet(width=2, dropout=1.0), r"in \[0, 1\)"),
         (lambda: DTNet(width=2)(torch.zeros(1, 1, 32, 32)), "moving and fixed"),
-        (lambda: small(scales=(1, 2)), "`scales`"),
-        (lambda: small(scales=(0.5,)), "`scales`"),
-        (lambda: small(scales=2), "`scales`"),
-        (lambda: Cascade(None, [DTNet(width=2)], (2, 1)), "must hold 2 networks"),
-        (lambda: Cascade(None, [DTNet(width=2), DTNet(3, 2)], (2, 1)), "one dimension"),
-        (lambda: Cascade(None, [], ()), "at least one network"),
+        (lambda: small(scales=(1, 2)), "`model.scales`"),
+        (lambda: small(scales=(0.5,)), "`model.scales`"),
+        (lambda: small(scales=2), "`model.scales`"),
+        (lambda: small(affine_scale=0.5), "`model.affine_scale`"),
+        (lambda: small(affine_passes=0), "`model.affine_passes`"),
+        (lambda: Cascade(None, [DTNet(width=2)], ModelConfig(scales=(2, 1))), "must hold 2"),
+        (
+            lambda: Cascade(None, [DTNet(width=2), DTNet(3, 2)], ModelConfig(scales=(2, 1))),
+            "one dimension",
+        ),
+        (lambda: Cascade(None, [], ModelConfig(scales=())), "at least one network"),
     ],
 )
 def test_unusable_settings_are_named(call, message):

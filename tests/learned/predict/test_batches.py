@@ -100,7 +100,7 @@ def test_an_error_in_a_batch_says_which_pair():
     with pytest.raises(InputError, match=r"`pairs\[0\]` must be \(moving, fixed\)"):
         network.predict_batch(good)
     masked = {"moving": good[0], "fixed": good[1], "fixed_mask": good[0]}
-    with pytest.raises(InputError, match="does not look at 'fixed_mask'"):
+    with pytest.raises(InputError, match="does not accept 'fixed_mask'"):
         network.predict_batch([masked])
     with pytest.raises(InputError, match="batch_size"):
         network.predict_batch([good], batch_size=0)

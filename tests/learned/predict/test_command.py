@@ -91,7 +91,7 @@ def test_without_torch_the_import_names_the_remedy():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     last = ended.stderr.strip().splitlines()[-1]
-    assert "BackendError: learned: torch cannot be found" in last
+    assert "BackendError: learned: requires torch, which is not installed" in last
     assert 'pip install "varreg[learned]"' in last
 
 

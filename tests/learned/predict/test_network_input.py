@@ -6,8 +6,8 @@ import pytest
 
 import varreg
 from learned.data.manifest import Subject
-from learned.data.volumes import isotropic_grid, load_volume
-from learned.network_grid import network_grid, resampled
+from learned.data.volumes import load_volume
+from learned.grids import isotropic_grid, network_grid, resampled
 from varreg.errors import OverlapError
 from varreg.geometry.grid import Grid
 from varreg.images.intensities import unit_intensities

@@ -9,7 +9,7 @@ import torch
 import learned
 import varreg
 from learned import weights
-from learned.loading import registrar
+from learned.inference import registrar
 from learned.weights import save_model
 from varreg.errors import FileError, InputError
 
@@ -65,7 +65,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(shipped):
     "changes, words",
     [
         ({"scales": (4, 2, 1)}, "'dt_nets.2"),  # one stage too few
-        ({"scales": (1,)}, "one too many"),
+        ({"scales": (1,)}, "is unexpected"),
         ({"dt_width": 3}, "shape"),
         ({"pooling": "global"}, "shape"),
         ({"dimension": 3, "shape": (32, 32, 32)}, "shape|weights"),
@@ -114,7 +114,7 @@ def test_it_explains_itself():
 def test_its_first_line_says_how_to_check_it():
     image = blobs((32, 32))
     first = str(predict(Known(np.eye(2, 3)), image, image)).splitlines()[0]
-    assert first.startswith("Checks: none of the map; varreg.certify(")
+    assert first.startswith("Checks: none were run; varreg.certify(")
 
 
 def test_it_adds_up_its_seconds():

@@ -7,7 +7,7 @@ from scipy.ndimage import map_coordinates
 
 from learned.affine import affine_displacement
 from learned.cascade import Cascade
-from learned.network_grid import network_grid
+from learned.grids import network_grid
 from varreg.geometry.matrices import transform_points
 from varreg.images.intensities import unit_intensities
 from varreg.transforms.transform import Transform

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement, compose_affine
-from learned.resampling import resize_field
-from learned.spatial import compose, identity_grid, warp
+from learned.spatial import compose, identity_grid, resize_field, warp
 
 from .fields import affine, every_shape, field, random
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement, compose_affine
-from learned.folding import fold_fraction, jacobian_determinant
-from learned.resampling import resize_field, resize_image
-from learned.spatial import compose, identity_grid, view_weight, warp
+from learned.inverse import fold_fraction, jacobian_determinant
+from learned.spatial import compose, identity_grid, resize_field, resize_image, view_weight, warp
 from varreg.backends.folding import HALVED_BELOW
 from varreg.backends.numpy import backend as reference
 from varreg.errors import InputError

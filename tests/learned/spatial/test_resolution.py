@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from learned.affine import compose_affine
-from learned.resampling import resize_field, resize_image
-from learned.spatial import identity_grid
+from learned.spatial import identity_grid, resize_field, resize_image
 from varreg.backends.numba import backend as cpu
 from varreg.geometry.grid import Grid
 from varreg.images.level_image import LevelImage, coarsen

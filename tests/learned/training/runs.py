@@ -6,15 +6,14 @@ from learned.cascade import Cascade
 from learned.checkpoint import read_checkpoint
 from learned.config import preset, with_changes
 from learned.run_folder import METRICS, STEPS, RunFolder, read_lines
-from learned.stage_losses import DeformableLoss
-from learned.stages import prepare_stage
+from learned.stages import DeformableLoss, prepare_stage
 from learned.train import train
 from learned.weights import read_model
 
 CPU = torch.device("cpu")
 TINY = [
     "model.shape=32,36", "model.at_width=1", "model.dt_width=1", "model.scales=2,1",
-    "loss.deep_supervision=0.5", "data.pairs_per_epoch=5", "data.validation_pairs=2",
+    "data.pairs_per_epoch=5", "data.validation_pairs=2",
     "data.test_pairs=1", "optimiser.batch_size=2", "optimiser.affine_epochs=2",
     "optimiser.epochs=2", "optimiser.warm_up=1", "optimiser.schedule=cosine",
     "train.threads=1", "train.checkpoint_every=3",
@@ -71,6 +70,5 @@ def moved(scales, seed=0):
     return cascade.eval()
 
 
-def losses(cascade, weight):
-    config = with_changes(tiny("x"), [f"loss.deep_supervision={weight}"])
-    return DeformableLoss(cascade, config.loss)(*images())
+def losses(cascade):
+    return DeformableLoss(cascade, tiny("x").loss)(*images())

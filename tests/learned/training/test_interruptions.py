@@ -10,7 +10,7 @@ import torch
 from learned.checkpoint import read_checkpoint
 from learned.data.parts import make_parts
 from learned.run_folder import RunFolder
-from learned.stage_losses import AffineLoss, DeformableLoss
+from learned.stages import AffineLoss, DeformableLoss
 from learned.weights import read_model
 from varreg.errors import DivergenceError
 
@@ -78,7 +78,7 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patched_loss(patch, kind, number, interrupt)
-        with pytest.raises(KeyboardInterrupt, match=r"go on by: .* --output .*run --resume"):
+        with pytest.raises(KeyboardInterrupt, match=r"resume by: .* --output .*run --resume"):
             run(tiny(folder))
     assert bits(folder)[1].step == number + (1 if kind is AffineLoss else 5)
     run(tiny(folder), resume=True)
@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_names_place_and_subjects(action, tmp_path, mo
     words = str(caught.value)
     batch = [make_parts(tiny(folder)).train[3, k].subject for k in (2, 3)]
     assert f"stage 'deformable', epoch 2, step 8, with the subjects {', '.join(batch)}." in words
-    assert "The last checkpoint is from before" in words
+    assert "The last checkpoint is unaffected" in words
     tensors, position = bits(folder)
     assert position.step == 6
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())

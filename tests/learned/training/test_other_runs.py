@@ -93,7 +93,7 @@ def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
 
 
 def test_nothing_to_train_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="nothing is to be trained"):
+    with pytest.raises(InputError, match="there is nothing to train"):
         run(tiny(tmp_path / "run", "optimiser.affine_epochs=0", "optimiser.epochs=0"))
     assert not (tmp_path / "run").exists()
 

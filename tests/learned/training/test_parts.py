@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from learned.cascade import Cascade
-from learned.config import with_changes
+from learned.config import ModelConfig, with_changes
 from learned.data.datasets import Pair, PairDataset
 from learned.data.painted_sources import PhantomSource
 from learned.data.parts import described_sources, make_parts
 from learned.data.random_maps import WarpRanges
 from learned.losses.mutual_information import MutualInformation
-from learned.pictures import draw_pairs
+from learned.reports import draw_pairs
 from learned.validation import Registered, evaluate, register, target_registration_error, value_of
 from varreg.errors import InputError
 from varreg.options.options import Options
@@ -113,7 +113,9 @@ def test_an_oracle_has_no_error_and_its_row_is_the_best():
         p = dataset[0, k]
         truths[float(torch.cat((p.moving[None], p.fixed[None]), 1).sum())] = p.affine[None]
     table = evaluate(
-        Cascade(Oracle(), (), ()), dataset, MutualInformation(Options(similarity="mi"))
+        Cascade(Oracle(), (), ModelConfig(scales=())),
+        dataset,
+        MutualInformation(Options(similarity="mi")),
     )
     assert list(table) == ["identity", "affine"]
     assert table["affine"]["tre"] < 1e-4 < 1 < table["identity"]["tre"]

@@ -11,9 +11,8 @@ import torch
 import learned
 from learned.config import with_changes
 from learned.data.parts import make_parts
-from learned.devices import choose_device, make_fabric
-from learned.interruption import TERMINATED, heed_signals
-from learned.loader import Batches, loaded, steps_of_epoch
+from learned.devices import TERMINATED, choose_device, heed_signals, make_fabric
+from learned.step import Batches, loaded, steps_of_epoch
 from varreg.errors import InputError
 
 from .runs import CPU, tiny
@@ -33,7 +32,7 @@ def test_the_first_signal_waits_and_the_second_does_not():
 
 
 PREPARING = """
-from learned.interruption import ignore_interrupts
+from learned.devices import ignore_interrupts
 ignore_interrupts()
 print("ready", flush=True)
 print("still there after", input())
@@ -109,5 +108,5 @@ def test_processes_take_equal_shares_of_every_batch_of_every_epoch():
     for all_of_it, *parts in zip(whole, share(0, 2), share(1, 2), strict=True):
         assert torch.equal(all_of_it, torch.cat(parts))
     assert torch.equal(whole[2], torch.stack([pairs[4, k].moving for k in range(4)]))
-    with pytest.raises(InputError, match="3 must divide it; got 4"):
+    with pytest.raises(InputError, match="multiple of their number, 3; got 4"):
         steps_of_epoch(config, pairs, 3)

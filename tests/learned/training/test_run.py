@@ -21,14 +21,14 @@ from .runs import CPU, assert_same_run, bits, run, tiny
 
 
 def test_a_folder_with_anything_in_it_is_refused(tmp_path, whole):
-    with pytest.raises(FileError, match="is not empty; go on with the run in it by --resume"):
+    with pytest.raises(FileError, match="is not empty; resume the run in it by --resume"):
         run(tiny(whole[0]))
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileError, match="is not empty"):
         run(tiny(tmp_path))
     with pytest.raises(FileError, match="holds files but no 'config.json'"):
         run(tiny(tmp_path), resume=True)
-    with pytest.raises(FileError, match="is no folder"):
+    with pytest.raises(FileError, match="is not a folder"):
         run(tiny(tmp_path / "notes.txt"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -37,7 +37,9 @@ def test_a_run_goes_on_only_as_what_it_was(whole):
     folder, _ = whole
     before = (folder / "config.json").read_bytes()
     for change in ("model.dt_width=2", "data.shift=0.2", "optimiser.batch_size=1", "train.seed=1"):
-        with pytest.raises(InputError, match=f"has another `{change.partition('=')[0]}`"):
+        with pytest.raises(
+            InputError, match=f"was started with another `{change.partition('=')[0]}`"
+        ):
             run(tiny(folder, change), resume=True)
     assert (folder / "config.json").read_bytes() == before
 

@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from learned.affine import affine_displacement
-from learned.affine_passes import affine_maps
+from learned.at_net import affine_maps
 from learned.cascade import Cascade
 from learned.config import OptimiserConfig, with_changes
 from learned.data.parts import make_parts, training_pairs
-from learned.losses.known_map import EPSILON, known_map_distance
 from learned.losses.mutual_information import MutualInformation
-from learned.losses.smoothness import smoothness
+from learned.losses.supervised import EPSILON, known_map_distance
+from learned.losses.terms import smoothness
 from learned.spatial import view_weight, warp
-from learned.stage_losses import AffineLoss, DeformableLoss, Known, objective
-from learned.stages import prepare_stage
+from learned.stages import AffineLoss, DeformableLoss, Known, objective, prepare_stage
 from learned.step import learning_rate
 from varreg.errors import InputError
 from varreg.options.options import Options
@@ -51,19 +50,9 @@ def test_frozen_at_net_answers_as_in_evaluation_while_the_rest_trains():
     assert cascade.dt_nets.training
 
 
-def test_deep_supervision_adds_a_weighted_loss_of_the_coarse_stages_alone():
-    cascade = moved((4, 2, 1))
-    plain, once, twice = (losses(cascade, w) for w in (0, 1, 2))
-    assert once.total != plain.total
-    torch.testing.assert_close(twice.total - plain.total, 2 * (once.total - plain.total))
-    assert once[1:] == plain[1:]
-    alone = moved((1,))
-    assert losses(alone, 3).total == losses(alone, 0).total
-
-
 def test_smoothness_is_that_of_the_nodes_in_voxels_of_the_images():
     cascade = moved((2,))
-    got = losses(cascade, 0).smoothness
+    got = losses(cascade).smoothness
     nodes = cascade(*images()).stages[-1]  # a node every 2 voxels, in its own voxels
     length = 0.05 * math.sqrt(32 * 36)
     torch.testing.assert_close(got, smoothness(nodes, length / 2, 4).mean(), rtol=1e-4, atol=0)
@@ -89,19 +78,17 @@ def known(size=(32, 36), distance=3.0):
 
 @pytest.mark.parametrize("kind", [AffineLoss, DeformableLoss])
 def test_the_known_map_adds_its_weighted_mean_distance(kind):
-    """An untrained cascade leaves everything where it is, at every stage."""
+    """An untrained cascade leaves everything where it is."""
     config = tiny("x")
     cascade = Cascade.build(shape=(32, 36), at_width=1, dt_width=1, scales=(2, 1)).eval()
     plain = kind(cascade, config.loss)(*images(), known())
     weighted = dataclasses.replace(config.loss, known_map=2.0)
     got = kind(cascade, weighted)(*images(), known())
     distance = math.hypot(3.0, EPSILON) - EPSILON
-    half = math.hypot(3.0, 2 * EPSILON) - 2 * EPSILON  # of the stage of half the resolution
-    deep = config.loss.deep_supervision * half if kind is DeformableLoss else 0
     assert plain.known_map == 0
     assert float(got.known_map.detach()) == pytest.approx(distance, rel=1e-5)
     added = float((got.total - plain.total).detach())
-    assert added == pytest.approx(2 * (distance + deep), rel=1e-4)
+    assert added == pytest.approx(2 * distance, rel=1e-4)
 
 
 def test_the_known_map_of_a_coarse_affine_stage_is_in_voxels_of_the_images():

@@ -6,11 +6,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from learned.cascade import Cascade
 from learned.checkpoint import Position, Training
 from learned.data.parts import make_parts
-from learned.devices import make_fabric
-from learned.interruption import Interruption
-from learned.loader import Batches, loaded
+from learned.devices import Interruption, make_fabric
 from learned.stages import prepare_stage
-from learned.step import Steps
+from learned.step import Batches, Steps, loaded
 
 from .runs import CPU, tiny
 

@@ -194,7 +194,7 @@ def test_a_card_without_later_keys_is_read_with_their_defaults(network):
     [
         ({"dt_width": 1024, "at_width": 1024, "shape": [4096, 4096]}, "has shape"),
         ({"scales": [4, 2]}, "is missing"),
-        ({"scales": []}, "is one too many"),
+        ({"scales": []}, "is unexpected"),
         ({"width": 3}, "no key `model.width`"),
         ({"at_width": "a" * 9}, "`model.at_width` must be"),
         ({"shape": None}, "`model.shape` must be"),

@@ -121,7 +121,7 @@ IndexDataCacheFile._save_data = full
 
 def test_a_full_disk_costs_the_cache_and_not_the_answer(tmp_path):
     said = averaged(tmp_path, FULL)
-    assert said.count("cannot be kept") == 1 and "No space left" in said
+    assert said.count("cannot be cached") == 1 and "No space left" in said
     assert not list(tmp_path.rglob("*.nb?"))
 
 
@@ -136,7 +136,7 @@ caching._CacheLocator.ensure_cache_path = nowhere
 def test_no_folder_that_can_be_written_costs_the_cache_and_not_the_answer(tmp_path):
     """As in a container that is read-only, for a user without a home."""
     said = averaged(tmp_path, NOWHERE)
-    assert said.count("\n") == 1 and "cannot be kept" in said and "NUMBA_CACHE_DIR" in said
+    assert said.count("\n") == 1 and "cannot be cached" in said and "NUMBA_CACHE_DIR" in said
     code = NOWHERE + "from varreg.cli import main; main(['doctor'])"
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": CHECKOUT},

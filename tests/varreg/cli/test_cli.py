@@ -142,7 +142,7 @@ def test_rigid_masks_are_those_of_solve(tmp_path, pair):
 def test_summaries_of_commands_are_whole():
     words = " ".join(call("--help").stdout.split())
     assert "..." not in words.partition("Commands:")[2]
-    assert "Bring the image MOVING onto the image FIXED, or many with --pairs." in words
+    assert "Register the image MOVING to the image FIXED, or many pairs with --pairs." in words
 
 
 def test_register_says_what_it_wrote_and_what_the_checks_warn_of(tmp_path, pair):

@@ -86,7 +86,8 @@ def test_what_exists_is_replaced_only_when_forced(tmp_path, pair, name, monkeypa
     assert call("register", *pair, "-o", target, *FEW, "-q").exit_code == 0
     with monkeypatch.context() as patched:
         patched.setattr("varreg.api.solve", lambda *_, **__: pytest.fail("computed in vain"))
-        assert "--force" in one_line(call("register", *pair, "-o", target, *FEW))
+        refused = one_line(call("register", *pair, "-o", target, *FEW))
+        assert "pass --force or" in refused and "overwrite" not in refused
         missing = tmp_path / "no" / name
         assert "does not exist" in one_line(call("register", *pair, "-o", missing, *FEW))
         figure = call("register", *pair, "-o", tmp_path / "x", "--png", tmp_path / "no" / "a.png")

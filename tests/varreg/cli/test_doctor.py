@@ -57,7 +57,7 @@ def test_a_cache_that_is_nowhere(monkeypatch):
     monkeypatch.setattr("varreg.backends.numba.cache.cache_folder", lambda kernel: None)
     found = doctor.examine()
     assert found["kernels"]["cache"] is None and not found["kernels"]["writable"]
-    assert "every process compiles the kernels anew" in doctor.described(found)
+    assert "every process compiles the kernels again" in doctor.described(found)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -52,7 +52,7 @@ def test_a_template_of_a_table(folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("image\nabsent.nii.gz\n", "which is no file"), ("images\n", "must have the column image")],
+    [("image\nabsent.nii.gz\n", "which is not a file"), ("images\n", "must have the column image")],
 )
 def test_tables_of_people_that_are_not_whole(tmp_path, text, sentence):
     (tmp_path / "people.csv").write_text(text)

@@ -63,7 +63,7 @@ def test_what_is_not_there_is_said(dataset, tmp_path):
         read_visits(dataset, ["T1w"], [], ["c"])
     with pytest.raises(InputError, match="no image of FLAIR .* for 3 participants"):
         read_visits(dataset, ["FLAIR"])
-    with pytest.raises(FileError, match="is no folder"):
+    with pytest.raises(FileError, match="is not a folder"):
         read_visits(tmp_path / "no", ["T1w"])
     with pytest.raises(FileError, match="has no dataset_description.json"):
         read_visits(dataset / "sub-01", ["T1w"])

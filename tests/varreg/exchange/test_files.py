@@ -102,11 +102,11 @@ def test_nothing_is_overwritten_unasked_and_nothing_is_left_by_halves(tmp_path):
     ("to", "name", "message"),
     [
         ("itk", "a.mat", "affine map only"),
-        ("itk", "a", "wants a file that ends"),
+        ("itk", "a", "requires a file that ends"),
         ("fsl", "a.mat", "affine map only"),
-        ("fsl", "a.h5", "wants a file"),
+        ("fsl", "a.h5", "requires a file"),
         ("greedy", "a.mat", "affine map only"),
-        ("numpy", "a.nii.gz", "wants a file"),
+        ("numpy", "a.nii.gz", "requires a file"),
         ("spm", "a", "give one of"),
     ],
 )
@@ -122,7 +122,7 @@ def test_other_arguments_are_refused(tmp_path):
         varreg.write_transform(one.transform.inverse(), tmp_path / "a.h5")
     with pytest.raises(InputError, match="`format` is 'spm'"):
         varreg.read_transform("a", *grids(one), format="spm")
-    with pytest.raises(InputError, match="int, which is no transform"):
+    with pytest.raises(InputError, match="int, which is not a transform"):
         varreg.read_transform(3, *grids(one))
     with pytest.raises(InputError, match="`fixed` is missing"):
         varreg.read_transform("a.mat")

@@ -91,7 +91,7 @@ def scene(folder, monkeypatch):
 def test_python_in_slicer_gives_what_files_give(folder, scene):
     pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
     nodes, added = scene
-    exec(code_of("slicer.md", "In Slicer's Python"), namespace := {"__name__": "__main__"})
+    exec(code_of("slicer.md", "Slicer's Python"), namespace := {"__name__": "__main__"})
     result = namespace["result"]
     expected = varreg.solve(folder / "moving.nii.gz", folder / "fixed.nii.gz")
     assert np.array_equal(result.displacement, expected.displacement)

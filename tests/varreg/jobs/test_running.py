@@ -119,7 +119,7 @@ def test_no_scheduler_is_a_sentence(tmp_path, monkeypatch):
     from varreg.jobs import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "TIMEOUT", 1)
-    with pytest.raises(VarregError, match="no scheduler of Dask answers at 'tcp://127.0.0.1:1'"):
+    with pytest.raises(VarregError, match="no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         run_jobs(jobs_of(tmp_path, 1), Engine(scheduler="tcp://127.0.0.1:1"))
-    with pytest.raises(VarregError, match="no scheduler of Dask answers at 'nonsense://x'"):
+    with pytest.raises(VarregError, match="no Dask scheduler answers at 'nonsense://x'"):
         run_jobs(jobs_of(tmp_path, 1), Engine(scheduler="nonsense://x"))

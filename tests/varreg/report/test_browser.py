@@ -13,48 +13,15 @@ from PIL import Image
 
 from varreg.report.subject import Subject
 
+from .pages import settle
 
-@pytest.fixture
-def opened(browser):
-    """Open a report; afterwards nothing must have been said, refused or fetched."""
-    contexts, faults = [], []
-
-    def open_(report, **settings):
-        contexts.append(
-            browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **settings})
-        )
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        address = report.path.as_uri()
-        page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url[:80]}"))
-        page.on("dialog", lambda dialog: (faults.append("dialog"), dialog.dismiss()))
-        page.on(
-            "request",
-            lambda request: (
-                request.url.startswith((address, "data:"))
-                or faults.append(f"request: {request.url[:80]}")
-            ),
-        )
-        page.goto(address)
-        _settle(page)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def _settle(page):
-    """Until every sprite that a picture wants is decoded."""
-    page.locator("canvas[aria-busy]").first.wait_for(state="detached")
+#: Pictures are painted by the processor.
+FURTHER_FLAGS = ["--disable-gpu"]
 
 
 def _seen(page, identifier):
     """(rows, columns, 3) values of a canvas."""
-    _settle(page)
+    settle(page)
     uri = page.locator(f"#picture-{identifier}").evaluate("canvas => canvas.toDataURL()")
     file = io.BytesIO(base64.b64decode(uri.partition(",")[2]))
     return np.asarray(Image.open(file).convert("RGB")).astype(int)
@@ -211,7 +178,7 @@ def test_the_kind_of_picture_is_chosen_with_the_keyboard(volumes, opened):
     assert page.get_by_role("radio", name="Volume change det J").is_checked()
     assert "at or below 0" in page.locator("#map-caption").inner_text()
     assert page.get_by_role("img", name="Volume change det J. Coronal").is_visible()
-    _settle(page)
+    settle(page)
     assert not np.array_equal(_seen(page, "map-axial"), grid)
 
 

@@ -80,7 +80,7 @@ def test_progress_is_a_widget_and_nothing_else_is_said(outputs):
 
 
 def test_parts_and_the_certificate_are_read_as_words(outputs):
-    assert "Stationary is not correct" in _data(outputs["certificate"], "text/plain")
+    assert "Convergence does not prove correctness" in _data(outputs["certificate"], "text/plain")
     parts = _data(outputs["parts"], "text/plain")
     assert len(parts) < 2000 and "array(" not in parts
     for words in (

@@ -55,7 +55,9 @@ def report(request):
 
 
 def test_the_page_needs_no_network_and_is_small(report):
-    assert report.path.stat().st_size < 5_000_000
+    assert report.path.stat().st_size < (
+        5_000_000 if len(report.result.warped.grid.shape) == 2 else 6_000_000
+    )
     parsed = Page(report.text)
     for tag, attributes in parsed.elements:
         for name in ("src", "href", "srcset", "action", "data", "poster"):
@@ -96,8 +98,8 @@ def test_the_verdict_is_the_certificate_and_no_score(report):
     words = " ".join(Page(report.text).words.split())
     for line in str(report.certificate).splitlines():
         assert " ".join(line.split()) in words
-    assert "Stationary is not correct" in words
-    assert f"{report.certificate.energy.similarity:.3f} by the map" in words
+    assert "Convergence does not prove correctness" in words
+    assert f"{report.certificate.energy.similarity:.3f} after registration" in words
     assert varreg.__version__ in words
 
 
@@ -252,7 +254,7 @@ def test_a_map_that_folds_and_has_no_history_is_told_so():
     certificate = varreg.certify(pair.moving, pair.fixed, folded, iterations=1)
     text = page(folded, certificate, str(folded))
     assert "It may, in" in text and "No energy was minimised" in text
-    assert int(re.search(r"(\d+) of 1760 of the whole image are at or below 0", text)[1]) > 0
+    assert int(re.search(r"in the whole image (\d+) of 1760 voxels are at or below 0", text)[1]) > 0
 
 
 def test_what_cannot_be_shown_is_refused_before_anything_is_written(slices, volumes, tmp_path):

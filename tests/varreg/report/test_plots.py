@@ -60,7 +60,9 @@ def test_a_figure_is_written_with_the_numbers_in_it(tmp_path, shape):
     assert f"{before:.2f} \N{RIGHTWARDS ARROW} 0.00 voxels" in words(figure)
     assert "0.430" in words(figure) and "0.80 nats" in words(figure)
     titles = [axes.get_title() for axes in figure.axes]
-    assert sum("in turn, after" in title for title in titles) == (1 if len(shape) == 2 else 3)
+    assert sum("Checkerboard of" in title and "after" in title for title in titles) == (
+        1 if len(shape) == 2 else 3
+    )
 
 
 def test_nothing_in_the_figure_overlaps():

@@ -60,8 +60,8 @@ def test_the_paragraph_says_what_was_done_how_well_and_what_it_does_not_prove():
         "Energy went from -0.6100 to -0.7800 (mutual information 0.8400 nats, smoothness 0.0210)",
         "affine level 0 (10 x 12): 7 iterations, stopped because the gradient fell below its",
         "near a stationary point; gradient reduced to 0.3 %.",
-        "Checks: none were made",
-        "no proof that the registration is right: look at it",
+        "Checks: none were run",
+        "Convergence does not prove correctness: inspect the images",
         "varreg 0.1.0, numba, 2 threads, 0.31 s.",
         "Maps points of FIXED to MOVING (world mm, RAS+).",
     ]:
@@ -71,7 +71,7 @@ def test_the_paragraph_says_what_was_done_how_well_and_what_it_does_not_prove():
 def test_every_reason_to_stop_has_its_words():
     endings = {str(bent([level("deformable", stop)])).splitlines()[-3] for stop in Stop}
     assert len(endings) == len(Stop)
-    assert all("ended" in words or "the same voxel by voxel" in words for words in endings)
+    assert all("stopped" in words or "identical voxel by voxel" in words for words in endings)
 
 
 def test_a_budget_that_was_spent_is_told_by_what_further_steps_would_move():
@@ -80,7 +80,7 @@ def test_a_budget_that_was_spent_is_told_by_what_further_steps_would_move():
     assert "20 further steps would move the head by about 0.054 mm on average" in words
     assert "u moves the head by 1.20 mm on average, at most 3.40 mm" in words
     assert "gradient" not in words
-    assert "with all steps of its budget taken; gradient reduced to 0.3 %" in str(ended)
+    assert "at its maximum number of steps; gradient reduced to 0.3 %" in str(ended)
 
 
 def test_the_first_line_is_that_of_the_checks():
@@ -92,13 +92,13 @@ def test_the_first_line_is_that_of_the_checks():
     result = dataclasses.replace(bent(), checks=(right, wrong))
     assert str(result).splitlines()[:2] == [
         "Checks: 1 warning: Scaled by 2.",
-        "What may help: Try affine='rigid'.",
+        "Possible remedies: Try affine='rigid'.",
     ]
     assert list(map(str, result.warnings)) == ["Scaled by 2. Try affine='rigid'."]
 
 
 def test_stages_that_were_left_out_are_said_so():
-    assert "Deformable: left out." in str(make(levels=[level("affine")]))
+    assert "Deformable: none." in str(make(levels=[level("affine")]))
     assert "Affine: the identity." in str(make(np.eye(3)))
     assert "Affine (given): rotation" in str(make())
     assert "solver ended" not in str(make())
@@ -127,6 +127,16 @@ def test_what_the_transform_can_do_is_offered_by_the_result():
     assert result.inverse().converged
     assert result.stop is Stop.GRADIENT
     assert result.seconds == 0.31
+
+
+def test_compilation_is_told_apart_from_the_seconds():
+    spent = {"affine": 0.31, "compilation": 12.0}
+    result = make(provenance={"varreg": "0.1.0", "seconds": spent})
+    assert (result.seconds, result.compilation_seconds) == (pytest.approx(0.31), 12.0)
+    assert "0.31 s, after 12.0 s for compiling or loading kernels." in str(result)
+    quick = make(provenance={"seconds": spent | {"compilation": 0.01}})
+    assert "0.31 s." in str(quick) and "compiling" not in str(quick)
+    assert make().compilation_seconds == make(provenance={}).compilation_seconds == 0
 
 
 def test_seconds_fall_back_on_the_levels():

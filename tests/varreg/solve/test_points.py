@@ -44,7 +44,7 @@ def test_points_decide_what_the_images_leave_open():
     np.testing.assert_allclose(found.affine[:2, 2], (3.0, 0.0), atol=0.1)
     assert [guide.before for guide in found.guides] == pytest.approx([3.0] * 3)
     assert max(guide.after for guide in found.guides) < 0.1
-    assert "Points: 3 guides, 3.0 mm apart at first" in str(found)
+    assert "Points: 3 guides, median distance 3.0 mm before" in str(found)
 
 
 def test_conflicting_points_meet_at_their_weighted_mean():

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Workspace
+from ..compilation import kernel_awaited
 from .gathering import Gathering
 from .launch import Kernels
 from .queue import Finish, Post, Queue
@@ -78,7 +79,7 @@ class Device:
     def kernels(self, dtype: Any) -> Kernels:
         """The kernels in a precision."""
         dtype = np.dtype(dtype)
-        with self._compiling:
+        with self._compiling, kernel_awaited():
             if dtype not in self._kernels:
                 self._kernels[dtype] = Kernels(self.cupy, dtype)
             return self._kernels[dtype]

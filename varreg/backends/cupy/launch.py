@@ -69,7 +69,7 @@ class Kernels:
         on_device = isinstance(value, self._cupy.ndarray)
         if not on_device and not isinstance(value, (Sent, Wanted)):
             raise TypeError(
-                f"{name}: `{parameter.name}` is no array on the device: {type(value).__name__}."
+                f"{name}: `{parameter.name}` is not an array on the device: {type(value).__name__}."
             )
         contiguous = not on_device or value.flags.c_contiguous
         if value.dtype != parameter.dtype or not contiguous:

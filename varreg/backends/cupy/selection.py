@@ -25,7 +25,7 @@ class DeviceUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """What a self-test is about: another device, driver, CuPy or kernel has to pass anew.
+    """What a self-test is about: another device, driver, CuPy or kernel has to pass again.
 
     Attributes
     ----------
@@ -63,9 +63,7 @@ def device_backend(number: int) -> CuPyBackend:
     cupy = _cupy()
     count = _device_count(cupy)
     if count == 0:
-        raise DeviceUnavailable(
-            "CuPy finds no device of CUDA: is there a GPU of NVIDIA, and its driver?"
-        )
+        raise DeviceUnavailable("CuPy finds no CUDA device: check the NVIDIA GPU and its driver.")
     if not 0 <= number < count:
         raise DeviceUnavailable(f"there are {count} devices, from 0; got device {number}.")
     return CuPyBackend(number, cupy)

@@ -17,7 +17,7 @@ Answer = list[NDArray[Any]]
 
 
 def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
-    """The answers to requests: of each the arrays that it wants.
+    """The answers to requests: the arrays requested by each.
 
     What a request computes does not depend on those that it is sent with.
 

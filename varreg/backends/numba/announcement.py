@@ -25,8 +25,7 @@ class Announcement(event.Listener):
                 return
             # a warning, because it must be seen
             logger.warning(
-                "varreg: compiling kernels, once: 10 to 15 s if there are none yet; later runs start"
-                " at once."
+                "varreg: compiling kernels once, 10 to 15 s; later runs load them from the cache."
             )
 
     def on_end(self, event: event.Event) -> None:

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: what cannot be read there is dropped, and what cannot be kept is compiled anew.
+"""Compiled kernels on disk: what cannot be read there is dropped, and what cannot be kept is compiled again.
 
 Numba by itself raises where no folder can be written, where a file of its cache is cut short, and where
 the disk is full.
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache
+
+from ..compilation import kernel_awaited
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +53,17 @@ class TolerantCache(FunctionCache):
 
 def kept(dispatcher: Any) -> Any:
     """A compiled function whose machine code is kept on disk; as it is where no folder for that can be written."""
+    compiled = dispatcher.compile
+
+    def compile_or_load(signature: Any) -> Any:  # waits for another thread that does, too
+        with kernel_awaited():
+            return compiled(signature)
+
+    dispatcher.compile = compile_or_load
     try:
         dispatcher._cache = TolerantCache(dispatcher.py_func)  # what enable_caching does
     except RuntimeError:  # says no more than that there is "no locator"
-        warn_of_no_cache("neither the package's folder nor one of the user's can be written")
+        warn_of_no_cache("neither the package's folder nor one of the user's is writable")
     return dispatcher
 
 
@@ -64,7 +73,7 @@ def warn_of_no_cache(reason: str) -> None:
         return
     reasons.append(reason)
     logger.warning(
-        "varreg: compiled kernels cannot be kept (%s): every process compiles them anew, 10 to 15 s and more;"
-        " set NUMBA_CACHE_DIR to a folder that can be written.",
+        "varreg: compiled kernels cannot be cached (%s): every process compiles them again, "
+        "10 to 15 s or more; set NUMBA_CACHE_DIR to a writable folder.",
         reason,
     )

@@ -144,7 +144,7 @@ def _own_weight(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> Ar
 
 
 def _table_row(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> NDArray:
-    """Row of the stack of all tables, for the voxels of a row that count."""
+    """Row of the stack of all tables, for the voxels of a row inside the mask."""
     i, j = row
     i0, i1, j0, j1 = fixed.tiles.T
     tile = np.flatnonzero((i0 <= i) & (i < i1) & (j0 <= j) & (j < j1))
@@ -261,7 +261,7 @@ def _windows(value: Array, bins: int, windows: Windows) -> tuple[Array, Array]:
 
 
 def _rows(fixed: NDArray, warped: Warped) -> Iterator[Row]:
-    """The voxels that count, row by row: (which, row, moving value, weight)."""
+    """The voxels inside the mask, row by row: (which, row, moving value, weight)."""
     for number, row in enumerate(np.ndindex(*fixed.shape[:2])):
         live = fixed[row] >= 0
         weight = np.ones(int(live.sum())) if warped.full[number] else warped.weight[row][live]

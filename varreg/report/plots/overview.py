@@ -169,11 +169,14 @@ def _draw_images(axes: Any, planes: list[Plane], fixed: Float, before: Float, af
             draw_outline(axes[0, column], main.cut(fixed), OUTLINE, 0.8)
     for index, plane in enumerate(planes):
         row, start = (1, 0) if index == 0 else (2, 2 * (index - 1))
-        name = f"{plane.name}: fixed" if plane.name else "Fixed"
+        name = f"{plane.name}: fixed" if plane.name else "fixed"
         for offset, (picture, when) in enumerate(((before, "before"), (after, "after"))):
             board = checkerboard(plane.cut(fixed), plane.cut(picture))
             draw_picture(
-                axes[row, start + offset], board, plane, f"{name} and moving in turn, {when}"
+                axes[row, start + offset],
+                board,
+                plane,
+                f"Checkerboard of {name} and moving, {when}",
             )
 
 

@@ -26,7 +26,7 @@ STAGE_COLOURS = {"affine": "#b06a00", "deformable": "#1f5fa8"}
 
 
 def checkerboard(first: Float, second: Float, tiles: int = TILES) -> Float:
-    """Tiles of one picture and of another in turn.
+    """Checkerboard of two pictures.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _draw_level(axes: Axes, band: int, start: int, steps: list[Iteration]) -> in
 
 def _finish_energy(axes: Axes, stages: list[str]) -> None:
     """Words, ticks and the names of the colours."""
-    axes.set_title("Energy since the start of each image size", fontsize=11, color=INK, pad=5)
+    axes.set_title("Energy since the start of each level", fontsize=11, color=INK, pad=5)
     axes.set_xlabel("accepted steps", fontsize=9, color=INK, labelpad=2)
     axes.tick_params(labelsize=8, length=2, color=PALE, labelcolor=INK)
     for position, stage in enumerate(stages):

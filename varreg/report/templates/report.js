@@ -2,7 +2,7 @@
 (() => {
   const planes = JSON.parse(document.getElementById("data").textContent).planes;
   const slices = planes.map((plane) => plane.middle);
-  const canvases = [...document.querySelectorAll("canvas")];
+  const canvases = [...document.querySelectorAll("canvas[data-plane]")];
   const divider = document.getElementById("divider");
   const TILES = 8; // of the checkerboard along the longer side
   const LONGEST = 720; // pixels of a canvas

@@ -76,7 +76,7 @@ def test_tables_are_forgotten_with_their_map():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda cp, a: a, "no array on the device"),
+        (lambda cp, a: a, "not an array on the device"),
         (lambda cp, a: cp.asarray(a.astype(float)), "contiguous float32; got float64"),
         (lambda cp, a: cp.asarray(a)[..., ::-1], "not contiguous"),
     ],

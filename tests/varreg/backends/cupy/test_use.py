@@ -91,7 +91,7 @@ def test_refusals_before_anything_is_computed(device, images, arguments, error, 
 
 def test_no_device_is_an_error_with_a_remedy(device, images):
     device.cuda.runtime.devices = 0
-    with pytest.raises(BackendError, match=r"no device of CUDA.*backend='numba'"):
+    with pytest.raises(BackendError, match=r"no CUDA device.*backend='numba'"):
         varreg.solve(*images, backend="cupy")
     assert varreg.solve(*images, affine="rigid", deformable=False, **QUIET).provenance[
         "backend"

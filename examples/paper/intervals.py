@@ -1,0 +1,110 @@
+"""How sure a difference between networks is: bootstrap intervals over the test pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import shared  # noqa: F401
+from numpy.typing import ArrayLike, NDArray
+
+#: Share of the resamples within an interval, their number, and their seed.
+LEVEL, RESAMPLES, SEED = 0.95, 10_000, 0
+Statistic = Callable[..., "NDArray[np.float64]"]
+
+
+class Interval(NamedTuple):
+    """A quantity of the test pairs and the bounds of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 3, sign: bool = True) -> str:
+        """Value and bounds, e.g. ``+0.024 [+0.010, +0.037]``."""
+        value, low, high = (f"{x:{'+' if sign else ''}.{digits}f}" for x in self)
+        return f"{value} [{low}, {high}]"
+
+
+def texts(intervals: Iterable[Interval], digits: int = 3) -> str:
+    """Several, as text."""
+    return ", ".join(each.text(digits) for each in intervals)
+
+
+def interval(statistic: Statistic, *values: ArrayLike) -> Interval:
+    """Percentile bootstrap of a statistic, whole pairs drawn with replacement.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+
+    Parameters
+    ----------
+    statistic : callable
+        Of arrays (..., n), n pairs last, to (...).
+    *values : (n,) array_like
+        Figures of the same pairs, of one method each.
+
+    Returns
+    -------
+    Interval
+        At the level 95 %. Pairs of one subject are taken for independent, so it is too narrow rather than
+        too wide.
+
+    Examples
+    --------
+    >>> found = interval(lambda x: x.mean(-1), [1.0, 2.0, 3.0, 4.0])
+    >>> found.value, found.low < 2.5 < found.high
+    (2.5, True)
+    """
+    arrays = [np.asarray(v, dtype=np.float64) for v in values]
+    drawn = np.random.default_rng(SEED).integers(len(arrays[0]), size=(RESAMPLES, len(arrays[0])))
+    found = statistic(*(a[drawn] for a in arrays))
+    low, high = np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(float(statistic(*arrays)), float(low), float(high))
+
+
+def difference(after: ArrayLike, before: ArrayLike) -> Interval:
+    """Mean over the pairs of `after` - `before`."""
+    return interval(lambda a, b: (a - b).mean(-1), after, before)
+
+
+def ratio(after: ArrayLike, before: ArrayLike) -> Interval:
+    """Mean of `after` / mean of `before`."""
+    return interval(lambda a, b: a.mean(-1) / b.mean(-1), after, before)
+
+
+def spread_difference(after: ArrayLike, before: ArrayLike) -> Interval:
+    """Difference of the standard deviations over the pairs."""
+    return interval(lambda a, b: a.std(-1, ddof=1) - b.std(-1, ddof=1), after, before)
+
+
+def all_above(bound: float, *intervals: Interval) -> bool | None:
+    """Whether quantities are all above a bound; None where their intervals leave that open.
+
+    Examples
+    --------
+    >>> one, other = Interval(2, 1, 3), Interval(0.5, -1, 2)
+    >>> all_above(0, one), all_above(0, one, other), all_above(4, one, other)
+    (True, None, False)
+    """
+    if all(each.low > bound for each in intervals):
+        return True
+    return False if any(each.high < bound for each in intervals) else None
+
+
+def all_below(bound: float, *intervals: Interval) -> bool | None:
+    """Whether quantities are all below a bound; None where their intervals leave that open."""
+    return all_above(-bound, *(Interval(-i.value, -i.high, -i.low) for i in intervals))
+
+
+def within(found: Interval, low: float, high: float) -> bool | None:
+    """Whether a quantity is between two bounds; None where its interval leaves that open.
+
+    Examples
+    --------
+    >>> within(Interval(2, 1, 3), 0, 4), within(Interval(2, 1, 3), 0, 2), within(Interval(2, 1, 3), 4, 5)
+    (True, None, False)
+    """
+    if found.high < low or found.low > high:
+        return False
+    return True if low <= found.low and found.high <= high else None
