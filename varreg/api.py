@@ -23,6 +23,7 @@ from .images.warping import fill_value, warped
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
 from .optimise.point_report import PointReport, point_checks
+from .optimise.rigidity_report import rigidity_checks
 from .options.backend_choice import chosen_backend
 from .options.options import Options
 from .report.progress import bar, is_watched
@@ -34,6 +35,7 @@ from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
+from .stages.rigidity import as_rigid_masks, shapes_kept
 from .transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def solve(
     deformable: bool | None = None,
     fixed_mask: Any = None,
     moving_mask: Any = None,
+    fixed_rigid_mask: Any = None,
+    moving_rigid_mask: Any = None,
     moving_points: Any = None,
     fixed_points: Any = None,
     point_weights: Any = None,
@@ -93,6 +97,11 @@ def solve(
         Masks: of whole numbers, voxels of at least half the largest are inside; fractions are weights between 0 and
         1, of which only the ratios matter.  On the grid of the image, or with a place of its own.  Of several images
         it is that of all of them.
+    fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
+        What keeps its shape: a lesion, a cavity, a bone, an implant, 1 there and 0 elsewhere.  The deformation carries
+        it along as a rigid body (the affine map applies to it as to everything), by a term of the energy
+        that costs strain there, see ``rigidity_weight``; ``result.rigidity`` says how well.  A mask of the moving image follows
+        the map.  What is compared is up to the masks above.
     moving_points, fixed_points : (n, d) array or path, optional
         Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
         ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their
@@ -153,8 +162,8 @@ def solve(
     begun = computing_time()
     asked = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
-        moving_mask=moving_mask, moving_points=moving_points, fixed_points=fixed_points,
-        point_weights=point_weights, start=start, fill=fill, backend=backend, device=device,
+        moving_mask=moving_mask, fixed_rigid_mask=fixed_rigid_mask, moving_rigid_mask=moving_rigid_mask,
+        moving_points=moving_points, fixed_points=fixed_points, point_weights=point_weights, start=start, fill=fill, backend=backend, device=device,
     )  # fmt: skip
     options = merged_options(options, preset, changes)
     affine, start = known_names(affine, start)
@@ -168,13 +177,14 @@ def solve(
     guides = as_guides(
         moving_points, fixed_points, point_weights, moving_image.grid, fixed_image.grid
     )
+    rigid, odd_rigid, notes_of_rigid = as_rigid_masks(moving_rigid_mask, fixed_rigid_mask, *images)
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, options, kernels, threads, further=further
     )
-    if guides is not None:
-        problem = replace(problem, points=guides.points)
+    problem = replace(problem, points=None if guides is None else guides.points, rigid=rigid)
+    odd, notes = odd + odd_rigid, notes + notes_of_rigid
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": computing_time() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:
@@ -190,6 +200,8 @@ def solve(
         answer = Answer(problem, found.affine, found.nodes, *measured)
         checks = *odd, *checks_of(answer)
         motion = answer.motion(recorder.recent)
+        shapes = shapes_kept(problem, found.affine, found.nodes)
+        checks += rigidity_checks(shapes)
         channels = channel_reports(problem, pairs, found.affine, found.nodes)
         points: tuple[PointReport, ...] = ()
         if guides is not None:
@@ -218,6 +230,7 @@ def solve(
         notes=notes,
         channels=channels,
         guides=points,
+        rigidity=shapes,
         motion=motion,
     )
 

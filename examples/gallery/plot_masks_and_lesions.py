@@ -172,10 +172,87 @@ for length in (None, 6):
 show(grown, push_truth, results, distance, radius, place)
 
 # %%
+# An uncertain border
+# -------------------
+# A segmentation often says how sure it is.  Fractions between 0 and 1 are weights: a voxel that is a lesion with
+# probability p counts by 1 - p, in every table and every sum, and no threshold decides for it.  Here p falls from 1 to 0
+# over some 15 voxels around the wall of the cavity.
+
+cavity = np.hypot(*(x - np.reshape((140, 185), (2, 1, 1))))
+probability = 1 / (1 + np.exp((cavity - 28) / 3))
+for name, mask in (("p below a half", probability < 0.5), ("weights 1 - p", 1 - probability)):
+    result = varreg.solve(moving, cut, fixed_mask=mask)
+    report(name, result.displacement - cut_truth, cut_truth, cavity, 28)
+print(result.notes[0])
+
+# %%
+# Outside, that is as good as the right threshold; inside, where half of the weight of the lesion is left, it is worse.  Weights
+# say what *matters*, not what is noisy: that
+# mutual information detects by itself, as noise shares nothing.  Where the right half of the image is noisy, weights of
+# one over the standard deviation take away what little it shows, and the map there is left to the smoothness.
+
+healthy_image, healthy_truth, _ = with_lesion((0, 0), 0.1, core=0.1, intensity=0)
+deviation = 0.05 + 0.35 * np.clip((x[0] - 80) / 40, 0, 1)
+noisy = healthy_image + deviation * np.random.default_rng(0).normal(size=t1.shape)
+for name, mask in (("no weights", None), ("one over the noise", deviation.min() / deviation)):
+    result = varreg.solve(moving, noisy, fixed_mask=mask, affine="rigid", deformable=True)
+    error = np.linalg.norm(result.displacement - healthy_truth, axis=0)
+    halves = [error[head_of(healthy_truth) & half].mean() for half in (x[0] < 90, x[0] >= 90)]
+    print(f"{name:19} {halves[0]:.2f} voxels on the left, {halves[1]:.2f} on the noisy side")
+
+# %%
+# Structures that keep their shape
+# --------------------------------
+# ``fixed_mask`` takes something out of the comparison; the map goes on through it and may bend it.  An implant, a bone, a
+# calcified or drained lesion has a shape of its own that the map should carry along as it is.  This one shows stripes in
+# the fixed image only, and the truth turns it by 4 degrees while everything around it bends.  The maps are *fine*, as
+# between two people.
+
+place, radius = (70, 130), 16
+away = x - np.reshape(place, (2, 1, 1))
+implant = np.hypot(*away) < radius
+angle = np.deg2rad(4)
+turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) - np.eye(2)
+carried = bend[:, place[0], place[1]].reshape(2, 1, 1) + np.tensordot(turn, away, 1)
+free = np.clip((np.hypot(*away) - radius) / 25, 0, 1)
+free = free**2 * (3 - 2 * free)
+turned = free * bend + (1 - free) * carried
+stripes = 0.3 + 0.3 * np.sin(x[0] / 3) * np.sin(x[1] / 4)
+image = np.where(implant, stripes, map_coordinates(t1, x + turned, order=1))
+
+
+def stretches(map_):
+    """Largest change of length within the implant, and its mean."""
+    slopes = np.stack([np.stack(np.gradient(part)) for part in map_])
+    gradient = np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(2)
+    size = np.abs(np.log(np.linalg.svd(gradient, compute_uv=False))).max(-1)
+    return size[implant].max(), size[implant].mean()
+
+
+settings = {"affine": "rigid", "regularity": "fine"}
+shapes = {
+    "no mask": varreg.solve(moving, image, **settings),
+    "fixed_mask": varreg.solve(moving, image, fixed_mask=~implant, **settings),
+    "fixed_rigid_mask": varreg.solve(moving, image, fixed_rigid_mask=implant, **settings),
+}
+for name, result in shapes.items():
+    report(name, result.displacement - turned, turned, np.hypot(*away), radius)
+    largest, mean = stretches(result.displacement)
+    print(f"{'':19} lengths in it change by {mean:.1%} on average, at most {largest:.1%}")
+print(shapes["fixed_rigid_mask"].rigidity)
+
+show(image, turned, shapes, np.hypot(*away), radius, place)
+
+# %%
+# A rigid mask lets it turn and shift as its surroundings say, and what it knows of the shape helps them, too.  The two kinds of
+# masks go together, and ``moving_rigid_mask`` is for what only the moving image shows, as a lesion of a patient who is
+# brought to a template (:doc:`/guides`).
+
+# %%
 # Effect and limits of a mask
 # ---------------------------
 # * It keeps what has no counterpart from being compared, in both stages and at all levels.
-# * It does not say what happens there: the map goes on smoothly, and no more is known of it.
+# * It does not say what happens there: the map goes on smoothly, and no more is known of it.  A rigid mask does.
 # * It does not tell the solver that tissue has been pushed aside, grown or been lost.
 # * It is not saved with a result: pass it to :func:`varreg.certify` again.
 #

@@ -50,7 +50,8 @@ def solve_batch(
     Parameters
     ----------
     pairs : iterable
-        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and optionally ``fixed_mask``, ``moving_mask``, ``start`` and ``affine``, which win over what is
+        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and optionally ``fixed_mask``, ``moving_mask``,
+        ``fixed_rigid_mask``, ``moving_rigid_mask``, ``start`` and ``affine``, which win over what is
         given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
     threads : int, optional
         Threads to use, all available by default: one for each pair, or several if there are fewer

@@ -14,7 +14,9 @@ from ..images.channels import is_several
 from ..images.image import Image
 
 REQUIRED = ("moving", "fixed")
-OPTIONAL = ("fixed_mask", "moving_mask", "start", "affine")
+OPTIONAL = (
+    "fixed_mask", "moving_mask", "fixed_rigid_mask", "moving_rigid_mask", "start", "affine",
+)  # fmt: skip
 #: With fewer voxels than this, much of the time of a pair is Python, which runs one thread at a time:
 #: two such pairs in two threads take longer than one after the other.
 SMALL = 2**17

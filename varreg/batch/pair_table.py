@@ -13,7 +13,7 @@ from ..images.itk_reading import holds_dicom
 from ..images.opening import SUFFIXES
 
 REQUIRED = ("moving", "fixed")
-FILES = (*REQUIRED, "fixed_mask", "moving_mask")
+FILES = (*REQUIRED, "fixed_mask", "moving_mask", "fixed_rigid_mask", "moving_rigid_mask")
 COLUMNS = (*FILES, "name")
 #: The first of these that the header contains; no column has one in its name.
 DELIMITERS = "\t;,"
@@ -56,8 +56,8 @@ def read_pairs(path: str | os.PathLike[str], reserved: Sequence[str] = ()) -> li
     ----------
     path : str or PathLike
         UTF-8 text separated by commas, tabs or semicolons.  A header names the columns ``moving``
-        and ``fixed`` and optionally ``name``, ``fixed_mask`` and ``moving_mask``.  Relative paths
-        count from the folder of the table.  A row without a name is called by its number and the
+        and ``fixed`` and optionally ``name``, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask`` and
+        ``moving_rigid_mask``.  Relative paths count from the folder of the table.  A row without a name is called by its number and the
         moving image.
     reserved : sequence of str
         Names that no row may have.

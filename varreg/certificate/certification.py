@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..options.backend_choice import chosen_backend
 from ..options.options import Options
 from ..stages.arguments import merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
+from ..stages.rigidity import as_rigid_masks
 from ..transforms.registered_images import refuse_other_moving
 from .accuracy import accuracy_of, checked_count, spread_of
 from .certificate import Certificate
@@ -38,6 +40,8 @@ def certify(
     *,
     fixed_mask: Any = None,
     moving_mask: Any = None,
+    fixed_rigid_mask: Any = None,
+    moving_rigid_mask: Any = None,
     iterations: int = 20,
     trials: int = 0,
     seed: int = 0,
@@ -62,6 +66,8 @@ def certify(
         :class:`Transform`, a matrix, a total displacement (d, *S), or a path.
     fixed_mask, moving_mask : array, path or image, optional
         Voxels inside the mask; a saved result does not hold them.
+    fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
+        Rigid structures; a saved result does not hold them either.
     iterations : int
         Steps of the refinement, from 0.
     trials : {0, 4, 8}
@@ -114,6 +120,11 @@ def certify(
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
     )
+    rigid, odd_rigid, notes_of_rigid = as_rigid_masks(
+        moving_rigid_mask, fixed_rigid_mask, *images, FUNCTION
+    )
+    problem = replace(problem, rigid=rigid)
+    odd, notes = odd + odd_rigid, notes + notes_of_rigid
     figures = figures_of(problem, source, odd, budget, random)  # refuses what is out of view
     tried = None
     if count:

@@ -63,7 +63,17 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
     from ..io.files import atomic_path, write_image
     from ..report.progress import count_bar
 
-    names = ("fixed_mask", "moving_mask", "trials", "seed", "backend", "device", "threads")
+    names = (
+        "fixed_mask",
+        "moving_mask",
+        "fixed_rigid_mask",
+        "moving_rigid_mask",
+        "trials",
+        "seed",
+        "backend",
+        "device",
+        "threads",
+    )
     arguments = {name: given[name] for name in names}
     steps = given["iterations"] if said(ctx, "iterations") else STEPS
     if not isinstance(steps, int):

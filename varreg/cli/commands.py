@@ -71,7 +71,7 @@ def main() -> None:
     "--pairs",
     type=click.Path(),
     help="Instead of MOVING and FIXED: a table (.csv, .tsv) with the columns moving and "
-    "fixed, and optionally name, fixed_mask, moving_mask; a row per pair, paths "
+    "fixed, and optionally name, fixed_mask, moving_mask, fixed_rigid_mask, moving_rigid_mask; a row per pair, paths "
     "relative to the table. The output is a folder with a folder per pair and "
     "summary.csv.",
 )
@@ -162,6 +162,8 @@ def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
         "deformable",
         "fixed_mask",
         "moving_mask",
+        "fixed_rigid_mask",
+        "moving_rigid_mask",
         "moving_points",
         "fixed_points",
         "start",

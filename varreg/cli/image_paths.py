@@ -71,8 +71,14 @@ def header_option(command: Decorated) -> Decorated:
 
 
 def mask_options(command: Decorated) -> Decorated:
-    """Add ``--fixed-mask`` and ``--moving-mask`` to a command."""
-    for name in ("--moving-mask", "--fixed-mask"):  # the last one added is shown first
+    """Add ``--fixed-mask``, ``--moving-mask`` and those of what keeps its shape to a command."""
+    for image in ("moving", "fixed"):  # the last one added is shown first
+        command = click.option(
+            f"--{image}-rigid-mask",
+            type=ImagePath(),
+            help=f"Image of what keeps its shape in {image.upper()}, 1 there. See --rigidity-weight.",
+        )(command)
+    for name in ("--moving-mask", "--fixed-mask"):
         command = click.option(
             name,
             type=ImagePath(),

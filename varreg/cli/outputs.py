@@ -229,6 +229,7 @@ def summary(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         "channels": plain(result.channels),
         "guides": plain(result.guides),
+        "rigidity": plain(result.rigidity),
         "shape": list(result.transform.fixed.shape),
         "model": None if result.model is None else plain(result.model),
         "regularity": None if result.regularity is None else plain(result.regularity),

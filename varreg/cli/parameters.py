@@ -21,6 +21,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 _SYMBOLS = {
     r"\lambda": "lambda",
     r"\eta": "eta",
+    r"\kappa": "kappa",
     r"\mu": "mu",
     r"\nu": "nu",
     r"\ell": "ell",

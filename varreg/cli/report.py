@@ -9,7 +9,7 @@ import click
 from ..errors import InputError
 from .common_options import force
 from .exit_codes import Command
-from .image_paths import ImagePath, image_options
+from .image_paths import ImagePath, image_options, mask_options
 
 
 @click.command(cls=Command)
@@ -24,16 +24,7 @@ from .image_paths import ImagePath, image_options
     type=click.Path(),
     help="Certificate of this result, written by `varreg certify -o`. [default: is computed]",
 )
-@click.option(
-    "--fixed-mask",
-    type=ImagePath(),
-    help="Mask for the certificate; voxels of at least half its largest value are inside.",
-)
-@click.option(
-    "--moving-mask",
-    type=ImagePath(),
-    help="Mask for the certificate; voxels of at least half its largest value are inside.",
-)
+@mask_options
 @image_options
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @force
@@ -44,11 +35,10 @@ def report(
     fixed: str,
     output: str,
     certificate: str | None,
-    fixed_mask: str | None,
-    moving_mask: str | None,
     threads: int | None,
     force: bool,
     quiet: bool,
+    **masks: Any,
 ) -> None:
     """Write the HTML report of a saved RESULT: images, map, checks and certificate."""
     from ..certificate.certificate import Certificate
@@ -57,14 +47,13 @@ def report(
     from ..report.subject import with_images
     from ..results.result import load
 
-    if certificate is not None and (fixed_mask or moving_mask):
+    if certificate is not None and any(masks.values()):
         raise InputError("--certificate brings its own figures; leave out the masks.")
     with reserved(output, force) as write:
         found = with_images(load(result), moving, fixed)
         if certificate is not None:
             write(found, Certificate.load(certificate), str(found))
         else:
-            masks: dict[str, Any] = {"fixed_mask": fixed_mask, "moving_mask": moving_mask}
             said = certify(found.moving, found.fixed, found, threads=threads, **masks)
             write(found, said, str(found))
     if not quiet:

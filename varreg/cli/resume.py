@@ -94,7 +94,8 @@ def _job(name: str, record: Path, pair: dict[str, Any], arguments: dict[str, Any
 
     settings = {key: _plain(value) for key, value in arguments.items() if key not in _HARMLESS}
     inputs = {role: Path(os.fspath(image)) for role, image in pair.items()}
-    for key in ("fixed_mask", "moving_mask", "start"):
+    masks = ("fixed_mask", "moving_mask", "fixed_rigid_mask", "moving_rigid_mask")
+    for key in (*masks, "start"):
         value = arguments.get(key)
         if isinstance(value, (str, os.PathLike)) and os.path.exists(value):
             inputs.setdefault(key, Path(os.fspath(value)))

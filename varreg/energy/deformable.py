@@ -20,6 +20,7 @@ from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, index_affine, voxel_map
 from .points import MatchedPoints, PointTerm
 from .preconditioner import Preconditioner
+from .rigidity import RigidityTerm, RigidMasks
 from .smoothness import Smoothness
 from .volume import VolumeTerm
 
@@ -29,7 +30,8 @@ State = tuple[Array, Array]  # coordinates z, and the field at the nodes (d, *m)
 
 
 class DeformableObjective:
-    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) + eta P(S z) of one level: an :class:`varreg.optimise.objective.Objective`.
+    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) + eta P(S z) + kappa K(S z) of one level: an
+    :class:`varreg.optimise.objective.Objective`.
 
     A state is a pair (z, u): coordinates and the field at the nodes (d, *m), mm.
 
@@ -46,11 +48,13 @@ class DeformableObjective:
         :class:`varreg.energy.preconditioner.Preconditioner`.
     points : MatchedPoints, optional
         Guides.
+    rigid : RigidMasks, optional
+        What is to keep its shape.
     """
 
     def __init__(
         self, similarity: Similarity, affine: Array, smoothness: Smoothness, options: Options,
-        long_waves_first: bool = False, points: MatchedPoints | None = None,
+        long_waves_first: bool = False, points: MatchedPoints | None = None, rigid: RigidMasks | None = None,
     ) -> None:  # fmt: skip
         self.similarity, self.smoothness, self.options = similarity, smoothness, options
         fixed = similarity.fixed_grid
@@ -70,10 +74,13 @@ class DeformableObjective:
         ]
         self.where = voxel_map(tables, linear, by_mm, similarity.dtype)
         self.by_mm = self.where.displacement_matrix.astype(np.float64)
-        self.points = None
+        self.points = self.rigidity = None
+        place = fixed, affine, smoothness.shape, options.constraint
         if points is not None:
-            place = fixed, affine, smoothness.shape, options.constraint
             self.points = PointTerm(points, *place)
+        if rigid is not None:
+            with_kernels = similarity.kernels, similarity.threads, similarity.dtype
+            self.rigidity = RigidityTerm(rigid, *place, *with_kernels)
         self.folded_cell: tuple[int, ...] | None = None
         self._last: _Along | None = None
         self._length: tuple[Array | None, Later[float]] = None, known(0.0)  # of a field on a device
@@ -128,7 +135,10 @@ class DeformableObjective:
             total += self.volume_weight * volume.result()
             apart = 0.0 if self.points is None else self.points.value(field)
             total += self.options.points_weight * apart
-            energy = Energy(found.value, smoothness.result(), total, volume.result(), apart)
+            strain = 0.0 if self.rigidity is None else self.rigidity.value(field)
+            total += self.options.rigidity_weight * strain
+            terms = smoothness.result(), total, volume.result(), apart, strain
+            energy = Energy(found.value, *terms)
             return Evaluation(energy, gradient.result, bound.result()[0], found.in_view)
 
         return Later(evaluation)
@@ -149,6 +159,8 @@ class DeformableObjective:
         z, field = state
         if self.points is not None:
             force = force + self.options.points_weight * self.points.gradient(field)
+        if self.rigidity is not None:
+            force = force + self.options.rigidity_weight * self.rigidity.gradient(field)
         return self.smoothness.pull_gradient(force) + z
 
     def move(self, state: State, direction: Array, step: float, largest: float = np.inf) -> Move:

@@ -34,7 +34,7 @@ def by_weight(data: Array, weight: Array) -> Array:
     Examples
     --------
     >>> by_weight(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 0.0, 0.25, 0.25])).tolist()
-    [1.0, 1.0, 4.0]
+    [1.0, 1.0, 3.0]
     """
     values, weights = data[weight > 0], weight[weight > 0].astype(np.float64)
     upto = np.cumsum(weights)

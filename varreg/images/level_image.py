@@ -70,6 +70,11 @@ def coarsened(
     return found
 
 
+def coarsened_to(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
+    """Means over the cells of a grid of the same field of view with so many voxels, which are no finer."""
+    return _average(kernels.resident(np.ascontiguousarray(data)), shape, kernels, threads)
+
+
 def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
     """The level of an image, which is where the backend computes, on the host."""
     for axis in reversed(range(data.ndim)):

@@ -63,6 +63,14 @@ class RegisterInputSpec(_InputSpec):
     similarity = traits.Str(argstr="--similarity %s", desc="what is maximised")
     fixed_mask = File(exists=True, argstr="--fixed-mask %s", desc="mask of the fixed image")
     moving_mask = File(exists=True, argstr="--moving-mask %s", desc="mask of the moving image")
+    fixed_rigid_mask = File(
+        exists=True, argstr="--fixed-rigid-mask %s", desc="what keeps its shape in the fixed image"
+    )
+    moving_rigid_mask = File(
+        exists=True,
+        argstr="--moving-rigid-mask %s",
+        desc="what keeps its shape in the moving image",
+    )
     start = traits.Either(
         traits.Enum("header", "centres", "moments"),
         File(exists=True),

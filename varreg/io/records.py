@@ -145,8 +145,12 @@ def renamed(mapping: Any) -> Any:
 
 
 def with_volume(mapping: Any) -> Any:
-    """An energy with the terms of today: earlier versions had neither a volume term nor points."""
-    return {"volume": 0.0, "points": 0.0, **mapping} if isinstance(mapping, dict) else mapping
+    """An energy with the terms of today: earlier versions had no volume term, points or rigid masks."""
+    return (
+        {"volume": 0.0, "points": 0.0, "rigidity": 0.0, **mapping}
+        if isinstance(mapping, dict)
+        else mapping
+    )
 
 
 def with_motion(mapping: Any) -> Any:
@@ -164,7 +168,8 @@ def with_later_options(mapping: Any) -> Any:
     """Options with the fields of today: those of earlier versions made smooth maps of one pair of images."""
     if not isinstance(mapping, dict):
         return mapping
-    mapping = dict.fromkeys(LATER_OPTIONS) | {"points_weight": Options().points_weight} | mapping
+    weights = {name: getattr(Options(), name) for name in ("points_weight", "rigidity_weight")}
+    mapping = dict.fromkeys(LATER_OPTIONS) | weights | mapping
     later = {"regularity": "smooth", "volume_weight": 0.0}
     return mapping if not later.keys().isdisjoint(mapping) else later | mapping
 

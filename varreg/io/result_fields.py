@@ -22,6 +22,7 @@ from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..optimise.model_choice import ModelChoice
 from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
+from ..optimise.rigidity_report import RigidityReport
 from ..transforms.transform import Transform
 from .atomic import RESULT
 from .files import read_json
@@ -122,6 +123,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         model=nested(ModelChoice | None, with_motion(content.get("model")), "model"),
         channels=nested(tuple[ChannelReport, ...], content.get("channels", []), "channels"),
         guides=nested(tuple[PointReport, ...], content.get("guides", []), "guides"),
+        rigidity=nested(RigidityReport | None, content.get("rigidity"), "rigidity"),
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),

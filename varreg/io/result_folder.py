@@ -109,6 +109,7 @@ def _content(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         **({"channels": plain(result.channels)} if result.channels else {}),
         **({"guides": plain(result.guides)} if result.guides else {}),
+        **({"rigidity": plain(result.rigidity)} if result.rigidity else {}),
         **({} if result.start is None else {"start": plain(result.start)}),
         **({} if result.model is None else {"model": plain(result.model)}),
         **({} if result.regularity is None else {"regularity": plain(result.regularity)}),

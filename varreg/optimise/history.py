@@ -38,11 +38,13 @@ class Energy:
     smoothness : float
         mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
     total : float
-        -lambda * similarity + mu * smoothness + nu * volume + eta * points, what is minimised.
+        -lambda * similarity + mu * smoothness + nu * volume + eta * points + kappa * rigidity, what is minimised.
     volume : float
         mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), no unit; 0 where it has no weight.
     points : float
         Weighted mean of the squared distances of matching points, mm^2; 0 without points.
+    rigidity : float
+        Mean of the squared strain within rigid masks over all of the image, no unit; 0 without them.
     """
 
     similarity: float
@@ -50,6 +52,7 @@ class Energy:
     total: float
     volume: float = 0.0
     points: float = 0.0
+    rigidity: float = 0.0
 
     @property
     def terms(self) -> str:
@@ -60,7 +63,10 @@ class Energy:
         """
         volume = f", volume {self.volume:.4f}" if self.volume else ""
         points = f", points {self.points**0.5:.2f} mm apart" if self.points else ""
-        return f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}{points}"
+        rigid = f", rigidity {self.rigidity:.2g}" if self.rigidity else ""
+        return (
+            f"{self.similarity:.4f} nats, smoothness {self.smoothness:.4f}{volume}{points}{rigid}"
+        )
 
 
 @dataclass(frozen=True)

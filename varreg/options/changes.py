@@ -22,6 +22,7 @@ class EnergyChanges(TypedDict, total=False):
     volume_weight: float | None
     axes: str | tuple[float, ...] | None
     points_weight: float
+    rigidity_weight: float
     constraint: str
     estimator: str
     bins: int

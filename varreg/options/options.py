@@ -70,7 +70,7 @@ class Options:
     The energy is
     :math:`E(u) = -\lambda\,S + \mu\,\mathrm{mean}(|\nabla u|^2 + \ell^{2m-2} |D^m u|^2) + \nu\,V(u)`,
     with u in mm, m the smoothness order and V the volume term (docs/theory.md). Matching points add
-    :math:`\eta\,P`, see ``points_weight``.
+    :math:`\eta\,P`, see ``points_weight``, and rigid masks :math:`\kappa\,K`, see ``rigidity_weight``.
 
     Parameters
     ----------
@@ -114,6 +114,8 @@ class Options:
     points_weight : float
         :math:`\eta > 0`, weight of the mean squared distance of matching points, if there are any: its cost
         in nats if all of them are 1 mm apart.
+    rigidity_weight : float
+        :math:`\kappa > 0`, weight of the mean squared strain within rigid masks, if there are any.
     constraint : {"zero-mean", "zero-boundary"}
         Constraint on u under which the energy is coercive; zero mean leaves translation to the affine part.
     estimator : {"fine-histogram", "per-pixel"}
@@ -166,6 +168,7 @@ class Options:
     volume_weight: float | None = None
     axes: str | tuple[float, ...] | None = None
     points_weight: float = 0.02
+    rigidity_weight: float = 1000.0
     constraint: str = "zero-mean"
     estimator: str = "fine-histogram"
     bins: int = 24
@@ -232,7 +235,7 @@ class Options:
             )
 
     def _check_numbers(self) -> None:
-        for name in ("similarity_weight", "points_weight", "largest_step"):
+        for name in ("similarity_weight", "points_weight", "rigidity_weight", "largest_step"):
             check(self, name, is_weight, "above 0, up to 1e30")
         for name in ("gradient_tolerance", "energy_tolerance"):
             check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Arguments of ``solve`` that change the answer and are no options, with their defaults.
 DEFAULTS = {
     "affine": "auto", "deformable": None, "fixed_mask": None, "moving_mask": None,
+    "fixed_rigid_mask": None, "moving_rigid_mask": None,
     "moving_points": None, "fixed_points": None, "point_weights": None, "start": None, "fill": None,
     "backend": "auto", "device": 0,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from ..optimise.history import Energy, HeadMotion, Iteration, Level, StartReport
 from ..optimise.model_choice import ModelChoice
 from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
+from ..optimise.rigidity_report import RigidityReport
 from ..options.options import SIMILARITIES, Options
 from .registered import Registered
 
@@ -69,6 +70,8 @@ class Result(Registered):
         Where several pairs of images were registered at once, what each contributes; else empty.
     guides : tuple of PointReport
         Where matching points were given, how far each is off; else empty.
+    rigidity : RigidityReport or None
+        Where rigid masks were given and the map deforms, how far what is in them kept its shape; else None.
     motion : HeadMotion or None
         How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
 
@@ -98,6 +101,7 @@ class Result(Registered):
     notes: tuple[str, ...] = ()
     channels: tuple[ChannelReport, ...] = ()
     guides: tuple[PointReport, ...] = ()
+    rigidity: RigidityReport | None = None
     motion: HeadMotion | None = None
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from ..optimise.check import first_line, remedies
 from ..optimise.history import HeadMotion, Level, Stop
 from ..optimise.lengths import length
 from ..optimise.point_report import told_points
+from ..optimise.rigidity_report import told_rigidity
 
 if TYPE_CHECKING:
     from .result import Result
@@ -43,7 +44,8 @@ def summary(result: Result) -> str:
         _deformable(result),
     ]
     if result.levels:
-        lines += [_energy(result), told(result.channels), told_points(result.guides), "Levels:"]
+        lines += [_energy(result), told(result.channels), told_points(result.guides)]
+        lines += [told_rigidity(result.rigidity), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_ending(result.levels[-1], result.motion)]
     command = result.provenance.get("command")

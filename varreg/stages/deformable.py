@@ -155,7 +155,7 @@ def deformable_objective(
     # far from the answer the data say little about the Hessian; a fine map goes on from a smooth one
     long_waves_first = level == 0 and options.regularity != "fine"
     return DeformableObjective(
-        similarity, affine, smoothness, options, long_waves_first, problem.points
+        similarity, affine, smoothness, options, long_waves_first, problem.points, problem.rigid
     )
 
 

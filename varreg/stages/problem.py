@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from ..energy.points import MatchedPoints
+from ..energy.rigidity import RigidMasks
 from ..images.level_image import LevelImage, coarsened
 from ..optimise.history import Energy
 from ..options.options import Options
@@ -44,6 +45,8 @@ class Problem:
         More pairs (fixed, moving) on the same grids.
     points : MatchedPoints, optional
         Guides.
+    rigid : RigidMasks, optional
+        What is to keep its shape.
 
     Attributes
     ----------
@@ -58,6 +61,7 @@ class Problem:
     threads: int
     further: tuple[Levels, ...] = ()
     points: MatchedPoints | None = None
+    rigid: RigidMasks | None = None
     energies: dict[tuple[bytes, bool], Energy] = field(default_factory=dict, compare=False)
     _levels: dict[float, tuple[Levels, ...]] = field(default_factory=dict)
     _similarities: dict[tuple[float, tuple[str, ...]], Similarity] = field(default_factory=dict)

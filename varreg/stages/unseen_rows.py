@@ -83,7 +83,8 @@ def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
 def _fitted(
     fit: Similarity, problem: Problem, affine: Array, smoothness: Smoothness, carried: Coordinates
 ) -> tuple[DeformableObjective, State]:
-    objective = DeformableObjective(fit, affine, smoothness, problem.options, points=problem.points)
+    terms = problem.options, False, problem.points, problem.rigid
+    objective = DeformableObjective(fit, affine, smoothness, *terms)
     start = unfold(objective, carried[0].transfer(carried[1], smoothness))
     return objective, minimise(
         objective, start, problem.options, STEPS[problem.options.regularity]

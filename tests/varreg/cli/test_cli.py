@@ -122,6 +122,23 @@ def test_points_in_files_are_those_of_solve(tmp_path, pair):
     assert alone.exit_code != 0 and "`moving_points` is missing" in alone.output
 
 
+def test_rigid_masks_are_those_of_solve(tmp_path, pair):
+    shown = nib.load(pair[1])
+    mask = np.zeros(shown.shape, np.uint8)
+    mask[10:30, 12:34] = 1
+    nib.save(nib.Nifti1Image(mask, shown.affine), tmp_path / "mask.nii.gz")
+    given = ["--fixed-rigid-mask", tmp_path / "mask.nii.gz", "--rigidity-weight", "500"]
+    deforms = ["--deformable", *FEW]
+    done = call("register", *pair, *given, *deforms, "-o", tmp_path / "kept", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)["rigidity"]
+    found = varreg.load(tmp_path / "kept")
+    assert report["mean"] == found.rigidity.mean > 0 and found.options.rigidity_weight == 500
+    certify = ["--fixed-rigid-mask", tmp_path / "mask.nii.gz", "--iterations", "0"]
+    said = call("certify", *pair, tmp_path / "kept", *certify)
+    assert said.exit_code in (0, 3) and "keeps the shape of" in said.output
+
+
 def test_summaries_of_commands_are_whole():
     words = " ".join(call("--help").stdout.split())
     assert "..." not in words.partition("Commands:")[2]

@@ -17,6 +17,7 @@ VALUES = {
     "similarity_weight": [("2", 2.0)],
     "axes": [("j", "j"), ("ik", "ik"), ("0.1,1,0.1", (0.1, 1.0, 0.1)), ("none", None)],
     "points_weight": [("0.5", 0.5)],
+    "rigidity_weight": [("300", 300.0)],
     "weights": [("2,1", (2.0, 1.0)), ("none", None)],
     "similarities": [("mi,lncc", ("mi", "lncc")), ("none", None)],
     "smoothness_weight": [("0.5", 0.5), ("none", None)],

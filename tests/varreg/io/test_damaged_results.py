@@ -73,6 +73,9 @@ def test_every_damaged_entry_of_the_json_is_a_file_error_or_harmless(saved):
                 ("energy", "points"),
                 ("start_energy", "points"),
                 ("options", "points_weight"),
+                ("energy", "rigidity"),
+                ("start_energy", "rigidity"),
+                ("options", "rigidity_weight"),
                 *(("options", name) for name in LATER_OPTIONS),  # nor these options
             )
             if value is changed and isinstance(path[-1], str) and not optional:

@@ -14,7 +14,7 @@ from varreg.options.changes import Changes
 from varreg.options.options import Options
 from varreg.options.presets import BY_DIMENSION, PRESETS
 
-POSITIVE = ["similarity_weight", "points_weight", "kernel_width", "largest_step"]
+POSITIVE = ["similarity_weight", "points_weight", "rigidity_weight", "kernel_width", "largest_step"]
 FRACTIONS = ["gradient_tolerance", "energy_tolerance", "smallest_determinant"]
 WHOLE = ["bins", "memory", "affine_iterations"]
 CHOICES = ["similarity", "regularity", "constraint", "estimator", "interpolation"]
@@ -77,6 +77,7 @@ BAD["smoothness_length"] = [*BAD["smoothness_length"], 1e200]
 BAD["samples_per_node"] = [*BAD["samples_per_node"], 1e200]
 BAD["similarity_weight"] = [*BAD["similarity_weight"], 1e300, 1e-300]
 BAD["points_weight"] = [*BAD["points_weight"], 1e300, 1e-300]
+BAD["rigidity_weight"] = [*BAD["rigidity_weight"], 1e300, 1e-300]
 BAD["bins"] = [*BAD["bins"], 7, 0, 1025]
 BAD["regions"] = [*BAD["regions"], 0, 65]
 
