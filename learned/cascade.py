@@ -71,7 +71,7 @@ class Prediction:
 
 
 class Cascade(nn.Module):
-    """AT-Net, then one DT-Net per scale; see :meth:`build` for a new one.
+    """AT-Net, then one DT-Net per scale; ``Cascade.build`` makes a new one.
 
     Untrained, it returns the moving image, bit for bit.
 

@@ -146,13 +146,7 @@ class RunFolder:
             temporary.write_text(to_json(config) + "\n", encoding="utf-8")
 
     def config(self) -> Config:
-        """The configuration of the run in the folder.
-
-        Raises
-        ------
-        FileError
-            If there is none, or it cannot be read.
-        """
+        """The configuration of the run in the folder; if none can be read, a FileError."""
         file = self.path / CONFIG
         try:
             return from_json(file.read_text(encoding="utf-8"))

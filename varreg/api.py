@@ -90,8 +90,9 @@ def solve(
         Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
         "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
     fixed_mask, moving_mask : array, path or image, optional
-        Masks: voxels of at least half the largest value are inside.  On the grid of the image, or
-        with a place of its own.  Of several images it is that of all of them.
+        Masks: of whole numbers, voxels of at least half the largest are inside; fractions are weights between 0 and
+        1, of which only the ratios matter.  On the grid of the image, or with a place of its own.  Of several images
+        it is that of all of them.
     moving_points, fixed_points : (n, d) array or path, optional
         Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
         ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their

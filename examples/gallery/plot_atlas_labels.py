@@ -49,8 +49,8 @@ for method in ("majority", "local"):
     print(f"{method:12} Dice {overlap(votes.labels):.3f}")
 
 # %%
-# Where they agree
-# ----------------
+# Agreement of the atlases
+# ------------------------
 # Errors lie where the agreement is low.  Not all of that is wrong, and what all atlases have wrong is not seen.
 
 wrong = found.labels != head.labels

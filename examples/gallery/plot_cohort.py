@@ -65,8 +65,8 @@ print(
 print(next(f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error))
 
 # %%
-# What is there
-# -------------
+# The dataset
+# -----------
 
 for file in sorted((output / "sub-01").glob("*/*")):
     print(file.relative_to(output))

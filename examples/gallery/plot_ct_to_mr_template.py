@@ -126,8 +126,8 @@ for ax in axes:
     ax.axis("off")
 
 # %%
-# What they are worth
-# -------------------
+# Effect of window and mask
+# -------------------------
 # Each scan is registered with and without the window, with and without the mask.  The map goes from fixed to moving;
 # so ``result.points`` should bring the points of the template back to ``y``.
 

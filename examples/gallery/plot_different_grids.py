@@ -70,16 +70,16 @@ for name, image in (("fixed", fixed), ("moving", moving)):
     print(f"{name}: {image.shape} voxels, world affine\n{image.affine.round(2)}")
 
 # %%
-# Solve
-# -----
+# Registration
+# ------------
 # Images go in as they are.  Paths of files would do as well.
 
 result = varreg.solve(moving, fixed)
 print(result)
 
 # %%
-# How far from the truth
-# ----------------------
+# Error
+# -----
 # Every voxel of the moving brain is a point ``y`` whose place in the template, ``head(y)``, is known.  The map goes
 # from fixed to moving; so ``result.points(head(y))`` should be ``y``.
 

@@ -172,8 +172,8 @@ for length in (None, 6):
 show(grown, push_truth, results, distance, radius, place)
 
 # %%
-# What a mask does, and what it does not
-# --------------------------------------
+# Effect and limits of a mask
+# ---------------------------
 # * It keeps what has no counterpart from being compared, in both stages and at all levels.
 # * It does not say what happens there: the map goes on smoothly, and no more is known of it.
 # * It does not tell the solver that tissue has been pushed aside, grown or been lost.

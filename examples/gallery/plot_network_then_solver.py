@@ -55,8 +55,8 @@ print(f"network: {error(prediction.displacement):.1f} voxels")
 print(prediction)
 
 # %%
-# What its answer is worth
-# ------------------------
+# Certificate of the prediction
+# -----------------------------
 # The certificate knows nothing of the truth.  It says how much energy a refinement would still gain and how far
 # that would move the map, whether anything folds, and what the similarity is worth beside that of shuffled voxels.
 

@@ -71,8 +71,8 @@ print(sorted(file.name for file in (out / "motion").iterdir()))
 print((out / "motion" / "desc-confounds_timeseries.tsv").read_text().splitlines()[:3])
 
 # %%
-# How far from the truth
-# ----------------------
+# Error
+# -----
 # The true map from volume 0 to volume k is ``pose(k)`` after the inverse of ``pose(0)``.
 
 true = np.array([pose(k) @ np.linalg.inv(pose(0)) for k in range(count)])

@@ -1,6 +1,6 @@
 """
-Train a small network, and use it
-=================================
+Training and use of a small network
+===================================
 
 The whole way of a network in half a minute: choose a training, run it, read its tables, load its weights,
 predict with them, and let the solver go on.  So short a training teaches little, and this page shows how
@@ -8,8 +8,8 @@ little; :doc:`the learned cascade </learned>` says what a useful one takes.
 """
 
 # %%
-# Choose
-# ------
+# Configuration
+# -------------
 # A training is one frozen configuration: a preset, and single fields changed by ``section.field=value``.  The
 # preset ``smoke`` draws its pairs from the phantom and needs no data.  Here one coarse DT-Net follows AT-Net, which
 # looks twice, and the distance to the known map of every pair is a part of the loss.
@@ -50,8 +50,8 @@ config = with_changes(
 )
 
 # %%
-# Train
-# -----
+# Training
+# --------
 # The same from a terminal is ``python -m learned.train --preset smoke --output run --model.at_width=8 ...``.
 # A run that is interrupted goes on with ``train(config, resume=True)``, or ``--resume``, and ends with the same bits.
 
@@ -59,8 +59,8 @@ trained = train(config, progress=False, tensorboard=False)
 print(*sorted(path.name for path in run.iterdir()), sep="\n")
 
 # %%
-# What it has learned
-# -------------------
+# Accuracy
+# --------
 # ``metrics.jsonl`` has a line for each validation: the mean error in voxels, mutual information in nats and the
 # share of folded cells, before registration, after the affine map and after each stage.  No network is trained on
 # these pairs; the weights of the best validation are kept, and judged once on the test pairs.

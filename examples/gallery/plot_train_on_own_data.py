@@ -1,6 +1,6 @@
 """
-Train on different people, with labels
-======================================
+Training on different people, with labels
+=========================================
 
 A lab has images of many people, each in a contrast or two, and label maps of some.  No two of the people coincide, so no map
 between them is known: a network learns from the energy, mutual information and smoothness, and from the overlap of the

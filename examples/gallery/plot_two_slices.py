@@ -46,8 +46,8 @@ fixed = map_coordinates(t1, x + truth, order=1) + random.normal(0, 0.02, t1.shap
 inside = map_coordinates(brain.astype(float), x + truth, order=1) > 0.5
 
 # %%
-# Solve
-# -----
+# Registration
+# ------------
 # Nothing needs to be chosen: the contrasts may differ, and an affine map is found before the deformation.  Printed,
 # a result says what was minimised, why it stopped and whether the map folds.
 
@@ -55,8 +55,8 @@ result = varreg.solve(moving, fixed)
 print(result)
 
 # %%
-# How far from the truth
-# ----------------------
+# Error
+# -----
 
 before = np.linalg.norm(truth, axis=0)
 after = np.linalg.norm(result.displacement - truth, axis=0)
@@ -120,8 +120,8 @@ print(f"Jacobian determinant at the voxels: {found.min():.2f} to {found.max():.2
 print(f"bound of the deformable part at every point: {result.smallest_determinant:.2f}")
 
 # %%
-# Keep it
-# -------
+# Saving and loading
+# ------------------
 # A saved result is a folder of NIfTI and JSON.  What comes back is the same to the last bit, and does the same.
 
 with tempfile.TemporaryDirectory() as place:

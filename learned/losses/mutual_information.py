@@ -98,7 +98,7 @@ class MutualInformation:
         weight : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image (and in its mask), in [0, 1]; None for 1.
         mask : (N, 1, *S) tensor or None
-            Fixed mask: voxels above 1/2 are inside; None for all.
+            Fixed mask, or weights in [0, 1]; None for equal weights.
 
         Returns
         -------
@@ -116,10 +116,11 @@ class MutualInformation:
             value = self._to_bins(warped.to(precision).flatten(1))
             if self.overshoot:
                 value = bent(value, *self.estimator.span)
-            counts = torch.ones_like(value) if mask is None else (mask > 0.5).flatten(1).to(value)
+            counts = torch.ones_like(value) if mask is None else mask.flatten(1).to(value)
             shares = counts if weight is None else counts * weight.to(precision).flatten(1)
             unit = self._to_bins(fixed.detach().to(precision))
-            total = counts.sum(1, dtype=torch.float64).clamp(min=1)
+            total = counts.sum(1, dtype=torch.float64)
+            total = torch.where(total > 0, total, torch.ones_like(total))
             return (self._information(unit, value, shares) / total).to(precision)
 
     def _information(self, unit: Tensor, value: Tensor, weight: Tensor) -> Tensor:
@@ -160,6 +161,7 @@ class MutualInformation:
             check_range(NAME, "weight", weight, 0, 1)
         if mask is not None:
             check_finite(NAME, "mask", given["mask"])
+            check_range(NAME, "mask", given["mask"], 0, 1)
 
 
 @kept

@@ -190,7 +190,7 @@ class Objective:
         view : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image; None for 1.
         mask : (N, 1, *S) tensor or None
-            Fixed mask: voxels above 1/2 are inside.
+            Fixed mask, or weights in [0, 1].
         nodes : (N, d, *m) tensor or None
             The displacement, in voxels, at the nodes between which it is linear; the smoothness term
             is theirs. Between nodes far apart a term of high order would see nothing but kinks. None

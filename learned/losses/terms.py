@@ -149,7 +149,7 @@ def background_suppression(
     threshold : float
         gamma in [0, 1]: voxels of the fixed image below it are background.
     mask : (N, 1, *S) tensor or None
-        Fixed mask: voxels above 1/2 are inside; None for all.
+        Fixed mask, or weights in [0, 1] of the fixed voxels; None for all alike.
 
     Returns
     -------
@@ -177,13 +177,15 @@ def background_suppression(
         raise InputError(
             f"{BACKGROUND}: `threshold` must be a number in [0, 1]; got {threshold!r}."
         )
-    dark = fixed < threshold
+    dark: Tensor = fixed < threshold
     counts: Tensor | int = fixed[0].numel()
+    difference = single_or_double(warped) - single_or_double(fixed)
     if mask is not None:
-        dark = dark & (mask > 0.5)
-        counts = (mask > 0.5).flatten(1).sum(1).clamp(min=1)
-    difference = (single_or_double(warped) - single_or_double(fixed)) * dark
-    return difference.square().flatten(1).sum(1) / counts
+        check_range(BACKGROUND, "mask", images["mask"], 0, 1)
+        weight = mask.to(difference)
+        dark, total = dark * weight, weight.flatten(1).sum(1)
+        counts = torch.where(total > 0, total, torch.ones_like(total))
+    return (difference.square() * dark).flatten(1).sum(1) / counts
 
 
 def dual_consistency(
@@ -212,10 +214,6 @@ def dual_consistency(
     -------
     (N,) tensor, squared intensities, in float32 or float64. Differentiable with respect to both
         images and, also through the inverse, the displacement.
-
-    Raises
-    ------
-    InputError
 
     Examples
     --------

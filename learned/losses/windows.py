@@ -84,33 +84,45 @@ class _WindowedHistogram(torch.autograd.Function):
         ctx: Any, fixed: Tensor, value: Tensor, weight: Tensor, bins: int, windows: Windows
     ) -> Tensor:
         ctx.save_for_backward(fixed, value, weight)
-        ctx.bins, ctx.windows = bins, windows
-        if value.device.type == "cpu":
-            return _table_by_kernel(fixed, value, weight, bins, windows)
-        table = torch.zeros(len(value), bins, bins, dtype=torch.float64, device=value.device)
+        ctx.windows = windows
+        table = _table_by_kernel if value.device.type == "cpu" else _table_by_matrices
         with without_autocast(value):
-            for pair, part in _chunks(value):
-                here = _Spread(fixed[pair, part], bins, windows).everywhere()
-                there = _Spread(value[pair, part], bins, windows).everywhere()
-                table[pair] += (here * weight[pair, part, None]).T @ there
-        return table
+            return table(fixed, value, weight, bins, windows)
 
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         fixed, value, weight = ctx.saved_tensors
-        if value.device.type == "cpu":
-            return (None, *_slopes_by_kernel(fixed, value, weight, slope, ctx.windows), None, None)
-        slope = slope.to(value.dtype)
-        by_value, by_weight = torch.empty_like(value), torch.empty_like(weight)
-        with without_autocast(value):
-            for pair, part in _chunks(value):
-                along = _Spread(fixed[pair, part], ctx.bins, ctx.windows).everywhere() @ slope[pair]
-                there = _Spread(value[pair, part], ctx.bins, ctx.windows)
-                near = there.pick(along)
-                by_value[pair, part] = weight[pair, part] * (there.slope() * near).sum(1)
-                by_weight[pair, part] = (there.share * near).sum(1)
-        return None, by_value, by_weight, None, None
+        slopes = _slopes_by_kernel if value.device.type == "cpu" else _slopes_by_matrices
+        with without_autocast(slope):
+            return None, *slopes(fixed, value, weight, slope, ctx.windows), None, None
+
+
+def _table_by_matrices(
+    fixed: Tensor, value: Tensor, weight: Tensor, bins: int, windows: Windows
+) -> Tensor:
+    """Joint histograms (N, B, B) on a GPU."""
+    table = torch.zeros(len(value), bins, bins, dtype=torch.float64, device=value.device)
+    for pair, part in _chunks(value):
+        here = _Spread(fixed[pair, part], bins, windows).everywhere()
+        there = _Spread(value[pair, part], bins, windows).everywhere()
+        table[pair] += (here * weight[pair, part, None]).T @ there
+    return table
+
+
+def _slopes_by_matrices(
+    fixed: Tensor, value: Tensor, weight: Tensor, slope: Tensor, windows: Windows
+) -> tuple[Tensor, Tensor]:
+    """What :func:`_table_by_matrices` hands back to `value` and `weight`, (N, V) each."""
+    bins, slope = slope.shape[1], slope.to(value.dtype)
+    by_value, by_weight = torch.empty_like(value), torch.empty_like(weight)
+    for pair, part in _chunks(value):
+        along = _Spread(fixed[pair, part], bins, windows).everywhere() @ slope[pair]
+        there = _Spread(value[pair, part], bins, windows)
+        near = there.pick(along)
+        by_value[pair, part] = weight[pair, part] * (there.slope() * near).sum(1)
+        by_weight[pair, part] = (there.share * near).sum(1)
+    return by_value, by_weight
 
 
 def _table_by_kernel(

@@ -68,6 +68,8 @@ def test_background_within_a_mask(shape):
     mask[:, :, 2:9, 3:11] = True
     cut = background_suppression(warped[:, :, 2:9, 3:11], fixed[:, :, 2:9, 3:11], 0.7)
     torch.testing.assert_close(background_suppression(warped, fixed, 0.7, mask), cut)
+    half = background_suppression(warped, fixed, 0.7, torch.full_like(fixed, 0.5))
+    torch.testing.assert_close(half, background_suppression(warped, fixed, 0.7))
     nothing = background_suppression(warped, fixed, 0.7, torch.zeros_like(mask))
     assert (nothing == 0).all()
 

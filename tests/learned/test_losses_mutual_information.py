@@ -74,9 +74,10 @@ def solver_case(shape, options, seed, masks):
 
 
 def batch(shape, options, dtype=torch.float64):
-    """(values of the solver, four tensors (N, 1, *S)) of an unmasked and a masked pair."""
-    values, images = zip(*(solver_case(shape, options, s, s > 0) for s in (0, 1)), strict=True)
-    return np.array(values), [torch.cat(both).to(dtype) for both in zip(*images, strict=True)]
+    """(values of the solver, four tensors (N, 1, *S)) of an unmasked, a masked and a weighted pair."""
+    cases = enumerate((False, True, "weights"))
+    values, images = zip(*(solver_case(shape, options, *case) for case in cases), strict=True)
+    return np.array(values), [torch.cat(all_).to(dtype) for all_ in zip(*images, strict=True)]
 
 
 def random_pair(shape, seed=0, dtype=torch.float64):

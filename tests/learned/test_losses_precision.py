@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from learned.losses import MutualInformation, windows
 from learned.losses.fine_histogram import joint_histogram
+from varreg.backends.arrays import Windows
 from varreg.errors import InputError
 from varreg.options.options import Options
 
@@ -97,6 +98,25 @@ def test_16_bit_images_are_computed_in_32(name):
     found = similarity(warped, fixed, weight)
     assert found.dtype == torch.float32
     assert torch.equal(found, similarity(warped.float(), fixed.float(), weight.float()))
+
+
+def test_per_pixel_windows_on_a_processor_are_those_on_a_gpu():
+    generator = torch.Generator().manual_seed(0)
+    bins, reach = 20, Windows(4, 0.7)
+    fixed, value = (torch.rand(2, 300, generator=generator) * (bins - 1) for _ in range(2))
+    weight = torch.rand(2, 300, generator=generator)
+    slope = torch.randn(2, bins, bins, generator=generator, dtype=torch.float64)
+    tables = [
+        table(fixed, value, weight, bins, reach)
+        for table in (windows._table_by_kernel, windows._table_by_matrices)
+    ]
+    torch.testing.assert_close(*tables, rtol=1e-5, atol=1e-5)
+    slopes = [
+        given(fixed, value, weight, slope, reach)
+        for given in (windows._slopes_by_kernel, windows._slopes_by_matrices)
+    ]
+    for kernel, matrices in zip(*slopes, strict=True):
+        torch.testing.assert_close(kernel, matrices, rtol=1e-4, atol=1e-5)
 
 
 class Largest(TorchDispatchMode):

@@ -49,7 +49,7 @@ def start(folder, *arguments, **variables):
 def finish(process):
     """Exit code and what it said."""
     try:
-        _, words = process.communicate(timeout=120)
+        _, words = process.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -58,7 +58,7 @@ def finish(process):
 
 def wait_for_step(process, folder, step):
     """Until a step has been reported."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # a busy machine needs more than a few seconds
     while time.monotonic() < deadline and process.poll() is None:
         if (folder / STEPS).is_file() and (folder / STEPS).read_bytes().count(b"\n") >= step:
             return

@@ -44,21 +44,25 @@ def oblique_grid(grid, rng):
 def pair(
     shape, spacing, seed=0, fixed_mask=False, moving_mask=False, moving_shape=None, oblique=False
 ):  # fmt: skip
-    """Two unrelated smooth images on grids of their own, with optional masks."""
+    """Two unrelated smooth images on grids of their own, with optional masks, or "weights"."""
     rng = np.random.default_rng(seed)
     moving_shape = moving_shape or shape
     moving_spacing = np.array(spacing) * np.array(shape) / np.array(moving_shape)
     masks = []
     for wanted, size in ((fixed_mask, shape), (moving_mask, moving_shape)):
-        mask = smooth_image(size, rng, 0.7) > 0.3
+        weights = smooth_image(size, rng, 0.7)
+        mask = weights > 0.3
+        if wanted == "weights":  # as exact in float32 as in float64
+            mask = np.clip(1.6 * weights - 0.3, 0, 1).astype(np.float32).astype(np.float64)
         masks.append(mask if wanted else None)
     here = Grid.with_spacing(shape, spacing)
     grid = Grid.with_spacing(moving_shape, moving_spacing)
     if oblique:
         here, grid = oblique_grid(here, rng), oblique_grid(grid, rng)
-    fixed = LevelImage(smooth_image(shape, rng), masks[0], here)
+    fixed = LevelImage(smooth_image(shape, rng), masks[0], here, fixed_mask == "weights")
     share = None if masks[1] is None else masks[1].astype(float)
-    return fixed, LevelImage(smooth_image(moving_shape, rng), share, grid)
+    moving = LevelImage(smooth_image(moving_shape, rng), share, grid, moving_mask == "weights")
+    return fixed, moving
 
 
 def deformable_problem(

@@ -64,7 +64,8 @@ def label(
     radius : int
         Of the patch that "nearby" is, in voxels.
     mask : array, path or image, optional
-        Where labels are wanted, and what counts in the registrations; elsewhere the label is 0.
+        Where labels are wanted, and what counts in the registrations; elsewhere the label is 0.  Of weights between 0
+        and 1 labels are wanted where they are at least half of the largest.
     affine : {"affine", "similarity", "rigid", "translation"}
         Model of the affine stage.
     deformable : bool

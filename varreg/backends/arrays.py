@@ -70,7 +70,8 @@ class HistogramRows(NamedTuple):
     tiles: NDArray[np.int64]  # (T, 4) boxes of rows: first, stop plane; first, stop row
     group: NDArray[np.int64]  # (T,) tiles of one group share their tables
     first_tile: NDArray[np.int64]  # (G + 1,) of each group
-    voxels: Array  # (T, height) how many add to each row of the tables of a tile
+    voxels: Array  # (T, height) how many add to each row of the tables of a tile, or the sum of their weights
+    weight: Array  # (planes, rows, n) float32, by which voxels count, in [0, 1]; size 0 where all have 1
     # after the others: Numba 0.60 forgets the first 40 bytes when it tells long tuples apart by their types, and
     # this is the array that comes in two types
     row: NDArray[Any]  # (planes, rows, n) row within the tables of its tile; -1 for none

@@ -40,14 +40,17 @@ def shuffled(problem: Problem, transform: Transform, random: np.random.Generator
     values = resampling.warp(moving.data, shape, coordinates, "linear", 0.0)
     mask = np.ones(moving.data.shape, np.float32) if moving.mask is None else moving.mask
     weight = resampling.warp(np.asarray(mask, np.float32), shape, coordinates, "linear", 0.0)
-    counts = weight > 0.5
-    if fixed.mask is not None:
-        counts &= fixed.mask > 0.5
+    if not moving.weighted:
+        weight = (weight > 0.5).astype(np.float32)
+    counts = weight > 0
+    if fixed.counted is not None:
+        counts &= fixed.counted
     found = []
     for _ in range(PERMUTATIONS):
-        mixed = np.zeros_like(values)
-        mixed[counts] = random.permutation(values[counts])
-        found.append(_similarity(problem, fixed, LevelImage(mixed, counts, fixed.grid)))
+        places = random.permutation(np.flatnonzero(counts))
+        mixed, mark = np.zeros_like(values), np.zeros_like(weight)
+        mixed[counts], mark[counts] = values.ravel()[places], weight.ravel()[places]
+        found.append(_similarity(problem, fixed, LevelImage(mixed, mark, fixed.grid, True)))
     return Shuffled(PERMUTATIONS, float(np.mean(found)), float(np.std(found)))
 
 

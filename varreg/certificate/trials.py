@@ -11,7 +11,7 @@ images as they came.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -128,11 +128,10 @@ def perturbed(problem: Problem, head: Head, random: np.random.Generator) -> tupl
     fixed = cropped(problem.fixed, random)
     moving = LevelImage(
         problem.moving.data, problem.moving.mask,
-        Grid(problem.moving.grid.shape, motion @ problem.moving.grid.affine),
+        Grid(problem.moving.grid.shape, motion @ problem.moving.grid.affine), problem.moving.weighted,
     )  # fmt: skip
     fixed, moving = (
-        LevelImage(noisy(shaded(image.data, random), random), image.mask, image.grid)
-        for image in (fixed, moving)
+        replace(image, data=noisy(shaded(image.data, random), random)) for image in (fixed, moving)
     )
     return Problem(fixed, moving, problem.options, problem.kernels, problem.threads), motion
 
@@ -161,7 +160,7 @@ def cropped(image: LevelImage, random: np.random.Generator) -> LevelImage:
     affine[:-1, -1] = image.grid.voxel_to_world(np.array(low, dtype=np.float64))
     data = image.data[kept].copy()
     mask = None if image.mask is None else image.mask[kept].copy()
-    return LevelImage(data, mask, Grid(data.shape, affine))
+    return LevelImage(data, mask, Grid(data.shape, affine), image.weighted)
 
 
 def shaded(data: Array, random: np.random.Generator) -> Array:

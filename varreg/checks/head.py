@@ -43,10 +43,10 @@ def head_of(image: LevelImage) -> Head:
     faces = [image.data.take(end, axis) for axis in range(image.data.ndim) for end in (0, -1)]
     background = float(np.median(np.concatenate([face.ravel() for face in faces])))
     shown = np.abs(image.data - background) > CONTRAST
-    if image.mask is not None:
-        shown &= image.mask > 0.5
+    if image.counted is not None:
+        shown &= image.counted
     if shown.mean() < LEAST_SHARE:
-        shown = np.ones_like(shown) if image.mask is None else np.asarray(image.mask > 0.5)
+        shown = np.ones_like(shown) if image.counted is None else np.asarray(image.counted)
     if not shown.any():
         shown = np.ones_like(shown)
     points = np.argwhere(shown).T.astype(np.float64)

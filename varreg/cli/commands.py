@@ -287,7 +287,7 @@ def demo(
         overwrite=force,
     )
     if not quiet:
-        click.echo(f"{found}\n\nThe picture: {found.picture}")
+        click.echo(f"{found}\n\nPicture: {found.picture}")
 
 
 main.add_command(write_page, "report")

@@ -76,7 +76,7 @@ def mask_options(command: Decorated) -> Decorated:
         command = click.option(
             name,
             type=ImagePath(),
-            help="Mask image; voxels of at least half its largest value are inside.",
+            help="Image: what is at least half of its largest value counts; fractions from 0 to 1 are weights.",
         )(command)
     return command
 

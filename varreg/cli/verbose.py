@@ -143,11 +143,11 @@ def _masks(
     ctx: click.Context, moving: Image, fixed: Image
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Of the fixed and of the moving image; what they leave out does not set the range."""
-    from ..images.accepted import as_mask
+    from ..images.accepted import read_mask
 
     return (
-        as_mask(ctx.params["fixed_mask"], fixed, argument="fixed_mask"),
-        as_mask(ctx.params["moving_mask"], moving, argument="moving_mask"),
+        read_mask(ctx.params["fixed_mask"], fixed, argument="fixed_mask").counts,
+        read_mask(ctx.params["moving_mask"], moving, argument="moving_mask").counts,
     )
 
 

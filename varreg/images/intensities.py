@@ -22,6 +22,26 @@ def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
     return np.clip(scaled, 0, 1, out=scaled)
 
 
+def by_weight(data: Array, weight: Array) -> Array:
+    """As many values as have a weight, each as often as its weight says: their percentiles are weighted ones.
+
+    Parameters
+    ----------
+    data : (*S) array
+    weight : (*S) array
+        At least 0, not all 0.
+
+    Examples
+    --------
+    >>> by_weight(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 0.0, 0.25, 0.25])).tolist()
+    [1.0, 1.0, 4.0]
+    """
+    values, weights = data[weight > 0], weight[weight > 0].astype(np.float64)
+    upto = np.cumsum(weights)
+    middle = (np.arange(len(values)) + 0.5) * (upto[-1] / len(values))
+    return np.asarray(values[np.searchsorted(upto, middle)])
+
+
 def robust_range(data: Array) -> tuple[float, float]:
     """(0.1 percentile of all voxels, 99.8 percentile of the foreground), whatever single voxels hold.
 

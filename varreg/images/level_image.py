@@ -20,8 +20,19 @@ class LevelImage:
     """One image at one level."""
 
     data: Array  # (*S) float, intensities in [0, 1]
-    mask: NDArray[np.bool_] | Array | None  # (*S) share of each voxel inside the mask
+    mask: NDArray[np.bool_] | Array | None  # (*S) share inside the mask, or weight, of a voxel
     grid: Grid
+    weighted: bool = False  # whether these are weights
+
+    @property
+    def counts(self) -> NDArray[np.bool_] | Array | None:
+        """(*S) the voxels inside the mask, or the weights by which they do; None if all do alike."""
+        return self.mask if self.mask is None or self.weighted else self.mask > 0.5
+
+    @property
+    def counted(self) -> NDArray[np.bool_] | None:
+        """(*S) the voxels inside the mask at all; None if all do."""
+        return None if self.mask is None else self.mask > (0 if self.weighted else 0.5)
 
 
 def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
@@ -55,7 +66,7 @@ def coarsened(
             share = _average(share_there, shape, kernels, threads)
             data = np.divide(data, share, out=np.zeros_like(data), where=share > 1e-6)
             data = np.clip(data, 0, 1)
-        found.append(LevelImage(data, share, image.grid.resized(shape)))
+        found.append(LevelImage(data, share, image.grid.resized(shape), image.weighted))
     return found
 
 

@@ -100,6 +100,6 @@ def foreground(problem: Problem) -> NDArray[np.bool_]:
     """Fixed voxels that show something and count, (*S) bool; all of them if none does."""
     fixed = problem.fixed
     shown = np.asarray(fixed.data > FOREGROUND)
-    if fixed.mask is not None:
-        shown &= fixed.mask > 0.5
+    if fixed.counted is not None:
+        shown &= fixed.counted
     return shown if shown.any() else np.ones_like(shown)

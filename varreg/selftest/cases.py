@@ -34,6 +34,8 @@ class ValueCase:
     interpolation : {"linear", "cubic"}
     volume_weight : float
         Of the volume term, which counts as an energy if it is above 0.
+    weighted : bool
+        Whether the masks are weights.
     """
 
     name: str
@@ -42,13 +44,14 @@ class ValueCase:
     constraint: str = "zero-mean"
     interpolation: str = "linear"
     volume_weight: float = 0.0
+    weighted: bool = False
 
     def __str__(self) -> str:
         """
         >>> print(ValueCase("lncc", 2, True))
         lncc, 2D, masks, zero-mean, linear
         """
-        masks = "masks" if self.masks else "no masks"
+        masks = ("weights" if self.weighted else "masks") if self.masks else "no masks"
         said = f"{self.name}, {self.dimension}D, {masks}, {self.constraint}, {self.interpolation}"
         return f"{said}, volume term" if self.volume_weight else said
 
@@ -60,7 +63,7 @@ class ValueCase:
             similarity=similarity_option, constraint=self.constraint,
             interpolation=self.interpolation, volume_weight=self.volume_weight,
         )  # fmt: skip
-        fixed, moving = level_pair(shape, self.masks, seed=self.dimension)
+        fixed, moving = level_pair(shape, self.masks, self.dimension, self.weighted)
         found = similarity(self.name, fixed, moving, options, kernels, 1)
         nodes = tuple(n // VOXELS_PER_NODE for n in shape)
         spacing = fixed.grid.extent / np.array(nodes)
@@ -109,6 +112,8 @@ def value_cases() -> list[ValueCase]:
             (*SIMILARITIES, "overlap-mi"), (2, 3), (False, True)
         )
     ]
+    for dimension, name in itertools.product((2, 3), ("regional-mi", "overlap-mi", "lncc")):
+        cases.append(ValueCase(name, dimension, True, weighted=True))
     for dimension, masks in itertools.product((2, 3), (False, True)):
         cases.append(ValueCase("regional-mi", dimension, masks, "zero-mean", "cubic"))
     return [*cases, *(ValueCase("ssd", d, False, volume_weight=0.45) for d in (2, 3))]

@@ -35,14 +35,17 @@ def smooth_image(shape: tuple[int, ...], seed: int, cycles: float = 3.0) -> Arra
     return ((image - image.min()) / np.ptp(image)).astype(np.float32)
 
 
-def level_pair(shape: tuple[int, ...], masks: bool, seed: int) -> tuple[LevelImage, LevelImage]:
-    """Two unrelated images of different sizes, with masks or without."""
+def level_pair(
+    shape: tuple[int, ...], masks: bool, seed: int, weighted: bool = False
+) -> tuple[LevelImage, LevelImage]:
+    """Two unrelated images of different sizes, with masks or without; masks may be weights."""
     grid = Grid.with_spacing(shape, (1.0,) * len(shape))
     other = grid.resized(tuple(n + 3 for n in shape))
-    inside = smooth_image(shape, seed + 2, 0.7) > 0.3 if masks else None
+    weight = smooth_image(shape, seed + 2, 0.7)
+    inside = (weight if weighted else weight > 0.3) if masks else None
     share = smooth_image(other.shape, seed + 3, 0.7) if masks else None
     return (
-        LevelImage(smooth_image(shape, seed), inside, grid),
+        LevelImage(smooth_image(shape, seed), inside, grid, weighted),
         LevelImage(smooth_image(other.shape, seed + 1), share, other),
     )
 

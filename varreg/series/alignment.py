@@ -58,7 +58,8 @@ def align_series(
     model : {"rigid", "affine"}
         Affine maps are for eddy currents of diffusion series.
     mask : array, path or image, optional
-        Mask of the reference. By default the head and its surroundings, which are detected.
+        Mask of the reference, or weights between 0 and 1. By default the head and its surroundings,
+        which are found.
     bvecs : path or (3, n) or (n, 3) array, optional
         Directions of diffusion weighting by FSL's convention; ``result.bvecs`` are then those of the aligned volumes
         (:func:`varreg.series.bvectors.rotated`).
@@ -93,7 +94,7 @@ def align_series(
     directions = None if bvecs is None else read_bvectors(bvecs, volumes.count, FUNCTION)
     threads = thread_count(threads, FUNCTION)
     anchor = volumes.volume(number)
-    counts = read_mask(mask, anchor, argument="mask", function=FUNCTION).inside
+    counts = read_mask(mask, anchor, argument="mask", function=FUNCTION).counts
     rounds = 2 if reference == "mean" else 1
     with count_bar(rounds * volumes.count, progress, unit="volumes") as shown:
         first = Reference(anchor, counts)

@@ -56,14 +56,14 @@ class Reference:
     Parameters
     ----------
     image : Image
-    mask : (*S) bool array or None
-        What counts; by default the head, which is found.
+    mask : (*S) bool or float array or None
+        What counts, or by which weights; by default the head, which is found.
     is_mean : bool
         Whether it is the mean of interpolated volumes.
     """
 
     image: Image
-    mask: NDArray[np.bool_] | None = None
+    mask: NDArray[Any] | None = None
     is_mean: bool = False
 
     @cached_property
@@ -90,8 +90,8 @@ class Reference:
     @property
     def _points(self) -> Array:
         fine = self.levels[1]
-        assert fine.mask is not None
-        return fine.grid.voxel_to_world(np.array(np.nonzero(fine.mask), float))
+        assert fine.counted is not None
+        return fine.grid.voxel_to_world(np.array(np.nonzero(fine.counted), float))
 
     def _lattice(
         self, coefficients: Array, valid: NDArray[np.bool_] | None, background: float | None, spacing: float,
@@ -104,23 +104,21 @@ class Reference:
             coefficients, place, output=np.float32, order=3, mode="nearest", prefilter=False
         )
         data = np.clip(data, 0, 1)
-        if self.mask is not None:
-            counts = _at(self.mask, place)
-        else:
-            counts = head(data, background, around)
+        counts = head(data, background, around) if self.mask is None else _at(self.mask, place)
+        inside = np.ones(data.shape, bool)
         if valid is not None:
-            inside = ndimage.distance_transform_edt(valid, sampling=own.spacing)
-            counts &= _at(inside > border * spacing, place)
+            away = ndimage.distance_transform_edt(valid, sampling=own.spacing)
+            inside &= _at(away > border * spacing, place)
         for coordinate, n, size in zip(place, own.shape, own.spacing, strict=True):
             edge = min(border * spacing / size, (n - 1) / 4)
-            counts &= (coordinate >= edge) & (coordinate <= n - 1 - edge)
-        return LevelImage(data, counts, grid)
+            inside &= (coordinate >= edge) & (coordinate <= n - 1 - edge)
+        return LevelImage(data, counts * inside, grid, counts.dtype != bool)
 
 
-def _at(mask: NDArray[np.bool_], place: Array) -> NDArray[np.bool_]:
-    """Which points (voxels) lie in a mask."""
+def _at(mask: NDArray[Any], place: Array) -> NDArray[Any]:
+    """Which points (voxels) lie in a mask, or their weights."""
     share = ndimage.map_coordinates(mask.astype(np.float32), place, order=1)
-    return np.asarray(share > 0.5)
+    return np.asarray(share > 0.5) if mask.dtype == bool else np.asarray(share)
 
 
 def head(data: Array, background: float | None, around: int) -> NDArray[np.bool_]:

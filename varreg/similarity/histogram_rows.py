@@ -25,7 +25,7 @@ def histogram_rows(
     values: NDArray[Any],
     size: int,
     counts: tuple[int, ...],
-    mask: NDArray[np.bool_] | None,
+    mask: NDArray[Any] | None,
     stride: int = 1,
     span: tuple[float, float] = (0.0, 1.0),
 ) -> HistogramRows:
@@ -39,8 +39,8 @@ def histogram_rows(
         B, bins per image.
     counts : (3,) tuple of int
         Regions along each axis, each with a table of its own.
-    mask : (planes, rows, n) bool array or None
-        Voxels inside the mask.
+    mask : (planes, rows, n) bool or float array or None
+        Voxels inside the mask, or the weights in [0, 1] by which they do.
     stride : {1, 2, 4}
         Every how many rows one is kept.
     span : (float, float)
@@ -52,15 +52,18 @@ def histogram_rows(
     row = np.full(values.shape, -1, np.int16 if height <= np.iinfo(np.int16).max else np.int32)
     found = np.floor(values[kept] * (span[1] - span[0]) + (span[0] + 0.5)).astype(row.dtype)
     found += (np.repeat(np.arange(counts[2]), np.diff(cuts[2])) * size).astype(row.dtype)
+    weight = np.zeros((0, 0, 0), np.float32)
     if mask is not None:
-        found[~mask[kept]] = -1
+        found[~(mask[kept] > 0)] = -1
+        if mask.dtype.kind == "f":
+            weight = np.ascontiguousarray(mask, np.float32)
     row[kept] = found
     occupied = np.zeros(values.shape[:2], np.uint8)
     occupied[kept] = found.max(axis=1) >= 0
     tiles, group = _tiles(values.shape, cuts)
-    count = np.array([_voxels(row, occupied, tile, height) for tile in tiles], float)
+    count = np.array([_voxels(row, weight, occupied, tile, height) for tile in tiles], float)
     first_tile = np.searchsorted(group, np.arange(group[-1] + 2))
-    return HistogramRows(occupied, tiles, group, first_tile, count, row, height, size)
+    return HistogramRows(occupied, tiles, group, first_tile, count, weight, row, height, size)
 
 
 def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
@@ -71,11 +74,14 @@ def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], .
 
 
 def _voxels(
-    row: NDArray[Any], occupied: NDArray[np.uint8], tile: NDArray[np.int64], height: int
-) -> NDArray[np.int64]:
-    """Voxels of a tile with each row."""
+    row: NDArray[Any], weight: NDArray[Any], occupied: NDArray[np.uint8], tile: NDArray[np.int64],
+    height: int,
+) -> NDArray[Any]:  # fmt: skip
+    """Voxels of a tile with each row, or the sum of their weights."""
     box = slice(tile[0], tile[1]), slice(tile[2], tile[3])
-    return np.bincount(row[box][occupied[box] > 0].ravel() + 1, minlength=height + 1)[1:]
+    live = occupied[box] > 0
+    weights = weight[box][live].ravel() if weight.size else None
+    return np.bincount(row[box][live].ravel() + 1, weights, minlength=height + 1)[1:]
 
 
 def _tiles(

@@ -49,7 +49,7 @@ class MutualInformation(Similarity):
     ) -> None:
         super().__init__(fixed.grid, moving.grid, kernels, threads, dtype)
         self.estimator = Estimator.from_options(options)
-        inside = None if fixed.mask is None else as_volume(fixed.mask > 0.5)
+        inside = None if fixed.counts is None else as_volume(fixed.counts)
         values = self.estimator.to_bins(moving.data, self.dtype)
         cubic = options.interpolation == "cubic"
         self.moving = kernels.resident(
@@ -63,13 +63,17 @@ class MutualInformation(Similarity):
             shown, bins = as_volume(fixed.data), self.estimator.bins
             rows = histogram_rows(shown, bins, counts, inside, stride, self.estimator.span)
             self.rows = kernels.resident(rows)
-            self.count = max(int(self.rows.voxels.sum()), 1)
+            self.count = float(self.rows.voxels.sum()) or 1.0
         else:
             unit = self.estimator.to_bins(as_volume(fixed.data), self.dtype)
-            values = unit if inside is None else np.where(inside, unit, unit.dtype.type(-1))
-            self.count = max(int((values >= 0).sum()), 1)
+            values = unit if inside is None else np.where(inside > 0, unit, unit.dtype.type(-1))
+            counted = values >= 0 if inside is None else inside
+            self.count = float(counted.sum(dtype=np.float64)) or 1.0
             self.fixed = kernels.resident(values)
             self.warped = kernels.resident(Warped.empty(values.shape, self.dtype))
+            self.weight = None
+            if inside is not None and fixed.weighted:
+                self.weight = kernels.resident(np.asarray(inside, self.dtype))
         self._prepare(fixed, moving, stride)
 
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
@@ -90,13 +94,25 @@ class MutualInformation(Similarity):
             place = (*moving, self.rows, self.estimator.kernel, 1 / self.count, self.workspace, threads)  # fmt: skip
             return kernels.later(kernels.information_gradient, *place)
         kernels.windowed_slope(self.fixed, self.warped, self.slope, windows, threads)
+        if self.weight is not None:
+            self.warped.weight_slope[...] *= self.weight
         return kernels.later(kernels.backproject, *moving, self.warped, self.workspace, threads)
 
     def _measure_windows(self) -> Measured:
         """By the parent paper's windows, normalised at each pixel."""
         kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
         kernels.warp(self.moving, *self.place, self.warped, self.threads)
+        if self.weight is not None:
+            weigh(self.warped, self.weight)
         images = self.fixed, self.warped
         histogram = kernels.windowed_histogram(*images, bins, windows, self.threads)
         value, in_view, self.slope = self.estimator.of_histogram(histogram, self.count)
         return value, in_view
+
+
+def weigh(warped: Warped, weight: Array) -> None:
+    """Multiply the weights of a warped image by those of the fixed one, in all of its rows."""
+    full = warped.full.reshape(*warped.weight.shape[:2], 1)
+    np.copyto(warped.weight, 1, where=full.astype(bool))
+    warped.weight[...] *= weight
+    warped.full[...] = 0

@@ -38,9 +38,9 @@ class WarpedSimilarity(Similarity):
     ----------
     fixed : (C, planes, rows, n) array
     inside : (planes, rows, n) array
-        1 for the fixed voxels inside the mask, else 0.
-    count : int
-        How many count, N_F.
+        Weights of the fixed voxels: without weights of their own 1 for those that count, else 0.
+    count : float
+        Their sum, N_F.
     warped : (C, planes, rows, n) array
         Moving values; a subclass may write to them.
     weight : (planes, rows, n) array
@@ -67,9 +67,9 @@ class WarpedSimilarity(Similarity):
         images = [moving_image(channel, moving.mask, (0, 1), cubic) for channel in there]
         self.moving = [kernels.resident(image) for image in images]
         self.fixed = kernels.resident(here)
-        mask = np.ones(fixed.data.shape, bool) if fixed.mask is None else fixed.mask > 0.5
-        self.inside = kernels.resident(as_volume(mask).astype(dtype))
-        self.count = int(mask.sum())
+        counts = np.ones(fixed.data.shape, bool) if fixed.counts is None else fixed.counts
+        self.inside = kernels.resident(as_volume(counts).astype(dtype))
+        self.count = float(counts.sum(dtype=np.float64))
         self.warped = np.empty_like(self.fixed)
         self.weight = np.empty_like(self.inside)
         self.total = math.nan

@@ -170,4 +170,4 @@ def sampled(
             f"{function}: `{argument}` is constant within `{argument}_range` = {limits}, but its"
             f" values run from {image.data.min():g} to {image.data.max():g}; choose a range in there."
         )
-    return LevelImage(data, mask, image.grid)
+    return LevelImage(data, mask, image.grid, mask is not None and mask.dtype != bool)

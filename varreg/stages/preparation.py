@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import Any
 
 from ..backends.arrays import Array
-from ..images.accepted import as_mask, read_mask, remarks
+from ..images.accepted import read_mask, remarks
 from ..images.channels import Pair
 from ..images.image import Image
-from ..images.intensities import robust_range
+from ..images.intensities import by_weight, robust_range
 from ..optimise.check import Check
 from ..options.options import Options
 from .arguments import Range, intensity_ranges, refuse_other_counts, sampled
@@ -26,7 +26,7 @@ def prepared(
     Parameters
     ----------
     moving, fixed : Image
-    fixed_mask, moving_mask : see :func:`varreg.images.accepted.as_mask`
+    fixed_mask, moving_mask : see :func:`varreg.images.accepted.read_mask`
         Of all images of their side.
     options : Options
     kernels : module
@@ -55,10 +55,9 @@ def prepared(
 
 
 def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
-    """The voxels of an image inside its mask: without a mask those that hold data."""
-    return as_mask(
-        image.valid if mask is None else mask, image, argument=argument, function=function
-    )
+    """The voxels of an image inside its mask, or their weights: without a mask those that hold data."""
+    mask = image.valid if mask is None else mask
+    return read_mask(mask, image, argument=argument, function=function).counts
 
 
 def prepared_with_masks(
@@ -76,8 +75,8 @@ def prepared_with_masks(
     checks, notes = remarks(moving, fixed, *others, *masks)
     # what one image does not show, another of its side may
     inside = (
-        None if fixed_mask is None else masks[0].inside,
-        None if moving_mask is None else masks[1].inside,
+        None if fixed_mask is None else masks[0].counts,
+        None if moving_mask is None else masks[1].counts,
     )
     problem = prepared(moving, fixed, *inside, options, kernels, threads, function, further)
     return problem, checks, notes
@@ -97,8 +96,8 @@ def unit_ranges(
 
 
 def _inside(data: Array, mask: Array | None) -> Array:
-    """The values that count; all, if those that a mask leaves do not differ."""
+    """The values that count, as often as their weights say; all, if those that a mask leaves do not differ."""
     if mask is None:
         return data
-    values = data[mask]
+    values = data[mask] if mask.dtype == bool else by_weight(data, mask)
     return values if values.min() < values.max() else data

@@ -118,7 +118,7 @@ class Problem:
         if options.estimator == "fine-histogram" and options.bins > most:
             options = options.replace(bins=most)
         nodes = node_shape(self.fixed.grid, options)
-        share = 1.0 if fixed.mask is None else float(np.mean(fixed.mask > 0.5))
+        share = 1.0 if fixed.counts is None else float(np.mean(fixed.counts))
         stride = row_stride(fixed.grid, nodes, options.samples_per_node, share)
         threads = self.threads if fixed.data.size >= LEAST_VOXELS_FOR_THREADS else 1
         return choice.similarity(name, fixed, moving, options, self.kernels, threads, stride=stride)

@@ -48,7 +48,7 @@ def unseen_gain(
         Where both start.
     """
     fixed = problem.level(problem.factors[0])[0]
-    counts = np.full(fixed.grid.shape, True) if fixed.mask is None else fixed.mask > 0.5
+    counts = np.full(fixed.grid.shape, True) if fixed.counted is None else fixed.counted
     seen = seen_rows(fixed.grid.shape)
     judges = [rows for rows in _blocks(counts & ~seen) if rows.sum() >= FEWEST_VOXELS]
     if len(judges) < 2 or not (counts & seen).any():
@@ -74,8 +74,8 @@ def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
     place, parts = (problem.options, problem.kernels, problem.threads), []
     pairs = problem.levels(problem.factors[0])
     for name, (fixed, moving) in zip(problem.names, pairs, strict=True):
-        inside = rows if fixed.mask is None else rows & (fixed.mask > 0.5)
-        image = LevelImage(fixed.data, inside, fixed.grid)
+        inside = rows if fixed.counts is None else rows * fixed.counts
+        image = LevelImage(fixed.data, inside, fixed.grid, fixed.weighted)
         parts.append(similarity(deformable_choice(name, False), image, moving, *place))
     return weighted(parts, problem.weights)
 

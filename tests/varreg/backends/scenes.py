@@ -26,6 +26,10 @@ CASES = {
     "3d": dict(shape=(9, 11, 8), moving=(10, 9, 9), nodes=(9, 11, 8)),
     "3d-few-nodes": dict(shape=(13, 10, 11), moving=(9, 12, 13), nodes=(4, 3, 5)),
     "3d-mask": dict(shape=(8, 9, 11), moving=(9, 11, 10), nodes=(3, 4, 4), mask=True),
+    "2d-weights": dict(shape=(24, 27), moving=(27, 26), nodes=(6, 5), shift=(4, -3), weights=True),
+    "3d-weights": dict(
+        shape=(8, 9, 11), moving=(9, 11, 10), nodes=(3, 4, 4), mask=True, weights=True
+    ),
     "3d-half-out-of-view": dict(
         shape=(10, 12, 11), moving=(11, 10, 13), nodes=(3, 4, 4), shift=(-4, 3, 6)
     ),
@@ -46,7 +50,7 @@ class Scene:
 
     def __init__(
         self, shape, moving, nodes, dtype, cubic=False, mask=False, boundary=False, shift=0.0,
-        turn=None, tilt=0.04, exact=False, seed=0,
+        turn=None, tilt=0.04, exact=False, seed=0, weights=False,
     ):  # fmt: skip
         rng = np.random.default_rng(seed)
         d = len(shape)
@@ -60,11 +64,11 @@ class Scene:
         if cubic:
             for axis in range(3 - d, 3):
                 image = ndimage.spline_filter1d(image, 3, axis, mode="mirror")
-        weights = np.zeros((0, 0, 0))
+        share = np.zeros((0, 0, 0))
         if mask:
-            weights = np.clip(ndimage.gaussian_filter(rng.normal(size=size), 1.5) * 6 + 0.5, 0, 1)
+            share = np.clip(ndimage.gaussian_filter(rng.normal(size=size), 1.5) * 6 + 0.5, 0, 1)
         self.moving = Moving(
-            image=image.astype(dtype), mask=weights.astype(dtype),
+            image=image.astype(dtype), mask=share.astype(dtype),
             limit=np.maximum(np.array(size) - 2, 0).astype(dtype),
             content=_content(np.ones(size, bool)).astype(dtype), cubic=cubic, low=span[0],
             high=span[1],
@@ -96,12 +100,15 @@ class Scene:
             self.nodes = short(self.nodes, 8)
         self.bins = rng.integers(0, BINS, self.shape)
         self.counted = rng.random(self.shape) >= 0.2
+        #: By which weights voxels count that do.
+        self.own = rng.random(self.shape).astype(np.float32) if weights else None
         self.values = np.clip(self.bins + rng.uniform(-0.49, 0.49, self.shape), 0, BINS - 1)
 
     def histogram_rows(self, counts=(1, 1, 1), stride=1):
         """The fixed image as fixed, some voxels masked; a plane is not cut along the first axis."""
         counts = (min(counts[0], self.shape[0]), *counts[1:])
-        return histogram_rows(self.bins, BINS, counts, self.counted, stride)
+        mask = self.counted if self.own is None else self.counted * self.own
+        return histogram_rows(self.bins, BINS, counts, mask, stride)
 
     def place(self, nodes=None):
         return self.moving, self.where, self.nodes if nodes is None else nodes

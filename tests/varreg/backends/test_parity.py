@@ -126,7 +126,8 @@ def test_joint_histogram(case, label, cubic, dtype):
     assert numba.shape == numpy.shape == (tables(fixed) * BINS, BINS)
     assert numba.dtype == numpy.dtype == np.float64
     close(numba, numpy, dtype)
-    inside = s.weight(s.warped(reference))[fixed.row >= 0].sum(dtype=float)
+    weight = s.weight(s.warped(reference)) * (1 if s.own is None else s.own)
+    inside = weight[fixed.row >= 0].sum(dtype=float)
     assert numba.sum() == pytest.approx(inside, rel=TOLERANCE[dtype])
 
 

@@ -22,10 +22,10 @@ every_similarity = pytest.mark.parametrize("name", SIMILARITIES)
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])
 
 
-def shared_similarity(name, dimension):
+def shared_similarity(name, dimension, masks=True):
     """(similarity in float64, options) of two smooth images with masks."""
     options = Options(**SIMILARITIES[name])
-    images = pair(*SHAPES[dimension], fixed_mask=True, moving_mask=True, oblique=True)
+    images = pair(*SHAPES[dimension], fixed_mask=masks, moving_mask=masks, oblique=True)
     kind = name if name == "overlap-mi" else options.similarity
     return similarity(kind, *images, options, cpu, 1, np.float64), options
 
@@ -57,6 +57,14 @@ def check(objective, at, gradient):
 
     numeric = central_difference(energy, 0.0, 1.0, 1.0)
     assert float((gradient * direction).sum()) == pytest.approx(numeric, rel=1e-6)
+
+
+@every_similarity
+@both_dimensions
+def test_the_gradient_is_that_of_weighted_voxels(name, dimension):
+    level, options = shared_similarity(name, dimension, "weights")
+    for objective, at in (affine(level, 2), deformable(level, options, 1)):
+        check(objective, at, objective.evaluate(at).gradient())
 
 
 @every_similarity

@@ -26,6 +26,14 @@ PLANE = {  # what each case adds to 2D and to 3D
     "fixed-mask": dict(fixed_mask=True),
     "moving-mask": dict(moving_mask=True),
     "both-masks-cubic": dict(fixed_mask=True, moving_mask=True, interpolation="cubic"),
+    "fixed-weights": dict(fixed_mask="weights"),
+    "both-weights-cubic": dict(fixed_mask="weights", moving_mask="weights", interpolation="cubic"),
+    "weights-anisotropic-regional": dict(
+        fixed_mask="weights", moving_mask="weights", regional=True, regions=3, stride=2, spacing=(0.7, 1.9)
+    ),
+    "per-pixel-weights": dict(
+        estimator="per-pixel", bins=24, fixed_mask="weights", moving_mask="weights"
+    ),
     "h1": dict(length=0.0),
     "per-pixel": dict(estimator="per-pixel", bins=24),
     "per-pixel-masks": dict(

@@ -94,6 +94,43 @@ def test_a_mask_of_everything_is_none(name, dimension, mask):
 
 
 @every_one
+@both_dimensions
+def test_only_the_ratios_of_weights_count(name, dimension):
+    fixed, moving = pair(*((FLAT, DEEP)[dimension - 2][:2]), fixed_mask="weights")
+    matrix = random_affine(dimension, np.random.default_rng(1))
+    half = dataclasses.replace(fixed, mask=fixed.mask / 2)
+    same = dataclasses.replace(fixed, mask=np.full_like(fixed.mask, 0.3))
+    without = dataclasses.replace(fixed, mask=None, weighted=False)
+    assert at(name, half, moving, matrix) == pytest.approx(
+        at(name, fixed, moving, matrix), rel=1e-6
+    )
+    assert at(name, same, moving, matrix) == pytest.approx(
+        at(name, without, moving, matrix), rel=1e-6
+    )
+    assert at(name, fixed, moving, matrix) != pytest.approx(
+        at(name, without, moving, matrix), rel=1e-3
+    )
+
+
+@every_one
+@both_dimensions
+def test_weights_of_0_and_1_are_a_mask(name, dimension):
+    fixed, moving = pair(*((FLAT, DEEP)[dimension - 2][:2]), fixed_mask=True)
+    weights = dataclasses.replace(fixed, mask=fixed.mask.astype(float), weighted=True)
+    assert at(name, weights, moving) == pytest.approx(at(name, fixed, moving), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mi", "nmi"])
+def test_a_voxel_of_twice_the_weight_is_two_voxels(name):
+    fixed, moving = twins((20, 33))
+    rows = np.concatenate([np.arange(20), np.arange(8, 20)])
+    thrice = [plain(image.data[rows]) for image in (fixed, moving)]
+    weights = np.where(np.arange(20) < 8, 0.5, 1.0)[:, None] * np.ones((20, 33))
+    weighted = dataclasses.replace(fixed, mask=weights, weighted=True)
+    assert at(name, weighted, moving) == pytest.approx(at(name, *thrice), rel=1e-9)
+
+
+@every_one
 @pytest.mark.parametrize("constant", ["fixed", "moving", "both"])
 def test_constant_images_divide_by_nothing(name, constant):
     fixed, moving = twins((21, 24))

@@ -41,8 +41,8 @@ def add_histogram(
     request.cover("clear_table", entries, entries, table)
     room = bins**2 if 4 * bins**2 <= SHARED_MEMORY else 0
     request.launch(
-        "joint_histogram", len(rows.items), *scene, rows.bin, rows.lines, rows.items, bins, rows.bits,
-        room, table, shared=4 * room,
+        "joint_histogram", len(rows.items), *scene, rows.bin, rows.weight, int(rows.weighted), rows.lines,
+        rows.items, bins, rows.bits, room, table, shared=4 * room,
     )  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def backprojection(
     scene = scene_arguments(device, moving, where, nodes, rows.shape)
     force = device.buffer(workspace, "force", (3, *rows.shape), nodes.dtype)
     request.cover(
-        "table_forces", math.prod(rows.shape), *scene, rows.bin, rows.line_region,
-        rows.column_region, slope, rows.bins, force,
+        "table_forces", math.prod(rows.shape), *scene, rows.bin, rows.weight, int(rows.weighted),
+        rows.line_region, rows.column_region, slope, rows.bins, force,
     )  # fmt: skip
     return gathered(request, device, force, where, nodes, workspace)
 

@@ -13,11 +13,12 @@ clear_table(long long entries, unsigned long long* table)
 // A block takes one item (first row, stop row, first column, stop column, region): rows [first, stop) of the list
 // `lines`, whose entries are i * rows + j.  Its own table is in shared memory, in units of 2^-bits: integers, so that
 // the sums have the same bits in any order.  If `room` is 0 the table is too large for that and the sums go straight
-// to the 64-bit ones.
+// to the 64-bit ones.  If `weighted`, every voxel counts by its voxel_weight.
 extern "C" __global__ void __launch_bounds__(256, 2)
 joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
                 real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
-                const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ lines,
+                const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin,
+                const float* __restrict__ voxel_weight, int weighted, const int* __restrict__ lines,
                 const int* __restrict__ items, int bins, int bits, int room, unsigned long long* table)
 {
     extern __shared__ int cells[];
@@ -30,11 +31,13 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
     __syncthreads();
     for (int v = threadIdx.x; v < count; v += blockDim.x) {
         const int line = lines[item[0] + v / width], k = item[2] + v % width;
-        const int f = bin[(size_t)line * s.n + k];
+        const size_t voxel = (size_t)line * s.n + k;
+        const int f = bin[voxel];
         if (f < 0) continue;
         real y[3], w;
         position(place, nodes, index, weight, s, line / s.rows, line % s.rows, k, y);
         const real m = sample(image, mask, s, low, high, y, &w);
+        if (weighted) w *= voxel_weight[voxel];
         if (!(w > 0)) continue;
         const int centre = (int)(m + half);
         const real t = m - centre, below = half - t, above = half + t;
@@ -63,7 +66,8 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
 extern "C" __global__ void __launch_bounds__(256)
 table_forces(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
              real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
-             const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin, const int* __restrict__ line_region,
+             const unsigned* __restrict__ index, const real* __restrict__ weight, const short* __restrict__ bin,
+             const float* __restrict__ voxel_weight, int weighted, const int* __restrict__ line_region,
              const int* __restrict__ column_region, const real* __restrict__ table, int bins, real* __restrict__ force)
 {
     const Sizes s = read_sizes(sizes);
@@ -84,6 +88,8 @@ table_forces(const real* __restrict__ image, const real* __restrict__ mask, cons
         const real by_weight = real(0.5) * below * below * left + (real(0.75) - t * t) * middle
                              + real(0.5) * above * above * right;
         for (int d = 0; d < 3; d++) out[d] = slope * g[d] + by_weight * h[d];
+        if (weighted)
+            for (int d = 0; d < 3; d++) out[d] *= voxel_weight[v];
     }
     for (int d = 0; d < 3; d++) force[d * voxels + v] = out[d];
 }

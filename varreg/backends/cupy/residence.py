@@ -30,6 +30,8 @@ class DeviceRows(NamedTuple):
     """:class:`varreg.backends.arrays.HistogramRows` on the device."""
 
     bin: Any  # (planes, rows, n) int16, -1 for none
+    weight: Any  # (planes, rows, n) float32 by which they count, or one number for none
+    weighted: bool
     lines: Any  # rows of the image that count, i * rows + j, those of a region together
     items: Any  # (blocks, 5) first and stop row of `lines`, first and stop column, region
     line_region: Any  # (planes * rows,) number of a region is the sum of these two
@@ -77,7 +79,9 @@ def rows_on_device(cupy: Any, rows: HistogramRows) -> DeviceRows:
     lines = np.flatnonzero(rows.occupied.ravel()).astype(np.int32)
     lines = lines[np.argsort(line_group[lines], kind="stable")]
     items, voxels = _items(line_group[lines], column_region, along)
+    weighted = rows.weight.size > 0
     return DeviceRows(
+        weight=cupy.asarray(rows.weight if weighted else np.ones(1, np.float32)), weighted=weighted,
         bin=cupy.asarray(bin_), lines=cupy.asarray(lines if len(lines) else np.zeros(1, np.int32)),
         items=cupy.asarray(items), line_region=cupy.asarray((line_group * along).astype(np.int32)),
         column_region=cupy.asarray(column_region.astype(np.int32)),

@@ -87,7 +87,7 @@ def _tile_histograms(
     count = len(fixed.tiles)
     room = (count * (fixed.height + 1), fixed.bins)
     tables = workspace.array("histograms", room, FLOAT64)
-    images = moving, mask_or_none(moving), where, nodes, fixed
+    images = moving, mask_or_none(moving), where, nodes, fixed, weight_or_none(fixed)
     run(joint_histograms, count, threads, *images, tables)
     return tables[: count * fixed.height]
 
@@ -106,5 +106,10 @@ def _backprojection(
 ) -> Array:  # fmt: skip
     """dE/dy at the nodes from dE/dhistogram."""
     images = moving, mask_or_none(moving), where, nodes
-    shape, tiles, more = fixed.row.shape, fixed.tiles, (fixed, derivative)
+    shape, tiles, more = fixed.row.shape, fixed.tiles, (fixed, weight_or_none(fixed), derivative)
     return sums_at_nodes(backprojections, images, more, shape, tiles, workspace, threads)
+
+
+def weight_or_none(fixed: HistogramRows) -> Array | None:
+    """The weights of the fixed voxels for the kernels: None where all are 1, so that nothing else is compiled."""
+    return fixed.weight if fixed.weight.size else None

@@ -16,9 +16,12 @@ from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import allocate_values, forces, gradients, values
 from .rows import allocate_placement, fill, fill_plane, place_row
 
+#: Sums of weights that should be 0 are below this share of what they are the rest of.
+ROUNDING = 1e-9
+
 
 @kernel
-def joint_histograms(first, stop, moving, mask, where, nodes, fixed, out):
+def joint_histograms(first, stop, moving, mask, where, nodes, fixed, weight, out):
     """Joint histograms of the tiles first, ..., stop - 1.
 
     Parameters
@@ -27,6 +30,8 @@ def joint_histograms(first, stop, moving, mask, where, nodes, fixed, out):
     moving, mask, where, nodes
         As for :func:`varreg.backends.numba.warping.warp`.
     fixed : HistogramRows
+    weight : (planes, rows, n) array or None
+        Its weights, if there are any.
     out : (T L + T, B) float64 array, output
         Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
         the voxels that do not count.
@@ -48,22 +53,32 @@ def joint_histograms(first, stop, moving, mask, where, nodes, fixed, out):
                     part = place_row(i, j, b, planes, moving, mask, where, placement)
                     values(part, placement.y, moving, flat, mask, row)
                     _add_row(
-                        i, j, part.begin, part.end, fixed.row, base, nowhere, row.value, bins, table
-                    )
+                        i, j, part.begin, part.end, fixed.row, weight, base, nowhere, row.value, bins,
+                        table,
+                    )  # fmt: skip
                     for low, high in ((0, part.start), (part.stop, n)):
-                        _add_weighted(i, j, low, high, fixed.row, base, row, bins, table, missing)
-        _add_background(tile, base, fixed.voxels, missing, moving.low, bins, table)
+                        _add_weighted(
+                            i, j, low, high, fixed.row, weight, base, row, bins, table, missing
+                        )
+        _add_background(tile, base, fixed.voxels, weight, missing, moving.low, bins, table)
 
 
 @part(forceinline=True)
-def _add_background(tile, base, total, missing, low, bins, table):
-    """Add the voxels that meet only background: all others have been added or are missing."""
+def _add_background(tile, base, total, weight, missing, low, bins, table):
+    """Add the voxels that meet only background: all others have been added or are missing.
+
+    Their number is a whole one; the sum of their weights is one unless it is rounding.
+    """
     for f in range(total.shape[1]):
         rest = total[tile, f] - missing[f]
         for m in range(bins):
             rest -= table[(base + f) * bins + m]
-        rest = math.floor(rest + 0.5)
-        if rest > 0:
+        least = 0.0
+        if weight is None:
+            rest = math.floor(rest + 0.5)
+        else:
+            least = ROUNDING * total[tile, f]
+        if rest > least:
             _add(table, (base + f) * bins, low, rest)
 
 
@@ -79,23 +94,31 @@ def _add(table, row, m, w):
 
 
 @part(forceinline=True)
-def _add_row(i, j, begin, end, table_row, base, nowhere, value, bins, table):
+def _add_row(i, j, begin, end, table_row, weight, base, nowhere, value, bins, table):
     for k in range(np.uint64(begin), np.uint64(end)):
         f = table_row[i, j, k]
-        _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], 1.0)
+        w = 1.0
+        if weight is not None:
+            w = float(weight[i, j, k])
+        _add(table, (base + f if f >= 0 else nowhere) * bins, value[k], w)
 
 
 @part(forceinline=True)
-def _add_weighted(i, j, first, stop, table_row, base, row, bins, table, missing):
+def _add_weighted(i, j, first, stop, table_row, weight, base, row, bins, table, missing):
     for k in range(first, stop):
         f = table_row[i, j, k]
         if f >= 0:
-            missing[f] += 1 - row.weight[k]
-            _add(table, (base + f) * bins, row.value[k], row.weight[k])
+            if weight is None:
+                missing[f] += 1 - row.weight[k]
+                _add(table, (base + f) * bins, row.value[k], row.weight[k])
+            else:
+                own = float(weight[i, j, k])
+                missing[f] += own * (1 - row.weight[k])
+                _add(table, (base + f) * bins, row.value[k], own * row.weight[k])
 
 
 @kernel
-def backprojections(first, stop, moving, mask, where, nodes, fixed, table, out):
+def backprojections(first, stop, moving, mask, where, nodes, fixed, weight, table, out):
     """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
 
     Parameters
@@ -125,9 +148,19 @@ def backprojections(first, stop, moving, mask, where, nodes, fixed, table, out):
                         _look_up_weighted(
                             i, j, low, high, fixed.row, base, row, table.shape[1], derivative
                         )
+                    if weight is not None:
+                        _weigh(i, j, weight, row)
                     forces(part, row)
                     for low, high in ((0, part.start), (part.begin, part.end), (part.stop, n)):
                         add_row(tile, i, j, planes, a, b, low, high, where, row.gradient, out)
+
+
+@part(forceinline=True)
+def _weigh(i, j, weight, row):
+    """Multiply the derivatives of a row by the weights of its voxels."""
+    for k in range(np.uint64(row.slope.size)):
+        row.slope[k] *= weight[i, j, k]
+        row.weight_slope[k] *= weight[i, j, k]
 
 
 @part(forceinline=True)

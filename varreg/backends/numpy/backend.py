@@ -110,6 +110,7 @@ def joint_histogram(
     table = np.zeros(((int(fixed.group[-1]) + 1) * fixed.height, fixed.bins))
     for live, row, value, weight in _rows(fixed.row, warped):
         weights, _ = _spline_weights(value, fixed.bins)
+        weight = weight * _own_weight(fixed, row, live)
         np.add.at(table, _table_row(fixed, row, live), weight[:, None] * weights)
     return table
 
@@ -123,8 +124,9 @@ def backproject_table(
     for live, row, value, weight in _rows(fixed.row, warped):
         along = table[_table_row(fixed, row, live)]  # how E answers to weight in each moving bin
         weights, change = _spline_weights(value, fixed.bins)
-        warped.slope[row][live] = weight * (change * along).sum(1)
-        warped.weight_slope[row][live] = (weights * along).sum(1)
+        own = _own_weight(fixed, row, live)
+        warped.slope[row][live] = own * weight * (change * along).sum(1)
+        warped.weight_slope[row][live] = own * (weights * along).sum(1)
     return backproject(moving, where, nodes, warped, workspace, threads)
 
 
@@ -134,6 +136,11 @@ def _warped(
     warped = Warped.empty(fixed.row.shape, nodes.dtype)
     warp(moving, where, nodes, warped, threads)
     return warped
+
+
+def _own_weight(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> Array:
+    """Weight by which each voxel of a row counts, of those that do."""
+    return fixed.weight[row][live] if fixed.weight.size else np.ones(int(live.sum()))
 
 
 def _table_row(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> NDArray:
