@@ -99,6 +99,7 @@ def compile_kernels(app):
         return
     import numpy as np
 
+    import learned
     import varreg
     from varreg.data.phantom import deformed_pair
 
@@ -109,6 +110,7 @@ def compile_kernels(app):
             result = varreg.solve(pair.moving, pair.fixed, deformable=True, **settings)
         varreg.certify(pair.moving, pair.fixed, result)
         result.points(np.zeros((1, len(shape))))
+        learned.predict(pair.moving, pair.fixed)
 
 
 def setup(app):
