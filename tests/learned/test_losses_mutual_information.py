@@ -94,7 +94,7 @@ def random_pair(shape, seed=0, dtype=torch.float64):
 @every_option
 def test_value_of_the_solver(name, shape):
     values, (warped, fixed, weight, mask) = batch(shape, OPTIONS[name])
-    assert values.min() > 0.02
+    assert values.min() > 0.01
     found = MutualInformation(OPTIONS[name])(warped, fixed, weight, mask)
     assert found.dtype == torch.float64
     np.testing.assert_allclose(found, values, rtol=0, atol=1e-10)
@@ -202,8 +202,8 @@ def test_what_a_mask_leaves_out_does_not_count(name):
     torch.testing.assert_close(masked, changed, rtol=0, atol=1e-13)
     assert abs(masked - similarity(moving, fixed)) > 1e-3
     assert similarity(moving, fixed, None, torch.zeros_like(mask)) == 0
-    shares = 0.49 + 0.02 * mask.double()
-    torch.testing.assert_close(similarity(moving, fixed, None, shares), masked, rtol=0, atol=0)
+    halves = similarity(moving, fixed, None, 0.5 * mask.double())  # only ratios of weights count
+    torch.testing.assert_close(halves, masked, rtol=0, atol=1e-12)
     everything = similarity(moving, fixed, torch.ones_like(fixed), torch.ones_like(mask))
     torch.testing.assert_close(everything, similarity(moving, fixed), rtol=0, atol=0)
 

@@ -55,7 +55,7 @@ def test_what_is_no_path(result, path):
     if path is not None:  # draws without writing
         calls.append(lambda: result.plot(path))
     for call in calls:
-        with pytest.raises(InputError, match="no path; give text"):
+        with pytest.raises(InputError, match="not a path; give text"):
             call()
     for call in (lambda: result.save(path), lambda: varreg.load(path)):
         with pytest.raises(varreg.VarregError, match="path"):

@@ -40,7 +40,7 @@ def told_points(points: Sequence[PointReport]) -> str:
     """The points in words, the farthest first.
 
     >>> print(told_points([PointReport("AC", 1.0, 8.0, 0.4), PointReport("PC", 2.0, 9.0, 0.6)]))
-    Points: 2 guides, 8.5 mm apart at first, now 0.50 mm in the median and 0.60 mm at most.
+    Points: 2 guides, median distance 8.5 mm before, 0.50 mm after, largest 0.60 mm.
       PC: 0.60 mm (weight 2).
       AC: 0.40 mm (weight 1).
     """

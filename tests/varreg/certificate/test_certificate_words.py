@@ -184,4 +184,4 @@ def test_images_that_are_refused(pairs, results):
 
 def test_a_stop_is_told_in_words(certificates):
     assert certificates[2].refinement.stop is Stop.BUDGET
-    assert "budget" in str(certificates[2])
+    assert f"it stopped because {Stop.BUDGET.value}." in str(certificates[2])

@@ -310,7 +310,7 @@ def test_damaged_files(tmp_path, array):
     with pytest.raises(FileError, match="does not exist"):
         varreg.align_series(tmp_path / "absent.nii.gz")
     (tmp_path / "motion").mkdir()
-    with pytest.raises(FileError, match="no folder with a 'series.json'"):
+    with pytest.raises(FileError, match="not a folder with a 'series.json'"):
         varreg.load_series(tmp_path / "motion")
     for text in ("{", "{}", '{"format": "varreg series", "version": 1}'):
         (tmp_path / "motion" / "series.json").write_text(text)
