@@ -208,6 +208,12 @@ def test_memory_grows_with_the_batch_and_with_gradients(paper):
     assert 0 < one < eight < training
 
 
+def test_the_table_of_memory_is_written(paper, output):
+    table, text = run(paper, "memory", output)
+    assert "Peak memory" in text and "DT-Net, training, batch 8" in text
+    assert all(claim["holds"] in (True, False) for claim in table["claims"])
+
+
 def test_the_results_page_is_made_of_the_tables(paper, output, tmp_path):
     results = paper("results_page")
     table, _ = run(paper, "table2_3", output)

@@ -78,8 +78,9 @@ def main(name: str, make: Make, description: str | None, given: list[str] | None
 
 def write(name: str, table: Table, study: Study) -> None:
     """The table as JSON, Markdown and a picture, each whole or not at all."""
-    draw_table(table, study.output / f"{name}.png")
-    table["pictures"] = [f"{name}.png", *table.get("pictures", [])]
+    if table["rows"]:
+        draw_table(table, study.output / f"{name}.png")
+        table["pictures"] = [f"{name}.png", *table.get("pictures", [])]
     for suffix, text in (("json", json.dumps(table, indent=1)), ("md", page(table))):
         with atomic_path(study.output / f"{name}.{suffix}", overwrite=True) as temporary:
             temporary.write_text(text + "\n" * (suffix == "json"), encoding="utf-8")
