@@ -47,7 +47,7 @@ def interval(statistic: Statistic, *values: ArrayLike) -> Interval:
     Returns
     -------
     Interval
-        At the level 95 %. Pairs of one subject are taken for independent, so it is too narrow rather than
+        At the level 95 %; nan without values. Pairs of one subject are taken for independent, so it is too narrow rather than
         too wide.
 
     Examples
@@ -57,6 +57,8 @@ def interval(statistic: Statistic, *values: ArrayLike) -> Interval:
     (2.5, True)
     """
     arrays = [np.asarray(v, dtype=np.float64) for v in values]
+    if not arrays[0].size:
+        return Interval(np.nan, np.nan, np.nan)
     drawn = np.random.default_rng(SEED).integers(len(arrays[0]), size=(RESAMPLES, len(arrays[0])))
     found = statistic(*(a[drawn] for a in arrays))
     low, high = np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))

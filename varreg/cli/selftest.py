@@ -24,7 +24,7 @@ from .exit_codes import DEFECT, Command
 def selftest(
     ctx: click.Context, backend: str, device: int, output: str | None, force: bool
 ) -> None:
-    """Compare a GPU with the CPU on forty-eight cases, twice each, and print a report to paste.
+    """Compare a GPU with the CPU on fifty-four cases, twice each, and print a report to paste.
 
     If all pass, --backend auto takes the GPU from then on, as long as device, driver, CuPy and kernels stay the
     same.  Exit code 70 if one does not.

@@ -91,7 +91,7 @@ def record(kind: type[Record], mapping: Any, name: str) -> Record:
     Examples
     --------
     >>> from varreg.optimise.history import Energy
-    >>> record(Energy, {"similarity": 1.0, "smoothness": 0.0, "total": -1.0, "volume": 0.0, "points": 0.0}, "energy").total
+    >>> record(Energy, {"similarity": 1.0, "smoothness": 0.0, "total": -1.0, "volume": 0.0, "points": 0.0, "rigidity": 0.0}, "energy").total
     -1.0
     """
     _same_keys(kind, mapping, name)

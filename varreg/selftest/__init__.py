@@ -1,1 +1,1 @@
-"""Whether a device computes what the CPU does: forty-eight cases, and a report of them."""
+"""Whether a device computes what the CPU does: fifty-four cases, and a report of them."""

@@ -120,7 +120,8 @@ def test_its_first_line_says_how_to_check_it():
 def test_it_adds_up_its_seconds():
     prediction = predict(Known(np.eye(2, 3)), blobs((32, 32)), blobs((32, 32), 1))
     parts = prediction.provenance["seconds"]
-    assert set(parts) == {"preparation", "network", "conversion"}
+    assert set(parts) == {"preparation", "network", "conversion", "compilation"}
+    assert prediction.compilation_seconds == parts.pop("compilation") >= 0
     assert prediction.seconds == pytest.approx(sum(parts.values())) and prediction.seconds > 0
 
 

@@ -45,7 +45,7 @@ def test_a_mask_of_two_values_is_true_where_it_has_the_larger(tmp_path):
     path = tmp_path / "mask.nii.gz"
     nibabel.save(nibabel.Nifti1Image(inside * np.int16(7), affine.astype(np.float32)), path)
     place = Image.from_array(inside, affine=affine)
-    for value in (inside, 3.5 * inside, inside[..., None], path, nibabel.load(path), place):
+    for value in (inside, 7.0 * inside, inside[..., None], path, nibabel.load(path), place):
         mask = as_mask(value, image, argument="fixed_mask")
         assert mask.dtype == bool
         np.testing.assert_array_equal(mask, inside)

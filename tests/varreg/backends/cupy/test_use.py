@@ -129,10 +129,10 @@ def test_a_damaged_record_is_none(device, images):
     assert not selection.is_proven(0)
 
 
-def test_there_are_forty_cases_and_eight():
+def test_there_are_fifty_four_cases():
     cases = [*value_cases(), *map_cases(), *answer_cases()]
-    assert len(cases) == 48
-    assert len(set(map(str, cases))) == 48
+    assert len(cases) == 54
+    assert len(set(map(str, cases))) == 54
 
 
 def test_maps_of_the_self_test_agree(device, monkeypatch):
