@@ -75,7 +75,7 @@ def test_a_table_has_error_folds_and_time_beside_the_papers_figures(paper, outpu
     for column in ("TRE", "folds (%)", "least det J", "CPU (s)", "GPU (s)", "paper's"):
         assert column in header
     theirs = [r["paper"] for r in table["rows"] if r["paper"]]
-    assert theirs
+    assert theirs or name == "figure4_5"  # of which the paper shows curves only
     for numbers in theirs:
         if "mi" in numbers:
             assert f"{numbers['mi'][0]:.3f} ± {numbers['mi'][1]:.3f}" in text or name == "table6"
