@@ -35,7 +35,7 @@ from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
-from .stages.rigidity import as_rigid_masks, shapes_kept
+from .stages.rigidity import shapes_kept
 from .transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -177,14 +177,14 @@ def solve(
     guides = as_guides(
         moving_points, fixed_points, point_weights, moving_image.grid, fixed_image.grid
     )
-    rigid, odd_rigid, notes_of_rigid = as_rigid_masks(moving_rigid_mask, fixed_rigid_mask, *images)
     search = chosen_search(affine, start, deformable, fixed_image, moving_image)
     options = options.for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
-        *images, fixed_mask, moving_mask, options, kernels, threads, further=further
-    )
-    problem = replace(problem, points=None if guides is None else guides.points, rigid=rigid)
-    odd, notes = odd + odd_rigid, notes + notes_of_rigid
+        *images, fixed_mask, moving_mask, options, kernels, threads, further=further,
+        rigid_masks=(moving_rigid_mask, fixed_rigid_mask),
+    )  # fmt: skip
+    if guides is not None:
+        problem = replace(problem, points=guides.points)
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": computing_time() - begun}
     with _observer(progress, callback, search.level_count(problem)) as observe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from ..options.backend_choice import chosen_backend
 from ..options.options import Options
 from ..stages.arguments import merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
-from ..stages.rigidity import as_rigid_masks
 from ..transforms.registered_images import refuse_other_moving
 from .accuracy import accuracy_of, checked_count, spread_of
 from .certificate import Certificate
@@ -118,13 +116,9 @@ def certify(
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
     chosen = chosen.of_first_pair().for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
-        *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION
-    )
-    rigid, odd_rigid, notes_of_rigid = as_rigid_masks(
-        moving_rigid_mask, fixed_rigid_mask, *images, FUNCTION
-    )
-    problem = replace(problem, rigid=rigid)
-    odd, notes = odd + odd_rigid, notes + notes_of_rigid
+        *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION,
+        rigid_masks=(moving_rigid_mask, fixed_rigid_mask),
+    )  # fmt: skip
     figures = figures_of(problem, source, odd, budget, random)  # refuses what is out of view
     tried = None
     if count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..optimise.check import Check
 from ..options.options import Options
 from .arguments import Range, intensity_ranges, refuse_other_counts, sampled
 from .problem import Levels, Problem
+from .rigidity import as_rigid_masks
 
 
 def prepared(
@@ -63,9 +65,10 @@ def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
 def prepared_with_masks(
     moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
     kernels: ModuleType, threads: int, function: str = "varreg.solve", further: Sequence[Pair] = (),
+    rigid_masks: tuple[Any, Any] = (None, None),
 ) -> tuple[Problem, tuple[Check, ...], tuple[str, ...]]:  # fmt: skip
-    """As :func:`prepared`, with anything that is accepted as a mask; what is odd about images and masks, and what was
-    done to them.
+    """As :func:`prepared`, with anything that is accepted as a mask, and the rigid masks (of the moving and of the
+    fixed image); what is odd about images and masks, and what was done to them.
     """
     masks = (
         read_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
@@ -78,8 +81,9 @@ def prepared_with_masks(
         None if fixed_mask is None else masks[0].counts,
         None if moving_mask is None else masks[1].counts,
     )
+    rigid, odd, kept = as_rigid_masks(*rigid_masks, moving, fixed, function)
     problem = prepared(moving, fixed, *inside, options, kernels, threads, function, further)
-    return problem, checks, notes
+    return replace(problem, rigid=rigid), checks + odd, notes + kept
 
 
 def unit_ranges(
