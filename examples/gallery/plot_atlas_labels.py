@@ -2,14 +2,14 @@
 Labels from several atlases
 ===========================
 
-One labelled person brought onto an image gives its labels, with the errors of one registration.  Several of them can vote, and
-where they do not agree we know that we do not know.
+Registration of one labelled atlas gives the labels of an image, with the errors of a single registration.  Label fusion of several
+atlases is more accurate, and the disagreement of the atlases shows where the labels are uncertain.
 """
 
 # %%
-# A head to label, and four labelled people
-# -----------------------------------------
-# The people are the head itself, bent, so that its labels are known; their images are noisy, and of another contrast.
+# A head to label, and four atlases
+# ---------------------------------
+# The atlases are deformed versions of the head itself, so that its labels are known.  Their images are noisy and of another contrast.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,8 +29,8 @@ for seed in (1, 2, 3, 4):
     atlases.append((image, map_coordinates(head.labels, bent, order=0)))
 
 # %%
-# The vote
-# --------
+# Label fusion
+# ------------
 
 found = varreg.label(head.t2, atlases, progress=False)
 print(found)
@@ -51,7 +51,7 @@ for method in ("majority", "local"):
 # %%
 # Agreement of the atlases
 # ------------------------
-# Errors lie where the agreement is low.  Not all of that is wrong, and what all atlases have wrong is not seen.
+# Errors lie where the agreement is low.  Low agreement does not always mean an error, and errors common to all atlases are not detected.
 
 wrong = found.labels != head.labels
 figure, axes = plt.subplots(1, 4, figsize=(11, 3))
@@ -75,5 +75,5 @@ print(
 )
 
 # %%
-# From the command line, with a folder of ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz``:
+# On the command line, with a folder of ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz``:
 # ``varreg label image.nii.gz --atlases folder -o labelled``.

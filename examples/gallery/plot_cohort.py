@@ -1,16 +1,16 @@
 """
-Forty people
-============
+Registration of a cohort
+========================
 
-A BIDS dataset of forty artificial people is brought to a template, each T2w image through the T1w image of its person.
-One image is damaged and one is upside down; both are found without looking at forty pictures.  On the command line
-this is ``varreg bids``; here are the same steps in Python.
+A BIDS dataset of forty artificial people is registered to a template, each T2w image through the T1w image of the same person.
+One image is damaged and one is upside down; both are detected without inspection of forty pictures.  On the command line
+this is ``varreg bids``; this page shows the same steps in Python.
 """
 
 # %%
-# The people
-# ----------
-# Everybody has the anatomy of the template, bent, turned and scaled in an own way, in 32 x 40 x 32 voxels of 6 mm.
+# The dataset
+# -----------
+# Every person has the anatomy of the template with an individual deformation, rotation and scaling, in 32 x 40 x 32 voxels of 6 mm.
 
 import tempfile
 from pathlib import Path
@@ -36,9 +36,9 @@ template = bids_dataset(dataset, people=40)
 print(*sorted(file.name for file in (dataset / "sub-01" / "anat").iterdir()), sep="\n")
 
 # %%
-# Two things that happen
-# ----------------------
-# The file of sub-13 is cut off, and sub-07 has been turned upside down without its header knowing.
+# Two defective images
+# --------------------
+# The file of sub-13 is truncated, and the array of sub-07 is upside down while its header is unchanged.
 
 damaged = dataset / "sub-13" / "anat" / "sub-13_T2w.nii.gz"
 damaged.write_bytes(damaged.read_bytes()[:5000])
@@ -50,8 +50,8 @@ nibabel.Nifti1Image(upside_down, image.affine, image.header).to_filename(turned)
 # %%
 # The jobs
 # --------
-# One for each person.  ``Engine(processes=2)`` does two at a time; ``Engine(scheduler="tcp://node:8786")`` would send
-# them to a cluster of Dask, ``Engine(scheduler="slurm")`` to SLURM.
+# Each person is one job.  ``Engine(processes=2)`` runs two at a time; ``Engine(scheduler="tcp://node:8786")`` would send
+# them to a Dask cluster, ``Engine(scheduler="slurm")`` to SLURM.
 
 wanted = Wanted(
     template=template_of(template), contrasts=("T2w",), options=varreg.Options.preset("fast")
@@ -65,17 +65,17 @@ print(
 print(next(f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error))
 
 # %%
-# The dataset
-# -----------
+# The derivatives
+# ---------------
 
 for file in sorted((output / "sub-01").glob("*/*")):
     print(file.relative_to(output))
 
 # %%
-# Again
-# -----
-# The damaged image is mended.  One person is done, 39 are known to be finished, because images, options and version are
-# those of before.
+# Repetition
+# ----------
+# After the damaged image is replaced, the jobs run again.  One person is registered, and 39 are skipped, because images, options and
+# version have not changed.
 
 moving = nibabel.load(dataset / "sub-13" / "anat" / "sub-13_T1w.nii.gz")
 nibabel.Nifti1Image(1 - moving.get_fdata(dtype=np.float32), moving.affine).to_filename(damaged)
@@ -83,9 +83,9 @@ states = [outcome.state.value for outcome in run_jobs(jobs, Engine(), progress=F
 print({state: states.count(state) for state in sorted(set(states))})
 
 # %%
-# The group
-# ---------
-# ``group.html`` shows every registration, what is most conspicuous first; ``group.tsv`` holds the same figures.
+# The group report
+# ----------------
+# ``group.html`` shows every registration, the strongest outliers first; ``group.tsv`` contains the same figures.
 
 rows = write_group(output, dataset)
 for row in rows[:4]:
@@ -101,9 +101,9 @@ for ax, row in zip(axes.flat, rows[:4] + rows[-4:], strict=True):
     ax.axis("off")
 
 # %%
-# Everybody in the space of the template
-# --------------------------------------
-# The mean of all T2w images, before by their headers and after, each interpolated once through both maps.
+# The cohort in template space
+# ----------------------------
+# The mean of all T2w images, placed by their headers before registration, and interpolated once through both maps after it.
 
 before = [nibabel.load(f).get_fdata() for f in sorted(dataset.glob("sub-*/anat/*_T2w.nii.gz"))]
 after = [

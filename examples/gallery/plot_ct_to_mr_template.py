@@ -1,16 +1,16 @@
 """
-A head in CT, brought to an MR template
-=======================================
+Registration of CT to an MR template
+====================================
 
-CT measures bone and air on the same scale as the brain, whose tissues differ by ten of some two thousand units; and
-it shows the table that the head lies on.  So one chooses a window, and cuts out the head.  We make scans whose maps to
-the template are known, and measure what each of the two is worth.
+CT measures bone and air on the same scale as the brain, whose tissues differ by ten of some two thousand units, and
+it shows the table under the head.  An intensity window and a mask of the head reduce both problems.  This example simulates scans with
+known maps to the template, and measures the effect of window and mask.
 """
 
 # %%
 # A head in Hounsfield units
 # --------------------------
-# The T1 template shows the brain only.  For the CT we put fluid, bone, skin and fat around it, by the distance from the
+# The T1 template shows the brain only.  For the CT we add fluid, bone, skin and fat around it, by the distance from the
 # brain.  Fluid has 8 Hounsfield units, white matter 28, grey matter 37, bone 900, air -1000.
 
 from importlib.resources import files
@@ -47,9 +47,9 @@ units = gaussian_filter(np.select(layers, [tissue, 8, 900, 30, -80, 20], -1000),
 # %%
 # Three scans
 # -----------
-# The template comes in voxels of 4 mm.  The CT has voxels of 2.5 x 2.5 x 5 mm, another field of view, a table and
-# noise.  For each scan the head is turned by up to 15 degrees about each axis, shifted by up to 25 mm along each, and
-# bent.  ``head`` is the map CT -> template in world mm: the CT shows at ``y`` what the template shows at ``head(y)``.
+# The template has voxels of 4 mm.  The CT has voxels of 2.5 x 2.5 x 5 mm, another field of view, a table and
+# noise.  For each scan the head is rotated by up to 15 degrees about each axis, shifted by up to 25 mm along each axis, and
+# deformed.  ``head`` is the map CT -> template in world mm: the CT shows at ``y`` what the template shows at ``head(y)``.
 
 
 def head(points, angles, shift):
@@ -89,14 +89,14 @@ for _ in range(3):
     scans.append((ct, y, head(y, *pose)))  # points of the brain, and where the template has them
 
 # %%
-# A window, and a mask
-# --------------------
-# The solver divides the range of each image into 24 bins.  The range of a CT goes from air to bone, by default; nearly
-# all of the brain then falls into one bin, and nothing in it can be told apart.  ``moving_range`` is the window: values
-# beyond its limits are clipped.  From 0 to 80 units is usual for brains.  Only what is compared is clipped; the image,
-# and what is warped, stay in Hounsfield units.
+# Window and mask
+# ---------------
+# The solver divides the intensity range of each image into 24 bins.  The default range of a CT extends from air to bone; nearly
+# all brain tissue then falls into one bin and cannot be distinguished.  ``moving_range`` is the window: values
+# beyond its limits are clipped.  From 0 to 80 units is usual for brains.  Clipping applies to the similarity only; the image
+# and the warped image stay in Hounsfield units.
 #
-# The head is the largest piece above -300 units once an opening has removed what is thin.
+# The head is the largest component above -300 units after an opening that removes thin structures.
 
 bins, window = 24, (0, 80)
 
@@ -128,8 +128,8 @@ for ax in axes:
 # %%
 # Effect of window and mask
 # -------------------------
-# Each scan is registered with and without the window, with and without the mask.  The map goes from fixed to moving;
-# so ``result.points`` should bring the points of the template back to ``y``.
+# Each scan is registered with and without the window, and with and without the mask.  The map goes from fixed to moving,
+# so ``result.points`` should map the points of the template back to ``y``.
 
 choices = ("neither", "mask", "window", "window and mask")
 errors, results = {name: [] for name in choices}, []
@@ -148,14 +148,14 @@ for name, row in {"by the headers": before, **errors}.items():
     print(f"{name:18s}", *(f"{value:6.1f}" for value in row))
 
 # %%
-# With neither, the solver lays the edge of the brain onto the outer edge of the head.  With the mask alone every scan
-# comes to 3 mm.  With the window alone two scans come below 2 mm, but one stays at 8 mm; with both, all three
-# come to 1.2 to 1.4 mm, a third of a voxel of the template.  So take both.
+# With neither, the solver aligns the edge of the brain with the outer edge of the head.  With the mask alone the error of every scan
+# is 3 mm.  With the window alone it is below 2 mm for two scans, but 8 mm for one.  With both it is
+# 1.2 to 1.4 mm for all three, a third of a voxel of the template.  Therefore use both.
 #
-# A picture of the first scan
-# ---------------------------
-# The CT through each of the four maps, with the outline of the template's brain.  What lies outside of it
-# has the value of its own background, air, unless ``result.warp(moving, fill=...)`` says otherwise.
+# The first scan after registration
+# ---------------------------------
+# The CT warped by each of the four maps, with the outline of the template's brain.  Outside the CT, the warped image
+# has the value of the background, air, unless ``result.warp(moving, fill=...)`` sets another.
 
 of_first = dict(results[:4])
 print(of_first["window and mask"])

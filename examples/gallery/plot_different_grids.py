@@ -2,19 +2,19 @@
 Two volumes on different grids
 ==============================
 
-Two scanners, two grids: other voxel sizes, another field of view, and one of them oblique.  Nothing is resampled
-before a registration.  The headers say where the voxels are, and the map that is found belongs to the world, not to
-the arrays; we check that by storing the images with other axes.
+Two scanners have different grids: other voxel sizes, another field of view, and one oblique orientation.  Images are not resampled
+before a registration.  The headers define the positions of the voxels, and the map is defined in world space, independent of
+the arrays.  The example verifies this by storing the images with other axes.
 """
 
 # %%
 # A template and a scan
 # ---------------------
 # The fixed image is the T1 template in voxels of 4 mm.  The moving image looks like T2 and has voxels of
-# 2.5 x 2.5 x 5 mm; its slices are tilted by 20 degrees, and they end below the crown of the head.  Its header says
-# so.  The head in it is also turned, shifted and bent, and of that no header knows.
+# 2.5 x 2.5 x 5 mm; its slices are tilted by 20 degrees, and they end below the crown of the head, as stated in its header.
+# The head in it is also rotated, shifted and deformed, which no header states.
 #
-# ``head`` is the map moving -> fixed by which it is made, in world mm: the moving point ``y`` shows what the template
+# ``head`` is the map moving -> fixed of the simulation, in world mm: the moving point ``y`` shows what the template
 # shows at ``head(y)``.
 
 from importlib.resources import files
@@ -72,7 +72,7 @@ for name, image in (("fixed", fixed), ("moving", moving)):
 # %%
 # Registration
 # ------------
-# Images go in as they are.  Paths of files would do as well.
+# The images are passed without preprocessing.  Paths of files are accepted as well.
 
 result = varreg.solve(moving, fixed)
 print(result)
@@ -80,8 +80,8 @@ print(result)
 # %%
 # Error
 # -----
-# Every voxel of the moving brain is a point ``y`` whose place in the template, ``head(y)``, is known.  The map goes
-# from fixed to moving; so ``result.points(head(y))`` should be ``y``.
+# Every voxel of the moving brain is a point ``y`` with known position ``head(y)`` in the template.  The map goes
+# from fixed to moving, so ``result.points(head(y))`` should be ``y``.
 
 brain = scan((t1 > 0).astype(float), 0, shape, oblique, head).get_fdata() > 0.5
 y = voxel_centres(shape, oblique)[brain]
@@ -103,8 +103,8 @@ print("after: ", words)
 # %%
 # Points
 # ------
-# World points go to world points.  With ``space="voxel"``, an index of the fixed array goes to an index of the moving
-# one; the headers lead from one to the other.
+# World points are mapped to world points.  With ``space="voxel"``, indices of the fixed array are mapped to indices of the moving
+# array; the headers relate the two spaces.
 
 index = np.array([25, 30, 20])
 world = apply_affine(fixed.affine, index)
@@ -114,11 +114,11 @@ print("fixed voxel ", index, "-> moving voxel ", result.points(index, space="vox
 print("by the header of the moving image:", apply_affine(np.linalg.inv(oblique), there).round(2))
 
 # %%
-# Warping, there and back
-# -----------------------
-# ``result.warped`` is the moving image on the fixed grid, and ``to_nifti`` gives it the header.  ``result.inverse()``
-# brings fixed images to the moving grid.  A second scan of the moving side need not have the grid of the first: here
-# one of 2 x 2 x 2 mm is warped by the same map, by its own header.
+# Forward and inverse warping
+# ---------------------------
+# ``result.warped`` is the moving image on the fixed grid, and ``to_nifti`` adds the header.  ``result.inverse()``
+# warps fixed images to the moving grid.  A second scan of the moving side may have another grid than the first: here
+# a scan of 2 x 2 x 2 mm is warped by the same map with its own header.
 
 warped = result.warped.to_nifti()
 print("warped has the header of fixed:", np.allclose(warped.affine, fixed.affine))
@@ -130,11 +130,11 @@ second = scan(t2, 0.7, (100, 120, 90), fine, head)
 print("second scan on the template:", result.warp(second).shape)
 
 # %%
-# Other axes, same world
-# ----------------------
-# ``as_reoriented`` flips and exchanges the axes of an array and changes the header, so that every voxel stays where
-# it is.  The displacement grid follows the axes of the fixed array, and sums are taken in another order; so the
-# answer is not the same to the last bit, but much closer to the first than either is to the truth.
+# Independence of the array axes
+# ------------------------------
+# ``as_reoriented`` flips and exchanges the axes of an array and changes the header, so that every voxel keeps its world
+# position.  The displacement grid follows the axes of the fixed array, and sums have another order.  The
+# result is therefore not bitwise equal, but much closer to the first result than either is to the true map.
 
 turned = np.array(
     [[2, -1], [0, 1], [1, -1]]
@@ -154,11 +154,11 @@ for name, pair in stored.items():
     )
 
 # %%
-# A picture of the world
-# ----------------------
-# The upper row is the sagittal plane x = 0 of the fixed world: the template, the scan where its header places it, and
-# the scan through the map, with the outline of the template.  Below are a plane of the scan's own array, the template
-# brought there with the outline of the scan, and the share of points that are within a distance of the truth.
+# Pictures in world space
+# -----------------------
+# The upper row is the sagittal plane x = 0 of the fixed world: the template, the scan at the position of its header, and
+# the warped scan, with the outline of the template.  Below are a plane of the scan's own array, the template
+# warped to it with the outline of the scan, and the share of points within a distance of the true position.
 
 plane = np.stack(np.meshgrid(0, np.arange(-130, 100), np.arange(-80, 115), indexing="ij"), -1)[0]
 there = result.points(plane.reshape(-1, 3)).reshape(plane.shape)

@@ -1,16 +1,16 @@
 """
-Distorted EPI: a displacement along one axis
-============================================
+EPI distortion: displacement along one axis
+===========================================
 
-Where the field of a scanner is uneven, EPI is displaced along its phase-encoding axis, by millimetres above the sinuses and
-the ears, and its signal piles up where it is squeezed.  Without a field map, a T1 of the same head can tell where things
-belong.  The physics says that nothing moves along the other axes; so the map should not either.
+Inhomogeneity of the magnetic field displaces EPI along the phase-encoding axis, by millimetres above the sinuses and
+the ears, and the signal piles up where the image is compressed.  Without a field map, EPI can be corrected by registration to a T1 of the
+same head.  There is no physical displacement along the other axes, so the map should have none either.
 """
 
 # %%
-# An EPI whose distortion is known
-# --------------------------------
-# A sagittal slice; the first axis is the phase-encoding one, from back to front.  What is at x appears at x + b(x), and
+# An EPI with known distortion
+# ----------------------------
+# The image is a sagittal slice whose first axis, from back to front, is the phase-encoding axis.  The signal of x appears at x + b(x), and
 # its intensity is divided by 1 + b'(x).
 
 from importlib.resources import files
@@ -40,10 +40,10 @@ epi = gaussian_filter(map_coordinates(t2, [before, z], order=1) / squeeze, 1.0)
 epi += 0.02 * np.random.default_rng(0).normal(size=epi.shape)
 
 # %%
-# Free, and along one axis
-# ------------------------
-# ``axes="i"`` lets the displacement point along the first axis of the fixed array only: the other component is
-# exactly zero.  ``axes=(1, 0.1)`` would make it dear instead: moving along an axis of weight w costs 1 / w^2 times the
+# Registration without and with the restriction
+# ---------------------------------------------
+# ``axes="i"`` restricts the displacement to the first axis of the fixed array: the other component is
+# exactly zero.  ``axes=(1, 0.1)`` would penalise it instead: displacement along an axis of weight w costs 1 / w^2 times the
 # smoothness.
 
 
@@ -61,9 +61,9 @@ for name, result in (("free", free), ("along i", along)):
 print("largest component along j:", np.abs(along.u[1]).max())
 
 # %%
-# The signal, too
-# ---------------
-# ``modulate=True`` multiplies by the change of volume: bright rims where signal piled up go.
+# Intensity correction
+# --------------------
+# ``modulate=True`` multiplies by the change of volume, which removes the bright rims of piled-up signal.
 
 plain, modulated = along.warp(epi), along.warp(epi, modulate=True)
 inside = gaussian_filter(head * 1.0, 2) > 0.9
@@ -84,9 +84,8 @@ figure.tight_layout()
 plt.show()
 
 # %%
-# From the command line: ``varreg register epi.nii.gz t1.nii.gz -o corrected --axes j``, then
-# ``varreg apply corrected epi.nii.gz -o signal.nii.gz --modulate``.  The axes are those of the fixed array, here the T1: if
-# it lies obliquely to the EPI, bring it to the grid of the EPI first, or make the EPI the fixed image; then
-# ``result.inverse().warp(epi, modulate=True)`` is the corrected EPI.  Without ``affine=None`` a rigid map is tried as well
-# as the headers, and whichever ends at less energy is taken: a rigid map that is fitted to distorted images is often led
-# astray by the distortion.
+# On the command line: ``varreg register epi.nii.gz t1.nii.gz -o corrected --axes j``, then
+# ``varreg apply corrected epi.nii.gz -o signal.nii.gz --modulate``.  The axes are those of the fixed array, here the T1.  If
+# it is oblique to the EPI, resample it to the grid of the EPI first, or use the EPI as the fixed image; then
+# ``result.inverse().warp(epi, modulate=True)`` is the corrected EPI.  Without ``affine=None`` a rigid map is compared with
+# the position from the headers, and the one of lower energy is used; the distortion often biases a rigid map.

@@ -1,18 +1,18 @@
 """
-Labels and landmarks, there and back
-====================================
+Labels and landmarks in both directions
+=======================================
 
-A registration is one map, fixed -> moving.  Images and labels of the moving side come to the fixed grid by
-looking up, points of the fixed side go to the moving one, and ``inverse()`` does both the other way.  Here
-the truth is known, and each of the four is measured.
+A registration is one map, fixed -> moving.  It warps images and labels of the moving side to the fixed grid, and
+maps points of the fixed side to the moving side; ``inverse()`` does the opposite.  Here
+the true map is known, and the error of each of the four operations is measured.
 """
 
 # %%
-# Two volumes with headers of their own
-# -------------------------------------
-# The phantom gives two contrasts of one brain, their labels, and the true map in voxels.  The headers are made up:
-# voxels of 2 mm with the first axis to the left, and for the moving image a head that lay turned by 10 degrees and
-# 12 mm away.
+# Two volumes with different headers
+# ----------------------------------
+# The phantom provides two contrasts of one brain, their labels, and the true map in voxels.  The headers are simulated:
+# voxels of 2 mm with the first axis to the left, and for the moving image a head rotated by 10 degrees and
+# shifted by 12 mm.
 
 import csv
 import subprocess
@@ -44,10 +44,10 @@ result = varreg.solve(moving, fixed)
 print(result)
 
 # %%
-# Landmarks and what is true of them
-# ----------------------------------
-# Twelve voxels of the fixed brain.  The true map says at which voxel of the moving image each is seen; the headers
-# make world positions of both.
+# Landmarks with known positions
+# ------------------------------
+# The landmarks are twelve voxels of the fixed brain.  The true map gives the corresponding voxels of the moving image; the headers
+# convert both to world positions.
 
 random = np.random.default_rng(0)
 brain = np.argwhere(pair.mask & (pair.labels_fixed > 1))
@@ -66,8 +66,8 @@ def distance(first, second):
 # %%
 # Points
 # ------
-# ``points`` takes points of the *fixed* image, one a row, and says where they are in the moving one, by default in
-# world millimetres (RAS+), else from indices of the fixed array to those of the moving one.
+# ``points`` maps points of the *fixed* image, one per row, to the moving image: by default in
+# world millimetres (RAS+), with ``space="voxel"`` from indices of the fixed array to those of the moving array.
 
 found = result.points(landmarks)
 print("as the headers have it:", distance(landmarks, true_landmarks))
@@ -77,7 +77,7 @@ same = apply_affine(moving.affine, result.points(voxels, space="voxel"))
 print("the same by voxels:", distance(same, found))
 
 # %%
-# The other way is the inverse.  It is solved at each point, so there and back again is where one began.
+# The inverse maps points in the other direction.  It is solved at each point, so both maps together return the original points.
 
 inverse = result.inverse()
 print(inverse)
@@ -85,8 +85,8 @@ print("moving -> fixed:", distance(inverse.points(true_landmarks), landmarks))
 print("there and back:", distance(inverse.points(found), landmarks))
 
 # %%
-# Registering the images the other way round gives another map, which minimises another energy.  It is near the inverse,
-# but there and back one does not come home.
+# Registration with fixed and moving exchanged gives another map, which minimises another energy.  It is close to the inverse,
+# but does not return points exactly to their origin.
 
 other = varreg.solve(fixed, moving)
 print("the other result, from there back:", distance(other.points(found), landmarks))
@@ -94,9 +94,9 @@ print("the other result, from there back:", distance(other.points(found), landma
 # %%
 # Labels
 # ------
-# Labels of the moving side come to the fixed grid with ``result.warp_labels``, those of the fixed side go to the
-# moving grid with ``inverse.warp_labels``.  Labels are never mixed: of those around a point the one with the largest
-# share is taken, or with ``rule="nearest"`` that of the nearest voxel.  Say which beside a Dice.
+# ``result.warp_labels`` warps labels of the moving side to the fixed grid, and ``inverse.warp_labels`` those of the fixed side to the
+# moving grid.  Label values are never interpolated: each voxel takes the label with the largest share around its point,
+# or with ``rule="nearest"`` that of the nearest voxel.  State the rule when you report Dice.
 
 
 def dice(first, second):
@@ -123,14 +123,14 @@ for name, row in scores.items():
     print(f"{name:<24}" + "".join(f"{score:14.3f}" for score in row.values()))
 
 # %%
-# Points come back to within the tolerance, labels do not: each warp puts them onto another grid.  So keep landmarks as
-# points, and warp labels once, from where they were drawn.
+# Points return to within the tolerance.  Labels do not, because each warp resamples them on another grid.  Therefore store landmarks as
+# points, and warp labels only once, from the image on which they were drawn.
 
 # %%
 # Files and the command line
 # --------------------------
-# A saved result does the same on the command line.  ``--points`` takes a table with the columns x, y, z; other columns
-# stay as they are.
+# The command line does the same with a saved result.  ``--points`` accepts a table with the columns x, y, z; other columns
+# are not changed.
 
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
@@ -161,10 +161,10 @@ print("labels that differ:", np.sum(written != there))
 temporary.cleanup()
 
 # %%
-# A picture
-# ---------
-# One slice of the fixed grid: the moving image as it comes there, borders of its ventricles and deep nuclei in colour,
-# and those of the fixed image in white.  On the right the landmarks' errors, which end where the inverse was told to.
+# Pictures
+# --------
+# One slice of the fixed grid: the warped moving image, the borders of its ventricles and deep nuclei in colour,
+# and those of the fixed image in white.  On the right are the errors of the landmarks; those of the inverse end at its tolerance.
 
 middle = 34
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained", width_ratios=(1, 1, 1.2))

@@ -1,18 +1,18 @@
 """
-A lesion that only one image has: masks
-=======================================
+Masks for lesions without counterpart
+=====================================
 
-Where one image shows a lesion and the other does not, there is nothing to match, and what a registration
-does there is an invention that its surroundings pay for.  A mask takes the lesion out of the comparison.
-Here the truth is known, so that we can see how much that helps, and where it does not.
+A lesion that only one image shows has no counterpart in the other.  Without a mask the registration deforms its
+surroundings to match it.  A mask excludes the lesion from the comparison.
+Here the true map is known, so the benefit and the limits of masks can be measured.
 """
 
 # %%
 # One brain with and without a lesion
 # -----------------------------------
-# The moving image has the contrast of T2 and shows the whole brain.  The fixed one, a T1, is bent by a known
-# map and has a lesion: everything within a circle is replaced.  Where tissue was cut out, the rest keeps its
-# place; a tumour that grew from a smaller core has pushed the rest aside.
+# The moving image has the contrast of T2 and shows the whole brain.  The fixed image, a T1, is deformed by a known
+# map and has a lesion: everything within a circle is replaced.  A resection leaves the remaining tissue in
+# place; a tumour that grew from a smaller core has displaced it.
 
 from importlib.resources import files
 
@@ -64,9 +64,9 @@ def report(name, difference, truth, distance, radius):
 # %%
 # A cavity
 # --------
-# The cavity lies at the surface and is as dark as the outside, so without a mask the solver takes its wall for
-# the surface of the brain.  A mask is true where voxels *count*; this one leaves out a little more than the
-# lesion.  What it leaves out enters neither stage at any level.  It is not set to 0: that would only make the cavity
+# The cavity lies at the surface and is as dark as the outside, so without a mask the solver matches its wall to
+# the surface of the brain.  A mask is true for the voxels to be *compared*; this one excludes a little more than the
+# lesion.  Excluded voxels are ignored by both stages at every level.  They are not set to 0, which would only produce the cavity
 # of this example.
 
 place, radius = (140, 185), 28
@@ -79,10 +79,10 @@ for name, result in (("no mask", plain), ("fixed_mask", masked)):
     report(name, result.displacement - cut_truth, cut_truth, distance, radius)
 
 # %%
-# Without the mask the cavity is looked for too far outside, where it is dark; the smoothness term keeps the harm
-# near.  With it there still is a map inside: u is defined everywhere, and where nothing is compared it
-# continues its surroundings as smoothly as it can.  It is right here only because nothing moved when the tissue was
-# cut out.
+# Without the mask the cavity is mapped too far outside, where the moving image is dark; the smoothness term confines the error to
+# the vicinity.  With the mask the map inside is still defined: where nothing is compared, u
+# continues its surroundings smoothly.  It is correct here only because the resection did not displace the remaining
+# tissue.
 
 
 def show(fixed, truth, results, distance, radius, place):
@@ -113,15 +113,15 @@ def show(fixed, truth, results, distance, radius, place):
 show(cut, cut_truth, {"no mask": plain, "fixed_mask": masked}, distance, radius, place)
 
 # %%
-# The lesion is in the moving image
-# ---------------------------------
-# A mask lies on the grid of its own image: ``fixed_mask`` on the fixed, ``moving_mask`` on the moving one; another
-# shape or place is refused.  The same pair the other way round has the inverse as its truth, so a point that goes
-# through the truth and then through the result should come back.
+# A lesion in the moving image
+# ----------------------------
+# A mask array has the grid of its own image: ``fixed_mask`` that of the fixed, ``moving_mask`` that of the moving image; another
+# shape or position is refused.  If the images are exchanged, the inverse is the true map, so a point mapped
+# by the original true map and then by the result should return to its origin.
 #
-# A moving mask helps less.  Fixed voxels that are mapped into it are out of view, where they share nothing but are
-# still counted (:doc:`/theory`), so it pays to leave it.  A first result brings the mask onto the fixed grid; with both
-# masks these voxels do not count at all.
+# A moving mask is less effective.  Fixed voxels that are mapped into the excluded region are out of view.  They contribute no information but remain in the
+# denominator (:doc:`/theory`), so the energy favours maps that leave this region.  A first result warps the mask to the fixed grid; with both
+# masks these voxels are excluded completely.
 
 points = np.stack([part.ravel() for part in x], axis=1)
 there = points + cut_truth.reshape(2, -1).T
@@ -139,8 +139,8 @@ for name, result in backwards.items():
 # %%
 # A bright lesion, and the range of intensities
 # ---------------------------------------------
-# Intensities are divided into bins, and a lesion six times as bright as everything else would leave few of them to the
-# rest.  What a mask leaves out does not count for the range either, so it may be as bright as it will.
+# Intensities are divided into bins, and a lesion six times as bright as the rest of the image would leave few bins for the
+# rest.  Excluded voxels do not affect the intensity range, so their brightness is irrelevant.
 
 bright, *_ = with_lesion(place, radius, core=radius, intensity=6)
 for name, mask in (("no mask", None), ("fixed_mask", healthy)):
@@ -148,11 +148,11 @@ for name, mask in (("no mask", None), ("fixed_mask", healthy)):
     report(name, result.displacement - cut_truth, cut_truth, distance, radius)
 
 # %%
-# A tumour that pushes
-# --------------------
-# Around a lesion with mass effect tissue *has* moved, most of all next to its border, and there the map changes
-# within a few voxels.  A mask does not help with that: it takes away the border, and with it what the images show of the
-# push.  What helps is a map that may change faster: a shorter ``smoothness_length`` than the default, which is 5 % of
+# A tumour with mass effect
+# -------------------------
+# A lesion with mass effect *has* displaced the surrounding tissue, most of all next to its border, where the map changes
+# within a few voxels.  A mask does not help with that: it excludes the border, and with it the visible
+# displacement.  A map that can change faster helps: a shorter ``smoothness_length`` than the default, which is 5 % of
 # the extent (:doc:`/choosing`).
 
 place, radius = (66, 140), 18
@@ -174,9 +174,9 @@ show(grown, push_truth, results, distance, radius, place)
 # %%
 # An uncertain border
 # -------------------
-# A segmentation often says how sure it is.  Fractions between 0 and 1 are weights: a voxel that is a lesion with
-# probability p counts by 1 - p, in every table and every sum, and no threshold decides for it.  Here p falls from 1 to 0
-# over some 15 voxels around the wall of the cavity.
+# Many segmentations give probabilities.  Fractions between 0 and 1 are weights: a voxel that is a lesion with
+# probability p has the weight 1 - p in every histogram and every sum, without a threshold.  Here p decreases from 1 to 0
+# over about 15 voxels around the wall of the cavity.
 
 cavity = np.hypot(*(x - np.reshape((140, 185), (2, 1, 1))))
 probability = 1 / (1 + np.exp((cavity - 28) / 3))
@@ -186,10 +186,10 @@ for name, mask in (("p below a half", probability < 0.5), ("weights 1 - p", 1 - 
 print(result.notes[0])
 
 # %%
-# Outside, that is as good as the right threshold; inside, where half of the weight of the lesion is left, it is worse.  Weights
-# say what *matters*, not what is noisy: that
-# mutual information detects by itself, as noise shares nothing.  Where the right half of the image is noisy, weights of
-# one over the standard deviation take away what little it shows, and the map there is left to the smoothness.
+# Outside the lesion the weights are as good as the correct threshold; inside, where half of the weight of the lesion remains, they are worse.
+# Weights describe the *importance* of voxels, not their noise: mutual information accounts for noise by itself,
+# because noise shares no information.  If the right half of the image is noisy, weights of
+# one over the standard deviation suppress its remaining information, and the smoothness term determines the map there.
 
 healthy_image, healthy_truth, _ = with_lesion((0, 0), 0.1, core=0.1, intensity=0)
 deviation = 0.05 + 0.35 * np.clip((x[0] - 80) / 40, 0, 1)
@@ -203,9 +203,9 @@ for name, mask in (("no weights", None), ("one over the noise", deviation.min() 
 # %%
 # Structures that keep their shape
 # --------------------------------
-# ``fixed_mask`` takes something out of the comparison; the map goes on through it and may bend it.  An implant, a bone, a
-# calcified or drained lesion has a shape of its own that the map should carry along as it is.  This one shows stripes in
-# the fixed image only, and the truth turns it by 4 degrees while everything around it bends.  The maps are *fine*, as
+# ``fixed_mask`` excludes a region from the comparison, but the map may still deform it.  An implant, a bone, or a
+# calcified or drained lesion has a fixed shape that the map should preserve.  The implant of this example has stripes in
+# the fixed image only, and the true map rotates it by 4 degrees while its surroundings are deformed.  The maps are *fine*, as
 # between two people.
 
 place, radius = (70, 130), 16
@@ -244,17 +244,17 @@ print(shapes["fixed_rigid_mask"].rigidity)
 show(image, turned, shapes, np.hypot(*away), radius, place)
 
 # %%
-# A rigid mask lets it turn and shift as its surroundings say, and what it knows of the shape helps them, too.  The two kinds of
-# masks go together, and ``moving_rigid_mask`` is for what only the moving image shows, as a lesion of a patient who is
-# brought to a template (:doc:`/guides`).
+# Inside a rigid mask the structure rotates and shifts with its surroundings, and the constraint also improves the map around it.  The two kinds of
+# masks can be combined.  ``moving_rigid_mask`` is for structures that only the moving image shows, such as a lesion of a patient who is
+# registered to a template (:doc:`/guides`).
 
 # %%
 # Effect and limits of a mask
 # ---------------------------
-# * It keeps what has no counterpart from being compared, in both stages and at all levels.
-# * It does not say what happens there: the map goes on smoothly, and no more is known of it.  A rigid mask does.
-# * It does not tell the solver that tissue has been pushed aside, grown or been lost.
+# * A mask excludes structures without counterpart from the comparison, in both stages and at all levels.
+# * It does not determine the map in the excluded region, which continues its surroundings smoothly.  A rigid mask does.
+# * It does not model displacement, growth or loss of tissue.
 # * It is not saved with a result: pass it to :func:`varreg.certify` again.
 #
-# So mask what only one image shows and what has not moved the rest.  If in doubt, compare both maps: where they
-# agree, nothing depends on the mask.
+# Therefore mask structures that only one image shows and that have not displaced the rest.  If in doubt, compare both maps: where they
+# agree, the mask has no effect.

@@ -1,19 +1,19 @@
 """
-A network predicts, the solver refines, both are certified
-==========================================================
+Network prediction, refinement and certificates
+===============================================
 
-A network registers two images without a search, but it cannot say how wrong it is on *this* pair.  The solver
-minimises a stated energy, so it can: it certifies what the network predicted, refines it, and certifies the
-result.  The truth is known here, so that we can see what the certificates are worth.
+A network registers two images without optimisation, but does not estimate its error on *this* pair.  The solver
+minimises an explicit energy, which also allows an assessment.  This example certifies the prediction of a network, refines it by the solver, and certifies the
+result.  The true map is known, so the certificates can be compared with the true error.
 """
 
 # %%
 # Two images of one head
 # ----------------------
-# A sagittal slice of a T1 image comes with matplotlib.  The network was trained on other heads: nobody has seen this
-# one, nor was anything chosen on it.  We turn its contrast round within the head, so that fluid is bright as in T2, add
-# noise, and bend and turn the T1 by a known map.  (Two contrasts of one image are an easier pair than two
-# acquisitions are: :doc:`the network's card </brain-2d>` has figures of those.)
+# A sagittal slice of a T1 image is part of matplotlib.  The network was trained on other heads, and no parameter was
+# chosen on this one.  We invert the contrast within the head, so that fluid is bright as in T2, add
+# noise, and deform and rotate the T1 by a known map.  (Two contrasts of one image are an easier pair than two
+# acquisitions, for which :doc:`the card of the network </brain-2d>` has figures.)
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,31 +57,31 @@ print(prediction)
 # %%
 # Certificate of the prediction
 # -----------------------------
-# The certificate knows nothing of the truth.  It says how much energy a refinement would still gain and how far
-# that would move the map, whether anything folds, and what the similarity is worth beside that of shuffled voxels.
+# The certificate does not use the true map.  It reports how much energy a refinement would still gain and how far
+# it would move the map, whether the map folds, and how the similarity compares with that of permuted voxels.
 
 before = varreg.certify(moving, fixed, prediction)
 print(before)
 
 # %%
-# The solver goes on from there
-# -----------------------------
+# Refinement by the solver
+# ------------------------
 
 result = varreg.solve(moving, fixed, start=prediction)
 print(f"refined: {error(result.displacement):.2f} voxels")
 print(result)
 
 # %%
-# And its own answer
-# ------------------
-# There is almost nothing left to gain.  That is what a certificate can say; that the answer is also right, only
-# the truth can, or a look at the images.
+# Certificate of the refined map
+# ------------------------------
+# The remaining gain is almost zero.  A certificate can show this, but not that the map is correct; that requires
+# the true map or inspection of the images.
 
 after = varreg.certify(moving, fixed, result)
 print(after)
 
 # %%
-# A picture of all of it
+# Comparison in pictures
 # ----------------------
 
 figure, axes = plt.subplots(2, 4, figsize=(12, 6.4), layout="constrained")

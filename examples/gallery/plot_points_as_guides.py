@@ -1,15 +1,16 @@
 """
-Matching points as guides
-=========================
+Registration guided by landmarks
+================================
 
-Somebody who knows the anatomy sees what belongs together where the images do not say.  A few points in both images
-guide the registration: as a term of the energy, so that the images still decide between them.
+Where the images are ambiguous, an expert can identify corresponding anatomy.  A few landmarks in both images
+guide the registration as a term of the energy, and between them the images determine the map.
 """
 
 # %%
-# Two slices whose inside is moved by more than a step of the cortex
-# ------------------------------------------------------------------
-# The second slice is the first one in another contrast, through a known map that is steep in the middle; both are noisy.
+# Two slices with a large local displacement
+# ------------------------------------------
+# The second slice is the first one in another contrast, deformed by a known map that is steep in the middle; both are noisy.
+# The displacement in the middle is larger than the distance between cortical folds.
 
 from importlib.resources import files
 
@@ -34,10 +35,10 @@ moving += 0.1 * random.normal(size=moving.shape)
 inside = map_coordinates(head * 1.0, x + bend, order=0) > 0
 
 # %%
-# Without and with points
-# -----------------------
-# Six points, set with an error of a millimetre, as by hand.  ``points_weight`` is what it costs, in nats, if all of them
-# are 1 mm off.
+# Registration without and with points
+# ------------------------------------
+# Six points have a localisation error of one millimetre, as manual landmarks do.  ``points_weight`` is the cost in nats if all distances
+# are 1 mm.
 
 here = np.array([(98, 120), (80, 110), (116, 112), (98, 150), (85, 135), (112, 90)], float)
 there = here + np.array([bend[:, int(a), int(b)] for a, b in here]) + random.normal(size=here.shape)
@@ -55,9 +56,9 @@ for name, result in (("images alone", alone), ("with points", guided)):
     print(f"{name:13} {error(result):.2f} voxels")
 
 # %%
-# A wrong point
-# -------------
-# A point on the wrong side of the head is named, with its distance.  Its pull is bounded by its share of the weight.
+# A misplaced point
+# -----------------
+# A point on the wrong side of the head is reported with its distance.  Its effect is limited by its share of the weight.
 
 wrong = there.copy()
 wrong[4] = (125, 140)
@@ -88,4 +89,4 @@ figure.tight_layout()
 plt.show()
 
 # %%
-# From the command line: ``varreg register t2.nii.gz t1.nii.gz --fixed-points t1.mrk.json --moving-points t2.mrk.json -o out``.
+# On the command line: ``varreg register t2.nii.gz t1.nii.gz --fixed-points t1.mrk.json --moving-points t2.mrk.json -o out``.

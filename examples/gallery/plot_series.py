@@ -1,16 +1,16 @@
 """
-The motion of a series
-======================
+Motion correction of a series
+=============================
 
-A head that moves while it is scanned: we make a series of volumes whose motion is known, find it again, and bring the series to a
-template through one map and one interpolation.
+This example simulates a series of volumes with known motion of the head, estimates the motion, and warps the series to a
+template through one composed map with one interpolation.
 """
 
 # %%
 # A series
 # --------
-# A T2-like contrast of the MNI template, seen in voxels of 4 mm by a scanner in which the head drifts, nods, and jerks once
-# (volume 9).  Every volume has noise, and the scanner warms up: the last volume is 10 % brighter.
+# The series has a T2-like contrast of the MNI template in voxels of 4 mm.  The head drifts, nods, and moves abruptly once
+# (volume 9).  Every volume has noise, and the intensity drifts: the last volume is 10 % brighter.
 
 import tempfile
 from importlib.resources import files
@@ -57,9 +57,9 @@ image = nibabel.Nifti1Image(series, affine)
 image.header.set_zooms((4, 4, 4, 2.0))
 
 # %%
-# Align
-# -----
-# The first line says what could be wrong, volume by volume.  The folder holds the aligned series, its mean, and the motion as
+# Alignment
+# ---------
+# The first line lists possible problems, volume by volume.  The folder contains the aligned series, its mean, and the motion as
 # BIDS confounds.
 
 motion = varreg.align_series(image, reference=0)
@@ -86,10 +86,10 @@ print(f"largest distance over the brain: {max(distance):.3f} mm")
 print(f"largest angle: {np.rad2deg(turned.magnitude()).max():.3f} degrees")
 
 # %%
-# Series to template, at once
-# ---------------------------
-# The mean of the aligned series is registered to the template.  Then one command takes every volume through both maps: on the
-# command line ``varreg apply -t REGISTERED -t motion SERIES -o OUT``.
+# Series to template in one interpolation
+# ---------------------------------------
+# The mean of the aligned series is registered to the template.  Then one call warps every volume through both maps; on the
+# command line this is ``varreg apply -t REGISTERED -t motion SERIES -o OUT``.
 
 t1_coarse = nibabel.Nifti1Image(
     gaussian_filter(t1, 1.5)[::4, ::4, ::4], template.affine @ np.diag([4, 4, 4, 1])
@@ -101,10 +101,10 @@ aligned = nibabel.load(out / "motion" / "aligned.nii.gz").get_fdata()
 print("in the space of the template:", normalised.shape)
 
 # %%
-# A picture
-# ---------
-# Above: a line of voxels through the edge of the head, volume after volume, before and after.  Below: the motion that was found, with
-# the truth as dots.
+# Pictures
+# --------
+# Above: a line of voxels through the edge of the head over all volumes, before and after alignment.  Below: the estimated motion, with
+# the true motion as dots.
 
 numbers = motion.parameters
 truth = varreg.AlignedSeries(

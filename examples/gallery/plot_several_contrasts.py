@@ -1,16 +1,16 @@
 """
-Several contrasts at once
-=========================
+Multi-channel registration
+==========================
 
-One contrast shows the ventricles and the surface, another the border of grey and white matter.  Of two people of whom
-there are both, one map can follow both: the similarity is then the weighted mean of those of the pairs.
+One contrast shows the ventricles and the surface, another the border of grey and white matter.  If both contrasts
+are available for two people, one map can use both: the similarity is the weighted mean over the pairs of images.
 """
 
 # %%
-# Two people, two contrasts each
-# ------------------------------
-# The second person is the first one, bent by a known map and in the other's contrasts, so that we know the answer.  One
-# contrast of each shows where fluid is, the other one where white matter is; either leaves something open.
+# Two people with two contrasts each
+# ----------------------------------
+# The second person is the first one, deformed by a known map and with different contrasts, so that the true map is known.  One
+# contrast of each person shows fluid, the other one white matter; neither determines the map completely.
 
 from importlib.resources import files
 
@@ -40,8 +40,8 @@ fixed = [
 # %%
 # Each contrast alone, and both
 # -----------------------------
-# Lists of as many images of either side are compared pair by pair: the first with the first, the second with the second.
-# ``weights=(2, 1)`` would trust the first pair twice as much.  ``print(both)`` says what each pair contributes.
+# Two lists of equal length are compared pair by pair: the first image with the first, the second with the second.
+# ``weights=(2, 1)`` would give the first pair twice the weight.  ``print(both)`` lists the contribution of each pair.
 
 inside = map_coordinates(head * 1.0, x + bend, order=0) > 0
 settings = dict(affine=None, deformable=True)
@@ -64,7 +64,7 @@ for channel in both.channels:
     print(channel)
 
 # %%
-# ``result.warped`` is the first moving image; ``result.warp`` brings any other one over.  The map is the same.
+# ``result.warped`` is the first moving image; ``result.warp`` warps any other image by the same map.
 
 figure, axes = plt.subplots(2, 3, figsize=(9, 7))
 for row, warped, here in zip(axes, (both.warped, both.warp(moving[1])), fixed, strict=True):
@@ -85,4 +85,4 @@ figure.tight_layout()
 plt.show()
 
 # %%
-# From the command line: ``varreg register t2.nii.gz t1.nii.gz --also flair.nii.gz t1c.nii.gz -o both --weights 2,1``.
+# On the command line: ``varreg register t2.nii.gz t1.nii.gz --also flair.nii.gz t1c.nii.gz -o both --weights 2,1``.

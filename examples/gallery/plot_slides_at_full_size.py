@@ -1,18 +1,18 @@
 """
-Slides at their full size
-=========================
+Whole-slide images at full resolution
+=====================================
 
-A scanner writes a slide as a pyramid: the same picture in several sizes, each half of the one before.  The map between
-two slides is smooth, so a small size is enough to find it; what one wants in the end is the full size.  We make two such
-files, register them in a quarter of their size, and bring the full size over tile by tile: the memory that this takes does not
-depend on how large the slides are.
+Slide scanners write pyramids: the same picture at several resolutions, each half of the previous one.  The map between
+two slides is smooth, so a coarse level is sufficient to estimate it.  This example generates two such
+files, registers them at a quarter of the resolution, and warps the full resolution tile by tile, in memory that does not
+depend on the size of the slides.
 """
 
 # %%
 # Two slides
 # ----------
-# ``lay`` is how the second section lies: what is at pixel ``x`` of the first is at ``lay(x)`` of the second.  The stains
-# show the same tissue in other colours, one of them dark where the other is bright.
+# ``lay`` is the map of the simulation: pixel ``x`` of the first section corresponds to ``lay(x)`` in the second.  The stains
+# show the same tissue in different colours, one of them dark where the other is bright.
 
 import tempfile
 from pathlib import Path
@@ -58,9 +58,9 @@ first = stained(tissue(x), (0.4, 1.5, 0.6))
 second = stained(np.where(other > 0, 5 - other, 0), (1.2, 0.5, 1.1))
 
 # %%
-# As a scanner writes them
-# ------------------------
-# Tiles, smaller sizes in sub-files, and the size of a pixel: half a micrometre.
+# Files in the format of a scanner
+# --------------------------------
+# The files contain tiles, coarser levels in sub-files, and the pixel size of half a micrometre.
 
 folder = Path(tempfile.mkdtemp())
 
@@ -82,18 +82,18 @@ def write_slide(name, picture):
 fixed, moving = write_slide("first.ome.tif", first), write_slide("second.ome.tif", second)
 
 # %%
-# Registered in a quarter of the size
-# -----------------------------------
-# Unless it is told otherwise varreg takes the finest size of at most four million pixels; here that would be the full one.
-# The map is in millimetres, whatever size it was found in.
+# Registration at a quarter of the resolution
+# -------------------------------------------
+# The default is the finest level of at most four million pixels, which here would be full resolution.
+# The map is in millimetres, independent of the level.
 
 result = varreg.solve(varreg.ImageFile(moving, level=2), varreg.ImageFile(fixed, level=2))
 print(result)
 
 # %%
-# The full size
-# -------------
-# ``reference`` is the slide whose full size the output gets.  On the command line:
+# Warping at full resolution
+# --------------------------
+# The output has the full resolution of the slide ``reference``.  On the command line:
 #
 # .. code-block:: sh
 #
@@ -111,10 +111,10 @@ print(f"error in pixels of the full size: median {np.median(error):.2f}, at most
 print(f"before: median {np.median(before):.0f}")
 
 # %%
-# Rings that meet
-# ---------------
-# In the size that was registered the rings are four pixels apart; in the full size they meet, bright where the others are
-# dark.
+# Comparison at full resolution
+# -----------------------------
+# At the registered level the rings are four pixels apart; at full resolution they coincide, bright in one stain and
+# dark in the other.
 
 with tifffile.TiffFile(warped) as file:
     sizes = [level.asarray() for level in file.series[0].levels]

@@ -2,16 +2,16 @@
 Two stains of neighbouring sections
 ===================================
 
-Two sections of one block of tissue, a few micrometres apart, in two stains: colours that have little in common, nuclei
-that are in one section only, and a second section that was laid down turned and stretched.  We make such a pair with
-known landmarks, bring the colours to scalar images, register those, and warp the colours by the map that was found.
+Two sections of one block of tissue, a few micrometres apart, have two stains with different colours, nuclei
+that exist in one section only, and a second section that is rotated and stretched.  This example simulates such a pair with
+known landmarks, converts the colours to scalar images, registers those, and warps the colours by the map.
 """
 
 # %%
 # The tissue
 # ----------
-# Glands with an open middle lie in fibrous tissue.  They go on from one section to the next; nuclei do not, so each
-# section gets its own.  ``lay`` is how the second section lies: what is at ``x`` in the first is at ``lay(x)`` in the
+# Glands with a lumen lie in fibrous tissue.  They continue from one section to the next; nuclei do not, so each
+# section has its own.  ``lay`` is the map of the simulation: ``x`` in the first section corresponds to ``lay(x)`` in the
 # second, in pixels.
 
 import matplotlib.pyplot as plt
@@ -85,7 +85,7 @@ def section(place, carry):
 # %%
 # The stains
 # ----------
-# A stain absorbs light by the law of Beer and Lambert: optical densities of what absorbs add up, and the colour is
+# A stain absorbs light by the law of Beer and Lambert: optical densities add up, and the colour is
 # ``exp(-density)``.  Haematoxylin is blue and binds to nuclei, eosin is pink and binds to the rest; in the other section
 # a brown marker (DAB) shows some of the glands, and haematoxylin the nuclei.
 
@@ -112,9 +112,9 @@ truth = lay(landmarks.T[..., None])[..., 0].T
 print(len(landmarks), "landmarks,", is_marked.sum(), "in glands with the marker")
 
 # %%
-# From colours to a scalar
-# ------------------------
-# The solver takes images of one value for each pixel, and says so.
+# Conversion of colours to scalars
+# --------------------------------
+# The solver requires one value per pixel and refuses colour arrays.
 
 try:
     varreg.solve(second, first)
@@ -122,8 +122,8 @@ except varreg.InputError as error:
     print(error)
 
 # %%
-# There are several ways to make one.  The mean optical density shows whatever absorbs.  ``skimage`` separates the
-# stains by their usual colours, which are not exactly those of our scanner: haematoxylin is in both sections; eosin
+# There are several conversions.  The mean optical density shows all absorbing structures.  ``skimage`` separates the
+# stains by their standard colours, which are not exactly those of our scanner: haematoxylin is in both sections; eosin
 # and DAB are not.
 
 
@@ -148,8 +148,8 @@ for name, error in errors.items():
     print(f"{name:13s} median {np.median(error):5.2f}, at most {error.max():5.2f}")
 
 # %%
-# Eosin and DAB mark different things, and lead nowhere.  Both of the others show what is in both sections, and the
-# density more of it.  We go on with that.
+# Eosin and DAB mark different structures, and their registration fails.  The other two images show structures common to both sections, the
+# density more of them.  The following sections use the density.
 
 result = results["density"]
 print(result)
@@ -157,7 +157,7 @@ print(result)
 # %%
 # Warping colours
 # ---------------
-# Each colour is an image of the moving side.  Beyond the section the glass is white, so ``fill`` is 1.
+# Each colour is an image of the moving side.  The glass outside the section is white, so ``fill`` is 1.
 
 warped = np.stack([result.warp(second[..., k], fill=1) for k in range(3)], axis=-1)
 inside = density(gaussian_filter(first, (3, 3, 0))) > 0.1
@@ -168,7 +168,7 @@ print(f"error at all pixels of the tissue: median {low:.2f}, 95 % below {high:.2
 # %%
 # Landmarks
 # ---------
-# Circles are the landmarks where they are, crosses where the map puts those of the first section.
+# Circles are the true landmarks, crosses are the landmarks of the first section mapped to the second.
 
 found = result.points(landmarks, space="voxel")
 tiles = np.add(*(x // 40).astype(int))[..., None] % 2 == 0

@@ -1,15 +1,15 @@
 """
-The mean of a group
-===================
+Construction of a template
+==========================
 
-Six heads, each bent in its own way: what is the head that they all come from?  :func:`varreg.build_template` finds the mean
-of their shapes and of their intensities, with whomever it begins.
+Six heads are deformed versions of one original head.  :func:`varreg.build_template` estimates the mean
+of their shapes and intensities, independent of the person with which it starts.
 """
 
 # %%
-# Six people whose mean is known
-# ------------------------------
-# They come in pairs, bent by opposite displacements, so that the mean of the maps from the original head is no map at all.
+# Six people with a known mean
+# ----------------------------
+# The people are pairs with opposite displacements, so that the mean of the maps from the original head is the identity.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,14 +34,14 @@ for seed in (1, 2, 3):
 # %%
 # The template
 # ------------
-# Labels steer nothing; they show how people come to lie on each other from round to round.
+# Labels do not affect the template; their overlap measures the alignment of the people after each round.
 
 template = varreg.build_template(people, labels=labels, progress=False)
 print(template)
 
 # %%
-# Beside the plain mean and the head itself
-# -----------------------------------------
+# Comparison with the plain mean and the original head
+# ----------------------------------------------------
 
 
 def alike(image):
@@ -73,4 +73,4 @@ mean = np.mean([each.displacement for each in template.transforms], axis=0)
 print(f"mean of the maps: at most {np.abs(mean).max():.3f} voxels")
 
 # %%
-# From the command line: ``varreg template *.nii.gz -o template``.
+# On the command line: ``varreg template *.nii.gz -o template``.

@@ -2,17 +2,17 @@
 Training and use of a small network
 ===================================
 
-The whole way of a network in half a minute: choose a training, run it, read its tables, load its weights,
-predict with them, and let the solver go on.  So short a training teaches little, and this page shows how
-little; :doc:`the learned cascade </learned>` says what a useful one takes.
+This example covers all steps in half a minute: configuration, training, tables, loading of the weights,
+prediction, and refinement by the solver.  So short a training has a small effect, which is measured here;
+:doc:`the learned cascade </learned>` describes useful trainings.
 """
 
 # %%
 # Configuration
 # -------------
-# A training is one frozen configuration: a preset, and single fields changed by ``section.field=value``.  The
-# preset ``smoke`` draws its pairs from the phantom and needs no data.  Here one coarse DT-Net follows AT-Net, which
-# looks twice, and the distance to the known map of every pair is a part of the loss.
+# A training is defined by one frozen configuration: a preset, and single fields changed by ``section.field=value``.  The
+# preset ``smoke`` generates its pairs from the phantom and needs no data.  Here AT-Net has two passes and is followed by one coarse
+# DT-Net, and the distance to the known map of every pair is part of the loss.
 
 import json
 import tempfile
@@ -52,8 +52,8 @@ config = with_changes(
 # %%
 # Training
 # --------
-# The same from a terminal is ``python -m learned.train --preset smoke --output run --model.at_width=8 ...``.
-# A run that is interrupted goes on with ``train(config, resume=True)``, or ``--resume``, and ends with the same bits.
+# The same command in a terminal is ``python -m learned.train --preset smoke --output run --model.at_width=8 ...``.
+# ``train(config, resume=True)``, or ``--resume``, resumes an interrupted run with a bitwise identical result.
 
 trained = train(config, progress=False, tensorboard=False)
 print(*sorted(path.name for path in run.iterdir()), sep="\n")
@@ -62,8 +62,8 @@ print(*sorted(path.name for path in run.iterdir()), sep="\n")
 # Accuracy
 # --------
 # ``metrics.jsonl`` has a line for each validation: the mean error in voxels, mutual information in nats and the
-# share of folded cells, before registration, after the affine map and after each stage.  No network is trained on
-# these pairs; the weights of the best validation are kept, and judged once on the test pairs.
+# share of folded cells, before registration, after affine and after each stage.  No network is trained on
+# these pairs; the weights of the best validation are saved, and evaluated once on the test pairs.
 
 lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 print(f"{'':24}" + "".join(f"{row:>12}" for row in lines[-1]["figures"]))
@@ -73,8 +73,8 @@ for line in lines:
     print(f"{place:24}{errors}" + ("  best so far" if line.get("best") else ""))
 
 # %%
-# ``training.jsonl`` has the loss of each step: in grey, and in blue the mean of 16 steps.  The two stages have
-# different losses, so they are drawn apart.
+# ``training.jsonl`` contains the loss of each step, drawn in grey, and in blue the mean of 16 steps.  The two stages have
+# different losses and therefore separate plots.
 
 steps = [json.loads(line) for line in (run / "training.jsonl").read_text().splitlines()]
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
@@ -93,10 +93,10 @@ axes[2].legend(loc="lower left")
 plt.show()
 
 # %%
-# Load and predict
-# ----------------
-# The weights are one safetensors file with a card, which says how they came about.  A path stands wherever the name
-# of a network may.
+# Loading and prediction
+# ----------------------
+# The weights are one safetensors file with a card that documents their training.  A path is accepted in place of the name
+# of a network.
 
 network = learned.load(trained.model)
 print(network.name, network.shape, sum(p.numel() for p in network.network.parameters()), "weights")
@@ -107,10 +107,10 @@ prediction = learned.predict(pair.moving, pair.fixed, model=network)
 print(prediction)
 
 # %%
-# The solver goes on
-# ------------------
-# The pair is larger than those of the training, and its map is another one.  ``brain-2d`` comes with the package and
-# was trained for an hour or so on other data.
+# Refinement by the solver
+# ------------------------
+# The pair is larger than those of the training, and its map is different.  ``brain-2d`` is included in the package and
+# was trained for about an hour on other data.
 
 starts = {
     "solver alone": None,
@@ -129,9 +129,9 @@ for name, error in errors.items():
     print(f"{name:32} mean error {error[pair.mask].mean():.2f} voxels")
 
 # %%
-# After half a minute the network has learned to bring heads somewhat nearer to each other, no more.  It does no harm:
-# the solver compares a start with the affine map that it finds itself, and goes on from what has less energy.  With
-# ``start=prediction.affine`` the prediction is only where its affine search begins.
+# After half a minute of training the network reduces the distance between heads only slightly.  This does no harm:
+# the solver compares a start with its own affine map, and continues from the one with less energy.  With
+# ``start=prediction.affine`` the prediction only initialises the affine search.
 
 figure, axes = plt.subplots(2, 3, figsize=(9, 6.4), layout="constrained")
 images = {
@@ -154,9 +154,9 @@ plt.show()
 folder.cleanup()
 
 # %%
-# For a network that is of use
-# ----------------------------
-# * ``preset("laptop")`` takes an hour or so on two cores; :doc:`/learned` says what each choice is for.
-# * Train on images like yours: ``data.source=mixed`` takes label maps and real images.
-# * Judge on heads that were not trained on.
-# * :doc:`The card of brain-2d </brain-2d>` says what 1.2 hours of training came to.
+# Recommendations for useful networks
+# -----------------------------------
+# * ``preset("laptop")`` takes about an hour on two cores; :doc:`/learned` explains the choices.
+# * Train on images like yours: ``data.source=mixed`` accepts label maps and real images.
+# * Evaluate on heads that were not part of the training.
+# * :doc:`The card of brain-2d </brain-2d>` reports the result of 1.2 hours of training.

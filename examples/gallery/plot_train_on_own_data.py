@@ -2,17 +2,17 @@
 Training on different people, with labels
 =========================================
 
-A lab has images of many people, each in a contrast or two, and label maps of some.  No two of the people coincide, so no map
-between them is known: a network learns from the energy, mutual information and smoothness, and from the overlap of the
-labels.  At prediction no labels are needed.  Everything here is made by the script and trains in less than a minute;
-:doc:`the manifest </manifest>` has the format in full.
+Many laboratories have images of many people, each in one or two contrasts, and label maps of some of them.  The true maps between
+people are not known, so a network is trained on the energy, mutual information and smoothness, and on the overlap of the
+labels.  Prediction needs no labels.  The script simulates all data and trains in less than a minute;
+:doc:`the manifest </manifest>` describes the complete format.
 """
 
 # %%
 # The data
 # --------
-# Twelve people: a head, a brain in it, two ventricles and a nucleus on one side, all of different size and place and bent at
-# random.  Half of them have a T1, the others a T2, in which other tissues are bright.  A label map names brain,
+# Each of twelve people has a head, a brain, two ventricles and a nucleus on one side, with random size, position and
+# deformation.  Half of them have a T1, the others a T2, in which other tissues are bright.  A label map marks brain,
 # ventricles and nucleus.
 
 import json
@@ -80,7 +80,7 @@ for number in range(12):
 # %%
 # The manifest
 # ------------
-# A line for each person.  It is read, and what is wrong with it said, before anything else is done.
+# The manifest has a line for each person.  It is read and validated before the training.
 
 manifest = root / "manifest.json"
 manifest.write_text(json.dumps(entries))
@@ -91,7 +91,7 @@ print(len(read_manifest(manifest)), "people")
 # The training
 # ------------
 # ``data.people=1``: every pair is of two people.  ``loss.mutual_information`` and ``loss.smoothness`` are the energy,
-# ``loss.dice`` is the weight of the overlap.  Four people validate, and no network is trained on them.
+# ``loss.dice`` is the weight of the overlap.  Four people are used for validation only.
 
 held_out = [f"person{number:02d}" for number in (8, 9, 10, 11)]
 config = with_changes(
@@ -131,9 +131,9 @@ for row in ("identity", "stage 2"):
     print(f"{row:10} Dice {trained.validation[row]['dice']:.3f}")
 
 # %%
-# Does it register people that it has never seen?
-# -----------------------------------------------
-# Images only go in.  The labels judge: those of the moving person are carried by the map, and compared with the fixed ones.
+# Evaluation on held-out people
+# -----------------------------
+# The network receives the images only.  The labels are used for the evaluation: those of the moving person are warped by the map, and compared with the fixed ones.
 
 NAMES = {BRAIN: "brain", VENTRICLE: "ventricles", NUCLEUS: "nucleus"}
 
@@ -163,7 +163,7 @@ for name, *values in zip(NAMES.values(), before, after, strict=True):
     print(f"{name:12} before {values[0]:.2f}, after {values[1]:.2f}")
 
 # %%
-# The last pair, a slice: outlines of the fixed labels in white, of the moving ones before and after in colour.
+# A slice of the last pair: outlines of the fixed labels in white, and of the moving labels before and after registration in colour.
 
 maps = {
     "moving, before": np.asarray(theirs.dataobj),
@@ -188,9 +188,9 @@ plt.show()
 folder.cleanup()
 
 # %%
-# For a network that is of use
-# ----------------------------
-# * Real images and hundreds of people; ``loss.dice=0`` where there are no labels.
+# Recommendations for useful networks
+# -----------------------------------
+# * Use real images of hundreds of people; ``loss.dice=0`` without labels.
 # * Unaligned T1 and T2 of one person: ``"coincide": false`` in their entry.  Atlas to subject: ``data.atlas=ID``.
-# * A dataset of MONAI or TorchIO goes straight in: ``train(config, training=..., validation=...)``.
-# * All of it: :doc:`the manifest </manifest>` and :doc:`the learned cascade </learned>`.
+# * Datasets of MONAI or TorchIO are accepted directly: ``train(config, training=..., validation=...)``.
+# * All details: :doc:`the manifest </manifest>` and :doc:`the learned cascade </learned>`.

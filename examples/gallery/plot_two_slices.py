@@ -2,17 +2,17 @@
 Two slices of different contrast
 ================================
 
-The smallest complete registration: a slice that looks like T2 is brought onto a T1 slice of the same brain.  The
-map between them is known here, so the error can be measured; then come the pictures that one looks at when it is
+This minimal example registers a slice with T2-like contrast to a T1 slice of the same brain.  The
+true map is known, so the error can be measured.  The pictures that follow serve for inspection when the true map is
 not known.
 """
 
 # %%
-# A pair with a known answer
-# --------------------------
-# The T1 template comes with nilearn, with maps of grey and white matter.  From the maps we make an image with
-# bright fluid, like T2; the T1 is turned and bent, its middle made smaller, and both get noise.  ``moving`` at
-# ``x + truth`` shows what ``fixed`` shows at ``x``: the map goes from fixed to moving.
+# A pair with a known map
+# -----------------------
+# nilearn contains the T1 template and maps of grey and white matter.  From the maps we generate an image with
+# bright fluid, like T2.  The T1 is rotated and deformed with a contraction in the middle, and noise is added to both.  ``moving`` at
+# ``x + truth`` shows the same point as ``fixed`` at ``x``: the map goes from fixed to moving.
 
 import tempfile
 from importlib.resources import files
@@ -48,8 +48,8 @@ inside = map_coordinates(brain.astype(float), x + truth, order=1) > 0.5
 # %%
 # Registration
 # ------------
-# Nothing needs to be chosen: the contrasts may differ, and an affine map is found before the deformation.  Printed,
-# a result says what was minimised, why it stopped and whether the map folds.
+# No options are required: the contrasts may differ, and an affine map is estimated before the deformation.  The printed
+# result reports the energy, the reason for stopping and whether the map folds.
 
 result = varreg.solve(moving, fixed)
 print(result)
@@ -68,8 +68,8 @@ for name, error in (("before", before), ("after", after)):
 # %%
 # Checkerboards
 # -------------
-# A checkerboard of both images.  When nothing is known of the truth, this is where to look: what begins in a tile of
-# the fixed image must go on in the next tile, of the moving one.
+# A checkerboard shows tiles of both images alternately.  It is suitable for inspection when the true map is not known: structures in a tile of
+# the fixed image must continue in the neighbouring tile of the moving image.
 
 
 def show(ax, image, title, **settings):
@@ -94,12 +94,12 @@ for ax, (title, image) in zip(axes.flat, shown, strict=True):
 # %%
 # The map
 # -------
-# Lines of the fixed array, drawn where they lie in the moving image, and the Jacobian determinant: the local change
-# of volume, 2 where a piece of the fixed image corresponds to twice its area in the moving one, at most 0 where a
-# map folds.  ``smallest_determinant`` is the certified bound of the deformable part, between the voxels too.
+# The lines of the fixed array are drawn at their positions in the moving image.  The Jacobian determinant is the local change
+# of volume: it is 2 where a region of the fixed image corresponds to twice its area in the moving image, and at most 0 where a
+# map folds.  ``smallest_determinant`` is a certified bound of the deformable part, also between voxels.
 #
-# The error is largest in and around the thalamus, where little shows which point belongs where.  There the smoothness
-# decides, and the change of volume comes out smaller than the true one.
+# The error is largest in and around the thalamus, where there is little structure.  There the smoothness term
+# determines the map, and the change of volume is smaller than the true one.
 
 found = result.jacobian()
 (a, b), (c, d) = np.eye(2)[..., None, None] + [np.gradient(part) for part in truth]
@@ -122,7 +122,7 @@ print(f"bound of the deformable part at every point: {result.smallest_determinan
 # %%
 # Saving and loading
 # ------------------
-# A saved result is a folder of NIfTI and JSON.  What comes back is the same to the last bit, and does the same.
+# A saved result is a folder of NIfTI and JSON files.  The loaded result is bitwise identical.
 
 with tempfile.TemporaryDirectory() as place:
     result.save(Path(place) / "registration")
@@ -131,9 +131,9 @@ print("the same map:", np.array_equal(same.displacement, result.displacement))
 print("the fixed point (100, 90) is at", same.points([100, 90], space="voxel").round(2))
 
 # %%
-# At a glance
-# -----------
-# In a notebook a result shows itself, as here: a cell that ends with it is enough.  ``result.plot("overview.png")``
+# Display in notebooks
+# --------------------
+# In a notebook a result is displayed at the end of a cell, as here.  ``result.plot("overview.png")``
 # draws images, checkerboards, grid, determinant and energy in one figure, and ``result.report("report.html")``
 # writes a page.
 
