@@ -107,8 +107,8 @@ def test_the_first_words_of_the_verdict_are_those_of_the_checks(report):
     words = " ".join(Page(report.path.read_text("utf-8")).words.split())
     line = first_line(report.result.checks)
     assert words.count(line) == 1
-    assert words.index("Verdict", words.index("How to repeat it")) < words.index(line)
-    assert words.index(line) < words.index("The certificate") < words.index("How much do the")
+    assert words.index("Verdict", words.index("Reproduction")) < words.index(line)
+    assert words.index(line) < words.index("Certificate: ") < words.index("How much do the")
 
 
 def test_warnings_stand_in_red_with_their_remedies(slices):
