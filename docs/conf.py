@@ -55,7 +55,10 @@ html_theme = "furo"
 html_title = f"varreg {release}"
 
 # Formulas need no network: one file of MathJax, which draws them as SVG and needs no fonts, is copied into the pages.
-html_static_path = [str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"), "equations.css"]
+html_static_path = [
+    str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"),
+    "equations.css",
+]
 html_css_files = ["equations.css"]
 mathjax_path = "tex-svg.js"
 
