@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import varreg
-from varreg.options.options import AFFINE_MODELS, Options
+from varreg.options.names import AFFINE_MODELS
+from varreg.options.options import Options
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming-from.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -113,8 +114,8 @@ assert refined.smallest_determinant > 0
 
 
 def script(name: str) -> str:
-    """The blocks of "The files" and of a section, on the lines on which they stand."""
-    kept = [found.span() for found in (SECTIONS["The files"], SECTIONS[name])]
+    """The blocks of "Example data" and of a section, on the lines on which they stand."""
+    kept = [found.span() for found in (SECTIONS["Example data"], SECTIONS[name])]
     lines = [""] * TEXT.count("\n")
     for found in FENCE.finditer(TEXT):
         if any(first <= found.start() < last for first, last in kept):
@@ -156,7 +157,7 @@ def test_our_side_runs_without_the_other_tools(tmp_path, monkeypatch):
     namespace: dict = {}
     theirs, ours = blocks("ANTs")[:2]
     assert "import ants" in theirs and "import" not in ours.replace("import varreg", "")
-    for block in (*blocks("The files"), ours):
+    for block in (*blocks("Example data"), ours):
         exec(compile(block, str(PAGE), "exec"), namespace)
     error = np.linalg.norm(_in_fixed_voxels(namespace), axis=0)[namespace["pair"].mask]
     assert error.mean() < 0.5  # the headers, of other directions, were heeded

@@ -63,7 +63,7 @@ class Bench:
 
 
 def iterations(bench: Bench) -> tuple[Any, str]:
-    """One evaluation and one gradient per level, in ms, and both against the memory triad."""
+    """One evaluation and one gradient per level, in ms, and the ratio of both to the memory triad."""
     found = []
     for (fixed, moving), threads in itertools.product(bench.images, bench.triad):
         found += level_times(fixed, moving, threads, bench.triad[threads]["gb_per_s"])
@@ -86,7 +86,7 @@ def iterations(bench: Bench) -> tuple[Any, str]:
 
 
 def stages(bench: Bench) -> tuple[Any, str]:
-    """Seconds of a registration with the default options, stage by stage."""
+    """Seconds of a registration with the default options, by stage."""
     found = [by_threads(*images, [cores()])[cores()] for images in bench.images]
     header = ("image", *found[0])
     rows = [
@@ -97,7 +97,7 @@ def stages(bench: Bench) -> tuple[Any, str]:
 
 
 def threads(bench: Bench) -> tuple[Any, str]:
-    """Seconds of a registration with one thread and with all."""
+    """Seconds of a registration with one thread and with all threads."""
     counts = sorted({1, cores()})
     found = [by_threads(*images, counts) for images in bench.images]
     header = ("image", *(f"{n} thread{'s' * (n > 1)}" for n in counts), "speed-up")
@@ -123,7 +123,7 @@ def sizes(bench: Bench) -> tuple[Any, str]:
 
 
 def memory(bench: Bench) -> tuple[Any, str]:
-    """Peak memory of a process that registers, in MB and in images of float32."""
+    """Peak memory of a process that registers one pair, in MB and in float32 images."""
     fixed, moving = bench.images[-1]
     found, size = peak_memory(fixed, moving), fixed.nbytes / 1e6
     rows = [[name, f"{mb:.0f}", f"{mb / size:.1f}"] for name, mb in found.items()]
@@ -131,7 +131,7 @@ def memory(bench: Bench) -> tuple[Any, str]:
 
 
 def start(bench: Bench) -> tuple[Any, str]:
-    """Seconds until the first answer, in fresh processes."""
+    """Seconds until the first result, in new processes."""
     found = starting_times(*bench.slices)
     return found, markdown(("2D", "s"), [[name, f"{s:.3f}"] for name, s in found.items()])
 
