@@ -31,8 +31,8 @@ FUNCTION = "varreg apply"
     "transforms",
     multiple=True,
     help="Instead of RESULT: a transform file of any tool, or a saved result. Several in the order of "
-    "`antsApplyTransforms -t` and `greedy -r`: the first meets a fixed point first. [FILE,1] or "
-    "FILE,-1 inverts an affine one. Needs --fixed and --moving.",
+    "`antsApplyTransforms -t` and `greedy -r`: the first is applied to a fixed point first. [FILE,1] or "
+    "FILE,-1 inverts an affine transform. Requires --fixed and --moving.",
 )
 @click.option(
     "--from",
@@ -70,12 +70,12 @@ FUNCTION = "varreg apply"
         "distorted EPI and densities."
     ),
 )
-@click.option("--labels", is_flag=True, help=("IMAGE is a label map; labels stay whole numbers."))
+@click.option("--labels", is_flag=True, help=("IMAGE is a label map; labels are not interpolated."))
 @click.option(
     "--points",
     type=click.Choice(["world", "voxel"]),
     help="IMAGE is a table (.csv, .tsv) of points of the fixed image, mapped to the moving "
-    "image, in world (RAS+ mm) or voxel coordinates; columns x, y, z or the first ones. "
+    "image, in world (RAS+ mm) or voxel coordinates; columns x, y, z, or else the first columns. "
     "Other columns are kept.",
 )
 @click.option(
@@ -105,11 +105,11 @@ def apply(
 ) -> None:
     """Warp another IMAGE from the moving to the fixed grid of a saved RESULT.
 
-    A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
-    the fixed slide, or its --level.
+    If OUTPUT is .ome.tif or .ome.zarr, a slide (OME-TIFF, OME-Zarr) is warped at full resolution, tile by tile, to the grid of
+    the fixed slide --reference, or of its --level.
 
-    IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder of
-    `varreg series`, with a map for each.
+    IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder written by
+    `varreg series`, with a map for each volume.
     """
     from ..images.series import is_series
     from ..io.atomic import atomic_path

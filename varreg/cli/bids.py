@@ -80,8 +80,8 @@ def spread(arguments: Sequence[str]) -> list[str]:
     "contrasts",
     multiple=True,
     help=(
-        "Suffix of images registered to the image of --onto of the same visit, e.g. T2w; "
-        "may be repeated."
+        "Suffix of images registered to the image of suffix --onto of the same visit, e.g. "
+        "T2w; may be repeated."
     ),
 )
 @click.option(
@@ -103,9 +103,9 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @quiet
 @click.pass_context
 def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any) -> None:
-    """Register a BIDS dataset: LEVEL participant for each person, group for one page of all.
+    """Register a BIDS dataset (LEVEL participant), or write a page of all registrations (LEVEL group).
 
-    Visits that are finished are skipped unless images, options or version have changed; one that fails does not stop
+    Finished visits are skipped unless images, options or version have changed.  A visit that fails does not stop
     the others.  OUT_DIR becomes a dataset of derivatives.
     """
     images, made = (Path(os.path.abspath(Path(name).expanduser())) for name in (dataset, output))

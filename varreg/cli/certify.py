@@ -30,7 +30,7 @@ STEPS = 20
     default=0,
     show_default=True,
     help=(
-        "Number of registrations under small perturbations, 4 or 8, that estimate the error in mm."
+        "Number of registrations under small perturbations, 4 or 8, to estimate the error in mm."
     ),
 )
 @click.option(

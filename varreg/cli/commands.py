@@ -50,7 +50,7 @@ STARTS = ("header", "centres", "moments")
 )
 @click.version_option(__version__, prog_name="varreg")
 def main() -> None:
-    """Register two images of different contrast: find where each point of FIXED lies in MOVING.
+    """Register two images of different contrast: map each point of FIXED to MOVING.
 
     Start with `varreg demo`, which needs no files.
     """
@@ -82,19 +82,19 @@ def main() -> None:
     show_default=True,
     help="Model of the affine stage, or a text file with its matrix (fixed world to moving "
     "world, mm); auto chooses a rigid map, or the position from the headers, unless "
-    "more degrees of freedom gain more than noise would.",
+    "more degrees of freedom gain more than expected from noise.",
 )
 @click.option(
     "--deformable/--no-deformable",
     default=None,
-    help="Whether to run the deformable stage. [default: if it gains more than noise would]",
+    help="Whether to run the deformable stage. [default: if it gains more than expected from noise]",
 )
 @click.option(
     "--also",
     type=(ImagePath(), ImagePath()),
     multiple=True,
     metavar="MOVING FIXED",
-    help="A further pair of images of the same two people, such as FLAIR besides T2; may be "
+    help="A further pair of images of the same two people, such as FLAIR in addition to T2; may be "
     "repeated. See --weights and --similarities.",
 )
 @mask_options
@@ -115,7 +115,7 @@ def main() -> None:
     "--start",
     type=NameOrMap(STARTS),
     help="Initial alignment, or a text file with a matrix; or a map to refine: the folder of "
-    "a saved result, or a transform file. [default: tries several]",
+    "a saved result, or a transform file. [default: several are compared]",
 )
 @image_options
 @energy_options
@@ -252,7 +252,7 @@ for command in (apply, convert, series):
 @click.argument("result", type=click.Path())
 @as_json
 def info(result: str, as_json: bool) -> None:
-    """Summarise a saved RESULT, or the folder of `varreg series`."""
+    """Summarise a saved RESULT, or the folder written by `varreg series`."""
     from ..results.result import load
     from ..series.aligned import load_series
     from ..series.folder import is_aligned
@@ -265,11 +265,20 @@ def info(result: str, as_json: bool) -> None:
 
 @main.command(cls=Command)
 @click.option(
-    "-o", "--output", default="varreg-demo", show_default=True, type=click.Path(), help="Folder."
+    "-o",
+    "--output",
+    default="varreg-demo",
+    show_default=True,
+    type=click.Path(),
+    help="Output folder.",
 )
 @click.option("--3d", "volume", is_flag=True, help="A volume instead of a slice.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the brain."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random seed of the brain.",
 )
 @threads
 @force

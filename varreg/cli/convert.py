@@ -25,7 +25,7 @@ from .transforms import files_and_flags
     "--from",
     "format_",
     type=click.Choice(FORMATS),
-    help="Format of IN, if the file does not tell. [default: detected]",
+    help="Format of IN, if it cannot be detected. [default: detected]",
 )
 @click.option(
     "--fixed", type=ImagePath(), help=("Fixed image; required unless IN is a saved result.")
@@ -48,10 +48,10 @@ def convert(
 ) -> None:
     """Convert the transform IN (a saved result, or a file of another tool) to the format of another tool.
 
-    The ending of OUT says in which form: .h5, .x5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
-    the two files of ants and greedy.  Beside a name of BIDS, from-T2w_to-T1w_mode-image_xfm.h5, its JSON file is
-    written; there T2w is the moving side, whose images are brought to T1w.  The files are printed in the order in which
-    `antsApplyTransforms -t` and `greedy -r` take them.
+    The extension of OUT determines the form: .h5, .x5, .nii.gz, .mat, .tfm, .npz; any other name is a prefix for
+    the two files of ants and greedy.  For a BIDS name, such as from-T2w_to-T1w_mode-image_xfm.h5, a JSON file is
+    written as well; T2w is then the moving side, whose images are warped to T1w.  The files are printed in the order of
+    `antsApplyTransforms -t` and `greedy -r`.
     """
     from ..exchange.reading import read_transform
     from ..exchange.writing import write_transform

@@ -45,7 +45,7 @@ _OPTIONS = (
         type=click.FloatRange(min=0, min_open=True),
         default=4.0,
         show_default=True,
-        help="Hours of each SLURM worker, after which another takes over.",
+        help="Hours of each SLURM worker, after which it is replaced.",
     ),
 )
 

@@ -52,7 +52,7 @@ def image_options(command: Decorated) -> Decorated:
         expose_value=False,
         callback=_remember_as(_SPACING),
         help="Pixel size of pictures in mm: one number, or two for rows and columns. "
-        "[default: as stated in a TIFF, else 1]",
+        "[default: as stated in the file, else 1]",
     )(command)
     return header_option(command)
 
@@ -76,13 +76,13 @@ def mask_options(command: Decorated) -> Decorated:
         command = click.option(
             f"--{image}-rigid-mask",
             type=ImagePath(),
-            help=f"Image of what keeps its shape in {image.upper()}, 1 there. See --rigidity-weight.",
+            help=f"Mask of structures that keep their shape in {image.upper()}, 1 inside. See --rigidity-weight.",
         )(command)
     for name in ("--moving-mask", "--fixed-mask"):
         command = click.option(
             name,
             type=ImagePath(),
-            help="Image: what is at least half of its largest value counts; fractions from 0 to 1 are weights.",
+            help="Mask: voxels of at least half its largest value are inside; fractions from 0 to 1 are weights.",
         )(command)
     return command
 

@@ -24,8 +24,8 @@ from .spelling import spelled
     "--atlases",
     required=True,
     type=click.Path(),
-    help="Folder with NAME_image.nii.gz and NAME_labels.nii.gz for each person, or with a table atlases.tsv (image, labels, "
-    "name); or such a table.",
+    help="Folder with NAME_image.nii.gz and NAME_labels.nii.gz for each person, or with a table atlases.tsv (columns image, "
+    "labels, name); or such a table.",
 )
 @click.option(
     "-o",
@@ -42,7 +42,7 @@ from .spelling import spelled
     type=click.Choice(["local", "majority"]),
     default="local",
     show_default=True,
-    help="How the atlases vote.",
+    help="Method of label fusion.",
 )
 @click.option(
     "--radius",

@@ -14,7 +14,7 @@ VARIABLE = "_VARREG_COMPLETE"
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Print versions, threads, cache and disk space, to paste into an issue."""
     from .doctor import described, examine

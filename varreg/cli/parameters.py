@@ -159,6 +159,7 @@ def _plain(text: str) -> str:
     text = re.sub(r":math:`([^`]*)`", r"\1", " ".join(text.split()))
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
-    text = re.sub(r"\((\d+(?:, \d+)+)\)", lambda found: found[1].replace(" ", ""), text)
+    text = re.sub(r"\(([\d.]+(?:, [\d.]+)+)\)", lambda found: found[1].replace(" ", ""), text)
+    text = re.sub(r"(?<!`)`(\w+)`", lambda found: flag(found[1]), text)
     text = re.sub(r"\bNone\b", "none (the default)", text)
     return text.replace("``", "").replace("`", "")

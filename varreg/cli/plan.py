@@ -28,12 +28,14 @@ SHOWN = 10
 @click.option("--participant-label", "participants", multiple=True, help="[default: all]")
 @click.option("--session-label", "sessions", multiple=True, help="[default: all]")
 @click.option(
-    "--cores", type=click.IntRange(min=1), help=("Cores of a machine. [default: this machine's]")
+    "--cores",
+    type=click.IntRange(min=1),
+    help=("Cores of the machine. [default: those of this machine]"),
 )
 @click.option(
     "--memory",
     type=click.FloatRange(min=0, min_open=True),
-    help="Memory of a machine in GiB. [default: free memory here]",
+    help="Memory of the machine in GiB. [default: free memory of this machine]",
 )
 @click.option("--json", "as_json", is_flag=True, help=("Print the plan as JSON, with every visit."))
 def plan(
@@ -50,7 +52,7 @@ def plan(
 ) -> None:
     """Estimate memory and time of `varreg bids` for each visit, and the number of workers that fit.
 
-    Only headers are read.  Where OUT_DIR holds finished visits, the times are theirs.
+    Only headers are read.  If OUT_DIR contains finished visits, the times are derived from them.
     """
     from ..backends.threads import available_threads
     from ..cohort.dataset import read_visits

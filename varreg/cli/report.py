@@ -22,7 +22,7 @@ from .image_paths import ImagePath, image_options, mask_options
 @click.option(
     "--certificate",
     type=click.Path(),
-    help="Certificate of this result, written by `varreg certify -o`. [default: is computed]",
+    help="Certificate of this result, written by `varreg certify -o`. [default: computed]",
 )
 @mask_options
 @image_options

@@ -15,7 +15,7 @@ from .exit_codes import DEFECT, Command
     type=click.Choice(["cupy"]),
     default="cupy",
     show_default=True,
-    help="What to test.",
+    help="Backend to be tested.",
 )
 @device
 @click.option("-o", "--output", type=click.Path(), help="Also write the report into this file.")
@@ -26,8 +26,8 @@ def selftest(
 ) -> None:
     """Compare a GPU with the CPU on fifty-four cases, twice each, and print a report to paste.
 
-    If all pass, --backend auto takes the GPU from then on, as long as device, driver, CuPy and kernels stay the
-    same.  Exit code 70 if one does not.
+    If all cases pass, --backend auto uses the GPU as long as device, driver, CuPy and kernels stay the
+    same.  The exit code is 70 if a case fails.
     """
     from ..backends.cupy.selection import identity, remember
     from ..io.files import atomic_path

@@ -81,8 +81,8 @@ class VolumeOrMean(click.ParamType):
 def series(ctx: click.Context, series: str, output: str, **given: Any) -> None:
     """Correct the motion of the volumes of SERIES (4D).
 
-    The folder gets the aligned series, its mean, the motion as BIDS confounds (.tsv, .json), a figure, and
-    series.json, which `varreg apply` takes: `varreg apply -t TEMPLATE -t T1 -t FOLDER SERIES -o OUT`, with the
+    The folder contains the aligned series, its mean, the motion as BIDS confounds (.tsv, .json), a figure, and
+    series.json for `varreg apply`: `varreg apply -t TEMPLATE -t T1 -t FOLDER SERIES -o OUT`, with the
     registrations of T1 to template and of mean to T1, interpolates once.
     """
     from ..io.atomic import free_folder

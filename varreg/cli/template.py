@@ -56,13 +56,13 @@ ROUNDS = ".rounds"
     "--normalise/--no-normalise",
     default=True,
     show_default=True,
-    help="Scale intensities to a common range; switch off where they have a unit, as in CT.",
+    help="Scale intensities to a common range; disable it for intensities with a unit, as in CT.",
 )
 @image_options
 @energy_options
 @engine_options
 @backend_options
-@click.option("--keep-rounds", is_flag=True, help=f"Keep the folder OUTPUT{ROUNDS} of the rounds.")
+@click.option("--keep-rounds", is_flag=True, help=f"Keep OUTPUT{ROUNDS}, the folder of the rounds.")
 @click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
 @force
 @as_json
@@ -71,7 +71,7 @@ ROUNDS = ".rounds"
 def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
     """Build the unbiased mean of IMAGES, one per person, in shape and intensity.
 
-    A run that was killed goes on where it was: give the same command again.
+    After an interruption the same command resumes the run.
     """
     from ..io.files import free_folder
     from ..template.build import build_template

@@ -54,7 +54,7 @@ class Options:
         Values of the four options below that are None. "smooth": for images of one person. "fine": for
         images of different people, whose cortical folds differ; the fine map starts from the coarsest level
         of a smooth one. "auto" chooses, for volumes and mutual information, the fine map if it explains
-        more of the voxels held out of a trial; ``result.regularity`` holds the choice and its reason.
+        more of the voxels held out of a trial; the printed result reports the choice and its reason.
         If one of the four is given, and for slices, "auto" means "smooth".
     smoothness_weight : float or None
         :math:`\mu > 0`, weight of the smoothness term (no unit). None takes 0.35 for slices, 0.25
