@@ -136,7 +136,7 @@ class Section:
 
     @classmethod
     def _is_gone(cls, key: str, value: Any, where: str) -> bool:
-        """Whether a key of old files may be left out; what it asked for, nobody does any more."""
+        """Whether a key of old files may be omitted, because what it requested no longer exists."""
         if key not in cls.gone:
             return False
         if not cls.gone[key]:

@@ -24,7 +24,7 @@ _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
 def kept(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A function of hashable arguments whose last results are kept; nobody may change them.
+    """A function of hashable arguments whose last results are cached; they must not be changed.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def kept(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 @contextmanager
 def trusted_values() -> Iterator[None]:
-    """Within the block nobody looks at the values of images, which have been checked before: the host
+    """Within the block the values of images, which have been checked before, are not validated again: the host
     would have to wait for a GPU at each look.
     """
     token = _TRUSTED.set(True)

@@ -179,7 +179,7 @@ def _trainings(stages_from: Mapping[str, Any] | None) -> list[Any]:
 
 
 def _without_paths(config: Config) -> dict[str, Any]:
-    """The configuration, of paths only the last part: a machine is nobody's business."""
+    """The configuration, with only the last part of paths, so that nothing of the machine is recorded."""
     content = json.loads(to_json(config))
     for section, field in PATHS:
         if content[section][field] is not None:

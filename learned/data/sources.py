@@ -92,7 +92,7 @@ def check_people(
     Raises
     ------
     InputError
-        If there is nobody, or only one person where a share of the pairs are of two.
+        If there are no people, or only one person where a share of the pairs are of two.
     """
     names = tuple(dict.fromkeys(owner for owner in owners if owner != atlas))
     if not names:
@@ -150,7 +150,7 @@ class RealSource:
     Raises
     ------
     InputError
-        If there is nobody, or pairs are wanted that cannot be drawn.
+        If there are no people, or the requested pairs cannot be drawn.
 
     Examples
     --------

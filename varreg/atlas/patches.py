@@ -25,7 +25,7 @@ def correlations(
     ----------
     target : (*S) float array
     images : sequence of (*S) float arrays
-        NaN is taken for the image's mean.
+        NaN is replaced by the image's mean.
     where : (*S) bool array
         The v voxels; at least one.
     radius : int

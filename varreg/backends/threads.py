@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def available_threads() -> int:
-    """Number of threads to use where nobody says how many.
+    """Default number of threads.
 
     The cores that this thread may run on: by its affinity, by the quota of its control group (a container)
     and by ``LOKY_MAX_CPU_COUNT``; no more than ``NUMBA_NUM_THREADS``, or else ``OMP_NUM_THREADS``, allows.

@@ -215,7 +215,7 @@ def _results(
     function: str, pairs: Iterable[Any], threads: int, most: int, processes: int | None,
     progress: bool | None, errors: str, common: dict[str, Any], kernels: ModuleType,
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """The results in order, at most `most` pairs at a time; whoever closes this generator cancels those under way."""
+    """The results in order, at most `most` pairs at a time; closing this generator cancels those under way."""
     source = iter(pairs)
     first = list(itertools.islice(source, most))
     workers = max(1, min(most, len(first), pairs_with_room(kernels, first, most)))

@@ -38,7 +38,7 @@ def pairs_with_room(kernels: Any, pairs: list[Any], most: int) -> int:
 
 
 def _voxels(pair: Any) -> int:
-    """Of the fixed image; 0 if that is not known, or nobody will solve the pair."""
+    """Of the fixed image; 0 if that is not known, or if the pair will not be solved."""
     try:
         return as_pair_task(pair, 0, "").voxels or 0
     except InputError:

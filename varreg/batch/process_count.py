@@ -24,7 +24,7 @@ def processes_possible() -> bool:
 
 
 def processes_expected() -> bool:
-    """Whether worker processes are in place though nobody asked for them.
+    """Whether worker processes are appropriate by default.
 
     Not in a process that is itself one of several workers, and not inside another program, where
     ``sys.executable`` is not Python and to run it would start that program again.

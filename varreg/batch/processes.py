@@ -109,7 +109,7 @@ class WorkerPool:
     def start(self) -> None:
         """Start the workers unless they run already; does not wait until they are ready.
 
-        Whoever starts them releases them, whatever happens.
+        The caller that starts them must release them in any case.
 
         Raises
         ------

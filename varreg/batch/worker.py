@@ -19,7 +19,7 @@ _cancelled: Any = None
 
 
 class CancelledPair(Exception):
-    """Ends a pair whose result nobody waits for any more."""
+    """Ends a pair whose result is no longer needed."""
 
 
 def initialise(owner: int, cancelled: Any) -> None:

@@ -44,7 +44,7 @@ class BidsCommand(Command):
 def spread(arguments: Sequence[str]) -> list[str]:
     """Arguments with the values of lists one by one.
 
-    In front of LEVEL a list has one value, for nobody could tell the next from the folders.
+    In front of LEVEL a list has one value, because further values could not be distinguished from the folders.
 
     Examples
     --------

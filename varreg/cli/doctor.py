@@ -25,7 +25,7 @@ def examine() -> dict[str, Any]:
     -------
     dict
         "varreg", "python", "platform", "packages" and "further" (name -> version),
-        "threads" (used where nobody says how many), "variables" (of the environment, that rule threads
+        "threads" (the default number), "variables" (of the environment, that affect threads
         and cache),
         "kernels" ("compiled" or "not compiled yet", with "cache": folder or None, "writable" and
         "free_gigabytes"), "gpu" (in words, with what is known of its self-test).

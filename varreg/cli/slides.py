@@ -63,7 +63,7 @@ def refuse_for_slides(inverse: bool, interpolation: str, modulate: bool = False)
         )
     if inverse:
         raise click.UsageError(
-            "--inverse does not go with slides; register them the other way round, or write a smaller picture (.png)."
+            "--inverse is not available for slides; exchange the moving and the fixed slide, or write a smaller picture (.png)."
         )
     if interpolation == "cubic":
         raise click.UsageError("slides take --interpolation linear or nearest, not cubic.")

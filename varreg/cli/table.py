@@ -53,7 +53,7 @@ def register_table(
     finished : callable
         Takes the report of every pair.
     processes : int, optional
-        As for :func:`varreg.solve_batch`, but by default also files are taken for slices, by their
+        As for :func:`varreg.solve_batch`, but by default small files are assumed to be slices, by their
         size on disk.
     **arguments
         As for :func:`varreg.solve_batch`.

@@ -102,7 +102,7 @@ def read_visits(
     FileError
         If it is no BIDS dataset.
     InputError
-        If a label is of nobody, or nobody has such an image.
+        If a label matches no participant, or no participant has such an image.
     BackendError
         If ``ancpbids`` is not installed.
     """
@@ -143,7 +143,9 @@ def _chosen(folder: Path, labels: list[str]) -> list[str]:
         return sorted(set(labels))  # a task of an array does not look at everybody
     there = sorted(entry.name[4:] for entry in folder.glob("sub-*") if entry.is_dir())
     if not there:
-        raise FileError(f"varreg.bids: {str(folder)!r} has no folder sub-..., so there is nobody.")
+        raise FileError(
+            f"varreg.bids: {str(folder)!r} has no folder sub-..., so it has no participants."
+        )
     _refuse_unknown("participant", labels, there, folder)
     return [label for label in there if not labels or label in labels]
 

@@ -114,7 +114,7 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
 
 
 def _sized(moving: Image, fixed: Image) -> Image:
-    """The moving image, with a warning if only one of the two has voxel sizes, and the other is taken for 1 mm."""
+    """The moving image, with a warning if only one of the two has voxel sizes, and 1 mm is assumed for the other."""
     if moving.placed == fixed.placed:
         return moving
     names = ("moving", "fixed") if fixed.placed else ("fixed", "moving")

@@ -1,7 +1,7 @@
 """Image objects of other libraries: their voxels and their place, and the way back.
 
 ITK, SimpleITK and ANTsPy keep world coordinates in LPS+ and voxels by x, y, z; the arrays that ITK and SimpleITK hand out have
-their axes the other way round.  MONAI and TorchIO keep RAS+ and put a channel first.  No library is imported that an
+their axes in reverse order.  MONAI and TorchIO keep RAS+ and put a channel first.  No library is imported that an
 object does not bring.
 """
 

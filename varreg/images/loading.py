@@ -79,7 +79,7 @@ def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
 
 
 def _named(image: Image, argument: str, function: str) -> Image:
-    """An image made by hand, which may hold anything, with its remarks on the argument that it is now."""
+    """An image constructed by the user, which is not validated yet, with its remarks on the argument that it is now."""
     notes = tuple(note.replace("`array`", f"`{argument}`") for note in image.notes)
     if np.isfinite(image.data).all():
         return image if notes == image.notes else replace(image, notes=notes)

@@ -41,7 +41,7 @@ def cold_start(
     problem: Problem, model: str | None, matrix: Array, initialisations: tuple[str, ...] | Array,
     deformable: bool | None, recorder: Recorder, seconds: dict[str, float],
 ) -> tuple[Registration, ModelChoice | None]:  # fmt: skip
-    """The map, and how its model was chosen; None if nobody left it open.
+    """The map, and how its model was chosen; None if it was given.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class Registration:
     problem : Problem
         With the options whose energy was minimised last.
     regularity : RegularityChoice or None
-        How the regularity was chosen; None if nobody left it open, or if nothing deforms.
+        How the regularity was chosen; None if it was given, or if nothing deforms.
     """
 
     affine: Array

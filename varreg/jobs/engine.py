@@ -88,7 +88,7 @@ class Engine:
         return 1 if self.scheduler is not None else max(1, thread_count(None) // self.places)
 
     def run(self, jobs: list[Job]) -> Iterator[Outcome]:
-        """Do jobs; whoever closes this generator ends those under way.
+        """Run jobs; closing this generator ends those under way.
 
         Yields
         ------

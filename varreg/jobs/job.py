@@ -23,7 +23,7 @@ class Job:
         Takes the job and the number of threads it may use; writes its files, each whole or not at all, over
         those that are there, and returns a :class:`Done`.  What it writes depends on `inputs` and `settings` alone.
     record : Path
-        The JSON file that says how the job ended; written after everything else, by whoever did the job.
+        The JSON file that says how the job ended; written after everything else, by the worker of the job.
     inputs : mapping
         Role -> file or folder (None if it is absent) that is read.  Their content decides whether the job is to be
         done again, their names do not.

@@ -19,7 +19,7 @@ from .job import Job, Outcome
 def in_processes(jobs: list[Job], processes: int, threads: int, retries: int) -> Iterator[Outcome]:
     """Do jobs in worker processes, as many at a time as there are.
 
-    The end of one worker ends the others, and nobody can tell which of the jobs in their hands was the reason.  So
+    The end of one worker ends the others, and the job that caused it cannot be identified.  So
     each of these is done alone afterwards, and one that `retries` + 1 workers were lost with is given up.
 
     Parameters

@@ -25,7 +25,7 @@ def run_jobs(
     """Do every job that is not finished.
 
     Each writes its own files and then its record, so that nothing is lost when this process ends, and the next call
-    goes on where it was.
+    resumes it.
 
     Parameters
     ----------

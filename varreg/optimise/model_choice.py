@@ -1,4 +1,4 @@
-"""What kind of map was taken where nobody said which."""
+"""Choice of the model of the map, if it is not given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RIGID_GAIN, LEAST_MOTION = 0.04, 0.5
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What kind of map was taken where nobody said which, and why.
+    """Choice of the model of the map, if it is not given, and its reason.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Why a map is smooth or fine where nobody said which."""
+"""Choice between a smooth and a fine map, if it is not given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FINE_GAIN, STANDARD_ERRORS = 0.02, 2.0
 
 @dataclass(frozen=True)
 class RegularityChoice:
-    """Why a map is smooth or fine where nobody said which.
+    """Choice between a smooth and a fine map, if it is not given, and its reason.
 
     A fine and a smooth map descend by the same number of steps on every other pair of rows; the others,
     which neither has seen, judge them.

@@ -24,7 +24,7 @@ def sides(image: Image, plane: Plane) -> tuple[str, str]:
     Returns
     -------
     left, right : str
-        Empty where nobody knows: of arrays without a place in space, and of pictures.
+        Empty where they are not known: of arrays without a place in space, and of pictures.
 
     Examples
     --------

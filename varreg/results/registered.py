@@ -1,4 +1,4 @@
-"""The map of a registration, whoever found it, and its pictures."""
+"""The map of a registration by any method, and its pictures."""
 
 from __future__ import annotations
 

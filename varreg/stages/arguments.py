@@ -1,4 +1,4 @@
-"""The arguments of ``solve``: what each may be, and what is said of anything else."""
+"""The arguments of ``solve``: their valid values, and errors for all others."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class RegularDeformation:
     problem : Problem
         With the options whose energy was minimised last.
     choice : RegularityChoice or None
-        None if nobody left it open.
+        None if it was given.
     """
 
     deformation: Deformation

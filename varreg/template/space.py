@@ -1,4 +1,4 @@
-"""The grid of a template: where and how large the mean person is, whoever comes first."""
+"""The grid of a template: position and size of the mean person, independent of the order of the people."""
 
 from __future__ import annotations
 
