@@ -143,18 +143,18 @@ def labelling_checks(
         Check(
             "agreement", mean, DOUBTFUL, mean >= DOUBTFUL,
             f"The mean agreement of the atlases is {mean:.2f}.",
-            "Look at the agreement map, and at the registrations of the atlases; take more atlases, or more similar ones.",
+            "Inspect the agreement map and the registrations of the atlases; use more atlases, or more similar ones.",
         ),
         _odd(names, fused, labels),
         Check(
             "registrations", float(len(told)), 0.0, not told,
-            f"{len(told)} of {len(names)} registrations warn of their answer{first}",
-            "Register these atlases on their own (varreg register) and look at the report.",
+            f"{len(told)} of {len(names)} registrations have warnings{first}",
+            "Register these atlases one by one (varreg register) and inspect the report.",
         ),
         Check(
             "number of atlases", float(len(names)), float(FEW), len(names) >= FEW,
             f"There {'is one atlas' if len(names) == 1 else f'are {len(names)} atlases'}.",
-            "Take at least three: two cannot outvote each other, and agreement says nothing of one.",
+            "Use at least three: two atlases have no majority, and the agreement of a single one is meaningless.",
         ),
     )  # fmt: skip
 
@@ -174,5 +174,5 @@ def _odd(
     return Check(
         "atlases", min(shares), limit, not odd,
         f"The share of voxels in which an atlas has the fused label is {said} (median {middle:.2f}).",
-        "Look at these atlases' registrations, and leave them out if they failed.",
+        "Inspect the registrations of these atlases, and exclude them if they failed.",
     )  # fmt: skip

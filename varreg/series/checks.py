@@ -40,8 +40,8 @@ def _jumps(result: AlignedSeries) -> Check:
         "framewise displacement", largest, DISPLACED, not len(large),
         f"The framewise displacement is more than {DISPLACED:g} mm at {named(large, result.count)}: {largest:.2g} mm at "
         f"most, volume {int(displacement.argmax())}.",
-        "Leave these volumes out of the model (framewise_displacement in the confounds says which): alignment does not "
-        "undo what motion does to the signal.",
+        "Exclude these volumes from the model (framewise_displacement in the confounds lists them): alignment does not "
+        "correct the effects of motion on the signal.",
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _far(result: AlignedSeries) -> Check:
         "motion", float(motion.max()), FAR, not len(far),
         f"The head is more than {FAR:g} mm from the reference at {named(far, result.count)}: {motion.max():.3g} mm at most, "
         f"volume {int(motion.argmax())}.",
-        "Look at these volumes: distortion does not follow the head, and slices may have left the field of view.",
+        "Inspect these volumes: distortion does not move with the head, and slices may have left the field of view.",
     )  # fmt: skip
 
 
@@ -64,13 +64,13 @@ def _unlike(result: AlignedSeries) -> Check:
     low = np.nonzero(similarity < least)[0]
     return Check(
         "similarity", float(similarity.min()), least, not len(low),
-        f"Much less than others share with the reference {named(low, result.count)}.",
-        "Look at these volumes: artefacts, or an alignment that has gone wrong.",
+        f"The similarity to the reference is much lower than usual at {named(low, result.count)}.",
+        "Inspect these volumes for artefacts or a failed alignment.",
     )  # fmt: skip
 
 
 def _kept(result: AlignedSeries) -> Check:
-    """Volumes for which nothing had less energy than no motion, though those around them moved."""
+    """Volumes for which no motion had less energy than the identity, although their neighbours moved."""
     motion = result.motion
     around = np.minimum(motion[np.r_[1, : len(motion) - 1]], motion[np.r_[1 : len(motion), -2]])
     kept = (result.energies >= result.start_energies) & (around > NEIGHBOURS)
@@ -79,8 +79,8 @@ def _kept(result: AlignedSeries) -> Check:
     which = np.nonzero(kept)[0]
     return Check(
         "energy", float(len(which)), 0.0, not len(which),
-        f"No motion had less energy than none at {named(which, result.count)}, though the volumes around moved.",
-        "Look at these volumes; a mask of the head may help.",
+        f"No motion was found at {named(which, result.count)}, although the neighbouring volumes moved.",
+        "Inspect these volumes; a mask of the head may help.",
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def _out_of_view(result: AlignedSeries) -> Check:
     return Check(
         "view", least, IN_VIEW, not len(out),
         f"A part of the head has left the field of view at {named(out, result.count)}: {100 * (1 - least):.2g} % at most.",
-        "What is missing there is filled with background; leave the volumes out, or the part.",
+        "The missing part is filled with background; exclude the volumes, or this part of the head.",
     )  # fmt: skip
 
 

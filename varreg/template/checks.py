@@ -60,7 +60,7 @@ def _unlike(names: Sequence[str], likeness: np.ndarray) -> Check:
     return Check(
         "people", float(likeness.min()), limit, not odd,
         f"The correlation with the template is {said}.",
-        "Look at these people's images and maps, and leave them out if they are not of this group.",
+        "Inspect the images and maps of these people, and exclude them if they do not belong to the group.",
     )  # fmt: skip
 
 
@@ -69,8 +69,8 @@ def _registrations(names: Sequence[str], warned: Sequence[tuple[str, ...]]) -> C
     first = f"; the first, {told[0][0]}: {told[0][1]}" if told else "."
     return Check(
         "registrations", float(len(told)), 0.0, not told,
-        f"{len(told)} of {len(names)} last registrations warn of their answer{first}",
-        "Register these people to the template on their own (varreg register) and look at the report.",
+        f"{len(told)} of {len(names)} last registrations have warnings{first}",
+        "Register these people to the template one by one (varreg register) and inspect the report.",
     )  # fmt: skip
 
 
@@ -86,5 +86,5 @@ def _few(people: int) -> Check:
     return Check(
         "number of people", float(people), float(FEW), people >= FEW,
         f"The template is the mean of {people} people.",
-        "Of so few each person shows; take more if it shall stand for a group.",
+        "With so few people each one affects the template; add people if it is to represent a group.",
     )  # fmt: skip

@@ -238,7 +238,7 @@ def test_checks_name_the_volumes():
     assert "volume 3" in words["motion"][1] and not words["motion"][0]
     assert words["similarity"] == (
         False,
-        "Much less than others share with the reference volume 4.",
+        "The similarity to the reference is much lower than usual at volume 4.",
     )
     assert "volume 2: 20 %" in words["view"][1] and not words["view"][0]
     assert words["energy"][0]
