@@ -212,7 +212,7 @@ def _failed(error: Exception) -> Future[Result]:
 def _worker_ended(cause: BaseException) -> VarregError:
     """Error of one pair, for the error that all pairs share whose workers ended."""
     error = VarregError(
-        "varreg.solve: a worker process ended while this pair was in its hands or about to be: "
+        "varreg.solve: a worker process ended while this pair was being processed or about to be: "
         "killed from outside, perhaps because memory ran out. Solve it again with fewer "
         "`processes` (or `threads`), or with processes=0."
     )

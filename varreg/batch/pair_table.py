@@ -57,7 +57,7 @@ def read_pairs(path: str | os.PathLike[str], reserved: Sequence[str] = ()) -> li
     path : str or PathLike
         UTF-8 text separated by commas, tabs or semicolons.  A header names the columns ``moving``
         and ``fixed`` and optionally ``name``, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask`` and
-        ``moving_rigid_mask``.  Relative paths count from the folder of the table.  A row without a name is called by its number and the
+        ``moving_rigid_mask``.  Paths are relative to the folder of the table.  A row without a name is called by its number and the
         moving image.
     reserved : sequence of str
         Names that no row may have.
@@ -128,7 +128,7 @@ def _refuse_columns(path: str | os.PathLike[str], header: list[str]) -> None:
             raise InputError(
                 f"varreg.read_pairs: the table {os.fspath(path)!r} has {problem} columns: "
                 f"{_listed(columns)}. It needs {_listed(REQUIRED)} and may have "
-                f"{_listed([column for column in COLUMNS if column not in REQUIRED])}, nothing else."
+                f"{_listed([column for column in COLUMNS if column not in REQUIRED])}, no others."
             )
 
 
@@ -183,7 +183,7 @@ def _refuse_absent(path: str | os.PathLike[str], rows: list[TableRow]) -> None:
         more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
         raise FileError(
             f"varreg.read_pairs: the table {os.fspath(path)!r} names files that do not exist: "
-            f"{', '.join(absent[:_SHOWN])}{more}. Relative paths count from the folder of the "
+            f"{', '.join(absent[:_SHOWN])}{more}. Paths are relative to the folder of the "
             f"table, {str(rows[0].folder.absolute())!r}."
         )
 

@@ -142,17 +142,17 @@ def _refuse(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
         wanted = "IMAGE alone, since -t was given" if expected == 1 else "RESULT and IMAGE"
         raise click.UsageError(f"give {wanted}; got {len(inputs)} names: {' '.join(inputs)}.")
     if given["labels"] and given["interpolation"] == "cubic":
-        raise click.UsageError("--labels goes with --interpolation linear or nearest, not cubic.")
+        raise click.UsageError("--labels requires --interpolation linear or nearest, not cubic.")
     if given["fill"] is not None and (given["labels"] or given["points"]):
         raise click.UsageError(
-            "--fill goes with neither --labels, which are 0 outside, nor --points."
+            "--fill cannot be combined with --labels, which are 0 outside, or --points."
         )
     if given["modulate"] and (given["labels"] or given["points"]):
         raise click.UsageError(
-            "--modulate is for intensities; it goes with neither --labels nor --points."
+            "--modulate is for intensities; it cannot be combined with --labels or --points."
         )
     if given["points"] and (given["labels"] or given["reference"]):
-        raise click.UsageError("--points goes with neither --labels nor --reference.")
+        raise click.UsageError("--points cannot be combined with --labels or --reference.")
 
 
 def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
         )
     for name in ("bvecs", "threads"):
         if given[name]:
-            raise click.UsageError(f"--{name} goes with a series, and the last name is none.")
+            raise click.UsageError(f"--{name} requires a series, and the last argument is not one.")
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:

@@ -111,7 +111,7 @@ def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any
     images, made = (Path(os.path.abspath(Path(name).expanduser())) for name in (dataset, output))
     if images.is_relative_to(made):
         raise InputError(
-            f"OUT_DIR {output!r} holds the images; give it a folder of its own, such as BIDS_DIR/derivatives/varreg."
+            f"OUT_DIR {output!r} contains the images; choose another folder, such as BIDS_DIR/derivatives/varreg."
         )
     if level == "group":
         _group(images, made, given)

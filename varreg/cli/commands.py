@@ -147,7 +147,7 @@ def register(ctx: click.Context, moving: str | None, fixed: str | None, **given:
     if given["pairs"] is not None:
         _register_table(ctx, given)
     elif given["processes"] is not None:
-        raise click.UsageError("--processes is for --pairs; one pair takes --threads.", ctx)
+        raise click.UsageError("--processes requires --pairs; for one pair use --threads.", ctx)
     elif moving is None or fixed is None:
         absent = "MOVING" if moving is None else "FIXED"
         raise click.MissingParameter(ctx=ctx, param_hint=f"'{absent}'", param_type="argument")

@@ -122,8 +122,8 @@ def _gpu() -> str:
     except DeviceUnavailable as reason:
         return f"none: {reason}"
     if is_proven(0):
-        return f"{found}; its self-test has passed: --backend auto takes it"
-    return f"{found}; not tested: varreg selftest --backend cupy (--backend auto takes the CPU until then)"
+        return f"{found}; its self-test has passed: --backend auto uses it"
+    return f"{found}; not tested: varreg selftest --backend cupy (until then --backend auto uses the CPU)"
 
 
 def _nearest(folder: Path | None) -> Path | None:

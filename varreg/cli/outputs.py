@@ -70,7 +70,7 @@ def result_writer(
 
     if path.lower().endswith(OTHERS) and not is_image(path):
         raise InputError(
-            f"--output {path!r} is the name of a file that varreg does not write; give a folder for everything, or "
+            f"--output {path!r} is a file type that varreg does not write; give a folder for everything, or "
             f"for the warped image alone a file that ends in {', '.join(VOLUMES + PICTURES)}."
         )
     if is_slide(path) and may_be_pyramid(moving):

@@ -65,8 +65,8 @@ def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
     --------
     >>> from varreg.cli.pair_report import PairReport, report_pairs
     >>> report_pairs([PairReport("a", "t2.nii", "t1.nii", error="`moving` is constant.")], "out", False)
-    Checks: 0 of 0 answers have warnings.
-    0 of 1 pairs were registered; out/summary.csv says how each ended.
+    Checks: 0 of 0 results have warnings.
+    0 of 1 pairs were registered; out/summary.csv lists the outcome of each.
     """
     from ..io.records import plain
 
@@ -76,8 +76,8 @@ def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
     written = sum(not report.error for report in reports)
     warned = sum(bool(report.warnings) for report in reports)
     click.echo(
-        f"Checks: {warned} of {written} answers have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} says how each "
-        "ended."
+        f"Checks: {warned} of {written} results have warnings.\n{written} of {len(reports)} pairs were registered; {Path(output, SUMMARY)} lists the "
+        "outcome of each."
     )
 
 

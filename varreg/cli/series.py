@@ -142,9 +142,13 @@ def warp_series(output: str, inputs: tuple[str, ...], force: bool, given: dict[s
     from ..series.bvectors import write_bvectors
 
     if given["points"]:
-        raise click.UsageError("--points maps a table of points, and the last name is a series.")
+        raise click.UsageError(
+            "--points requires a table of points; the last argument is a series."
+        )
     if given["modulate"]:
-        raise click.UsageError("--modulate takes one volume at a time; the last name is a series.")
+        raise click.UsageError(
+            "--modulate requires a single volume; the last argument is a series."
+        )
     transforms: list[Any] = [inputs[0]]
     reference = given["reference"]
     if given["transforms"]:

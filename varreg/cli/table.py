@@ -96,7 +96,7 @@ def register_table(
             except KeyboardInterrupt:
                 written = sum(not report.error for report in reports.values())
                 raise KeyboardInterrupt(
-                    f"{written} of {len(rows)} pairs were written, no summary; the same command goes on"
+                    f"{written} of {len(rows)} pairs were written, no summary; the same command resumes the run"
                 ) from None
             _write_summary(file, [reports[row.name] for row in rows])
     return [reports[row.name] for row in rows]

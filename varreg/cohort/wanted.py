@@ -51,11 +51,11 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.template is None and not self.contrasts:
             raise InputError(
-                "varreg.bids: nothing is to be registered; give --to TEMPLATE, or --contrast T2w (onto T1w), or both."
+                "varreg.bids: no registration was requested; give --to TEMPLATE, or --contrast T2w (onto T1w), or both."
             )
         if self.onto in self.contrasts:
             raise InputError(
-                f"varreg.bids: --contrast {self.onto} is what the others are brought onto; leave it out, or say --onto."
+                f"varreg.bids: --contrast {self.onto} is the image to which the others are registered; leave it out, or change --onto."
             )
 
     @property

@@ -171,7 +171,7 @@ def sidecar(value: Any, path: Path, inverse: bool, function: str) -> Sidecar | N
     fixed, moving = reversed(images) if inverse else images
     if name.fixed != name.moving and (_suffix(fixed), _suffix(moving)) == (name.moving, name.fixed):
         raise InputError(
-            f"{function}: `path` is {str(path)!r}, and the transform goes the other way: it maps points of {fixed!r} to "
+            f"{function}: `path` is {str(path)!r}, and the transform has the opposite direction: it maps points of {fixed!r} to "
             f"{moving!r}, by which images of {name.fixed} are brought to {name.moving}. Name it "
             f"from-{name.fixed}_to-{name.moving}_mode-image, or write the inverse: inverse=True."
         )

@@ -88,7 +88,7 @@ class FieldMap:
         if np.shape(self.vectors) != expected:
             raise GeometryError(
                 f"varreg.read_transform: the displacement field has shape {np.shape(self.vectors)} "
-                f"and its grid wants {expected}."
+                f"and its grid requires {expected}."
             )
         refuse_impossible(self.vectors, "varreg.read_transform: the displacement field")
 

@@ -62,7 +62,7 @@ def explained(source: Any) -> Iterator[None]:
         words = " ".join(str(error).split())[:300]
         raise FileError(
             f"{FUNCTION}: {str(source)!r} cannot be read ({type(error).__name__}: {words}); check "
-            "that the file is complete and of the type that its name says."
+            "that the file is complete and of the type of its extension."
         ) from error
 
 

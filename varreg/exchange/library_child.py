@@ -153,5 +153,5 @@ def _unpacked(answer: bytes) -> Chain:
 def _damaged(path: Path, reason: str) -> FileError:
     return FileError(
         f"{FUNCTION}: {str(path)!r} cannot be read ({reason}); check that the file is complete and of the type"
-        " that its name says."
+        " of its extension."
     )

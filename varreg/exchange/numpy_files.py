@@ -93,7 +93,7 @@ def read_numpy(path: Path, fixed: Grid, moving: Grid, frame: Any = None) -> Tran
     if own.same_space(fixed):
         return Transform(fixed, moving, whole.affine, nodes, "zero-mean", frame)
     if frame is not None:
-        raise FileError(f"{FUNCTION}: {str(path)!r} lies on another slice than `fixed`.")
+        raise FileError(f"{FUNCTION}: {str(path)!r} lies in another plane than `fixed`.")
     from .composing import chain_of, transform_of
 
     return transform_of(chain_of(whole), fixed, moving)
@@ -122,7 +122,7 @@ def _refuse_shape(path: Path, stored: Any, shape: tuple[int, ...], name: str = "
     if stored.shape != shape or stored.dtype.kind not in "fiu":
         raise FileError(
             f"{FUNCTION}: {str(path)!r} holds {name}{stored.dtype} of shape {stored.shape}; the fixed "
-            f"image wants real numbers of shape {shape}, components first."
+            f"image requires real numbers of shape {shape}, components first."
         )
 
 

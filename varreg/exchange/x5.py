@@ -217,7 +217,7 @@ def _array(node: Any, name: str, path: Path, shape: tuple[int, ...]) -> Float:
     stored = node[name]
     if stored.shape != shape or stored.dtype.kind not in "fiu":
         raise FileError(
-            f"{FUNCTION}: {str(path)!r} holds {name} as {stored.dtype} of shape {stored.shape}; numbers of shape {shape} are wanted."
+            f"{FUNCTION}: {str(path)!r} holds {name} as {stored.dtype} of shape {stored.shape}; numbers of shape {shape} are required."
         )
     return np.asarray(stored[()], dtype=np.float64)
 

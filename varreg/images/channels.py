@@ -98,8 +98,8 @@ def on_grid_of(like: Image, value: Any, argument: str, function: str) -> Image:
         return replace(image, grid=like.grid, frame=like.frame)
     if not (image.placed and like.placed):
         raise InputError(
-            f"{function}: `{argument}` has shape {image.grid.shape} and `{side}[0]` {like.grid.shape}; what says nothing of "
-            "its place must have the grid of the first one."
+            f"{function}: `{argument}` has shape {image.grid.shape} and `{side}[0]` {like.grid.shape}; an image without "
+            "a position must have the grid of the first one."
         )
     share = like.grid.overlap_fraction(image.grid, np.eye(like.grid.dim + 1))
     if share < LEAST_SHARE:
@@ -116,7 +116,7 @@ def on_grid_of(like: Image, value: Any, argument: str, function: str) -> Image:
         lambda slab: affine_coordinates(matrix, shape, slab),
         fill=np.nan,
     )
-    note = f"`{argument}` was brought to the grid of `{side}[0]` (linear)."
+    note = f"`{argument}` was resampled to the grid of `{side}[0]` (linear)."
     found = like.holding(values, image.name)
     return replace(found, checks=image.checks, notes=(*image.notes, note))
 

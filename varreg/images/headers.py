@@ -91,7 +91,7 @@ def _millimetres(header: Any, argument: str) -> tuple[float, tuple[str, ...]]:
         return 1.0, ()
     factor = UNITS.get(unit, 1.0)
     return factor, (
-        f"The header of `{argument}` is in units of {factor:g} mm ({unit}): lengths were brought to mm.",
+        f"The header of `{argument}` is in units of {factor:g} mm ({unit}): lengths were converted to mm.",
     )
 
 
@@ -114,7 +114,7 @@ def _doubts(
         return (
             Check(
                 f"{argument} header", 0.0, 1.0, False,
-                f"The header of `{argument}` does not say how it lies (sform and qform codes are 0): x was guessed to "
+                f"The header of `{argument}` does not define the orientation (sform and qform codes are 0): x was assumed to "
                 "run from right to left, so left and right may be swapped.",
                 _REMEDY,
             ),

@@ -47,7 +47,7 @@ def itk_reader(path: Path, name_of: str) -> str:
     name = "LOCAL" if found is None else found.group(1).decode("utf-8")
     if name.upper() != "LOCAL" and not _is_beside(path, name):
         raise FileError(
-            f"{name_of} says that its voxels are in {name!r}; they must be in the file itself"
+            f"{name_of} states that its voxels are in {name!r}; they must be in the file itself"
             " or in one file beside it."
         )
     return "NrrdImageIO" if nrrd else "MetaImageIO"

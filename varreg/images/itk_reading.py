@@ -120,7 +120,7 @@ def _series(sitk: Any, folder: Path, argument: str, function: str) -> Any:
     ]
     listed = ", ".join(f"{name} ({size} files)" for name, size in zip(found, sizes, strict=True))
     raise FileError(
-        f"{function}: `{argument}` is {str(folder)!r}, which holds {len(found)} DICOM series: {listed}; put the one wanted "
+        f"{function}: `{argument}` is {str(folder)!r}, which holds {len(found)} DICOM series: {listed}; put one of them "
         "into a folder of its own."
     )
 

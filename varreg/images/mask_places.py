@@ -31,7 +31,7 @@ def on_grid(
     if not has_affine or mask.grid.dim != image.grid.dim:
         raise InputError(
             f"{function}: `{argument}` has shape {mask.grid.shape} and its image has "
-            f"{image.grid.shape}; make the mask on the image's own grid, or pass one that says where it is."
+            f"{image.grid.shape}; make the mask on the image's own grid, or pass a mask with a header."
         )
     grid = _in_plane(mask, image)
     if grid is None or max(_common(grid, image.grid), _common(image.grid, grid)) < OVERLAP:

@@ -195,7 +195,7 @@ def _odd_share(share: float, argument: str) -> tuple[Check, ...]:
     if share == 1:
         check = Check(
             name, 1.0, 1.0, False, f"`{argument}` contains all voxels and excludes nothing.",
-            "Check that it is the mask you mean, or leave it out.",
+            "Check that it is the correct mask, or leave it out.",
         )  # fmt: skip
         return (check,)
     return ()

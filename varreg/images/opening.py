@@ -110,7 +110,7 @@ def explained(argument: str, function: str, came: str) -> Iterator[None]:
         raise FileError(
             f"{function}: `{argument}` is {came}, which cannot be read "
             f"({type(error).__name__}: {error}); check that the file is complete and of the type "
-            "that its name says."
+            "of its extension."
         ) from error
 
 

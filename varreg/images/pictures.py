@@ -99,7 +99,7 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     if pixels.ndim not in (2, 3) or channels not in known:
         raise InputError(
             f"{function}: `{argument}` is {str(path)!r} with pixels of shape {pixels.shape}; it "
-            "must be one 2D page in grey or RGB. Save the page wanted, or a volume as NIfTI."
+            "must be one 2D page in grey or RGB. Save one page, or a volume as NIfTI."
         )
     return pixels
 

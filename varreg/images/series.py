@@ -93,13 +93,13 @@ def _checked(shape: tuple[int, ...], argument: str, function: str) -> tuple[int,
             else "give an array (x, y, z, n)"
         )
         raise InputError(
-            f"{function}: `{argument}` has shape {shape}, and a series has 4 axes, the last one of which counts "
-            f"the volumes; {remedy}."
+            f"{function}: `{argument}` has shape {shape}, and a series has 4 axes, the last one for the "
+            f"volumes; {remedy}."
         )
     if 1 in shape[:3]:
         raise InputError(
             f"{function}: `{argument}` has shape {shape}: volumes of one slice, whose motion in space cannot be "
-            "told; register slices one by one with varreg.solve."
+            "determined; register slices one by one with varreg.solve."
         )
     refuse_shape(shape[:3] if 0 not in shape else shape, argument=argument, function=function)
     return shape

@@ -51,7 +51,7 @@ def _refuse_other(series: Any, path: Path, argument: str, function: str) -> None
     if others or both or "Y" not in series.axes or "X" not in series.axes:
         raise InputError(
             f"{function}: `{argument}` is {str(path)!r} with axes {series.axes} of {series.shape}; it must be one 2D picture in "
-            "grey, colour or channels. Save the plane wanted."
+            "grey, colour or channels. Save a single plane."
         )
 
 

@@ -191,5 +191,5 @@ def refuse_constant(data: np.ndarray, *, argument: str, function: str) -> None:
     if data.min() == data.max():
         raise InputError(
             f"{function}: `{argument}` is constant (every voxel is {float(data.flat[0]):g}), so "
-            "there is nothing to align; check that it is the image you mean."
+            "there is nothing to align; check that it is the correct image."
         )

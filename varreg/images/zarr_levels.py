@@ -67,7 +67,7 @@ def _refuse_other(
     if others or not set(_AXES) <= set(axes):
         raise InputError(
             f"{function}: `{argument}` is {str(path)!r} with axes {', '.join(axes)} of {tuple(shape)}; it must be one 2D picture in "
-            "grey, colour or channels. Save the plane wanted."
+            "grey, colour or channels. Save a single plane."
         )
 
 

@@ -181,7 +181,7 @@ def write_pixels(path: Path, pixels: np.ndarray, like: Writable) -> None:
 
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise InputError(
-            f"varreg.write_pixels: `path` ends in {path.suffix}; write .png or .tif, which lose nothing."
+            f"varreg.write_pixels: `path` ends in {path.suffix}; write .png or .tif, which are lossless."
         )
     rows, columns = map(float, like.grid.spacing)
     stated = None if (rows, columns) == (1.0, 1.0) else (rows, columns)

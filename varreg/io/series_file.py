@@ -131,7 +131,7 @@ def _header(grid: Grid, count: int, step: float, dtype: np.dtype[Any]) -> bytes:
     """A NIfTI header, and the four bytes that say that no extension follows."""
     if max(*grid.shape, count) > np.iinfo(np.int16).max:
         raise InputError(
-            f"varreg: a series of shape {(*grid.shape, count)} does not fit NIfTI-1, which counts to 32767."
+            f"varreg: a series of shape {(*grid.shape, count)} does not fit NIfTI-1, whose largest size is 32767."
         )
     header = nifti_image(np.zeros((4, 4, 4), dtype), grid.affine).header
     header.set_data_shape((*grid.shape, count))

@@ -74,7 +74,7 @@ def run_jobs(
         except KeyboardInterrupt:
             kept = sum(outcome.state is not State.FAILED for outcome in outcomes.values())
             raise KeyboardInterrupt(
-                f"{kept} of {len(jobs)} {unit} are finished; the same command goes on"
+                f"{kept} of {len(jobs)} {unit} are finished; the same command resumes the run"
             ) from None
     return [outcomes[job.name] for job in jobs]
 

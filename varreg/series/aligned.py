@@ -172,7 +172,7 @@ def summary(result: AlignedSeries) -> str:
         "" if result.given_bvecs is None else "The b-vectors were rotated with the volumes.",
         f"varreg {known.get('varreg', '')}, {known.get('threads', '?')} threads, "
         f"{duration_text(known.get('seconds', 0.0), known.get('compilation', 0.0))}.",
-        "Each map takes points of the REFERENCE to a VOLUME (world mm, RAS+).",
+        "Each map maps points of the REFERENCE to a VOLUME (world mm, RAS+).",
     ]  # fmt: skip
     return "\n".join(line for line in lines if line)
 

@@ -167,7 +167,7 @@ def mean_image(volumes: Volumes, affines: Array, threads: int) -> Image:
 def _check(volumes: Volumes, model: Any) -> None:
     if volumes.count < 2:
         raise InputError(
-            f"{FUNCTION}: `series` has one volume, and nothing to be aligned with; give a series, or use varreg.solve "
+            f"{FUNCTION}: `series` has one volume, which cannot be aligned; give a series, or use varreg.solve "
             "for two images."
         )
     if not isinstance(model, str) or model not in MODELS:

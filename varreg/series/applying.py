@@ -126,7 +126,7 @@ def composed(transforms: Any, volumes: Volumes) -> tuple[Transform, AlignedSerie
             )
     if any(isinstance(part, AlignedSeries) or is_aligned(part) for part in parts):
         raise InputError(
-            f"{FUNCTION}: `transforms` has a motion that does not come last; it takes points of the reference to each "
+            f"{FUNCTION}: `transforms` has a motion that does not come last; it maps points of the reference to each "
             "volume, so all other maps come before it."
         )
     whole = [part if held_transform(part) else read_transform(part) for part in parts]

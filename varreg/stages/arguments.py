@@ -171,6 +171,6 @@ def sampled(
     if data.min() == data.max():
         raise InputError(
             f"{function}: `{argument}` is constant within `{argument}_range` = {limits}, but its"
-            f" values run from {image.data.min():g} to {image.data.max():g}; choose a range in there."
+            f" values run from {image.data.min():g} to {image.data.max():g}; choose a range within them."
         )
     return LevelImage(data, mask, image.grid, mask is not None and mask.dtype != bool)

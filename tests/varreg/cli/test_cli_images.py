@@ -42,7 +42,7 @@ def files(tmp_path_factory):
 def test_a_guessed_orientation_is_said_and_can_be_decided(files, tmp_path):
     images = files / "moving.nii", files / "fixed.nii"
     guessed = call("register", *images, "-o", tmp_path / "guessed", *FEW)
-    assert "does not say how it lies" in guessed.stdout.splitlines()[0]
+    assert "does not define the orientation" in guessed.stdout.splitlines()[0]
     assert "--header" in guessed.stdout.splitlines()[1]
     said = call("register", *images, "-o", tmp_path / "said", *FEW, "--header", "sform")
     assert "does not say" not in said.output
@@ -62,7 +62,7 @@ def test_a_guessed_orientation_of_what_is_applied_is_said_too(files, tmp_path):
     images = files / "moving.nii", files / "fixed.nii"
     call("register", *images, "-o", tmp_path / "out", *FEW, "--header", "sform")
     applied = "apply", tmp_path / "out", files / "labels.nii", "--labels", "-o"
-    assert "does not say how it lies" in call(*applied, tmp_path / "guessed.nii").stderr
+    assert "does not define the orientation" in call(*applied, tmp_path / "guessed.nii").stderr
     assert not call(*applied, tmp_path / "said.nii", "--header", "sform").stderr
     wanted = varreg.load(tmp_path / "out").warp_labels(np.asarray(nib.load(files / "labels.nii").dataobj))  # fmt: skip
     np.testing.assert_array_equal(

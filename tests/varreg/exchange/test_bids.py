@@ -65,7 +65,7 @@ def test_a_name_that_contradicts_the_images_is_refused(tmp_path):
     with pytest.raises(InputError, match="Name it from-T2w_to-T1w_mode-image"):
         varreg.write_transform(result, tmp_path / wrong)
     varreg.write_transform(result, tmp_path / wrong.replace("image", "points"))
-    with pytest.raises(InputError, match="other way"):
+    with pytest.raises(InputError, match="opposite direction"):
         varreg.write_transform(result, tmp_path / f"{NAME}.nii.gz", inverse=True)
     assert not (tmp_path / wrong).exists()
 

@@ -50,7 +50,7 @@ def test_rounding_of_the_quaternion_is_no_contradiction():
 def test_a_header_without_codes_is_a_guess(tmp_path):
     volume(tmp_path / "a.nii", sform=(AFFINE, 0), qform=(AFFINE, 0))
     (sentence,) = words(tmp_path / "a.nii")
-    assert "`moving` does not say how it lies" in sentence and "left and right" in sentence
+    assert "`moving` does not define the orientation" in sentence and "left and right" in sentence
     assert "header='sform'" in take(tmp_path / "a.nii").checks[0].remedy
 
 
@@ -97,15 +97,15 @@ def test_a_guess_stands_in_the_first_line_of_the_result_and_of_the_certificate(t
     moving = tmp_path / "moving.nii"
     volume(moving, data=pair.moving[..., None], sform=(np.eye(4), 0), qform=(np.eye(4), 0))
     result = varreg.solve(moving, fixed, progress=False)
-    assert "does not say how it lies" in str(result).splitlines()[0]
+    assert "does not define the orientation" in str(result).splitlines()[0]
     assert "moving header" in [check.name for check in result.warnings]
     result.save(tmp_path / "saved")
     assert varreg.load(tmp_path / "saved").warnings == result.warnings
     certificate = varreg.certify(moving, fixed, result, iterations=0)
-    assert "does not say how it lies" in str(certificate).splitlines()[0]
+    assert "does not define the orientation" in str(certificate).splitlines()[0]
     said = varreg.solve(varreg.ImageFile(moving, header="sform"), fixed, progress=False)
     assert "moving header" not in [check.name for check in said.warnings]
     error = np.linalg.norm(said.displacement - pair.displacement, axis=0)[pair.mask].mean()
     assert error < 0.5
-    with pytest.warns(UserWarning, match="`image` does not say how it lies"):
+    with pytest.warns(UserWarning, match="`image` does not define the orientation"):
         result.warp(moving)

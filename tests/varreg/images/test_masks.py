@@ -129,7 +129,7 @@ def test_a_mask_on_another_grid_is_read_by_its_nearest_voxels():
 
 
 def test_what_is_no_mask_of_the_image_is_refused():
-    with pytest.raises(InputError, match="pass one that says where it is"):
+    with pytest.raises(InputError, match="pass a mask with a header"):
         read(np.ones((40, 48)))
     away = nibabel.Nifti1Image(np.ones((*SHAPE, 1), np.uint8), np.eye(4) + 15 * np.eye(4, k=3))
     with pytest.raises(GeometryError, match="another place"):

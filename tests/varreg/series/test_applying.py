@@ -263,7 +263,7 @@ def test_the_first_line_says_what_could_be_wrong(folder):
     ("change", "words"),
     [
         (lambda a: {"series": a[..., 0]}, r"has shape \(34, 38, 30\), and a series has 4 axes"),
-        (lambda a: {"series": a[..., :1]}, "one volume, and nothing to be aligned with"),
+        (lambda a: {"series": a[..., :1]}, "one volume, which cannot be aligned"),
         (lambda a: {"series": a[:, :, :1]}, "volumes of one slice"),
         (lambda a: {"series": a[:, :, :0]}, "is empty"),
         (lambda a: {"series": a.astype(complex)}, "must hold real numbers"),

@@ -108,7 +108,9 @@ def test_a_contrast_on_another_grid_is_brought_to_the_first_one(case):
         [images[0], placed], [Image.from_array(f, spacing=1.0) for f in fixed], **SETTINGS
     )
     assert error(found, u) < 0.6
-    assert any("`moving[1]` was brought to the grid of `moving[0]`" in note for note in found.notes)
+    assert any(
+        "`moving[1]` was resampled to the grid of `moving[0]`" in note for note in found.notes
+    )
 
 
 def test_affine_maps_take_all_pairs(case):

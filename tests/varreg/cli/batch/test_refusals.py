@@ -153,7 +153,7 @@ def test_warnings_are_columns_of_the_summary_and_end_a_strict_run(study, table, 
     wrong = [*given, "--affine", tmp_path / "collapsed.txt"]
     outcome = call(*wrong)
     assert outcome.exit_code == 0
-    assert outcome.stdout.startswith("Checks: 2 of 2 answers have warnings.")
+    assert outcome.stdout.startswith("Checks: 2 of 2 results have warnings.")
     for row in summary(tmp_path / "out"):
         result = varreg.load(tmp_path / "out" / row["name"])
         assert int(row["warnings"]) == len(result.warnings) > 0
