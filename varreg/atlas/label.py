@@ -64,8 +64,8 @@ def label(
     radius : int
         Of the patch that "nearby" is, in voxels.
     mask : array, path or image, optional
-        Where labels are wanted, and what counts in the registrations; elsewhere the label is 0.  Of weights between 0
-        and 1 labels are wanted where they are at least half of the largest.
+        Region to be labelled and compared in the registrations; outside the label is 0.  For weights between 0
+        and 1 the labelled region is where they are at least half of the largest.
     affine : {"affine", "similarity", "rigid", "translation"}
         Model of the affine stage.
     deformable : bool

@@ -31,7 +31,7 @@ FUNCTION = "varreg apply"
     "transforms",
     multiple=True,
     help="Instead of RESULT: a transform file of any tool, or a saved result. Several in the order of "
-    "`antsApplyTransforms -t` and `greedy -r`: the first meets a fixed point first. [FILE,1] or "
+    "`antsApplyTransforms -t` and `greedy -r`: the first is applied to points first. [FILE,1] or "
     "FILE,-1 inverts an affine one. Needs --fixed and --moving.",
 )
 @click.option(

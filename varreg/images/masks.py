@@ -160,7 +160,7 @@ def _refuse_beyond(data: NDArray[np.float32], argument: str, function: str) -> N
     if least < 0 or largest > 1:
         raise InputError(
             f"{function}: `{argument}` holds fractions from {least:g} to {largest:g}; weights are between 0 and 1. Divide "
-            "by the largest, clip what resampling overshoots (np.clip(mask, 0, 1)), or pass what counts: mask > 0.5."
+            "by the largest, clip what resampling overshoots (np.clip(mask, 0, 1)), or pass a binary mask: mask > 0.5."
         )
 
 

@@ -239,7 +239,7 @@ def _makes(
 
 @contextmanager
 def _bar(picture: Written, progress: bool | None) -> Iterator[Any]:
-    """A progress bar of tiles; yields what counts one."""
+    """A progress bar of tiles; yields the function that counts one tile."""
     from tqdm import tqdm
 
     wanted = is_watched(sys.stderr) and (progress is None or progress)

@@ -78,8 +78,8 @@ def build_template(
     images : sequence
         An image of each person, or a list of as many contrasts of each: then one map serves all contrasts of a person.
     masks : sequence, optional
-        What counts of each person's images, or None; what it leaves out is not averaged either. Of weights between 0 and
-        1 what has at least half of the largest counts, in full.
+        Mask of each person's images, or None; voxels outside are not averaged either. Of weights between 0 and
+        1, voxels of at least half the largest are inside, in full.
     labels : sequence, optional
         A label map of each person: their mean overlap (Dice) is reported for each round.  They do not steer anything.
     names : sequence of str, optional
