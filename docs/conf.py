@@ -47,6 +47,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "abort_on_example_error": True,
     "show_memory": False,
+    "write_computation_times": False,  # that page loads scripts from other servers
     "plot_gallery": True,
 }
 exclude_patterns = ["_build"]
@@ -54,7 +55,11 @@ html_theme = "furo"
 html_title = f"varreg {release}"
 
 # Formulas need no network: one file of MathJax, which draws them as SVG and needs no fonts, is copied into the pages.
-html_static_path = [str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js")]
+html_static_path = [
+    str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"),
+    "equations.css",
+]
+html_css_files = ["equations.css"]
 mathjax_path = "tex-svg.js"
 
 # Markdown: mathematics between dollars, links to headings, equation labels

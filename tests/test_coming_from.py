@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import varreg
-from varreg.options.options import AFFINE_MODELS, Options
+from varreg.options.names import AFFINE_MODELS
+from varreg.options.options import Options
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming-from.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import platform
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
 from .backends.arrays import Array
 from .backends.compilation import compilation_clock, compilation_seconds, computing_time
 from .backends.namespace import on_host
 from .checks.answer import Answer
-from .checks.checks import checks_of
+from .checks.evidence import evidence
 from .images.channels import as_channels
 from .images.frames import frame_of_map
 from .images.image import Image
 from .images.warping import fill_value, warped
 from .initial.search import chosen_search, registration
 from .optimise.history import Iteration
-from .optimise.point_report import PointReport, point_checks
-from .optimise.rigidity_report import rigidity_checks
 from .options.backend_choice import chosen_backend
 from .options.options import Options
-from .report.progress import bar, is_watched
+from .report.progress import observer
 from .report.repetition import call_record
+from .results.provenance import provenance
 from .results.result import Result
 from .stages.arguments import check_callback, known_names, merged_options, thread_count
-from .stages.channel_values import channel_reports
 from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
 from .stages.preparation import prepared_with_masks
 from .stages.problem import Problem
-from .stages.rigidity import shapes_kept
 from .transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -190,7 +182,7 @@ def solve(
         problem = replace(problem, points=guides.points)
     identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
     seconds = {"preparation": computing_time() - begun}
-    with _observer(progress, callback, search.level_count(problem)) as observe:
+    with observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end, problem = found.recorder, found.evaluation, found.problem
     with timed(seconds, "warping"):
@@ -201,15 +193,7 @@ def solve(
     with timed(seconds, "checks"):
         measured = end.energy, end.in_view, end.smallest_determinant, recorder.still
         answer = Answer(problem, found.affine, found.nodes, *measured)
-        checks = *odd, *checks_of(answer)
-        motion = answer.motion(recorder.recent)
-        shapes = shapes_kept(problem, found.affine, found.nodes)
-        checks += rigidity_checks(shapes)
-        channels = channel_reports(problem, pairs, found.affine, found.nodes)
-        points: tuple[PointReport, ...] = ()
-        if guides is not None:
-            points = guides.reports(transform.points(guides.points.fixed.T).T)
-            checks += point_checks(points, float(fixed_image.grid.spacing.min()))
+        known = evidence(answer, transform, pairs, guides, recorder.recent)
     seconds["compilation"] = compilation_seconds()
     return Result(
         transform=transform,
@@ -225,16 +209,16 @@ def solve(
         options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
-        provenance=_provenance(kernels, threads, seconds) | {"call": asked},
+        provenance=provenance(kernels, threads, seconds) | {"call": asked},
         start=report,
         model=choice,
         regularity=found.regularity,
-        checks=checks,
+        checks=(*odd, *known.checks),
         notes=notes,
-        channels=channels,
-        guides=points,
-        rigidity=shapes,
-        motion=motion,
+        channels=known.channels,
+        guides=known.guides,
+        rigidity=known.rigidity,
+        motion=known.motion,
     )
 
 
@@ -249,38 +233,3 @@ def _warped(
     source = data, valid, fixed.grid.shape
     values = on_host(warped(*source, coordinates, "linear", fill, problem.threads, kernels))
     return fixed.holding(values, f"warped {moving.name}".strip())
-
-
-@contextlib.contextmanager
-def _observer(
-    progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
-) -> Iterator[Callable[[Iteration], None] | None]:
-    """What is told of each step: the progress bar, the caller, both or none."""
-    wanted = is_watched(sys.stderr) and (progress is None or progress)
-    if not wanted:
-        yield callback
-        return
-    with bar(levels) as shown:
-
-        def observe(iteration: Iteration) -> None:
-            shown.update(iteration)
-            if callback is not None:
-                callback(iteration)
-
-        yield observe
-
-
-def _provenance(kernels: Any, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
-    packages = ("numpy", "scipy", *({"numba", "cupy"} & {kernels.NAME}))
-    versions = {name: importlib.import_module(name).__version__ for name in packages}
-    where = {"device": kernels.describe()} if kernels.NAME == "cupy" else {}
-    return {
-        "varreg": __version__,
-        "python": platform.python_version(),
-        **versions,
-        "backend": kernels.NAME,
-        **where,
-        "threads": threads,
-        "platform": platform.platform(),
-        "seconds": seconds,
-    }

@@ -13,7 +13,8 @@ import checkout  # noqa: F401
 import numpy as np
 from methods import scaled_iterations
 
-from varreg.options.options import SIMILARITIES, Options
+from varreg.options.names import SIMILARITIES
+from varreg.options.options import Options
 from varreg.stages.pyramid import LENGTH_SHARE
 
 Change = dict[str, Any]

@@ -14,6 +14,7 @@ from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
 from ..options.backend_choice import chosen_backend
 from ..options.options import Options
+from ..options.pairs import first_pair
 from ..stages.arguments import merged_options, thread_count
 from ..stages.preparation import prepared_with_masks
 from ..transforms.registered_images import refuse_other_moving
@@ -114,7 +115,7 @@ def certify(
     if options is None and preset is None:
         options = source.options
     chosen = merged_options(options, "default" if preset is None else preset, changes, FUNCTION)
-    chosen = chosen.of_first_pair().for_dimension(fixed_image.grid.dim)
+    chosen = first_pair(chosen).for_dimension(fixed_image.grid.dim)
     problem, odd, notes = prepared_with_masks(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION,
         rigid_masks=(moving_rigid_mask, fixed_rigid_mask),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..optimise.check import first_line, remedies
 from ..optimise.lengths import length
-from ..options.options import SIMILARITIES
+from ..options.names import SIMILARITIES
 
 if TYPE_CHECKING:
     from .certificate import Certificate

@@ -36,7 +36,7 @@ def scales(answer: Answer) -> Check:
         "scales", float(factors.max()), SCALE, bool(factors.max() <= SCALE),
         f"The affine part scales an axis by {worst:.2f}; heads of different people differ by "
         f"{1 / SCALE:.2f} to {SCALE:.2f}.",
-        "Try affine='rigid' or 'similarity', or masks of the anatomy common to both images.",
+        "Try affine='rigid' or affine='similarity', or masks of the anatomy common to both images.",
     )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def largest_displacement(answer: Answer) -> Check:
         "displacement", share, LARGEST_U, share <= LARGEST_U,
         f"The deformation moves a point of the head by {length(largest, 1)} mm, "
         f"{100 * share:.0f} % of its size (limit {100 * LARGEST_U:.1f} %).",
-        "Inspect the deformation grid; raise smoothness_weight, or pass a better `start`.",
+        "Inspect the deformation grid; raise `smoothness_weight`, or pass a better `start`.",
     )  # fmt: skip
 
 
@@ -131,8 +131,8 @@ def folds(answer: Answer) -> Check:
     return Check(
         "folds", bound, 0.0, bound > 0 and not held,
         f"det(id + grad u) is at least {bound:.3f} at every point" + said,
-        "Raise volume_weight or smoothness_weight." if held
-        else "Raise smoothness_weight, or refine the map by varreg.solve(..., start=map).",
+        "Raise `volume_weight` or `smoothness_weight`." if held
+        else "Raise `smoothness_weight`, or refine the map by varreg.solve(..., start=map).",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from .common_options import quiet
 from .engines import chosen_engine, engine_options
 from .exit_codes import Command, Failures, end_on_warnings
 from .parameters import chosen_options, energy_options
+from .spelling import spelled
 
 if TYPE_CHECKING:
     from ..jobs.job import Outcome
@@ -179,7 +180,7 @@ def _group(dataset: Path, output: Path, given: dict[str, Any]) -> None:
 
 def _warnings(outcome: Outcome) -> list[str]:
     return [
-        f"{outcome.name}: {found['from']} to {found['to']}: {warning}"
+        f"{outcome.name}: {found['from']} to {found['to']}: {spelled(warning)}"
         for found in outcome.facts.get("registrations", ())
         for warning in found["warnings"]
     ]
@@ -201,7 +202,7 @@ def _as_json(outcomes: list[Outcome]) -> str:
             "name": outcome.name,
             "state": outcome.state.value,
             "seconds": round(outcome.seconds, 3),
-            "error": "" if outcome.error is None else verdict(outcome.error)[0],
+            "error": "" if outcome.error is None else spelled(verdict(outcome.error)[0]),
             "exit_code": 0 if outcome.error is None else verdict(outcome.error)[1],
             "warnings": _warnings(outcome),
         }

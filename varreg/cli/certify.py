@@ -12,6 +12,7 @@ from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options, mask_options
 from .parameters import chosen_options, energy_options, said
+from .spelling import spelled
 
 #: Steps of the refinement unless --iterations says otherwise.
 STEPS = 20
@@ -98,7 +99,7 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
         if given["output"] is not None:
             file.write_text(found.to_json() + "\n", encoding="utf-8")
     if given["as_json"] or not given["quiet"]:
-        click.echo(found.to_json() if given["as_json"] else str(found))
+        click.echo(found.to_json() if given["as_json"] else spelled(str(found)))
 
 
 def _energy_fields() -> list[str]:

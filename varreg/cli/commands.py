@@ -13,7 +13,7 @@ import click
 
 from .._version import __version__
 from ..optimise.check import first_line
-from ..options.options import AFFINE_MODELS
+from ..options.names import AFFINE_MODELS
 from .apply import apply
 from .backends import backend_options
 from .bids import bids

@@ -114,7 +114,7 @@ def _kernels() -> dict[str, Any]:
 
 
 def _gpu() -> str:
-    """The first GPU, and whether backend="auto" takes it."""
+    """The first GPU, and whether --backend auto takes it."""
     from ..backends.cupy.selection import DeviceUnavailable, identity, is_proven
 
     try:
@@ -122,8 +122,8 @@ def _gpu() -> str:
     except DeviceUnavailable as reason:
         return f"none: {reason}"
     if is_proven(0):
-        return f'{found}; its self-test has passed: backend="auto" takes it'
-    return f'{found}; not tested: varreg selftest --backend cupy (backend="auto" takes the CPU until then)'
+        return f"{found}; its self-test has passed: --backend auto takes it"
+    return f"{found}; not tested: varreg selftest --backend cupy (--backend auto takes the CPU until then)"
 
 
 def _nearest(folder: Path | None) -> Path | None:

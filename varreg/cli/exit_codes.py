@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -17,13 +18,13 @@ import click
 from ..jobs.verdict import DEFECT as DEFECT
 from ..jobs.verdict import REFUSED as REFUSED
 from ..jobs.verdict import verdict
+from .spelling import spelled
 
 if TYPE_CHECKING:
     from ..results.result import Result
 
 WARNED, INTERRUPTED, TERMINATED = 3, 130, 143
 _DEBUG, _TYPED = "varreg.debug", "varreg.typed"
-_OVERWRITE = "overwrite=True (command line: --force)"
 
 
 class Command(click.Command):
@@ -61,7 +62,7 @@ class Command(click.Command):
         """Run the command; every end but success and a wrong command line is settled here."""
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
+                warnings.showwarning = partial(_show_warning, ctx)
                 _exit_on_termination()
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -73,7 +74,7 @@ class Command(click.Command):
                 raise  # click ends quietly when the reader of our output has gone
             if ctx.meta.get(_DEBUG):
                 click.echo(traceback.format_exc(), err=True, nl=False)
-            _end(ctx, *_verdict(error))
+            _end(ctx, *_verdict(error, ctx))
 
 
 def typed(ctx: click.Context) -> str:
@@ -107,7 +108,7 @@ class Failures:
 
     def add(self, name: str, error: Exception) -> str:
         """Take down an error, which itself would hold on to images; returns its message."""
-        line, code = _verdict(error)
+        line, code = _verdict(error, self._ctx)
         if self._ctx.meta.get(_DEBUG):
             self._lines += "".join(traceback.format_exception(error)).splitlines()
         self._lines.append(f"varreg: {name}: {line}")
@@ -125,15 +126,15 @@ class Failures:
 def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
     """Show warnings on stderr and leave with exit code 3; go on if there are none."""
     for line in lines:
-        click.echo(f"varreg: {line}", err=True)
+        click.echo(f"varreg: {spelled(line, ctx)}", err=True)
     if lines:
         ctx.exit(WARNED)
 
 
-def _verdict(error: Exception) -> tuple[str, int]:
-    """The line to show and the exit code; arguments of Python are named by their options."""
+def _verdict(error: Exception, ctx: click.Context) -> tuple[str, int]:
+    """The line to show and the exit code; what a defect says is left as it is."""
     sentence, code = verdict(error)
-    return f"error: {sentence.replace(_OVERWRITE, '--force')}", code
+    return f"error: {sentence if code == DEFECT else spelled(sentence, ctx)}", code
 
 
 def _end(ctx: click.Context, line: str, code: int) -> NoReturn:
@@ -145,8 +146,9 @@ def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.meta[_DEBUG] = value
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"varreg: warning: {' '.join(str(message).split())}", err=True)
+def _show_warning(ctx: click.Context, message: Warning | str, *_: Any, **__: Any) -> None:
+    words = spelled(" ".join(str(message).split()), ctx)
+    click.echo(f"varreg: warning: {words}", err=True)
 
 
 def _exit_on_termination() -> None:

@@ -15,6 +15,7 @@ from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_options
 from .outputs import is_image
 from .parameters import chosen_options, energy_options
+from .spelling import spelled
 
 
 @click.command(cls=Command)
@@ -84,6 +85,8 @@ def label(ctx: click.Context, image: Any, **given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(found.content(), indent=2))
     elif not given["quiet"]:
-        click.echo(f"{found}\nWritten: {given['output']} (labels{'' if alone else ', agreement'}).")
+        click.echo(
+            f"{spelled(str(found))}\nWritten: {given['output']} (labels{'' if alone else ', agreement'})."
+        )
     if given["strict"] and found.warnings:
         end_on_warnings(ctx, [first_line(found.checks)])

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..images.slide_files import is_slide, may_be_pyramid
 from ..optimise.history import Trial
 from .slides import write_slide
+from .spelling import spelled
 
 if TYPE_CHECKING:
     from ..optimise.history import Iteration
@@ -149,7 +150,7 @@ def report(result: Result, as_json: bool) -> None:
     >>> from varreg.cli.outputs import report
     >>> report(result, as_json=False)  # doctest: +SKIP
     """
-    click.echo(json.dumps(summary(result), indent=2) if as_json else str(result))
+    click.echo(json.dumps(summary(result), indent=2) if as_json else spelled(str(result)))
 
 
 def said_of_output(path: str, figure: str | None = None) -> str:
@@ -224,9 +225,9 @@ def summary(result: Result) -> dict[str, Any]:
     return {
         "fixed": result.fixed_name,
         "moving": result.moving_name,
-        "warnings": [str(check) for check in result.warnings],
-        "checks": [plain(check) for check in result.checks],
-        "notes": list(result.notes),
+        "warnings": [spelled(str(check)) for check in result.warnings],
+        "checks": [{**plain(check), "remedy": spelled(check.remedy)} for check in result.checks],
+        "notes": [spelled(note) for note in result.notes],
         "channels": plain(result.channels),
         "guides": plain(result.guides),
         "rigidity": plain(result.rigidity),

@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError
-from ..options.options import SIMILARITIES, Options
+from ..options.names import SIMILARITIES
+from ..options.options import Options
 from ..options.presets import PRESETS
 from .value_types import AxesOrNone, NamesOrNone, Numbers, RangeOrNone
 

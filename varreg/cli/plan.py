@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .exit_codes import Command
+from .spelling import spelled
 
 if TYPE_CHECKING:
     from ..cohort.plan import Fit, Plan
@@ -80,7 +81,7 @@ def _echo(planned: Plan, fits: Fit, cores: int, memory: float) -> None:
     """The table of visits, and what fits."""
     found, measured = planned.needs, planned.measured
     for line in planned.refused:
-        click.echo(f"varreg: {line}", err=True)
+        click.echo(f"varreg: {spelled(line)}", err=True)
     click.echo(f"{'visit':<24}{'registrations':>14}{'voxels':>12}{'GiB':>7}{'minutes':>9}")
     for need in found[:SHOWN]:
         click.echo(

@@ -47,7 +47,7 @@ def selftest(
     say(verdict(outcomes))
     passed = all(outcome.passed for outcome in outcomes)
     if passed:
-        say(f"Remembered in {remember(device)}: backend='auto' takes this GPU from now on.")
+        say(f"Remembered in {remember(device)}: --backend auto takes this GPU from now on.")
     if output is not None:
         with atomic_path(output, overwrite=force) as file:
             file.write_text("\n".join(lines) + "\n", encoding="utf-8")

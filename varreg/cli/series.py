@@ -11,6 +11,7 @@ import click
 from .common_options import as_json, force, quiet
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, header_option, image_file
+from .spelling import spelled
 from .transforms import files_and_flags
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def series(ctx: click.Context, series: str, output: str, **given: Any) -> None:
 
 def report_series(result: AlignedSeries, as_json: bool) -> None:
     """Print an aligned series on stdout."""
-    click.echo(json.dumps(_numbers(result), indent=2) if as_json else str(result))
+    click.echo(json.dumps(_numbers(result), indent=2) if as_json else spelled(str(result)))
 
 
 def _numbers(result: AlignedSeries) -> dict[str, Any]:
@@ -125,9 +126,9 @@ def _numbers(result: AlignedSeries) -> dict[str, Any]:
         "volumes": result.count,
         "model": result.model,
         "reference": result.reference,
-        "warnings": [str(check) for check in result.warnings],
+        "warnings": [spelled(str(check)) for check in result.warnings],
         "checks": [plain(check) for check in result.checks],
-        "notes": list(result.notes),
+        "notes": [spelled(note) for note in result.notes],
         **dict(columns),
         "framewise_displacement": [None if value == "nan" else value for value in jumps],
         "motion": result.motion.tolist(),

@@ -17,6 +17,7 @@ from ..errors import FileError
 from .exit_codes import typed, with_command
 from .image_paths import image_file
 from .pair_report import SUMMARY, PairReport
+from .spelling import spelled
 
 if TYPE_CHECKING:
     from ..batch.pair_table import TableRow
@@ -162,7 +163,7 @@ def _filled(report: PairReport, result: Result) -> PairReport:
         energy=float(result.energy.total),
         smallest_determinant=float(result.smallest_determinant),
         warnings=len(result.warnings),
-        warning_text=" ".join(map(str, result.warnings)),
+        warning_text=spelled(" ".join(map(str, result.warnings))),
         stop="" if result.stop is None else result.stop.value,
     )
 

@@ -16,6 +16,7 @@ from .engines import chosen_engine, engine_options
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_file, image_options
 from .parameters import chosen_options, energy_options
+from .spelling import spelled
 from .value_types import Numbers
 
 #: Added to the name of the output for what a killed run leaves to go on from.
@@ -35,7 +36,7 @@ ROUNDS = ".rounds"
 )
 @click.option(
     "--rounds",
-    default="rigid,affine,deformable,deformable,deformable",
+    default="rigid,affine,deformable,deformable",
     show_default=True,
     help=("Model of the maps in each round: translation, rigid, similarity, affine or deformable."),
 )
@@ -97,7 +98,9 @@ def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
     if given["as_json"]:
         click.echo(json.dumps(content(found), indent=2))
     elif not given["quiet"]:
-        click.echo(f"{found}\nWritten: {given['output']} (template, maps to the people).")
+        click.echo(
+            f"{spelled(str(found))}\nWritten: {given['output']} (template, maps to the people)."
+        )
     if given["strict"] and found.warnings:
         end_on_warnings(ctx, [first_line(found.checks)])
 

@@ -173,7 +173,7 @@ def sidecar(value: Any, path: Path, inverse: bool, function: str) -> Sidecar | N
         raise InputError(
             f"{function}: `path` is {str(path)!r}, and the transform goes the other way: it maps points of {fixed!r} to "
             f"{moving!r}, by which images of {name.fixed} are brought to {name.moving}. Name it "
-            f"from-{name.fixed}_to-{name.moving}_mode-image, or write the inverse: inverse=True (--inverse)."
+            f"from-{name.fixed}_to-{name.moving}_mode-image, or write the inverse: inverse=True."
         )
     return Sidecar(_ENDINGS.sub("", os.fspath(path)) + ".json", name, value, fixed, moving)
 

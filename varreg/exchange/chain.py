@@ -212,8 +212,8 @@ def inverse_of(chain: Chain, source: Any) -> Chain:
     if not chain.is_affine:
         raise InputError(
             f"varreg.read_transform: {source!r} is a displacement field and cannot be inverted here; give the "
-            "inverse field that the tool wrote, or invert the whole: Transform.inverse(), "
-            "`varreg apply --inverse`."
+            "inverse field that the tool wrote, or invert the whole: Transform.inverse() "
+            "(command line: varreg apply --inverse)."
         )
     return Chain((AffineMap(chain.affine).inverse(),), chain.dim)
 

@@ -209,8 +209,8 @@ def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
     matrix = matrices.read_rows(path)
     if format != "greedy":
         raise InputError(
-            f"{FUNCTION}: {str(path)!r} is a bare matrix; say whose: format='greedy' (RAS+ world, "
-            "fixed to moving) or format='fsl' (FLIRT) (command line: --from)."
+            f"{FUNCTION}: {str(path)!r} is a matrix without its convention; give it: format='greedy' (RAS+ world, "
+            "fixed to moving) or format='fsl' (FLIRT)."
         )
     return Chain((AffineMap(matrix),), len(matrix) - 1)
 

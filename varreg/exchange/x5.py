@@ -229,5 +229,5 @@ def _text(value: Any) -> Any:
 def _no_inverse(path: Path) -> InputError:
     return InputError(
         f"{FUNCTION}: {str(path)!r} holds a field without its inverse; give the inverse that the tool wrote, or invert "
-        "the whole: Transform.inverse(), `varreg apply --inverse`."
+        "the whole: Transform.inverse() (command line: varreg apply --inverse)."
     )

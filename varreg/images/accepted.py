@@ -125,10 +125,10 @@ def _sized(moving: Image, fixed: Image) -> Image:
         return moving
     check = Check(
         "voxel sizes", factor, SIZES, False,
-        f"`{names[0]}` does not say how large its voxels are, and was taken to have 1 mm; those of `{names[1]}` are "
-        f"of another size ({' x '.join(f'{size:.3g}' for size in (fixed if fixed.placed else moving).grid.spacing)} mm).",
-        "Say it: varreg.Image.from_array(array, spacing=...), varreg.ImageFile(path, spacing=...) (command line: "
-        "--spacing), or pass both without.",
+        f"`{names[0]}` has no voxel size and was taken to have 1 mm; the voxels of `{names[1]}` are "
+        f"have another size ({' x '.join(f'{size:.3g}' for size in (fixed if fixed.placed else moving).grid.spacing)} mm).",
+        "Give it: varreg.Image.from_array(array, spacing=...), varreg.ImageFile(path, spacing=...) (command line: "
+        "--spacing), or pass both images without one.",
     )  # fmt: skip
     return replace(moving, checks=(*moving.checks, check))
 

@@ -41,8 +41,8 @@ def grid_pair(fixed: Any, moving: Any, function: str) -> tuple[Grid, Grid, Float
     for name, value in (("fixed", fixed), ("moving", moving)):
         if value is None:
             raise InputError(
-                f"{function}: `{name}` is missing; give the image (a path, an array, a Grid) that the "
-                "transform was made for (command line: --fixed and --moving)."
+                f"{function}: `{name}` is missing; give the image that the transform was made for: a path, an "
+                "array or a Grid."
             )
     target = geometry(fixed, "fixed", function)
     source = geometry(moving, "moving", function)

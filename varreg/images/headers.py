@@ -18,8 +18,8 @@ APART = 0.5
 UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
 
 _REMEDY = (
-    "Correct the header, or say what holds: varreg.ImageFile(path, header='sform'), 'qform' or 'pixdim' (command "
-    "line: --header)."
+    "Correct the header, or choose its valid part: varreg.ImageFile(path, header='sform'), 'qform' or 'pixdim' "
+    "(command line: --header sform, qform or pixdim)."
 )
 
 
@@ -74,7 +74,7 @@ def _placed(
         if not forms:
             raise InputError(
                 f"{function}: `{argument}` is a {type(image).__name__}, whose header has no "
-                f"{chosen}; leave `header` out (command line: --header)."
+                f"{chosen}; leave out `header` (command line: --header)."
             )
         return _part(header, chosen), ()
     if image.affine is None:

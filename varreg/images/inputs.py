@@ -123,7 +123,7 @@ def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
 
 
 def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function: str) -> None:
-    """Warn of points far beyond an image, where the map is only continued: they may be in another space.
+    """Warn of points far beyond an image, where the map is extrapolated: they may be in another space.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function:
         return
     most = float((beyond * grid.spacing[:, None]).max())
     warnings.warn(
-        f"{function}: {int(far.sum())} of {len(far)} `points` lie up to {most:.4g} mm outside the {side} image, where the "
-        "map is only continued; check their space (world: RAS+ mm, not LPS+; or voxel).",
+        f"{function}: {int(far.sum())} of {len(far)} points lie up to {most:.4g} mm outside the {side} image, where the "
+        "map is extrapolated; check their space (world: RAS+ mm, not LPS+; or voxel).",
         stacklevel=3,
     )
 

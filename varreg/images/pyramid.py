@@ -72,7 +72,8 @@ class Pyramid:
             if not fits and sizes[-1] > MOST:
                 raise InputError(
                     f"{function}: `{argument}` is {self.name!r}, whose smallest size has {sizes[-1]} pixels, too many to register "
-                    f"unasked (some {50 * sizes[-1] / 1e9:.0f} GB); make a pyramid of it, or name a level (--level)."
+                    f"unasked (some {50 * sizes[-1] / 1e9:.0f} GB); make a pyramid of it, or name a "
+                    "level: varreg.ImageFile(path, level=...) (command line: --level)."
                 )
             return fits[0] if fits else count - 1
         if not -count <= wanted < count:

@@ -55,12 +55,12 @@ def chosen_start(
         return None, initialisations
     if not searches:
         raise InputError(
-            "varreg.solve: `start` deforms and brings its own affine map; leave out `affine`, or pass"
-            " a `start` that is affine."
+            "varreg.solve: `start` deforms and brings its own affine map; leave out `affine`"
+            " (command line: --affine), or pass a `start` that is affine."
         )
     if deformable is False:
         raise InputError(
-            "varreg.solve: `start` deforms, but `deformable` is False; pass its affine map alone as"
+            "varreg.solve: `start` deforms, but deformable=False was given; pass its affine map alone as"
             " `start`."
         )
     placed = with_model(initial.transform, model)

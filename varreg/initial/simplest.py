@@ -16,7 +16,7 @@ from ..checks.moved_head import MovedHead
 from ..geometry.affine_models import nearest_of_model
 from ..geometry.matrices import transform_points
 from ..optimise.model_choice import DEFORMABLE_GAIN, ModelChoice
-from ..options.options import JUDGES
+from ..options.names import JUDGES
 from ..stages.affine import affine_levels
 from ..stages.levels import affine_energy, affine_evaluation, check_view
 from ..stages.problem import Problem

@@ -12,6 +12,7 @@ from ..geometry.displacement import expand
 from ..geometry.folding import smallest_determinant
 from ..geometry.projection import mean_and_largest, project
 from ..optimise.history import StartReport, Unfolding
+from ..options.axes import axis_weights
 from ..stages.deformable import deformable_objective, level_smoothness, state_of
 from ..stages.problem import Problem
 from ..stages.pyramid import smoothness_length
@@ -105,7 +106,7 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
 
 def along_axes(problem: Problem, nodes: Array) -> Array:
     """u without what the weights of the axes forbid; as it is if they forbid nothing."""
-    weights = problem.options.axis_weights(len(nodes))
+    weights = axis_weights(problem.options, len(nodes))
     if weights is None or all(weights):
         return nodes
     return nodes * np.reshape([weight > 0 for weight in weights], (-1,) + (1,) * len(nodes))

@@ -17,7 +17,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from ..options.options import AFFINE_MODELS, REGULARITIES
+from ..options.names import AFFINE_MODELS, REGULARITIES
 from ..options.presets import PRESETS
 
 

@@ -12,55 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .fields import check_fields
+from .names import JUDGES, REGULARITY_NUMBERS, Range
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
-from .validation import (
-    are_axes,
-    are_choices,
-    are_counts,
-    are_levels,
-    are_weights,
-    as_tuple,
-    check,
-    check_choice,
-    check_or_none,
-    check_whole,
-    is_range,
-    is_real,
-    is_up_to_large,
-    is_weight,
-    is_whole,
-    named,
-    plain_numbers,
-)
+from .validation import named
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .changes import Changes
-
-#: The similarities, and what to call their values.
-SIMILARITIES = {
-    "regional-mi": "mutual information",
-    "mi": "mutual information",
-    "nmi": "normalised mutual information",
-    "lncc": "local correlation",
-    "mind": "self-similarity",
-    "ssd": "squared differences",
-}
-REGULARITIES = ("auto", "smooth", "fine")
-#: What a regularity decides where nobody else does.
-REGULARITY_NUMBERS = (
-    "smoothness_weight", "smoothness_length", "smoothness_order", "volume_weight",
-)  # fmt: skip
-#: Similarities of which it is known how much they gain by chance.
-JUDGES = ("regional-mi", "mi")
-#: Letters of the axes of an array, as BIDS has them in PhaseEncodingDirection.
-AXES = "ijk"
-AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
-WHOLE_NUMBERS = (
-    "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",
-)  # fmt: skip
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -187,74 +147,7 @@ class Options:
     affine_iterations: int = 40
 
     def __post_init__(self) -> None:
-        as_tuple(self, "weights")
-        as_tuple(self, "axes")
-        check(
-            self,
-            "axes",
-            are_axes,
-            "letters of i, j, k, or a weight from 0 to 1 for each axis, e.g. (0.1, 1, 0.1), or None",
-        )
-        check(self, "weights", are_weights, "a number above 0 for each pair of images, or None")
-        self._check_names()
-        self._check_numbers()
-        for name in ("fixed_range", "moving_range"):
-            as_tuple(self, name)
-            check(self, name, is_range, "None or two finite numbers (low, high) with low < high")
-        as_tuple(self, "levels")
-        check(self, "levels", are_levels, "None or decreasing factors >= 1, e.g. (4, 2, 1)")
-        as_tuple(self, "iterations")
-        check(self, "iterations", are_counts, "a whole number >= 0, one per level, or None")
-        for field in dataclasses.fields(self):
-            number = int if field.name in WHOLE_NUMBERS else float
-            object.__setattr__(self, field.name, plain_numbers(getattr(self, field.name), number))
-
-    def _check_names(self) -> None:
-        as_tuple(self, "similarities")
-        if isinstance(self.similarities, tuple):
-            known = tuple(named(name, SIMILARITIES) for name in self.similarities)
-            object.__setattr__(self, "similarities", known)
-        check_or_none(
-            self,
-            "similarities",
-            are_choices(tuple(SIMILARITIES)),
-            "one of " + ", ".join(SIMILARITIES) + " for each pair",
-        )
-        if self.similarities is not None:
-            object.__setattr__(self, "similarity", self.similarities[0])
-        check_choice(self, "similarity", tuple(SIMILARITIES))
-        check_choice(self, "regularity", REGULARITIES)
-        check_choice(self, "constraint", ("zero-mean", "zero-boundary"))
-        check_choice(self, "estimator", ("fine-histogram", "per-pixel"))
-        check_choice(self, "interpolation", ("linear", "cubic"))
-        if self.estimator == "per-pixel" and {self.similarity, *(self.similarities or ())} != {
-            "mi"
-        }:
-            raise InputError(
-                "`Options(estimator='per-pixel')` exists for whole images only; add similarity='mi'."
-            )
-
-    def _check_numbers(self) -> None:
-        for name in ("similarity_weight", "points_weight", "rigidity_weight", "largest_step"):
-            check(self, name, is_weight, "above 0, up to 1e30")
-        for name in ("gradient_tolerance", "energy_tolerance"):
-            check(self, name, lambda v: is_real(v) and 0 <= v < 1, "a number in [0, 1)")
-        check(
-            self, "smallest_determinant", lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"
-        )
-        check(self, "kernel_width", lambda v: is_real(v) and 0.05 <= v <= 100, "from 0.05 to 100")
-        check_whole(self, "bins", 8, 1024)
-        check_whole(self, "memory", 0, 1000)
-        check_whole(self, "affine_iterations", 1, 1_000_000)
-        for name, valid, wanted in (
-            ("smoothness_weight", is_weight, "above 0, up to 1e30"),
-            ("smoothness_length", is_up_to_large, "a length in mm, 0 for the paper's H1 energy"),
-            ("smoothness_order", lambda v: is_whole(v, 2, 4), "a whole number from 2 to 4"),
-            ("volume_weight", is_up_to_large, "from 0 to 1e30"),
-            ("regions", lambda v: is_whole(v, 1, 64), "from 1 to 64"),
-            ("samples_per_node", lambda v: is_real(v) and 1 <= v <= 1e30, "a number of voxels, at least 1"),
-        ):  # fmt: skip
-            check_or_none(self, name, valid, wanted)
+        check_fields(self)
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[Changes]) -> Options:
@@ -345,57 +238,6 @@ class Options:
         iterations = None if self.iterations in usual else self.iterations
         open_: dict[str, Any] = dict.fromkeys(REGULARITY_NUMBERS)
         return self.replace(regularity=regularity, iterations=iterations, **open_)
-
-    def similarity_names(self, pairs: int) -> tuple[str, ...]:
-        """The similarity of each of so many pairs; of fewer than the options name the first ones."""
-        return (self.similarities or (self.similarity,) * pairs)[:pairs]
-
-    def axis_weights(self, dimension: int) -> tuple[float, ...] | None:
-        """The weight of each axis of the displacement; None if none is favoured.
-
-        Raises
-        ------
-        InputError
-            If the axes are not those of an image of this dimension.
-
-        Examples
-        --------
-        >>> from varreg.options.options import Options
-        >>> Options(axes="j").axis_weights(3)
-        (0.0, 1.0, 0.0)
-        """
-        if self.axes is None:
-            return None
-        letters = AXES[:dimension]
-        if isinstance(self.axes, str):
-            known, weights = (
-                set(self.axes) <= set(letters),
-                tuple(float(a in self.axes) for a in letters),
-            )
-        else:
-            known, weights = len(self.axes) == dimension, self.axes
-        if not known:
-            raise InputError(
-                f"`Options(axes=...)` is {self.axes!r}, but the images are {dimension}D: give letters of "
-                f"{', '.join(letters)}, or {dimension} weights."
-            )
-        return weights
-
-    def of_first_pair(self) -> Options:
-        """These options for the first of several pairs alone."""
-        return dataclasses.replace(self, weights=None, similarities=None)
-
-    def pair_weights(self, pairs: int) -> tuple[float, ...]:
-        """The weight of each of so many pairs; they add up to 1.
-
-        Examples
-        --------
-        >>> from varreg.options.options import Options
-        >>> Options(weights=(3, 1)).pair_weights(2)
-        (0.75, 0.25)
-        """
-        weights = (self.weights or (1.0,) * pairs)[:pairs]
-        return tuple(weight / sum(weights) for weight in weights)
 
     def replace(self, **changes: Unpack[Changes]) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""

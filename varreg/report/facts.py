@@ -11,7 +11,8 @@ import numpy as np
 from ..certificate.certificate import Certificate
 from ..io.result_folder import fingerprint
 from ..optimise.lengths import length
-from ..options.options import SIMILARITIES, Options
+from ..options.names import SIMILARITIES
+from ..options.options import Options
 from .joint import mutual_information
 from .layers import Layers
 from .subject import Subject

@@ -192,7 +192,7 @@ def _headline(checks: tuple[Check, ...]) -> str:
     """The verdict in a line; what the warnings say stands below it."""
     count = len(failed(checks))
     if count:
-        return f"Checks: {count} warning{'' if count == 1 else 's'}:"
+        return f"{count} warning{'' if count == 1 else 's'}: inspect the images before using the map."
     return SILENT if checks else NONE_MADE
 
 

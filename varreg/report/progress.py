@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -89,6 +91,25 @@ def bar(total_levels: int) -> ProgressBar:
     >>> bar(3).close()
     """
     return ProgressBar(total_levels)
+
+
+@contextmanager
+def observer(
+    progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
+) -> Iterator[Callable[[Iteration], None] | None]:
+    """What is told of each step of a registration: the progress bar, the caller, both or none."""
+    wanted = is_watched(sys.stderr) and (progress is None or progress)
+    if not wanted:
+        yield callback
+        return
+    with bar(levels) as shown:
+
+        def observe(iteration: Iteration) -> None:
+            shown.update(iteration)
+            if callback is not None:
+                callback(iteration)
+
+        yield observe
 
 
 def count_bar(

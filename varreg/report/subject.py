@@ -55,8 +55,8 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
         found = replace(found, moving=first, fixed=second)
     if found.fixed is None or found.moving is None:
         raise InputError(
-            "varreg.report: the result holds no images, because it was loaded; give those that were "
-            "registered to varreg.report.write_report(result, path, moving=..., fixed=...) or "
+            "varreg.report: the result holds no images, because it was loaded; pass those that were "
+            "registered: varreg.report.write_report(result, path, moving=..., fixed=...) or "
             "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
         )
     # images that are not those of the result would make a report that lies

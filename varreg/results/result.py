@@ -17,7 +17,8 @@ from ..optimise.model_choice import ModelChoice
 from ..optimise.point_report import PointReport
 from ..optimise.regularity_choice import RegularityChoice
 from ..optimise.rigidity_report import RigidityReport
-from ..options.options import SIMILARITIES, Options
+from ..options.names import SIMILARITIES
+from ..options.options import Options
 from .registered import Registered
 
 

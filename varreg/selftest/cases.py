@@ -11,7 +11,8 @@ import numpy as np
 from ..backends.arrays import Array
 from ..energy.deformable import DeformableObjective
 from ..energy.smoothness import Smoothness
-from ..options.options import SIMILARITIES, Options
+from ..options.names import SIMILARITIES
+from ..options.options import Options
 from ..similarity.choice import similarity
 from .images import level_pair
 

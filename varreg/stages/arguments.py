@@ -16,7 +16,10 @@ from ..images.device_arrays import brought_to_host
 from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
-from ..options.options import AFFINE_MODELS, Options, Range
+from ..options.axes import axis_weights
+from ..options.names import AFFINE_MODELS, Range
+from ..options.options import Options
+from ..options.pairs import similarity_names
 from ..options.validation import named
 from .initialisations import NAMES
 
@@ -134,7 +137,7 @@ def intensity_ranges(
     Those of the options are of the first pair.
     """
     given = (None, None) if pair else (options.fixed_range, options.moving_range)
-    if options.similarity_names(pair + 1)[-1] != "ssd" or None not in given:
+    if similarity_names(options, pair + 1)[-1] != "ssd" or None not in given:
         return given
     if given != (None, None):
         common = given[0] or given[1]
@@ -153,7 +156,7 @@ def refuse_other_counts(options: Options, pairs: int, dimension: int, function: 
                 f"{function}: `{name}` has {len(given)} entries for {pairs} "
                 f"pair{'' if pairs == 1 else 's'} of images; give one for each pair: {given!r}."
             )
-    options.axis_weights(dimension)
+    axis_weights(options, dimension)
 
 
 def sampled(

@@ -11,6 +11,7 @@ from ..backends.namespace import on_host
 from ..energy.deformable import DeformableObjective, State, unfold
 from ..energy.smoothness import Smoothness
 from ..optimise.objective import Evaluation
+from ..options.axes import axis_weights
 from ..similarity.choice import deformable_choice
 from .levels import Recorder, check_view, lower
 from .problem import Problem
@@ -178,7 +179,7 @@ def level_smoothness(
     weight, order = smoothness_weight(options, grid.dim), smoothness_order(options, grid.dim)
     constraint = constraint or options.constraint
     place = nodes, spacing, weight, length, constraint, problem.threads, order
-    return Smoothness(*place, options.axis_weights(grid.dim))
+    return Smoothness(*place, axis_weights(options, grid.dim))
 
 
 def level_length(problem: Problem, level: int) -> float:

@@ -14,6 +14,7 @@ from ..energy.rigidity import RigidMasks
 from ..images.level_image import LevelImage, coarsened
 from ..optimise.history import Energy
 from ..options.options import Options
+from ..options.pairs import pair_weights, similarity_names
 from ..similarity import choice
 from ..similarity.histogram_rows import row_stride
 from ..similarity.similarity import Similarity
@@ -75,12 +76,12 @@ class Problem:
     @property
     def names(self) -> tuple[str, ...]:
         """The similarity of each pair, as the options name it."""
-        return self.options.similarity_names(1 + len(self.further))
+        return similarity_names(self.options, 1 + len(self.further))
 
     @property
     def weights(self) -> tuple[float, ...]:
         """Of the pairs; they add up to 1."""
-        return self.options.pair_weights(1 + len(self.further))
+        return pair_weights(self.options, 1 + len(self.further))
 
     @property
     def factors(self) -> tuple[float, ...]:

@@ -103,7 +103,7 @@ def test_several_pairs_of_images_are_what_solve_takes_as_lists(tmp_path, pair, f
     assert [channel["weight"] for channel in channels] == [0.75, 0.25]
     assert [channel["similarity"] for channel in channels] == ["mi", "lncc"]
     refused = call("register", *pair, "--weights", "3,1", "-o", tmp_path / "one")
-    assert refused.exit_code != 0 and "`weights` has 2 entries for 1 pair" in refused.output
+    assert refused.exit_code != 0 and "--weights has 2 entries for 1 pair" in refused.output
     unknown = call("register", *pair, "--similarities", "mi,cc", "-o", tmp_path / "one")
     assert unknown.exit_code == 2 and "'cc' is not one of" in unknown.output
 
@@ -119,7 +119,7 @@ def test_points_in_files_are_those_of_solve(tmp_path, pair):
     assert [guide["name"] for guide in guides] == ["p20", "p40", "p30"]
     assert [guide["before"] for guide in guides] == [1.5] * 3
     alone = call("register", *pair, *files[:2], *FEW, "-o", tmp_path / "alone")
-    assert alone.exit_code != 0 and "`moving_points` is missing" in alone.output
+    assert alone.exit_code != 0 and "--moving-points is missing" in alone.output
 
 
 def test_rigid_masks_are_those_of_solve(tmp_path, pair):

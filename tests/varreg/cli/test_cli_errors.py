@@ -69,7 +69,7 @@ def test_a_bad_image_ends_in_one_line(tmp_path, pair, name):
     expected = broken_inputs(inputs)[name]
     before = sorted(tmp_path.iterdir())
     line = one_line(call("register", inputs / name, pair[1], "-o", tmp_path / "out"))
-    assert expected in line and "moving" in line
+    assert expected in line and "MOVING" in line
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -77,7 +77,7 @@ def test_a_mask_of_another_place_is_refused(tmp_path, pair):
     away = np.eye(4) + 55 * np.eye(4, k=3)
     mask = save(tmp_path / "mask.nii.gz", np.ones((20, 20, 1), dtype=np.uint8), away)
     line = one_line(call("register", *pair, "-o", tmp_path / "out", "--fixed-mask", mask))
-    assert "fixed_mask" in line
+    assert "--fixed-mask" in line
 
 
 @pytest.mark.parametrize("name", ["out", "out.nii.gz"])

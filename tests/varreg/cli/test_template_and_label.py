@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
+from varreg.cli.commands import main
 from varreg.data.phantom import brain_phantom
+from varreg.template.build import ROUNDS
 
 from .calls import FEW, call, save
 
@@ -81,3 +83,8 @@ def test_labels_of_a_file(folder, tmp_path):
 def test_a_folder_without_atlases_is_refused(folder, tmp_path):
     done = call("label", folder / "p0_image.nii.gz", "--atlases", tmp_path, "-o", tmp_path / "l")
     assert done.exit_code == 1 and "holds no atlases" in " ".join(done.output.split())
+
+
+def test_the_rounds_are_those_of_python_unless_said_otherwise():
+    (rounds,) = (p for p in main.commands["template"].params if p.name == "rounds")
+    assert rounds.default == ",".join(ROUNDS)

@@ -9,7 +9,8 @@ from varreg.backends.numba import backend as cpu
 from varreg.data.phantom.pairs import deformed_pair
 from varreg.energy.affine import AffineObjective, orthonormal_generators
 from varreg.geometry.grid import Grid
-from varreg.options.options import AFFINE_MODELS, Options
+from varreg.options.names import AFFINE_MODELS
+from varreg.options.options import Options
 from varreg.similarity.mutual_information import MutualInformation
 
 from ..problems import central_difference, oblique_grid, pair, random_affine

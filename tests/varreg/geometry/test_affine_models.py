@@ -6,7 +6,7 @@ import pytest
 from varreg.energy.affine import exponential, orthonormal_generators
 from varreg.geometry.affine_models import nearest_of_model
 from varreg.geometry.grid import Grid
-from varreg.options.options import AFFINE_MODELS
+from varreg.options.names import AFFINE_MODELS
 
 from ..problems import oblique_grid
 

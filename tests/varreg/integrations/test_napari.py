@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from varreg.errors import InputError
-from varreg.options.options import AFFINE_MODELS, REGULARITIES
+from varreg.options.names import AFFINE_MODELS, REGULARITIES
 from varreg.options.presets import PRESETS
 
 from .packages import imported

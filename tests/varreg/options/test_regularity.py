@@ -2,7 +2,8 @@
 
 import pytest
 
-from varreg.options.options import REGULARITY_NUMBERS, Options
+from varreg.options.names import REGULARITY_NUMBERS
+from varreg.options.options import Options
 from varreg.options.presets import BY_DIMENSION, BY_REGULARITY, PRESETS
 
 both_dimensions = pytest.mark.parametrize("dimension", [2, 3])

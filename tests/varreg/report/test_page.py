@@ -114,7 +114,11 @@ def test_the_first_words_of_the_verdict_are_those_of_the_checks(report):
 def test_warnings_stand_in_red_with_their_remedies(slices):
     wrong = Check("scales", 2.0, 1.3, False, "Scaled by 2.", "Try affine='rigid'.")
     for checks, grade, words in (
-        ((wrong,), "bad", "Checks: 1 warning: Scaled by 2. Try affine='rigid'."),
+        (
+            (wrong,),
+            "bad",
+            "1 warning: inspect the images before using the map. Scaled by 2. Try affine='rigid'.",
+        ),
         ((replace(wrong, passed=True),), "good", "Checks: no warnings"),
     ):
         shown = page(replace(slices.result, checks=checks), slices.certificate, "a\nb\nc")

@@ -6,7 +6,8 @@ import pytest
 from varreg.backends.numba import backend as cpu
 from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
-from varreg.options.options import SIMILARITIES, Options
+from varreg.options.names import SIMILARITIES
+from varreg.options.options import Options
 from varreg.similarity.choice import WARPED, similarity
 
 from ...problems import pair, random_affine
