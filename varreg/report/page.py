@@ -192,7 +192,9 @@ def _headline(checks: tuple[Check, ...]) -> str:
     """The verdict in a line; what the warnings say stands below it."""
     count = len(failed(checks))
     if count:
-        return f"{count} warning{'' if count == 1 else 's'}: inspect the images before using the map."
+        return (
+            f"{count} warning{'' if count == 1 else 's'}: inspect the images before using the map."
+        )
     return SILENT if checks else NONE_MADE
 
 
