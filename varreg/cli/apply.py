@@ -32,7 +32,7 @@ FUNCTION = "varreg apply"
     multiple=True,
     help="Instead of RESULT: a transform file of any tool, or a saved result. Several in the order of "
     "`antsApplyTransforms -t` and `greedy -r`: the first is applied to points first. [FILE,1] or "
-    "FILE,-1 inverts an affine one. Needs --fixed and --moving.",
+    "FILE,-1 inverts an affine one. Requires --fixed and --moving.",
 )
 @click.option(
     "--from",
@@ -105,11 +105,11 @@ def apply(
 ) -> None:
     """Warp another IMAGE from the moving to the fixed grid of a saved RESULT.
 
-    A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at its full size, tile by tile: onto that of --reference,
-    the fixed slide, or its --level.
+    A slide (OME-TIFF, OME-Zarr) into .ome.tif or .ome.zarr is warped at full resolution, tile by tile, to that of --reference,
+    the fixed slide, or to its --level.
 
     IMAGE may be a series (4D), which is warped volume by volume; RESULT, or the last -t, may be the folder of
-    `varreg series`, with a map for each.
+    `varreg series`, with one map per volume.
     """
     from ..images.series import is_series
     from ..io.atomic import atomic_path

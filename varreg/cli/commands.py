@@ -269,7 +269,7 @@ def info(result: str, as_json: bool) -> None:
 )
 @click.option("--3d", "volume", is_flag=True, help="A volume instead of a slice.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the brain."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the phantom."
 )
 @threads
 @force

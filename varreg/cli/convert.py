@@ -48,10 +48,10 @@ def convert(
 ) -> None:
     """Convert the transform IN (a saved result, or a file of another tool) to the format of another tool.
 
-    The ending of OUT says in which form: .h5, .x5, .nii.gz, .mat, .tfm, .npz; anything else is a prefix for
-    the two files of ants and greedy.  Beside a name of BIDS, from-T2w_to-T1w_mode-image_xfm.h5, its JSON file is
-    written; there T2w is the moving side, whose images are brought to T1w.  The files are printed in the order in which
-    `antsApplyTransforms -t` and `greedy -r` take them.
+    The suffix of OUT selects the format: .h5, .x5, .nii.gz, .mat, .tfm, .npz; any other OUT is a prefix for
+    the two files of ants and greedy.  Beside a BIDS name, from-T2w_to-T1w_mode-image_xfm.h5, its JSON file is
+    written; there T2w is the moving image, which is warped to T1w.  The files are printed in the order in
+    which `antsApplyTransforms -t` and `greedy -r` take them.
     """
     from ..exchange.reading import read_transform
     from ..exchange.writing import write_transform

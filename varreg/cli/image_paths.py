@@ -71,18 +71,18 @@ def header_option(command: Decorated) -> Decorated:
 
 
 def mask_options(command: Decorated) -> Decorated:
-    """Add ``--fixed-mask``, ``--moving-mask`` and those of what keeps its shape to a command."""
+    """Add ``--fixed-mask``, ``--moving-mask`` and those of rigid structures to a command."""
     for image in ("moving", "fixed"):  # the last one added is shown first
         command = click.option(
             f"--{image}-rigid-mask",
             type=ImagePath(),
-            help=f"Image of what keeps its shape in {image.upper()}, 1 there. See --rigidity-weight.",
+            help=f"Mask of structures of {image.upper()} that keep their shape. See --rigidity-weight.",
         )(command)
     for name in ("--moving-mask", "--fixed-mask"):
         command = click.option(
             name,
             type=ImagePath(),
-            help="Image: what is at least half of its largest value counts; fractions from 0 to 1 are weights.",
+            help="Mask image: voxels of at least half its largest value are inside; fractions from 0 to 1 are weights.",
         )(command)
     return command
 

@@ -15,7 +15,7 @@ from .exit_codes import DEFECT, Command
     type=click.Choice(["cupy"]),
     default="cupy",
     show_default=True,
-    help="What to test.",
+    help="Backend to test.",
 )
 @device
 @click.option("-o", "--output", type=click.Path(), help="Also write the report into this file.")

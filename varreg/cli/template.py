@@ -71,7 +71,7 @@ ROUNDS = ".rounds"
 def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
     """Build the unbiased mean of IMAGES, one per person, in shape and intensity.
 
-    A run that was killed goes on where it was: give the same command again.
+    An interrupted run is resumed by the same command.
     """
     from ..io.files import free_folder
     from ..template.build import build_template
