@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 #: What is not to be written, as a regular expression, and what is.
 BANNED = {
-    r"conditioned on place": "regional mutual information",
+    r"condition(s|ed|ing)? (it )?on place": "regional mutual information",
     r"chess ?board": "checkerboard",
     r"(fixed|images?|pictures?) and (the )?moving (image )?in turn": "checkerboard",
     r"voxels? that counts?\b|voxels? of [^.;]{0,40} that count\b|voxels count\b": "voxels inside the mask",
@@ -45,6 +45,23 @@ BANNED = {
     r"\bdevices? of CUDA\b": "CUDA device",
     r"\bscheduler of Dask\b": "Dask scheduler",
     r"\bdatasets? of BIDS\b": "BIDS dataset",
+    r"\bmeets? (a|the) (fixed )?point\b": "is applied to points",
+    r"\bwhat counts\b(?! as)": "inside the mask, or what is compared",
+    r"\bin vain\b": "discarded",
+    r"\bof one's own\b": "your own",
+    r"\bas ever\b": "leave it out",
+    r"cross(es|ing)? the bus": "is transferred",
+    r"\bis to be (found|had)\b": "there is",
+    r"\bnats for each voxel\b": "nats per voxel",
+    r"\bhas no say\b": "is ignored",
+    r"lost (its|their) way": "failed",
+    r"took no part in": "was not used for",
+    r"\bis what is done\b": "is the current method",
+    r"\b(be|is) cheated\b": "has wrong solutions",
+    r"\bon the way in\b": "the input is",
+    r"\bwhat to take\b": "alternative",
+    r"\bin no (training|choice)\b": "used neither for training nor for selection",
+    r"\bvalley\b": "local minimum",
 }
 PAGES = sorted(
     [

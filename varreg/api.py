@@ -61,7 +61,7 @@ def solve(
     callback: Callable[[Iteration], None] | None = None,
     **changes: Unpack[Changes],
 ) -> Result:
-    """Bring `moving` onto `fixed`.
+    """Register `moving` to `fixed`.
 
     Every map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)),
     so that moving(A(x + u(x))) ~ fixed(x).
@@ -69,65 +69,68 @@ def solve(
     Parameters
     ----------
     moving, fixed : array (*S), path, nibabel image, varreg.Image, or image of ITK, SimpleITK, ANTsPy or MONAI
-        Two images of the same anatomy, both 2D or both 3D, of any contrast; arrays have a spacing
-        of 1 mm, everything else the geometry that it brings.  Arrays are of NumPy, PyTorch, CuPy, JAX or
-        whatever speaks DLPack; what is on a GPU is copied to the host once, whatever the backend.
-        Or lists of as many images of either side, of one person each, which are compared pair by pair:
-        ``solve([t2, flair], [t1, t1c])``.  Images of a side share the grid of its first one or are brought
-        to it; the similarity is the mean of all pairs, weighted by ``weights``, and ``similarities`` may name
-        one for each.  ``result.warped`` is the first moving image, ``result.warp`` brings the others.
+        Two images of the same anatomy, both 2D or both 3D, of any contrast.  Arrays have a spacing of 1 mm, all
+        other types their own geometry.  Arrays may be of NumPy, PyTorch, CuPy, JAX or any library with DLPack;
+        arrays on a GPU are copied to the host once, for every backend. For multi-channel registration, two
+        lists of equal length, each of images of one person, which are compared pair by pair:
+        ``solve([t2, flair], [t1, t1c])``.  The images of a list share the grid of its first one or are resampled to it; the
+        similarity is the mean over all pairs, weighted by ``weights``, and ``similarities`` may set one for
+        each.  ``result.warped`` is the first moving image, ``result.warp`` warps the others.
     affine : {"auto", "affine", "similarity", "rigid", "translation"}, (d + 1, d + 1) array or None
-        Model of the affine stage; a matrix (fixed world -> moving world, mm) is used as it is;
-        None or "none" is the identity in world space. "auto" takes a rigid map where scales and shear gain
-        no more than chance does, as between images of one person, and what the headers say where
-        the images share more so; ``result.model`` says what was taken and why.  With ``axes`` it takes
-        a rigid map or what the headers say, whichever ends at less energy.
+        Model of the affine stage; a matrix (fixed world -> moving world, mm) is used unchanged; None or "none"
+        is the identity in world space. "auto" chooses a rigid map if scales and shear gain no more than by
+        chance, as between images of one person, and the header geometry if a rigid map gains no more either;
+        ``result.model`` holds the choice and its reason.  With ``axes`` it chooses a rigid map or the header
+        geometry, whichever ends at lower energy.
     deformable : bool, optional
-        Whether the map deforms. None, the default, decides likewise, by what a deformation gains;
-        "lncc", "nmi", "mind" and "ssd" always deform then, and take "auto" for "affine"; so does ``axes``.
+        Whether the map deforms. None, the default, chooses in the same way, by the gain of a deformation. For
+        "lncc", "nmi", "mind" and "ssd", and with ``axes``, None deforms always; for these similarities "auto"
+        means "affine".
     fixed_mask, moving_mask : array, path or image, optional
-        Masks: of whole numbers, voxels of at least half the largest are inside; fractions are weights between 0 and
-        1, of which only the ratios matter.  On the grid of the image, or with a place of its own.  Of several images
-        it is that of all of them.
+        Masks. In whole numbers, voxels of at least half the largest value are inside; fractions are weights
+        between 0 and 1, of which only the ratios matter.  On the grid of the image, or with its own geometry.
+        Of several images it applies to all.
     fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
-        What keeps its shape: a lesion, a cavity, a bone, an implant, 1 there and 0 elsewhere.  The deformation carries
-        it along as a rigid body (the affine map applies to it as to everything), by a term of the energy
-        that costs strain there, see ``rigidity_weight``; ``result.rigidity`` says how well.  A mask of the moving image follows
-        the map.  What is compared is up to the masks above.
+        Structures that keep their shape: a lesion, a cavity, a bone, an implant, 1 inside and 0 elsewhere.  The
+        deformation moves them as rigid bodies (the affine map applies to them as to everything), by a term of
+        the energy for the strain inside, see ``rigidity_weight``; ``result.rigidity`` gives the remaining
+        strain.  A mask of the moving image follows the map.  The comparison of intensities is not affected; see
+        the masks above.
     moving_points, fixed_points : (n, d) array or path, optional
-        Matching points of both images as guides, a pair a row, in world RAS+ mm: arrays, ``.csv``, or ``.fcsv`` and
-        ``.mrk.json`` of 3D Slicer.  Those of files are paired by their names if both have the same, else by their
-        order.  That all are 1 mm off costs ``points_weight`` nats; ``result.guides`` has the distance of each.
+        Matching points of both images as guides, one pair per row, in world RAS+ mm: arrays, ``.csv``, or
+        ``.fcsv`` and ``.mrk.json`` of 3D Slicer.  Points of files are paired by their names if both have the
+        same names, otherwise by their order.  If all are 1 mm off this costs ``points_weight`` nats;
+        ``result.guides`` has the distance of each.
     point_weights : (n,) array, optional
-        Of the points, above 0; only their ratios count.  By default a column ``weight`` of the files, else all alike.
+        Weights of the points, above 0; only their ratios matter.  By default a column ``weight`` of the files,
+        else equal.
     start : {"header", "centres", "moments"}, (d + 1, d + 1) array or a map, optional
-        Where the affine search starts; by default all three are tried.  Or a map to refine: a
-        :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S)
-        in fixed voxels, or the path of a saved result or of a transform.  If it deforms, it brings
-        its own affine map.  The result never has more energy than the start (at the finest level,
-        on the displacement grid, unfolded), and never folds.  Where the affine map that the affine
-        stage finds has less energy than the start, that is taken instead; a result of varreg is not
-        questioned.  ``result.start`` says what was done.
+        Initialisation of the affine search; by default all three are tried.  Or a map to refine: a
+        :class:`Result`, a ``learned`` prediction, a :class:`Transform`, a total displacement (d, *S) in fixed
+        voxels, or the path of a saved result or of a transform.  A deforming map includes its own affine map.
+        The result never has higher energy than the start (at the finest level, on the displacement grid,
+        unfolded), and never folds.  If the affine map of the affine stage has lower energy than the start, it
+        replaces the start, unless that is a result of varreg.  ``result.start`` reports these steps.
     fill : float, optional
-        Value of ``result.warped`` where there is no moving image; by default its own background, see
+        Value of ``result.warped`` outside the moving image; by default its background, see
         :meth:`Transform.warp`.
     options : Options, optional
-        What is minimised and how; overrides `preset`.
+        Energy and minimisation; overrides `preset`.
     preset : str
         Name for :meth:`Options.preset`.
     backend : {"auto", "numba", "cupy", "numpy"}
-        What computes. "cupy" is a GPU; "auto" takes it if there is one whose self-test has passed on this
-        machine (``varreg selftest --backend cupy``), and "numba", the CPU, otherwise; "numpy" is a slow,
-        readable reference. ``print(result)`` says which it was.
+        Backend of the computation. "cupy" is a GPU; "auto" takes it if there is one whose self-test has passed
+        on this machine (``varreg selftest --backend cupy``), and "numba", the CPU, otherwise; "numpy" is a
+        slow, readable reference. ``print(result)`` names the backend used.
     device : int
-        Which GPU, from 0.
+        Index of the GPU, from 0.
     threads : int, optional
-        Threads to use; the result does not depend on it. All available by default.
+        Number of threads; the result does not depend on it. All available by default.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
     callback : callable, optional
-        Called with a :class:`varreg.optimise.history.Iteration` after each accepted step, also of affine
-        starts that are given up later and do not enter the history.
+        Called with a :class:`varreg.optimise.history.Iteration` after each accepted step, including those of
+        affine starts that are discarded later and do not enter the history.
     **changes
         Single fields of :class:`Options`, e.g. ``memory=0`` or ``smoothness_weight=2``.
 
@@ -138,9 +141,9 @@ def solve(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable; nothing has been computed then.
+        If an argument is invalid; nothing has been computed then.
     DivergenceError
-        If the descent meets a state that is not finite.
+        If the descent reaches a state that is not finite.
 
     Examples
     --------

@@ -52,7 +52,8 @@ def other_heads(rows: list[Row], count: int) -> str:
         rest = [row for row in known if head(row) not in two]
         shares.append(100 * covered(found, rest, count, 0.9).mean())
     each = ", ".join(f"{share:.0f}" for share in sorted(shares))
-    return f"Whichever two of {', '.join(names)} calibrate: {each} %, mean {np.mean(shares):.0f} %."
+    each = f"{each} %, mean {np.mean(shares):.0f} %."
+    return f"Coverage at 90 % for any two calibration heads of {', '.join(names)}: {each}"
 
 
 def intervals(found: Any, rows: list[Row], count: int, level: float = 0.9) -> np.ndarray:

@@ -224,5 +224,5 @@ def test_figures_of_the_calibration(bench):
     share, rank = (float(words.splitlines()[2].split("|")[k].strip(" %")) for k in (3, 5))
     assert 85 <= share <= 95 and rank > 0.95
     assert words.splitlines()[-1].startswith(
-        "Whichever two of head0, head1, head2, head3 calibrate: "
+        "Coverage at 90 % for any two calibration heads of head0, head1, head2, head3: "
     )

@@ -47,32 +47,32 @@ def label(
     progress: bool | None = None,
     **changes: Unpack[Changes],
 ) -> Labelling:
-    """Label an image by several labelled people (multi-atlas segmentation).
+    """Label an image by several labelled atlases (multi-atlas segmentation).
 
-    Each atlas is registered to the image, its labels are brought over, and where they differ the atlases vote
+    Each atlas is registered to the image, its labels are warped to it, and where they differ the atlases vote
     (:mod:`varreg.atlas.fusion`).
 
     Parameters
     ----------
     image : image
-        What is to be labelled; see :func:`varreg.solve`.
+        Image to be labelled; see :func:`varreg.solve`.
     atlases : str, PathLike or sequence of (image, labels)
         A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` of the
         columns ``image``, ``labels`` and optionally ``name``; or such a table; or a list.
     method : {"local", "majority"}
-        How they vote: by how well each explains the image nearby, or with one vote each.
+        Weights of the votes: by the local agreement of each atlas with the image, or equal.
     radius : int
-        Of the patch that "nearby" is, in voxels.
+        Radius of the patch for the local agreement, in voxels.
     mask : array, path or image, optional
-        Where labels are wanted, and what counts in the registrations; elsewhere the label is 0.  Of weights between 0
-        and 1 labels are wanted where they are at least half of the largest.
+        Region to be labelled and compared in the registrations; outside the label is 0.  For weights between 0
+        and 1 the labelled region is where they are at least half of the largest.
     affine : {"affine", "similarity", "rigid", "translation"}
         Model of the affine stage.
     deformable : bool
         Whether the maps deform.
     options, preset, backend, device, threads, processes, progress, **changes
-        Of the registrations; see :func:`varreg.solve_batch`.  Volumes take ``regularity="fine"`` where it is left open:
-        these are different people.
+        Options of the registrations; see :func:`varreg.solve_batch`.  Volumes take ``regularity="fine"`` if it is left open,
+        since the images are of different people.
 
     Returns
     -------
@@ -81,9 +81,9 @@ def label(
     Raises
     ------
     InputError, GeometryError, FileError
-        If an argument is unusable.
+        If an argument is invalid.
     Exception
-        What :func:`varreg.solve` raises of the first atlas that cannot be registered.
+        The error of :func:`varreg.solve` for the first atlas that cannot be registered.
 
     Examples
     --------

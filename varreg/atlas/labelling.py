@@ -32,19 +32,19 @@ class Labelling:
     Attributes
     ----------
     labels : (*S) integer array
-        On the grid of the image.
+        Labels on the grid of the image.
     agreement : (*S) float32 array
-        Share of the weight that voted for the label, from 0 to 1: a map of where it is uncertain.  It is no probability that the
-        label is right, for atlases may be wrong together.
+        Fraction of the weight that voted for the label, from 0 to 1: low where the label is uncertain.  It is not the probability that the
+        label is correct, because atlases may have common errors.
     image : Image
     names : tuple of str
-        Of the atlases.
+        Names of the atlases.
     method : {"local", "majority"}
     transforms : tuple of Transform
-        From the image to each atlas.
+        Maps from the image to each atlas.
     checks : tuple of Check
     seconds : (float, float)
-        Of the registrations, and of the fusion.
+        Seconds of the registrations and of the fusion.
     """
 
     labels: NDArray[np.integer]

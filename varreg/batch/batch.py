@@ -45,28 +45,28 @@ def solve_batch(
 ) -> list[Result]:
     """Register many pairs of images, several at a time.
 
-    The results have the same bits as those of :func:`varreg.solve` one by one.
+    The results are bitwise those of :func:`varreg.solve` for each pair.
 
     Parameters
     ----------
     pairs : iterable
-        Of (moving, fixed), or of dictionaries with the keys ``moving`` and ``fixed`` and optionally ``fixed_mask``, ``moving_mask``,
-        ``fixed_rigid_mask``, ``moving_rigid_mask``, ``start`` and ``affine``, which win over what is
-        given for all pairs. A generator is asked, in the calling thread, for a few pairs ahead.
+        Tuples (moving, fixed), or dictionaries with the keys ``moving`` and ``fixed`` and optionally ``fixed_mask``, ``moving_mask``,
+        ``fixed_rigid_mask``, ``moving_rigid_mask``, ``start`` and ``affine``, which override the
+        arguments for all pairs. A generator is advanced, in the calling thread, a few pairs ahead.
     threads : int, optional
-        Threads to use, all available by default: one for each pair, or several if there are fewer
-        pairs than threads. On a GPU so many pairs are solved together, 16 by default, or as many as
-        fit into its free memory if these are fewer.
+        Number of threads, all available by default: one per pair, or several if there are fewer
+        pairs than threads. On a GPU this is the number of pairs solved together, 16 by default, or fewer
+        if its free memory does not suffice.
     processes : int, optional
-        Worker processes that solve the pairs, with the threads shared out among them; 0 for none.
+        Number of worker processes that solve the pairs, with the threads divided among them; 0 for none.
         By default as many as threads for many small images in memory, which gain nothing from
-        threads, and none for anything else.  They stay ready for the next call for a while.
+        threads, and otherwise none.  They stay ready for the next call for a while.
     progress : bool, optional
         Whether to show a progress bar over the pairs; by default on a terminal only.
     errors : {"raise", "return"}
-        Whether the first error ends everything, or stands in the place of its result.
+        Whether the first error is raised, or an error is returned in place of its result.
     **arguments
-        What else :func:`varreg.solve` takes, for all pairs: `affine`, `preset`, `options`, single
+        Further arguments of :func:`varreg.solve`, for all pairs: `affine`, `preset`, `options`, single
         fields of :class:`Options`, ... A `callback` is called from several threads, and cannot be
         called from processes.
 
@@ -80,11 +80,11 @@ def solve_batch(
     InputError
         If an argument is unusable; nothing has been computed then.
     Exception
-        With ``errors="raise"``, what :func:`varreg.solve` raises of the first pair, in the order of
+        With ``errors="raise"``, the error of :func:`varreg.solve` for the first pair, in the order of
         `pairs`, that fails; the message begins with its position and its names.
     VarregError
-        If a worker process is killed; with ``errors="return"`` in the place of the results of all
-        pairs under way, and the others go to new processes.
+        If a worker process is killed; with ``errors="return"`` in place of the results of all
+        pairs in progress, and the others are sent to new processes.
 
     Examples
     --------
@@ -110,13 +110,13 @@ def iterate_batch(
     errors: str = "raise",
     **arguments: Any,
 ) -> Generator[Result, None, None]:
-    """Register many pairs of images; each result can be used and forgotten before the last is there.
+    """Register many pairs of images, and yield each result before the last is computed.
 
     Parameters
     ----------
     pairs, threads, processes, progress, errors, **arguments
         As for :func:`varreg.solve_batch`. At most two pairs per worker are taken from `pairs` before
-        their results are asked for.
+        their results are requested.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def iterate_batch(
     Raises
     ------
     InputError
-        If an argument is unusable; at once, before the first result is asked for.
+        If an argument is invalid; raised at once, before the first result is requested.
 
     Examples
     --------

@@ -19,57 +19,57 @@ from .records import Folds, Gradients, InverseResidual, Perturbation, Refinement
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """The answer of :func:`varreg.certify`.  ``print(certificate)`` explains it in words.
+    """The result of :func:`varreg.certify`.  ``print(certificate)`` explains it in words.
 
     Attributes
     ----------
     fixed_name, moving_name : str
     kind : str
-        What the map came as.
+        Type of the given map.
     shape, spacing : tuple
-        Of the fixed image (voxels, mm).
+        Shape and spacing of the fixed image (voxels, mm).
     options : Options
-        Of the energy.
+        Options of the energy.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     similarity_as_given : float
-        Of the map itself, before it was brought to the displacement grid.
+        Similarity of the given map, before it was resampled to the displacement grid.
     folds_as_given : Folds
-        On the nodes it came with.
+        Folds of the given map, on its own nodes.
     mean_moved, largest_moved : float
-        How far that moved points, in mm; 0 if it was on that grid.
+        Motion of points by the resampling, in mm; 0 if the map was on that grid.
     energy : Energy
-        On the displacement grid, folds and all.
+        Energy on the displacement grid, including folds.
     folds : Folds
-        On the displacement grid.
+        Folds on the displacement grid.
     unfolding : Unfolding or None
-        What the refinement and the perturbations had to change first, if it folds there.
+        Changes required before the refinement and the perturbations, if the map folds there.
     identity, affine : Energy
-        Where the headers place the images; of the affine part alone.
+        Energies with the header geometry, and of the affine part alone.
     affine_stage : Energy or None
-        If nothing deforms: as the affine stage of the solver measures it.
+        Without deformation: the energy of the affine stage of the solver.
     affine_determinant : float
-        Of the linear part of A; det(id + grad u) leaves it out.
+        Determinant of the linear part of A, which det(id + grad u) does not include.
     affine_scales : tuple of float
-        Stretches of A along their axes, largest first, the last negative if it mirrors; empty if an earlier
-        version wrote it.
+        Scales of A along its principal axes, largest first, the last negative for a reflection; empty if written
+        by an earlier version.
     gradients : Gradients
     refinement : Refinement
     inverse : InverseResidual
     overlap : float
-        Share of the fixed voxels that the affine part maps inside the moving image.
+        Fraction of the fixed voxels that the affine part maps inside the moving image.
     in_view : float
-        Share of the fixed voxels inside the mask which the whole map takes to a voxel inside the mask.
+        Fraction of the fixed voxels inside the mask that the whole map takes to a voxel inside the moving mask.
     shuffled : Shuffled
     perturbations : tuple of Perturbation
     checks : tuple of Check
-        What makes the map unlikely to be right; see :mod:`varreg.checks`.  Empty likewise.
+        Checks of the map; see :mod:`varreg.checks`.  Empty if written by an earlier version.
     notes : tuple of str
-        What was done to the images and masks on reading, a sentence each.
+        Changes of the images and masks on reading, one sentence each.
     accuracy : Accuracy or None
         Estimate of the mean error; None without trials.
     spread : Image or None
-        Where the trials disagree with the map: root mean square distance, mm, on a coarse fixed grid.  It is
+        Distance of the trials from the map: root mean square, mm, on a coarse fixed grid.  It is
         not saved: None after :meth:`load`.
     """
 

@@ -52,29 +52,29 @@ def certify(
     callback: Callable[[], None] | None = None,
     **changes: Unpack[EnergyChanges],
 ) -> Certificate:
-    """Say what can be said of a map without knowing the true one.
+    """Assess a map without knowing the true one.
 
-    It is no test of being right: a map can be a minimum of the energy and wrong.
+    It does not prove correctness: a map can be a minimum of the energy and wrong.
 
     Parameters
     ----------
     moving, fixed : array (*S), path, nibabel image or varreg.Image
-        As in :func:`varreg.solve`; of several pairs the first one is looked at.
+        As in :func:`varreg.solve`; of several pairs the first is assessed.
     transform : map
-        What ``start`` of :func:`varreg.solve` may be: a :class:`Result`, a ``learned`` prediction, a
+        Any ``start`` of :func:`varreg.solve`: a :class:`Result`, a ``learned`` prediction, a
         :class:`Transform`, a matrix, a total displacement (d, *S), or a path.
     fixed_mask, moving_mask : array, path or image, optional
-        Voxels inside the mask; a saved result does not hold them.
+        Masks; a saved result does not contain them.
     fixed_rigid_mask, moving_rigid_mask : array, path or image, optional
-        Rigid structures; a saved result does not hold them either.
+        Rigid structures; a saved result does not contain them.
     iterations : int
-        Steps of the refinement, from 0.
+        Number of steps of the refinement, at least 0.
     trials : {0, 4, 8}
-        Registrations under small known changes (:mod:`varreg.certificate.trials`), from whose spread an interval of the
-        mean error is estimated (:mod:`varreg.certificate.interval`).  Each takes as long as ``varreg.solve``; none by
-        default.
+        Number of registrations under small known perturbations (:mod:`varreg.certificate.trials`), from whose spread an
+        interval of the mean error is estimated (:mod:`varreg.certificate.interval`).  Each takes as long as
+        ``varreg.solve``; 0 by default.
     seed : int
-        Of the permutations, the random fields, the random choice of voxels and the trials.
+        Seed of the permutations, the random fields, the random choice of voxels and the trials.
     options, preset, **changes
         The energy, as in :func:`varreg.solve`; by default that of the result, if `transform` is one.
     backend, device, threads
@@ -89,8 +89,8 @@ def certify(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable, no voxel inside the mask is in view, or `transform` is a result of other
-        images on the same grids (swapped ones, say).
+        If an argument is invalid, no voxel inside the mask is in view, or `transform` is a result of other
+        images on the same grids (swapped ones, for instance).
 
     Examples
     --------

@@ -71,7 +71,7 @@ def header_option(command: Decorated) -> Decorated:
 
 
 def mask_options(command: Decorated) -> Decorated:
-    """Add ``--fixed-mask``, ``--moving-mask`` and those of what keeps its shape to a command."""
+    """Add ``--fixed-mask``, ``--moving-mask`` and those of rigid structures to a command."""
     for image in ("moving", "fixed"):  # the last one added is shown first
         command = click.option(
             f"--{image}-rigid-mask",

@@ -125,7 +125,7 @@ Part: TypeAlias = AffineMap | FieldMap
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Maps applied one after the other; the first part meets the point first.
+    """Maps applied in sequence; the first part is applied to points first.
 
     Parameters
     ----------

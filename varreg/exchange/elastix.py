@@ -64,7 +64,7 @@ def read_elastix(path: Path) -> Chain:
         parameters = _parameters(here)
         with explained(here):
             dim = dim or _count(parameters, "FixedImageDimension")
-            parts.insert(0, _part(here, parameters))  # the initial transform meets the point first
+            parts.insert(0, _part(here, parameters))  # the initial transform is applied first
         here = _initial(here, parameters)
     return Chain(tuple(parts), dim)
 

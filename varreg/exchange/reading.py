@@ -36,23 +36,23 @@ def read_transform(
     format: str | None = None,
     invert: bool | Sequence[bool] = False,
 ) -> Transform:
-    """Read a transform that another tool, or varreg, has written.
+    """Read a transform of another tool or of varreg.
 
     Parameters
     ----------
     source : path, object, or sequence of them
         A transform file (ITK and ANTs: ``.mat``, ``.tfm``, ``.txt``, ``.h5``, displacement fields;
         greedy; FSL; elastix; X5; NumPy), the folder of a saved result, a SimpleITK or nitransforms
-        object, a `Transform`, a `Result` or the like.  Of a sequence the first is applied to a fixed
-        point first, the order of ``antsApplyTransforms -t``, ``greedy -r`` and ``fwdtransforms``.
+        object, a `Transform`, a `Result` or the like.  In a sequence the first is applied to fixed
+        points first, the order of ``antsApplyTransforms -t``, ``greedy -r`` and ``fwdtransforms``.
     fixed, moving : Grid, Image, array, nibabel image or path
-        The images that the transform is between: it maps points of `fixed` to points of `moving`.
-        They may be left out for a saved result.
+        The images of the transform: it maps points of `fixed` to points of `moving`.
+        Optional for a saved result.
     format : {"itk", "ants", "greedy", "fsl", "elastix", "x5", "numpy", "result"}, optional
         Detected from the file by default; a bare 4 x 4 matrix in text may be greedy's (RAS) or
-        FLIRT's, which must be said.
+        FLIRT's, so its format must be given.
     invert : bool or sequence of bool
-        Which of the sources are inverted first; affine ones can be, and X5 files that hold their inverse.
+        Sources to be inverted first: affine transforms, and X5 files that hold their inverse.
 
     Returns
     -------
@@ -66,11 +66,11 @@ def read_transform(
     FileError
         If a file cannot be read; the message says why.
     InputError
-        If it is not clear what a source is.
+        If a source cannot be identified.
     GeometryError
-        If it does not fit the images.
+        If the transform does not fit the images.
     BackendError
-        If a library is missing that the format needs; the message holds the pip line.
+        If a library that the format requires is missing; the message contains the pip command.
 
     Examples
     --------

@@ -44,19 +44,19 @@ def write_transform(
     transform : Transform or Result
         The map fixed -> moving.
     path : str or PathLike
-        Its ending says in which form, see below.  Anything else is a prefix for two files, of ANTs
-        and greedy.  Beside a file with a name of BIDS (``from-T2w_to-T1w_mode-image_xfm.h5``) its JSON
+        The suffix selects the format, see below.  Any other path is a prefix for two files, for ANTs
+        and greedy.  Beside a file with a BIDS name (``from-T2w_to-T1w_mode-image_xfm.h5``) its JSON
         file is written, with the version, the options and checks of a Result, and both images.
     to : {"itk", "ants", "fsl", "greedy", "x5", "numpy"}, optional
-        By default what the ending says: "x5" for ``.x5``, "numpy" for ``.npz`` and ``.npy``, else "itk".
+        By default given by the suffix: "x5" for ``.x5``, "numpy" for ``.npz`` and ``.npy``, else "itk".
 
-        - "itk", "ants": ``.h5`` (all in one file; needs SimpleITK), ``.nii.gz`` (one displacement
-          field of the whole map), for an affine map ``.mat`` and ``.tfm`` or ``.txt`` (needs
+        - "itk", "ants": ``.h5`` (all in one file; requires SimpleITK), ``.nii.gz`` (one displacement
+          field of the whole map), for an affine map ``.mat`` and ``.tfm`` or ``.txt`` (requires
           SimpleITK); a prefix gives ``1Warp.nii.gz`` and ``0GenericAffine.mat``.
         - "greedy": ``.nii.gz`` (the whole map), for an affine map ``.mat``; a prefix gives
           ``warp.nii.gz`` and ``affine.mat``.
         - "fsl": ``.nii.gz``, for an affine map ``.mat`` of FLIRT.
-        - "x5": ``.x5`` or ``.h5`` of nitransforms (needs h5py).
+        - "x5": ``.x5`` or ``.h5`` of nitransforms (requires h5py).
         - "numpy": ``.npz``, ``.npy``.
     overwrite : bool
         Replace files that exist.
@@ -67,19 +67,19 @@ def write_transform(
     -------
     tuple of Path
         The files, in the order in which ``antsApplyTransforms -t`` and ``greedy -r`` take them: the
-        first is applied to a fixed point first.
+        first is applied to fixed points first.
 
     Raises
     ------
     InputError
-        If the ending does not fit `to` or the transform, or a name of BIDS says that it goes the other way.
+        If the suffix does not fit `to` or the transform, or a BIDS name states the opposite direction.
     GeometryError
         If the format cannot hold the geometry (2D in FSL, oblique slices, sheared voxels), or the
         inverse does not exist.
     FileError
-        If a file exists or cannot be written; then none is.
+        If a file exists or cannot be written; then none is written.
     BackendError
-        If a library is missing that the format needs.
+        If a library that the format requires is missing.
 
     Examples
     --------

@@ -22,33 +22,33 @@ from .writable import Writable
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Image(Writable):
-    """A scalar image on a grid.  Make one by `Image.from_array` or `as_image`.
+    """A scalar image on a grid, made by `Image.from_array` or `as_image`.
 
-    It behaves as the array of its values in ``np.asarray``, ``imshow``, indexing and arithmetic.
+    It behaves like the array of its values in ``np.asarray``, ``imshow``, indexing and arithmetic.
 
     Parameters
     ----------
     data : (*S) float32 array
         Finite voxels, C-contiguous, 2D or 3D.
     grid : Grid
-        Where the voxels are; for a slice of a volume in the in-plane world of `frame`.
+        Grid of the voxels; for a slice of a volume in the in-plane world of `frame`.
     name : str
         File name, or "" for arrays.
     frame : (4, 4) array, optional
-        Of a 2D slice out of a volume: in-plane world ``(a, b, offset along the normal, 1)`` in mm
+        For a 2D slice of a volume: in-plane world ``(a, b, offset along the normal, 1)`` in mm
         -> 3D world; the slice itself has offset 0.  None otherwise.
     volume_shape : tuple of int, optional
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
     slice_step : (3,) array, optional
-        Of a slice: world vector (mm) of one voxel across it, to write the same header back.
+        For a slice: world vector (mm) of one voxel across it, to write the same header.
     placed : bool
-        Whether it came with voxel sizes; those of an array or a picture without are taken to be 1 mm.
+        Whether voxel sizes were given; for arrays and pictures without them 1 mm is assumed.
     valid : (*S) bool array, optional
-        Where `data` are data; elsewhere (NaN, transparent) they only continue them.  None if everywhere.
+        Voxels with data; elsewhere (NaN, transparent) `data` only continues them.  None if everywhere.
     checks : tuple of Check
-        What was odd on reading, and reaches the result that is printed.
+        Warnings on reading, which are printed with the result.
     notes : tuple of str
-        What was done on reading, a sentence each.
+        Changes on reading, one sentence each.
 
     Raises
     ------

@@ -16,28 +16,28 @@ HEADERS = ("sform", "qform", "pixdim")
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that is taken wherever a path of an image is.
+    """An image file with reading options, accepted wherever an image path is.
 
     Parameters
     ----------
     path : str or PathLike
     header : {"sform", "qform", "pixdim"}, optional
-        Which part of a NIfTI header holds: the affine matrix, the quaternion (whatever their codes say), or the
+        Part of a NIfTI header to be used: the affine matrix, the quaternion (whatever their codes), or the
         voxel sizes alone, array axes along world axes.  By default the sform, if its code is not 0, else the
         qform; if both are 0, voxel sizes with x from right to left, as nibabel guesses.
     spacing : float or (float, float), optional
-        Pixel size of a picture in mm: of both axes, or of rows (down) and columns (across).  By default what a TIFF
-        states, and 1 mm in other pictures.  Of a slide: of its full size.
+        Pixel size of a picture in mm: of both axes, or of rows (down) and columns (across).  By default the value in a TIFF,
+        and 1 mm in other pictures.  For a slide: at full resolution.
     level : int, optional
-        Which size of a slide (a pyramid in OME-TIFF or OME-Zarr), 0 is the full one, -1 the smallest.  By default the finest of
+        Level of a slide (a pyramid in OME-TIFF or OME-Zarr), 0 is the full resolution, -1 the lowest.  By default the finest of
         at most 4 million pixels.
     channel : int, optional
-        Which channel of a slide, from 0.  By default the luminance of its colours.
+        Channel of a slide, from 0.  By default the luminance of its colours.
 
     Raises
     ------
     InputError, GeometryError
-        If an argument is none of these.
+        If an argument is invalid.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """The alternative to a deforming start: the map that the affine stage finds.
 
-A network asked about images unlike those of its training, or a transform of other images, would only
-lead the descent into the wrong valley; and the affine map that comes with a displacement is not
-changed any more.  The energy decides, so a start is never given up for something that is worse by it.
+A network applied to images unlike those of its training, or a transform of other images, would only
+lead the descent to a wrong local minimum; and the affine map that comes with a displacement is not
+changed any more.  The energy decides, so a start is never replaced by a map of higher energy.
 """
 
 from __future__ import annotations

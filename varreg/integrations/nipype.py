@@ -64,12 +64,14 @@ class RegisterInputSpec(_InputSpec):
     fixed_mask = File(exists=True, argstr="--fixed-mask %s", desc="mask of the fixed image")
     moving_mask = File(exists=True, argstr="--moving-mask %s", desc="mask of the moving image")
     fixed_rigid_mask = File(
-        exists=True, argstr="--fixed-rigid-mask %s", desc="what keeps its shape in the fixed image"
+        exists=True,
+        argstr="--fixed-rigid-mask %s",
+        desc="structures of the fixed image that keep their shape",
     )
     moving_rigid_mask = File(
         exists=True,
         argstr="--moving-rigid-mask %s",
-        desc="what keeps its shape in the moving image",
+        desc="structures of the moving image that keep their shape",
     )
     start = traits.Either(
         traits.Enum("header", "centres", "moments"),

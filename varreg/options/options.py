@@ -111,7 +111,7 @@ class Options:
     largest_step : float
         No point moves further than this in one step, in voxels of the level.
     smallest_determinant : float
-        det(id + grad u) stays above this everywhere, in (0, 1).
+        det(id + grad u) stays above this everywhere; between 0 and 1.
     affine_iterations : int
         Largest number of accepted steps per level of the affine stage.
     """

@@ -25,9 +25,9 @@ def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 48
     ----------
     result : Result or Prediction
     moving, fixed : array, path, nibabel image or varreg.Image, optional
-        The images that were registered, which a loaded result does not hold.
+        The registered images, which a loaded result does not contain.
     height : int
-        Of the widget, in pixels.
+        Height of the widget, in pixels.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 48
     BackendError
         If ipyniivue is not installed.
     InputError
-        If the result holds no images and none are given.
+        If the result contains no images and none are given.
 
     Examples
     --------

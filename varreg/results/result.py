@@ -24,28 +24,28 @@ from .registered import Registered
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Registered):
-    """The answer of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
+    """The result of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 
     Attributes
     ----------
     transform : Transform
-        The map; most of what it can do is offered here too.
+        The map; most of its methods are also methods of the result.
     warped : Image
         The moving image on the fixed grid.
     fixed_name, moving_name : str
         File names of the images; "" for arrays.
     energy : Energy
-        At the end, on the last level.
+        Energy at the end, on the last level.
     start_energy : Energy
-        Of the images as their headers place them, before registration.
+        Energy with the header geometry, before registration.
     history : tuple of Iteration
         Every accepted step of every level.
     levels : tuple of Level
-        How every level ended.
+        End of every level.
     options : Options
-        What was minimised and how.
+        Options of the energy and its minimisation.
     smallest_determinant : float
         Certified lower bound on det(id + grad u) over every point, also between the voxels.
     overlap : float
@@ -55,26 +55,27 @@ class Result(Registered):
         ``platform``, ``seconds`` (stage -> seconds; ``compilation`` is in no stage), ``call`` (argument -> Python source: images, affine model, masks,
         start and what else was given), and, if it was made on the command line, ``command``.
     fixed, moving : Image or None
-        The images that were registered.  They are not saved: None after :meth:`load`.
+        The registered images.  They are not saved: None after :meth:`load`.
     start : StartReport or None
-        The map that was refined, and what had to be done to it first; None if there was none.
+        The refined map, and the steps of its preparation; None without a start.
     model : ModelChoice or None
-        What kind of map was taken where `affine` or `deformable` left it open, and why; else None.
+        The chosen kind of map, and the reason, if `affine` or `deformable` left it open; else None.
     regularity : RegularityChoice or None
-        Why the map is smooth or fine where the options left it open; else None.
+        Reason for a smooth or fine map, if the options left it open; else None.
     checks : tuple of Check
-        What the answer was asked when the registration ended: name, value, limit, whether it passed,
+        Checks of the result at the end of the registration: name, value, limit, whether it passed,
         a sentence and a remedy; see :mod:`varreg.checks`.  Empty for a result of an earlier version.
     notes : tuple of str
-        What was done to the images and masks on reading, a sentence each.
+        Changes of the images and masks on reading, one sentence each.
     channels : tuple of ChannelReport
-        Where several pairs of images were registered at once, what each contributes; else empty.
+        Contribution of each pair in a multi-channel registration; else empty.
     guides : tuple of PointReport
-        Where matching points were given, how far each is off; else empty.
+        Distance of each pair of matching points, if there are any; else empty.
     rigidity : RigidityReport or None
-        Where rigid masks were given and the map deforms, how far what is in them kept its shape; else None.
+        Change of shape within rigid masks, if there are any and the map deforms; else None.
     motion : HeadMotion or None
-        How far u moves the head, and what further steps would; None likewise, and if nothing deforms.
+        Motion of the head by u, and the estimated motion by further steps; None for a result of an earlier
+        version, and without deformation.
 
     Raises
     ------

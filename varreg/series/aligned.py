@@ -24,36 +24,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class AlignedSeries:
-    """How every volume of a series has moved.
+    """Motion of every volume of a series.
 
     Attributes
     ----------
     grid : Grid
-        Of the volumes, and of the reference.
+        Grid of the volumes and of the reference.
     affines : (n, 4, 4) array
-        Of each volume: reference world -> volume world (mm, RAS+); the point x of the head in the reference is at
+        Map of each volume: reference world -> volume world (mm, RAS+); the point x of the head in the reference is at
         ``affines[k] @ x`` in volume k.
     model : {"rigid", "affine"}
     reference : "mean" or int
-        What the volumes were brought to.
+        Reference of the alignment.
     head : Head
-        Centre of mass, and second moments, of what was compared.
+        Centre of mass and second moments of the mask.
     energies, start_energies : (n,) array
-        Of the maps, and of no motion: minus the mutual information, in nats.
+        Minus the mutual information, in nats, under the maps and without motion.
     in_view : (n,) array
-        Fraction of the head that lies within each volume.
+        Fraction of the head inside each volume.
     given_bvecs : (3, n) array or None
-        Directions of diffusion weighting as they came; :attr:`bvecs` are those of the aligned volumes.
+        Directions of diffusion weighting as given; :attr:`bvecs` are those of the aligned volumes.
     name : str
         File name of the series, or "".
     step : float
-        Seconds from one volume to the next; 0 if that is not known.
+        Seconds from one volume to the next; 0 if unknown.
     checks : tuple of Check
     notes : tuple of str
     provenance : dict
-        Version, threads, seconds, and the seconds of ``compilation`` beside them.
+        Version, threads, seconds, and the seconds of ``compilation`` separately.
     series : Any
-        What was aligned, which is read again when it is written; None of a result that was loaded.
+        The input series, which is read again for writing; None in a loaded result.
     """
 
     grid: Grid
@@ -188,7 +188,7 @@ def load_series(path: str | os.PathLike[str]) -> AlignedSeries:
     Returns
     -------
     AlignedSeries
-        With the same maps to the last bit.
+        With bitwise the same maps.
 
     Raises
     ------

@@ -42,10 +42,10 @@ def align_series(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> AlignedSeries:
-    """Find how every volume of a series has moved.
+    """Estimate the motion of every volume of a series.
 
     Each volume gets one map from the reference to it, by mutual information, so that volumes of other contrast
-    (diffusion weighting, contrast agent) are aligned too.  The volumes are read one at a time, several are aligned at once, and
+    (diffusion weighting, contrast agent) are aligned too.  Volumes are read one at a time, several are aligned in parallel, and
     none is interpolated more than once: :meth:`AlignedSeries.save` and :func:`varreg.apply_series` read the series again.
 
     Parameters
@@ -53,18 +53,18 @@ def align_series(
     series : path, nibabel image or array (x, y, z, n)
         ``.nii .nii.gz .mgh .mgz``; an array has voxels of 1 mm.
     reference : "mean" or int
-        The number of the volume that the others are brought to, from 0 (-1 is the last).  "mean" takes two rounds: the
-        first brings all volumes roughly to the middle one, the second to the mean of what that has given.
+        Index of the reference volume, from 0 (-1 is the last).  "mean" takes two rounds: the
+        first aligns all volumes roughly to the middle one, the second to their mean.
     model : {"rigid", "affine"}
         Affine maps are for eddy currents of diffusion series.
     mask : array, path or image, optional
         Mask of the reference, or weights between 0 and 1. By default the head and its surroundings,
-        which are found.
+        which are detected.
     bvecs : path or (3, n) or (n, 3) array, optional
         Directions of diffusion weighting by FSL's convention; ``result.bvecs`` are then those of the aligned volumes
         (:func:`varreg.series.bvectors.rotated`).
     threads : int, optional
-        How many volumes are aligned at once; the result does not depend on it. All available by default.
+        Number of volumes aligned in parallel; the result does not depend on it. All available by default.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
 
@@ -75,8 +75,8 @@ def align_series(
     Raises
     ------
     InputError, GeometryError, FileError
-        If an argument is unusable: one volume, an index out of range, a volume without data, other numbers of
-        directions than of volumes.
+        If an argument is invalid: a single volume, an index out of range, a volume without data, or unequal numbers of
+        directions and volumes.
 
     Examples
     --------

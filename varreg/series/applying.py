@@ -48,27 +48,27 @@ def apply_series(
     progress: bool | None = None,
     overwrite: bool = False,
 ) -> Array | None:
-    """Bring a series through transforms, its motion among them, and write it.
+    """Warp a series by transforms, including its motion, and write it.
 
-    All maps are put together first, so that every volume is interpolated once: ``[template, t1, motion]``, with the
+    All maps are composed first, so that every volume is interpolated once: ``[template, t1, motion]``, with the
     registrations of the T1 to the template and of the mean of the series to the T1, takes each volume to the template.
 
     Parameters
     ----------
     series : path, nibabel image or array (x, y, z, n)
-        What is warped; of an array the voxels are those of the moving side.
+        Series to be warped; an array has the voxels of the moving image.
     transforms : AlignedSeries, Result, Transform, path of one of these, or sequence of them
-        The first is applied to a fixed point first, the order of ``antsApplyTransforms -t``.  An :class:`AlignedSeries` has
-        a map for each volume, and comes last.  Files of other tools are read by :func:`varreg.read_transform`.
+        The first is applied to fixed points first, the order of ``antsApplyTransforms -t``.  An :class:`AlignedSeries` has
+        one map per volume, and comes last.  Files of other tools are read by :func:`varreg.read_transform`.
     output : path
         ``.nii`` or ``.nii.gz``.
     reference : Grid, Image, array, nibabel image or path, optional
         Image whose grid the output gets, by default the fixed image of the first transform.
     inverse : bool
-        The other way, for series of the fixed side (probabilities of tissues, say); without a motion.
+        Use the inverse map, for series of the fixed image (such as tissue probabilities); without motion.
     interpolation : {"linear", "nearest", "cubic"}
     fill : float, optional
-        Value where there is no volume, by default its own background; see :meth:`varreg.Transform.warp`.
+        Value outside the volume, by default its background; see :meth:`varreg.Transform.warp`.
     modulate : bool
         Whether intensities are multiplied by the change of volume (:meth:`varreg.Transform.warp`), for distorted EPI.
     labels : bool
@@ -76,13 +76,13 @@ def apply_series(
     bvecs : path or (3, n) array, optional
         Directions of diffusion weighting of the series by FSL's convention.
     threads : int, optional
-        How many volumes are warped at once; the result does not depend on it.
+        Number of volumes warped in parallel; the result does not depend on it.
     progress, overwrite : bool
 
     Returns
     -------
     (3, n) array or None
-        The directions along the axes of the output, if `bvecs` were given: turned by the rotations of the affine maps.
+        The directions along the axes of the output, if `bvecs` were given, rotated by the rotations of the affine maps.
 
     Raises
     ------

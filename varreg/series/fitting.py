@@ -34,7 +34,7 @@ class Fit(NamedTuple):
     energy, start_energy : float
         Of the map, and of no motion, on the last lattice.
     in_view : float
-        Fraction of what counts that lies within the volume.
+        Fraction of the mask that is inside the volume.
     evaluations : int
     """
 

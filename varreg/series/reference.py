@@ -5,8 +5,8 @@ blurred most: similarity has a dent at every half voxel, and is drawn to whole o
 splines) on a lattice that is turned against the voxels and has another spacing: its points meet the voxels of a volume
 in every possible way at once, whatever the motion is, and the dents cancel.  Both images are smoothed alike before that.
 
-What counts is the head and its surroundings, but for a border along the field of view: points that a motion carries out
-of the volume would count for one motion and not for another.
+The default mask is the head and its surroundings, except for a border along the field of view: points that a motion carries
+out of the volume would be in view for one motion and not for another.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Reference:
     ----------
     image : Image
     mask : (*S) bool or float array or None
-        What counts, or by which weights; by default the head, which is found.
+        Voxels that are compared, or their weights; by default the head, which is detected.
     is_mean : bool
         Whether it is the mean of interpolated volumes.
     """
@@ -79,12 +79,12 @@ class Reference:
 
     @cached_property
     def centre(self) -> Array:
-        """Centre of mass of what counts, world (3,)."""
+        """Centre of mass of the mask, world (3,)."""
         return np.asarray(self._points.mean(1))
 
     @cached_property
     def spread(self) -> Array:
-        """Second moments about the centre of what counts, (3, 3) in mm^2."""
+        """Second moments of the mask about its centre, (3, 3) in mm^2."""
         return np.asarray(np.cov(self._points, bias=True))
 
     @property

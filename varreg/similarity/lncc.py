@@ -35,7 +35,7 @@ from .windows import averages
 #: Voxels of a box along the finest axis of the level, odd (a standard deviation of 2 voxels); about
 #: the same length in mm along the others.
 WIDTH = 7
-#: Standard deviation of what counts as noise, of the range of an image.  Its square is epsilon: where
+#: Standard deviation of the noise, as a fraction of the range of an image.  Its square is epsilon: where
 #: both images are constant the correlation is 0, and 1 - rho^2 stays above 0.
 NOISE = 0.01
 #: Voxels of less weight than this share nothing: running sums over boxes have rounding errors.

@@ -49,46 +49,46 @@ def warp_slide(
     progress: bool | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Bring a slide of the moving side onto the fixed side and write it as a pyramid, tile by tile.
+    """Warp a slide to the fixed image and write it as a pyramid, tile by tile.
 
-    Memory holds tiles only, some 30 MB in colour, and the displacement of the transform, whatever the size of the slides.  Smaller
-    sizes wait on disk beside `path`, uncompressed: a third of the full one.
+    Memory holds tiles only, about 30 MB in colour, and the displacement of the transform, for slides of any size.  Lower
+    levels are stored temporarily beside `path`, uncompressed: a third of the full size.
 
     Parameters
     ----------
     transform : Transform or Result
-        The map fixed -> moving in mm, registered in any size.
+        The map fixed -> moving in mm, registered at any resolution.
     image : str, PathLike or ImageFile
-        A TIFF (OME-TIFF) or an OME-Zarr, 2D: grey, colour, or channels, which are all warped.
+        A TIFF (OME-TIFF) or an OME-Zarr, 2D: grey, colour, or channels, all of which are warped.
     path : str or PathLike
         ``.ome.tif`` or ``.ome.zarr``.
     reference : path, Grid or image, optional
-        The slide of the fixed side, whose full size the output gets (or the `level` of an
-        :class:`varreg.ImageFile`).  By default what the fixed image shows, in pixels as small as those of `image`.
+        The fixed slide, whose full resolution the output gets (or the `level` of an
+        :class:`varreg.ImageFile`).  By default the field of view of the fixed image, with the pixel size of `image`.
     interpolation : {"linear", "nearest"}
-        Between pixels, in the size of `image` that is just finer than the output.  Integers are rounded.
+        Interpolation between pixels, at the level of `image` that is just finer than the output.  Integers are rounded.
     labels : bool
-        Pixels are labels: the label with the largest share, smaller sizes without means.
+        Pixels are labels: the label with the largest fraction is taken, and lower levels are not averaged.
     fill : float, optional
-        Beyond `image`.  By default its background, of each channel; 0 of labels and opacity.
+        Value outside `image`.  By default its background in each channel; 0 for labels and opacity.
     threads : int, optional
-        The result does not depend on it.
+        Number of threads; the result does not depend on it.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
     overwrite : bool
-        Replace what exists.
+        Replace an existing output.
 
     Returns
     -------
     Path
-        What was written.
+        The written file or folder.
 
     Raises
     ------
     InputError, GeometryError
-        If an argument is unusable, or the slides are no 2D pictures.
+        If an argument is invalid, or a slide is not a 2D picture.
     FileError
-        If a file cannot be read or written; nothing is left then.
+        If a file cannot be read or written; no output is left then.
     BackendError
         If an OME-Zarr is read or written and zarr is not installed.
 
@@ -239,7 +239,7 @@ def _makes(
 
 @contextmanager
 def _bar(picture: Written, progress: bool | None) -> Iterator[Any]:
-    """A progress bar of tiles; yields what counts one."""
+    """A progress bar of tiles; yields the function that counts one tile."""
     from tqdm import tqdm
 
     wanted = is_watched(sys.stderr) and (progress is None or progress)

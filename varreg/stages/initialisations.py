@@ -146,7 +146,7 @@ def _spread(image: LevelImage) -> float:
 
 
 def _foreground(image: LevelImage) -> Array:
-    """Weights of what counts and is not background."""
+    """Weights of the voxels inside the mask that are not background."""
     data = foreground_weight(image.data).astype(np.float64)
     return data if image.mask is None else data * image.mask
 
@@ -159,7 +159,7 @@ def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:
     matrix : (d + 1, d + 1) array
     grid : Grid
     reference : (d + 1, d + 1) array, optional
-        What counts as no turn; the identity by default.
+        Orientation without rotation; the identity by default.
     """
     linear = matrix[:-1, :-1]
     if reference is not None:

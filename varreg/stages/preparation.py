@@ -90,9 +90,9 @@ def unit_ranges(
     fixed: Array, moving: Array, masks: tuple[Array | None, Array | None], options: Options,
     pair: int = 0,
 ) -> tuple[Range, Range]:  # fmt: skip
-    """The intensities that become 0 and 1, of either image: as given, or of what counts.
+    """The intensities that become 0 and 1, of either image: as given, or of the voxels inside the mask.
 
-    What a mask leaves out, such as a bright lesion, must not squeeze all else into a few bins.
+    Voxels outside the mask, such as a bright lesion, must not compress all others into a few bins.
     """
     inside = _inside(fixed, masks[0]), _inside(moving, masks[1])
     given = intensity_ranges(*inside, options, pair)

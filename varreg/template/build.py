@@ -69,45 +69,45 @@ def build_template(
 ) -> Template:
     r"""The unbiased mean of a group of people, in shape and in intensity.
 
-    Each round registers all people to the current template, takes off the mean of the maps, so that the template lies in the
-    middle of them (:mod:`varreg.template.mean_map` has the mathematics), and averages the images that are read through
-    these maps, once.
+    Each round registers all people to the current template, subtracts the mean of the maps, so that the template is
+    their mean (:mod:`varreg.template.mean_map` has the mathematics), and averages the images, each interpolated
+    once through these maps.
 
     Parameters
     ----------
     images : sequence
-        An image of each person, or a list of as many contrasts of each: then one map serves all contrasts of a person.
+        One image per person, or a list of contrasts per person, the same number for each; one map then applies to all contrasts of a person.
     masks : sequence, optional
-        What counts of each person's images, or None; what it leaves out is not averaged either. Of weights between 0 and
-        1 what has at least half of the largest counts, in full.
+        Mask of each person's images, or None; voxels outside are not averaged either. Of weights between 0 and
+        1, voxels of at least half the largest are inside, in full.
     labels : sequence, optional
-        A label map of each person: their mean overlap (Dice) is reported for each round.  They do not steer anything.
+        One label map per person: their mean overlap (Dice) is reported for each round.  They do not affect the template.
     names : sequence of str, optional
         By default those of the files.
     rounds : sequence of {"translation", "rigid", "similarity", "affine", "deformable"}
-        What the maps may be in each round; the first one may not deform.
+        Model of the maps in each round; the first may not be deformable.
     first : int
-        The person whom all are registered to in the first round.  It decides nothing but where the search begins.
+        Index of the person to whom all are registered in the first round.  It only initialises the search.
     spacing : float or sequence of floats, optional
-        Voxel size of the template in mm; by default the median of the people's.
+        Voxel size of the template in mm; by default the median over the people.
     average : {"trimmed", "median", "mean"}
-        Of intensities, voxel by voxel; "trimmed" is the mean without the fifth at either end.
+        Average of intensities, voxel by voxel; "trimmed" is the mean without the fifth at either end.
     normalise : bool
-        Whether intensities are brought to a common range first; False where they have a unit, as in CT.
+        Whether intensities are first scaled to a common range; False where they have a unit, as in CT.
     state : str or PathLike, optional
-        Folder in which each registration is kept: the same call goes on from there after an interruption, to the same
-        bits.  Where images, options or the version have changed, what depends on them is computed again.
+        Folder in which each registration is stored: after an interruption the same call resumes from it, with bitwise the same
+        result.  If images, options or the version have changed, the registrations that depend on them are repeated.
     options, preset, **changes
-        Of the registrations; see :func:`varreg.solve`.  Where they leave it open, volumes take ``regularity="fine"`` and
-        fewer steps than a single registration, and affine rounds before others leave out the finest level, for the next
-        round goes on from there.
+        Options of the registrations; see :func:`varreg.solve`.  If they leave it open, volumes take ``regularity="fine"`` and
+        fewer steps than a single registration, and affine rounds before others omit the finest level, since the next
+        round continues from their result.
     backend, device
         See :func:`varreg.solve`.
     engine : varreg.jobs.engine.Engine, optional
-        Where the registrations run, which are independent of each other within a round: in this process, in several,
-        or on a cluster of Dask.  The result is the same.
+        Executor of the registrations, which are independent of each other within a round: this process, several processes,
+        or a Dask cluster.  The result is the same.
     threads : int, optional
-        For each registration; all available by default.
+        Number of threads of each registration; all available by default.
     progress : bool, optional
         Whether to show a progress bar for each round; by default on a terminal only.
 
@@ -118,9 +118,9 @@ def build_template(
     Raises
     ------
     InputError, GeometryError, FileError
-        If an argument is unusable, or images have no mean orientation.
+        If an argument is invalid, or images have no mean orientation.
     Exception
-        What :func:`varreg.solve` raises of the first person who cannot be registered.
+        The error of :func:`varreg.solve` for the first person that cannot be registered.
 
     Examples
     --------

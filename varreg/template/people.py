@@ -177,7 +177,7 @@ def _stem(value: Any) -> str:
 def _read(
     given: tuple[Any, ...], mask: Any, frame: np.ndarray | None, name: str
 ) -> list[tuple[Image, tuple[float, float]]]:
-    """Images on the grid of the first one with what counts of them, and their robust ranges."""
+    """Images on the grid of the first one with their masks, and their robust ranges."""
     argument = f"images ({name})"
     first = as_image(given[0], argument=argument, function=FUNCTION)
     planes = f"{FUNCTION}: the slice of {name} and that of the first person"

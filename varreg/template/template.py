@@ -60,16 +60,16 @@ class Template:
     Attributes
     ----------
     images : tuple of Image
-        One for each contrast; where fewer than half of the people show something, its ``valid`` is False.
+        One image per contrast; ``valid`` is False where fewer than half of the people have data.
     names : tuple of str
-        Of the people.
+        Names of the people.
     transforms : tuple of Transform
-        From the template (fixed) to each person (moving): their mean is the identity.
+        Maps from the template (fixed) to each person (moving); their mean is the identity.
     rounds : tuple of Round
     options : Options
-        Of the registrations.
+        Options of the registrations.
     checks : tuple of Check
-        What could be wrong with it.
+        Checks of the template.
     notes : tuple of str
     """
 

@@ -44,15 +44,15 @@ class Inverse:
     Attributes
     ----------
     transform : Transform
-        The map fixed -> moving that is inverted.
+        The inverted map fixed -> moving.
     v : (d, \*T) float32 array
-        At every moving voxel, in mm along the axes of the fixed array.
+        v at every moving voxel, in mm along the axes of the fixed array.
     residual, mean_residual : float
         Largest and mean abs(v + u(w + v)) over the moving voxels, in mm.
     tolerance : float
-        In mm, what the residual was meant to stay below.
+        Tolerance of the residual, in mm.
     iterations : int
-        Used at the slowest voxel.
+        Number of iterations at the slowest voxel.
     method : {"fixed-point", "paper"}
     """
 

@@ -36,23 +36,23 @@ CONSTRAINTS = ("zero-mean", "zero-boundary")
 class Transform:
     r"""The map :math:`x \mapsto A(x + u(x))` from the fixed to the moving image.
 
-    In steps: the fixed voxel i is displaced to the fixed voxel i + u(i) / spacing, brought to world
-    by the fixed grid, mapped by A, and brought to voxels of the moving image by the moving grid.
+    In steps: the fixed voxel i is displaced to the fixed voxel i + u(i) / spacing, converted to world
+    by the fixed grid, mapped by A, and converted to voxels of the moving image by the moving grid.
 
     Parameters
     ----------
     fixed, moving : Grid
-        Where the voxels of the two images are.
+        Grids of the two images.
     affine : (d+1, d+1) array
         A, fixed world -> moving world (mm, RAS+).
     nodes : (d, \*m) array or None
         u in mm along the axes of the fixed array, at the nodes of the displacement grid
         (:mod:`varreg.geometry.displacement`); None if there is no deformable part.
     constraint : {"zero-mean", "zero-boundary"}
-        The constraint u was found under; it rules u between the outermost nodes and the border.
+        Constraint on u; it determines u between the outermost nodes and the border.
     frame : (4, 4) array or None
-        Of two slices of volumes: the in-plane world that both grids are expressed in
-        (:class:`varreg.Image`).  Slices warped later are brought to it.
+        For two slices of volumes: the in-plane world of both grids
+        (:class:`varreg.Image`).  Slices warped later are converted to it.
 
     Raises
     ------
