@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_field_of_a_real_head_is_found_to_a_third_of_a_voxel(bench, data_folder):
     distortion = bench("distortion")

@@ -125,6 +125,7 @@ def test_the_curve_of_runs_that_follow_each_other(bench, tmp_path):
         training_curve.validations(tmp_path)
 
 
+@pytest.mark.slow
 def test_certificates_side_by_side(tmp_path):
     output = tmp_path / "certificates.json"
     command = [
@@ -182,6 +183,7 @@ def test_what_prepares_a_start_is_replaced_part_by_part(tmp_path):
         assert row["everything"]["energy"] < row["no smoothing spline"]["energy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(96, 112), (40, 48, 44)])
 @pytest.mark.parametrize("spacing", [1.0, 2.0])
 def test_maps_of_the_calibration_have_the_error_they_claim(bench, shape, spacing):

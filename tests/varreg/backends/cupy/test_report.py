@@ -118,6 +118,7 @@ def test_a_peer_that_is_not_installed_is_named_and_varreg_measured(gpu, monkeypa
         assert float(rows[f"varreg on the {where}, slice"][0]) < 1.0
 
 
+@pytest.mark.slow
 def test_a_peer_runs_in_a_process_of_its_own_on_the_same_pair(gpu, monkeypatch, tmp_path):
     module, folders = importlib.import_module("gpu_peers"), []
     load_pairs = importlib.import_module("pairs").load_pairs
@@ -146,6 +147,7 @@ def test_a_peer_sees_the_card_that_varreg_has(gpu, monkeypatch, before, seen):
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
 
 
+@pytest.mark.slow
 def test_people_take_the_place_of_phantoms(gpu, monkeypatch, tmp_path):
     module = importlib.import_module("gpu_peers")
     moving, fixed = (array.astype(np.float32) for array in smooth_pair((24, 22, 20), 3))

@@ -158,7 +158,14 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+#: Settings whose batches take many seconds where the kernels run on the CPU.
+LONG = ("affine", "zero-boundary", "nmi")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in SETTINGS],
+)
 def test_a_batch_is_the_same_as_one_by_one(device, setting):
     pairs, settings = SETTINGS[setting]
     alone = [varreg.solve(*pair, threads=1, **QUIET, **settings) for pair in pairs]
