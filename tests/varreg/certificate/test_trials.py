@@ -273,4 +273,4 @@ def test_the_command_line_estimates_and_writes_the_spread(pair, result, tmp_path
     np.testing.assert_allclose(written.affine, certificate.spread.volume_affine)
     assert CliRunner().invoke(main, [*line, "--spread", "other.nii.gz"]).exit_code == 2
     refused = CliRunner().invoke(main, [*line, "--trials", "5"])
-    assert refused.exit_code != 0 and "`trials` must be" in refused.output
+    assert refused.exit_code != 0 and "--trials must be" in refused.output

@@ -112,8 +112,8 @@ def test_the_page_has_everybody_and_failures_first(app, registered, people):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (("participant",), "nothing is to be registered"),
-        (("participant", "--contrast", "T1w"), "is what the others are brought onto"),
+        (("participant",), "no registration was requested"),
+        (("participant", "--contrast", "T1w"), "to which the others are registered"),
         (("participant", "--to", "absent.nii.gz"), "'absent.nii.gz' does not exist"),
         (("participant", "--contrast", "T2w", "--participant-label", "9"), "is in no image"),
         (("group",), "run the level participant first"),
@@ -131,7 +131,7 @@ def test_bad_input_is_a_sentence(app, people, tmp_path, given, words):
 
 def test_folders_of_others_are_left_alone(app, people, tmp_path):
     given = ("participant", "--contrast", "T2w", "--participant-label", "01")
-    assert "holds the images" in app("bids", people[0], people[0].parent, *given).stderr
+    assert "contains the images" in app("bids", people[0], people[0].parent, *given).stderr
     other = tmp_path / "fmriprep"
     other.mkdir()
     made = {"Name": "x", "BIDSVersion": "1.10.0", "GeneratedBy": [{"Name": "fMRIPrep"}]}

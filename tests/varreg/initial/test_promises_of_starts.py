@@ -200,7 +200,7 @@ def test_a_start_that_deforms_contradicts_an_affine_answer(pairs):
     for settings, words in (
         (dict(affine=None), "`affine`"),
         (dict(affine=np.eye(3)), "`affine`"),
-        (dict(deformable=False), "`deformable`"),
+        (dict(deformable=False), "deformable=False was given"),
     ):
         with pytest.raises(InputError, match=words):
             varreg.solve(

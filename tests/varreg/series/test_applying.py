@@ -332,12 +332,12 @@ def test_words_of_the_command_line(folder):
     told = call(
         "apply", folder / "motion", bold, "-o", folder / "x.csv", "--points", "world", code=2
     )
-    assert "--points maps a table" in told.stderr
+    assert "--points requires a table" in told.stderr
     mean = folder / "motion" / "mean.nii.gz"
     told = call(
         "apply", "absent", mean, "-o", folder / "x.nii", "--bvecs", folder / "bold.bvec", code=2
     )
-    assert "--bvecs goes with a series" in told.stderr
+    assert "--bvecs requires a series" in told.stderr
     told = call("series", bold, "-o", folder / "y", "--reference", "first", code=2)
     assert "neither 'mean' nor the number" in told.stderr
     told = call("series", bold, "-o", folder / "y", "--reference", 7, code=1)
