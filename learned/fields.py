@@ -114,8 +114,10 @@ class Section:
             if found is None:
                 raise InputError(f"`{self.name}` cannot be read: {error}.") from error
             self._refuse(found[1], wanted(hints[found[1]]))
-        for field in values:
-            object.__setattr__(self, field, _plain(parsed[field]))
+        for field, value in values.items():
+            # a folder may be called "null", which YAML reads as nothing
+            named = isinstance(value, str) and PathText in get_args(hints[field])
+            object.__setattr__(self, field, _plain(value if named else parsed[field]))
 
     def _refuse(self, field: str, what: str) -> NoReturn:
         came = getattr(self, field)

@@ -168,6 +168,13 @@ def test_json_brings_every_value_back(values, start):
     assert set(changed_keys(preset(start), config)) <= set(values)
 
 
+@pytest.mark.parametrize("name", ["null", "NULL", "~", "None"])
+def test_a_folder_may_be_called_null(name):
+    data = dataclasses.replace(preset("smoke").data, labels=name)
+    assert data.labels == name
+    assert from_json(to_json(dataclasses.replace(preset("smoke"), data=data))).data.labels == name
+
+
 def document(**changes):
     return json.dumps({**json.loads(to_json(Config())), **changes})
 
