@@ -23,44 +23,44 @@ TABLES = (
 )  # fmt: skip
 HEAD = """# Reproduction of the paper's tables
 
-What becomes of the tables of "Multi-Modal Image Registration Problem Integrating Multi-Scale Strategy and Deep
-Learning" (doi 10.3390/math14122131) when its method is trained and tested again. The scripts are in
-`examples/paper`, one command each; this page is written by `examples/paper/results_page.py` from what they leave.
+The experiments of "Multi-Modal Image Registration Problem Integrating Multi-Scale Strategy and Deep Learning" (doi
+10.3390/math14122131), repeated with `learned`. Each table has a script in `examples/paper`; this page is generated from their
+output by `examples/paper/results_page.py`.
 
 ## Reading guide
 
-* **The data are others.** The paper's BraTS2020 slices are not published as pairs, and its preset runs on a GPU.
-  So its figures stand beside ours for the order and the size of differences; the figures themselves do not compare.
-* **The truth is known here.** Pairs are made by random maps, and every table has the error that the paper has
-  not: **TRE**, the mean distance in voxels between the map found and the true one, over the foreground in view, and
-  **folds**, the percentage of cells in which the determinant of the map's gradient gets to 0, with the least determinant.
-* **MI** is that of the paper's parent: 100 bins on [0, 1], natural logarithm. **NCC** is the correlation of the
-  warped and the fixed image. Both with the standard deviation over the test pairs.
-* The row **true map** is the best that a registration can do. A method with more MI than the true map
-  has fitted something else than anatomy.
-* **Reproduced** is said, or denied, only where the 95 % intervals in brackets leave no doubt: bootstrap over the test
-  pairs, each method on the same ones. Otherwise the question is **open**. The intervals know nothing of two further
-  doubts: the pairs are of few subjects, and every network was trained once, from one seed.
-* Subjects that are tested on were not trained on.
-* At the reduced size DT-Nets are far from trained. One AT-Net serves all networks; under mutual information alone it hardly
-  learns to turn images, so it is trained with the known map as well. DT-Nets learn from the paper's loss alone.
-* **Deviations from the paper.** Displacements may have any mean: with a zero mean, as section 2.3.1 has it, a DT-Net cannot
-  shift what AT-Net left, and a perfect one behind an idle AT-Net would leave 4.0 of 4.8 voxels. Every DT-Net has one output
-  layer. AT-Net is told the known map.
-* What a cascade of another kind can do is on [the card of brain-2d](brain-2d.md).
-* The last weights count, not the best: the paper names no rule by which it chose.
+* **Different data.** The paper's pairs of BraTS2020 slices are not published, and its training size requires a GPU. Our figures
+  can be compared with the paper's in order and in the size of differences, not in absolute value.
+* **Known truth.** The test pairs are made with known random maps, so that every table has two measures that the paper lacks:
+  **TRE**, the target registration error, here the mean distance in voxels between the estimated and the true map over the
+  foreground; and **folds**, the percentage of cells with a non-positive Jacobian determinant, with the smallest determinant.
+* **MI** is computed with the estimator of C-F-I-R, the paper's parent method: 100 bins on [0, 1], in nats. **NCC** is the
+  correlation of the warped and the fixed image. Both are given as mean and standard deviation over the test pairs.
+* The row **true map** is the upper limit of any registration. A method with higher MI than the true map has fitted something
+  other than anatomy.
+* **Reproduced** is "yes" or "no" only if the 95 % bootstrap intervals in brackets exclude the opposite; otherwise "open". All
+  methods are tested on the same pairs. The intervals do not cover two further sources of variation: the pairs come from few
+  subjects, and each network was trained once, with one seed.
+* No test subject was used in training.
+* **Reduced training.** With 2000 steps the DT-Nets are far from converged. One AT-Net serves all networks. It is trained with the known
+  map, since with mutual information alone it hardly learns rotations; the DT-Nets are trained with the paper's loss alone.
+* **Deviations from the paper.** Displacements may have any mean: with the zero mean of section 2.3.1 a DT-Net cannot correct the
+  translation that AT-Net leaves, and even a perfect one would leave 4.0 of 4.8 voxels behind an untrained AT-Net. Every DT-Net has one
+  output layer. AT-Net is trained with the known map.
+* The weights after the last step are evaluated, since the paper gives no criterion for choosing others.
+* The networks shipped with `learned` are of another design: see [brain-2d](brain-2d.md).
 
 ## Inconsistencies of the paper
 
-* Table 1 gives DT-Net 1474 k parameters, which is width 32; section 3.3.2 chooses width 8.
+* Table 1 gives 1474 k parameters for DT-Net, which corresponds to width 32; section 3.3.2 chooses width 8.
 * Section 3.3.4 speaks of 100 test cases, section 3.1 and Table 8 of 32.
-* Section 3.3.4 says that MI varies by 0.011 between two, three and four scales; by Table 2 it is 0.087.
+* Section 3.3.4 says that MI varies by 0.011 between two, three and four scales; in Table 2 it varies by 0.087.
 * Section 3.3.4 calls the weight of background suppression "higher-order deformation" and that of dual consistency
   "boundary constraint".
 * Section 3.3.10 derives 31 % more computation for three scales; Table 2 has 46 % more GPU time and 52 % more CPU time.
-* Table 7 has no row that differs from the full model by dual consistency only, so it says nothing of its worth.
-* The inverse of section 2.1.3, -u(x + u(x)), has the wrong sign inside: its error is twice that of -u(x)
-  (`learned/inverse.py` says why). The term of dual consistency with it punishes displacements as such.
+* In Table 7 no row differs from the full model by dual consistency alone, so that its contribution cannot be read off.
+* The inverse of section 2.1.3, -u(x + u(x)), has the wrong sign inside: its error is twice that of -u(x) (derivation in
+  `learned/inverse.py`). With it the dual consistency term penalises displacement as such.
 """
 
 
