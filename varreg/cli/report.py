@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,11 +13,22 @@ from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options, mask_options
 
+if TYPE_CHECKING:
+    from ..results.result import Result
+
 
 @click.command(cls=Command)
 @click.argument("result", type=click.Path())
-@click.option("--moving", required=True, type=ImagePath(), help="The moving image of RESULT.")
-@click.option("--fixed", required=True, type=ImagePath(), help="The fixed image of RESULT.")
+@click.option(
+    "--moving",
+    type=ImagePath(),
+    help="The moving image of RESULT. [default: the file that was registered]",
+)
+@click.option(
+    "--fixed",
+    type=ImagePath(),
+    help="The fixed image of RESULT. [default: the file that was registered]",
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(), help="Output page, ending in .html."
 )
@@ -31,8 +44,8 @@ from .image_paths import ImagePath, image_options, mask_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def report(
     result: str,
-    moving: str,
-    fixed: str,
+    moving: str | None,
+    fixed: str | None,
     output: str,
     certificate: str | None,
     threads: int | None,
@@ -50,7 +63,12 @@ def report(
     if certificate is not None and any(masks.values()):
         raise InputError("--certificate brings its own figures; leave out the masks.")
     with reserved(output, force) as write:
-        found = with_images(load(result), moving, fixed)
+        saved = load(result)
+        images = [
+            given or _registered_file(saved, role)
+            for role, given in (("moving", moving), ("fixed", fixed))
+        ]
+        found = with_images(saved, *images)
         if certificate is not None:
             write(found, Certificate.load(certificate), str(found))
         else:
@@ -58,3 +76,20 @@ def report(
             write(found, said, str(found))
     if not quiet:
         click.echo(f"Report: {output}")
+
+
+def _registered_file(result: Result, role: str) -> str:
+    """The file that a result was computed from, if it is still there."""
+    recorded = result.provenance.get("call", {}).get(role, "None")
+    try:
+        name = ast.literal_eval(recorded)
+    except (SyntaxError, ValueError):  # an array, or a file read with options
+        name = None
+    if not isinstance(name, str):
+        raise InputError(f"The result names no file of its {role} image; give it with --{role}.")
+    if not Path(name).exists():
+        raise InputError(
+            f"The {role} image of the result, {name}, does not exist (any more, or from here); "
+            f"give it with --{role}."
+        )
+    return name

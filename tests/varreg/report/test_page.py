@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -299,7 +300,17 @@ def test_the_command_line_writes_the_same_page(slices, tmp_path):
     assert CliRunner().invoke(main, line).exit_code == 1  # it exists
     quiet = CliRunner().invoke(main, [*line, "--force", "-q"])
     assert (quiet.exit_code, quiet.output) == (0, "")
-    assert CliRunner().invoke(main, line[:4]).exit_code == 2  # no images
+    # without them, the files that were registered
+    page, alone = output.read_text("utf-8"), [*line[:4], "--force"]
+    done = CliRunner().invoke(main, alone)
+    assert done.exit_code == 0 and output.read_text("utf-8") == page
+    os.rename(pair["fixed"], tmp_path / "elsewhere.nii.gz")
+    lost = CliRunner().invoke(main, alone)
+    assert lost.exit_code == 1 and "fixed image of the result" in lost.output
+    assert "give it with --fixed" in lost.output and output.read_text("utf-8") == page
+    replace(result, provenance={}).save(tmp_path / "of arrays")
+    arrays = CliRunner().invoke(main, ["report", str(tmp_path / "of arrays"), *alone[2:]])
+    assert arrays.exit_code == 1 and "names no file of its moving image" in arrays.output
 
 
 def test_a_figure_and_a_notebook_display_come_with_every_result(slices, volumes, tmp_path):
