@@ -29,6 +29,9 @@ def _prefer_installed_package() -> None:
 
 _prefer_installed_package()
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Threads of PyTorch sleep while they wait: tests run in several processes, whose threads would otherwise spin
+# against each other (ten times the seconds on two busy cores).  Read when PyTorch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # no passed self-test is known: a GPU of the machine is used by no test that does not ask for it
 os.environ["VARREG_CACHE_DIR"] = os.path.join(tempfile.gettempdir(), "varreg-tests-without-gpu")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
