@@ -40,6 +40,18 @@ class Check:
         """
         return f"{self.sentence} {self.remedy}"
 
+    def __repr__(self) -> str:
+        """
+        >>> [Check("folds", 0.5, 0.0, True, "No fold.", "Raise smoothness_weight.")]
+        [<Check 'folds' passed: No fold. (0.5, limit 0)>]
+        >>> Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")
+        <Check 'folds' warning: The map folds. (-0.1, limit 0) Raise smoothness_weight.>
+        """
+        figures = f"({self.value:.3g}, limit {self.limit:.3g})"
+        if self.passed:
+            return f"<Check {self.name!r} passed: {self.sentence} {figures}>"
+        return f"<Check {self.name!r} warning: {self.sentence} {figures} {self.remedy}>"
+
 
 def failed(checks: Sequence[Check]) -> tuple[Check, ...]:
     """The checks that did not pass, in their order."""
