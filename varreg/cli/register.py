@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..optimise.check import first_line
-from ..options.names import AFFINE_MODELS
+from ..options.names import AFFINE_MODELS, STARTS
 from .backends import backend_options
 from .common_options import as_json, force, quiet, threads
 from .exit_codes import Command, Failures, end_on_warnings, typed, with_command
@@ -18,8 +18,6 @@ from .parameters import chosen_options, energy_options
 from .result_report import echo_step, report
 from .value_types import NameOrMap, NameOrMatrix
 from .verbose import echo_options
-
-STARTS = ("header", "centres", "moments")
 
 
 @click.command(cls=Command)
