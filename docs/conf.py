@@ -27,6 +27,7 @@ GALLERY = (
     "stain_to_stain",
     "slides_at_full_size",
     "masks_and_lesions",
+    "rigid_structures",
     "several_contrasts",
     "epi_distortion",
     "points_as_guides",

@@ -16,7 +16,7 @@ from varreg.cli.exit_codes import Command
 from varreg.cli.image_paths import ImagePath, header_option
 from varreg.cli.outputs import result_writer, said_of_output
 from varreg.cli.value_types import NameOrMatrix
-from varreg.stages.initialisations import NAMES as STARTS
+from varreg.options.names import STARTS
 
 from .weights import OF_DIMENSION
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .backends.arrays import Array
@@ -11,11 +10,12 @@ from .backends.compilation import compilation_clock, compilation_seconds, comput
 from .backends.namespace import on_host
 from .checks.answer import Answer
 from .checks.evidence import evidence
-from .images.channels import as_channels
 from .images.frames import frame_of_map
 from .images.image import Image
 from .images.warping import fill_value, warped
-from .initial.search import chosen_search, registration
+from .initial.last_stage import Registration
+from .initial.request import as_request
+from .initial.search import registration
 from .optimise.history import Iteration
 from .options.backend_choice import chosen_backend
 from .options.options import Options
@@ -24,10 +24,7 @@ from .report.repetition import call_record
 from .results.provenance import provenance
 from .results.result import Result
 from .stages.arguments import check_callback, known_names, merged_options, thread_count
-from .stages.guides import as_guides
 from .stages.levels import Recorder, timed
-from .stages.preparation import prepared_with_masks
-from .stages.problem import Problem
 from .transforms.transform import Transform
 
 if TYPE_CHECKING:
@@ -165,31 +162,18 @@ def solve(
     fill = fill_value(fill, "varreg.solve")
     kernels, threads = chosen_backend(backend, device), thread_count(threads)
     check_callback(callback)
-    images, *further = pairs = as_channels(moving, fixed)
-    moving_image, fixed_image = images
-    if options.axes is not None and deformable is None:
-        deformable = True
-    guides = as_guides(
-        moving_points, fixed_points, point_weights, moving_image.grid, fixed_image.grid
-    )
-    search = chosen_search(affine, start, deformable, fixed_image, moving_image)
-    options = options.for_dimension(fixed_image.grid.dim)
-    problem, odd, notes = prepared_with_masks(
-        *images, fixed_mask, moving_mask, options, kernels, threads, further=further,
-        rigid_masks=(moving_rigid_mask, fixed_rigid_mask),
+    pairs, search, problem, guides, identical, odd, notes = as_request(
+        moving, fixed, affine, start, deformable, options, kernels, threads,
+        masks=(moving_mask, fixed_mask), rigid_masks=(moving_rigid_mask, fixed_rigid_mask),
+        points=(moving_points, fixed_points), point_weights=point_weights,
     )  # fmt: skip
-    if guides is not None:
-        problem = replace(problem, points=guides.points)
-    identical = guides is None and all(search.is_identity(*pair) for pair in pairs)
+    moving_image, fixed_image = images = pairs[0]
     seconds = {"preparation": computing_time() - begun}
     with observer(progress, callback, search.level_count(problem)) as observe:
         found, report, choice = registration(problem, search, identical, Recorder(observe), seconds)
     recorder, end, problem = found.recorder, found.evaluation, found.problem
     with timed(seconds, "warping"):
-        frame = frame_of_map(fixed_image, moving_image)
-        grids = fixed_image.grid, moving_image.grid
-        transform = Transform(*grids, found.affine, found.nodes, options.constraint, frame)
-        moved = _warped(*images, transform, fill, problem)
+        transform, moved = _warped(*images, found, fill)
     with timed(seconds, "checks"):
         measured = end.energy, end.in_view, end.smallest_determinant, recorder.still
         answer = Answer(problem, found.affine, found.nodes, *measured)
@@ -223,13 +207,16 @@ def solve(
 
 
 def _warped(
-    moving: Image, fixed: Image, transform: Transform, fill: float | None, problem: Problem
-) -> Image:
-    """The moving image on the fixed grid."""
-    kernels = problem.kernels
+    moving: Image, fixed: Image, found: Registration, fill: float | None
+) -> tuple[Transform, Image]:
+    """The map that was found, and the moving image on the fixed grid."""
+    constraint, kernels = found.problem.options.constraint, found.problem.kernels
+    grids, frame = (fixed.grid, moving.grid), frame_of_map(fixed, moving)
+    transform = Transform(*grids, found.affine, found.nodes, constraint, frame)
     data = kernels.resident(moving.data)
     valid = None if moving.valid is None else kernels.resident(moving.valid)
     coordinates = transform.coordinates(moving.grid, data)
     source = data, valid, fixed.grid.shape
-    values = on_host(warped(*source, coordinates, "linear", fill, problem.threads, kernels))
-    return fixed.holding(values, f"warped {moving.name}".strip())
+    threads = found.problem.threads
+    values = on_host(warped(*source, coordinates, "linear", fill, threads, kernels))
+    return transform, fixed.holding(values, f"warped {moving.name}".strip())

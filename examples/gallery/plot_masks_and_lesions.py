@@ -201,58 +201,11 @@ for name, mask in (("no weights", None), ("one over the noise", deviation.min() 
     print(f"{name:19} {halves[0]:.2f} voxels on the left, {halves[1]:.2f} on the noisy side")
 
 # %%
-# Structures that keep their shape
-# --------------------------------
-# ``fixed_mask`` excludes a region from the comparison, but the map may still deform it.  An implant, a bone, or a
-# calcified or drained lesion has a fixed shape that the map should preserve.  The implant of this example has stripes in
-# the fixed image only, and the true map rotates it by 4 degrees while its surroundings are deformed.  The maps are *fine*, as
-# between two people.
-
-place, radius = (70, 130), 16
-away = x - np.reshape(place, (2, 1, 1))
-implant = np.hypot(*away) < radius
-angle = np.deg2rad(4)
-turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) - np.eye(2)
-carried = bend[:, place[0], place[1]].reshape(2, 1, 1) + np.tensordot(turn, away, 1)
-free = np.clip((np.hypot(*away) - radius) / 25, 0, 1)
-free = free**2 * (3 - 2 * free)
-turned = free * bend + (1 - free) * carried
-stripes = 0.3 + 0.3 * np.sin(x[0] / 3) * np.sin(x[1] / 4)
-image = np.where(implant, stripes, map_coordinates(t1, x + turned, order=1))
-
-
-def stretches(map_):
-    """Largest change of length within the implant, and its mean."""
-    slopes = np.stack([np.stack(np.gradient(part)) for part in map_])
-    gradient = np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(2)
-    size = np.abs(np.log(np.linalg.svd(gradient, compute_uv=False))).max(-1)
-    return size[implant].max(), size[implant].mean()
-
-
-settings = {"affine": "rigid", "regularity": "fine"}
-shapes = {
-    "no mask": varreg.solve(moving, image, **settings),
-    "fixed_mask": varreg.solve(moving, image, fixed_mask=~implant, **settings),
-    "fixed_rigid_mask": varreg.solve(moving, image, fixed_rigid_mask=implant, **settings),
-}
-for name, result in shapes.items():
-    report(name, result.displacement - turned, turned, np.hypot(*away), radius)
-    largest, mean = stretches(result.displacement)
-    print(f"{'':19} lengths in it change by {mean:.1%} on average, at most {largest:.1%}")
-print(shapes["fixed_rigid_mask"].rigidity)
-
-show(image, turned, shapes, np.hypot(*away), radius, place)
-
-# %%
-# Inside a rigid mask the structure rotates and shifts with its surroundings, and the constraint also improves the map around it.  The two kinds of
-# masks can be combined.  ``moving_rigid_mask`` is for structures that only the moving image shows, such as a lesion of a patient who is
-# registered to a template (:doc:`/guides`).
-
-# %%
 # Effect and limits of a mask
 # ---------------------------
 # * A mask excludes structures without counterpart from the comparison, in both stages and at all levels.
-# * It does not determine the map in the excluded region, which continues its surroundings smoothly.  A rigid mask does.
+# * It does not determine the map in the excluded region, which continues its surroundings smoothly.  A rigid mask
+#   does: :doc:`plot_rigid_structures`.
 # * It does not model displacement, growth or loss of tissue.
 # * It is not saved with a result: pass it to :func:`varreg.certify` again.
 #

@@ -13,9 +13,10 @@ from typing import Any
 import shared  # noqa: F401
 from choices import parser
 from figures import draw_table
+from identity import described
 from others import nothing, truth
 from presets import PRESETS
-from trainings import Study, described
+from trainings import Study
 from writing import Row, Table, by_name, claim, gain, mean_of, page, row
 
 from varreg.errors import VarregError

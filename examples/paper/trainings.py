@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import time
@@ -14,12 +13,13 @@ from typing import Any
 import shared  # noqa: F401
 import torch
 from evaluation import Scores, evaluated, runs_of
+from identity import described, digest
 from machine import describe
 from presets import AFFINE, PRESETS, base_config
 
 from learned.baselines import Baseline, load_baseline, make_network, train_baseline
 from learned.cascade import Cascade
-from learned.config import Config, to_json, with_changes
+from learned.config import Config, with_changes
 from learned.data.datasets import Pair
 from learned.data.parts import make_parts
 from learned.train import train
@@ -29,12 +29,6 @@ from varreg.io.atomic import atomic_path
 
 logger = logging.getLogger(__name__)
 Record = dict[str, Any]
-
-#: What says nothing about the network that comes out.
-ELSEWHERE = {
-    "data": ("cache", "licences", "workers"),
-    "train": ("output", "affine_from", "threads", "devices", "checkpoint_every", "precision"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +124,7 @@ class Study:
 
     def method(self, name: str, find: Callable[[list[Pair]], list[Scores]]) -> Record:
         """Figures of something that is not trained."""
-        key = f"{name}-{_digest(self._data())}"
+        key = f"{name}-{digest(self._data())}"
         return self.recorded(key, lambda: {"pairs": find(self.pairs), "parameters": None})
 
     def recorded(self, key: str, find: Callable[[], Record]) -> Record:
@@ -168,7 +162,7 @@ class Study:
             "is_baseline": self._baseline(variant) is not None,
             "affine": described(self._affine_config()) if variant.affine else None,
         }
-        return f"{variant.baseline or 'dt-net'}-{len(config.model.scales)}-{_digest(content)}"
+        return f"{variant.baseline or 'dt-net'}-{len(config.model.scales)}-{digest(content)}"
 
     def _affine_config(self) -> Config:
         epochs = PRESETS[self.preset].affine_epochs
@@ -181,7 +175,7 @@ class Study:
     def _affine_model(self) -> Path:
         """Where the weights of the common AT-Net are, or will be."""
         return (
-            self.runs / f"at-net-{_digest(described(self._affine_config()))}" / "model.safetensors"
+            self.runs / f"at-net-{digest(described(self._affine_config()))}" / "model.safetensors"
         )
 
     def _baseline(self, variant: Variant) -> Baseline | None:
@@ -241,19 +235,3 @@ class Study:
             "spacing": self.base.data.spacing,
             "subjects": sorted({pair.subject for pair in self.pairs}),
         }
-
-
-def described(config: Config) -> dict[str, Any]:
-    """A configuration without what says nothing about its result; of paths the names."""
-    content: dict[str, Any] = json.loads(to_json(config))
-    for section, fields in ELSEWHERE.items():
-        for field in fields:
-            del content[section][field]
-    for field in ("manifest", "labels"):
-        if content["data"][field] is not None:
-            content["data"][field] = Path(content["data"][field]).name
-    return content
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

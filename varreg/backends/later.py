@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -54,8 +54,3 @@ def known(result: T) -> Later[T]:
     found: Later[T] = Later.__new__(Later)  # made often, so without a function that returns it
     found._collect, found._result = None, result
     return found
-
-
-def at_once(function: Callable[..., Any], *arguments: Any) -> Later[Any]:
-    """What `later` of a backend on the CPU is: there the result is computed at once."""
-    return known(function(*arguments))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..geometry.grid import Grid
 from ..images.channels import as_channels
 from ..images.image import Image
 from ..initial.input_transform import InputTransform, input_transform
@@ -144,18 +143,15 @@ def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
     if source.registered is None:
         return
     transform, warped = source.registered
-    if _same(transform.moving, moving.grid) and _same(transform.fixed, fixed.grid):
+    here, there = moving.grid, fixed.grid
+    if transform.moving.same_space(here) and transform.fixed.same_space(there):
         refuse_other_moving(transform, moving, warped, FUNCTION)
-    elif _same(transform.moving, fixed.grid) and _same(transform.fixed, moving.grid):
+    elif transform.moving.same_space(there) and transform.fixed.same_space(here):
         raise InputError(
             f"{FUNCTION}: `moving` has the grid of the fixed image of `transform`, and "
             "`fixed` that of the moving one: they are exchanged. Pass varreg.certify(moving, "
             "fixed, transform), or transform.inverse()."
         )
-
-
-def _same(grid: Grid, other: Grid) -> bool:
-    return grid.shape == other.shape and grid.same_space(other)
 
 
 def _whole(value: Any, argument: str) -> int:

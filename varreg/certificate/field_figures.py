@@ -8,7 +8,7 @@ from ..backends.arrays import Array
 from ..geometry.folded_cells import nearly_folded_cells
 from ..geometry.folding import smallest_determinant
 from ..stages.problem import Problem
-from ..transforms.inverse import default_tolerance, residuals
+from ..transforms.inversion import default_tolerance, residuals
 from ..transforms.transform import Transform
 from .records import Folds, InverseResidual, Place
 

@@ -21,9 +21,9 @@ from ..errors import DivergenceError, OverlapError
 from ..geometry.grid import Grid
 from ..images.level_image import LevelImage
 from ..initial.last_stage import last_stage
+from ..options.names import STARTS
 from ..options.options import Options
 from ..stages.affine import affine_stage
-from ..stages.initialisations import NAMES
 from ..stages.levels import Recorder
 from ..stages.problem import Problem
 from ..transforms.transform import Transform
@@ -113,7 +113,7 @@ def trial(
     changed, motion = perturbed(problem, head, random)
     recorder = Recorder(None)
     try:
-        matrix = affine_stage(changed, "affine", NAMES, False, recorder, also=affine)
+        matrix = affine_stage(changed, "affine", STARTS, False, recorder, also=affine)
         found = last_stage(changed, matrix, None, recorder)
     except (DivergenceError, OverlapError):
         return None

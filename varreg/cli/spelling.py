@@ -41,7 +41,7 @@ def spelled(text: str, ctx: click.Context | None = None) -> str:
     Examples
     --------
     >>> import click
-    >>> from varreg.cli.commands import register
+    >>> from varreg.cli.register import register
     >>> from varreg.cli.spelling import spelled
     >>> spelled("Try affine='rigid', or raise `smoothness_weight`.", click.Context(register))
     'Try --affine rigid, or raise --smoothness-weight.'

@@ -10,6 +10,7 @@ import click
 
 from ..errors import InputError
 from ..optimise.check import first_line
+from ..options.names import ROUNDS
 from .backends import backend_options
 from .common_options import as_json, force, quiet
 from .engines import chosen_engine, engine_options
@@ -20,7 +21,7 @@ from .spelling import spelled
 from .value_types import Numbers
 
 #: Added to the name of the output for what a killed run leaves to go on from.
-ROUNDS = ".rounds"
+SUFFIX = ".rounds"
 
 
 @click.command(cls=Command)
@@ -36,7 +37,7 @@ ROUNDS = ".rounds"
 )
 @click.option(
     "--rounds",
-    default="rigid,affine,deformable,deformable",
+    default=",".join(ROUNDS),
     show_default=True,
     help=("Model of the maps in each round: translation, rigid, similarity, affine or deformable."),
 )
@@ -62,7 +63,7 @@ ROUNDS = ".rounds"
 @energy_options
 @engine_options
 @backend_options
-@click.option("--keep-rounds", is_flag=True, help=f"Keep OUTPUT{ROUNDS}, the folder of the rounds.")
+@click.option("--keep-rounds", is_flag=True, help=f"Keep OUTPUT{SUFFIX}, the folder of the rounds.")
 @click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
 @force
 @as_json
@@ -78,7 +79,7 @@ def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
     from ..template.files import RECORD, content
 
     output = free_folder(given["output"], overwrite=given["force"], marker=RECORD)
-    rounds = output.with_name(output.name + ROUNDS)
+    rounds = output.with_name(output.name + SUFFIX)
     found = build_template(
         **_people(ctx, images, given["people"]),
         rounds=[kind.strip() for kind in given["rounds"].split(",")],

@@ -19,28 +19,24 @@ the squared logarithms of the scales.  Along :math:`A \exp(z G)` its derivative 
 
 from __future__ import annotations
 
-import math
 from functools import cached_property, partial
 
 import numpy as np
 
 from ..backends.arrays import Array
 from ..backends.later import Later, known
-from ..errors import GeometryError
 from ..geometry.displacement import AxisTable
-from ..geometry.grid import Grid
 from ..optimise.history import Energy
 from ..optimise.objective import Ahead, Evaluation, Move, limited
 from ..similarity.similarity import Similarity, SimilarityValue
 from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
+from .lie_algebra import exponential, log_stretch, orthonormal_generators
 from .points import MatchedPoints
 
 #: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
 UNIT = 4.0
 #: w in nats: scales of 1.1 along three axes cost 0.003, a collapse to 0.4 along one 0.08.
 STRETCH_WEIGHT = 0.2
-#: 1 / k! for k = 0 to 8, three in a row.
-TAYLOR = 1 / np.array([[1, 1, 2], [6, 24, 120], [720, 5040, 40320]])
 
 
 class AffineObjective:
@@ -70,10 +66,9 @@ class AffineObjective:
     ) -> None:  # fmt: skip
         self.similarity, self.weight, self.stretch_weight = similarity, weight, stretch_weight
         self.points, self.points_weight = points, points_weight
-        d = similarity.fixed_grid.dim
-        self.unstretch = np.eye(d) if reference is None else np.linalg.inv(reference[:-1, :-1])
         fixed, moving = similarity.fixed_grid, similarity.moving_grid
         d = fixed.dim
+        self.unstretch = np.eye(d) if reference is None else np.linalg.inv(reference[:-1, :-1])
         self.model = model
         self.voxel = float(fixed.spacing.min())
         tables = [_corner_table(n) for n in fixed.shape]
@@ -173,81 +168,6 @@ class AffineObjective:
     def direction_off_fold(self, direction: Array) -> None:
         """None: an affine map has no cells that fold."""
         return
-
-
-def log_stretch(linear: Array) -> Array:
-    """M = log(B^T B) / 2, (d, d), of a linear map B: its eigenvalues are the logarithms of the scales.
-
-    Examples
-    --------
-    >>> log_stretch(np.diag([1.0, np.e])).tolist()
-    [[0.0, 0.0], [0.0, 1.0]]
-    """
-    squares, axes = np.linalg.eigh(linear.T @ linear)
-    return (axes * (0.5 * np.log(np.maximum(squares, np.finfo(float).tiny)))) @ axes.T
-
-
-def exponential(matrix: Array) -> Array:
-    """Exponential of an element of the Lie algebra, (d + 1, d + 1) with a last row of zeros.
-
-    Scaling and squaring of a Taylor series of order 8, exact to rounding: the linear part alone decides
-    how fast it converges.  scipy's wakes threads even for a matrix this small: milliseconds each on a
-    busy machine.
-    """
-    linear = matrix[:-1, :-1]
-    halvings = max(0, math.frexp(math.sqrt(np.vdot(linear, linear)))[1] + 4)
-    small = matrix * 0.5**halvings
-    square = small @ small
-    powers = np.stack([np.eye(len(matrix)), small, square]).reshape(3, -1)
-    one, two, three = (TAYLOR @ powers).reshape(3, *matrix.shape)
-    cube = square @ small
-    result = one + cube @ (two + cube @ three)
-    for _ in range(halvings):
-        result = result @ result
-    return result
-
-
-def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
-    """Basis of the Lie algebra about the centre of `grid`, (parameters, d + 1, d + 1).
-
-    Orthonormal for the mean squared displacement over the field of view, times `unit` mm.
-    """
-    d = grid.dim
-    generators = np.array(_algebra(model, d))
-    moment = np.zeros((d + 1, d + 1))  # mean of (x - c, 1) (x - c, 1)^T
-    moment[:d, :d] = grid.direction @ np.diag(grid.extent**2 / 12) @ grid.direction.T
-    moment[d, d] = 1
-    gram = np.einsum("kij,jl,mil->km", generators, moment, generators)
-    try:
-        factor = np.linalg.cholesky(gram)
-    except np.linalg.LinAlgError:
-        raise GeometryError(
-            f"varreg.solve: the field of view of `fixed`, {grid.extent.tolist()} mm along axes that are"
-            " hardly apart, is no field of view of an image; correct the header."
-        ) from None
-    whitened = np.linalg.solve(factor, generators.reshape(len(generators), -1))
-    centre = np.eye(d + 1)
-    centre[:d, d] = grid.centre
-    return unit * centre @ whitened.reshape(generators.shape) @ np.linalg.inv(centre)
-
-
-def _algebra(model: str, d: int) -> list[Array]:
-    """Generators of the model in centred coordinates."""
-
-    def unit(i: int, j: int) -> Array:
-        matrix = np.zeros((d + 1, d + 1))
-        matrix[i, j] = 1
-        return matrix
-
-    pairs = [(i, j) for i in range(d) for j in range(i + 1, d)]
-    generators = [unit(i, d) for i in range(d)]
-    if model != "translation":
-        generators += [unit(i, j) - unit(j, i) for i, j in pairs]
-    if model == "similarity":
-        generators.append(np.diag([1.0] * d + [0.0]))
-    if model == "affine":
-        generators += [unit(i, i) for i in range(d)] + [unit(i, j) + unit(j, i) for i, j in pairs]
-    return generators
 
 
 def _corner_table(voxels: int) -> AxisTable:

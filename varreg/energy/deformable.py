@@ -22,10 +22,9 @@ from .points import MatchedPoints, PointTerm
 from .preconditioner import Preconditioner
 from .rigidity import RigidityTerm, RigidMasks
 from .smoothness import Smoothness
+from .unfolding import away_from
 from .volume import VolumeTerm
 
-#: Standard deviation, in nodes, of the mask around a cell that a step would fold.
-MASK_RADIUS = 3.0
 State = tuple[Array, Array]  # coordinates z, and the field at the nodes (d, *m) in mm
 
 
@@ -119,14 +118,12 @@ class DeformableObjective:
         smoothness = self.smoothness.value_later(z)
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        gradient = Later(
-            lambda: self._gradient(state, wider, found).result()
-        )  # once, and forgets the rest then
+        # once, and forgets the rest then
+        gradient = Later(lambda: self._gradient(state, wider, found).result())
         if ahead is not None and not found.is_known:
             gradient = self._gradient(state, wider, found)
-            if not isinstance(
-                z, np.ndarray
-            ):  # then it stays on the device, and nothing is waited for
+            # on a device it stays there, and nothing is waited for
+            if not isinstance(z, np.ndarray):
                 ahead(gradient.result())
 
         def evaluation() -> Evaluation:
@@ -201,7 +198,7 @@ class DeformableObjective:
         """
         if self.folded_cell is None:
             return None
-        chi = beside(self._fold_mask(self.folded_cell), direction)
+        chi = beside(away_from(self.folded_cell, self.smoothness.shape), direction)
         return self.smoothness.to_coordinates(self._along(direction).field * chi)
 
     def bound(self, field: Array) -> float:
@@ -220,16 +217,6 @@ class DeformableObjective:
         self._length = field, largest_length(field)
         return self._length[1].then(np.isfinite)
 
-    def _fold_mask(self, cell: tuple[int, ...]) -> Array:
-        """chi: 0 in the middle of the cell, 1 far from it."""
-        distance = 0.0
-        for axis, position in enumerate(cell):
-            along = [1] * self.dimension
-            along[axis] = self.smoothness.shape[axis]
-            offset = np.arange(self.smoothness.shape[axis]) - position - 0.5
-            distance = distance + np.square(offset).reshape(along)
-        return 1 - np.exp(-0.5 * distance / MASK_RADIUS**2)
-
     def _along(self, direction: Array) -> _Along:
         """S d and its size, computed once for all trials along one direction."""
         if self._last is None or self._last.direction is not direction:
@@ -244,29 +231,10 @@ class _Along(NamedTuple):
 
     direction: Array
     field: Array  # S d
-    unit_there: (
-        Any  # largest displacement of a unit step in voxels of the level, where the direction is
-    )
+    unit_there: Any  # largest displacement of a unit step (voxels of the level), where d is
     unit: Later[float]  # and here
 
 
 def _worthless(field: Array, total: float, bound: float = 1.0) -> Evaluation:
     """The evaluation of a field that has no energy."""
     return Evaluation(Energy(np.nan, np.nan, total), partial(np.full_like, field, np.nan), bound)
-
-
-def unfold(objective: DeformableObjective, z: Array) -> State:
-    """The state (z, u) of coordinates z, with just enough of its high frequencies damped that no
-    cell folds: a field carried to a finer grid may fold between its old nodes.
-    """
-    smoothness, least = objective.smoothness, objective.options.smallest_determinant
-    symbol = smoothness.symbol / smoothness.symbol.max()
-    damping = 0.0
-    while True:
-        state = z * np.exp(-damping * symbol)
-        field = smoothness.to_field(state)
-        if objective.bound(field) >= least:
-            return state, field
-        damping = 2 * damping if damping else 0.25
-        if damping > 1e12:  # even the smoothest modes fold: shrink the whole field
-            z, damping = 0.5 * z, 0.0

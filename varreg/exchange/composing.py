@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import GeometryError
 from ..geometry.displacement import Float
 from ..geometry.grid import Grid
-from ..transforms.inverse import default_tolerance
+from ..transforms.inversion import default_tolerance
 from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix

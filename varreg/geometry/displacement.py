@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backends.namespace import beside
 
+#: Continuations beyond the outermost nodes.
+CONSTRAINTS = ("zero-mean", "zero-boundary")
 Float = NDArray[np.floating]
 
 

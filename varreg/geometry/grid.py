@@ -16,8 +16,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from .matrices import checked_affine, checked_shape, checked_spacing, transform_points
-
-_LATTICE = 32  # points per axis of `overlap_fraction`: 1 % accuracy in 3D for a few milliseconds
+from .overlap import fraction_inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,17 +210,7 @@ class Grid:
         >>> grid.overlap_fraction(grid, np.array([[1.0, 0, 2], [0, 1, 0], [0, 0, 1]]))
         0.5
         """
-        matrix = np.eye(self.dim + 1) if affine is None else np.asarray(affine, dtype=np.float64)
-        if other.dim != self.dim or matrix.shape != (self.dim + 1, self.dim + 1):
-            raise GeometryError(
-                f"varreg.Grid.overlap_fraction: this grid is {self.dim}D, `other` is {other.dim}D "
-                f"and `affine` is {matrix.shape}; all must be of one dimension."
-            )
-        axes = [np.linspace(0, count - 1, min(count, _LATTICE)) for count in self.shape]
-        points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(self.dim, -1)
-        voxels = other.world_to_voxel(transform_points(matrix, self.voxel_to_world(points)))
-        limit = np.array(other.shape)[:, None] - 0.5
-        return float(np.mean(np.all((voxels >= -0.5) & (voxels <= limit), axis=0)))
+        return fraction_inside(self, other, affine)
 
     def same_space(self, other: Grid, tolerance: float = 1e-4) -> bool:
         """Tell whether two grids have the same shape and the same voxel positions.

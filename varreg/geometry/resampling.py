@@ -206,6 +206,17 @@ def each_slab(
     each(work, slabs(shape), threads or available_threads())
 
 
+def on_every_slab(field: Coordinates, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A field that is given slab by slab at every voxel of a grid (*S): (d, *S) float32, on the host."""
+    result = np.empty((len(shape), *shape), dtype=np.float32)
+
+    def fill(slab: slice) -> None:
+        result[:, slab] = field(slab)
+
+    each_slab(fill, shape)
+    return result
+
+
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which (d, ...) points (voxel) lie beyond the field of view [-1/2, n - 1/2] of an array."""
     absent = np.zeros_like(points[0], dtype=bool)

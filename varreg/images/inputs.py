@@ -104,7 +104,7 @@ def _without_nan(array: NDArray[Any]) -> NDArray[Any]:
     if not absent.any():
         return array
     warnings.warn(
-        f"{int(absent.sum())} voxels of `labels` are NaN: taken as 0, no label.", stacklevel=4
+        f"{int(absent.sum())} voxels of `labels` are NaN: taken as 0, no label.", stacklevel=5
     )
     return np.where(absent, array.dtype.type(0), array)
 
@@ -163,7 +163,7 @@ def _read(
         return _fitted(found, grid, **names), None, grid
     else:
         found = stored(value, argument=argument, function=function)
-        warn_of(found.checks)
+        warn_of(found.checks, stacklevel=6)
         array, opaque = found.array, found.opaque
         if found.affine is None:
             array = _fitted(array, grid, **names)

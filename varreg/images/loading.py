@@ -87,10 +87,10 @@ def _named(image: Image, argument: str, function: str) -> Image:
     return replace(image, data=data, valid=valid, notes=(*notes, *no_data_note(valid, argument)))
 
 
-def warn_of(checks: Iterable[Check]) -> None:
+def warn_of(checks: Iterable[Check], stacklevel: int = 5) -> None:
     """Say what was odd where there is no result to say it."""
     for check in checks:
-        warnings.warn(str(check), stacklevel=5)
+        warnings.warn(str(check), stacklevel=stacklevel)
 
 
 def geometry(value: Any, argument: str, function: str) -> Image:

@@ -8,8 +8,8 @@ changed any more.  The energy decides, so a start is never replaced by a map of 
 from __future__ import annotations
 
 from ..backends.arrays import Array
+from ..options.names import STARTS
 from ..stages.affine import affine_stage
-from ..stages.initialisations import NAMES
 from ..stages.levels import Recorder, affine_energy
 from ..stages.problem import Problem
 from .warm_start import WarmStart
@@ -34,7 +34,7 @@ def alternative(
         Of the affine stage, if its answer is the one.
     """
     aside = Recorder(recorder.observer)
-    found = affine_stage(problem, model, NAMES, False, aside, also=warm.affine)
+    found = affine_stage(problem, model, STARTS, False, aside, also=warm.affine)
     if affine_energy(problem, found, deformable=True).total >= warm.report.energy.total:
         return None
     recorder.adopt(aside)

@@ -15,8 +15,8 @@ from ..exchange.reading import is_object
 from ..geometry.affine_models import nearest_of_model
 from ..images.device_arrays import brought_to_host
 from ..images.image import Image
+from ..options.names import STARTS
 from ..stages.arguments import affine_initialisations
-from ..stages.initialisations import NAMES
 from ..transforms.held import held_transform
 from .affine_part import with_model
 from .input_transform import InputTransform, input_transform, is_paths
@@ -72,7 +72,7 @@ def chosen_start(
 def _is_map(start: Any, dimension: int) -> bool:
     """Whether it is more than what the affine search has always started from."""
     if isinstance(start, str):
-        return start not in NAMES and os.path.exists(os.path.expanduser(start))
+        return start not in STARTS and os.path.exists(os.path.expanduser(start))
     if isinstance(start, os.PathLike) or is_paths(start) or is_object(start):
         return True
     if held_transform(start) is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.arrays import Array
-from ..energy.deformable import DeformableObjective, unfold
+from ..energy.deformable import DeformableObjective
+from ..energy.unfolding import unfold
 from ..geometry.displacement import expand
 from ..geometry.folding import smallest_determinant
 from ..geometry.projection import mean_and_largest, project

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .names import REGULARITIES, SIMILARITIES, WHOLE_NUMBERS
+from .names import AXES, REGULARITIES, SIMILARITIES, WHOLE_NUMBERS
 from .validation import (
     are_axes,
     are_choices,
@@ -53,7 +53,7 @@ def check_fields(options: Options) -> None:
 
 def _check_tuples(options: Options) -> None:
     for name, valid, wanted in (
-        ("axes", are_axes, "letters of i, j, k, or a weight from 0 to 1 for each axis, e.g. (0.1, 1, 0.1), or None"),
+        ("axes", are_axes, f"letters of {', '.join(AXES)}, or a weight from 0 to 1 for each axis, e.g. (0.1, 1, 0.1), or None"),
         ("weights", are_weights, "a number above 0 for each pair of images, or None"),
         ("fixed_range", is_range, "None or two finite numbers (low, high) with low < high"),
         ("moving_range", is_range, "None or two finite numbers (low, high) with low < high"),

@@ -18,6 +18,10 @@ REGULARITY_NUMBERS = (
 JUDGES = ("regional-mi", "mi")
 #: Letters of the axes of an array, as BIDS has them in PhaseEncodingDirection.
 AXES = "ijk"
+#: Initial alignments that a search is started from.
+STARTS = ("header", "centres", "moments")
+#: Models of the maps in each round of a template.
+ROUNDS = ("rigid", "affine", "deformable", "deformable")
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
 WHOLE_NUMBERS = (
     "regions", "bins", "memory", "affine_iterations", "iterations", "smoothness_order",

@@ -7,7 +7,6 @@ an argument of :func:`varreg.solve` instead.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from ..errors import InputError
 from .fields import check_fields
 from .names import JUDGES, REGULARITY_NUMBERS, Range
 from .presets import BY_DIMENSION, BY_REGULARITY, PRESETS
-from .validation import named
+from .validation import named, refuse_unknown
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -241,10 +240,5 @@ class Options:
 
     def replace(self, **changes: Unpack[Changes]) -> Options:
         """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
-        names = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, 1)
-                hint = f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(names)}."
-                raise InputError(f"varreg.Options has no field `{name}`.{hint}")
+        refuse_unknown(changes, [field.name for field in dataclasses.fields(self)])
         return dataclasses.replace(self, **changes)

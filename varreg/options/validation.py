@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from numbers import Real
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .names import AXES
 
 
 def is_real(value: Any) -> bool:
@@ -56,7 +58,7 @@ def are_axes(value: Any) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return 0 < len(value) == len(set(value)) and set(value) <= set("ijk")
+        return 0 < len(value) == len(set(value)) and set(value) <= set(AXES)
     return (
         len(value) in (2, 3)
         and all(is_real(w) and 0 <= w <= 1 for w in value)
@@ -67,6 +69,15 @@ def are_axes(value: Any) -> bool:
 def are_choices(choices: tuple[str, ...]) -> Callable[[Any], bool]:
     """Whether a value is a tuple of some of these."""
     return lambda value: isinstance(value, tuple) and 0 < len(value) and set(value) <= set(choices)
+
+
+def refuse_unknown(names: Iterable[str], known: list[str]) -> None:
+    """Refuse a name that is no field of the options, and suggest the nearest."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean `{near[0]}`?" if near else f" Known: {', '.join(known)}."
+            raise InputError(f"varreg.Options has no field `{name}`.{hint}")
 
 
 def as_tuple(options: Any, name: str) -> None:

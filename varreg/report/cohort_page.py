@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from .. import __version__
+from .rendering import rendered
 
 #: Characters of all pictures in the page; those of further rows stay in their files.
 LARGEST = 4_000_000
@@ -36,20 +33,9 @@ def cohort_page(rows: Sequence[Any], folder: Path) -> str:
     folder : Path
         From which their pictures count.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("varreg.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (resources.files("varreg.report") / "templates" / "report.css").read_text("utf-8")
     registered = [row for row in rows if not row.error]
-    return environment.get_template("cohort.html.j2").render(
-        style=Markup(style),
-        version=__version__,
+    return rendered(
+        "cohort.html.j2",
         rows=rows,
         pictures=pictures(rows, folder),
         columns=COLUMNS,

@@ -5,30 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
 
-from .. import __version__
 from ..certificate.certificate import Certificate
-from ..certificate.summary import accuracy_words
 from ..errors import InputError
 from ..io.atomic import atomic_path
 from ..io.destination import usable_path
-from ..optimise.check import NONE_MADE, SILENT, Check, failed, remedies
 from . import facts
 from .charts import BOX, charts
 from .field import wheel
 from .joint import histogram_picture
 from .layers import Layers, fitting_layers
 from .pictures import determinant_colours
+from .rendering import own_text, rendered
 from .repetition import call
 from .sides import sides
 from .subject import Subject, with_images
 from .tiles import data_uri
+from .verdict import verdict
 from .viewer import policy_hash, viewer
 
 if TYPE_CHECKING:
@@ -128,84 +126,57 @@ def page(found: Result, certificate: Certificate, words: str) -> str:
     subject = Subject(found)
     solid = viewer(subject)
     layers = fitting_layers(subject, LARGEST if solid is None else LARGEST_BESIDE_VIEWER)
-    return _render(subject, layers, solid, certificate, words)
-
-
-def _render(
-    subject: Subject,
-    layers: Layers,
-    solid: dict[str, Any] | None,
-    certificate: Certificate,
-    words: str,
-) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("varreg.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return rendered(
+        "report.html.j2",
+        result=found,
+        **_scripts(solid),
+        **verdict(found.checks, certificate, words),
+        **_pictures(subject, layers),
+        **_reproduction(subject, certificate),
     )
-    script, viewer_script = _own("report.js"), _own("viewer.js")
+
+
+def _scripts(solid: dict[str, Any] | None) -> dict[str, Any]:
+    """The scripts, which run by their hashes alone."""
+    script, viewer_script = own_text("report.js"), own_text("viewer.js")
     hashes = [policy_hash(script.encode())]
     if solid is not None:
         hashes += [policy_hash(viewer_script.encode()), solid["hash"]]
-    checks = subject.result.checks or certificate.checks
-    return environment.get_template("report.html.j2").render(
-        style=Markup(_own("report.css")),
-        script=Markup(script),
-        hashes=hashes,
-        viewer=solid,
-        viewer_script=Markup(viewer_script),
-        version=__version__,
-        summary=_without_checks(words, subject.result.checks),
-        checks=checks,
-        grade="none" if not checks else "bad" if failed(checks) else "good",
-        headline=_headline(checks),
-        verdict=_without_checks(str(certificate), certificate.checks)[:-2],
-        accuracy=accuracy_words(certificate),
-        key_figures=facts.key_figures(certificate),
-        groups=[
+    return {
+        "script": Markup(script),
+        "viewer_script": Markup(viewer_script),
+        "viewer": solid,
+        "hashes": hashes,
+    }
+
+
+def _pictures(subject: Subject, layers: Layers) -> dict[str, Any]:
+    """All pictures, with their legends and captions."""
+    return {
+        "groups": [
             ("images", "The images", facts.image_views(subject)),
             ("map", "The map", facts.map_views(subject, layers)),
         ],
-        planes=_planes(subject, layers),
-        full_colour=layers.full_colour,
-        legend=_legend(),
-        wheel=data_uri(wheel(), None),
-        histograms=_histograms(subject),
-        charts=charts(subject.result.history),
-        box=BOX,
-        options=facts.option_rows(
-            subject.result.options if subject.result.levels else certificate.options,
-            subject.result.transform.fixed.dim,
-        ),
-        provenance=facts.provenance_rows(subject),
-        call=call(subject.result),
-        command=str(subject.result.provenance.get("command", "")),
-        result=subject.result,
-    )
+        "planes": _planes(subject, layers),
+        "full_colour": layers.full_colour,
+        "legend": _legend(),
+        "wheel": data_uri(wheel(), None),
+        "histograms": _histograms(subject),
+        "charts": charts(subject.result.history),
+        "box": BOX,
+    }
 
 
-def _headline(checks: tuple[Check, ...]) -> str:
-    """The verdict in a line; what the warnings say stands below it."""
-    count = len(failed(checks))
-    if count:
-        return (
-            f"{count} warning{'' if count == 1 else 's'}: inspect the images before using the map."
-        )
-    return SILENT if checks else NONE_MADE
-
-
-def _without_checks(words: str, checks: tuple[Check, ...]) -> list[str]:
-    """The lines after those on the checks, which stand at the top of the page."""
-    return words.splitlines()[2 if remedies(checks) else 1 :]
-
-
-def _own(name: str) -> str:
-    """The text of a file of ours; it stands in the page as it is."""
-    return (resources.files("varreg.report") / "templates" / name).read_text("utf-8")
+def _reproduction(subject: Subject, certificate: Certificate) -> dict[str, Any]:
+    """How to get the result again."""
+    result = subject.result
+    options = result.options if result.levels else certificate.options
+    return {
+        "options": facts.option_rows(options, result.transform.fixed.dim),
+        "provenance": facts.provenance_rows(subject),
+        "call": call(result),
+        "command": str(result.provenance.get("command", "")),
+    }
 
 
 def _planes(subject: Subject, layers: Layers) -> list[dict[str, Any]]:

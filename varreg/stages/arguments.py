@@ -17,11 +17,10 @@ from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 from ..options.axes import axis_weights
-from ..options.names import AFFINE_MODELS, Range
+from ..options.names import AFFINE_MODELS, STARTS, Range
 from ..options.options import Options
 from ..options.pairs import similarity_names
 from ..options.validation import named
-from .initialisations import NAMES
 
 #: Below this share of fixed voxels in view the header cannot be trusted as a start.
 LEAST_OVERLAP = 0.01
@@ -74,7 +73,7 @@ def _matrix(value: Any, dimension: int, argument: str) -> Array:
 def known_names(affine: Any, start: Any) -> tuple[Any, Any]:
     """`affine` and `start` with their names in small letters, as on the command line; "none" is None."""
     affine = named(affine, ("auto", "none", *AFFINE_MODELS))
-    return None if isinstance(affine, str) and affine == "none" else affine, named(start, NAMES)
+    return None if isinstance(affine, str) and affine == "none" else affine, named(start, STARTS)
 
 
 def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
@@ -94,12 +93,12 @@ def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
 def affine_initialisations(start: Any, dimension: int) -> tuple[str, ...] | Array:
     """Names for :func:`varreg.stages.initialisations.candidates`, or one matrix."""
     if start is None:
-        return NAMES
+        return STARTS
     if not isinstance(start, str):
         return _matrix(start, dimension, "start")
-    if start not in NAMES:
+    if start not in STARTS:
         raise InputError(
-            f"varreg.solve: `start` must be one of {', '.join(map(repr, NAMES))}, a matrix, a map that"
+            f"varreg.solve: `start` must be one of {', '.join(map(repr, STARTS))}, a matrix, a map that"
             f" was found before or a file of one; got {start!r}."
         )
     return (start,)

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..backends.arrays import Array
 from ..backends.namespace import on_host
-from ..energy.deformable import DeformableObjective, State, unfold
+from ..energy.deformable import DeformableObjective, State
 from ..energy.smoothness import Smoothness
+from ..energy.unfolding import unfold
 from ..optimise.objective import Evaluation
 from ..options.axes import axis_weights
 from ..similarity.choice import deformable_choice

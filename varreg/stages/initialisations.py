@@ -16,7 +16,6 @@ from ..images.level_image import LevelImage
 #: Rotations tried about every axis, in degrees.
 ANGLES_2D = (-60, -45, -30, -15, 0, 15, 30, 45, 60)
 ANGLES_3D = (-30, 0, 30)
-NAMES = ("header", "centres", "moments")
 #: Shifts tried along an axis at which something is cut off, in shares of the field of view.
 SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
 #: Sizes that differ by less are left to the descent.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..backends.arrays import Array
-from ..energy.deformable import unfold
+from ..energy.unfolding import unfold
 from ..optimise.regularity_choice import RegularityChoice, choice_of
 from .deformable import (
     Coordinates,

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.arrays import Array
-from ..energy.deformable import DeformableObjective, State, unfold
+from ..energy.deformable import DeformableObjective, State
 from ..energy.smoothness import Smoothness
+from ..energy.unfolding import unfold
 from ..images.level_image import LevelImage
 from ..optimise.minimise import minimise
 from ..similarity.choice import deformable_choice, similarity

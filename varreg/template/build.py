@@ -18,6 +18,7 @@ from ..geometry.grid import Grid
 from ..images.image import Image
 from ..io.destination import explained, usable_path
 from ..jobs.engine import Engine
+from ..options.names import ROUNDS
 from ..options.options import Options
 from ..stages.arguments import merged_options
 from ..transforms.transform import Transform
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..options.changes import Changes
-
-ROUNDS = ("rigid", "affine", "deformable", "deformable")
 
 
 def build_template(

@@ -27,7 +27,7 @@ from ..geometry.displacement import Float, expand
 from ..geometry.grid import Grid
 from ..geometry.matrices import transform_points
 from ..transforms.fixed_point import fixed_point
-from ..transforms.inverse import default_tolerance
+from ..transforms.inversion import default_tolerance
 from ..transforms.transform import Transform
 from .barycentre import mean_affine
 
@@ -121,7 +121,7 @@ def _pre_image(mean: Transform, y: Float) -> Float:
     """x (world) with mean(x) = y."""
     w = mean.fixed.world_to_voxel(transform_points(np.linalg.inv(mean.affine), y))
     tolerance = 0.1 * default_tolerance(mean)
-    v, residual, _ = fixed_point(mean, w, tolerance, ITERATIONS, "fixed-point")
+    v, residual, _ = fixed_point(mean.deformation, w, tolerance, ITERATIONS, "fixed-point")
     if residual.max() > 100 * tolerance:
         raise GeometryError(
             f"varreg.build_template: the mean map folds and has no inverse (residual {residual.max():.2g} mm); raise "

@@ -10,32 +10,32 @@ from ..backends.namespace import beside
 from ..geometry.displacement import Float
 
 if TYPE_CHECKING:
-    from .transform import Transform
+    from .deformation import Deformation
 
 
 def fixed_point(
-    transform: Transform, w: Float, tolerance: float, iterations: int, method: str
+    deformation: Deformation, w: Float, tolerance: float, iterations: int, method: str
 ) -> tuple[Float, Float, int]:
     """v (mm) and its residual (mm) at (d, n) fixed voxel coordinates w, and the iterations used.
 
     Parameters
     ----------
-    transform : Transform
+    deformation : Deformation
         Its nodes may be on the device of w; else they are brought there in each iteration.
     w : (d, n) float64 array
         On the host or on a device; what comes back is where it is.
     tolerance, iterations, method
-        See :func:`varreg.transforms.inverse.invert`.
+        See :func:`varreg.transforms.inversion.invert`.
     """
-    spacing = beside(transform.fixed.spacing[:, None], w)
+    spacing = beside(deformation.grid.spacing[:, None], w)
     if method == "paper":
-        v = -transform.u_at(w + transform.u_at(w) / spacing)
-        return v, np.linalg.norm(v + transform.u_at(w + v / spacing), axis=0), 1
+        v = -deformation.at(w + deformation.at(w) / spacing)
+        return v, np.linalg.norm(v + deformation.at(w + v / spacing), axis=0), 1
     v, residual = np.zeros_like(w), np.full_like(w[0], np.inf)
     relaxation = np.ones_like(w[0])
     active, count = beside(np.arange(w.shape[1]), w), 0
     while True:
-        error = v[:, active] + transform.u_at(w[:, active] + v[:, active] / spacing)
+        error = v[:, active] + deformation.at(w[:, active] + v[:, active] / spacing)
         size = np.linalg.norm(error, axis=0)
         # Plain steps need |grad u| < 1.  A point that gains little steps shorter, which makes the
         # iteration contract wherever id + grad u keeps its eigenvalues in the right half-plane.

@@ -18,7 +18,7 @@ def refuse_other_grids(transform: Transform, moving: Image, fixed: Image, functi
     """Raise InputError if an image does not lie where that of the transform lay."""
     for side, image in (("fixed", fixed), ("moving", moving)):
         grid = getattr(transform, side)
-        if image.grid.shape != grid.shape or not image.grid.same_space(grid):
+        if not image.grid.same_space(grid):
             raise InputError(
                 f"{function}: `{side}` does not lie where the {side} image of the result lay "
                 f"({grid.shape} voxels, got {image.grid.shape}); pass the image that was registered."

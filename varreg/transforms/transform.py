@@ -5,7 +5,6 @@ Every map goes fixed -> moving: the fixed point x corresponds to the moving poin
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,23 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.namespace import HOST, beside
+from ..backends.namespace import HOST
 from ..errors import GeometryError
 from ..geometry import resampling
-from ..geometry.displacement import Float, evaluate
-from ..geometry.field import checked_nodes, determinant, expand_slab
+from ..geometry.displacement import CONSTRAINTS, Float
+from ..geometry.field import checked_nodes
 from ..geometry.grid import Grid
-from ..geometry.label_resampling import LABEL_RULES, resampled_labels
 from ..geometry.matrices import checked_affine, transform_points
-from ..geometry.resampling import voxel_matrix
-from ..images.device_arrays import as_came
-from ..images.inputs import image_on, labels_on, point_rows, warn_of_points
-from ..images.warping import fill_value, warped
+from ..images.inputs import point_rows, warn_of_points
+from .deformation import Deformation
+from .warping import Warping
 
 if TYPE_CHECKING:
     from .inverse import Inverse
-
-CONSTRAINTS = ("zero-mean", "zero-boundary")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,13 +88,19 @@ class Transform:
         if self.nodes is not None:
             object.__setattr__(self, "nodes", checked_nodes(self.nodes, self.fixed.dim))
 
+    @property
+    def deformation(self) -> Deformation:
+        """u between its nodes."""
+        return Deformation(self.fixed, self.nodes, self.constraint)
+
+    @property
+    def _warping(self) -> Warping:
+        return Warping("Transform", self.moving, self.frame, self.fixed.shape, self.coordinates)
+
     @cached_property
     def u(self) -> NDArray[np.float32]:
         """u at every fixed voxel, (d, *S) float32, mm along the axes of the fixed array."""
-        result = np.empty((self.fixed.dim, *self.fixed.shape), dtype=np.float32)
-        for slab in resampling.slabs(self.fixed.shape):
-            result[:, slab] = self._u(slab)
-        return result
+        return resampling.on_every_slab(self.deformation.on, self.fixed.shape)
 
     @cached_property
     def displacement(self) -> NDArray[np.float32]:
@@ -109,14 +110,9 @@ class Transform:
         the fixed array, minus the voxel.  When both images share one grid, the fixed index i
         corresponds to the moving index i + displacement(i).
         """
-        matrix = voxel_matrix(self.fixed.affine, self.affine, self.fixed.affine)
-        result = np.empty((self.fixed.dim, *self.fixed.shape), dtype=np.float32)
-
-        def fill(slab: slice) -> None:
-            result[:, slab] = self._mapped(matrix - np.eye(len(matrix)), matrix, slab)
-
-        resampling.each_slab(fill, self.fixed.shape)
-        return result
+        matrix = resampling.voxel_matrix(self.fixed.affine, self.affine, self.fixed.affine)
+        moved = self.deformation.coordinates(matrix - np.eye(len(matrix)), matrix)
+        return resampling.on_every_slab(moved, self.fixed.shape)
 
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
         """Voxels of the moving image, (d, *S) float32, of a slab of the fixed (None: all of it)."""
@@ -162,16 +158,8 @@ class Transform:
         BackendError
             If it is on a GPU, and CuPy is not installed.
         """
-        function = "Transform.warp"
-        resampling.check_choice(interpolation, resampling.INTERPOLATIONS, function, "interpolation")
-        fill = fill_value(fill, function)
-        exact = interpolation == "nearest" and not modulate
-        data, valid, grid = image_on(self.moving, self.frame, image, function, exact)
-        coordinates, shape = self.coordinates(grid, data), self.fixed.shape
-        found = warped(data, valid, shape, coordinates, interpolation, fill, threads)
-        if modulate:
-            found = found * beside(np.abs(self.jacobian()), found)
-        return as_came(found, image)
+        modulation = (np.multiply, self.jacobian) if modulate else None
+        return self._warping.image(image, interpolation, fill, threads, modulation)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
         """Bring a label map of the moving side onto the fixed grid.
@@ -189,10 +177,7 @@ class Transform:
         (*S) array
             On the fixed grid, of the integer type that came.
         """
-        resampling.check_choice(rule, LABEL_RULES, "Transform.warp_labels", "rule")
-        data, grid = labels_on(self.moving, self.frame, labels, "Transform.warp_labels")
-        coordinates = self.coordinates(grid, data)
-        return as_came(resampled_labels(data, self.fixed.shape, coordinates, rule), labels)
+        return self._warping.labels(labels, rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
         """Map points of the fixed image to the moving image.
@@ -227,9 +212,9 @@ class Transform:
         The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the
         smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.
         `backend` and `device` say where it is computed, as for :func:`varreg.solve`.  See
-        :func:`varreg.transforms.inverse.invert`.
+        :func:`varreg.transforms.inversion.invert`.
         """
-        from .inverse import invert
+        from .inversion import invert
 
         return invert(self, tolerance, iterations, method, backend, device)
 
@@ -241,11 +226,7 @@ class Transform:
         This is for looking at.  The certified bound ``Result.smallest_determinant`` is another
         number: it holds at every point between the voxels too, and leaves out det(A).
         """
-        scale = np.float32(np.linalg.det(self.affine[:-1, :-1]))
-        if self.nodes is None:
-            return np.full(self.fixed.shape, scale, dtype=np.float32)
-        fixed = self.fixed
-        return scale * determinant(self.nodes, fixed.shape, fixed.spacing, self.constraint)
+        return np.float32(np.linalg.det(self.affine[:-1, :-1])) * self.deformation.determinant()
 
     def __repr__(self) -> str:
         return f"<varreg.{self}>"
@@ -260,37 +241,9 @@ class Transform:
 
     def coordinates(self, grid: Grid, like: Any = HOST) -> resampling.Coordinates:
         """Slab of the fixed grid -> voxel coordinates of a grid on the moving side, where the array `like` is."""
-        matrix = voxel_matrix(self.fixed.affine, self.affine, grid.affine)
-        there = self.beside(like)
-        return lambda slab: there._mapped(matrix, matrix, slab, like)
-
-    def beside(self, like: Any) -> Transform:
-        """The same map with its nodes where the array `like` is, so that they are brought there once."""
-        if self.nodes is None or isinstance(like, np.ndarray):
-            return self
-        there = copy(self)
-        object.__setattr__(there, "nodes", beside(self.nodes, like))
-        return there
-
-    def _mapped(
-        self, index: Float, matrix: Float, slab: slice, like: Any = HOST
-    ) -> NDArray[np.float32]:
-        """index @ i + matrix @ (u(i) / spacing) for the fixed voxels i of a slab."""
-        vectors = None
-        if self.nodes is not None:
-            linear = matrix[:-1, :-1] / self.fixed.spacing
-            vectors = resampling.Vectors(linear, self._u(slab))
-        return resampling.affine_coordinates(index, self.fixed.shape, slab, vectors, like)
-
-    def _u(self, slab: slice) -> NDArray[np.float32]:
-        """u (mm) at the fixed voxels of a slab, (d, k, ...)."""
-        if self.nodes is None:
-            shape = (self.fixed.dim, slab.stop - slab.start, *self.fixed.shape[1:])
-            return np.zeros(shape, dtype=np.float32)
-        return expand_slab(self.nodes, self.fixed.shape, self.constraint, slab)
+        matrix = resampling.voxel_matrix(self.fixed.affine, self.affine, grid.affine)
+        return self.deformation.coordinates(matrix, matrix, like)
 
     def u_at(self, voxels: Float) -> Float:
         """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image, where they are."""
-        if self.nodes is None:
-            return np.zeros_like(voxels, dtype=np.float64)
-        return evaluate(self.nodes, self.fixed.shape, voxels, self.constraint)
+        return self.deformation.at(voxels)

@@ -11,7 +11,7 @@ from varreg.backends.numpy import backend as reference
 from varreg.backends.protocol import Backend
 
 FUNCTIONS = {
-    name: f for name, f in vars(Backend).items() if inspect.isfunction(f) and name[0] != "_"
+    name: f for name, f in inspect.getmembers(Backend, inspect.isfunction) if name[0] != "_"
 }
 
 

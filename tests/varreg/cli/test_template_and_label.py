@@ -9,7 +9,7 @@ from scipy.ndimage import shift
 
 from varreg.cli.commands import main
 from varreg.data.phantom import brain_phantom
-from varreg.template.build import ROUNDS
+from varreg.options.names import ROUNDS
 
 from .calls import FEW, call, save
 

@@ -7,7 +7,8 @@ from scipy import ndimage
 import varreg
 from varreg.backends.numba import backend as cpu
 from varreg.data.phantom.pairs import deformed_pair
-from varreg.energy.affine import AffineObjective, orthonormal_generators
+from varreg.energy.affine import AffineObjective
+from varreg.energy.lie_algebra import orthonormal_generators
 from varreg.geometry.grid import Grid
 from varreg.options.names import AFFINE_MODELS
 from varreg.options.options import Options

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from varreg.energy.deformable import DeformableObjective, unfold
+from varreg.energy.deformable import DeformableObjective
 from varreg.energy.smoothness import Smoothness
+from varreg.energy.unfolding import unfold
 from varreg.optimise.minimise import minimise
 from varreg.options.options import Options
 

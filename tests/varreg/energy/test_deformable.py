@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from varreg.energy.deformable import unfold
+from varreg.energy.unfolding import unfold
 from varreg.optimise.minimise import minimise
 
 from ..problems import deformable_problem, state

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from varreg.energy.affine import exponential, orthonormal_generators
+from varreg.energy.lie_algebra import exponential, orthonormal_generators
 from varreg.geometry.affine_models import nearest_of_model
 from varreg.geometry.grid import Grid
 from varreg.options.names import AFFINE_MODELS

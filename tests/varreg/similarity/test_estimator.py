@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from varreg.backends.numba import backend as cpu
 from varreg.backends.numpy import backend as reference
+from varreg.backends.numpy.information import banded
 from varreg.options.options import Options
 from varreg.similarity.estimator import Estimator, parzen_kernel
 
@@ -45,7 +46,7 @@ def test_marginals_are_the_smoothed_marginals_of_the_histogram():
     _, histogram = information(*textures())
     density = density_of(histogram, options)
     kernel = parzen_kernel(options.bins, options.kernel_width)
-    matrix = reference._banded(kernel)
+    matrix = banded(kernel)
     np.testing.assert_allclose(density.sum(1), matrix @ histogram.sum(1) / histogram.sum())
     np.testing.assert_allclose(density.sum(0), matrix @ histogram.sum(0) / histogram.sum())
 

@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from ..arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Workspace
 from ..later import Later, known
 from ..numpy import backend as host
-from . import fields, information
+from . import fields, information, windows
 from .device import Device
 from .evaluation import gathered, scene_arguments
-from .request import Sent
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 from .vectors import DeviceVectors
 
-#: Bits of a sum of weights by windows, below the sign of an int64; and most bits of one weight, of the 53 of a double.
-BITS_OF_WINDOWS, MOST_BITS_OF_WINDOWS = 62, 48
 #: Memory of a pair while it is solved: twice that of the default options, whose similarity needs least.
 BYTES_PER_VOXEL = 130
 Shape = tuple[int, ...]
@@ -171,14 +168,7 @@ class CuPyBackend:
         """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin, on the host."""
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
-            bits = min(BITS_OF_WINDOWS - fixed.size.bit_length(), MOST_BITS_OF_WINDOWS)
-            request, entries = self.device.request(fixed.dtype), bins * bins
-            table = request.wants((bins, bins), np.uint64)
-            request.cover("clear_table", entries, entries, table)
-            request.cover(
-                "windowed_histogram", fixed.size, *images, fixed.size, bins, *shape, bits, table
-            )
-            return self.device.answer(request)[0] * 2.0**-bits
+            return windows.windowed_histogram(self.device, images, bins, shape)
 
     def windowed_slope(
         self, fixed: Any, warped: Warped, table: Array, shape: Windows, threads: int
@@ -187,12 +177,7 @@ class CuPyBackend:
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
             slopes = [self.resident(slope) for slope in (warped.slope, warped.weight_slope)]
-            request, derivative = self.device.request(fixed.dtype), Sent(np.asarray(table, float))
-            request.cover(
-                "windowed_slope", fixed.size, *images, fixed.size, len(table), *shape, derivative,
-                *slopes,
-            )  # fmt: skip
-            self.device.answer(request)
+            windows.windowed_slope(self.device, images, table, shape, slopes)
             if slopes[0] is not warped.slope:
                 warped.slope[...], warped.weight_slope[...] = map(self.cupy.asnumpy, slopes)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, Moving, VoxelMap, Warped, Windows, Workspace
 from ..blocks import block_count, row_tiles
-from ..later import at_once
+from ..cpu import later, resident
 from ..threads import run
 from . import averaging, folding, warping, windows
 from .announcement import announce_compilation
@@ -30,15 +29,9 @@ __all__ = [
     "windowed_histogram", "windowed_slope",
 ]  # fmt: skip
 NAME = "numba"
-later = at_once
 
 drop_stale(backprojections)
 announce_compilation()
-
-
-def resident(arrays: Any) -> Any:
-    """The arrays themselves."""
-    return arrays
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:

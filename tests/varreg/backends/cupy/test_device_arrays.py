@@ -10,7 +10,7 @@ import varreg
 from varreg.errors import BackendError, InputError
 from varreg.geometry import resampling
 from varreg.selftest.images import deformed_pair, smooth_image
-from varreg.transforms import inverse as inverse_module
+from varreg.transforms import inversion
 from varreg.transforms.transform import Transform
 
 from . import fake_cupy
@@ -164,7 +164,7 @@ def test_slabs_on_the_device_are_parts_of_the_whole(device, monkeypatch, shapes,
 
     whole = found()
     monkeypatch.setattr(resampling, "DEVICE_SLAB_VOXELS", 500)
-    monkeypatch.setattr(inverse_module, "_DEVICE_SLAB_VOXELS", 500)
+    monkeypatch.setattr(inversion, "_DEVICE_SLAB_VOXELS", 500)
     for part, wanted in zip(found(), whole, strict=True):
         np.testing.assert_array_equal(part, wanted)
 
