@@ -12,12 +12,13 @@ from .._version import __version__
 from .apply import apply
 from .bids import bids
 from .certify import certify
+from .completion import completion
 from .convert import convert
 from .demo import demo
+from .doctor import doctor
 from .group import Group
 from .info import info
 from .label import label
-from .misc import completion, doctor
 from .plan import plan
 from .register import register
 from .report import report

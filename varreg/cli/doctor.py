@@ -1,8 +1,9 @@
-"""What varreg finds where it runs: versions, threads, the cache of its kernels, room on the disk."""
+"""The command ``varreg doctor``: versions, threads, the cache of compiled kernels, space on the disk."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -10,12 +11,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 from .._version import __version__
+from .exit_codes import Command
 
 #: What varreg needs, then what brings further parts of it.
 NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
 FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy-cuda12x")
 ABSENT = "not installed"
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Print versions, threads, cache and disk space, to paste into an issue."""
+    found = examine()
+    click.echo(json.dumps(found, indent=2) if as_json else described(found))
 
 
 def examine() -> dict[str, Any]:

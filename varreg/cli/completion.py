@@ -1,8 +1,6 @@
-"""The commands ``varreg doctor`` and ``varreg completion``."""
+"""The command ``varreg completion``."""
 
 from __future__ import annotations
-
-import json
 
 import click
 from click.shell_completion import get_completion_class
@@ -11,16 +9,6 @@ from .exit_codes import Command
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_VARREG_COMPLETE"
-
-
-@click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
-    """Print versions, threads, cache and disk space, to paste into an issue."""
-    from .doctor import described, examine
-
-    found = examine()
-    click.echo(json.dumps(found, indent=2) if as_json else described(found))
 
 
 @click.command(cls=Command)
