@@ -60,7 +60,7 @@ def test_what_cannot_be_trained_is_refused(change, words, tmp_path):
 
 def test_a_known_map_needs_motion(tmp_path):
     still = [f"data.{n}=0" for n in ("rotation", "scaling", "shear", "shift", "amplitude")]
-    with pytest.raises(InputError, match="known_map` needs pairs made by random maps"):
+    with pytest.raises(InputError, match="known_map` requires pairs with a known random map"):
         run(tiny(tmp_path / "run", *still, "loss.known_map=1"))
 
 
