@@ -120,6 +120,6 @@ def test_weights_of_another_architecture_change_nothing(saved, change, message):
     change(tensors)
     module = Small(seed=1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(InputError, match=f"do not fit this Small: .*{message}"):
+    with pytest.raises(InputError, match=f"do not match this Small: .*{message}"):
         load_weights(module, tensors)
     assert all(same(value, before[name]) for name, value in module.state_dict().items())
