@@ -111,7 +111,7 @@ def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
     check_displacement("learned.baselines.integrate_velocity", "velocity", velocity)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise InputError(
-            "learned.baselines.integrate_velocity: `steps` must be an integer, at least 0; got "
+            "learned.baselines.integrate_velocity: `steps` must be a whole number >= 0; got "
             f"{steps!r}."
         )
     displacement = velocity / 2**steps

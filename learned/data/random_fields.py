@@ -41,9 +41,7 @@ def seeded_generator(*numbers: int) -> torch.Generator:
     tensor([True])
     """
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in numbers):
-        raise InputError(
-            f"seeded_generator: `numbers` must be integers, at least 0; got {numbers}."
-        )
+        raise InputError(f"seeded_generator: `numbers` must be whole numbers >= 0; got {numbers}.")
     # a hash, so that different sequences have different streams; sums or padded words would collide
     text = ",".join(str(int(n)) for n in numbers)
     digest = hashlib.sha256(text.encode()).digest()

@@ -66,7 +66,7 @@ class LossWeights:
             number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
             if not (number and 0 <= weight < math.inf):
                 raise InputError(
-                    f"learned.losses.LossWeights: `{field.name}` must be a number from 0; got {weight!r}."
+                    f"learned.losses.LossWeights: `{field.name}` must be a number >= 0; got {weight!r}."
                 )
 
     @classmethod

@@ -84,11 +84,9 @@ def smoothness(
     check_displacement(SMOOTHNESS, "displacement", displacement)
     spacing = _spacing(spacing, displacement.shape[1])
     if not (isinstance(length, (int, float)) and 0 <= length < math.inf):
-        raise InputError(
-            f"{SMOOTHNESS}: `length` must be a number of voxels, at least 0; got {length!r}."
-        )
+        raise InputError(f"{SMOOTHNESS}: `length` must be a number of voxels >= 0; got {length!r}.")
     if isinstance(order, bool) or not isinstance(order, int) or order < 2:
-        raise InputError(f"{SMOOTHNESS}: `order` must be an integer, at least 2; got {order!r}.")
+        raise InputError(f"{SMOOTHNESS}: `order` must be a whole number >= 2; got {order!r}.")
     field = single_or_double(displacement)
     value = _squared_gradient(field, spacing)
     if length > 0:

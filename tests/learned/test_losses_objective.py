@@ -183,7 +183,7 @@ def test_what_is_not_finite_is_returned_and_not_hidden():
 def test_bad_input_is_refused():
     for name in ("smoothness", "similarity", "background", "consistency"):
         for weight in (-1.0, float("inf"), float("nan"), "1", True):
-            with pytest.raises(InputError, match=f"`{name}` must be a number from 0"):
+            with pytest.raises(InputError, match=f"`{name}` must be a number >= 0"):
                 LossWeights(**{name: weight})
     with pytest.raises(InputError, match="`weights` must be a LossWeights; got dict"):
         Objective({}, Options())

@@ -173,7 +173,7 @@ def test_phantoms_are_different_people():
         (lambda: RealSource([Volume("a", ("T1",), volume("a").images[:1])], SHAPE), "requires two"),
         (lambda: PairDataset([], length=1, seed=0), "`sources` must be"),
         (lambda: PairDataset(sources()[:1], length=0, seed=0), "`length`"),
-        (lambda: PairDataset(sources()[:1], length=1, seed=-1), "at least 0"),
+        (lambda: PairDataset(sources()[:1], length=1, seed=-1), ">= 0"),
         (lambda: PairDataset([(PhantomSource([0], SHAPE), 0.0)], length=1, seed=0), "share"),
         (
             lambda: PairDataset(

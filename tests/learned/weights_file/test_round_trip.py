@@ -101,7 +101,7 @@ def test_modules_that_cannot_be_written_are_refused(tmp_path):
         def get_extra_state(self):
             return "anything"
 
-    with pytest.raises(InputError, match="'_extra_state' of the model is no tensor"):
+    with pytest.raises(InputError, match="'_extra_state' of the model is not a tensor"):
         save_model(tmp_path / "w.safetensors", Extra(2, 1), CARD)
 
 
