@@ -71,7 +71,7 @@ class Prediction:
 
 
 class Cascade(nn.Module):
-    """Cascade of AT-Net and one deformable network per scale, see also :meth:`Cascade.build`.
+    """Cascade of AT-Net and one deformable network per scale, see also ``Cascade.build``.
 
     Before training, the warped image equals the moving image bitwise.
 

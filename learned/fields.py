@@ -147,8 +147,8 @@ class Section:
             logger.warning("learned: `%s.%s` no longer exists and is ignored.", cls.name, key)
         elif value not in cls.gone[key]:
             raise InputError(
-                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer supported; only "
-                f"{shown(cls.gone[key][0])} is, without the key."
+                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer supported; without the key, "
+                f"{shown(cls.gone[key][0])} is used."
             )
         return True
 

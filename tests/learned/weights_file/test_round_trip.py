@@ -63,12 +63,12 @@ CYCLE.append(CYCLE)
     "card, message",
     [
         (None, "must have the keys architecture, training, licences"),
-        ({}, "lacks 'architecture'"),
-        ({k: v for k, v in CARD.items() if k != "licences"}, "lacks 'licences'"),
-        ({**CARD, "loss": float("nan")}, "not JSON"),
-        ({**CARD, "tensor": torch.zeros(1)}, "not JSON"),
-        ({**CARD, "path": b"x"}, "not JSON"),
-        ({**CARD, "cycle": CYCLE}, "not JSON"),
+        ({}, "'architecture' is missing"),
+        ({k: v for k, v in CARD.items() if k != "licences"}, "'licences' is missing"),
+        ({**CARD, "loss": float("nan")}, "cannot be written as JSON"),
+        ({**CARD, "tensor": torch.zeros(1)}, "cannot be written as JSON"),
+        ({**CARD, "path": b"x"}, "cannot be written as JSON"),
+        ({**CARD, "cycle": CYCLE}, "cannot be written as JSON"),
     ],
 )
 def test_a_card_that_says_too_little_or_is_not_json_is_refused(tmp_path, card, message):
