@@ -1,7 +1,7 @@
-"""learned: registration by a trained network (AT-Net, DT-Net) beside the solver.
+"""Registration by trained networks (AT-Net, DT-Net), as a complement to the solver.
 
-The public names are loaded on first use, so that ``import learned`` does not import torch yet; it
-only makes sure that it is there.
+Public names are loaded on first use: ``import learned`` only checks that PyTorch is installed, without
+importing it.
 """
 
 from __future__ import annotations

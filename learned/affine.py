@@ -1,10 +1,10 @@
-r"""Affine maps of images, as displacements.
+r"""Affine maps, and their displacements.
 
-They act on centred coordinates with one unit along every axis,
+They act on centred coordinates with the same unit along every axis,
 
 .. math:: c(x) = \frac{x - (n - 1) / 2}{h / 2}, \qquad y_c = A \binom{c}{1},
 
-h the longest axis of n.  A cascade maps the fixed voxel x to :math:`A(x + u(x))`.
+with h the longest axis, max(n).  A cascade maps the fixed voxel x to :math:`A(x + u(x))`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .tensors import check_displacement, without_autocast
 def affine_displacement(
     affine: Tensor, shape: Sequence[int], extent: Sequence[float] | None = None
 ) -> Tensor:
-    """The displacement of an affine map, (N, d, *S) voxels; exactly 0 for the identity.
+    """Displacement of an affine map, (N, d, *S) in voxels; exactly 0 for the identity.
 
     Parameters
     ----------
@@ -48,20 +48,20 @@ def affine_displacement(
 def compose_affine(
     affine: Tensor, displacement: Tensor, extent: Sequence[float] | None = None
 ) -> Tensor:
-    """The displacement of the total map x -> A(x + u(x)), (N, d, *S) voxels.
+    """Displacement of the total map x -> A(x + u(x)), (N, d, *S) in voxels.
 
-    The affine map is evaluated where it is needed, not interpolated.
+    The affine map is evaluated exactly at x + u(x), not interpolated.
 
     Parameters
     ----------
     affine : (N, d, d + 1) tensor
         On centred coordinates.
     displacement : (N, d, *S) tensor
-        Voxels.
+        u, voxels.
     extent : tuple of float, optional
-        Size of the field of view along each axis, in one unit for all.  None takes S: voxels are
-        isotropic.  On a coarse grid whose sizes are rounded they are not: give the full sizes, and
-        the same matrix is the same map there.
+        Size of the field of view along each axis, in a common unit; by default S, for isotropic voxels.
+        Voxels of a coarse grid with rounded sizes are not isotropic: pass the sizes of the full grid, so
+        that the same matrix describes the same map.
 
     Examples
     --------
@@ -93,12 +93,12 @@ def compose_affine(
 
 
 def fitted_affine(displacement: Tensor) -> Tensor:
-    r"""The affine map nearest to x -> x + u(x), in the mean square over all voxels: (N, d, d + 1).
+    r"""Least-squares fit of an affine map to x -> x + u(x) over all voxels, (N, d, d + 1).
 
     Parameters
     ----------
     displacement : (N, d, \*S) tensor
-        Voxels, isotropic.
+        u in isotropic voxels.
 
     Examples
     --------
@@ -127,12 +127,12 @@ def fitted_affine(displacement: Tensor) -> Tensor:
 def without_affine(
     displacement: Tensor, affine: Tensor, extent: Sequence[float] | None = None
 ) -> Tensor:
-    r"""u of the same total map x -> A(x + u(x)), (N, d, \*S) voxels.
+    r"""Displacement u in the decomposition x -> A(x + u(x)) of a total map, (N, d, \*S) in voxels.
 
     Parameters
     ----------
     displacement : (N, d, \*S) tensor
-        Of the total map.
+        Displacement of the total map, voxels.
     affine : (N, d, d + 1) tensor
         A, on centred coordinates.
     extent : tuple of float, optional

@@ -1,4 +1,4 @@
-"""Configurations that are changed by texts, files and command lines, all read by jsonargparse."""
+"""Changes of a configuration by strings, files and the command line, parsed by jsonargparse."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from .sections import SECTIONS, Config, flat, keys
 
 
 def parser() -> ArgumentParser:
-    """The command line of a training."""
+    """Command-line parser of a training."""
     made = ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="python -m learned.train")
     made.description = (
-        "Train the cascade: AT-Net first, then the DT-Nets that follow it. Presets: smoke (one minute, checks "
+        "Train the cascade: first AT-Net, then the DT-Nets with AT-Net frozen. Presets: smoke (one minute, checks "
         "that everything works), laptop (a useful model in half an hour on one core), paper (Table 1 of the "
         "paper). To resume an interrupted or killed run, repeat --output and add --resume; the result is the "
         "same as without the interruption. On several devices: torchrun --nproc-per-node N -m learned.train ..."
     )
-    made.add_argument("--config", action="config", help="YAML or JSON file with any of the keys.")
+    made.add_argument(
+        "--config", action="config", help="YAML or JSON file with values for any of the keys."
+    )
     made.add_argument(
         "--preset",
         type=str | None,
@@ -49,7 +51,7 @@ def parser() -> ArgumentParser:
 
 
 def _describe_together(made: ArgumentParser, kind: type[Section]) -> None:
-    """Help of fields that share an entry of the docstring; jsonargparse finds entries of one name only."""
+    """Help of fields with a common docstring entry, which jsonargparse does not support."""
     options = {action.dest: action for action in made._actions}
     for entry in docstring_parser.parse(kind.__doc__ or "").params:
         for field in entry.arg_name.split(", ") if "," in entry.arg_name else ():
@@ -60,19 +62,23 @@ def from_arguments(
     arguments: Sequence[str],
     base: Callable[[Namespace], Config],
 ) -> tuple[Config, Namespace]:
-    """The configuration of a command line, and all that was parsed.
+    """Configuration of a command line, and all parsed arguments.
 
     Parameters
     ----------
     arguments : sequence of str
         ``--model.scales=4,2,1``, ``--config FILE``, ``--preset NAME``, ...
     base : callable
-        What was given -> the configuration that is changed.
+        Function from the given arguments to the configuration that they change.
+
+    Returns
+    -------
+    tuple of Config and jsonargparse.Namespace
 
     Raises
     ------
     InputError
-        If a key is unknown (the nearest is suggested) or a value is not allowed.
+        If a key is unknown (the nearest is suggested) or a value is invalid.
     """
     made = parser()
     arguments = _bracketed(arguments)
@@ -83,13 +89,13 @@ def from_arguments(
         sections = {n: kind.of(_mapping(parsed[n]), "learned") for n, kind in SECTIONS.items()}
     except VarregError:
         raise
-    except Exception as error:  # argparse and YAML have many kinds
+    except Exception as error:  # argparse and YAML raise many types
         raise InputError(_explained(" ".join(str(error).split()), arguments)) from None
     return Config(**sections), parsed
 
 
 def _bracketed(arguments: Sequence[str]) -> list[str]:
-    """``--key=value`` with lists in brackets and None as YAML has it."""
+    """Arguments as ``--key=value``, with lists in brackets and null for None, as in YAML."""
     done: list[str] = []
     words, hints = list(arguments), keys()
     while words:
@@ -111,13 +117,13 @@ def _bracketed(arguments: Sequence[str]) -> list[str]:
 
 
 def _explained(error: str, arguments: Sequence[str]) -> str:
-    """What jsonargparse says of a wrong command line or file, in the words of this package."""
+    """Error message of jsonargparse, reworded for this package."""
     found = re.search(r"unrecognized arguments: --([^ =]+)", error)
     found = found or re.search(r"does not accept option '([^']+)'|Option '([^']+)'", error)
     if found:
         group = re.search(r"Group '(\w+)'", error)
         key = f"{group[1]}.{found[1]}" if group else found[1] or found[2]
-        return f"learned: there is no key `{key}`.{meant(key, keys())}"
+        return f"learned: unknown key `{key}`.{meant(key, keys())}"
     found = re.search(r'key "([^"]+)": *(.*)', error)
     if found and found[1] in keys():
         came = [a.partition("=")[2] for a in arguments if a.startswith(f"--{found[1]}=")]

@@ -1,4 +1,4 @@
-"""AT-Net: both images in, an affine map out (section 2.1.1 of doi 10.3390/math14122131), once or several times."""
+"""AT-Net, the affine network (section 2.1.1 of doi 10.3390/math14122131), applied once or repeatedly."""
 
 from __future__ import annotations
 
@@ -24,38 +24,39 @@ from .blocks import (
 )
 from .spatial import warp
 
-#: Multiples of the width in the six blocks, and the size of the hidden dense layer.
+#: Multiples of the width in the six blocks, and the number of units of the hidden dense layer.
 WIDTHS = (1, 2, 2, 4, 4, 8)
 HIDDEN = 32
 POOLINGS = ("flatten", "global")
 
 
 class ATNet(nn.Module):
-    """Predicts the affine map on centred coordinates from a pair of images.
+    """Affine network AT-Net: predicts an affine map on centred coordinates from a pair of images.
 
     Six blocks (w, 2w, 2w, 4w, 4w, 8w channels; two 3 x 3 convolutions each, with batch
-    normalisation and LeakyReLU) with five poolings between them and dropout in the last two, a dense
-    layer of 32 with ReLU, and a dense layer to d (d + 1) numbers whose weights start at zero and
-    whose bias is the identity.
+    normalisation and LeakyReLU) with max pooling between them and dropout in the last two, a hidden
+    dense layer of 32 units with ReLU, and a dense output layer of d (d + 1) units, initialised with
+    zero weights and the identity map as bias.
 
-    In two dimensions, w = 16 and 224 x 224 voxels there are 588,006 parameters: 385,728 in the
-    convolutions and 1,344 in their normalisations, 200,736 in the dense layer on 7 x 7 x 128 values
-    and 198 in the last one.
+    In two dimensions, with w = 16 and 224 x 224 voxels, it has 588,006 parameters: 385,728 in the
+    convolutions, 1,344 in their normalisations, 200,736 in the dense layer on 7 x 7 x 128 values
+    and 198 in the output layer.
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension d of the images.
     width : int
-        w.
+        Number of channels w of the first block.
     shape : tuple of int
-        The size of the images; only "flatten" depends on it.
+        Size of the images; used only with "flatten".
     pooling : {"flatten", "global"}
-        Input of the dense layers: all values of the last block, for images of a fixed size; or their
-        means over the image, for images of any size.
+        Input of the dense layers: all values of the last block, for images of a fixed size, or their
+        means over the image (global average pooling), for images of any size.
     dropout : float
-        In the two deepest blocks, in [0, 1).
+        Dropout rate in the two deepest blocks, in [0, 1).
     generator : torch.Generator, optional
-        Draws the weights, then the dropout masks; None is a new one with seed 0.
+        Generator of the initial weights and the dropout masks; by default a new one with seed 0.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class ATNet(nn.Module):
             self.head.bias.copy_(torch.eye(dimension, dimension + 1).flatten())
 
     def forward(self, pair: Tensor) -> Tensor:
-        """The affine map that takes the fixed to the moving image.
+        """Predict the affine map fixed -> moving.
 
         Parameters
         ----------
@@ -106,18 +107,19 @@ class ATNet(nn.Module):
 
         Returns
         -------
-        (N, d, d + 1) tensor, on centred coordinates.
+        (N, d, d + 1) tensor
+            On centred coordinates.
 
         Raises
         ------
         InputError
-            If the images do not have the size for which a network with pooling="flatten" was built.
+            If the images of a network with pooling="flatten" have another size than `shape`.
         """
         check_pair("ATNet", pair, self.dimension)
         if self.pooling == "flatten" and tuple(pair.shape[2:]) != self.shape:
             raise InputError(
                 f"learned.ATNet: `pair` has images of {tuple(pair.shape[2:])} voxels, but with "
-                f"pooling='flatten' this network is for {self.shape} only. Resample the images, or "
+                f"pooling='flatten' this network accepts {self.shape} only. Resample the images, or "
                 "train with pooling='global'."
             )
         values, _ = pad_to(pair, self.multiple)
@@ -129,7 +131,7 @@ class ATNet(nn.Module):
         return numbers.unflatten(1, (self.dimension, self.dimension + 1))
 
     def _deepest(self) -> int:
-        """Voxels of the last block."""
+        """Number of voxels in the last block."""
         if len(self.shape) != self.dimension or min(self.shape) < 1:
             raise InputError(
                 f"learned.ATNet: `shape` must be {self.dimension} numbers of voxels; got {self.shape}."
@@ -141,25 +143,27 @@ class ATNet(nn.Module):
 def affine_maps(
     at_net: nn.Module, moving: Tensor, fixed: Tensor, passes: int = 1
 ) -> tuple[Tensor, ...]:
-    r"""The affine map after each pass.
+    r"""Affine map after each pass of AT-Net.
 
     .. math:: A_{k+1} = A_k \circ N(M \circ A_k, F), \qquad A_0 = \mathrm{id},
 
-    with N the network.  The moving image is interpolated once for each pass, never twice.  A pass
-    takes the one before as it is: no gradient flows from one to the other, so that each learns to
-    correct what is left, and none to prepare the next.
+    with the network N.  The moving image is interpolated once per pass, through the composed map.  No
+    gradient is propagated from one pass to the previous one: each is trained to correct the remaining
+    map, not to prepare the next pass.
 
     Parameters
     ----------
     at_net : nn.Module
-        A pair (N, 2, \*S) -> (N, d, d + 1) on centred coordinates, see :class:`learned.at_net.ATNet`.
+        Network (N, 2, \*S) -> (N, d, d + 1), on centred coordinates, see :class:`learned.at_net.ATNet`.
     moving, fixed : (N, 1, \*S) tensors
+        Images.
     passes : int
-        At least 1.
+        Number of passes, at least 1.
 
     Returns
     -------
     tuple of (N, d, d + 1) tensors
+        Map A_k after each pass, on centred coordinates.
 
     Examples
     --------
@@ -179,7 +183,7 @@ def affine_maps(
 
 
 def after(outer: Tensor, inner: Tensor) -> Tensor:
-    """The map c -> outer(inner(c)), (N, d, d + 1)."""
+    """Composition c -> outer(inner(c)) of affine maps, (N, d, d + 1)."""
     linear, shift = outer[..., :-1], outer[..., -1:]
     product = linear @ inner
     return torch.cat((product[..., :-1], product[..., -1:] + shift), -1)

@@ -1,8 +1,8 @@
-"""What both networks are made of, in two and three dimensions.
+"""Building blocks of the networks in two and three dimensions.
 
 Every convolution has a bias and every batch normalisation a scale and an offset, as in the parent
-code: only so do the numbers of parameters come out as published.  Nothing here touches the global
-random state: weights and dropout masks are drawn from a generator that is handed in.
+code, so that the numbers of parameters agree with the published ones.  The global random state is not
+used: weights and dropout masks are drawn from a generator passed as an argument.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from varreg.errors import InputError
 
 from .tensors import are_trusted, without_autocast
 
-#: Slope of LeakyReLU below zero.
+#: Slope of LeakyReLU for negative values.
 SLOPE = 0.3
-#: Share of values that dropout clears in the two deepest blocks.
+#: Dropout rate in the two deepest blocks.
 DROPOUT = 0.3
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks come from a generator; the identity in eval mode.
+    """Dropout with masks from a given generator; the identity in evaluation mode.
 
-    Masks are drawn on the generator's device, so that a run on another device draws the same ones.
+    Masks are drawn on the generator's device, so that they are the same on every device.
 
     Parameters
     ----------
     rate : float
-        Share of values that are cleared, in [0, 1).
+        Fraction of values set to 0, in [0, 1).
     generator : torch.Generator
+        Generator of the masks.
     """
 
     def __init__(self, rate: float, generator: Generator) -> None:
@@ -56,19 +57,20 @@ class Dropout(nn.Module):
 
 
 class SameConvolution(nn.Module):
-    """A convolution that keeps the size: zeros around the image, for even kernels only behind it.
+    """Convolution that preserves the size by zero padding, for even kernels with more at the end of each axis.
 
-    Weights are He normal, biases 0.
+    Initial weights are He normal, biases 0.
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension of the images.
     inputs, outputs : int
-        Channels.
+        Number of channels.
     kernel : int
-        Its size along every axis.
+        Size of the kernel along every axis.
     generator : torch.Generator or None
-        None leaves the weights 0.
+        Generator of the initial weights; None: zero weights.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class SameConvolution(nn.Module):
 
 
 def _is_one_small_image(values: Tensor) -> bool:
-    """Whether torch would take loops of its own for a convolution, five to twenty times slower than oneDNN's."""
+    """Whether torch would use its native convolution, five to twenty times slower than that of oneDNN."""
     return (
         len(values) == 1
         and values[..., 0].numel() <= 20480
@@ -111,7 +113,7 @@ def _onednn(layer: nn.Conv2d | nn.Conv3d, values: Tensor) -> Tensor:
 def convolution_unit(
     dimension: int, inputs: int, outputs: int, generator: Generator, kernel: int = 3
 ) -> nn.Sequential:
-    """Convolution, batch normalisation, LeakyReLU."""
+    """Convolution, batch normalisation and LeakyReLU."""
     normalisation = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dimension]
     return nn.Sequential(
         SameConvolution(dimension, inputs, outputs, kernel, generator),
@@ -123,7 +125,7 @@ def convolution_unit(
 def block(
     dimension: int, inputs: int, outputs: int, generator: Generator, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Two units of 3 x 3 (x 3) convolutions, then dropout if any."""
+    """Two units of 3 x 3 (x 3) convolutions, and dropout if its rate is not 0."""
     layers: list[nn.Module] = [
         convolution_unit(dimension, inputs, outputs, generator),
         convolution_unit(dimension, outputs, outputs, generator),
@@ -134,7 +136,7 @@ def block(
 def encoder(
     dimension: int, inputs: int, widths: Sequence[int], generator: Generator, dropout: float
 ) -> nn.ModuleList:
-    """One block per width, dropout in the last two; halve the size between them."""
+    """One block per width, with dropout in the last two; :func:`halve` is to be applied between them."""
     sources = (inputs, *widths[:-1])
     last = len(widths) - 2
     return nn.ModuleList(
@@ -144,15 +146,15 @@ def encoder(
 
 
 def halve(values: Tensor) -> Tensor:
-    """Largest value of every 2 x 2 (x 2) voxels."""
+    """Max pooling over 2 x 2 (x 2) voxels."""
     pool = functional.max_pool2d if values.ndim == 4 else functional.max_pool3d
     return pool(values, 2)
 
 
 def start_weights(layer: nn.Module, generator: Generator | None) -> None:
-    """He normal weights of standard deviation sqrt(2 / inputs) and no bias; None: zeros.
+    """Initialise a layer: He normal weights, standard deviation sqrt(2 / inputs), and zero bias; None: zeros.
 
-    Source: He et al. 2015, doi:10.1109/ICCV.2015.123.
+    He et al. 2015, doi 10.1109/ICCV.2015.123.
     """
     weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
     with torch.no_grad():
@@ -165,26 +167,29 @@ def start_weights(layer: nn.Module, generator: Generator | None) -> None:
 
 
 def full_precision(layer: nn.Module, values: Tensor) -> Tensor:
-    """The layer in the type of its weights: autocast's 8 bits would be a tenth of a voxel."""
+    """Apply a layer in the precision of its weights; 8 bits of autocast would be errors of a tenth of a voxel."""
     weight = next(layer.parameters())
     with without_autocast(values):
         return layer(values.to(weight.dtype))
 
 
 def pad_to(values: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
-    """Images continued constantly to sizes that `multiple` divides, and where they lie in these.
+    """Images padded by replication to multiples of `multiple`, and the index of the original voxels.
 
-    Every axis gets at least twice the multiple: after all poolings, batch normalisation needs more
-    than one value per channel even in a batch of one.
+    Every axis has at least twice the multiple: after all poolings, batch normalisation requires more
+    than one value per channel, even for a single image.
 
     Parameters
     ----------
     values : (N, C, *S) tensor
+        Images.
     multiple : int
+        Divisor of the padded sizes.
 
     Returns
     -------
-    (N, C, *T) tensor, and the index that cuts (N, C, *S) out of it.
+    tuple of (N, C, *T) tensor and tuple of slice
+        Padded images, and the index that crops them to (N, C, *S).
 
     Examples
     --------
@@ -203,15 +208,15 @@ def pad_to(values: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
 
 
 def check_network(name: str, dimension: int, width: int) -> None:
-    """Refuse a dimension or a width for which there is no network."""
+    """Check the dimension and the width of a network."""
     if dimension not in (2, 3):
         raise InputError(f"learned.{name}: `dimension` must be 2 or 3; got {dimension!r}.")
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise InputError(f"learned.{name}: `width` must be a whole number from 1; got {width!r}.")
+        raise InputError(f"learned.{name}: `width` must be a whole number >= 1; got {width!r}.")
 
 
 def check_pair(name: str, pair: Tensor, dimension: int) -> None:
-    """Refuse what is not a batch of moving and fixed images side by side."""
+    """Check the shape of a batch of pairs, moving and fixed image as two channels."""
     if pair.ndim != dimension + 2 or pair.shape[1] != 2 or 0 in pair.shape:
         raise InputError(
             f"learned.{name}: `pair` must be (N, 2, *S), moving and fixed image in {dimension} "
@@ -220,16 +225,16 @@ def check_pair(name: str, pair: Tensor, dimension: int) -> None:
 
 
 def check_images(name: str, moving: Tensor, fixed: Tensor, dimension: int) -> None:
-    """Refuse what is not two batches of finite images of one size."""
+    """Check that both batches have the same shape and finite values."""
     shape = tuple(moving.shape)
     if len(shape) != dimension + 2 or shape[1] != 1 or 0 in shape or fixed.shape != moving.shape:
         raise InputError(
             f"learned.{name}: `moving` and `fixed` must both be (N, 1, *S) with S of {dimension} "
-            f"axes; got {shape} and {tuple(fixed.shape)}. Bring them to one grid first."
+            f"axes; got {shape} and {tuple(fixed.shape)}. Resample them to one grid first."
         )
     for argument, image in (("moving", moving), ("fixed", fixed)):
         if not are_trusted() and not bool(torch.isfinite(image).all()):
             raise InputError(
-                f"learned.{name}: `{argument}` holds values that are not finite. Replace them, e.g. "
-                "by numpy.nan_to_num, if they are background."
+                f"learned.{name}: `{argument}` contains values that are not finite. Replace them, e.g. "
+                "with numpy.nan_to_num, if they are background."
             )

@@ -1,8 +1,8 @@
-"""The cascade: an affine map, then displacements coarse to fine (doi 10.3390/math14122131).
+"""The cascade: an affine map, then displacements from coarse to fine (doi 10.3390/math14122131).
 
 Section 2.2.1 of the paper composes one displacement per stage, each predicted from the fixed image
-and the moving image warped so far.  Here every stage warps the moving image itself, once, through
-the composed map, so that nothing is interpolated twice.
+and the moving image warped by the previous stages.  Here every stage warps the original moving image
+through the composed map, so that it is interpolated only once.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from .passes import Stage, behind, better_start, run_passes
 from .sections import ModelConfig
 from .spatial import resize_field, resize_image, stage_shape, view_weight, warp
 
-#: Stages that see the images coarser than this may choose where to begin.
+#: Stages at coarser scales than this are run from both starts if `model.starts` is "two".
 COARSE = 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    r"""What a cascade predicts: the fixed voxel x corresponds to the moving voxel A(x + u(x)).
+    r"""Prediction of a cascade: the fixed voxel x corresponds to the moving voxel A(x + u(x)).
 
     Attributes
     ----------
     moving : (N, 1, \*S) tensor
-        The moving image.
+        Moving image.
     affine : (N, d, d + 1) tensor
         A, on centred coordinates.
     stages : tuple of (N, d, \*T) tensors
-        u after each stage, at its resolution and in its voxels.
+        u after each stage, at the resolution of the stage and in its voxels.
     displacement : (N, d, \*S) tensor
         u after the last stage, in voxels of the images.
     total : (N, d, \*S) tensor
@@ -56,35 +56,35 @@ class Prediction:
 
     @cached_property
     def warped_affine(self) -> Tensor:
-        r"""The moving image at A(x), (N, 1, \*S)."""
+        r"""Moving image at A(x), (N, 1, \*S)."""
         return warp(self.moving, affine_displacement(self.affine, self.moving.shape[2:]))
 
     @cached_property
     def warped(self) -> Tensor:
-        r"""The moving image at A(x + u(x)), interpolated once, (N, 1, \*S)."""
+        r"""Moving image at A(x + u(x)), interpolated once, (N, 1, \*S)."""
         return warp(self.moving, self.total)
 
     @cached_property
     def view(self) -> Tensor:
-        r"""How far A(x + u(x)) is in view of the moving image, from 0 to 1, (N, 1, \*S)."""
+        r"""Weight of A(x + u(x)) being in view of the moving image, 0 to 1, (N, 1, \*S)."""
         return view_weight(self.total, self.moving.shape[2:])
 
 
 class Cascade(nn.Module):
-    """AT-Net, then one DT-Net per scale; ``Cascade.build`` makes a new one.
+    """Cascade of AT-Net and one deformable network per scale, see also ``Cascade.build``.
 
-    Untrained, it returns the moving image, bit for bit.
+    Before training, the warped image equals the moving image bitwise.
 
     Parameters
     ----------
     at_net : ATNet or None
-        None leaves the affine map the identity.
+        Affine network; None: the affine map is the identity.
     dt_nets : sequence of DTNet or DescentNet
-        One per scale; a single one if shared.
+        One network per scale, or a single one if shared.
     settings : ModelConfig
-        How the networks are applied; what they are like themselves is not looked at.
+        Application of the networks (scales, passes, ...); the fields on their architecture are not used.
 
-        Other numbers of networks than of scales, or no network at all, are an InputError.
+        An InputError is raised if the number of networks is wrong, or there is none.
 
     Examples
     --------
@@ -104,28 +104,30 @@ class Cascade(nn.Module):
         wanted = _network_count(settings)
         if len(dt_nets) != wanted:
             raise InputError(
-                f"learned.Cascade: `dt_nets` must hold {wanted} networks for scales {settings.scales} "
+                f"learned.Cascade: `dt_nets` must contain {wanted} networks for scales {settings.scales} "
                 f"and shared={settings.shared}; got {len(dt_nets)}."
             )
         nets: list[ATNet | DTNet | DescentNet] = [*([] if at_net is None else [at_net]), *dt_nets]
         if len({net.dimension for net in nets}) != 1:
-            raise InputError("learned.Cascade: give at least one network, all of one dimension.")
+            raise InputError(
+                "learned.Cascade: at least one network is required, all of the same dimension."
+            )
         self.dimension = nets[0].dimension
         self.at_net, self.dt_nets = at_net, nn.ModuleList(dt_nets)
 
     @classmethod
     def build(cls, generator: Generator | None = None, seed: int = 0, **settings: Any) -> Cascade:
-        """An untrained cascade.
+        """Build an untrained cascade.
 
         Parameters
         ----------
         generator : torch.Generator, optional
-            Draws all weights, then all dropout masks: save its state to go on exactly.  None is a
-            new one with `seed`.
+            Generator of all weights and dropout masks; with its saved state a training can be resumed
+            exactly.  By default a new one with `seed`.
         seed : int
-            Only without a generator.
+            Seed of the default generator.
         **settings
-            Fields of :class:`learned.config.ModelConfig`; what is not allowed is an InputError.
+            Fields of :class:`learned.config.ModelConfig`; invalid ones raise an InputError.
         """
         generator = torch.Generator().manual_seed(seed) if generator is None else generator
         model = ModelConfig.of(settings, "learned.Cascade.build")
@@ -144,7 +146,7 @@ class Cascade(nn.Module):
         Parameters
         ----------
         moving, fixed : (N, 1, \*S) tensors
-            Finite intensities in [0, 1], on one grid of isotropic voxels; others are an InputError.
+            Finite intensities in [0, 1], on one grid of isotropic voxels; otherwise an InputError is raised.
         """
         check_images("Cascade", moving, fixed, self.dimension)
         affine, u, made = self._start(moving, fixed)
@@ -154,7 +156,7 @@ class Cascade(nn.Module):
         return self._prediction(moving, affine, stages, u)
 
     def stages(self) -> tuple[Stage, ...]:
-        """The networks of all stages, and how they are applied."""
+        """All stages: networks, scales and passes."""
         settings = self.settings
         passes = settings.iterations or (1,) * len(settings.scales)
         return tuple(
@@ -169,7 +171,7 @@ class Cascade(nn.Module):
         )
 
     def _start(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Tensor | None, int]:
-        """The affine map, u, and how many stages have made it."""
+        """Affine map, u, and the number of stages that u already includes."""
         affine = self.affine(moving, fixed)
         coarse = [stage for stage in self.stages() if stage.scale > COARSE]
         if self.settings.starts == "one" or self.training or not coarse or self.at_net is None:
@@ -179,7 +181,7 @@ class Cascade(nn.Module):
     def _prediction(
         self, moving: Tensor, affine: Tensor, stages: dict[float, Tensor], last: Tensor | None
     ) -> Prediction:
-        """From u after each stage, behind the map that they began with, and u after the last one."""
+        """Prediction from u after each stage, relative to the initial affine map, and u after the last."""
         size = tuple(moving.shape[2:])
         u = moving.new_zeros(len(moving), len(size), *size)
         if last is not None:
@@ -193,17 +195,17 @@ class Cascade(nn.Module):
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether images may be of another size than those of the training."""
+        """Whether images may have another size than in training."""
         return self.at_net is None or self.at_net.pooling == "global"
 
     @property
     def multiple(self) -> int:
-        """Of how many voxels sizes should be multiples, so that stages need not round theirs."""
+        """Divisor of image sizes with which no stage has to round its size, in voxels."""
         coarsest = max((stage.scale * stage.patch for stage in self.stages()), default=1)
         return max(int(coarsest), 1)
 
     def freeze_affine(self) -> None:
-        """Freeze AT-Net: no gradients, and evaluation mode even while the rest is trained.
+        """Freeze AT-Net: no gradients, and evaluation mode also during training of the other stages.
 
         Otherwise dropout would perturb its prediction, and its batch statistics would change.
         """
@@ -214,20 +216,20 @@ class Cascade(nn.Module):
         self.at_net.eval()
 
     def affine_only(self) -> Cascade:
-        """The same AT-Net without any stage behind it."""
+        """Cascade of the same AT-Net without deformable stages."""
         return Cascade(
             self.at_net, (), dataclasses.replace(self.settings, scales=(), iterations=())
         )
 
     def train(self, mode: bool = True) -> Cascade:
-        """Training mode or not; a frozen AT-Net stays in evaluation mode."""
+        """Set training or evaluation mode; a frozen AT-Net stays in evaluation mode."""
         super().train(mode)
         if self.affine_is_frozen and self.at_net is not None:
             self.at_net.eval()
         return self
 
     def affine(self, moving: Tensor, fixed: Tensor) -> Tensor:
-        r"""The map of AT-Net, (N, d, d + 1) on centred coordinates; without one the identity."""
+        r"""Affine map of AT-Net, (N, d, d + 1) on centred coordinates; without AT-Net the identity."""
         if self.at_net is None:
             identity = torch.eye(self.dimension, self.dimension + 1).to(moving)
             return identity.expand(len(moving), -1, -1)

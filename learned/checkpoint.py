@@ -1,9 +1,9 @@
-"""Checkpoints of a training run: all that is needed to go on as if it had never stopped.
+"""Checkpoints of a training run, from which it resumes exactly as without an interruption.
 
-One safetensors file holds the tensors of the model, of Adam and of the stage; the configuration and the
-place in the training are JSON in its metadata.  Learning rates and random numbers follow from the place
-alone.  A file appears whole or not at all, and is believed only after everything in it has been compared
-with the objects that it is for.
+One safetensors file contains the tensors of the model, of Adam and of the stage, and in its metadata the
+configuration and the position in the training as JSON.  Learning rates and random numbers depend on the
+position only.  A file is written completely or not at all, and nothing is restored before its whole content
+has been validated against the objects to be restored.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from .tensor_file import mismatch, read_tensors, state_of, to_bytes, under
 logger = logging.getLogger(__name__)
 
 FORMAT, VERSION = "learned checkpoint", 2
-#: What Adam keeps for each parameter.
+#: State of Adam for each parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-MEAN = "mean/"  # of the state: running means of weights
+MEAN = "mean/"  # prefix of the running means of the weights in the state
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The objects whose tensors make up a training.
+    """Objects that hold the state of a training.
 
     Attributes
     ----------
     model : torch.nn.Module
+        Trained network.
     optimiser : torch.optim.Adam
-        Of parameters of the model.
+        Optimiser of parameters of the model.
     state : dict of str to Tensor
-        What else changes from step to step, always in place.
+        Other tensors that change during training, in place.
     """
 
     model: nn.Module
@@ -53,7 +54,7 @@ class Training:
     state: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self, function: str) -> dict[str, Tensor]:
-        """All of them, by name."""
+        """All tensors by name."""
         moments = {
             f"optimiser/{name}/{key}": self.optimiser.state[parameter][key]
             for name, parameter in self.trained().items()
@@ -64,7 +65,7 @@ class Training:
         return {**model, **moments, **{f"state/{k}": v for k, v in self.state.items()}}
 
     def average(self, decay: float) -> None:
-        """One step of the running means that the state has."""
+        """Update the running means of the weights in the state."""
         if decay:
             trained = self.trained()
             means, parameters = [self.state[MEAN + n] for n in trained], list(trained.values())
@@ -72,7 +73,7 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within the block the model has the running means, if there are any, for its weights."""
+        """Context in which the weights of the model are their running means, if there are any."""
         pairs = [
             (p, self.state[MEAN + n]) for n, p in self.trained().items() if MEAN + n in self.state
         ]
@@ -91,13 +92,13 @@ class Training:
             mean.copy_(before)
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters of the optimiser, by their names in the model."""
+        """Parameters of the optimiser by their names in the model."""
         ours = {id(p) for group in self.optimiser.param_groups for p in group["params"]}
         return {n: p for n, p in self.model.named_parameters() if id(p) in ours}
 
 
 def means_of(model: nn.Module, decay: float) -> dict[str, Tensor]:
-    """Running means of what a model trains, before the first step; none without a decay.
+    """Initial running means of the trained weights of a model; none if the decay is 0.
 
     Examples
     --------
@@ -110,18 +111,18 @@ def means_of(model: nn.Module, decay: float) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Position:
-    """Place in a training.
+    """Position in a training.
 
     Attributes
     ----------
     stage : str
         Name of the stage of the training, e.g. "affine".
     epoch, step : int
-        Of the stage, and of the whole training.
+        Epoch of the stage, and step of the whole training.
     best : float or None
-        Best value of the validation so far.
+        Best validation value so far.
     waited : int
-        Validations since then.
+        Number of validations since the best one.
     """
 
     stage: str
@@ -139,14 +140,14 @@ class Position:
             good = good and isinstance(self.best, Real) and math.isfinite(self.best)
         if not good:
             raise InputError(
-                "learned.Position: a stage is text, `epoch`, `step` and `waited` are whole numbers "
-                f"from 0, `best` is a finite number or None; got {self}."
+                "learned.Position: `stage` must be a string, `epoch`, `step` and `waited` whole "
+                f"numbers >= 0, and `best` a finite number or None; got {self}."
             )
         if self.best is not None:
             object.__setattr__(self, "best", float(self.best))
 
     def after_validation(self, value: float) -> tuple[Position, bool]:
-        """The same place after a validation, and whether that was the best; smaller is better.
+        """Position after a validation, and whether its value is the best; smaller is better.
 
         Examples
         --------
@@ -160,10 +161,7 @@ class Position:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A file that has been read and found whole; no object has been touched.
-
-    `torch` is the version that wrote it.
-    """
+    """Content of a checkpoint file after validation; `torch` is the version of PyTorch that wrote it."""
 
     path: Path
     config: Config
@@ -173,26 +171,26 @@ class Checkpoint:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """Those of the model, or their running means, for :func:`learned.weights.load_weights`."""
+        """Weights of the model, or their running means, for :func:`learned.weights.load_weights`."""
         return under("model/", self.tensors) | under(f"state/{MEAN}", self.tensors)
 
     def restore(self, training: Training, config: Config | None = None) -> None:
-        """Put the tensors into the objects, after all of them have been checked.
+        """Restore the state of a training, after validation of all tensors.
 
-        The objects are built as those that were saved; of another architecture (also of the `config` of the
-        run that goes on), stage or optimiser the file is refused (FileError), and nothing has changed.
+        The objects must be built as when the checkpoint was saved. If architecture (also that of the `config` of
+        the resumed run), stage or optimiser differ, a FileError is raised and nothing is changed.
         """
         keys = [] if config is None else changed_keys(self.config, config)
         other = [key for key in keys if key.startswith("model.")]
         wrong = f"{', '.join(other)} differ" if other else self._misfit(training)
         if wrong:
             raise FileError(
-                f"learned.Checkpoint.restore: {str(self.path)!r} does not fit, it is of another "
-                f"architecture or stage: {wrong}."
+                f"learned.Checkpoint.restore: {str(self.path)!r} cannot be used, its "
+                f"architecture or stage is different: {wrong}."
             )
         if self.torch != str(torch.__version__):
             logger.warning(
-                "learned: %s was written with torch %s and this is %s; last bits may differ.",
+                "learned: %s was written by PyTorch %s, this is %s; results may differ by rounding.",
                 self.path, self.torch, torch.__version__,
             )  # fmt: skip
         training.model.load_state_dict(under("model/", self.tensors))
@@ -217,7 +215,7 @@ class Checkpoint:
 
 
 def serialised(training: Training, config: Config, position: Position) -> bytes:
-    """A checkpoint as bytes; what is not finite is an InputError, so that no diverged state replaces another."""
+    """Checkpoint as bytes; values that are not finite raise an InputError, so that no diverged state is saved."""
     function = "learned.save_checkpoint"
     content = {
         "torch": str(torch.__version__),
@@ -228,7 +226,7 @@ def serialised(training: Training, config: Config, position: Position) -> bytes:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read and check a checkpoint; what is absent, truncated, damaged or of another format is a FileError."""
+    """Read and validate a checkpoint; a missing, truncated or damaged file or another format is a FileError."""
     function = "learned.read_checkpoint"
     tensors, content = read_tensors(path, FORMAT, VERSION, function)
     try:
@@ -241,5 +239,5 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _laid_out(moment: Tensor, parameter: Tensor) -> Tensor:
-    """In the memory layout of the parameter: another is added up by other instructions."""
+    """Moment in the memory layout of its parameter, since the layout changes the order of summation."""
     return torch.empty_like(parameter, requires_grad=False).copy_(moment)

@@ -1,7 +1,7 @@
-"""Every choice of a training: sections of frozen dataclasses, and how files and command lines change them.
+"""Configuration of a training: presets, changes by strings and files, and JSON.
 
-A key is written ``section.field``, e.g. ``optimiser.learning_rate``, in files, on the command line and
-in every message.
+Keys have the form ``section.field``, e.g. ``optimiser.learning_rate``, in files, on the command line and
+in messages.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-#: What each preset changes.
+#: Values in which each preset differs from the defaults.
 PRESETS: dict[str, dict[str, Any]] = {
-    # one minute on two cores: shows that everything works, teaches nothing
+    # one minute on two cores: checks that everything works; the network is not useful
     "smoke": {
         "model.shape": (64, 64),
         "model.at_width": 4,
@@ -57,11 +57,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.threads": 1,
         "train.devices": ("cpu",),
     },
-    # Slices of 112 x 112 voxels of 2 mm on one core.  One descent network serves all scales, so that it sees
-    # every pair ten times, most of them at a quarter or a sixteenth of the voxels; it is told the gradient of
-    # mutual information and learns within minutes what a plain network takes hours for.  The known map
-    # alone is the loss: mutual information is in what the network is told.  Without AT-Net, for coarse passes
-    # find turns and shifts as well; weights of one can be taken by train.affine_from.
+    # Slices of 112 x 112 voxels of 2 mm on one core.  One descent network is shared by all scales, so that every
+    # pair trains it ten times, mostly with a quarter or a sixteenth of the voxels.  Its input includes the gradient
+    # of mutual information, which reduces training from hours to minutes; the loss is therefore the distance to the
+    # known map alone.  There is no AT-Net, since coarse passes estimate rotation and translation as well.
     "laptop": {
         "model.shape": (112, 112),
         "model.at_width": 0,
@@ -95,13 +94,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.threads": 1,
         "train.checkpoint_every": 500,
     },
-    # Table 1; it gives no epochs for AT-Net, and the code that it inherits from at most 100
+    # Table 1 of the paper; it does not state the epochs of AT-Net, and the parent paper's code has at most 100
     "paper": {"data.source": "manifest", "data.intensity": 0.0},
 }  # fmt: skip
 
 
 def preset(name: str) -> Config:
-    """The named configuration.
+    """Configuration of a preset.
 
     Parameters
     ----------
@@ -139,13 +138,13 @@ def with_changes(config: Config, changes: Iterable[str]) -> Config:
     config : Config
         Configuration to change.
     changes : iterable of str
-        As on the command line, without the dashes: ``null``, ``true``, ``1e-4``, ``4,2,1``; the last of
-        several for one key is used.
+        As on the command line without the dashes, with values such as ``null``, ``true``, ``1e-4``,
+        ``4,2,1``; of several changes of one key the last is used.
 
     Raises
     ------
     InputError
-        If a key is unknown (the nearest is suggested) or a value is not allowed.
+        If a key is unknown (the nearest is suggested) or a value is invalid.
 
     Examples
     --------
@@ -156,7 +155,7 @@ def with_changes(config: Config, changes: Iterable[str]) -> Config:
         raise InputError(f"learned: `config` must be a Config; got {type(config).__name__}.")
     if isinstance(changes, str):
         raise InputError(
-            f"learned.with_changes: `changes` must be a list of texts; got {changes!r}."
+            f"learned.with_changes: `changes` must be a list of strings; got {changes!r}."
         )
     changes = list(changes)
     for change in changes:
@@ -173,19 +172,19 @@ def from_file(path: str | os.PathLike[str]) -> Config:
     Parameters
     ----------
     path : str or PathLike
-        Sections ``model``, ``loss``, ...; what is left out is taken from the top-level ``preset``, or
-        else is the default.
+        File with the sections ``model``, ``loss``, ...; missing keys have the values of the top-level
+        ``preset``, or the defaults.
 
     Raises
     ------
     InputError
-        If it cannot be read, or has unknown keys or values that are not allowed.
+        If the file cannot be read, or has unknown keys or invalid values.
     """
     return from_arguments(["--config", os.fspath(path)], _named)[0]
 
 
 def changed_keys(before: Config, after: Config) -> list[str]:
-    """The keys in which two configurations differ.
+    """Keys in which two configurations differ.
 
     Examples
     --------
@@ -197,7 +196,7 @@ def changed_keys(before: Config, after: Config) -> list[str]:
 
 
 def to_json(config: Config) -> str:
-    """Write a configuration as JSON that :func:`from_json` reads back without loss.
+    """Configuration as JSON, read without loss by :func:`from_json`.
 
     Examples
     --------
@@ -208,12 +207,12 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Read what :func:`to_json` wrote, or an earlier version of it, which lacks later keys.
+    """Configuration from JSON written by :func:`to_json`, also by earlier versions without newer keys.
 
     Raises
     ------
     InputError
-        If it is not JSON, or a key is unknown or not allowed.
+        If the text is not JSON, a key is unknown, or a value is invalid.
     """
     where = "learned.from_json: the configuration"
     try:
@@ -222,7 +221,9 @@ def from_json(text: str) -> Config:
         raise InputError(f"{where} is not valid JSON ({error}).") from error
     if not isinstance(content, dict):
         raise InputError(f"{where} must be an object of sections; got {shown(content)}.")
-    content = {k: v for k, v in content.items() if k not in ("format", "version")}  # of old files
+    content = {
+        k: v for k, v in content.items() if k not in ("format", "version")
+    }  # keys of old files
     for name in content:
         if name not in SECTIONS:
             raise InputError(f"{where} has no section `{name}`.{meant(name, SECTIONS)}")
@@ -235,7 +236,7 @@ def from_json(text: str) -> Config:
 
 
 def _replaced(config: Config, values: dict[str, Any]) -> Config:
-    """A copy with the values of some keys; each section is checked once, when it is whole."""
+    """Copy with changed values; each section is validated once, with all changes."""
     changes: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for key, value in values.items():
         section, _, field = key.partition(".")

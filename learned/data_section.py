@@ -1,6 +1,6 @@
-"""The section of a configuration on the data."""
+"""Section `data` of the configuration."""
 
-# annotations are not postponed: jsonargparse would read those as a type checker does, without limits
+# no postponed annotations: jsonargparse would resolve them as a type checker does, without limits
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,7 +12,7 @@ SOURCES = ("phantom", "labels", "manifest")
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """Where pairs of images come from, and how they are varied.
+    """Sources and augmentation of the training pairs.
 
     Parameters
     ----------
@@ -20,15 +20,17 @@ class DataConfig(Section):
         Generated from the phantom, synthesised from label volumes, or listed in a manifest; "dataset": passed
         from Python by ``train(training=...)``.
     phantom_share, labels_share, manifest_share : float
-        For "mixed": relative frequency of each source.
-    manifest, labels : str or None
-        Path of the manifest, and folder of the label volumes.
+        For "mixed": relative frequency of this source.
+    manifest : str or None
+        Path of the manifest.
+    labels : str or None
+        Folder of the label volumes.
     people : float
         Fraction of pairs that show two different people, from label volumes and a manifest.
     atlas : str or None
         Subject that is always the moving image of these pairs.
     cache : str or None
-        Folder in which resampled volumes are kept.
+        Folder of the cache of resampled volumes.
     licences : tuple of str
         Licences of the data, recorded in the model card.
     validation_subjects : tuple of str
@@ -36,16 +38,27 @@ class DataConfig(Section):
     spacing : float
         Voxel size in mm to which volumes are resampled.
     slice_axes : tuple of int
-        Axes across which 2D slices are taken, equally often: 0 right, 1 anterior, 2 superior.
-    rotation, scaling, shear, shift, amplitude : float
-        Largest random rotation (degrees), scaling (relative), shear (tangent), shift and deformation (fractions
-        of the field of view).
+        Axes perpendicular to the 2D slices, equally likely: 0 right, 1 anterior, 2 superior.
+    rotation : float
+        Largest random rotation (degrees).
+    scaling : float
+        Largest random scaling, relative to 1.
+    shear : float
+        Largest random shear (tangent of the angle).
+    shift : float
+        Largest random translation, as a fraction of the field of view.
+    amplitude : float
+        Largest random deformation, as a fraction of the field of view.
     pose : float
-        Strength of the random motion common to both images, besides flips; 0 for none.
+        Strength of the random motion common to both images, in addition to flips; 0 for none.
     intensity : float
         Strength of random gamma, blur, bias field and noise; 0 for none.
-    pairs_per_epoch, validation_pairs, test_pairs : int
-        Pairs per training epoch, and pairs for validation and test.
+    pairs_per_epoch : int
+        Number of training pairs per epoch.
+    validation_pairs : int
+        Number of validation pairs.
+    test_pairs : int
+        Number of test pairs; 0 for no test.
     workers : int
         Worker processes that prepare pairs; 0 prepares them in the training process.
     """
@@ -90,9 +103,9 @@ class DataConfig(Section):
             self._refuse(f"{given[0]}_share", "0 unless `data.source` is 'mixed'")
 
     def shares(self) -> dict[str, float]:
-        """The sources that pairs are drawn from, with their probabilities.
+        """Sources of the pairs, with their probabilities.
 
-        What does not go together, or lacks a path, is refused; a preset may be completed until then.
+        Inconsistent or missing values are refused only here, so that a preset can be completed first.
 
         Examples
         --------

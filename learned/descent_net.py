@@ -1,11 +1,11 @@
-"""A learned step of descent: the gradient of the energy in, a displacement out.
+"""Descent network: predicts a displacement from both images and the gradient of mutual information.
 
-A U-Net whose input, besides both images, is the gradient of mutual information at every voxel
-(:mod:`learned.energy_channels`).  A plain network must learn which intensities of any two contrasts
-correspond; this one is given that, and learns to turn a rough gradient into a smooth, long step, as a
-preconditioner does in a solver.  Such networks are known for inverse problems as learned descent
+A U-Net with the gradient of mutual information at every voxel (:mod:`learned.energy_channels`) as
+additional input.  A plain network must learn which intensities of any two contrasts correspond; this one
+only has to transform a rough gradient into a long, smooth step, like a preconditioner in a solver.
+Similar networks for inverse problems are learned gradient descent
 (Adler and Oktem 2017, doi 10.1088/1361-6420/aa9581) and variational networks (Hammernik et al. 2018,
-doi 10.1002/mrm.26977).  Applied again and again, from coarse to fine, it converges within a few steps.
+doi 10.1002/mrm.26977).  Applied repeatedly from coarse to fine, it converges within a few passes.
 """
 
 from __future__ import annotations
@@ -19,33 +19,34 @@ from varreg.errors import InputError
 from .blocks import SameConvolution, check_network, check_pair, full_precision, pad_to
 from .energy_channels import channel_count, energy_channels
 
-#: Multiples of the width at each level, fine to coarse.
+#: Multiples of the width at each level, from fine to coarse.
 WIDTHS = (1, 2, 3, 4)
 SLOPE = 0.1
 
 
 class DescentNet(nn.Module):
-    r"""Predicts a displacement from a pair of images and their energy.
+    r"""Descent network: predicts a displacement from a pair of images and the gradient of their similarity.
 
-    Blocks of two 3 x 3 (x 3) convolutions with LeakyReLU at four levels (w, 2w, 3w, 4w channels), means
-    between them, linear interpolation back, the values of the same level appended.  The finest level has
-    half the resolution of the images, whose 2 x 2 (x 2) voxels enter as channels: a quarter (an eighth)
-    of the work, without loss of detail.  Displacements, which are smooth, stay at that resolution.  There is
-    no normalisation, because the magnitude of the force tells how far the images still are apart.  An
-    untrained network predicts zero displacement.
+    A U-Net with blocks of two 3 x 3 (x 3) convolutions with LeakyReLU at four levels (w, 2w, 3w, 4w channels),
+    average pooling, linear upsampling and skip connections.  The finest level has half the resolution of the
+    images, of which 2 x 2 (x 2) voxels are rearranged as channels, which reduces the cost to a quarter (an
+    eighth) without loss of detail.  The displacement, which is smooth, has that resolution too.  There is no
+    normalisation, because the magnitude of the gradient indicates the remaining distance between the images.
+    An untrained network predicts zero displacement.
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension d of the images.
     width : int
-        w.
+        Number of channels w of the finest level.
     generator : torch.Generator, optional
-        Draws the weights; None is a new one with seed 0.
+        Generator of the initial weights; by default a new one with seed 0.
 
     Attributes
     ----------
     patch : int
-        Voxels of the images along each axis to one of the displacement.
+        Ratio of the resolutions of images and displacement along each axis.
 
     Examples
     --------
@@ -78,16 +79,17 @@ class DescentNet(nn.Module):
         self.flow = SameConvolution(dimension, width, dimension, 3, None)
 
     def forward(self, pair: Tensor) -> Tensor:
-        r"""The displacement from the fixed to the moving image.
+        r"""Predict the displacement fixed -> moving.
 
         Parameters
         ----------
         pair : (N, 2, \*S) tensor
-            Moving and fixed image, in [0, 1], their sizes even.
+            Moving and fixed image, in [0, 1], of even sizes.
 
         Returns
         -------
-        (N, d, \*S / 2) tensor, in voxels of its grid.
+        (N, d, \*S / 2) tensor
+            Displacement in voxels of its grid.
         """
         check_pair("DescentNet", pair, self.dimension)
         if any(n % self.patch for n in pair.shape[2:]):
@@ -97,7 +99,7 @@ class DescentNet(nn.Module):
             )
         seen = torch.cat((pair, energy_channels(pair[:, :1], pair[:, 1:]).to(pair.dtype)), 1)
         values, inner = pad_to(space_to_depth(seen, self.patch), self.multiple)
-        # convolutions on CPUs are up to twice as fast
+        # makes convolutions on CPUs up to twice as fast
         last = torch.channels_last if self.dimension == 2 else torch.channels_last_3d
         values = values.contiguous(memory_format=last)
         beside: list[Tensor] = []
@@ -111,7 +113,7 @@ class DescentNet(nn.Module):
 
 
 def space_to_depth(values: Tensor, patch: int) -> Tensor:
-    r"""Each patch of voxels as channels of one position: (N, C p^d, \*S / p).
+    r"""Patches of p^d voxels rearranged as channels, (N, C p^d, \*S / p).
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Devices and processes, by Lightning Fabric; what makes a run give the same bits again; signals that end one.
+"""Devices and processes (Lightning Fabric), bitwise reproducible computation, and handling of signals.
 
-Of Ctrl-C and termination the first asks for an orderly end, the second does not wait for it.
+The first SIGINT (Ctrl-C) or SIGTERM requests an orderly end, a second one interrupts immediately.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
-#: What a process that was terminated from outside ends with.
+#: Exit code after SIGTERM.
 TERMINATED = 128 + signal.SIGTERM
 Result = TypeVar("Result")
 
 
 def choose_device(device: str | torch.device | None = None, what: str = "`device`") -> torch.device:
-    """The device of a name; without one a GPU if there is one, else the CPU.
+    """Device of a given name, by default a GPU if there is one, else the CPU.
 
     Raises
     ------
     InputError
-        If it is unknown or not there, or cannot compute in double precision.
+        If the device is unknown or not available, or does not support double precision.
 
     Examples
     --------
@@ -53,41 +53,39 @@ def choose_device(device: str | torch.device | None = None, what: str = "`device
         ) from error
     if found.type == "mps":
         raise InputError(
-            f"learned: {what} is 'mps', which has no double precision, and mutual information is "
-            "summed in it; use 'cpu'."
+            f"learned: {what} is 'mps', which does not support double precision, required for mutual "
+            "information; use 'cpu'."
         )
     if found.type not in ("cpu", "cuda") or (found.type == "cuda" and (found.index or 0) >= cards):
         raise InputError(
-            f"learned: {what} asks for {str(device)!r}, and there are {cards} CUDA devices; use 'cpu'."
+            f"learned: {what} is {str(device)!r}, but there are {cards} CUDA devices; use 'cpu'."
         )
     return found
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
-    """The processes that ``torchrun`` started, or this one alone, each with its device.
+    """Fabric of the processes started by ``torchrun``, or of this process, each with its device.
 
     Raises
     ------
     InputError
-        If a device is not there, or there are more of them than processes.
+        If a device is not available, or the number of devices differs from the number of processes.
     """
     try:
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments import TorchElasticEnvironment
     except ImportError as error:
         raise BackendError(
-            f"learned.train: trainings need lightning-fabric, which cannot be imported ({error}): "
+            f"learned.train: requires lightning-fabric, which cannot be imported ({error}). To install: "
             'python -m pip install "varreg[learned]"'
         ) from error
-    logging.getLogger("lightning_fabric").setLevel(
-        logging.WARNING
-    )  # it announces what was asked for
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # suppresses its announcements
     count = process_count()
     here = _number("LOCAL_WORLD_SIZE", count)
     names = config.devices
     if len(names) > 1 and count == 1:
         raise InputError(
-            f"`train.devices` names {len(names)} devices for one process; start it with "
+            f"`train.devices` has {len(names)} devices for one process; start the training by "
             f"`torchrun --nproc-per-node {len(names)} -m learned.train ...`."
         )
     found = [choose_device(name, "`train.devices`") for name in names]
@@ -95,8 +93,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
     there = len(numbers) or (torch.cuda.device_count() if found[0].type == "cuda" else here)
     if len({device.type for device in found}) > 1 or there < here or len(numbers) not in (0, here):
         raise InputError(
-            f"`train.devices` = {', '.join(names)} is {there} devices for {here} processes on this "
-            "machine; name as many as there are processes, all of one kind."
+            f"`train.devices` = {', '.join(names)} has {there} devices for {here} processes on this "
+            "machine; specify one device per process, all of the same type."
         )
     fabric = Fabric(
         accelerator=found[0].type,
@@ -110,17 +108,17 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 
 def our_rank() -> int:
-    """Number of this process among those that ``torchrun`` started, 0 if it is alone."""
+    """Rank of this process among those started by ``torchrun``, 0 for a single process."""
     return _number("RANK", 0)
 
 
 def process_count() -> int:
-    """How many processes ``torchrun`` started, 1 if this one is alone."""
+    """Number of processes started by ``torchrun``, 1 for a single process."""
     return _number("WORLD_SIZE", 1)
 
 
 def first(fabric: Fabric, action: Callable[[], Result]) -> Result:
-    """What an action of the first process gives, or the error it raises, in every process."""
+    """Result of an action of the first process, or its error, in every process."""
     result: Any = None
     error: VarregError | None = None
     if fabric.is_global_zero:
@@ -135,7 +133,7 @@ def first(fabric: Fabric, action: Callable[[], Result]) -> Result:
 
 
 def gather(fabric: Fabric | None, value: Any) -> list[Any]:
-    """The objects of all processes, in the order of their ranks."""
+    """Objects of all processes, in the order of their ranks."""
     if fabric is None or fabric.world_size == 1:
         return [value]
     gathered: list[Any] = [None] * fabric.world_size
@@ -145,9 +143,9 @@ def gather(fabric: Fabric | None, value: Any) -> list[Any]:
 
 @contextmanager
 def reproducible(threads: int | None, device: torch.device) -> Iterator[None]:
-    """Same bits in every run with the same number of threads; on GPUs what torch can do for it.
+    """Context of deterministic computation for a given number of threads; on GPUs as far as PyTorch supports it.
 
-    Settings of torch that are changed for it come back afterwards.
+    The settings of PyTorch are restored afterwards.
     """
     deterministic: Any = torch.utils.deterministic
     before = (
@@ -155,10 +153,10 @@ def reproducible(threads: int | None, device: torch.device) -> Iterator[None]:
         deterministic.fill_uninitialized_memory,
         torch.get_num_threads(),
     )
-    # on a GPU the derivative of interpolation adds up in any order, and there is no other;
-    # use_deterministic_algorithms does the same and loads a compiler first
+    # on a GPU the gradient of interpolation has no deterministic implementation, hence only a warning;
+    # use_deterministic_algorithms is equivalent, but first loads a compiler
     torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "warn")
-    deterministic.fill_uninitialized_memory = False  # takes time, and hides nothing
+    deterministic.fill_uninitialized_memory = False  # only costs time here
     torch.set_num_threads(threads or before[2])
     try:
         with torch.random.fork_rng():
@@ -173,33 +171,33 @@ def _number(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
         raise InputError(
-            f"learned: the environment variable {name} must be a whole number, as torchrun sets it; "
+            f"learned: the environment variable {name} must be a whole number, as set by torchrun; "
             f"got {text!r}."
         )
     return int(text)
 
 
 class Interruption:
-    """Remembers the signal that asked for an end.
+    """Record of the signal that requested the end of the run.
 
     Attributes
     ----------
     signal : int
-        Its number, 0 until there is one.
+        Number of the signal, 0 if there was none.
     """
 
     def __init__(self) -> None:
         self.signal = 0
 
     def end(self, message: str) -> None:
-        """Raise what the signal stands for.
+        """End the run by the exception that corresponds to the signal.
 
         Raises
         ------
         KeyboardInterrupt
-            With the message; after Ctrl-C, here or in another process.
+            With the message, after Ctrl-C in this or another process.
         SystemExit
-            After a termination.
+            After SIGTERM.
         """
         if self.signal == signal.SIGTERM:
             logger.warning("learned: terminated; %s", message)
@@ -209,9 +207,9 @@ class Interruption:
 
 @contextmanager
 def heed_signals() -> Iterator[Interruption]:
-    """Within the block the first SIGINT or SIGTERM is remembered; a second one interrupts at once.
+    """Context in which the first SIGINT or SIGTERM is recorded and a second one interrupts at once.
 
-    Outside the main thread, where Python has no signals, nothing happens.
+    Outside the main thread, where Python cannot handle signals, it has no effect.
 
     Examples
     --------
@@ -224,7 +222,9 @@ def heed_signals() -> Iterator[Interruption]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         if interruption.signal:
-            raise KeyboardInterrupt("a second signal; the last checkpoint stands")
+            raise KeyboardInterrupt(
+                "interrupted by a second signal; the last checkpoint is unaffected"
+            )
         interruption.signal = number
 
     if threading.current_thread() is not threading.main_thread():
@@ -239,8 +239,9 @@ def heed_signals() -> Iterator[Interruption]:
 
 
 def ignore_interrupts(_: int = 0) -> None:
-    """For processes that prepare data: signals to the whole group reach them too, and their parent
-    decides: it needs them until its checkpoint is written.
+    """Ignore SIGINT and SIGTERM in data workers, which also receive signals to the process group.
+
+    Their parent requires them until its checkpoint is written.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""DT-Net: both images in, a displacement out (section 2.1.2 of doi 10.3390/math14122131)."""
+"""DT-Net, the deformable network (section 2.1.2 of doi 10.3390/math14122131)."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ DECODER = (4, 2, 2, 1)
 
 
 class DTNet(nn.Module):
-    r"""Predicts a displacement from a pair of images: a U-Net.
+    r"""Deformable network DT-Net: a U-Net that predicts a displacement from a pair of images.
 
-    The encoder has five blocks (w, 2w, 2w, 4w, 4w channels) with four poolings between them and
-    dropout in the last two.  Each of four steps of the decoder (4w, 2w, 2w, w) doubles the size by
-    repetition, smooths by a 2 x 2 convolution, appends the encoder's values of that size and applies
-    a block.  A 3 x 3 convolution makes the displacement.  It starts at zero, so that an untrained
-    network moves nothing; its own gradient is not zero, and after one step neither are the others.
+    The encoder has five blocks (w, 2w, 2w, 4w, 4w channels) with max pooling between them and dropout
+    in the last two.  Each of the four decoder steps (4w, 2w, 2w, w channels) consists of nearest-neighbour
+    upsampling, a 2 x 2 convolution, the skip connection from the encoder and a block.  A 3 x 3 convolution
+    yields the displacement.  Its initial weights are zero, so that an untrained network predicts the
+    identity; its gradient is not zero, nor are those of the other layers after one step.
 
-    In two dimensions and w = 32 there are 1,474,658 parameters: 657,408 in the encoder, 816,672 in
-    the decoder (of these 123,744 in the 2 x 2 convolutions with their normalisations) and 578 in the
+    In two dimensions, with w = 32, it has 1,474,658 parameters: 657,408 in the encoder, 816,672 in
+    the decoder (of which 123,744 in the 2 x 2 convolutions with their normalisations) and 578 in the
     last convolution.
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension d of the images.
     width : int
-        w.
+        Number of channels w of the first block.
     dropout : float
-        In the two deepest blocks, in [0, 1).
+        Dropout rate in the two deepest blocks, in [0, 1).
     zero_mean : bool
-        Subtract the mean over the image from every component: translation belongs to the affine map,
-        and the energy is coercive on fields of zero mean (section 2.3.1).
+        Whether to subtract the mean over the image from every component, since translation belongs to
+        the affine map, and the energy is coercive on fields with zero mean (section 2.3.1).
     generator : torch.Generator, optional
-        Draws the weights, then the dropout masks; None is a new one with seed 0.
+        Generator of the initial weights and the dropout masks; by default a new one with seed 0.
 
     Examples
     --------
@@ -83,7 +84,7 @@ class DTNet(nn.Module):
         self.flow = SameConvolution(dimension, channels, dimension, 3, None)
 
     def forward(self, pair: Tensor) -> Tensor:
-        r"""The displacement from the fixed to the moving image.
+        r"""Predict the displacement fixed -> moving.
 
         Parameters
         ----------
@@ -92,7 +93,8 @@ class DTNet(nn.Module):
 
         Returns
         -------
-        (N, d, \*S) tensor, in voxels.
+        (N, d, \*S) tensor
+            Displacement in voxels.
         """
         check_pair("DTNet", pair, self.dimension)
         values, inner = pad_to(pair, self.multiple)

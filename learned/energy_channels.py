@@ -1,4 +1,4 @@
-r"""The gradient of mutual information at every voxel, as input of a descent network.
+r"""Gradient of mutual information at every voxel, as input of a descent network.
 
 With p the joint density of fixed and warped values (32 x 32 bins, Gaussian window of one bin) and
 :math:`s(f, m) = \partial_m \log \frac{p(f, m)}{p(m)}`, the derivative of mutual information with
@@ -6,9 +6,9 @@ respect to a further displacement of the warped image W at x is
 
 .. math:: s(F(x), W(x))\,\nabla W(x),
 
-up to a factor that is the same everywhere (Hermosillo et al. 2002, doi 10.1023/A:1020830525823).
-It does not know which contrasts the images have; neither does :math:`E[F \mid W = W(x)] - F(x)`, by
-how much the fixed image differs from what the warped one lets expect.
+up to a constant factor (Hermosillo et al. 2002, doi 10.1023/A:1020830525823).  It does not depend on
+the particular contrasts of the images, and neither does the residual :math:`E[F \mid W = W(x)] - F(x)`,
+the difference of the fixed image from its conditional mean given the warped image.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from torch import Tensor
 from torch.nn import functional
 
 BINS = 32
-#: Forces beyond so many times their root mean square are cut, so that a few edges do not rule.
+#: Forces are clipped to this multiple of their root mean square, so that a few edges do not dominate.
 LARGEST_FORCE = 5.0
-#: Brings differences of intensity to about the size of forces.
+#: Scales residuals (intensities) to about the size of the forces.
 RESIDUAL_SCALE = 3.0
-_LEAST = 1e-6  # a density below counts as this
+_LEAST = 1e-6  # lower bound of densities
 
 
 def channel_count(dimension: int) -> int:
-    """Channels of :func:`energy_channels`: a force for each axis, and the residual."""
+    """Number of channels of :func:`energy_channels`: a force component per axis, and the residual."""
     return dimension + 1
 
 
 @torch.no_grad()
 def energy_channels(warped: Tensor, fixed: Tensor) -> Tensor:
-    r"""Force and residual of each pair, (N, d + 1, \*S).
+    r"""Force and residual of each pair, (N, d + 1, \*S), without gradients.
 
-    The force is divided by its root mean square. Autograd does not pass through it.
+    The force is the derivative of mutual information divided by its root mean square.
 
     Parameters
     ----------
     warped, fixed : (N, 1, \*S) tensors
-        In [0, 1].
+        Warped moving image and fixed image, in [0, 1].
 
     Examples
     --------
@@ -73,7 +73,7 @@ def energy_channels(warped: Tensor, fixed: Tensor) -> Tensor:
 def joint_density(warped: Tensor, fixed: Tensor) -> Tensor:
     """Smoothed density of fixed (rows) and warped values, (N, 32, 32); sums to 1.
 
-    Counts are whole numbers, so every run gives the same bits.
+    Counts are integers, so that the result is bitwise reproducible.
     """
     warped_bin, fixed_bin = (
         (image.clamp(0, 1) * (BINS - 1) + 0.5).long().flatten(1) for image in (warped, fixed)
@@ -87,7 +87,7 @@ def joint_density(warped: Tensor, fixed: Tensor) -> Tensor:
 
 
 def gradient(image: Tensor) -> Tensor:
-    r"""Central differences along each axis, (N, d, \*S); one-sided halves at the border."""
+    r"""Central differences along each axis, (N, d, \*S); half the one-sided difference at the border."""
     parts = []
     for axis in range(2, image.ndim):
         n = image.shape[axis]
@@ -98,7 +98,7 @@ def gradient(image: Tensor) -> Tensor:
 
 
 def _window(device: torch.device) -> Tensor:
-    """Gaussian of one bin, its columns adding up to 1."""
+    """Gaussian window with a standard deviation of one bin; columns sum to 1."""
     bins = torch.arange(BINS, device=device, dtype=torch.float32)
     window = torch.exp(-0.5 * (bins[:, None] - bins).square())
     return window / window.sum(0, keepdim=True)

@@ -1,6 +1,6 @@
-"""What a field of a configuration may be, and sections that hold nothing else.
+"""Types of configuration fields, and validated sections.
 
-The types are jsonargparse's, so that the command line, files and Python refuse the same values.
+The types are those of jsonargparse, so that validation is the same on the command line, in files and in Python.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _WORDS: dict[Any, str] = {ClosedUnitInterval: "a number from 0 to 1"}
 
 
 def _whole(low: int, high: int) -> Any:
-    """The type of whole numbers in a range."""
+    """Type of integers in a range."""
     return _restricted(int, f"a whole number from {low} to {high}", low, high)
 
 
 def _number(low: float, high: float) -> Any:
-    """The type of numbers in a range."""
+    """Type of numbers in a range."""
     return _restricted(float, f"a number from {low:g} to {high:g}", low, high)
 
 
@@ -93,29 +93,29 @@ else:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of the configuration, whose fields are of the types that they say."""
+    """Section of a configuration; its fields are validated against their annotated types."""
 
     name: ClassVar[str] = ""
-    #: Keys of old files that are no more, with the values that may be left out; none: all, with a warning.
+    #: Removed keys of old files, with the values that may be dropped; empty: all values, with a warning.
     gone: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __post_init__(self) -> None:
         values = {f.name: _from_numpy(getattr(self, f.name)) for f in dataclasses.fields(self)}
         hints = hints_of(type(self))
         for field, value in values.items():
-            # jsonargparse takes None for a field that is not given
+            # jsonargparse interprets None as a missing field
             if value is None and type(None) not in get_args(hints[field]):
                 self._refuse(field, wanted(hints[field]))
         try:
-            kind: Any = type(self)  # a class is a key, whatever mypy thinks of it
+            kind: Any = type(self)  # mypy does not accept a class as cache key
             parsed = _parser(kind).parse_object(values)
-        except Exception as error:  # any kind, from values of any kind
+        except Exception as error:  # values of arbitrary type cause arbitrary errors
             found = re.search(r'key "(\w+)"', str(error))
             if found is None:
                 raise InputError(f"`{self.name}` cannot be read: {error}.") from error
             self._refuse(found[1], wanted(hints[found[1]]))
         for field, value in values.items():
-            # a folder may be called "null", which YAML reads as nothing
+            # a folder may be called "null", which YAML parses as None
             named = isinstance(value, str) and PathText in get_args(hints[field])
             object.__setattr__(self, field, _plain(value if named else parsed[field]))
 
@@ -125,9 +125,11 @@ class Section:
 
     @classmethod
     def of(cls, values: Any, where: str) -> Any:
-        """The section of a mapping; what it lacks is as it was before the key existed: the default."""
+        """Section from a mapping; missing keys, e.g. of old files, have their default."""
         if not isinstance(values, dict):
-            raise InputError(f"{where} must hold the keys of `{cls.name}`; got {shown(values)}.")
+            raise InputError(
+                f"{where} must be an object with keys of `{cls.name}`; got {shown(values)}."
+            )
         known = [f.name for f in dataclasses.fields(cls)]
         values = {k: v for k, v in values.items() if not cls._is_gone(k, v, where)}
         for key in values:
@@ -138,27 +140,27 @@ class Section:
 
     @classmethod
     def _is_gone(cls, key: str, value: Any, where: str) -> bool:
-        """Whether a key of old files may be omitted, because what it requested no longer exists."""
+        """Whether a key is a removed one of old files that may be dropped."""
         if key not in cls.gone:
             return False
         if not cls.gone[key]:
-            logger.warning("learned: `%s.%s` is no longer there and is left out.", cls.name, key)
+            logger.warning("learned: `%s.%s` no longer exists and is ignored.", cls.name, key)
         elif value not in cls.gone[key]:
             raise InputError(
-                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer there; without it: "
-                f"{shown(cls.gone[key][0])}."
+                f"{where} has `{cls.name}.{key}` = {shown(value)}, which is no longer supported; without the key, "
+                f"{shown(cls.gone[key][0])} is used."
             )
         return True
 
 
 def hints_of(kind: Any) -> dict[str, Any]:
-    """The types of the fields of a section."""
+    """Types of the fields of a section."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def wanted(hint: Any) -> str:
-    """A type in words.
+    """Description of a type for messages.
 
     Examples
     --------
@@ -188,7 +190,7 @@ def _from_numpy(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own numbers and texts for those of the restricted types."""
+    """Value with restricted numbers and strings converted to built-in types."""
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     for kind in (bool, int, float, str):
@@ -198,13 +200,13 @@ def _plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """The value, cut short."""
+    """Representation of a value, truncated to 80 characters."""
     words = repr(value)
     return words if len(words) <= 80 else words[:77] + "..."
 
 
 def meant(name: Any, known: Iterable[str]) -> str:
-    """The known name that was probably meant, in a sentence."""
+    """Sentence that suggests the nearest known name, or lists all."""
     keys = list(known)
     last = str(name).rpartition(".")[2]
     near = [key for key in keys if key.rpartition(".")[2] == last]

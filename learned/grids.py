@@ -1,8 +1,7 @@
-"""Cubic grids on which networks see images, in training and afterwards, and images there.
+"""Grids of isotropic voxels for the input of networks, and resampling to them.
 
-A volume of the training is brought to a grid over its own field of view, its axes nearest to right, anterior,
-superior.  Of a pair that is registered, the grid covers the fixed image's field of view with voxels of one size
-along all axes.
+In training, a volume is resampled to a grid over its own field of view, with axes closest to right, anterior,
+superior.  At inference, the grid covers the field of view of the fixed image.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from varreg.images.image import Image
 from varreg.images.intensities import robust_range, unit_intensities
 from varreg.images.level_image import LevelImage
 
-_LARGEST_VOLUME = 1 << 29  # voxels of a resampled image; more is a mistaken spacing
-_FEWEST = 4  # voxels of the network that the fixed field of view must span
-_MOST = 4  # times its size in training that a network of any size sees
+_LARGEST_VOLUME = 1 << 29  # voxels of a resampled image; more indicate a wrong spacing
+_FEWEST = 4  # voxels of the network's grid along the longest extent, at least
+_MOST = 4  # largest size relative to training, for a network that accepts any size
 
 
 def network_grid(
@@ -34,21 +33,21 @@ def network_grid(
     spacing: float | None = None,
     function: str = "learned.predict",
 ) -> Grid:
-    """The grid on which a network sees a pair: cubic voxels about the fixed image's centre.
+    """Input grid of a network for a pair: isotropic voxels, centred on the fixed image.
 
-    Its axes are those of the fixed array, ordered and directed as the world axes they are nearest
-    to, as in training (:func:`isotropic_grid`).  Where the voxels have the size
-    of the fixed image's they coincide with them.
+    Its axes are those of the fixed array, ordered and oriented like the closest world axes, as in training
+    (:func:`isotropic_grid`).  If the voxel sizes are equal, its voxels coincide with those of the fixed image.
 
     Parameters
     ----------
     fixed : Grid
+        Grid of the fixed image.
     shape : sequence of int
-        (*S) of the network.
+        (*S), input size of the network.
     spacing : float, optional
-        Voxel size in mm; by default the smallest with which all of the fixed field of view is seen.
+        Voxel size in mm; by default the smallest that covers the whole fixed field of view.
     function : str
-        Name for the messages.
+        Function name for error messages.
 
     Returns
     -------
@@ -57,7 +56,7 @@ def network_grid(
     Raises
     ------
     InputError
-        If the spacing is not positive, or so large that fewer than 4 voxels remain.
+        If the spacing is not positive, or so large that the fixed image spans fewer than 4 voxels.
 
     Examples
     --------
@@ -78,7 +77,9 @@ def network_grid(
     affine[:d, d] = fixed.centre - affine[:d, :d] @ ((size - 1) / 2)
     index = np.linalg.solve(fixed.affine, affine)
     whole = np.rint(index)
-    if np.abs(index - whole)[:d, :d].max() < 1e-6:  # half a voxel aside, nothing is interpolated
+    if (
+        np.abs(index - whole)[:d, :d].max() < 1e-6
+    ):  # shift by up to half a voxel to avoid interpolation
         affine = fixed.affine @ whole
     return Grid(tuple(shape), affine)
 
@@ -86,20 +87,21 @@ def network_grid(
 def covering(
     fixed: Grid, shape: Sequence[int], spacing: Any, multiple: int = 1
 ) -> tuple[tuple[int, ...], Any]:
-    """As many voxels as cover a fixed field of view, and their size.
+    """Shape and voxel size of a grid that covers the field of view of the fixed image.
 
-    They are larger than `spacing` where there would be more than 4 times as many along an axis as the
-    network was trained with: what it knows is how a head looks.
+    Voxels are larger than `spacing` if an axis would otherwise have more than 4 times as many as in
+    training, since the network is trained on whole heads.
 
     Parameters
     ----------
     fixed : Grid
+        Grid of the fixed image.
     shape : sequence of int
-        (*S) of the training.
+        (*S), image size of the training.
     spacing : float
         Voxel size in mm.
     multiple : int
-        What numbers of voxels must be multiples of.
+        Divisor of the numbers of voxels.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def covering(
     """
     is_number = isinstance(spacing, Real) and not isinstance(spacing, bool)
     if not is_number or not 0 < float(spacing) < math.inf:
-        return tuple(shape), spacing  # which network_grid refuses
+        return tuple(shape), spacing  # invalid; refused by network_grid
     extent = _axes(fixed)[1]
     spacing = max(float(spacing), float((extent / (_MOST * np.array(shape))).max()))
     parts = np.maximum(np.ceil(extent / (spacing * multiple) - 1e-6), 1).astype(int)
@@ -116,32 +118,33 @@ def covering(
 
 
 def _axes(fixed: Grid) -> tuple[Float, Float]:
-    """Directions of the axes of a network's grid (columns), and the field of view along them (mm)."""
+    """Axis directions of a network's grid (columns), and the extent of the field of view along them (mm)."""
     from scipy.optimize import linear_sum_assignment
 
     d = fixed.dim
     order = linear_sum_assignment(-np.abs(fixed.direction))[1]
     left, _, right = np.linalg.svd(fixed.direction[:, order])
-    axes = left @ right  # of a sheared grid, the right angles nearest to it
+    axes = left @ right  # for a sheared grid, the nearest orthogonal axes
     axes = axes * np.where(np.diag(axes) < 0, -1.0, 1.0)
     return axes, np.abs(axes.T @ fixed.affine[:d, :d]) @ np.array(fixed.shape)
 
 
 def resampled(image: LevelImage, grid: Grid, start: Float) -> NDArray[np.float32]:
-    """An image in [0, 1] as another grid sees it through a world map, by the rule of the training.
+    """Resample an image to a grid through a world map, with the same smoothing as in training.
 
     Parameters
     ----------
     image : LevelImage
+        Image with intensities in [0, 1].
     grid : Grid
-        With cubic voxels.
+        Grid with isotropic voxels.
     start : (d + 1, d + 1) array
-        World of `grid` -> world of the image.
+        Map from the world of `grid` to that of the image.
 
     Returns
     -------
     (*S) float32 array
-        0 where there is no image.
+        0 outside the image.
     """
     data = _smoothed(image.data, grid.spacing / image.grid.spacing)
     matrix = voxel_matrix(grid.affine, start, image.grid.affine)
@@ -150,21 +153,25 @@ def resampled(image: LevelImage, grid: Grid, start: Float) -> NDArray[np.float32
 
 
 def isotropic_grid(grid: Grid, spacing: float) -> Grid:
-    """A grid with cubic voxels over the same field of view, axes nearest to right, anterior, superior.
+    """Grid with isotropic voxels, the same field of view, and axes closest to right, anterior, superior.
 
     Parameters
     ----------
     grid : Grid
-        3D.
+        3D grid.
     spacing : float
         Voxel size in mm.
 
     Returns
     -------
     Grid
-        Its axes are those of `grid`, reordered and reversed, so that a grid that has this spacing
-        already keeps its voxels; else its extent is rounded to whole voxels about the same centre.
-        More than 2**29 voxels are an InputError.
+        Its axes are those of `grid`, reordered and reversed, so that a grid with this spacing keeps its
+        voxels; otherwise the extent is rounded to whole voxels about the same centre.
+
+    Raises
+    ------
+    InputError
+        If it has more than 2**29 voxels.
 
     Examples
     --------
@@ -174,7 +181,7 @@ def isotropic_grid(grid: Grid, spacing: float) -> Grid:
     """
     from scipy.optimize import linear_sum_assignment
 
-    # each world axis takes the array axis that runs most along it, all three together
+    # joint assignment of each world axis to the array axis closest to it
     order = linear_sum_assignment(-np.abs(grid.direction))[1]
     signs = np.sign(grid.direction[np.arange(3), order])
     direction = grid.direction[:, order] * signs
@@ -191,7 +198,7 @@ def isotropic_grid(grid: Grid, spacing: float) -> Grid:
 
 
 def unit_values(image: Image) -> NDArray[np.float32]:
-    """Unit intensities, (*S); what holds no data is black, as around a head that was cut out."""
+    """Unit intensities, (*S); voxels without data are 0, like the background of a skull-stripped head."""
     if image.valid is None:
         return unit_intensities(image.data, None)
     known = unit_intensities(image.data, robust_range(image.data[image.valid]))
@@ -199,13 +206,13 @@ def unit_values(image: Image) -> NDArray[np.float32]:
 
 
 def on_grid(image: Image, grid: Grid) -> NDArray[np.float32]:
-    """The image in [0, 1] on another grid; 0 where there is none."""
+    """Image in [0, 1] resampled to another grid; 0 outside the image."""
     data = _smoothed(unit_values(image), float(grid.spacing[0]) / image.grid.spacing)
     return warp(data, grid.shape, voxel_coordinates(grid, image.grid), "linear", 0.0)
 
 
 def voxel_coordinates(target: Grid, source: Grid) -> Coordinates:
-    """Slab of the target -> voxels of the source; whole numbers where the grids agree."""
+    """Function from a slab of the target to source voxel coordinates, integers where the voxels coincide."""
     matrix = voxel_matrix(target.affine, np.eye(4), source.affine)
     rounded = np.rint(matrix * 2**10) / 2**10
     matrix = np.where(np.abs(matrix - rounded) < 1e-6, rounded, matrix)
@@ -213,9 +220,9 @@ def voxel_coordinates(target: Grid, source: Grid) -> Coordinates:
 
 
 def _smoothed(data: NDArray[np.float32], coarser: Float) -> NDArray[np.float32]:
-    """An image before it is sampled so many times more coarsely along each axis."""
+    """Image smoothed before sampling that is coarser by these factors along each axis."""
     from scipy.ndimage import gaussian_filter
 
-    # about the width of the new voxels, so that what they cannot hold is not folded into them
+    # about half the new voxel size, against aliasing
     sigma = 0.5 * np.sqrt(np.maximum(coarser**2 - 1, 0))
     return gaussian_filter(data, sigma, mode="nearest") if (sigma > 0.05).any() else data

@@ -1,4 +1,4 @@
-"""A trained network, by name or file, on images of any grids: prepared, passed through it, its answer in world space."""
+"""Inference by a trained network: preparation of the images, prediction, and conversion of the map to world space."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ from .preparation import Prepared, prepare
 
 
 class Registrar:
-    """A trained network, ready to register images.
+    """Trained network, ready to register images.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Called with moving and fixed images (N, 1, *S) in [0, 1], it answers with ``affine`` and
-        ``displacement`` as a :class:`learned.cascade.Cascade` does.  Put into evaluation mode:
-        batch normalisation takes its stored statistics, so no pair depends on its batch.
+        Network with the interface of :class:`learned.cascade.Cascade`: from moving and fixed images (N, 1, *S) in
+        [0, 1] to ``affine`` and ``displacement``.  It is set to evaluation mode, so predictions do not depend on the batch.
     shape : sequence of int
         (*S), the image size of its training.
     name : str
     card : mapping, optional
-        What its file says about it.
+        Model card of its file.
 
     Examples
     --------
@@ -48,7 +47,7 @@ class Registrar:
     >>> network = Cascade.build(shape=(32, 32), at_width=2, dt_width=2)
     >>> moving, fixed = np.random.default_rng(0).random((2, 40, 30))
     >>> prediction = Registrar(network, (32, 32)).predict(moving, fixed)
-    >>> bool((prediction.warped.data == moving.astype(np.float32)).all())  # it is not trained
+    >>> bool((prediction.warped.data == moving.astype(np.float32)).all())  # untrained
     True
     """
 
@@ -61,17 +60,17 @@ class Registrar:
     ) -> None:
         self.shape, self.name, self.card = tuple(map(int, shape)), name, dict(card or {})
         self.network, self.device = network.eval(), torch.device("cpu")
-        if self.dimension == 2:  # a quarter faster on CPUs
+        if self.dimension == 2:  # makes CPUs a quarter faster
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def dimension(self) -> int:
-        """2 or 3, of the images that it takes."""
+        """Dimension of the images, 2 or 3."""
         return len(self.shape)
 
     @property
     def trained_spacing(self) -> float | None:
-        """Voxel size of its training in mm, if the network takes images of any size and its card says it."""
+        """Voxel size of the training in mm, if the network accepts any image size and its card states it."""
         if not getattr(self.network, "takes_any_size", False):
             return None
         try:
@@ -89,7 +88,7 @@ class Registrar:
         threads: int | None = None,
         device: str | torch.device | None = None,
     ) -> Prediction:
-        """Register one pair: see :func:`learned.predict`."""
+        """Register one pair, see :func:`learned.predict`."""
         function, count = "learned.predict", thread_count(threads, "learned.predict")
         self._move_to(device)
         with _torch_threads(count):
@@ -108,7 +107,7 @@ class Registrar:
         threads: int | None = None,
         device: str | torch.device | None = None,
     ) -> list[Prediction]:
-        """Register many pairs: see :func:`learned.predict_batch`."""
+        """Register many pairs, see :func:`learned.predict_batch`."""
         function = "learned.predict_batch"
         count, source = thread_count(threads, function), _numbered(pairs, batch_size, function)
         self._move_to(device)
@@ -141,12 +140,12 @@ class Registrar:
         )
 
     def _predictions(self, pairs: list[Prepared], threads: int, function: str) -> list[Prediction]:
-        """Once through the network, then each pair for itself."""
+        """Predictions of several pairs by one evaluation of the network."""
         if len({pair.grid.shape for pair in pairs}) > 1:
             return [one for pair in pairs for one in self._predictions([pair], threads, function)]
         begun = time.perf_counter()
         batch = torch.from_numpy(np.stack([pair.images for pair in pairs])).to(self.device)
-        self.network.eval()  # it may have been trained meanwhile
+        self.network.eval()  # the caller may have changed the mode
         with torch.inference_mode():
             answer = self.network(batch[:, :1], batch[:, 1:])
         affines = answer.affine.double().cpu().numpy()
@@ -172,7 +171,7 @@ def _numbered(pairs: Any, batch_size: Any, function: str) -> Iterator[tuple[int,
 
 @contextlib.contextmanager
 def _torch_threads(count: int) -> Iterator[None]:
-    """Torch knows only one number of threads for the whole process; it is put back."""
+    """Context with a number of PyTorch threads, a setting of the whole process; it is restored afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -182,33 +181,34 @@ def _torch_threads(count: int) -> Iterator[None]:
 
 
 def load(model: str | os.PathLike[str] = weights.DEFAULT) -> Registrar:
-    """Make a trained network ready.
+    """Load a trained network.
 
     Parameters
     ----------
     model : str or PathLike
-        One of :func:`learned.weights.names`, or the path of a file that
-        :func:`learned.weights.save_model` wrote: see :func:`learned.weights.read`.
+        Name of a shipped network (:func:`learned.weights.names`), or path of a model file.
+
+    Returns
+    -------
+    Registrar
 
     Raises
     ------
-    InputError
-        If there is no network of that name; the nearest is suggested.
-    FileError
-        If the file is absent, damaged, or holds another architecture than it says.
+    InputError, FileError
+        If the name is unknown, or the file does not exist, is damaged, or does not match its model card.
     """
     return _ready(*_found(model))
 
 
 def registrar(model: str | os.PathLike[str] | Registrar) -> Registrar:
-    """The network itself, or that of a name or path: read once, and again when its file changes."""
+    """Network of a name or path, cached until the file changes, or the given network itself."""
     if isinstance(model, Registrar):
         return model
     path, name = _found(model)
     try:
         status = path.stat()
     except OSError:
-        return _ready(path, name)  # which says what is wrong
+        return _ready(path, name)  # raises the error
     return _kept(path, name, status.st_mtime_ns, status.st_size)
 
 
@@ -223,9 +223,9 @@ def _ready(path: Path, name: str) -> Registrar:
 
 
 def name_for_pairs(pairs: Any, function: str) -> tuple[str, Any]:
-    """The network for images of the dimension of the first of some pairs, and the pairs again."""
+    """Default network for the dimension of the first pair, and an iterable of all pairs."""
     if not isinstance(pairs, Iterable):
-        return weights.DEFAULT, pairs  # which is refused later
+        return weights.DEFAULT, pairs  # refused later
     rest = iter(pairs)
     first = list(itertools.islice(rest, 1))
     if not first:
@@ -239,7 +239,7 @@ def name_for_pairs(pairs: Any, function: str) -> tuple[str, Any]:
 
 
 def _found(model: Any) -> tuple[Path, str]:
-    """The file of a network and what to call it."""
+    """Path and name of a network."""
     if not isinstance(model, (str, os.PathLike)):
         came = type(model).__name__
         raise InputError(f"learned.load: `model` must be a name or a path; got {came}.")

@@ -1,9 +1,9 @@
-r"""The inverse of a displacement on its own grid, and where there is none: folds.
+r"""Inverse of a displacement on its own grid, and detection of folds.
 
-The inverse v of id + u solves :math:`v(x) = -u(x + v(x))` (Chen et al. 2008,
-doi:10.1118/1.2816107).  The paper (section 2.1.3 of doi 10.3390/math14122131) takes
+The inverse displacement v of id + u satisfies :math:`v(x) = -u(x + v(x))` (Chen et al. 2008,
+doi 10.1118/1.2816107).  The paper (section 2.1.3 of doi 10.3390/math14122131) uses
 :math:`-u(x + u(x))` instead, which is not an inverse: to second order its error is
-:math:`2 (\nabla u) u`, twice that of simply taking -u.
+:math:`2 (\nabla u) u`, twice that of the approximation -u.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ METHODS = ("fixed-point", "paper")
 
 
 def inverse_displacement(u: Tensor, method: str = "fixed-point", iterations: int = 5) -> Tensor:
-    r"""v such that (id + u) o (id + v) is near the identity; differentiable by autograd.
+    r"""Displacement v for which (id + u) o (id + v) approximates the identity; differentiable.
 
     Parameters
     ----------
     u : (N, d, \*S) tensor
         Displacement in voxels.
     method : {"fixed-point", "paper"}
-        "fixed-point" iterates :math:`v \leftarrow -u(x + v(x))` from v = -u.  It contracts where
-        :math:`|\nabla u| < 1`; look at :func:`inverse_residual`.  "paper" is
+        "fixed-point" iterates :math:`v \leftarrow -u(x + v(x))` from v = -u.  It is a contraction where
+        :math:`|\nabla u| < 1`; :func:`inverse_residual` measures the error.  "paper" is
         :math:`-u(x + u(x))`, for comparison only.
     iterations : int
-        Steps of the fixed point; 0 is v = -u.  Every step keeps one warp for the derivative.
+        Number of fixed-point iterations; 0 for v = -u.  Each stores one warp for the gradient.
 
     Returns
     -------
-    (N, d, \*S) tensor, in voxels.
+    (N, d, \*S) tensor
+        v in voxels.
 
     Raises
     ------
     InputError
-        If u is no displacement, or the method or the number of iterations makes no sense.
+        If an argument is invalid.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def inverse_displacement(u: Tensor, method: str = "fixed-point", iterations: int
         )
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise InputError(
-            "learned.inverse.inverse_displacement: `iterations` must be a whole number from 0; got "
+            "learned.inverse.inverse_displacement: `iterations` must be a whole number >= 0; got "
             f"{iterations!r}."
         )
     if method == "paper":
@@ -71,7 +72,7 @@ def inverse_displacement(u: Tensor, method: str = "fixed-point", iterations: int
 
 
 def inverse_residual(u: Tensor, v: Tensor) -> Tensor:
-    r"""How far (id + u) o (id + v) takes each voxel from where it was, (N, 1, \*S) voxels.
+    r"""Distance between x and ((id + u) o (id + v))(x) at each voxel, (N, 1, \*S) in voxels.
 
     Parameters
     ----------
@@ -88,23 +89,23 @@ def inverse_residual(u: Tensor, v: Tensor) -> Tensor:
     check_displacement("learned.inverse.inverse_residual", "u", u)
     if u.shape != v.shape:
         raise InputError(
-            "learned.inverse.inverse_residual: `u` and `v` must be of one shape; got "
+            "learned.inverse.inverse_residual: `u` and `v` must have the same shape; got "
             f"{tuple(u.shape)} and {tuple(v.shape)}."
         )
     return torch.linalg.vector_norm(v + warp(u, v), dim=1, keepdim=True)
 
 
 def jacobian_determinant(displacement: Tensor) -> Tensor:
-    """A lower bound of det(id + grad u) over each cell between voxel centres, (N, *(S - 1)).
+    """Lower bound of det(id + grad u) in each cell between voxel centres, (N, *(S - 1)).
 
-    Two dimensions: the smallest value in the cell, which a corner takes.  Three dimensions: the
+    In two dimensions it is the minimum in the cell, attained at a corner.  In three dimensions it is the
     smallest of the 27 Bernstein coefficients of the determinant, a polynomial of degree 2 in each
     coordinate (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5), as in ``varreg.geometry.folding``.
 
     Parameters
     ----------
     displacement : (N, d, *S) tensor
-        Voxels; at least two along every axis.
+        u in voxels, on at least two voxels along every axis.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     check_displacement("learned.inverse.jacobian_determinant", "displacement", displacement)
     if min(displacement.shape[2:]) < 2:
         raise InputError(
-            "learned.inverse.jacobian_determinant: `displacement` must have two voxels along every "
+            "learned.inverse.jacobian_determinant: `displacement` must have at least two voxels along every "
             f"axis; got {tuple(displacement.shape)}."
         )
     d = displacement.shape[1]
@@ -131,24 +132,26 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
 
 
 def fold_fraction(displacement: Tensor) -> Tensor:
-    """Share of the cells whose :func:`jacobian_determinant` is not above 0, (N,).
+    """Fraction of the cells with a :func:`jacobian_determinant` that is not above 0, (N,).
 
-    In three dimensions, of the cells that are not proved to be free of folds.
+    In three dimensions these are the cells that are not proven free of folds.
     """
     return (~(jacobian_determinant(displacement) > 0)).flatten(1).to(displacement.dtype).mean(1)
 
 
 def _bernstein(edges: list[Tensor], index: tuple[int, ...]) -> Tensor:
-    """The Bernstein coefficient `index` of the determinant in every cell.
+    """Bernstein coefficient `index` of the determinant in every cell.
 
-    Column k of the Jacobian matrix is linear in each of the other coordinates: its edges differ by
-    a bit along each.  The coefficient is the mean of the determinants of edges whose bits add up to
-    the index along every axis.
+    Column k of the Jacobian matrix is linear in each of the other coordinates, and given by edges with
+    one bit per other axis.  The coefficient is the mean of the determinants over all combinations of edges
+    whose bits sum to the index along every axis.
     """
     d = len(edges)
     total, count = None, 0
     for bits in itertools.product(*(itertools.product((0, 1), repeat=d - 1) for _ in range(d))):
-        full = [(*b[:k], 0, *b[k:]) for k, b in enumerate(bits)]  # no bit along its own axis
+        full = [
+            (*b[:k], 0, *b[k:]) for k, b in enumerate(bits)
+        ]  # an edge has no bit along its own axis
         if tuple(map(sum, zip(*full, strict=True))) == index:
             value = _determinant([_edge(edges[k], k, full[k]) for k in range(d)])
             total, count = value if total is None else total + value, count + 1
@@ -157,7 +160,7 @@ def _bernstein(edges: list[Tensor], index: tuple[int, ...]) -> Tensor:
 
 
 def _edge(edges: Tensor, axis: int, bits: tuple[int, ...]) -> Tensor:
-    """Edges along `axis` of all cells, those at `bits` along the other axes; (N, d, *cells)."""
+    """Edges along `axis` of all cells, at the positions `bits` along the other axes, (N, d, *cells)."""
     for other, bit in enumerate(bits):
         if other != axis:
             edges = edges.narrow(other + 2, bit, edges.shape[other + 2] - 1)

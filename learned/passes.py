@@ -1,7 +1,7 @@
-"""Passes of the networks of a cascade, coarse to fine, each on the moving image as brought so far.
+"""Passes of the networks of a cascade, from coarse to fine, each on the moving image warped by the current map.
 
-A pass may see the pair mirrored: the ways in which a grid is mirrored onto itself, and images and
-displacements as they are seen there, come first.
+The input of a pass may be a reflection of the pair: symmetries of the grid, and the transformation of images
+and displacements by them, are defined first.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .affine import compose_affine, without_affine
 from .losses.mutual_information import MutualInformation
 from .spatial import compose, resize_field, resize_image, stage_shape, view_weight, warp
 
-#: Times the mutual information of the other start that the identity must reach, to be begun with.
+#: Ratio of mutual information above which the start from the identity is preferred to that from AT-Net.
 CLEARLY = 1.05
 
 
 def symmetric_views(shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """Maps of a grid onto itself, (d, d) each, the identity first.
+    """Symmetries of a grid, (d, d) matrices, the identity first.
 
-    All reflections of its axes; in two dimensions, if both are equally long, also with the axes
+    All reflections of the axes; in two dimensions, if both axes are equally long, also with the axes
     exchanged.
 
     Examples
@@ -43,7 +43,7 @@ def symmetric_views(shape: Sequence[int]) -> tuple[Tensor, ...]:
 
 
 def alternating_view(number: int, shape: Sequence[int]) -> Tensor:
-    """The view of a pass; as many that follow one another as there are views are all different.
+    """Symmetry applied in a pass; successive passes run through all symmetries of the grid.
 
     Examples
     --------
@@ -55,13 +55,14 @@ def alternating_view(number: int, shape: Sequence[int]) -> Tensor:
 
 
 def viewed(images: Tensor, view: Tensor) -> Tensor:
-    r"""Images o G: their axes in another order and direction, nothing interpolated.
+    r"""Images o G: flipped and permuted axes, without interpolation.
 
     Parameters
     ----------
     images : (N, C, \*S) tensor
+        Images.
     view : (d, d) tensor
-        G, of :func:`symmetric_views`.
+        Symmetry G, see :func:`symmetric_views`.
     """
     order = view.abs().argmax(0).tolist()  # axis j of the view is axis order[j] of the images
     turned = images.permute(0, 1, *(2 + axis for axis in order))
@@ -69,7 +70,7 @@ def viewed(images: Tensor, view: Tensor) -> Tensor:
 
 
 def seen_from(displacement: Tensor, view: Tensor) -> Tensor:
-    r"""A displacement u of viewed images as one of the images themselves: :math:`G u(G^{-1} x)`.
+    r"""Displacement :math:`G u(G^{-1} x)` of the images, from the displacement u of the images o G.
 
     Examples
     --------
@@ -90,15 +91,16 @@ class Stage(NamedTuple):
     Attributes
     ----------
     net : nn.Module
-        A pair (N, 2, *T) -> a displacement in voxels of its grid: (N, d, *T), or, if it has a `patch` p,
-        (N, d, *T / p).
+        Network from a pair (N, 2, *T) to a displacement in voxels of its grid: (N, d, *T), or
+        (N, d, *T / p) if it has the attribute ``patch``, p.
     scale : float
-        How many times coarser than the images it sees them.
+        Coarsening factor of the images.
     passes : int
+        Number of passes.
     first : int
-        Number of its first pass in the cascade, which decides how that sees the pair.
+        Number of its first pass in the cascade, which determines the reflection of the pair.
     alternating : bool
-        Whether each pass sees the pair in another of its reflections.
+        Whether each pass uses a different reflection of the pair.
     """
 
     net: nn.Module
@@ -109,11 +111,11 @@ class Stage(NamedTuple):
 
     @property
     def patch(self) -> int:
-        """Voxels of the images along each axis to one of the displacement."""
+        """Ratio of the resolutions of images and displacement along each axis."""
         return int(getattr(self.net, "patch", 1))
 
     def shapes(self, size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Voxels of the images, and of the displacement, where images have `size` at full resolution.
+        """Shapes of the images and of the displacement, for images of a `size` at full resolution.
 
         Examples
         --------
@@ -132,9 +134,9 @@ class Pass(NamedTuple):
     ----------
     stage : Stage
     moving, fixed : (N, 1, *T) tensors
-        The images at the resolution of the stage.
+        Images at the resolution of the stage.
     before, after : (N, d, *R) tensors
-        u in voxels of its grid.
+        u before and after the pass, in voxels of its grid.
     """
 
     stage: Stage
@@ -152,18 +154,24 @@ def run_passes(
     begun: Tensor | None = None,
     through: bool = True,
 ) -> Iterator[Pass]:
-    """Every pass of every stage behind an affine map.
+    """Run the passes of all stages after an affine map.
 
     Parameters
     ----------
     stages : sequence of Stage
+        Stages from coarse to fine.
     moving, fixed : (N, 1, *S) tensors
+        Images.
     affine : (N, d, d + 1) tensor
-        On centred coordinates.
+        Affine map on centred coordinates.
     begun : (N, d, *T) tensor, optional
-        u that the first pass meets, at any resolution; None is 0.
+        Initial u, at any resolution; by default 0.
     through : bool
-        False: no gradient flows from one pass to the one before.
+        Whether gradients are propagated through all passes, or only through the current one.
+
+    Yields
+    ------
+    Pass
     """
     size = tuple(moving.shape[2:])
     for stage in stages:
@@ -183,16 +191,16 @@ def run_passes(
 def better_start(
     stages: Sequence[Stage], moving: Tensor, fixed: Tensor, affine: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of an affine map and the identity, the one from which stages reach the higher mutual information.
+    """Select the affine map or the identity as start, by the mutual information after the given stages.
 
-    The affine map, unless the other is clearly better: where both arrive, it has the shorter way left.
+    The identity must be clearly better: if both starts converge, less displacement remains with the affine map.
 
     Returns
     -------
     affine : (N, d, d + 1) tensor
-        Of each pair, where to begin.
+        Selected start of each pair.
     u : (N, d, *T) tensor
-        After these stages.
+        Displacement after these stages.
     """
     identity = torch.eye(*affine.shape[1:]).to(affine).expand_as(affine)
     both = torch.cat((affine, identity))
@@ -209,15 +217,16 @@ def better_start(
 
 
 def behind(affine: Tensor, begun: Tensor, u: Tensor, size: tuple[int, ...]) -> Tensor:
-    """u of a stage behind another affine map than the one that it began with.
+    """Displacement relative to `affine` of the map given by u relative to the affine map `begun`.
 
     Parameters
     ----------
     affine, begun : (N, d, d + 1) tensors
+        New and original affine map.
     u : (N, d, *T) tensor
-        Behind `begun`, at any resolution.
+        Displacement relative to `begun`, at any resolution.
     size : tuple of int
-        (*S), of the images.
+        (*S), shape of the images.
     """
     return without_affine(compose_affine(begun, u, size), affine, size)
 
@@ -231,7 +240,7 @@ def _one_pass(
     extent: tuple[int, ...],
     view: Tensor | None,
 ) -> Tensor:
-    """u after one more pass, from u before it, behind the affine map of a field of view `extent`."""
+    """u after a pass, from u before it; the affine map refers to a field of view of size `extent`."""
     u = resize_field(before, moving.shape[2:])
     pair = torch.cat((warp(moving, compose_affine(affine, u, extent)), fixed), 1)
     update = net(pair) if view is None else seen_from(net(viewed(pair, view)), view)

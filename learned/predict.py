@@ -57,13 +57,13 @@ def predict(
         network: from the headers, or aligning the centres of the fields of view or of mass.
     spacing : float, optional
         Voxel size in mm of the network's input, centred on the fixed image, cropped or padded with
-        zeros.  By default the whole fixed field of view just fits; a network for images of any size
-        takes all of it at the voxel size of its training.
+        zeros.  By default the smallest that covers the whole fixed field of view, or, for a network that
+        accepts images of any size, that of its training.
     threads : int, optional
-        Threads to use; their number changes the result only by rounding.  All available by default.
+        Number of threads, by default all available; the result depends on it only by rounding.
     device : str or torch.device, optional
-        Device of the network: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.  It changes
-        the result only by rounding.
+        Device of the network: "cpu", "cuda", "cuda:1", ...; by default a GPU if there is one.  The result
+        depends on it only by rounding.
 
     Returns
     -------
@@ -72,9 +72,9 @@ def predict(
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If an argument is unusable, as for :func:`varreg.solve`.
+        If an argument is invalid, as for :func:`varreg.solve`.
     DivergenceError
-        If the map of the network is not finite or is singular.
+        If the predicted map is not finite, or its affine part is singular.
 
     Examples
     --------
@@ -108,8 +108,8 @@ def predict_batch(
 ) -> list[Prediction]:
     """Register many pairs by a trained network, in batches.
 
-    Batch normalisation uses its stored statistics, so a pair's prediction does not depend on the
-    others: it equals that of :func:`predict` up to the rounding of float32.
+    Batch normalisation uses its stored statistics, so that predictions do not depend on the other pairs:
+    they equal those of :func:`predict` up to float32 rounding.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def predict_batch(
         Pairs (moving, fixed), or dictionaries with the keys ``moving``, ``fixed`` and optionally
         ``start``.  Images may have different sizes; a generator is read one batch at a time.
     batch_size : int
-        Pairs per pass through the network.
+        Number of pairs per evaluation of the network.
     model, start, spacing, threads, device
-        As for :func:`predict`; the first pair decides the default model.
+        As for :func:`predict`; the default model is that for the dimension of the first pair.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def predict_batch(
     Raises
     ------
     VarregError
-        As :func:`predict`, for the first pair that is refused; the message begins with its position.
+        As :func:`predict`, for the first invalid pair; the message begins with its position.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def predict_batch(
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="Name of an included network, or a .safetensors file. [default: brain-2d for slices, "
+    help="Name of a shipped network, or a .safetensors file. [default: brain-2d for slices, "
     "brain-3d for volumes]",
 )
 @click.option(
@@ -175,7 +175,8 @@ def predict_batch(
 @click.option(
     "--spacing",
     type=float,
-    help="Voxel size in mm of the network's input. [default: all of FIXED fits]",
+    help="Voxel size in mm of the network's input. [default: that of its training if it accepts images of any "
+    "size, else the smallest that covers all of FIXED]",
 )
 @header_option
 @threads
@@ -188,7 +189,7 @@ def predict_batch(
 def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:  # fmt: skip
     """Register the image MOVING to the image FIXED by a trained network."""
     write: Any
-    # opened first: an output that cannot be written is found before the work
+    # opened first, to detect an output that cannot be written before any computation
     with result_writer(output, moving, fixed, None, force) as write:
         prediction = predict(moving, fixed, **settings)
         write(prediction)
@@ -199,7 +200,7 @@ def main(moving: str, fixed: str, output: str, force: bool, as_json: bool, quiet
 
 
 def summary(prediction: Prediction) -> dict[str, Any]:
-    """The numbers of a prediction, ready for JSON."""
+    """Figures of a prediction, as JSON values."""
     return {
         "fixed": prediction.fixed_name,
         "moving": prediction.moving_name,
@@ -214,7 +215,7 @@ def summary(prediction: Prediction) -> dict[str, Any]:
 
 
 class _CallableModule(types.ModuleType):
-    """Importing this module puts it where ``learned.predict(moving, fixed)`` looks for a function."""
+    """Callable module: importing ``learned.predict`` replaces the function of that name by the module."""
 
     def __call__(self, *arguments: Any, **settings: Any) -> Prediction:
         return predict(*arguments, **settings)

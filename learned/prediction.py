@@ -1,4 +1,4 @@
-"""What a network predicts, in world space: the same map, spaces and methods as a varreg.Result."""
+"""Result of a network in world space, with the same spaces and methods as a varreg.Result."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from varreg.transforms.transform import Transform
 
 from .preparation import Prepared, world_transform
 
-#: First line of a prediction of images of which nothing suspicious is known.
+#: First line of a printed prediction if the images themselves gave no warning.
 UNCHECKED = "Checks: none were run; varreg.certify(moving, fixed, prediction) assesses the map."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Registered):
-    """Result of :func:`learned.predict`.  ``print(prediction)`` summarises it in a paragraph.
+    """Result of :func:`learned.predict`; ``print(prediction)`` shows a summary.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 
     Attributes
     ----------
     transform : varreg.Transform
-        The map; most of its methods are available here too.
+        The map; most of its methods are also available here.
     warped : varreg.Image
-        The moving image on the fixed grid.
+        Moving image on the fixed grid.
     model : str
         Name of the network.
     fixed_name, moving_name : str
         File names of the images; "" for arrays.
     smallest_determinant : float
-        Certified lower bound on det(id + grad u) over every point, also between the voxels.
+        Certified lower bound of det(id + grad u) at all points, also between voxels.
     overlap : float
         Fraction of the fixed voxels that map into the moving image.
     provenance : dict
-        JSON values: versions, ``backend`` (the network), ``threads``, ``seconds`` (part ->
-        seconds; what a batch has in common is shared out evenly; ``compilation`` is in no part).
+        JSON values: versions, ``backend`` (the network), ``threads`` and ``seconds`` (of each part; time
+        common to a batch is divided evenly, and ``compilation`` is not included in other parts).
     fixed, moving : varreg.Image
-        The images that were registered.
+        Registered images.
     """
 
     warped: Image
@@ -68,16 +68,16 @@ class Prediction(Registered):
 
     @property
     def seconds(self) -> float:
-        """Time of all parts together, without :attr:`compilation_seconds`."""
+        """Total time in seconds, without :attr:`compilation_seconds`."""
         return self.as_result().seconds
 
     @property
     def compilation_seconds(self) -> float:
-        """Time until kernels were compiled, or loaded from the cache on disk."""
+        """Time for compiling kernels or loading them from the cache on disk, in seconds."""
         return self.as_result().compilation_seconds
 
     def as_result(self) -> Result:
-        """The same as a varreg.Result: no level was run, and its energies are not numbers (nan)."""
+        """The prediction as a :class:`varreg.Result`, without levels and with nan as energies."""
         unknown = Energy(float("nan"), float("nan"), float("nan"))
         return Result(
             transform=self.transform,
@@ -106,17 +106,17 @@ class Prediction(Registered):
         path : str or PathLike
             Folder to create, in the format of :meth:`varreg.Result.save`.
         overwrite : bool
-            Replace an existing result.
+            Whether to replace an existing result.
 
         Raises
         ------
         FileError
-            If it exists or cannot be written; existing files stay untouched.
+            If the folder exists or cannot be written; existing files are unchanged.
         """
         self.as_result().save(path, overwrite)
 
     def __str__(self) -> str:
-        # the solver calls an affine map that it did not search for given
+        # results print "given" for affine maps without a search
         said = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
         lines = said.replace(NONE_MADE, UNCHECKED).splitlines()
         remark = (
@@ -137,12 +137,12 @@ def predicted(
     threads: int,
     function: str,
 ) -> Prediction:
-    """The prediction of a pair, of what a network answered within some seconds.
+    """Prediction of a pair from the output of a network.
 
     Raises
     ------
     DivergenceError
-        If the map is not finite or singular.
+        If the map is not finite, or its affine part is singular.
     """
     begun = computing_time()
     moving, fixed = pair.moving, pair.fixed
@@ -150,7 +150,7 @@ def predicted(
         transform = world_transform(affine, field, pair.grid, fixed, moving, pair.start)
     except GeometryError as error:
         raise DivergenceError(
-            f"{function}: the network {model!r} predicts an unusable map for "
+            f"{function}: the network {model!r} predicts an invalid map for "
             f"{moving.name or '`moving`'} and {fixed.name or '`fixed`'} ({error}); use "
             "varreg.solve for this pair."
         ) from error

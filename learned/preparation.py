@@ -1,8 +1,8 @@
-"""A pair of images of any grids on the network's own grid, and the network's map in the world of the pair.
+"""Resampling of a pair to the network's grid, and conversion of the network's map to world space.
 
-Every argument is checked here.  The grid covers the fixed image's field of view with voxels of one size along
-all axes.  The moving image is read there through world space, so that the network sees what the headers leave
-to be done.
+All arguments are validated here.  The grid covers the field of view of the fixed image with isotropic voxels.
+The moving image is resampled to it through world space, so that the network only has to correct the remaining
+misalignment.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from .grids import covering, network_grid, resampled, unit_values
 
 
 class Prepared(NamedTuple):
-    """A pair as a network sees it."""
+    """Input of a network for a pair, with the original images and grids."""
 
     moving: Image
     fixed: Image
     grid: Grid
-    start: Float  # fixed world -> moving world, through which the moving image is seen
+    start: Float  # fixed world -> moving world, initial map
     images: NDArray[np.float32]  # (2, *S), moving and fixed in [0, 1]
     seconds: float
     compilation: float
@@ -58,37 +58,41 @@ def prepare(
     multiple: int = 1,
     **others: Any,
 ) -> Prepared:
-    """What a network will see of a pair; every argument is checked here.
+    """Validate the arguments of a prediction and compute the input of the network.
 
     Parameters
     ----------
     moving, fixed, start, spacing
         See :func:`learned.predict`.
     shape : tuple of int
-        (*S) of the network.
+        (*S), image size of the training.
     trained : float, optional
-        Voxel size of its training (mm), of a network that takes images of any size: it sees all of the
-        fixed field of view, by default in such voxels.
+        Voxel size of the training (mm), for a network that accepts images of any size: its input is the
+        whole fixed field of view, by default with this voxel size.
     multiple : int
-        What its numbers of voxels are multiples of then.
+        Divisor of the numbers of voxels of such an input.
     model : str
         Name of the network.
     function : str
-        Name for the messages.
+        Function name for error messages.
     **others
-        Further arguments of :func:`varreg.solve` for this pair: none is possible.
+        Further arguments of :func:`varreg.solve` for this pair, which are all refused.
+
+    Returns
+    -------
+    Prepared
 
     Raises
     ------
     InputError
-        If the images, the start or the spacing cannot be used, or `others` are given.
+        If the images, the start or the spacing are invalid, or `others` are given.
     OverlapError
-        If the start leaves almost nothing of the moving image in view.
+        If almost nothing of the moving image is in view after the start.
     """
     begun = computing_time()
     if others:
         raise InputError(
-            f"{function}: a network does not accept {', '.join(map(repr, others))}; leave it out, "
+            f"{function}: a network does not accept {', '.join(map(repr, others))}; omit it, "
             "or use varreg.solve."
         )
     images = as_pair(moving, fixed, function)
@@ -114,25 +118,25 @@ def prepare(
 def world_transform(
     affine: Float, displacement: Float, network: Grid, fixed: Image, moving: Image, start: Float
 ) -> Transform:
-    r"""The map of a network as a map between two images.
+    r"""Transform between two images from the map of a network.
 
-    On the network's grid W, with voxels of one size along all axes, the network maps the voxel x to
-    V(x + u(x)), where V is its affine map in voxels.  The moving image was brought there through the
-    world map S, so in world space the total map is
+    On the network's grid W, with isotropic voxels, the network maps the voxel x to V(x + u(x)), where V
+    is its affine map in voxels.  The moving image has been resampled to this grid through the world map S,
+    so that the total map in world space is
 
     .. math:: X \mapsto S W V (W^{-1} X + u) = A (X + W_{lin} u), \qquad A = S W V W^{-1}.
 
-    u is read at every fixed voxel, linearly between the network's voxels and continued constantly
-    beyond them, and turned to the axes of the fixed array.
+    u is interpolated linearly at every fixed voxel, continued constantly beyond the network's grid, and
+    rotated to the axes of the fixed array.
 
     Parameters
     ----------
     affine : (d, d + 1) array
-        On centred coordinates: see :mod:`learned.affine`.
+        Affine map on centred coordinates, see :mod:`learned.affine`.
     displacement : (d, \*n) array
         u, in voxels of the network's grid.
     network : Grid
-        W; its world is that of the fixed image.
+        W, in the world of the fixed image.
     fixed, moving : Image
         The two images.
     start : (d + 1, d + 1) array
@@ -141,7 +145,7 @@ def world_transform(
     Returns
     -------
     varreg.Transform
-        Without a deformable part where u is 0 everywhere.
+        Without a deformable part if u is 0 everywhere.
 
     Raises
     ------
@@ -156,7 +160,7 @@ def world_transform(
     4.0
     """
     d, shape = network.dim, np.array(network.shape)
-    # only what the map changes is carried over, so that no motion is exactly no motion
+    # only the difference to the identity is converted, so that the identity is preserved exactly
     change = np.zeros((d + 1, d + 1))
     change[:d, :d] = affine[:, :d] - np.eye(d)
     change[:d, d] = affine[:, d] * (shape.max() / 2) - change[:d, :d] @ ((shape - 1) / 2)
@@ -170,7 +174,7 @@ def world_transform(
 
 
 def _seen(image: Image, argument: str) -> LevelImage:
-    """An image in unit intensities; what holds no data is black, as around the heads of training."""
+    """Image in unit intensities; voxels without data are 0, like the background in training."""
     if image.valid is None:
         return sampled(image, None, None, argument)
     level = sampled(image, image.valid, robust_range(image.data[image.valid]), argument)
@@ -178,7 +182,7 @@ def _seen(image: Image, argument: str) -> LevelImage:
 
 
 def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
-    """Fixed world -> moving world before the network; refused if it leaves almost nothing in view."""
+    """Initial map fixed world -> moving world; an OverlapError if almost nothing is in view."""
     d = fixed.grid.dim
     chosen = affine_initialisations("header" if start is None else start, d)
     check_overlap(fixed.grid, moving.grid, np.eye(d + 1), "affine", chosen)
@@ -189,21 +193,21 @@ def _start_matrix(start: Any, moving: LevelImage, fixed: LevelImage) -> Float:
 
 def _other_dimension(model: str, dimension: int, image: Image, function: str) -> str:
     shape = " x ".join(map(str, image.grid.shape))
-    advice = "give volumes, or name a network for slices as `model`."
+    advice = "pass volumes, or select a network for slices by `model`."
     if dimension == 2:
         advice = (
-            "give one slice of each, e.g. image.slicer[:, :, 80:81] of a nibabel image or "
-            "array[:, :, 80], or use varreg.solve, which takes volumes."
+            "pass one slice of each, e.g. image.slicer[:, :, 80:81] of a nibabel image or "
+            "array[:, :, 80], or use varreg.solve, which accepts volumes."
         )
     return (
-        f"{function}: the network {model!r} is for {dimension}D images, and these are "
+        f"{function}: the network {model!r} is for {dimension}D images, but these are "
         f"{image.grid.dim}D (`fixed` is {shape}); {advice}"
     )
 
 
 @contextlib.contextmanager
 def _said_by(function: str) -> Iterator[None]:
-    """The solver's own checks, in the name of another function."""
+    """Replace the name of the solver in its error messages by that of another function."""
     try:
         yield
     except VarregError as error:
@@ -213,7 +217,7 @@ def _said_by(function: str) -> Iterator[None]:
 
 
 def _carried(field: Float, source: Grid, target: Grid) -> Float:
-    """(d, *n) numbers on one grid, read at the voxels of another of the same world: (d, *S)."""
+    """Components (d, *n) on one grid, interpolated at the voxels of another grid in the same world, (d, *S)."""
     if source.shape == target.shape and np.array_equal(source.affine, target.affine):
         return field
     matrix = resampling.voxel_matrix(target.affine, np.eye(target.dim + 1), source.affine)

@@ -1,4 +1,4 @@
-"""What a training says of itself while it runs: tables, pictures, TensorBoard, a progress bar.
+"""Reports of a running training: tables, pictures, TensorBoard and a progress bar.
 
 A picture has a row for each registered pair: images, checkerboards and the deformed grid.
 """
@@ -28,25 +28,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 TITLES = ("Fixed", "Moving", "Moving, registered", "Fixed / moving", "Fixed / registered", "Grid")
-LINES = 24  # of the grid along the longer side
-GAP = 0.04  # between pictures, as a share of their width
-WIDTH, TOP = 12.0, 0.55  # of the figure, and of its titles, inches
+LINES = 24  # of the grid along the longer axis
+GAP = 0.04  # between images, relative to their width
+WIDTH, TOP = 12.0, 0.55  # width of the figure and height of its titles, inches
 INK, COLOUR = "#222222", "#1f5fa8"
 Float = NDArray[np.floating]
 
 
 class Reports:
-    """Everything but the first process is silent.
+    """Reports of a training; only the first process writes them.
 
     Parameters
     ----------
     folder : RunFolder
+        Folder of the run.
     position : Position
-        Where the run goes on; what was said of later steps is taken back.
+        Position at which the run resumes; entries of later steps are removed.
     steps : int
-        Of the whole training.
+        Number of steps of the whole training.
     speaks : bool
-        False makes everything here do nothing.
+        Whether this process writes reports.
     progress, tensorboard
         As for :func:`learned.train.train`.
     """
@@ -78,11 +79,11 @@ class Reports:
 
     @property
     def hours(self) -> float:
-        """That the run has taken; those after its last validation before a pause are lost."""
+        """Duration of the run in hours; time after the last validation before an interruption is not included."""
         return self._before + (time.monotonic() - self._started) / 3600
 
     def step(self, position: Position, values: dict[str, float]) -> None:
-        """One step: the loss, its terms and what else there is to follow."""
+        """Report a step: the loss, its terms and further values."""
         if not self.speaks:
             return
         place = {"stage": position.stage, "epoch": position.epoch, "step": position.step}
@@ -96,7 +97,7 @@ class Reports:
     def validation(
         self, position: Position, table: Table, is_best: bool, registered: list[Registered]
     ) -> None:
-        """One validation, with a picture."""
+        """Report a validation, with a picture."""
         if not self.speaks:
             return
         self.entry("validation", position, table, best=is_best)
@@ -114,7 +115,7 @@ class Reports:
             self._board.add_image("pairs", pixels, position.step, dataformats="HWC")
 
     def entry(self, part: str, position: Position, table: Table, **more: Any) -> None:
-        """A line of the table of metrics."""
+        """Append a line to the table of metrics."""
         if self.speaks:
             place = {"stage": position.stage, "epoch": position.epoch, "step": position.step}
             self.folder.append(
@@ -122,12 +123,12 @@ class Reports:
             )
 
     def best(self) -> dict[str, Any] | None:
-        """The line of the best validation so far."""
+        """Line of the best validation so far."""
         lines = [line for line in self.folder.metrics() if line.get("best")]
         return lines[-1] if lines else None
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Close the progress bar and flush the logs."""
         if self.speaks:
             self._bar.close()
             if self._board is not None:
@@ -135,13 +136,13 @@ class Reports:
 
 
 def _board(path: Path, step: int) -> Any:
-    """The writer of TensorBoard's logs, entries after a step taken back; None where it is not installed."""
+    """Writer of TensorBoard logs, which drops entries after a step; None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         logger.warning(
-            "learned.train: TensorBoard is not installed, so no TensorBoard logs are written; the tables "
-            "are. To install: pip install tensorboard"
+            "learned.train: TensorBoard is not installed; only the tables are written, no TensorBoard logs. "
+            "To install: pip install tensorboard"
         )
         return None
     return SummaryWriter(str(path), purge_step=step + 1)
@@ -159,10 +160,10 @@ def _scalars(board: Any, entry: dict[str, Any], prefix: str, step: int) -> None:
 def draw_pairs(
     registered: Sequence[Registered], title: str, path: str | Path | None = None
 ) -> Figure:
-    """Draw registered pairs of one size, one row each; of volumes the middle plane of the last axis.
+    """Draw registered pairs of equal size, one row each; for volumes the middle slice of the last axis.
 
-    The figure, which pyplot does not know, is written to `path`, if given, in place of what is there; its
-    extension chooses the format.
+    The figure is independent of pyplot. If `path` is given, it is written there, replacing an existing file,
+    in the format of the extension.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -172,7 +173,7 @@ def draw_pairs(
     inches = WIDTH / (len(TITLES) * width) * height * len(rows)
     figure = Figure(figsize=(WIDTH, inches + TOP), facecolor="white")
     FigureCanvasAgg(figure)
-    # one pair of axes for all pictures: two dozen would take seconds to draw
+    # one Axes for all images, because drawing two dozen takes seconds
     axes = figure.add_axes((0.0, 0.0, 1.0, inches / (inches + TOP)))
     axes.set_axis_off()
     for row, (one, tiles) in enumerate(zip(registered, rows, strict=True)):
@@ -192,7 +193,7 @@ def draw_pairs(
 
 
 def _tiles(one: Registered) -> tuple[Float, ...]:
-    """The pictures of a row, (n, m) each, without the grid."""
+    """Images of a row, (n, m) each, without the grid."""
     images = (one.pair.fixed, one.pair.moving, one.warped)
     fixed, moving, warped = (_plane(image)[0] for image in images)
     return fixed, moving, warped, checkerboard(fixed, moving), checkerboard(fixed, warped)
@@ -205,7 +206,7 @@ def _draw_tile(axes: Any, tile: Float, top: float, left: float) -> None:
 
 
 def _draw_grid(axes: Any, displacement: Float, top: float, left: float) -> None:
-    """Where the lines of a regular grid on the fixed image go, as far as they stay in view."""
+    """Draw the deformed lines of a regular grid on the fixed image, as far as they are in view."""
     from matplotlib.collections import LineCollection
 
     shape = displacement.shape[1:]
@@ -219,13 +220,13 @@ def _draw_grid(axes: Any, displacement: Float, top: float, left: float) -> None:
 
 
 def _words(one: Registered) -> str:
-    """Subject, and error or overlap before and after."""
+    """Subject, and error or overlap before and after registration."""
     maps = list(one.maps.values())
     table = {str(k): known_figures(one.pair, maps[k][None]) for k in (0, -1)}
     return f"{one.pair.subject}: {change(table)}".removesuffix(": ")
 
 
 def _plane(values: Tensor) -> Float:
-    """(C, *S) as (C, rows, columns)."""
+    """Slice (C, rows, columns) of (C, *S)."""
     array = values.numpy()
     return array if array.ndim == 3 else array[..., array.shape[-1] // 2]

@@ -1,16 +1,16 @@
-"""The folder of a training run: its configuration, tables, pictures, checkpoints and weights.
+"""Folder of a training run: configuration, tables, pictures, checkpoints and weights.
 
 =====================  ==========================================================================
-``config.json``        what the run was started with
-``metrics.jsonl``      a line per validation: error, mutual information and folds of each stage
-``training.jsonl``     a line per step: the loss and its terms
+``config.json``        configuration of the run
+``metrics.jsonl``      one line per validation: error, mutual information and folds of each stage
+``training.jsonl``     one line per step: the loss and its terms
 ``pictures``           registered validation pairs
 ``tensorboard``        the same figures for TensorBoard
 ``checkpoints``        the last states, and the best
-``model.safetensors``  the best weights, with a card
+``model.safetensors``  the best weights, with a model card
 =====================  ==========================================================================
 
-Tables follow the checkpoint: when a run is resumed, lines of steps after it are taken back.
+When a run is resumed from a checkpoint, lines of later steps are removed from the tables.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .config import Config, changed_keys, from_json, to_json
 CONFIG, METRICS, STEPS, MODEL = (
     "config.json", "metrics.jsonl", "training.jsonl", "model.safetensors",
 )  # fmt: skip
-KEPT = 2  # of the last checkpoints
-#: Keys that may change when a run goes on; any other would make it another run.
+KEPT = 2  # number of last checkpoints that are kept
+#: Keys that may change when a run is resumed.
 RESUMABLE = (
     "optimiser.epochs", "optimiser.gradient_clipping", "data.manifest", "data.labels", "data.cache",
     "data.licences", "data.workers", "train.output", "train.affine_from",
@@ -40,7 +40,7 @@ RESUMABLE = (
 
 
 class RunFolder:
-    """See the module.
+    """Folder of a training run, see :mod:`learned.run_folder`.
 
     Parameters
     ----------
@@ -62,48 +62,52 @@ class RunFolder:
 
     @property
     def last(self) -> Path | None:
-        """The checkpoint with the largest step, if there is one."""
+        """Path of the latest checkpoint, if there is one."""
         return max(self._numbered(), default=None)
 
     @property
     def best(self) -> Path | None:
-        """The best checkpoint, if there is one."""
+        """Path of the best checkpoint, if there is one."""
         file = self.path / "checkpoints" / "best.safetensors"
         return file if file.is_file() else None
 
     def save(
         self, training: Training, config: Config, position: Position, *, is_best: bool = False
     ) -> Path:
-        """Write a checkpoint named after its step, and remove those no longer kept.
+        """Write a checkpoint named by its step, and remove old ones.
 
         Parameters
         ----------
         training, config, position
             See :func:`learned.checkpoint.serialised`.
         is_best : bool
-            Keep it as the best, too.
+            Whether to save it also as the best.
+
+        Returns
+        -------
+        Path
 
         Raises
         ------
         InputError
             If the state is not finite.
         FileError
-            If there is a later step, which this run cannot come from, or it cannot be written; what
-            was there is untouched, also if the process is killed.
+            If there is a checkpoint of a later step, or the file cannot be written; existing files are
+            unchanged, even if the process is killed.
         """
         folder, name = self.path / "checkpoints", f"step-{position.step:012d}.safetensors"
         if self.last is not None and self.last.name > name:
             raise FileError(
-                f"learned.train: {str(folder)!r} holds {self.last.name!r}, later than step "
-                f"{position.step}; resume from there, or write to another folder."
+                f"learned.train: {str(folder)!r} contains {self.last.name!r}, later than step "
+                f"{position.step}; resume from that step, or choose another folder."
             )
         data = serialised(training, config, position)
         folder.mkdir(parents=True, exist_ok=True)
-        # the best first: killed in between, the run repeats the step that found it
+        # the best first: if killed in between, the resumed run repeats this step
         for file in ["best.safetensors", name] if is_best else [name]:
             with atomic_path(folder / file, overwrite=True) as temporary:
                 temporary.write_bytes(data)
-        # beside old ones, what writers that were killed have left
+        # old checkpoints, and temporary files of killed processes
         for path in [*self._numbered()[:-KEPT], *folder.glob(".varreg-*.safetensors")]:
             path.unlink(missing_ok=True)
         return folder / name
@@ -112,25 +116,25 @@ class RunFolder:
         return sorted((self.path / "checkpoints").glob("step-" + "[0-9]" * 12 + ".safetensors"))
 
     def check(self, config: Config, resume: bool) -> None:
-        """Raise what :meth:`open` would, before any work; nothing is made."""
+        """Raise the errors of :meth:`open` before any computation, without writing."""
         self._refuse_foreign(resume)
         if (self.path / CONFIG).is_file():
             _refuse_changes(self.config(), config, self.path)
 
     def open(self, config: Config, resume: bool) -> None:
-        """Make the folder, or find that the run in it can go on.
+        """Create the folder, or check that the run in it can be resumed.
 
         Parameters
         ----------
         config : Config
-            Written to the folder.
+            Configuration, which is written to the folder.
         resume : bool
-            Whether there may be a run already.
+            Whether the folder may contain a run.
 
         Raises
         ------
         FileError
-            If there is something in the folder and `resume` is not set, or it cannot be written.
+            If the folder is not empty and `resume` is not set, or it cannot be written.
         InputError
             If the run in it has another configuration.
         """
@@ -146,7 +150,7 @@ class RunFolder:
             temporary.write_text(to_json(config) + "\n", encoding="utf-8")
 
     def config(self) -> Config:
-        """The configuration of the run in the folder; if none can be read, a FileError."""
+        """Configuration of the run in the folder; a FileError if it cannot be read."""
         file = self.path / CONFIG
         try:
             return from_json(file.read_text(encoding="utf-8"))
@@ -156,7 +160,7 @@ class RunFolder:
             ) from error
 
     def take_back(self, step: int) -> None:
-        """Remove lines of the tables after a step, and what a killed writer left half written."""
+        """Remove lines after a step from the tables, and incomplete lines of a killed process."""
         for name in (METRICS, STEPS):
             file = self.path / name
             if not file.is_file():
@@ -166,24 +170,24 @@ class RunFolder:
                 temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def append(self, name: str, entry: dict[str, Any]) -> None:
-        """Add a line to a table.
+        """Append a line to a table.
 
         Parameters
         ----------
         name : {"metrics.jsonl", "training.jsonl"}
         entry : dict
-            With the key "step".
+            JSON values, with the key "step".
         """
         with open(self.path / name, "a", encoding="utf-8") as stream:
             stream.write(_line(entry))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The validations so far."""
+        """Lines of the table of validations."""
         file = self.path / METRICS
         return read_lines(file) if file.is_file() else []
 
     def _refuse_foreign(self, resume: bool) -> None:
-        """Raise if there is anything that may not be added to."""
+        """Raise a FileError if the path is not a folder, or contains files that are not of a run to resume."""
         if not os.path.lexists(self.path):
             return
         if not self.path.is_dir():
@@ -196,16 +200,16 @@ class RunFolder:
                 f"learned.train: the folder {str(self.path)!r} is not empty; resume the run in it by "
                 "--resume, or choose another --output."
             )
-        # the pictures' folder is made before anything else
+        # the folder of pictures is created before the configuration is written
         if names - {self.pictures.name} and CONFIG not in names:
             raise FileError(
-                f"learned.train: the folder {str(self.path)!r} holds files but no {CONFIG!r}, so there "
+                f"learned.train: the folder {str(self.path)!r} contains files but no {CONFIG!r}, so there "
                 "is no run to resume; choose another --output."
             )
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a table; one that was cut off ends it.
+    """Lines of a table, up to the first incomplete one.
 
     Examples
     --------
@@ -232,7 +236,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _is_kept(line: dict[str, Any], step: int) -> bool:
-    """The test comes after everything else and is made again."""
+    """Whether a line is kept at a step; test lines are not, since the test is repeated at the end."""
     return type(line.get("step")) is int and line["step"] <= step and line.get("part") != "test"
 
 
@@ -240,6 +244,6 @@ def _refuse_changes(before: Config, after: Config, path: Path) -> None:
     wrong = [key for key in changed_keys(before, after) if key not in RESUMABLE]
     if wrong:
         raise InputError(
-            f"learned.train: the run in {str(path)!r} was started with another `{wrong[0]}`; keep that value, or "
+            f"learned.train: the run in {str(path)!r} was started with another `{wrong[0]}`; keep its value, or "
             "choose another --output."
         )

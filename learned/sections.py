@@ -1,10 +1,10 @@
-"""The sections of a configuration on networks, losses, optimisation and the run itself.
+"""Sections of the configuration for networks, loss, optimisation and the run.
 
-The docstrings are also the help of the command line.  A new key needs a field here and a line in the docstring; its
-default must be what was the case before it existed, for files that do not have it.
+The docstrings are also the help of the command line.  A new key requires a field and a line of the docstring; its
+default must reproduce the previous behaviour, for files without the key.
 """
 
-# annotations are not postponed: jsonargparse would read those as a type checker does, without limits
+# no postponed annotations: jsonargparse would resolve them as a type checker does, without limits
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -19,37 +19,38 @@ from .fields import Section, hints_of
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
-    """The cascade: what ``Cascade.build`` is called with.
+    """Architecture of the cascade of networks.
 
     Parameters
     ----------
     dimension : {2, 3}
-        d, of the images.
+        Dimension of the images.
     shape : tuple of int
-        Voxels of the images along each of the d axes.
-    at_width, dt_width : int
-        Channels of the first block of AT-Net and of each DT-Net; 16 and 32 in the paper. An `at_width` of 0
-        leaves out AT-Net; the stages then start from the identity.
+        Number of voxels of the images along each axis.
+    at_width : int
+        Channels of the first block of AT-Net, 16 in the paper; 0 for no AT-Net, so that the stages start from the identity.
+    dt_width : int
+        Channels of the first block of each DT-Net, 32 in the paper.
     scales : tuple of float
-        Coarsening factor of the images that each DT-Net stage sees, decreasing; may be empty.
+        Coarsening factors of the images for the DT-Net stages, decreasing; may be empty.
     shared : bool
         Whether all stages share the weights of one network.
     pooling : {"flatten", "global"}
-        Layer before AT-Net's dense layers; "flatten" fixes the image size to `shape`.
+        Layer before AT-Net's dense layers; "flatten" fixes the image size to `shape`, "global" does not.
     affine_scale : float
-        Coarsening factor of the images that AT-Net sees.
+        Coarsening factor of the images for AT-Net.
     affine_passes : int
-        Number of times AT-Net is applied, each time to the remaining misalignment.
+        Number of passes of AT-Net, each on the moving image warped by the current map.
     network : {"u-net", "descent"}
-        The paper's DT-Net, or a network that also takes the gradient of mutual information as input.
+        Deformable network: the paper's DT-Net, or a network with the gradient of mutual information as additional input.
     iterations : tuple of int
-        Number of passes of the network at each scale; empty means one each.
+        Number of passes of the network at each scale; empty for one each.
     views : {"one", "alternating"}
-        "alternating": each pass takes a different reflection of the pair.
+        "alternating": each pass receives a different reflection of the pair.
     zero_mean : bool
         Whether displacements have zero mean; if not, the affine part is fitted to the final map.
     starts : {"one", "two"}
-        "two": at inference the coarse stages also start from the identity, and the better result is kept.
+        "two": at inference the coarse stages also start from the identity, and the better result is continued.
     """
 
     name: ClassVar[str] = "model"
@@ -72,33 +73,34 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.shape) != self.dimension:
-            self._refuse("shape", f"{self.dimension} sizes, as `model.dimension` says")
+            self._refuse("shape", f"{self.dimension} sizes, according to `model.dimension`")
         if any(before <= after for before, after in pairwise(self.scales)):
             self._refuse("scales", "decreasing factors from 64 to 1, e.g. 4,2,1")
         if self.iterations and len(self.iterations) != len(self.scales):
             self._refuse(
-                "iterations", f"{len(self.scales)} numbers, as `model.scales` has, or none"
+                "iterations",
+                f"{len(self.scales)} numbers, one per scale in `model.scales`, or none",
             )
 
 
 @dataclass(frozen=True)
 class LossConfig(Section):
-    """Weights and choices of the objective, eq. (12) of the paper.
+    """Weights and settings of the loss, eq. (12) of the paper.
 
     Parameters
     ----------
     smoothness, mutual_information, background, consistency : float
-        Weights of the terms, lambda_1 to lambda_4 of the paper; at least one above 0.
+        Weight of this term: lambda_1, lambda_2, lambda_3 or lambda_4 of the paper; one weight must be above 0.
     gamma : float
         Intensity in [0, 1] below which the fixed image is background.
     inverse : {"fixed-point", "paper"}
-        How the consistency term inverts the displacement.
+        Method of inversion of the displacement in the consistency term.
     estimator : str
-        Preset of :class:`varreg.Options` that sets the estimator and bins of mutual information.
+        Preset of varreg.Options that defines the density estimator and the bins of mutual information.
     known_map : float
-        Weight of the mean distance in voxels to the random map that made the pair, where it is known.
+        Weight of the mean distance in voxels to the known random map of the pair.
     dice : float
-        Weight of 1 - the mean Dice overlap of labels.
+        Weight of 1 - Dice, the mean overlap of labels.
     """
 
     name: ClassVar[str] = "loss"
@@ -124,7 +126,7 @@ class LossConfig(Section):
 
 @dataclass(frozen=True)
 class OptimiserConfig(Section):
-    """The Adam optimiser, its learning rate schedule and the number of epochs.
+    """Adam optimiser, learning-rate schedule and number of epochs.
 
     Parameters
     ----------
@@ -132,18 +134,20 @@ class OptimiserConfig(Section):
         Largest learning rate of Adam.
     batch_size : int
         Pairs per step, over all processes.
-    affine_epochs, epochs : int
-        Epochs of AT-Net alone, and of the DT-Net stages with AT-Net frozen.
+    affine_epochs : int
+        Epochs of the affine stage, AT-Net alone.
+    epochs : int
+        Epochs of the deformable stage, the DT-Nets with AT-Net frozen.
     schedule : {"constant", "cosine"}
         Schedule of the learning rate after the warm-up.
     warm_up : int
-        Steps over which the learning rate rises linearly.
+        Number of steps with linearly increasing learning rate.
     last_rate : float
         Learning rate at the end of the cosine schedule, as a fraction of `learning_rate`.
     averaging : float
-        Decay of the exponential moving average of the weights, which is what is saved; 0 for none.
+        Decay of the exponential moving average of the weights, which is validated and saved; 0 for none.
     gradient_clipping : float or None
-        Largest norm of the gradient over all parameters.
+        Largest norm of the gradient of all parameters; None for no clipping.
     dropout : float
         Dropout rate in the two deepest blocks of each network.
     """
@@ -163,7 +167,7 @@ class OptimiserConfig(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """The run: output folder, devices, checkpoints and validation.
+    """Output folder, devices, checkpoints and validation of the run.
 
     Parameters
     ----------
@@ -174,19 +178,19 @@ class TrainConfig(Section):
     precision : {"float32", "bfloat16"}
         Precision of the networks' convolutions.
     affine_from : str or None
-        Weights file whose AT-Net is used instead of training one.
+        Model file with the weights of AT-Net, which is trained further unless `optimiser.affine_epochs` is 0.
     stages_from : str or None
-        Weights file from whose DT-Nets the stages start: each takes the finest one that is not finer than itself.
+        Model file with the initial weights of the DT-Nets: for each stage the finest of its scales that is not finer.
     threads : int or None
-        Threads of each process; by default PyTorch's choice. Their number changes rounding.
+        Threads of each process; by default PyTorch's choice. Results depend on it only by rounding.
     devices : tuple of str
-        "auto", or a list of "cpu", "mps", "cuda", "cuda:0", ...
+        "auto", or a list of "cpu", "cuda", "cuda:0", ...
     checkpoint_every : int
-        Steps between checkpoints.
+        Number of steps between checkpoints.
     validation_every : int
-        Epochs between validations.
+        Number of epochs between validations.
     patience : int or None
-        Validations without improvement after which a stage stops; by default never.
+        Number of validations without improvement after which a stage ends; None for never.
     """
 
     name: ClassVar[str] = "train"
@@ -210,13 +214,7 @@ class TrainConfig(Section):
 
 @dataclass(frozen=True)
 class Config:
-    """All sections together.
-
-    Examples
-    --------
-    >>> Config().model.scales
-    (4.0, 2.0, 1.0)
-    """
+    """Configuration of a training: all sections."""
 
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
@@ -239,10 +237,10 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def keys() -> dict[str, Any]:
-    """Every key, with its type."""
+    """Types of all keys."""
     return {f"{n}.{key}": h for n, kind in SECTIONS.items() for key, h in hints_of(kind).items()}
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """The values of all keys."""
+    """Values of all keys."""
     return {f"{s}.{k}": v for s, c in asdict(config).items() for k, v in c.items()}

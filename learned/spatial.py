@@ -1,8 +1,8 @@
-"""Positions, warping, composition and other resolutions of batches, two- and three-dimensional.
+"""Warping, composition and resampling of batches of images and displacements in two and three dimensions.
 
-Everything is in voxels of the grid at hand, in the order of the array's axes, and goes from the
-fixed to the moving image: the fixed voxel x corresponds to the moving voxel x + u(x).  Grids of another
-resolution cover the same field of view: voxel x of n lies at (x + 1/2) / n of it, along each axis.
+Displacements are in voxels of their grid, in the order of the array axes, and map fixed -> moving: the
+fixed voxel x corresponds to the moving voxel x + u(x).  Grids of different resolution cover the same
+field of view: along each axis, voxel x of n is at the fraction (x + 1/2) / n of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .tensors import check_displacement, check_shape, kept, without_autocast
 
 
 def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Voxel coordinates, (d, *S), of the type and on the device of `like`.
+    """Voxel coordinates (d, *S) with the type and device of `like`.
 
     Examples
     --------
@@ -38,24 +38,26 @@ def _grid(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
 
 
 def warp(image: Tensor, displacement: Tensor) -> Tensor:
-    """The image at x + u(x): bi- or trilinear, continued constantly beyond the outermost centres.
+    """Image at x + u(x), by bi- or trilinear interpolation, continued constantly beyond the outermost voxel centres.
 
-    Where u = 0 the result is the image, bit for bit.  Where u is not finite it is not a number.
+    Where u = 0 the result equals the image bitwise; where u is not finite it is nan.
 
     Parameters
     ----------
     image : (N, C, *S) tensor
+        Image.
     displacement : (N, d, *S) tensor
-        Voxels, d = len(S).
+        u in voxels, d = len(S).
 
     Returns
     -------
-    (N, C, *S) tensor, differentiable once in both arguments.
+    (N, C, *S) tensor
+        Warped image, differentiable once with respect to both arguments.
 
     Raises
     ------
     InputError
-        If the shapes do not belong together.
+        If the shapes are inconsistent.
 
     Examples
     --------
@@ -80,8 +82,8 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
     sampled = functional.grid_sample(
         image, position.flip(1).movedim(1, -1), padding_mode="border", align_corners=True
     )
-    # grid_sample rounds positions, by some 1e-5 of a voxel, and takes what is not finite for 0.
-    # The value is mended; the derivative stays that of the sampled image.
+    # grid_sample rounds positions by about 1e-5 voxels and replaces positions that are not finite by 0:
+    # the value is corrected here, the derivative is that of the sampled image
     still = (displacement == 0).all(1, keepdim=True)
     mended = torch.where(still, image.detach(), sampled.detach())
     mended = mended + 0 * displacement.detach().sum(1, keepdim=True)
@@ -89,18 +91,18 @@ def warp(image: Tensor, displacement: Tensor) -> Tensor:
 
 
 def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
-    r"""How far x + u(x) is in view of the moving image, (N, 1, *S), from 0 to 1.
+    r"""Weight in [0, 1] of x + u(x) being in view of the moving image, (N, 1, *S).
 
-    Along each axis 1 up to the outermost voxel centre; s voxels short of leaving it by one voxel,
-    :math:`3 s^2 - 2 s^3`; 0 beyond.  The product over the axes counts.  It is the rule of
-    ``varreg.backends.numba.sampling.clamp_axis``, so that both energies are one.
+    The product over the axes of a factor that is 1 up to the outermost voxel centre, 0 from one voxel beyond
+    it, and :math:`3 s^2 - 2 s^3` at s voxels before that point, as in
+    ``varreg.backends.numba.sampling.clamp_axis``, so that both packages have the same energy.
 
     Parameters
     ----------
     displacement : (N, d, *S) tensor
-        Voxels of the moving image.
+        u in voxels of the moving image.
     shape : tuple of int
-        (*T), the voxels of the moving image.
+        (*T), shape of the moving image.
 
     Examples
     --------
@@ -117,16 +119,16 @@ def view_weight(displacement: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def compose(first: Tensor, update: Tensor) -> Tensor:
-    """The displacement of s1 o s2: u(x) = update(x) + first(x + update(x)).
+    """Displacement of the composition s1 o s2: u(x) = update(x) + first(x + update(x)).
 
     `first` is interpolated linearly and continued constantly beyond the outermost voxel centres.
 
     Parameters
     ----------
     first : (N, d, *S) tensor
-        Of s1, which acts last, next to the moving image.
+        Displacement of s1, which is applied last, towards the moving image.
     update : (N, d, *S) tensor
-        Of s2, which acts first, next to the fixed image.
+        Displacement of s2, which is applied first, from the fixed image.
 
     Examples
     --------
@@ -138,15 +140,15 @@ def compose(first: Tensor, update: Tensor) -> Tensor:
     check_displacement("learned.spatial.compose", "first", first)
     if first.shape != update.shape:
         raise InputError(
-            f"learned.spatial.compose: `first` and `update` must be of one shape; got "
-            f"{tuple(first.shape)} and {tuple(update.shape)}. Bring one to the grid of the other "
+            f"learned.spatial.compose: `first` and `update` must have the same shape; got "
+            f"{tuple(first.shape)} and {tuple(update.shape)}. Resample one to the grid of the other "
             "with learned.spatial.resize_field."
         )
     return update + warp(first, update)
 
 
 def per_axis(values: Sequence[float], like: Tensor) -> Tensor:
-    """One number per axis, (d, 1, ..., 1), to go with (N, d, *S)."""
+    """One number per axis, (d, 1, ..., 1), for broadcasting with (N, d, *S)."""
     return _column(tuple(values), like.dtype, like.device)
 
 
@@ -157,7 +159,7 @@ def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device)
 
 
 def stage_shape(shape: Sequence[int], scale: float) -> tuple[int, ...]:
-    """Voxels of a stage, (d): as in ``varreg``, rounded, at least 2, never more than the image has.
+    """Shape of the images of a stage: rounded, at least 2, at most the shape of the image, as in ``varreg``.
 
     Examples
     --------
@@ -168,17 +170,17 @@ def stage_shape(shape: Sequence[int], scale: float) -> tuple[int, ...]:
 
 
 def resize_field(displacement: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same displacement on another grid of the same field of view, (N, d, *T).
+    """Displacement resampled to another grid of the same field of view, (N, d, *T).
 
-    Linear between voxel centres, constant between the outermost ones and the border; components
-    are scaled by the ratio of the sizes.  Nothing is averaged: a displacement is smooth.
+    Linear interpolation between voxel centres, constant continuation beyond them; components are scaled
+    by the ratio of the sizes.  There is no averaging, since displacements are smooth.
 
     Parameters
     ----------
     displacement : (N, d, *S) tensor
-        Voxels of its grid.
+        u in voxels of its grid.
     shape : tuple of int
-        (*T), the voxels of the new grid.
+        (*T), shape of the new grid.
 
     Examples
     --------
@@ -197,16 +199,17 @@ def resize_field(displacement: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """The image on a coarser grid of the same field of view, (N, C, *T): averages over new voxels.
+    """Image resampled to a coarser grid of the same field of view, (N, C, *T), by averaging.
 
-    A voxel counts by the share of it in the new voxel, as in the levels of ``varreg``; sizes need
-    not divide each other.
+    Voxels are weighted by their overlap with the new voxel, as in the levels of ``varreg``; the ratio of the
+    sizes need not be an integer.
 
     Parameters
     ----------
     image : (N, C, *S) tensor
+        Image.
     shape : tuple of int
-        (*T), no more voxels along any axis than the image has.
+        (*T), along each axis at most the number of voxels of the image.
 
     Raises
     ------
@@ -222,8 +225,8 @@ def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
     old = tuple(image.shape[2:])
     if len(shape) != len(old) or any(not 1 <= m <= n for m, n in zip(shape, old, strict=True)):
         raise InputError(
-            f"learned.spatial.resize_image: `shape` must have from 1 voxel to as many as the image "
-            f"along each axis, {old}; got {tuple(shape)}."
+            f"learned.spatial.resize_image: `shape` must have at least 1 and at most as many voxels as the "
+            f"image along each axis, {old}; got {tuple(shape)}."
         )
     for axis, (fine, coarse) in enumerate(zip(old, shape, strict=True), start=2):
         if fine != coarse:
@@ -235,7 +238,7 @@ def resize_image(image: Tensor, shape: Sequence[int]) -> Tensor:
 
 @kept
 def _shares(fine: int, coarse: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Share of each of `fine` voxels in each of `coarse` ones, (coarse, fine); rows add up to 1."""
+    """Overlap of each of `fine` voxels with each of `coarse` ones, (coarse, fine); rows sum to 1."""
     edge = torch.arange(coarse + 1, dtype=torch.float64) * (fine / coarse)
     voxel = torch.arange(fine, dtype=torch.float64)
     high = torch.minimum(voxel + 1, edge[1:, None])

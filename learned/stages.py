@@ -1,4 +1,4 @@
-"""Two stages of a training: first AT-Net alone, then all DT-Nets end to end behind a frozen AT-Net."""
+"""Two stages of a training: first AT-Net alone, then all DT-Nets with AT-Net frozen."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from .spatial import resize_field, resize_image, view_weight, warp
 
 AFFINE, DEFORMABLE = "affine", "deformable"
 STAGES = (AFFINE, DEFORMABLE)
-#: Distance (voxels of the images) below which a pass need not leave much less than it met.
+#: Added to the distance before a pass (voxels of the images), so that small distances need not be reduced much.
 STARTED = 0.5
-#: Weight of the whole image beside that of what is visible, lest the map folds in the background.
+#: Weight of the distance over the whole image, against folds in the background.
 OUTSIDE = 0.03
 
 
 def prepare_stage(name: str, cascade: Cascade, config: Config) -> nn.Module:
-    """Make trainable what the stage trains, and nothing else; the cascade is in training mode then.
+    """Prepare a cascade for a stage of the training: only the networks of the stage are trainable.
 
     Returns
     -------
     AffineLoss, DeformableLoss or DescentLoss
-        A module over the cascade: moving and fixed images, what is known of them -> Losses.  Buffers
-        of the module itself (``register_buffer``) are state of the training: they are saved in
-        checkpoints and come back from them, so they must keep their shape and change in place; of
-        several processes those of the first are saved.
+        Loss module, from moving and fixed images and :class:`learned.losses.supervised.Known` to Losses.
+        Buffers registered on it (``register_buffer``) belong to the state of the training: they are saved in
+        checkpoints and restored, and must be modified in place, with constant shape. With several processes,
+        those of the first are saved.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def prepare_stage(name: str, cascade: Cascade, config: Config) -> nn.Module:
 
 
 def stage_epochs(name: str, config: Config) -> int:
-    """Epochs of a stage; without scales there is no second one.
+    """Number of epochs of a stage; 0 for the deformable stage of a cascade without scales.
 
     Examples
     --------
@@ -69,16 +69,17 @@ def stage_epochs(name: str, config: Config) -> int:
 
 
 class AffineLoss(nn.Module):
-    """Loss of a batch in the first stage: mutual information and background after AT-Net.
+    """Loss of the affine stage: mutual information and background suppression, mean over the passes of AT-Net.
 
-    Global mutual information, as in the affine stage of the solver: regional mutual information
-    does not see structures that are far apart.  The mean over the passes of AT-Net.
+    Mutual information is global, as in the affine stage of the solver: regional mutual information is not
+    sensitive to structures that are far apart.
 
     Parameters
     ----------
     cascade : Cascade
-        With an AT-Net.
+        Cascade with an AT-Net.
     config : LossConfig
+        Weights and settings of the loss.
     """
 
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
@@ -90,7 +91,7 @@ class AffineLoss(nn.Module):
         self.objective = objective(config, options)
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1] as coarse as AT-Net sees them."""
+        """Loss and its terms for (N, 1, *S) images in [0, 1] at the resolution of AT-Net."""
         assert self.at_net is not None
         maps = affine_maps(self.at_net, moving, fixed, self.passes)
         return _mean([self._of_pass(affine, moving, fixed, known) for affine in maps])
@@ -106,13 +107,14 @@ class AffineLoss(nn.Module):
 
 
 class DeformableLoss(nn.Module):
-    """Loss of a batch in the second stage: all terms, of what the last network predicts.
+    """Loss of the deformable stage: all terms, for the map after the last DT-Net.
 
     Parameters
     ----------
     cascade : Cascade
-        With DT-Nets.
+        Cascade with DT-Nets.
     config : LossConfig
+        Weights and settings of the loss.
     """
 
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
@@ -122,7 +124,7 @@ class DeformableLoss(nn.Module):
         self.known_map, self.dice = config.known_map, config.dice
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1]."""
+        """Loss and its terms for (N, 1, *S) images in [0, 1]."""
         prediction = self.cascade(moving, fixed)
         losses = self.objective(
             prediction.warped_affine,
@@ -136,21 +138,23 @@ class DeformableLoss(nn.Module):
 
 
 class DescentLoss(nn.Module):
-    r"""Loss of a batch in the second stage with descent networks: every pass counts for itself.
+    r"""Loss of the deformable stage with descent networks: the mean of the losses of all passes.
 
     .. math:: \frac{1}{P} \sum_p \left( \lambda \frac{K(u_p)}{K(u_{p-1}) + c} + E(u_p)
               + \delta\,(1 - D(u_p)) \right)
 
-    with K the distance to the known map after pass p, E the energy and D the overlap of labels.  Pairs without
-    a known map or without labels have the other terms.  K as a ratio, for otherwise the first passes, which
-    have most to do, would be all that counts.  No gradient flows from one pass to the next: each takes what it meets as it is, and learns to go on from there, however often.
-    Every other pair begins at the identity, not at AT-Net's map, so that stages learn to do without it and
-    to mend it.
+    with K the distance to the known map after pass p, E the energy and D the overlap of labels.  For pairs without
+    known map or labels, only the other terms are used.  K is normalised by the distance before the pass; otherwise
+    the first passes, whose distances are largest, would dominate.  No gradient is propagated from one pass to the
+    next, so that their number is not limited.  Every second pair starts from the identity instead of AT-Net's map, so
+    that the stages learn to work without AT-Net and to correct its errors.
 
     Parameters
     ----------
     cascade : Cascade
+        Cascade with descent networks.
     config : LossConfig
+        Weights and settings of the loss.
     """
 
     def __init__(self, cascade: Cascade, config: LossConfig) -> None:
@@ -159,14 +163,11 @@ class DescentLoss(nn.Module):
         self.has_energy = max(config.mutual_information, config.smoothness, config.background) > 0
         options = Options.preset(config.estimator)
         self.fine = objective(config, options, consistency=0.0)
-        # boxes of a few voxels know no densities: the solver, too, starts with the whole image
+        # regions of few voxels do not suffice to estimate densities; the solver also starts with global MI
         self.coarse = objective(config, options.replace(similarity="mi"), consistency=0.0)
 
     def forward(self, moving: Tensor, fixed: Tensor, known: Known | None = None) -> Losses:
-        """The loss and its terms, of (N, 1, *S) images in [0, 1].
-
-        "known_map" and "dice" are those of the last pass.
-        """
+        """Loss and its terms for (N, 1, *S) images in [0, 1]; `known_map` and `dice` are those of the last pass."""
         affine = self.cascade.affine(moving, fixed).clone()
         affine[1::2] = torch.eye(*affine.shape[1:], dtype=affine.dtype, device=affine.device)
         extent, stages = tuple(moving.shape[2:]), self.cascade.stages()
@@ -199,7 +200,7 @@ class DescentLoss(nn.Module):
         return with_dice(losses, total, known, self.dice)
 
     def _energy(self, each: Pass, affine: Tensor, extent: tuple[int, ...]) -> Losses:
-        """Of the whole map; what is affine in it costs no smoothness, as for the solver."""
+        """Energy of the total map; its affine part does not contribute to the smoothness, as in the solver."""
         total = compose_affine(affine, resize_field(each.after, each.fixed.shape[2:]), extent)
         warped = warp(each.moving, total)
         u = without_affine(total, fitted_affine(total))
@@ -208,25 +209,25 @@ class DescentLoss(nn.Module):
 
 
 def _on_grid(known: Known, shape: tuple[int, ...], dtype: torch.dtype) -> Known:
-    """What is known, on the grid of a stage and in its voxels."""
+    """Known map on the grid of a stage and in its voxels."""
     visible = resize_image(known.visible.to(dtype), shape)
     return known._replace(truth=resize_field(known.truth, shape), visible=visible)
 
 
 def _distance(displacement: Tensor, known: Known, voxel: float) -> Tensor:
-    """K of each pair in voxels of the images, with a little of it where nothing is to be seen."""
+    """Distance K of each pair in voxels of the images, plus a small weight of that over the whole image."""
     total, truth = voxel * displacement, voxel * known.truth
     seen = known_map_distance(total, truth, known.visible)
     return seen + OUTSIDE * known_map_distance(total, truth, torch.ones_like(known.visible))
 
 
 def _mean(several: Sequence[Losses]) -> Losses:
-    """Term by term."""
+    """Mean of each term."""
     return Losses(*(torch.stack(terms).mean() for terms in zip(*several, strict=True)))
 
 
 def objective(config: LossConfig, options: Options, consistency: float | None = None) -> Objective:
-    """The objective that a configuration describes."""
+    """Objective of a configuration."""
     weights = LossWeights(
         config.smoothness,
         config.mutual_information,
@@ -239,6 +240,6 @@ def objective(config: LossConfig, options: Options, consistency: float | None = 
 
 
 def _in_voxels_of(displacement: Tensor, size: tuple[int, ...]) -> Tensor:
-    """A displacement on a coarse grid, its components in voxels of the images."""
+    """Displacement on a coarse grid with its components in voxels of the images."""
     ratios = [n / m for n, m in zip(size, displacement.shape[2:], strict=True)]
     return displacement * displacement.new_tensor(ratios).reshape(-1, *[1] * len(ratios))

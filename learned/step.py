@@ -1,4 +1,4 @@
-"""A step of the training, from the batch to the optimiser, and its figures once they are wanted."""
+"""A training step, from the batch to the optimiser, and deferred reading of its figures."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from .losses.objective import Losses
 from .losses.supervised import Known
 from .tensors import trusted_values
 
-READ_EVERY = 16  # steps between looks at the figures on a GPU, which has to wait for each
+READ_EVERY = 16  # steps between readings of the figures on a GPU, since each reading synchronises
 NAMES = (*Losses._fields, "gradient", "interrupted")
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Places of the pairs of every batch, epoch after epoch; what is left of an epoch is not used.
+    """Batch sampler: (epoch, index) of the pairs of every batch; incomplete batches are dropped.
 
     Attributes
     ----------
     size, steps : int
-        Pairs of a batch, of all processes together, and batches of an epoch.
+        Pairs per batch over all processes, and batches per epoch.
     rank, count : int
-        Of this process and of all; each takes as many pairs of every batch, in the order of the ranks.
+        Rank of this process, and number of processes; each has an equal share of every batch.
     first, last, start : int
-        The first epoch, the first that is not wanted, and the first batch of the first one.
+        First epoch, end (exclusive) of the epochs, and first batch of the first epoch.
     """
 
     size: int
@@ -63,7 +63,7 @@ class Batches:
 
 
 def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
-    """Full batches of an epoch; if there is none, or processes cannot share one equally, an InputError."""
+    """Number of full batches per epoch; an InputError if it is 0 or batches cannot be divided among processes."""
     size = config.optimiser.batch_size
     if size > len(pairs):
         raise InputError(
@@ -72,7 +72,7 @@ def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
         )
     if size % count:
         raise InputError(
-            "learned.train: `optimiser.batch_size` is shared by all processes and must be a multiple of "
+            "learned.train: `optimiser.batch_size` is divided among all processes and must be a multiple of "
             f"their number, {count}; got {size}."
         )
     return len(pairs) // size
@@ -81,14 +81,14 @@ def steps_of_epoch(config: Config, pairs: PairDataset, count: int) -> int:
 def loaded(
     pairs: PairDataset, batches: Batches, workers: int, device: torch.device
 ) -> Iterator[Pair]:
-    """The batches on the device; worker processes last as long as the iterator."""
+    """Batches on the device; worker processes exist as long as the iterator."""
     loader = DataLoader(
         pairs,
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=workers,
         worker_init_fn=ignore_interrupts,
         pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # not the global one: how often one resumes must not show
+        generator=torch.Generator(),  # not the global one, whose state would depend on how often the run was resumed
     )
     for batch in loader:
         moved = {
@@ -100,7 +100,7 @@ def loaded(
 
 
 class Taken(NamedTuple):
-    """A step whose figures have not been read yet."""
+    """Step whose figures have not been read yet."""
 
     position: Position
     subjects: list[str]
@@ -109,14 +109,14 @@ class Taken(NamedTuple):
 
 
 class Steps:
-    """The steps of a training.
+    """Steps of a training.
 
     Parameters
     ----------
     config : Config
     fabric : lightning_fabric.Fabric
     model : Cascade
-        What its modules draw comes from generators of the steps from now on, never from their own.
+        Trained network; its generators are replaced by those of the steps.
     """
 
     def __init__(self, config: Config, fabric: Fabric, model: Cascade) -> None:
@@ -139,22 +139,24 @@ class Steps:
         rate: float,
         interruption: Interruption,
     ) -> None:
-        """One step of Adam, of which the host reads nothing: a GPU would have to wait for it.
+        """Run one step of Adam, without reading figures, which would synchronise with a GPU.
 
         Parameters
         ----------
         module : nn.Module
-            The loss of a stage, see :mod:`learned.stages`, as ``fabric.setup_module`` gives it.
+            Loss of a stage, see :mod:`learned.stages`, after ``fabric.setup_module``.
+        training : Training
+            Model, optimiser and state.
         batch : Pair
-            This process's share.
+            This process's share of the batch.
         position, rate : Position, float
-            Before the step, and its learning rate.
+            Position before the step, and learning rate.
         interruption : Interruption
-            Looked at last, so that a signal that comes during the step counts.
+            Evaluated last, so that signals during the step are included.
         """
         self._seed(position)
         training.optimiser.zero_grad()
-        # Fabric's own mixed precision would round the images too
+        # Fabric's mixed precision would also round the images
         half = self.config.train.precision == "bfloat16"
         looks = trusted_values() if self.checked is module else nullcontext()
         with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=half), looks:
@@ -162,7 +164,7 @@ class Steps:
             some = labels if labels[0].numel() else None
             known = Known(batch.truth, batch.visible, batch.known, some)
             losses: Losses = module(batch.moving, batch.fixed, known)
-        self.checked = module  # values are looked at in the first step of a stage
+        self.checked = module  # values are validated only in the first step of a stage
         self.fabric.backward(losses.total + auxiliary(self.model))
         group = training.optimiser.param_groups[0]
         largest = self.config.optimiser.gradient_clipping or math.inf
@@ -177,17 +179,19 @@ class Steps:
 
     @property
     def are_due(self) -> bool:
-        """Whether the figures should be read: on a CPU that costs nothing."""
+        """Whether the figures should be read: after several steps, on a CPU after each."""
         return self.fabric.device.type == "cpu" or len(self.unread) >= READ_EVERY
 
     def read(self) -> Iterator[tuple[Position, dict[str, float]]]:
-        """The steps since the last look: means over all processes of the terms of the loss, "gradient"
-        (its norm before the cut) and "interrupted" (above 0 if any was asked to stop).
+        """Figures of the steps since the last reading, means over all processes.
+
+        They are the terms of the loss, "gradient" (its norm before clipping), "interrupted" (above 0 if any
+        process has received a signal) and "learning_rate".
 
         Raises
         ------
         DivergenceError
-            At the first step whose loss or gradient is not finite.
+            At the first step with a loss or gradient that is not finite.
         """
         taken, self.unread = self.unread, []
         rows = torch.stack([step.figures for step in taken])
@@ -200,15 +204,15 @@ class Steps:
             yield step.position, {**values, "learning_rate": step.learning_rate}
 
     def _seed(self, position: Position) -> None:
-        """Random numbers of a step, by its place and process."""
+        """Seed all generators by step and process."""
         place = (self.config.train.seed, position.step, self.fabric.global_rank)
         seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1)
-        torch.manual_seed(seed)  # networks of other packages draw from there
+        torch.manual_seed(seed)  # used by networks of other packages
         self.masks.manual_seed(seed)
         self.noise.manual_seed(seed)
 
     def _diverged(self, step: Taken, values: Mapping[str, float]) -> DivergenceError:
-        """The error that names the batch whose loss is not finite, and what to try."""
+        """Error for a loss or gradient that is not finite, with the subjects of the batch."""
         subjects = [name for part in gather(self.fabric, step.subjects) for name in part]
         place = step.position
         return DivergenceError(
@@ -221,7 +225,7 @@ class Steps:
 
 
 def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
-    """The learning rate at a step, from 0, of the steps of a stage.
+    """Learning rate at a `step`, counted from 0, of a stage with `steps` steps.
 
     Examples
     --------
@@ -239,6 +243,6 @@ def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
 
 
 def auxiliary(cascade: Cascade) -> Tensor | float:
-    """What networks add to the loss of their own, as some of :mod:`learned.baselines` do."""
+    """Sum of additional losses of the networks, see :mod:`learned.baselines`."""
     added = [getattr(net, "auxiliary", None) for net in cascade.dt_nets]
     return sum((extra for extra in added if isinstance(extra, Tensor)), 0.0)

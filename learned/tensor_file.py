@@ -1,8 +1,8 @@
-"""One safetensors file with tensors and a JSON description, read with suspicion.
+"""safetensors files with tensors and a JSON description, validated when read.
 
-The description stands in the metadata, under one key so that the same tensors give the same bytes,
-beside a checksum of everything.  safetensors' own loader sees to it that the tensors fill the file;
-nothing is unpickled, and nothing is loaded before the header shows the names, shapes and types wanted.
+The description and a checksum of the whole content are stored under one key of the metadata, so that equal content
+gives equal bytes.  The loader of safetensors checks that the tensors fill the file.  Nothing is unpickled, and no
+tensor is loaded before names, shapes and types in the header have been validated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from varreg.errors import FileError, InputError
 
 from .fields import shown
 
-KEY = "learned"  # of the metadata
+KEY = "learned"  # key in the metadata
 LARGEST_FILE = 1 << 32  # bytes
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -32,43 +32,49 @@ _DTYPES = {
     "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 Content = dict[str, Any]
-#: Names, shapes and types; the values do not count.
+#: Names, shapes and types of tensors; their values are not used.
 Layout = Mapping[str, Tensor]
 
 
 class Misfit(FileError):
-    """What is wrong with the content of a file; the reader of the file adds which file."""
+    """Invalid content of a file, without the name of the file."""
 
 
 def to_bytes(
     tensors: Mapping[str, Tensor], kind: str, version: int, content: Content, function: str
 ) -> bytes:
-    """A safetensors file with a description in its metadata.
+    """Content of a safetensors file with a description in its metadata.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        Finite, of any layout and device; two names may share one storage.
+        Finite tensors, in any memory layout and on any device; they may share storage.
     kind, version : str, int
-        What :func:`read_tensors` must be told to read it.
+        Format and version of the file, as for :func:`read_tensors`.
     content : dict
-        The description, of values that JSON holds.
+        Description, serialisable as JSON.
     function : str
-        Name for the messages.
+        Function name for error messages.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
     InputError
-        If a tensor is not finite or of an unusual type, or `content` is not JSON.
+        If a tensor is not finite or has an unsupported type, or `content` is not serialisable.
     """
     try:
         content = json.loads(json.dumps(content, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{function}: the description is not JSON ({error}).") from error
+        raise InputError(
+            f"{function}: the description cannot be written as JSON ({error})."
+        ) from error
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES.values():
             raise InputError(f"{function}: {name!r} is {tensor.dtype}, which cannot be written.")
-    # copies of their own: safetensors refuses views and shared storage
+    # copies, because safetensors refuses views and shared storage
     dense = torch.contiguous_format
     own = {name: t.detach().cpu().clone(memory_format=dense) for name, t in tensors.items()}
     if not_finite(own):
@@ -77,7 +83,9 @@ def to_bytes(
     described["sha256"] = _checksum(own, described)
     data = safetensors.torch.save(own, {KEY: json.dumps(described)})
     if len(data) > LARGEST_FILE:
-        raise InputError(f"{function}: these {len(data)} bytes are more than can be read again.")
+        raise InputError(
+            f"{function}: the file would have {len(data)} bytes, more than the limit of {LARGEST_FILE}."
+        )
     return data
 
 
@@ -90,31 +98,33 @@ def read_tensors(
     wanted: Callable[[Content], Layout] | None = None,
     largest: int = LARGEST_FILE,
 ) -> tuple[dict[str, Tensor], Content]:
-    """Read a file that holds what :func:`to_bytes` gave.
+    """Read and validate a file with the content of :func:`to_bytes`.
 
     Parameters
     ----------
     path : str or PathLike
-        May begin with ``~``.
+        Path of the file; it may begin with ``~``.
     kind, version : str, int
+        Expected format and version.
     function : str
-        Name for the messages.
+        Function name for error messages.
     wanted : callable or None
-        Description -> the tensors that there must be, asked before any is loaded; what it raises is
-        what is wrong with the file.
+        Function from the description to the expected tensors, called before any tensor is loaded; its
+        errors are reported as errors of the file.
     largest : int
-        Bytes; a longer file is refused unread.
+        Largest file size in bytes; larger files are not read.
 
     Returns
     -------
     tensors : dict of str to Tensor
+        Tensors on the CPU.
     content : dict
-        The description.
+        Description.
 
     Raises
     ------
     FileError
-        If anything at all is wrong with it; the message says what.
+        If the file cannot be read or is invalid.
     """
     try:
         file = _regular(path, largest)
@@ -122,16 +132,16 @@ def read_tensors(
         raise FileError(f"{function}: {path!r} cannot be read ({error}).") from error
     try:
         return _tensors(file, kind, version, wanted)
-    except Exception as error:  # a file may be damaged in ways nobody has thought of
+    except Exception as error:  # damaged files cause arbitrary errors
         known = isinstance(error, (FileError, InputError))
         reason = str(error).rstrip(".") if known else f"{type(error).__name__}: {error}"
         raise FileError(
-            f"{function}: {os.fspath(path)!r} is not a usable {kind} file: {reason}."
+            f"{function}: {os.fspath(path)!r} is not a valid {kind} file: {reason}."
         ) from error
 
 
 def mismatch(tensors: Mapping[str, Any], wanted: Layout) -> str:
-    """What distinguishes the names, shapes and types of tensors from the wanted ones, or ""."""
+    """Description of the first difference in names, shapes and types, or ""."""
     for name in wanted:
         if name not in tensors:
             return f"{name!r} is missing"
@@ -150,7 +160,7 @@ def mismatch(tensors: Mapping[str, Any], wanted: Layout) -> str:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """Which tensor has nan or infinity in it, or ""."""
+    """Description of the first tensor with nan or infinity, or ""."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             return f"{name!r} is not finite"
@@ -158,12 +168,12 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str:
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, named without it."""
+    """Tensors whose names begin with a prefix, by the names without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def state_of(module: nn.Module, function: str) -> dict[str, Tensor]:
-    """The state dict of a module, if there is nothing but tensors in it."""
+    """State dict of a module; an InputError if it contains anything but tensors."""
     if not isinstance(module, nn.Module):
         raise InputError(
             f"{function}: the model must be a torch module; got {type(module).__name__}."
@@ -171,56 +181,58 @@ def state_of(module: nn.Module, function: str) -> dict[str, Tensor]:
     state = module.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
-            raise InputError(f"{function}: {name!r} of the model is no tensor but {type(value)}.")
+            raise InputError(
+                f"{function}: {name!r} of the model is not a tensor but a {type(value).__name__}."
+            )
     return state
 
 
 def _regular(path: str | os.PathLike[str], largest: int) -> Path:
-    """The file, once it is known to be one and not too long: a pipe would never end."""
+    """Path of a regular file of limited size; reading e.g. a pipe might never end."""
     file = Path(os.fsdecode(path)).expanduser()
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     if status.st_size > largest:
-        raise ValueError(f"its {status.st_size} bytes are more than the {largest} allowed")
+        raise ValueError(f"its size of {status.st_size} bytes exceeds the limit of {largest}")
     return file
 
 
 def _tensors(
     file: Path, kind: str, version: int, wanted: Callable[[Content], Layout] | None
 ) -> tuple[dict[str, Tensor], Content]:
-    """Everything is checked here, from the outside in."""
+    """Validated tensors and description: metadata first, then header, then values."""
     with safetensors.safe_open(file, framework="pt") as opened:
         described = json.loads((opened.metadata() or {}).get(KEY, "null"))
         if not isinstance(described, dict) or described.get("format") != kind:
-            raise Misfit(f"it does not say that it is a {kind}, but {shown(described)}")
+            raise Misfit(f"its metadata do not describe a {kind}, but are {shown(described)}")
         if described.get("version") != version:
             raise Misfit(
-                f"its version is {shown(described.get('version'))}; only {version} is known"
+                f"its version is {shown(described.get('version'))}; only {version} is supported"
             )
         if not isinstance(described.get("content"), dict):
-            raise Misfit(f"its description is no object but {shown(described.get('content'))}")
+            raise Misfit(f"its description is not an object but {shown(described.get('content'))}")
         layout = {name: _empty(opened.get_slice(name)) for name in opened.keys()}
         wrong = "" if wanted is None else mismatch(layout, wanted(described["content"]))
         if wrong:
             raise Misfit(wrong)
         tensors = {name: opened.get_tensor(name) for name in sorted(layout)}
     if _checksum(tensors, described) != described.get("sha256"):
-        raise Misfit("its checksum differs: it is not the file that was written")
+        raise Misfit("its checksum is wrong: the file was modified or damaged")
     if not_finite(tensors):
         raise Misfit(not_finite(tensors))
     return tensors, described["content"]
 
 
 def _empty(part: Any) -> Tensor:
-    """A tensor of the shape and type in the header, without memory."""
+    """Meta tensor with the shape and type in the header."""
     if part.get_dtype() not in _DTYPES:
-        raise Misfit(f"it has numbers of the unknown type {part.get_dtype()!r}")
+        raise Misfit(f"it has tensors of the unsupported type {part.get_dtype()!r}")
     return torch.empty(part.get_shape(), dtype=_DTYPES[part.get_dtype()], device="meta")
 
 
 def _checksum(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> str:
-    """SHA-256 of all names, types, shapes, values and of the description, in hexadecimal."""
+    """Hexadecimal SHA-256 of all names, types, shapes, values and the description."""
     layout = [[name, str(t.dtype), list(t.shape)] for name, t in sorted(tensors.items())]
     words = [described[key] for key in ("format", "version", "content")]
     digest = hashlib.sha256(json.dumps([words, layout]).encode())

@@ -1,6 +1,6 @@
-"""Tensors of a batch: what functions ask of them, their precision, and constants that are made once.
+"""Validation and precision of tensors, and cached constants.
 
-On a GPU each constant would wait for a copy from the host, and so would each look at values.
+On a GPU, each new constant requires a copy from the host, and each validation of values a synchronisation.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from varreg.errors import InputError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-#: What rounding may add to an intensity or a weight at the ends of [0, 1].
+#: Tolerance for rounding of intensities and weights at the ends of [0, 1].
 ROUNDING = 1e-3
 _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
 def kept(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A function of hashable arguments whose last results are cached; they must not be changed.
+    """Cache the last results of a function of hashable arguments; they must not be modified.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def kept(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     @lru_cache(maxsize=16)
     @wraps(function)
     def made(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-        # what is made in inference mode could not be used in training afterwards
+        # tensors created in inference mode could not be used in training
         with torch.inference_mode(False), torch.no_grad():
             return function(*arguments, **named)
 
@@ -45,8 +45,9 @@ def kept(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 @contextmanager
 def trusted_values() -> Iterator[None]:
-    """Within the block the values of images, which have been checked before, are not validated again: the host
-    would have to wait for a GPU at each look.
+    """Context in which values of images are not validated, because they have been before.
+
+    Each validation would synchronise with the GPU.
     """
     token = _TRUSTED.set(True)
     try:
@@ -56,7 +57,7 @@ def trusted_values() -> Iterator[None]:
 
 
 def are_trusted() -> bool:
-    """Whether values need no look.
+    """Whether values are not to be validated.
 
     Examples
     --------
@@ -68,20 +69,20 @@ def are_trusted() -> bool:
 
 
 def without_autocast(tensor: Tensor) -> torch.autocast:
-    """A context in which products are not rounded to 16 bits, on the device of the tensor.
+    """Context without autocast on the device of a tensor.
 
-    Eight bits of precision cannot tell one voxel of an image from the next.
+    The eight bits of precision of bfloat16 do not suffice for voxel coordinates.
     """
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 def check_displacement(function: str, name: str, displacement: Any) -> None:
-    """Raise unless it is a floating tensor (N, d, *S) with d = 2 or 3 axes in S, none of them empty.
+    """Check that a displacement is a floating-point tensor (N, d, *S) with d = 2 or 3 non-empty axes in S.
 
     Parameters
     ----------
     function, name : str
-        Of the function and its argument, for the message.
+        Names of the function and of its argument, for the message.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def check_displacement(function: str, name: str, displacement: Any) -> None:
     """
     if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
         came = getattr(displacement, "dtype", type(displacement).__name__)
-        raise InputError(f"{function}: `{name}` must be a floating tensor; got {came}.")
+        raise InputError(f"{function}: `{name}` must be a floating-point tensor; got {came}.")
     shape = tuple(displacement.shape)
     if displacement.ndim not in (4, 5) or shape[1] != len(shape) - 2 or displacement.numel() == 0:
         raise InputError(
@@ -105,7 +106,7 @@ def check_displacement(function: str, name: str, displacement: Any) -> None:
 
 
 def check_shape(function: str, shape: Sequence[int], displacement: Tensor) -> None:
-    """Raise unless there is one number of voxels per axis of the displacement.
+    """Check that a shape has one positive number per axis of the displacement.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def check_shape(function: str, shape: Sequence[int], displacement: Tensor) -> No
 
 
 def check_images(function: str, **images: Tensor) -> None:
-    """Raise unless all are floating tensors (N, 1, *S) of one shape on one device, d = 2 or 3.
+    """Check that images are floating-point tensors (N, 1, *S) with the same shape and device, d = 2 or 3.
 
     Raises
     ------
@@ -129,10 +130,10 @@ def check_images(function: str, **images: Tensor) -> None:
     for name, image in images.items():
         if not isinstance(image, Tensor) or not image.is_floating_point():
             came = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
-            raise InputError(f"{function}: `{name}` must be a floating tensor; got {came}.")
+            raise InputError(f"{function}: `{name}` must be a floating-point tensor; got {came}.")
         if image.ndim not in (4, 5) or image.shape[1] != 1 or image.numel() == 0:
             raise InputError(
-                f"{function}: `{name}` must be (N, 1, *S) with two or three axes in S, none empty; "
+                f"{function}: `{name}` must be (N, 1, *S) with two or three non-empty axes in S; "
                 f"got shape {tuple(image.shape)}."
             )
         first = image if first is None else first
@@ -144,7 +145,7 @@ def check_images(function: str, **images: Tensor) -> None:
 
 
 def check_range(function: str, name: str, image: Tensor, low: float, high: float) -> None:
-    """Raise unless all values lie in [low, high], up to rounding; nan passes, and shows in the loss.
+    """Check that values are in [low, high], up to rounding; nan is accepted, and propagates to the loss.
 
     Raises
     ------
@@ -155,13 +156,13 @@ def check_range(function: str, name: str, image: Tensor, low: float, high: float
     least, most = torch.aminmax(image.detach())
     if least < low - ROUNDING or most > high + ROUNDING:
         raise InputError(
-            f"{function}: `{name}` must lie in [{low:g}, {high:g}]; got values from {float(least):g} "
+            f"{function}: `{name}` must be in [{low:g}, {high:g}]; got values from {float(least):g} "
             f"to {float(most):g}. Scale it, e.g. by varreg.images.intensities.unit_intensities."
         )
 
 
 def check_finite(function: str, name: str, data: Tensor) -> None:
-    """Raise unless all values are finite: what comes from a file must be, whatever a network does.
+    """Check that all values of input data are finite.
 
     Raises
     ------
@@ -169,28 +170,28 @@ def check_finite(function: str, name: str, data: Tensor) -> None:
     """
     if not are_trusted() and not bool(torch.isfinite(data).all()):
         raise InputError(
-            f"{function}: `{name}` has values that are not finite; mend or mask the data."
+            f"{function}: `{name}` has values that are not finite; correct or mask the data."
         )
 
 
 def single_or_double(tensor: Tensor) -> Tensor:
-    """In float32, or as it is in float64: no loss is computed in 16 bits."""
+    """Tensor in float32, or unchanged in float64, because losses are not computed in 16 bits."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def differentiable_once(backward: Callable[..., Result]) -> Callable[..., Result]:
-    """A backward pass that refuses to be differentiated again.
+    """Decorator of a backward pass that raises an error if it is differentiated again.
 
-    PyTorch's own ``once_differentiable`` says nothing where the outer gradient is a constant, and
-    takes the derivative for one too.
+    PyTorch's ``once_differentiable`` does not raise if the outer gradient is constant, and then treats the
+    derivative as constant as well.
     """
 
     @wraps(backward)
     def checked(ctx: Any, *gradients: Tensor) -> Result:
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "learned.losses: mutual information can be differentiated once; "
-                "leave out create_graph=True."
+                "learned.losses: mutual information can be differentiated only once; "
+                "omit create_graph=True."
             )
         return backward(ctx, *gradients)
 

@@ -1,6 +1,6 @@
-"""The training: ``python -m learned.train``, the same by ``torchrun``, or :func:`train`.
+"""Training of a cascade: ``python -m learned.train``, also by ``torchrun``, or :func:`train`.
 
-Exit codes of the command are those of :class:`varreg.cli.exit_codes.Command`.
+The exit codes of the command are those of :class:`varreg.cli.exit_codes.Command`.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ def train(
     Parameters
     ----------
     config : Config
-        ``train.output`` is the folder, see :mod:`learned.run_folder`.
+        Configuration; ``train.output`` is the output folder, see :mod:`learned.run_folder`.
     resume : bool
-        Resume the run in the folder, if there is one.
+        Whether to resume the run in the folder, if there is one.
     progress : bool or None
-        Show a progress bar; by default only on a terminal.
+        Whether to show a progress bar; by default only on a terminal.
     tensorboard : bool
-        Write TensorBoard logs.
+        Whether to write TensorBoard logs.
     networks : callable or None
-        Modifies the new cascade before training, e.g. replaces its networks.
+        Function that modifies the new cascade in place before training, e.g. replaces its networks.
     described : mapping or None
-        Description of these changes for the model card, besides ``model``.
+        Description of these modifications for the model card, in addition to ``model``.
     training, validation, test : torch.utils.data.Dataset or None
         Datasets of dictionaries (:mod:`learned.data.dict_source`) instead of ``data.source``;
-        an epoch is ``data.pairs_per_epoch`` items drawn at random, and each pair is moved by a random map
-        and flipped as ``data`` says.
+        an epoch is ``data.pairs_per_epoch`` items drawn at random, and each pair is warped by a random map
+        and flipped according to ``data``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def train(
     Raises
     ------
     FileError
-        If the folder is not empty and `resume` is not set, or something cannot be read or written.
+        If the folder is not empty and `resume` is not set, or a file cannot be read or written.
     InputError
         If data and configuration are inconsistent.
     DivergenceError
@@ -110,7 +110,7 @@ def train(
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(arguments: tuple[str, ...]) -> None:
-    """Train the cascade: AT-Net first, then the DT-Nets that follow it."""
+    """Train the cascade: first AT-Net, then the DT-Nets with AT-Net frozen."""
     config, others = from_arguments(arguments, _base)
     if others.output is not None:
         config = with_changes(config, [f"train.output={others.output}"])
@@ -127,7 +127,7 @@ def main(arguments: tuple[str, ...]) -> None:
 
 
 def _base(given: Namespace) -> Config:
-    """Of a run that goes on, what it was started with is the default."""
+    """Configuration changed by the arguments: a preset, that of the run to be resumed, or the default."""
     if given.get("preset"):
         return preset(given["preset"])
     folder = RunFolder(given.get("output") or given.get("train.output") or "run")
@@ -137,7 +137,7 @@ def _base(given: Namespace) -> Config:
 
 
 def _report(trained: Any) -> str:
-    """The figures of the best weights as a table."""
+    """Table of the figures of the best weights."""
     from .validation import MEASURES
 
     table = trained.test or trained.validation or {}

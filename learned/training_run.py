@@ -1,8 +1,8 @@
-"""One training run of a cascade: its stages, its steps, and what follows a step.
+"""Training run of a cascade: its stages and steps, validation, checkpoints and test.
 
-All that changes is in the tensors and the place that a checkpoint holds: pairs, learning rates and
-dropout masks follow from the seed and the place in the training.  So a run that is killed and resumed ends
-with the bits of one that was not.
+The whole state consists of the tensors and the position in a checkpoint: pairs, learning rates and dropout
+masks are determined by the seed and the position.  Therefore a run that is killed and resumed ends bitwise
+equal to an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from .transfer import card, new_cascade
 from .validation import Table, evaluate, register, value_of
 from .weights import load_weights, save_model
 
-PICTURES = 4  # pairs in a picture
+PICTURES = 4  # pairs per picture
 
 
 class Trained(NamedTuple):
-    """What a training leaves.
+    """Result of a training.
 
     Attributes
     ----------
     model : Path
-        File of the best weights.
+        Model file with the best weights.
     validation, test : Table or None
-        Their figures; without epochs or test pairs there are none.
+        Their figures; None without epochs or test pairs.
     """
 
     model: Path
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
 
 
 class TrainingRun:
-    """One training, from where it stands to its end; see :func:`learned.train.train`."""
+    """New or resumed training, see :func:`learned.train.train`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class TrainingRun:
         self.taken = Steps(config, fabric, self.model)
         if not resume and not any(stage_epochs(name, config) for name in STAGES):
             raise InputError("learned.train: there is nothing to train; raise `optimiser.epochs`.")
-        # only now: what is refused leaves no folder behind
+        # only now, so that invalid arguments leave no folder behind
         first(fabric, lambda: folder.open(config, resume))
         self.checkpoint = self._read(lambda: folder.last)
         self.position = Position(AFFINE) if self.checkpoint is None else self.checkpoint.position
@@ -98,7 +98,7 @@ class TrainingRun:
         )
 
     def run(self) -> Trained:
-        """Train from where the run stands to its end."""
+        """Train from the current position to the end."""
         try:
             with heed_signals() as self.interruption:
                 for name in STAGES[STAGES.index(self.position.stage) :]:
@@ -109,7 +109,7 @@ class TrainingRun:
             self.reports.close()
 
     def _run_stage(self, name: str) -> None:
-        """One stage, from its start or from a checkpoint of it."""
+        """Train a stage, from its start or from a checkpoint of it."""
         config, epochs = self.config.optimiser, stage_epochs(name, self.config)
         resumes = self.checkpoint is not None and self.checkpoint.position.stage == name
         if not resumes:
@@ -126,7 +126,9 @@ class TrainingRun:
             self.checkpoint.restore(training, self.config)
         else:
             self.position = Position(name, step=self.position.step, best=self.position.best)
-            self._save(training)  # from here on the best of the stage before is not needed
+            self._save(
+                training
+            )  # from here on the best checkpoint of the previous stage is not needed
         self.checkpoint = None
         module: nn.Module = self.fabric.setup_module(loss)
         for batch in self._batches(name):
@@ -138,7 +140,7 @@ class TrainingRun:
             self._after_step(name, training)
 
     def _after_step(self, name: str, training: Training) -> None:
-        """Figures, and where they are due a validation and a checkpoint."""
+        """Report figures, validate and save a checkpoint, if due."""
         step, epoch, often = self.position.step + 1, self.position.epoch, self.config.train
         ends_epoch, saved = step % self.steps == 0, step % often.checkpoint_every == 0
         stopped = False
@@ -154,12 +156,12 @@ class TrainingRun:
             self._save(training, is_best)
         if stopped:
             self.interruption.end(
-                f"the checkpoint of step {step} is written; resume by: python -m learned.train "
+                f"the checkpoint of step {step} is saved; resume by: python -m learned.train "
                 f"--output {self.config.train.output} --resume"
             )
 
     def _batches(self, name: str) -> Iterator[Pair]:
-        """What is left of a stage; AT-Net is trained on pairs made as coarse as it sees them."""
+        """Remaining batches of a stage; those of AT-Net are generated at its resolution."""
         config, coarser = self.config, self.config.model.affine_scale
         is_coarse = name == AFFINE and coarser != 1
         pairs = training_pairs(config, coarser) if is_coarse else self.parts.train
@@ -176,11 +178,11 @@ class TrainingRun:
         return loaded(pairs, batches, config.data.workers, self.fabric.device)
 
     def _validate(self, name: str, training: Training) -> bool:
-        """Judge the cascade; export it if it is the best so far."""
-        # before the second stage its networks move nothing
+        """Validate the cascade, and export it if it is the best so far."""
+        # before the deformable stage its networks predict zero displacement
         cascade = self.model if name == DEFORMABLE else self.model.affine_only()
         pairs, place = self.parts.validation, self.position
-        with training.averaged():  # what is judged is what is kept
+        with training.averaged():  # the averaged weights are validated and exported
             table = evaluate(cascade, pairs, self.similarity, self.fabric)
             value = value_of(table)
             if not math.isfinite(value):
@@ -199,7 +201,7 @@ class TrainingRun:
         return is_best
 
     def _finish(self) -> Trained:
-        """Test the best weights, once, and export them."""
+        """Test the best weights and export them."""
         best = self._load_best()
         line = first(self.fabric, self.reports.best)
         if best is None or line is None:
@@ -228,14 +230,14 @@ class TrainingRun:
             self.folder.save(training, self.config, self.position, is_best=is_best)
 
     def _read(self, which: Callable[[], Path | None]) -> Checkpoint | None:
-        """A checkpoint that the first process finds, in every process before any writes another."""
+        """Read a checkpoint located by the first process, in all processes before any writes another."""
         path = first(self.fabric, which)
         checkpoint = None if path is None else read_checkpoint(path)
         self.fabric.barrier()
         return checkpoint
 
     def _load_best(self) -> Checkpoint | None:
-        """Put the best weights so far into the model, if there are any."""
+        """Load the best weights so far into the model, if there are any."""
         checkpoint = self._read(lambda: self.folder.best)
         if checkpoint is not None:
             load_weights(self.model, checkpoint.weights)

@@ -1,4 +1,4 @@
-"""Weights that enter a training from others, and leave it with a card that says how they came about."""
+"""Initial weights from other trainings, and the model card of trained weights."""
 
 from __future__ import annotations
 
@@ -30,22 +30,26 @@ PATHS = (
 
 
 def new_cascade(config: Config, generator: Generator) -> Cascade:
-    """The cascade that a training begins with.
+    """Initial cascade of a training.
 
     Parameters
     ----------
     config : Config
-        With ``train.affine_from`` AT-Net has the weights of that file, with ``train.stages_from``
-        the stages begin with those of that one; all others are drawn.
+        Configuration; ``train.affine_from`` is a model file with the initial weights of AT-Net and
+        ``train.stages_from`` one with those of the stages.  Other weights are random.
     generator : torch.Generator
-        Draws the weights.
+        Generator of the random weights.
+
+    Returns
+    -------
+    Cascade
 
     Raises
     ------
     FileError
         If one of these files cannot be read.
     InputError
-        If its networks are of another kind or size.
+        If its networks have another architecture.
     """
     cascade = Cascade.build(**dataclasses.asdict(config.model), generator=generator)
     if config.train.affine_from is not None:
@@ -61,7 +65,7 @@ def new_cascade(config: Config, generator: Generator) -> Cascade:
 
 
 def card_of(path: str | None) -> dict[str, Any] | None:
-    """What a file of weights says about itself, if there is one."""
+    """Model card of a file, if the file exists."""
     return None if path is None or not Path(path).is_file() else read_model(path)[1]
 
 
@@ -72,19 +76,19 @@ def _take_affine(cascade: Cascade, path: str) -> None:
         load_weights(cascade.at_net, under(AT_NET, read_model(path)[0]))
     except InputError as error:
         raise InputError(
-            f"learned.train: the AT-Net in `train.affine_from` = {path!r} does not fit `model` "
+            f"learned.train: the AT-Net in `train.affine_from` = {path!r} does not match `model` "
             f"({error}); set `model.at_width`, `model.shape`, `model.affine_scale` and "
             "`model.pooling` to the values of its training."
         ) from error
 
 
 def _take_stages(cascade: Cascade, path: str) -> None:
-    """Begin each stage with the network of the file that :func:`nearest_coarser` names."""
+    """Initialise each stage by the network of the file chosen by :func:`nearest_coarser`."""
     tensors, card = read_model(path)
     architecture = card["architecture"]
     theirs = [float(scale) for scale in architecture["scales"]]
     for k, net in enumerate(cascade.dt_nets):
-        # what is shared by all stages is what the finest of them would take
+        # a shared network is initialised as that of the finest stage
         place = nearest_coarser(
             theirs, cascade.settings.scales[-1 if cascade.settings.shared else k]
         )
@@ -95,16 +99,16 @@ def _take_stages(cascade: Cascade, path: str) -> None:
             load_weights(net, under(f"{DT_NETS}{place}.", tensors))
         except InputError as error:
             raise InputError(
-                f"learned.train: the DT-Nets in `train.stages_from` = {path!r} do not fit `model` "
+                f"learned.train: the DT-Nets in `train.stages_from` = {path!r} do not match `model` "
                 f"({error}); set `model.dt_width` and `model.dimension` to the values of their training."
             ) from error
 
 
 def nearest_coarser(scales: Sequence[float], scale: float) -> int | None:
-    """Place of the finest of decreasing scales that is not finer than a scale; None if all are.
+    """Index of the finest of decreasing scales that is not finer than a scale; None if all are finer.
 
-    A network does well on images finer than those that it was trained on, whose detail is less,
-    and not on coarser ones.
+    A network generalises well to finer images than those of its training, which have less detail per
+    voxel, but not to coarser ones.
 
     Examples
     --------
@@ -124,28 +128,28 @@ def card(
     validation: Table | None,
     test: Table | None = None,
 ) -> dict[str, Any]:
-    """What is to be known about weights that a training found.
+    """Model card of trained weights.
 
     Parameters
     ----------
     config : Config
+        Configuration of the training.
     parts : Parts
-        What was trained and judged on.
+        Training, validation and test pairs.
     position : Position
-        Where in the training the weights were found.
+        Position of the weights in the training.
     hours : float
-        Time until then.
+        Duration of the training up to this position.
     validation, test : Table or None
         Figures of :func:`learned.validation.evaluate`.
 
     Returns
     -------
     dict
-        "architecture" are the arguments of :meth:`learned.cascade.Cascade.build`; "training" holds
-        the configuration without paths, sources of data, figures (voxels, nats, shares), the place
-        in the training and the hours it took; "affine_training" is the same of the run that AT-Net
-        came from, if it was another, "stages_training" a list of those that the stages began with,
-        the oldest first; "licences" are those of the data.
+        "architecture": arguments of :meth:`learned.cascade.Cascade.build`; "training": configuration without
+        paths, data sources, figures (voxels, nats, fractions), position and duration; "affine_training": the
+        same of the training of AT-Net, if it was another; "stages_training": a list of the same for the
+        trainings that provided initial weights of the stages, the oldest first; "licences": those of the data.
     """
     affine_from, stages_from = (
         card_of(path) for path in (config.train.affine_from, config.train.stages_from)
@@ -172,14 +176,14 @@ def card(
 
 
 def _trainings(stages_from: Mapping[str, Any] | None) -> list[Any]:
-    """That of the weights which the stages began with, after those that it began with itself."""
+    """Trainings that provided the initial weights of the stages, the oldest first."""
     if stages_from is None:
         return []
     return [*(stages_from.get("stages_training") or ()), stages_from.get("training")]
 
 
 def _without_paths(config: Config) -> dict[str, Any]:
-    """The configuration, with only the last part of paths, so that nothing of the machine is recorded."""
+    """Configuration with file names only instead of paths, for privacy."""
     content = json.loads(to_json(config))
     for section, field in PATHS:
         if content[section][field] is not None:

@@ -1,4 +1,4 @@
-"""How well a cascade registers pairs: error or overlap, as far as known, similarity and folds of each stage."""
+"""Evaluation of a cascade: error and overlap where known, similarity and folds after each stage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Rows of the table that do not depend on the number of stages.
 IDENTITY, AFFINE = "identity", "affine"
-#: What a row may say, and how it is written: title, unit, digits.
+#: Measures of a row: title, unit and number of decimal places.
 MEASURES = {
     "tre": ("error", "voxels", 2),
     "dice": ("Dice", "", 3),
@@ -33,15 +33,15 @@ Table = dict[str, dict[str, float]]
 
 
 class Registered(NamedTuple):
-    """A pair and what a cascade makes of it, on the CPU.
+    """Pair with its predicted maps, on the CPU.
 
     Attributes
     ----------
     pair : Pair
     maps : dict of str to (d, *S) tensor
-        Displacement fixed -> moving in voxels after nothing, the affine map and each stage.
+        Displacement fixed -> moving in voxels: identity, affine map, and after each stage.
     warped : (1, *S) tensor
-        The moving image through the last map.
+        Moving image warped by the last map.
     """
 
     pair: Pair
@@ -50,14 +50,14 @@ class Registered(NamedTuple):
 
 
 def total_maps(cascade: Cascade, moving: Tensor, fixed: Tensor) -> dict[str, Tensor]:
-    """The displacement after each stage of a cascade.
+    """Displacement of the total map after each stage of a cascade.
 
     Parameters
     ----------
     cascade : Cascade
-        In evaluation mode.
+        Cascade in evaluation mode.
     moving, fixed : (N, 1, *S) tensors
-        In [0, 1].
+        Images with intensities in [0, 1].
 
     Returns
     -------
@@ -83,16 +83,16 @@ def total_maps(cascade: Cascade, moving: Tensor, fixed: Tensor) -> dict[str, Ten
 
 
 def target_registration_error(displacement: Tensor, truth: Tensor, visible: Tensor) -> Tensor:
-    r"""Mean distance of where voxels go to where they should, (N,) voxels.
+    r"""Mean target registration error over voxels, (N,), in voxels.
 
     .. math:: \mathrm{TRE} = \frac{1}{|V|} \sum_{x \in V} |u(x) - u^*(x)|
 
     Parameters
     ----------
     displacement, truth : (N, d, *S) tensors
-        Voxels.
+        u and u*, voxels.
     visible : (N, 1, *S) bool tensor
-        V: the foreground whose counterpart is in view.
+        V: foreground with its counterpart in view.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def target_registration_error(displacement: Tensor, truth: Tensor, visible: Tens
 
 @torch.no_grad()
 def register(cascade: Cascade, pair: Pair, device: torch.device | None = None) -> Registered:
-    """Let a cascade register one pair; it is left in the mode that it was in."""
+    """Register one pair by a cascade in evaluation mode; its mode is restored afterwards."""
     was_training = cascade.training
     cascade.eval()
     try:
@@ -127,26 +127,28 @@ def evaluate(
     similarity: MutualInformation,
     fabric: Fabric | None = None,
 ) -> Table:
-    """The table of a validation: one row per stage, means over all pairs.
+    """Evaluate a cascade: one row per stage, means over all pairs.
 
-    Each process registers its share of the pairs, one at a time, so that neither the number of
-    processes nor the size of a batch changes a figure.
+    Each process registers its share of the pairs one by one, so that the figures depend neither on the number
+    of processes nor on a batch size.
 
     Parameters
     ----------
     cascade : Cascade
+        Cascade to evaluate.
     dataset : PairDataset
-        The pairs of its epoch 0.
+        Dataset, whose epoch 0 is used.
     similarity : MutualInformation
+        Similarity measure.
     fabric : Fabric or None
-        The processes that share the pairs; None is this one alone, on the CPU.
+        Processes that share the pairs; None: this process only, on the CPU.
 
     Returns
     -------
     dict of str to dict
-        "identity", "affine", "stage 1", ... -> "tre" in voxels, of the pairs whose map is known; "dice", the
-        mean overlap of structures, of those with label maps; "mi" in nats; "folds" as the share of cells
-        in which the whole map folds.  What is of no pair is left out.
+        For "identity", "affine", "stage 1", ...: "tre" in voxels, over pairs with known map; "dice", mean overlap
+        of structures, over pairs with labels; "mi" in nats; "folds", fraction of cells in which the total map
+        folds.  Measures that no pair has are omitted.
 
     Examples
     --------
@@ -170,12 +172,12 @@ def evaluate(
 
 
 def figures_of(registered: Registered, similarity: MutualInformation) -> Table:
-    """The figures of every map of one pair, as :func:`evaluate` gives their means."""
+    """Figures of all maps of one pair; :func:`evaluate` returns their means."""
     return {name: _row(registered, name, similarity) for name in registered.maps}
 
 
 def value_of(table: Table) -> float:
-    """What a validation judges by, smaller being better: error of the last row, else minus Dice, else minus MI.
+    """Criterion of a validation, smaller is better: error of the last row, else minus Dice, else minus MI.
 
     Examples
     --------
@@ -187,7 +189,7 @@ def value_of(table: Table) -> float:
 
 
 def change(table: Table) -> str:
-    """What a registration has changed, in words.
+    """Summary of the change by a registration, for reports.
 
     Examples
     --------
@@ -203,19 +205,19 @@ def change(table: Table) -> str:
 
 
 def known_figures(pair: Pair, total: Tensor) -> dict[str, float]:
-    """Error and overlap of a displacement (1, d, *S), as far as the pair has a known map and labels."""
+    """Error and overlap of a displacement (1, d, *S), if the pair has a known map or labels."""
     figures: dict[str, float] = {}
     if pair.known:
         error = target_registration_error(total, pair.truth[None], pair.visible[None])
         figures["tre"] = float(error)
     if pair.moving_labels.any() and pair.fixed_labels.any():
         maps = pair.moving_labels[None], pair.fixed_labels[None]
-        figures["dice"] = float(label_dice(total.round(), *maps))  # of the nearest voxels
+        figures["dice"] = float(label_dice(total.round(), *maps))  # by nearest neighbour
     return figures
 
 
 def _row(registered: Registered, name: str, similarity: MutualInformation) -> dict[str, float]:
-    """The figures of one map of one pair."""
+    """Figures of one map of one pair."""
     pair, total = registered.pair, registered.maps[name][None]
     warped = warp(pair.moving[None], total)
     view = view_weight(total, tuple(pair.fixed.shape[1:]))
@@ -227,7 +229,7 @@ def _row(registered: Registered, name: str, similarity: MutualInformation) -> di
 
 
 def _mean(rows: Sequence[dict[str, dict[str, Any]]]) -> Table:
-    """Means over the pairs that have a figure, in the order of the pairs."""
+    """Means over the pairs that have a measure, summed in the order of the pairs."""
     table: Table = {}
     for name in rows[0]:
         found = {m: [row[name][m] for row in rows if m in row[name]] for m in MEASURES}

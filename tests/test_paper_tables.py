@@ -65,14 +65,14 @@ def run(paper, name, output):
 def test_a_table_has_error_folds_and_time_beside_the_papers_figures(paper, output, name):
     table, text = run(paper, name, output)
     rows = [r for r in table["rows"] if "figures" in r]
-    assert [r["name"] for r in rows[:2]] == ["nothing done", "true map"]
+    assert [r["name"] for r in rows[:2]] == ["before registration", "true map"]
     assert rows[1]["figures"]["tre"] == [0.0, 0.0]
     for r in rows:
         assert set(r["figures"]) == FIGURES
         assert np.isfinite(r["figures"]["mi"]).all()
     assert all(r["figures"]["cpu"] > 0 for r in rows[2:])
     header = next(line for line in text.splitlines() if line.startswith("|"))
-    for column in ("TRE", "folds (%)", "least det J", "CPU (s)", "GPU (s)", "paper's"):
+    for column in ("TRE", "folds (%)", "min. det J", "CPU (s)", "GPU (s)", "paper's"):
         assert column in header
     theirs = [r["paper"] for r in table["rows"] if r["paper"]]
     assert theirs or name == "figure4_5"  # of which the paper shows curves only

@@ -1,4 +1,4 @@
-"""What the table scripts have in common: arguments, files, and the rows that every table begins with."""
+"""Common parts of the table scripts: arguments, output files, and the first rows of every table."""
 
 from __future__ import annotations
 
@@ -26,35 +26,46 @@ Make = Callable[[Study], Table]
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """Of every table."""
+    """Command-line parser of a table script."""
     made = parser(description)
     add = made.add_argument
     add("--preset", choices=list(PRESETS), default="reduced", help="[default: reduced]")
-    add("--data", type=Path, metavar="MANIFEST", help="real heads, as for learned.train")
-    add("--labels", type=Path, metavar="FOLDER", help="label maps to synthesise contrasts from")
+    add(
+        "--data", type=Path, metavar="MANIFEST", help="manifest of real heads, as for learned.train"
+    )
+    add(
+        "--labels",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of label maps for the synthesis of images",
+    )
     add("--output", type=Path, default=Path("paper"), metavar="DIR",
-        help="of all tables: a network is trained once [default: paper]")  # fmt: skip
-    add("--threads", type=int, help="of training and evaluation [default: torch's]")
+        help="common folder of all tables; each network is trained once [default: paper]")  # fmt: skip
+    add(
+        "--threads",
+        type=int,
+        help="number of threads of training and evaluation [default: that of PyTorch]",
+    )
     add("--peer-python", default=sys.executable, metavar="FILE",
-        help="interpreter that has antspyx [default: this one]")  # fmt: skip
+        help="Python interpreter with antspyx [default: this one]")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-        help="another value of the configuration, e.g. optimiser.epochs=2; for all tables alike")  # fmt: skip
+        help="change of the configuration of all networks, e.g. optimiser.epochs=2")  # fmt: skip
     return made
 
 
 def main(name: str, make: Make, description: str | None, given: list[str] | None = None) -> int:
-    """Make a table, write its files, print it.
+    """Compute a table, write its files and print it.
 
     Parameters
     ----------
     name : str
-        Of the files.
+        Name of the files.
     make : callable
-        Study -> table.
+        Function from a study to a table.
     description : str
-        The docstring of the script.
+        Docstring of the script.
     given : list of str, optional
-        Arguments instead of the command line's.
+        Arguments, by default those of the command line.
     """
     wanted = arguments(description)
     options = wanted.parse_args(given)
@@ -78,7 +89,7 @@ def main(name: str, make: Make, description: str | None, given: list[str] | None
 
 
 def write(name: str, table: Table, study: Study) -> None:
-    """The table as JSON, Markdown and a picture, each whole or not at all."""
+    """Write the table as JSON, Markdown and a plot."""
     if table["rows"]:
         draw_table(table, study.output / f"{name}.png")
         table["pictures"] = [f"{name}.png", *table.get("pictures", [])]
@@ -95,8 +106,11 @@ def table_of(
     claims: list[dict[str, Any]],
     **more: Any,
 ) -> Table:
-    """A table with the rows that every one has: nothing done, and the true map."""
-    references = [row("nothing done", nothing(study)), row("true map", true_map := truth(study))]
+    """Table with the first rows of every table: before registration, and the true map."""
+    references = [
+        row("before registration", nothing(study)),
+        row("true map", true_map := truth(study)),
+    ]
     every = [*references, *rows]
     return {
         "title": title,
@@ -115,15 +129,15 @@ def table_of(
 
 
 def _sentence(text: str) -> str:
-    """Text that begins with a capital letter."""
+    """Text with a capital first letter."""
     return text[0].upper() + text[1:]
 
 
 def _about_truth(rows: list[Row]) -> list[dict[str, Any]]:
-    """More MI is taken for a better registration: then nothing may have more than the true map."""
+    """Claim that MI measures accuracy: then no method may have a higher MI than the true map."""
     known = by_name(rows)
     best = mean_of(known["true map"], "mi")
-    methods = [r for name, r in known.items() if name not in ("nothing done", "true map")]
+    methods = [r for name, r in known.items() if name not in ("before registration", "true map")]
     if not methods:
         return []
     above = [r["name"] for r in methods if gain(r, known["true map"], "mi").low > 0]
@@ -133,10 +147,10 @@ def _about_truth(rows: list[Row]) -> list[dict[str, Any]]:
     )
     return [
         claim(
-            "higher MI is higher accuracy (section 3.2)",
+            "higher MI means higher accuracy (section 3.2)",
             "MI is the only measure",
-            f"MI of the true map {best:.3f}; surely above it: {', '.join(above) or 'none'}; most MI: "
-            f"{largest['name']}, least error: {nearest['name']}",
+            f"MI of the true map {best:.3f}; significantly above it: {', '.join(above) or 'none'}; highest MI: "
+            f"{largest['name']}, smallest error: {nearest['name']}",
             not above and largest is nearest,
         )
     ]

@@ -1,4 +1,4 @@
-"""Figures of a displacement on test pairs: error, similarity, folds, time."""
+"""Figures of a method on test pairs: error, similarity, folds and time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from varreg.options.options import Options
 
 Scores = dict[str, Any]
 Run = Callable[[Pair], Tensor]
-#: Mutual information as in the parent code of the paper: 100 bins on [0, 1], nats.
+#: Preset of mutual information as in the code of the parent paper: 100 bins on [0, 1], nats.
 ESTIMATOR = "cfir"
 
 
@@ -32,8 +32,8 @@ def scores(pair: Pair, total: Tensor) -> Scores:
     -------
     dict
         "tre": mean distance to the true map over the foreground in view, voxels; "mi": nats; "ncc":
-        correlation of the warped and the fixed image where the former is known; "folds": percentage
-        of the cells that fold; "determinant": the least of the map's gradient.
+        normalised cross-correlation of the warped and the fixed image in view; "folds": percentage
+        of cells with folds; "determinant": smallest Jacobian determinant of the map.
     """
     total, moving, fixed = total[None].float(), pair.moving[None], pair.fixed[None]
     warped, view = warp(moving, total), view_weight(total, tuple(fixed.shape[2:]))
@@ -49,7 +49,7 @@ def scores(pair: Pair, total: Tensor) -> Scores:
 
 
 def correlation(one: Tensor, other: Tensor) -> float:
-    """Normalised cross-correlation of two lists of values; 0 if one of them does not vary."""
+    """Normalised cross-correlation of two tensors; 0 if one of them is constant."""
     a, b = (x.double() - x.double().mean() for x in (one, other))
     norm = float(a.norm() * b.norm())
     return float(a @ b) / norm if norm > 0 else 0.0
@@ -57,20 +57,20 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 @torch.inference_mode()
 def evaluated(run: Run | None, pairs: Iterable[Pair], gpu: Run | None = None) -> list[Scores]:
-    """Figures of a method on every pair, with the seconds that it takes.
+    """Figures of a method on every pair, with its time in seconds.
 
     Parameters
     ----------
     run : callable or None
-        Pair -> total displacement (d, *S); None is the true map.
+        Function from a pair to the total displacement (d, *S); None: the true map.
     pairs : iterable of Pair
     gpu : callable, optional
-        The same on the GPU, for its time only.
+        The same method on the GPU, to measure its time.
     """
     pairs = list(pairs)
     if run is None:
         return [{"subject": pair.subject, **scores(pair, pair.truth)} for pair in pairs]
-    run(pairs[0])  # loads and compiles
+    run(pairs[0])  # warm-up: loading and compilation
     found = []
     for pair in pairs:
         seconds, total = timed(lambda pair=pair: run(pair))
@@ -83,7 +83,7 @@ def evaluated(run: Run | None, pairs: Iterable[Pair], gpu: Run | None = None) ->
 
 
 def timed(work: Callable[[], Any], wait: Callable[[], None] | None = None) -> tuple[float, Any]:
-    """Seconds of a piece of work and what it gives."""
+    """Time of a function in seconds, and its result."""
     if wait is not None:
         wait()
     start = time.perf_counter()
@@ -94,11 +94,11 @@ def timed(work: Callable[[], Any], wait: Callable[[], None] | None = None) -> tu
 
 
 def runs_of(cascade: Cascade) -> tuple[Run, Run | None]:
-    """A cascade as a method, on the CPU and, where there is one, on the GPU."""
+    """Cascade as a method, on the CPU and, if there is one, on the GPU."""
 
     def on(device: str) -> Run:
         def run(pair: Pair) -> Tensor:
-            cascade.to(device)  # does nothing where it already is
+            cascade.to(device)  # has no effect if it is there already
             images = pair.moving[None].to(device), pair.fixed[None].to(device)
             return cascade(*images).total[0].cpu()
 
@@ -108,6 +108,6 @@ def runs_of(cascade: Cascade) -> tuple[Run, Run | None]:
 
 
 def mean_and_deviation(values: Iterable[float]) -> list[float]:
-    """Mean and standard deviation (of a sample) of some values."""
+    """Mean and sample standard deviation."""
     array = np.array(list(values), dtype=float)
     return [float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else 0.0]

@@ -1,8 +1,8 @@
-"""Figures 4 and 5, section 3.3.2: which width, which learning rate?
+"""Figures 4 and 5, section 3.3.2: width and learning rate.
 
     python examples/paper/figure4_5.py --preset reduced --data MANIFEST --labels FOLDER --output paper
 
-Three widths at two learning rates, of Adam at its largest; the picture shows mutual information over the training.
+Three widths and two learning rates of Adam (its largest values); the picture shows mutual information during the training.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from writing import Row, Table, claim, gain, row
 
 NAME = "figure4_5"
 WIDTHS = (4, 8, 16)
-#: Of Figure 5, which the paper keeps, and of Figure 4.
+#: Learning rates of Figure 5, chosen in the paper, and of Figure 4.
 KEPT, HIGH = "0.001", "0.01"
 Key = tuple[int, str]
 
 
 def variant(study: Study, width: int, rate: str) -> Variant:
-    """Three scales of a width, trained at a rate; the study's own are not named, so that the network is that of
-    the other tables."""
+    """Three scales with a width and a learning rate; default values are not listed as changes, so that the network
+    is that of the other tables."""
     changes = []
     if width != study.base.model.dt_width:
         changes.append(f"model.dt_width={width}")
@@ -38,7 +38,7 @@ def variant(study: Study, width: int, rate: str) -> Variant:
 
 
 def make(study: Study) -> Table:
-    """Six networks and their curves."""
+    """Table of six networks, and their training curves."""
     rows, curves = {}, {}
     for rate in (HIGH, KEPT):
         for width in WIDTHS:
@@ -55,12 +55,12 @@ def make(study: Study) -> Table:
     return table_of(
         study, "Figures 4 and 5: learning rate and width", "width, learning rate", list(rows.values()),
         _claims(rows, curves), pictures=["figure4_5-curves.png"],
-        remarks=["The paper shows curves and names no figures."],
+        remarks=["The paper shows curves, but no figures."],
     )  # fmt: skip
 
 
 def _curve(study: Study, chosen: Variant) -> dict[str, list[float]]:
-    """Mutual information of every batch of a training that has ended."""
+    """Mutual information of every batch of a finished training."""
     file = Path(study.config(chosen).train.output) / "training.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     return {"mi": [line["similarity"] for line in lines if line["stage"] == "deformable"]}
@@ -74,8 +74,8 @@ def _claims(rows: dict[Key, Row], curves: dict[Key, list[float]]) -> list[dict[s
     errors = [gain(rows[4, KEPT], rows[w, KEPT], "tre") for w in (8, 16)]
     return [
         claim("curves at 0.01 are more erratic than at 0.001", "Figures 4 and 5",
-              f"steps of the curves {texts(rough, 4)} nats larger", all_above(0, *rough)),
-        claim("0.001 is the better learning rate", "0.001 is kept", f"MI {texts(rates)}", all_above(0, *rates)),
+              f"changes between steps larger by {texts(rough, 4)} nats", all_above(0, *rough)),
+        claim("0.001 is the better learning rate", "0.001 is chosen", f"MI {texts(rates)}", all_above(0, *rates)),
         claim("width 4 is inferior to 8 and 16", "by MI", f"MI {texts(narrow)}; TRE {texts(errors, 2)}",
               all_below(0, *narrow)),
         claim("width 8 outperforms 16", "by MI",
@@ -84,7 +84,7 @@ def _claims(rows: dict[Key, Row], curves: dict[Key, list[float]]) -> list[dict[s
 
 
 def _roughness(one: list[float], other: list[float]) -> Interval:
-    """By how much the steps of one curve are larger than those of another, on the same batches."""
+    """Difference of the mean absolute changes between steps of two curves on the same batches."""
     steps = (np.abs(np.diff(curve)) for curve in (one, other))
     return interval(lambda a, b: (a - b).mean(-1), *steps)
 

@@ -1,4 +1,4 @@
-"""Pictures of the tables, and the paper's Figures 8 and 9."""
+"""Plots of the tables, and the paper's Figures 4 to 9."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _pyplot() -> Any:
 
 
 def draw_table(table: Table, file: Path) -> None:
-    """MI beside the paper's, and TRE: one line per row."""
+    """Plot MI with that of the paper, and TRE, one line per row."""
     pyplot = _pyplot()
     rows = [r for r in table["rows"] if "figures" in r]
     places = np.arange(len(rows))[::-1]
@@ -50,12 +50,12 @@ def draw_table(table: Table, file: Path) -> None:
 
 
 def draw_boxes(values: dict[str, list[float]], title: str, label: str, file: Path) -> None:
-    """Box plot with means as red diamonds, as the paper's Figure 9.
+    """Box plot with means as red diamonds, like the paper's Figure 9.
 
     Parameters
     ----------
     values : dict
-        Method -> figure of each pair.
+        Figures of all pairs, by method.
     title, label : str
     file : Path
     """
@@ -72,12 +72,12 @@ def draw_boxes(values: dict[str, list[float]], title: str, label: str, file: Pat
 
 
 def draw_fields(fields: list[tuple[str, NDArray[Any]]], file: Path) -> None:
-    """Displacements as grids and in colours, as the paper's Figure 8.
+    """Displacements as deformed grids and in colours, like the paper's Figure 8.
 
     Parameters
     ----------
     fields : list of (name, (2, *S) array)
-        In voxels; red is along the columns, green along the rows.
+        Displacements in voxels; red: along the columns, green: along the rows.
     file : Path
     """
     pyplot = _pyplot()
@@ -107,12 +107,12 @@ def draw_fields(fields: list[tuple[str, NDArray[Any]]], file: Path) -> None:
 def draw_curves(
     panels: dict[str, dict[str, list[float]]], x_label: str, y_label: str, file: Path
 ) -> None:
-    """Curves over the steps of a training, each smoothed by a running mean of a fiftieth of its length.
+    """Training curves, each with a running mean over a fiftieth of its length.
 
     Parameters
     ----------
     panels : dict
-        Title -> name of a curve -> its values.
+        Values of each curve, by title of the panel and name of the curve.
     x_label, y_label : str
     file : Path
     """
@@ -138,12 +138,12 @@ def draw_curves(
 
 
 def draw_images(rows: list[tuple[str, dict[str, NDArray[Any]]]], file: Path) -> None:
-    r"""Images side by side, a row for each pair, as the paper's Figures 6 and 7.
+    r"""Images side by side, one row per pair, like the paper's Figures 6 and 7.
 
     Parameters
     ----------
     rows : list of (name, dict)
-        Of each pair: title -> (\*S) image in [0, 1].
+        For each pair, images (\*S) in [0, 1] by title.
     file : Path
     """
     pyplot = _pyplot()

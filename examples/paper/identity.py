@@ -1,4 +1,4 @@
-"""What decides which network comes out of a training, and a short name of it."""
+"""Identity of a trained network: its configuration, and a digest of that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shared  # noqa: F401
 
 from learned.config import Config, to_json
 
-#: What says nothing about the network that comes out.
+#: Keys of the configuration that do not affect the trained network.
 ELSEWHERE = {
     "data": ("cache", "licences", "workers"),
     "train": ("output", "affine_from", "threads", "devices", "checkpoint_every", "precision"),
@@ -19,7 +19,7 @@ ELSEWHERE = {
 
 
 def described(config: Config) -> dict[str, Any]:
-    """A configuration without what says nothing about its result; of paths the names."""
+    """Configuration without keys that do not affect the result, and with file names instead of paths."""
     content: dict[str, Any] = json.loads(to_json(config))
     for section, fields in ELSEWHERE.items():
         for field in fields:
@@ -31,5 +31,5 @@ def described(config: Config) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """Twelve hexadecimal digits of content that JSON can hold."""
+    """First twelve hexadecimal digits of the SHA-256 of the JSON text."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""How sure a difference between networks is: bootstrap intervals over the test pairs."""
+"""Bootstrap confidence intervals over the test pairs for differences between networks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import shared  # noqa: F401
 from numpy.typing import ArrayLike, NDArray
 
-#: Share of the resamples within an interval, their number, and their seed.
+#: Confidence level, number of resamples, and seed.
 LEVEL, RESAMPLES, SEED = 0.95, 10_000, 0
 Statistic = Callable[..., "NDArray[np.float64]"]
 
 
 class Interval(NamedTuple):
-    """A quantity of the test pairs and the bounds of its confidence interval."""
+    """Statistic of the test pairs with the bounds of its confidence interval."""
 
     value: float
     low: float
@@ -28,27 +28,27 @@ class Interval(NamedTuple):
 
 
 def texts(intervals: Iterable[Interval], digits: int = 3) -> str:
-    """Several, as text."""
+    """Several intervals as text."""
     return ", ".join(each.text(digits) for each in intervals)
 
 
 def interval(statistic: Statistic, *values: ArrayLike) -> Interval:
-    """Percentile bootstrap of a statistic, whole pairs drawn with replacement.
+    """Percentile bootstrap interval of a statistic, by resampling pairs with replacement.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 
     Parameters
     ----------
     statistic : callable
-        Of arrays (..., n), n pairs last, to (...).
+        Function from arrays (..., n), with n pairs, to (...).
     *values : (n,) array_like
-        Figures of the same pairs, of one method each.
+        Figures of the same pairs, one array per method.
 
     Returns
     -------
     Interval
-        At the level 95 %; nan without values. Pairs of one subject are taken for independent, so it is too narrow rather than
-        too wide.
+        At the level of 95 %; nan without values. Pairs of one subject are treated as independent, so the interval tends
+        to be too narrow.
 
     Examples
     --------
@@ -66,22 +66,22 @@ def interval(statistic: Statistic, *values: ArrayLike) -> Interval:
 
 
 def difference(after: ArrayLike, before: ArrayLike) -> Interval:
-    """Mean over the pairs of `after` - `before`."""
+    """Interval of the mean difference `after` - `before`."""
     return interval(lambda a, b: (a - b).mean(-1), after, before)
 
 
 def ratio(after: ArrayLike, before: ArrayLike) -> Interval:
-    """Mean of `after` / mean of `before`."""
+    """Interval of the ratio of means, `after` / `before`."""
     return interval(lambda a, b: a.mean(-1) / b.mean(-1), after, before)
 
 
 def spread_difference(after: ArrayLike, before: ArrayLike) -> Interval:
-    """Difference of the standard deviations over the pairs."""
+    """Interval of the difference of standard deviations over the pairs."""
     return interval(lambda a, b: a.std(-1, ddof=1) - b.std(-1, ddof=1), after, before)
 
 
 def all_above(bound: float, *intervals: Interval) -> bool | None:
-    """Whether quantities are all above a bound; None where their intervals leave that open.
+    """Whether all quantities are above a bound; None if their intervals do not decide it.
 
     Examples
     --------
@@ -95,12 +95,12 @@ def all_above(bound: float, *intervals: Interval) -> bool | None:
 
 
 def all_below(bound: float, *intervals: Interval) -> bool | None:
-    """Whether quantities are all below a bound; None where their intervals leave that open."""
+    """Whether all quantities are below a bound; None if their intervals do not decide it."""
     return all_above(-bound, *(Interval(-i.value, -i.high, -i.low) for i in intervals))
 
 
 def within(found: Interval, low: float, high: float) -> bool | None:
-    """Whether a quantity is between two bounds; None where its interval leaves that open.
+    """Whether a quantity is between two bounds; None if its interval does not decide it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Inverses of the displacement of one network: how long they take, and how far they are from one."""
+"""Inverses of the displacement of a network: time and residual."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from learned.data.datasets import Pair
 from learned.inverse import inverse_displacement, inverse_residual
 
 Inverse = Callable[[Tensor], Tensor]
-#: Inverses by formula of any displacement (N, d, *S).
+#: Formulas for the inverse of any displacement (N, d, *S).
 FORMULAS: dict[str, Inverse] = {
     "paper": lambda u: inverse_displacement(u, "paper"),
     "minus": torch.neg,
@@ -27,20 +27,20 @@ FORMULAS: dict[str, Inverse] = {
 
 
 def inverse_figures(study: Study, variant: Variant, formula: str | None) -> Record:
-    """Seconds of network and inverse, and what the inverse leaves, on all test pairs.
+    """Time of network and inverse, and residual of the inverse, on all test pairs.
 
     Parameters
     ----------
     study : Study
     variant : Variant
-        Of one stage at the resolution of the images.
+        Network with one stage at the resolution of the images.
     formula : str or None
-        One of :data:`FORMULAS`; None is the inverse that the network gives itself.
+        One of :data:`FORMULAS`; None: the inverse predicted by the network itself.
 
     Returns
     -------
     dict
-        "pairs", each with "cpu" (seconds, AT-Net left out), "inverse" (seconds of the formula alone), "gpu"
+        "pairs", each with "cpu" (seconds, without AT-Net), "inverse" (seconds of the formula alone), "gpu"
         if there is one, and "residual" and "worst": mean and largest distance from x to
         x + v(x) + u(x + v(x)) over the foreground, voxels.
     """
@@ -52,7 +52,7 @@ def inverse_figures(study: Study, variant: Variant, formula: str | None) -> Reco
 
 @torch.inference_mode()
 def _measured(cascade: Cascade, pairs: list[Pair], formula: str | None) -> list[dict[str, Any]]:
-    # the first one twice: it loads and warms up
+    # the first pair twice, as a warm-up
     found = [_of_pair(cascade, pair, formula) for pair in pairs[:1] + pairs][1:]
     if torch.cuda.is_available():
         cascade.to("cuda")
@@ -80,7 +80,7 @@ def _of_pair(cascade: Cascade, pair: Pair, formula: str | None) -> dict[str, Any
 def _work(
     cascade: Cascade, seen: Tensor, formula: str | None
 ) -> Callable[[], tuple[Tensor, Tensor]]:
-    """The displacement and its inverse, of a pair behind AT-Net."""
+    """Function that computes the displacement and its inverse for a pair after AT-Net."""
     net: Any = cascade.dt_nets[0]
 
     def work() -> tuple[Tensor, Tensor]:
@@ -93,6 +93,6 @@ def _work(
 
 
 def _seen(cascade: Cascade, pair: Pair, device: str) -> Tensor:
-    """What the network sees: the moving image after AT-Net, and the fixed one."""
+    """Input of the network: the moving image after AT-Net, and the fixed image."""
     moving, fixed = (image[None].to(device) for image in (pair.moving, pair.fixed))
     return torch.cat((cascade(moving, fixed).warped_affine, fixed), 1)

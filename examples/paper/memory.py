@@ -1,9 +1,9 @@
-"""Section 3.3.9: how much memory do the networks take?
+"""Section 3.3.9: memory of the networks.
 
     python examples/paper/memory.py --preset reduced --output paper
 
-Peak memory of a process of its own beyond what it has when the network is built, at 256 x 256 voxels: of the GPU
-where there is one, otherwise the resident memory of the process.  Nothing is trained and no data are needed.
+Peak memory of a separate process minus its memory before the forward pass, at 256 x 256 voxels: GPU memory if there
+is a GPU, otherwise resident memory.  It requires neither trained networks nor data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from learned.dt_net import DTNet
 
 NAME = "memory"
 SIDE = 256
-#: Network, what is done, batch.
+#: Network, task, batch size.
 CASES = (
     ("DT-Net", "inference", 1), ("DT-Net", "inference", 4), ("DT-Net", "inference", 8),
     ("DT-Net", "training", 1), ("DT-Net", "training", 8), ("AT-Net", "inference", 1),
@@ -38,7 +38,7 @@ Found = dict[tuple[str, str, int, int], float]
 
 
 def make(study: Study) -> Table:
-    """One row for each network, width and batch."""
+    """One row for each network, task, batch size and width."""
     found: Found = {}
     for network, work, batch in CASES:
         for width in WIDTHS[network]:
@@ -52,11 +52,11 @@ def make(study: Study) -> Table:
          str(MEMORY.get(f"{network}, {work}, batch {batch}", NONE))]
         for (network, work, batch, width), value in found.items()
     ]  # fmt: skip
-    header = ("what", "width", "GB", "paper's GB, its width is not named")
+    header = ("network and task", "width", "GB", "paper's GB (width not stated)")
     return {
         "title": "Section 3.3.9: memory",
         "preset": study.preset,
-        "says": f"Peak at {SIDE} x {SIDE} voxels beyond what the process has before, {_device()} memory; one stage",
+        "says": f"Peak {_device()} memory at {SIDE} x {SIDE} voxels minus that before the forward pass; one stage",
         "machine": describe(),
         "threads": study.threads,
         "rows": [],
@@ -74,9 +74,9 @@ def _claims(found: Found) -> list[dict[str, Any]]:
     training = [share(("training", 8), ("inference", 8), w) for w in WIDTHS["DT-Net"]]
     most = max(value for (network, *_), value in found.items() if network == "DT-Net")
     return [
-        claim("memory is linear in the batch, within a tenth", "in words; 2.6 GB and 9.5 GB at 1 and 4",
-              f"8 after 1: {_listed(linear)} times", all(abs(x - 8) < 0.8 for x in linear)),
-        claim("training takes 2.5 to 3 times the memory of inference with the same batch", "7.9 / 2.6 = 3.0, of unequal batches",
+        claim("memory is linear in the batch, within a tenth", "stated; 2.6 GB and 9.5 GB at 1 and 4",
+              f"8 relative to 1: {_listed(linear)} times", all(abs(x - 8) < 0.8 for x in linear)),
+        claim("training takes 2.5 to 3 times the memory of inference with the same batch", "7.9 / 2.6 = 3.0, for unequal batches",
               f"{_listed(training)} times at batch 8", all(2.5 <= x <= 3 for x in training)),
         claim("all of it fits into 11 GB", "at most 9.5 GB", f"at most {most:.2f} GB", most < 11),
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def _device() -> str:
 
 
 def _measured(case: tuple[str, str, int, int], threads: int) -> dict[str, Any]:
-    """Gigabytes (1e9 bytes) by a process of its own: a peak is never taken back."""
+    """Memory in gigabytes (1e9 bytes), measured in a separate process, because a peak cannot be reset."""
     command = [sys.executable, __file__, "--case", *map(str, case), str(threads)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     return {"gigabytes": float(ended.stdout)}
@@ -119,7 +119,7 @@ def _run(network: str, work: str, batch: int, width: int, threads: int) -> float
 def _resident() -> int:
     """Peak resident memory of this process so far, bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage begins with the peak of the process that started this one
+    if status.is_file():  # getrusage includes the peak of the parent process
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (

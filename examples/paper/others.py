@@ -1,4 +1,4 @@
-"""Methods that are not trained: nothing, the true map, varreg, and SyN in a process of its own."""
+"""Methods without training: the identity, the true map, varreg, and SyN in a separate process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from trainings import Record, Study
 
 from learned.data.datasets import Pair
 
-#: An ANTs that hangs costs no more than this, in seconds per pair.
+#: Timeout of ANTs, in seconds per pair.
 PATIENCE = 120
 
 
 def nothing(study: Study) -> Record:
-    """The error to start with."""
+    """Identity: the figures before registration."""
     record = study.method(
         "nothing", lambda pairs: evaluated(lambda p: torch.zeros_like(p.truth), pairs)
     )
@@ -30,7 +30,7 @@ def nothing(study: Study) -> Record:
 
 
 def truth(study: Study) -> Record:
-    """The map that made the pair: what any method may at best find, and its MI."""
+    """True map of the pair, the best possible result, with its MI."""
     return study.method("truth", lambda pairs: evaluated(None, pairs))
 
 
@@ -51,7 +51,7 @@ def solved(pair: Pair, threads: int) -> Tensor:
 
 
 def syn(study: Study) -> Record:
-    """ANTs' SyN after its affine stage, through antspyx; "error" if it is not there."""
+    """SyN of ANTs (antspyx) after its affine stage; "error" if it is not installed."""
     try:
         return study.method("syn", lambda pairs: _scored(pairs, study))
     except RuntimeError as error:
@@ -64,12 +64,12 @@ def _scored(pairs: list[Pair], study: Study) -> list[Scores]:
 
 
 def syn_displacements(pairs: list[Pair], python: str, threads: int) -> list[tuple[Tensor, float]]:
-    """Total displacement (d, *S) of each pair by SyN, and its seconds.
+    """Total displacement (d, *S) of each pair by SyN, and the time in seconds.
 
     Raises
     ------
     RuntimeError
-        If it cannot be run.
+        If SyN cannot be run.
     """
     with tempfile.TemporaryDirectory() as folder:
         save_pairs(map(_saved, pairs), Path(folder))
@@ -94,13 +94,13 @@ def syn_displacements(pairs: list[Pair], python: str, threads: int) -> list[tupl
 
 
 def _saved(pair: Pair) -> SavedPair:
-    """As the scripts of examples/benchmarks have it."""
+    """Pair in the format of examples/benchmarks."""
     images = pair.fixed[0].numpy(), pair.moving[0].numpy()
     return SavedPair(pair.subject, *images, pair.truth.numpy(), pair.visible[0].numpy())
 
 
 def _without_times(record: Record) -> Record:
-    """To do nothing takes no time that is worth a column."""
+    """Record without times, which are meaningless for the identity."""
     return {
         **record,
         "pairs": [{k: v for k, v in p.items() if k not in ("cpu", "gpu")} for p in record["pairs"]],

@@ -1,7 +1,7 @@
-"""The paper's figures (doi 10.3390/math14122131), each under the table or section it stands in.
+"""Figures of the paper (doi 10.3390/math14122131), by table or section.
 
-MI is (mean, standard deviation) in nats; "gpu" and "cpu" are seconds per slice on an RTX 2080 Ti and on a
-processor that is not named.
+MI is (mean, standard deviation) in nats; "gpu" and "cpu" are seconds per slice on an RTX 2080 Ti and on an
+unspecified CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TABLE_2: dict[int, Numbers] = {
     3: {"mi": (1.329, 0.122), "gpu": 0.0316, "cpu": 0.3235},
     4: {"mi": (1.340, 0.136), "gpu": 0.0452, "cpu": 0.5234},
 }
-#: Table 3, section 3.3.1: group -> gain of MI, GPU seconds more, gain per second.
+#: Table 3, section 3.3.1: group -> gain of MI, additional GPU seconds, gain per second.
 TABLE_3: dict[int, tuple[float, float, float]] = {
     2: (0.053, 0.0080, 6.63),
     3: (0.076, 0.0019, 40.00),
@@ -33,9 +33,9 @@ TABLE_4: dict[tuple[float, ...], Numbers] = {
     (1, 50, 50, 100): {"mi": (1.320, 0.119)},
     (1, 50, 100, 500): {"mi": (0.908, 0.057)},
 }
-#: The weights that the paper keeps.
+#: Weights chosen in the paper.
 WEIGHTS = (1, 50, 100, 100)
-#: Table 5, section 3.3.5: method -> seconds with the network.
+#: Table 5, section 3.3.5: method -> seconds, including the network.
 TABLE_5: dict[str, Numbers] = {
     "VM-diff": {"gpu": 0.0672, "cpu": 0.2353},
     "LT-Net": {"gpu": 0.0423, "cpu": 0.2752},
@@ -58,7 +58,7 @@ TABLE_7: dict[int, Numbers] = {
     3: {"mi": (1.215, 0.125)},
     4: {"mi": (1.329, 0.122)},
 }
-#: Section 3.3.9: what takes how many GB at 256 x 256 on its GPU.
+#: Section 3.3.9: memory in GB at 256 x 256 on its GPU.
 MEMORY: dict[str, float] = {
     "DT-Net, inference, batch 1": 2.6,
     "DT-Net, inference, batch 4": 9.5,
@@ -78,5 +78,5 @@ TABLE_8: dict[str, dict[str, float]] = {
 }  # fmt: skip
 #: Two-sided p of Wilcoxon's signed-rank test: of NCC (Figure 9) and of MI (section 3.3.7).
 P_NCC, P_MI = 0.015, 0.0012
-#: Section 3.3.7, of MI: share of the pairs that "ours" wins, and its mean margin there.
+#: Section 3.3.7, MI: fraction of pairs in which "ours" is better, and its mean margin there.
 WIN_RATE, MARGIN = 0.75, 0.082

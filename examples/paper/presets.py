@@ -1,4 +1,4 @@
-"""How long and on what the tables are trained: three presets, all changes of the paper's Table 1."""
+"""Presets of the study: size of the data and duration of the trainings, relative to the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from learned.config import Config, preset, with_changes
 
 @dataclass(frozen=True)
 class RunPreset:
-    """A size of the study.
+    """Size of the study.
 
     Attributes
     ----------
     changes : tuple of str
-        ``section.field=value``, of the preset "paper" of :mod:`learned.config`.
+        Changes ``section.field=value`` of the preset "paper" of :mod:`learned.config`.
     affine_epochs : int
-        Of AT-Net, which all networks with an affine stage share.
+        Epochs of AT-Net, which is common to all networks with an affine stage.
     widths : dict
-        Of the networks of :mod:`learned.baselines` that have one of their own.
+        Widths of those networks of :mod:`learned.baselines` that define their own.
     says : str
-        What it is, for the tables.
+        Description, for the tables.
     """
 
     changes: tuple[str, ...]
@@ -31,15 +31,15 @@ class RunPreset:
     widths: dict[str, int] = field(default_factory=dict)
 
 
-#: Formulas of the paper that the package has better ones for; but displacements may have any mean, or no DT-Net
-#: could shift what AT-Net left.
+#: The paper's inverse, for which the package has a better one. Unlike in the paper displacements may have any mean;
+#: otherwise a DT-Net could not correct a remaining translation.
 ITS_OWN = ("loss.inverse=paper", "model.zero_mean=false")
-#: For AT-Net, which all networks share: mutual information alone hardly teaches it to turn images.
+#: Changes for the common AT-Net, which hardly learns rotations from mutual information alone.
 AFFINE = (
     "loss.known_map=1", "loss.mutual_information=1", "loss.background=0", "loss.estimator=default",
 )  # fmt: skip
 PRESETS = {
-    # shows that everything works, teaches nothing
+    # checks that everything works; the networks are not useful
     "smoke": RunPreset(
         (
             "model.shape=64,64", "model.at_width=2", "model.dt_width=2", "optimiser.batch_size=2",
@@ -47,11 +47,11 @@ PRESETS = {
             "optimiser.epochs=1", "optimiser.dropout=0", "train.devices=cpu",
         ),
         1,
-        "smoke: 64 x 64 voxels, two steps of two pairs per network; its figures mean nothing",
+        "smoke: 64 x 64 voxels, two steps of two pairs per network; its figures are meaningless",
         {"voxelmorph": 4, "transmorph": 12, "diffusemorph": 8},
     ),
-    # two cores, all tables in two hours: the paper's slices at half their resolution, its width of
-    # section 3.3.2, one step in six with half of its batch
+    # all tables in about two hours on two cores: slices at half the resolution, the width of section 3.3.2, and
+    # 1/6 of the steps with half the batch size
     "reduced": RunPreset(
         (
             "model.shape=112,112", "data.spacing=2", "model.at_width=16", "model.dt_width=8",
@@ -68,7 +68,7 @@ PRESETS = {
         "up to 10 degrees, 10 % scale, 5 % shift and a smooth displacement of up to 3 % of the extent",
         {"voxelmorph": 16, "transmorph": 12, "diffusemorph": 8},
     ),
-    # Table 1 of the paper; it wants a GPU
+    # Table 1 of the paper; it requires a GPU
     "paper": RunPreset(
         (),
         100,
@@ -86,17 +86,17 @@ def base_config(
     threads: int | None = None,
     changes: tuple[str, ...] = (),
 ) -> Config:
-    """The configuration that all variants of a preset change.
+    """Base configuration of a preset, changed by the variants.
 
     Parameters
     ----------
     name : {"smoke", "reduced", "paper"}
     manifest, labels : str, optional
-        Real heads and label maps, see :class:`learned.config.DataConfig`; both are drawn equally
-        often, neither is the phantom.
+        Manifest of real heads, and folder of label maps, see :class:`learned.config.DataConfig`; if both
+        are given, they are used equally often; without them, the phantom.
     threads : int, optional
     changes : tuple of str
-        Further ones.
+        Further changes.
     """
     given = [
         f"data.{kind}={path}" for kind, path in (("manifest", manifest), ("labels", labels)) if path
@@ -109,5 +109,5 @@ def base_config(
     threads_change = [] if threads is None else [f"train.threads={threads}"]
     every = [*ITS_OWN, *PRESETS[name].changes, *source, *given, *threads_change, *changes]
     config = with_changes(preset("paper"), every)
-    # the last weights count: the paper knows no error to choose others by
+    # one validation at the end: the last weights are used, since the paper has no criterion for their selection
     return with_changes(config, [f"train.validation_every={config.optimiser.epochs}"])

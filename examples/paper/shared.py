@@ -1,4 +1,4 @@
-"""Imported for its effect: the modules of examples/benchmarks and the packages of the checkout are found."""
+"""Search path: importing this module makes examples/benchmarks and the packages of the checkout importable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SyN on saved pairs, by an interpreter that has antspyx: how others.py calls it.
+"""SyN on saved pairs, called by others.py with an interpreter that has antspyx.
 
 python examples/paper/syn_process.py FOLDER THREADS
 """
@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 FOLDER, THREADS = Path(sys.argv[1]), int(sys.argv[2])
-os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(THREADS)  # before ITK is loaded
+os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(
+    THREADS
+)  # must be set before ITK is loaded
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import numpy as np  # noqa: E402
@@ -19,7 +21,7 @@ from peers import PEERS  # noqa: E402
 
 
 def main() -> None:
-    """Write the displacement of every pair and the seconds it took."""
+    """Write the displacement and the time in seconds of every pair."""
     run, _ = PEERS["ants-syn"]
     files = sorted(FOLDER.glob("[0-9]*.npz"))
     for index, file in enumerate(files):

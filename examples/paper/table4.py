@@ -1,9 +1,9 @@
-"""Table 4: what do the weights of the loss do?
+"""Table 4: weights of the loss.
 
     python examples/paper/table4.py --preset reduced --data MANIFEST --labels FOLDER --output paper
 
-A row that the paper does not have shows its largest weight of dual consistency with an inverse that is one:
-the paper's formula has the wrong sign, and its term punishes displacements.
+An additional row has the largest weight of dual consistency with the fixed-point inverse: the paper's formula has
+the wrong sign, so that its term penalises displacements.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ RIGHT = "1, 50, 100, 500; fixed-point inverse"
 
 
 def weighted(weights: tuple[float, ...], *changes: str) -> Variant:
-    """Three scales with other weights."""
+    """Cascade of three scales with other weights of the loss."""
     values = [f"loss.{key}={w:g}" for key, w in zip(KEYS, weights, strict=True)]
     return group(3, *(() if weights == WEIGHTS else values), *changes)
 
 
 def label(weights: tuple[float, ...]) -> str:
-    """lambda_1 to lambda_4."""
+    """Row name: lambda_1 to lambda_4."""
     return ", ".join(f"{w:g}" for w in weights)
 
 
 def make(study: Study) -> Table:
-    """The paper's rows and one more."""
+    """The paper's rows and one additional row."""
     rows = [row(label(w), study.figures(weighted(w)), paper) for w, paper in TABLE_4.items()]
     rows.append(row(RIGHT, study.figures(weighted(STRONG, "loss.inverse=fixed-point"))))
     return table_of(
@@ -55,17 +55,17 @@ def _claims(rows: list[Row]) -> list[dict[str, object]]:
     best = [gain(r, kept, "tre") for r in others]
     nearest = min(found.values(), key=lambda r: mean_of(r, "tre"))["name"]
     return [
-        claim("a weight of MI of 20 is worse than 4, 30 and 50", "MI +0.167, +0.342, +0.398",
+        claim("an MI weight of 20 is worse than 4, 30 and 50", "MI +0.167, +0.342, +0.398",
               f"MI {texts(worse)}", all_above(0, *worse)),
-        claim("more weight on MI raises MI", "text of section 3.3.3; its row of 20 does not",
+        claim("MI increases with its weight", "text of section 3.3.3; not its row with 20",
               f"MI {texts(rising)}", all_above(0, *rising)),
-        claim("five times the weight of dual consistency costs a quarter of MI or more", "0.908 / 1.329 = 0.683",
-              f"{_share(strong, kept).text(3, sign=False)}; with a right inverse "
+        claim("a fivefold weight of dual consistency reduces MI by a quarter or more", "0.908 / 1.329 = 0.683",
+              f"{_share(strong, kept).text(3, sign=False)}; with the fixed-point inverse "
               f"{_share(right, kept).text(3, sign=False)}", all_below(0.75, _share(strong, kept))),
-        claim("ten times the weight of smoothness costs 5.8 % of MI, within 3 points", "1.251 / 1.329 = 0.941",
+        claim("a tenfold weight of smoothness reduces MI by 5.8 %, within 3 points", "1.251 / 1.329 = 0.941",
               smooth.text(3, sign=False), within(smooth, 0.912, 0.972)),
         claim("1, 50, 100, 100 is the best choice", "by MI",
-              f"least error: {nearest}; the others' TRE less that of 1, 50, 100, 100: {texts(best, 2)}",
+              f"smallest error: {nearest}; TRE of the others minus that of 1, 50, 100, 100: {texts(best, 2)}",
               all_above(0, *best)),
     ]  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""Table 5: which inverse is fast, and which is one?
+"""Table 5: time and accuracy of inverses.
 
     python examples/paper/table5.py --preset reduced --data MANIFEST --labels FOLDER --output paper
 
-As in the paper one DT-Net at full resolution serves all methods: predicting a velocity for VM-diff, with a
-second head for LT-Net, and as it is for the formulas.  The paper gives times only; what the inverse leaves,
-the distance from x to x + v(x) + u(x + v(x)), stands beside them here.
+As in the paper, all methods use one DT-Net at full resolution: predicting a velocity for VM-diff, with a second
+output for LT-Net, and unchanged for the formulas.  The paper reports times only; here the residual of the inverse,
+the distance from x to x + v(x) + u(x + v(x)), is reported too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trainings import CFIR, Study, Variant, group
 from writing import Row, Table, by_name, claim, gain, number, row
 
 NAME = "table5"
-#: Dual consistency is by the inverse of the network itself.
+#: Dual consistency uses the network's own inverse.
 WITH_OWN = ("loss.consistency=0",)
 VELOCITY = group(1, *WITH_OWN, baseline="velocity", consistency=100.0)
 TWO_HEADS = group(1, *WITH_OWN, baseline="learned-inverse", consistency=100.0)
@@ -38,7 +38,7 @@ METHODS: dict[str, tuple[Variant, str | None, str | None]] = {
 
 
 def make(study: Study) -> Table:
-    """The paper's three methods and three more."""
+    """The three methods of the paper, and three formulas."""
     rows = []
     for name, (variant, formula, theirs) in METHODS.items():
         found = inverse_figures(study, variant, formula)["pairs"]
@@ -48,7 +48,7 @@ def make(study: Study) -> Table:
             "worst": f"{max(p['worst'] for p in found):.2f}",
         }
         made = row(name, study.figures(variant), TABLE_5.get(theirs or ""), **more)
-        # of network and inverse together, as in the paper
+        # network and inverse together, as in the paper
         made["figures"]["cpu"] = median(p["cpu"] for p in found)
         if made["figures"]["gpu"] is not None:
             made["figures"]["gpu"] = median(p["gpu"] for p in found)
@@ -59,7 +59,7 @@ def make(study: Study) -> Table:
         rows.append(made)
     return table_of(
         study, "Table 5: inverses", "inverse", rows, _claims(rows),
-        remarks=["The residual is in voxels, over the foreground; times are of DT-Net and inverse together."],
+        remarks=["The residual is in voxels, over the foreground; times include DT-Net and inverse."],
     )  # fmt: skip
 
 
@@ -75,11 +75,11 @@ def _claims(rows: list[Row]) -> list[dict[str, object]]:
     )
     return [
         claim("the paper's inverse is the fastest", "0.2353, 0.2752, 0.2132 s on a CPU",
-              f"{seconds} s; more than the paper's: {texts(slower, 4)}", all_above(0, *slower)),
+              f"{seconds} s; difference from the paper's: {texts(slower, 4)}", all_above(0, *slower)),
         claim("-u(x + u(x)) is the inverse (section 2.1.3)", "no residual given",
-              f"residual less that of -u(x): {sign.text(4)} voxels", all_below(0, sign)),
+              f"residual minus that of -u(x): {sign.text(4)} voxels", all_below(0, sign)),
         claim("a single step suffices", "no residual given",
-              f"residual less that of five steps: {step.text(4)} voxels; {others}", all_below(0, step)),
+              f"residual minus that of five steps: {step.text(4)} voxels; {others}", all_below(0, step)),
     ]  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""Table 6: how does the cascade compare with other methods?
+"""Table 6: comparison with other methods.
 
     python examples/paper/table6.py --preset reduced --data MANIFEST --labels FOLDER --output paper \\
         --peer-python peers/bin/python
 
-SyN is ANTs' through antspyx, VM the network of the package voxelmorph, C-F-I-R the cascade of one scale,
-TransMorph and DiffuseMorph networks on MONAI's backbones (learned/baselines says where they differ from
-the originals).  All networks stand behind the same AT-Net and are trained on the same pairs, loss and steps.
-A package that is missing costs its own row only.  `varreg.solve` is shown as well.
+SyN is that of ANTs (antspyx), VM the network of the package voxelmorph, C-F-I-R the cascade with one scale;
+TransMorph and DiffuseMorph use backbones of MONAI (learned/baselines describes the differences from the
+originals).  All networks follow the same AT-Net and are trained with the same pairs, loss and number of steps.
+If a package is not installed, only its row is missing.  `varreg.solve` is an additional row.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VOXELMORPH, TRANSMORPH, DIFFUSEMORPH = (
 )
 
 
-#: Row -> network.
+#: Network of each row.
 NETWORKS = {
     "VM": VOXELMORPH,
     "C-F-I-R": CFIR,
@@ -46,7 +46,7 @@ NETWORKS = {
 
 
 def make(study: Study) -> Table:
-    """The paper's six methods and the solver."""
+    """The six methods of the paper, and the solver."""
     records = {
         "SyN": syn(study),
         **{name: study.figures(variant) for name, variant in NETWORKS.items()},
@@ -59,13 +59,13 @@ def make(study: Study) -> Table:
     _draw(study, records)
     return table_of(
         study, "Table 6: other methods", "method", rows, _claims(rows), pictures=["figure7.png"],
-        remarks=["Figures 6 and 7 of the paper are figure7.png here: both images, and the moving one after each method."],
+        remarks=["figure7.png corresponds to Figures 6 and 7 of the paper: both images, and the moving image warped by each method."],
     )  # fmt: skip
 
 
 @torch.inference_mode()
 def _draw(study: Study, records: dict[str, Record]) -> None:
-    """Three pairs before and after each method, as the paper's Figures 6 and 7."""
+    """Draw three pairs before and after each method, like Figures 6 and 7 of the paper."""
     pairs = _shown(study)
     totals: dict[str, list[Tensor]] = {}
     if "error" not in records["SyN"]:
@@ -85,7 +85,7 @@ def _draw(study: Study, records: dict[str, Record]) -> None:
 
 
 def _shown(study: Study) -> list[Pair]:
-    """Three pairs; painted label maps first, of which pictures may be published."""
+    """Three pairs, preferably synthesised from label maps, whose pictures may be published."""
     folder = study.base.data.labels
     painted = {f.name.split(".")[0] for f in Path(folder).iterdir()} if folder else set()
     return sorted(study.pairs, key=lambda pair: pair.subject not in painted)[:3]
@@ -97,12 +97,12 @@ def _count(parameters: int | None) -> str:
 
 def _claims(rows: list[Row]) -> list[dict[str, object]]:
     found = by_name(rows)
-    order = [name for name in TABLE_6 if name in found]  # the paper's order, that of its MI
+    order = [name for name in TABLE_6 if name in found]  # the order of the paper, by its MI
     by_mi, by_error = (sorted(order, key=lambda n: mean_of(found[n], key)) for key in ("mi", "tre"))
     complete = len(order) == len(TABLE_6)
     steps = [gain(found[after], found[before], "mi") for before, after in pairwise(order)]
     claims = [
-        claim("MI orders the methods", " < ".join(TABLE_6), f"{' < '.join(by_mi)}; steps in the paper's order: "
+        claim("order of the methods by MI", " < ".join(TABLE_6), f"{' < '.join(by_mi)}; differences in the paper's order: "
               f"{texts(steps)}", all_above(0, *steps) if complete else None),
     ]  # fmt: skip
     if "ours" in found:
@@ -121,7 +121,7 @@ def _about_time(found: dict[str, Row]) -> list[dict[str, object]]:
     seconds = {name: r["of_pairs"].get("cpu") for name, r in found.items()}
     claims = []
     for text, name, theirs, least in (
-        ("ours is ten times as fast as SyN on a CPU", "SyN", "3.2312 / 0.3235 s", 10),
+        ("ours is ten times faster than SyN on a CPU", "SyN", "3.2312 / 0.3235 s", 10),
         ("TransMorph is slower than ours on a CPU", "TransMorph", "1.51 times", 1),
         ("DiffuseMorph is slower than ours on a CPU", "DiffuseMorph", "5.67 times", 1),
     ):

@@ -1,10 +1,10 @@
-"""Table 7: what is each part of the method worth?
+"""Table 7: ablation.
 
     python examples/paper/table7.py --preset reduced --data MANIFEST --labels FOLDER --output paper
 
-The paper has no row without dual consistency beside its full model, so nothing that says what dual
-consistency is worth there; that row is added, and one with an inverse that is one.
-Without AT-Net displacements may have any mean, or nothing could shift an image.
+The paper has no row that differs from its full model only by dual consistency, whose effect is therefore unknown; this
+row is added, and one with the fixed-point inverse.  Without AT-Net displacements may have any mean, because
+otherwise no network could translate an image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from writing import Row, Table, by_name, claim, gain, mean_of, row
 
 NAME = "table7"
 WITHOUT = "loss.consistency=0"
-#: Row -> network, number of the experiment, and whether it has scales, dual consistency, an affine stage.
+#: Row -> network, number of the experiment, and presence (x) of scales, dual consistency and affine stage.
 VARIANTS: dict[str, tuple[Variant, int | None, str]] = {
     "0 baseline": (group(1, WITHOUT, affine=False), 0, "- - -"),
     "1 + scales": (group(3, WITHOUT, affine=False), 1, "x - -"),
@@ -33,7 +33,7 @@ VARIANTS: dict[str, tuple[Variant, int | None, str]] = {
 
 
 def make(study: Study) -> Table:
-    """The paper's five rows and two more."""
+    """The paper's five rows and two additional ones."""
     rows = []
     for name, (variant, number, parts) in VARIANTS.items():
         scales, consistency, affine = parts.split()
@@ -54,16 +54,16 @@ def _claims(rows: list[Row]) -> list[dict[str, object]]:
     spread = spread_difference(*(r["of_pairs"]["mi"] for r in (ours, scales)))
     best = min(others + [ours], key=lambda r: mean_of(r, "tre"))["name"]
     return [
-        claim("scales alone gain more than the affine stage alone", "+0.214, +0.192 of MI",
-              f"MI {texts(parts)}; scales after affine {gain(scales, affine, 'mi').text()}",
+        claim("scales alone increase MI more than the affine stage alone", "+0.214, +0.192",
+              f"MI {texts(parts)}; scales minus affine {gain(scales, affine, 'mi').text()}",
               all_above(0, gain(scales, affine, "mi"))),
-        claim("the full model has most MI", "1.329", f"MI above the other rows' by {texts(fuller)}", all_above(0, *fuller)),
-        claim("dual consistency raises accuracy beside the other parts", "no such row",
+        claim("the full model has the highest MI", "1.329", f"MI minus that of the other rows {texts(fuller)}", all_above(0, *fuller)),
+        claim("dual consistency improves the accuracy of the full model", "no such row",
               f"MI {gain(ours, without, 'mi').text()}, TRE {consistency.text(2)}", all_below(0, consistency)),
-        claim("it lowers the spread of MI", "0.122 after 0.135 (which has no affine stage either)", spread.text(),
+        claim("it reduces the standard deviation of MI", "0.122 after 0.135 (which also has no affine stage)", spread.text(),
               all_below(0, spread)),
         claim("the full model is the most accurate", "by MI",
-              f"least error: {best}; the other rows' TRE less that of 4 ours: {texts(nearer, 2)}", all_above(0, *nearer)),
+              f"smallest error: {best}; TRE of the other rows minus that of 4 ours: {texts(nearer, 2)}", all_above(0, *nearer)),
     ]  # fmt: skip
 
 

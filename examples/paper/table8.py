@@ -1,9 +1,9 @@
-"""Table 8, Figures 8 and 9, section 3.3.7: does the cascade beat C-F-I-R pair by pair?
+"""Table 8, Figures 8 and 9, section 3.3.7: pairwise comparison of the cascade with C-F-I-R.
 
     python examples/paper/table8.py --preset reduced --data MANIFEST --labels FOLDER --output paper
 
-NCC of both on the same pairs with Wilcoxon's signed-rank test, the share of the pairs that ours wins,
-and a box plot; the same for MI and for the error, and the displacements of three pairs.
+NCC of both on the same pairs with Wilcoxon's signed-rank test, the fraction of pairs in which ours is better, and
+a box plot; the same for MI and for the error, and the displacements of three pairs.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from learned.cascade import Cascade
 from learned.data.datasets import Pair
 
 NAME = "table8"
-#: Figure of a pair -> whether more of it is better, digits.
+#: Figure of a pair -> whether larger is better, and number of decimal places.
 MEASURES = {"ncc": (True, 4), "mi": (True, 4), "tre": (False, 3)}
 
 
 def make(study: Study) -> Table:
-    """The table, and both figures."""
+    """Table 8, and both figures."""
     records = {"C-F-I-R": study.figures(CFIR), "ours": study.figures(OURS)}
     rows = [row(name, record, TABLE_6[name]) for name, record in records.items()]
     values = {
@@ -54,20 +54,20 @@ def make(study: Study) -> Table:
 def _remark(study: Study) -> str:
     subjects = len({pair.subject for pair in study.pairs})
     return (
-        "Figure 8 of the paper is figure8.png here, Figure 9 is figure9.png. The test takes pairs for "
-        f"independent, as the paper's does; these are of {subjects} subjects, so p is too small."
+        "figure8.png and figure9.png correspond to Figures 8 and 9 of the paper. The test treats pairs as "
+        f"independent, as in the paper; they are of only {subjects} subjects, so p is too small."
     )
 
 
 def compared(before: list[float], after: list[float], more_is_better: bool) -> dict[str, Any]:
-    """Two methods on the same pairs.
+    """Comparison of two methods on the same pairs.
 
     Returns
     -------
     dict
-        "statistic" and "p" of Wilcoxon's two-sided signed-rank test (1 if nothing differs), "wins":
-        share of the pairs where `after` is better, "margin": by how much on average there,
-        "difference": mean over all pairs.
+        "statistic" and "p" of Wilcoxon's two-sided signed-rank test (1 without differences), "wins":
+        fraction of pairs in which `after` is better, "margin": mean difference in these pairs,
+        "difference": mean difference over all pairs.
     """
     difference = np.array(after) - np.array(before)
     gain = difference if more_is_better else -difference
@@ -82,7 +82,7 @@ def compared(before: list[float], after: list[float], more_is_better: bool) -> d
 
 
 def _statistics(values: dict[str, list[float]]) -> dict[str, Any]:
-    """Table 8 itself."""
+    """Statistics of NCC, as in the paper's Table 8."""
     lines = []
     for name, of_pairs in values.items():
         array, paper = np.array(of_pairs), TABLE_8[name]
@@ -137,9 +137,9 @@ def _claims(tests: dict[str, dict[str, Any]], mi: dict[str, list[float]]) -> lis
     wins = interval(lambda ours, cfir: (ours > cfir).mean(-1), mi["ours"], mi["C-F-I-R"])
     says = {key: f"{t['difference']:+.4f}, p = {t['p']:.3g}" for key, t in tests.items()}
     return [
-        claim("NCC is higher than C-F-I-R's", f"+0.0048, p = {P_NCC}", says["ncc"], is_better("ncc")),
-        claim("MI is higher than C-F-I-R's", f"p = {P_MI}", says["mi"], is_better("mi")),
-        claim("ours wins three quarters of the pairs by MI, within 10 points", f"{WIN_RATE:.0%}",
+        claim("NCC is higher than that of C-F-I-R", f"+0.0048, p = {P_NCC}", says["ncc"], is_better("ncc")),
+        claim("MI is higher than that of C-F-I-R", f"p = {P_MI}", says["mi"], is_better("mi")),
+        claim("ours has higher MI in three quarters of the pairs, within 10 points", f"{WIN_RATE:.0%}",
               f"{wins.text(2, sign=False)}", within(wins, WIN_RATE - 0.1, WIN_RATE + 0.1)),
         claim("ours is more accurate than C-F-I-R", "by MI and NCC", f"TRE {says['tre']}",
               is_better("tre")),
@@ -148,7 +148,7 @@ def _claims(tests: dict[str, dict[str, Any]], mi: dict[str, list[float]]) -> lis
 
 @torch.inference_mode()
 def _draw_fields(cascade: Cascade, pairs: list[Pair], file: Path) -> None:
-    """Figure 8: the displacements behind the affine stage."""
+    """Figure 8: displacements after the affine stage."""
     fields = []
     for pair in pairs:
         prediction = cascade(pair.moving[None], pair.fixed[None])

@@ -1,4 +1,4 @@
-"""Networks of the tables: each trained once, in a folder named by its configuration, and evaluated once."""
+"""Networks of the tables, each trained and evaluated once, in a folder named by its configuration."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Variant:
     Attributes
     ----------
     changes : tuple of str
-        Of the base configuration, ``section.field=value``.
+        Changes of the base configuration, ``section.field=value``.
     baseline : str or None
-        A network of :mod:`learned.baselines` instead of DT-Nets.
+        Network of :mod:`learned.baselines` instead of DT-Nets.
     affine : bool
-        Whether AT-Net comes before; if not, displacements may have any mean.
+        Whether there is an AT-Net; if not, displacements may have any mean.
     consistency : float
-        Weight of the dual consistency by the network's own inverse.
+        Weight of the dual consistency with the network's own inverse.
     """
 
     changes: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Variant:
 
 
 def group(number: int, *changes: str, **arguments: Any) -> Variant:
-    """A cascade of the paper's Table 2, by the number of its scales."""
+    """Cascade of the paper's Table 2 with the given number of scales."""
     scales = ",".join(str(2**k) for k in reversed(range(number)))
     return Variant((f"model.scales={scales}", *changes), **arguments)
 
@@ -63,19 +63,19 @@ CFIR, OURS = group(1), group(3)
 
 
 class Study:
-    """Trains and evaluates what the tables ask for, unless it was done before.
+    """Training and evaluation of the networks of the tables, with storage of the results.
 
     Parameters
     ----------
     output : Path
-        Folder of all tables: their files, ``runs`` and ``evaluations``.
+        Folder of all tables, with the subfolders ``runs`` and ``evaluations``.
     preset : str
     manifest, labels : str, optional
     threads : int, optional
     changes : tuple of str
         See :func:`presets.base_config`.
     peer_python : str
-        Interpreter that has antspyx.
+        Python interpreter with antspyx.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Study:
     ) -> None:
         self.output, self.preset, self.peer_python = Path(output), preset, peer_python
         self.threads = threads or torch.get_num_threads()
-        # of paths nobody wants to read
+        # the path of the cache is not reported
         self.changes = [c for c in changes if not c.startswith("data.cache=")]
         cache = (
             []
@@ -105,7 +105,7 @@ class Study:
 
     @property
     def pairs(self) -> list[Pair]:
-        """The test pairs, of subjects that nothing was trained on; the same for every method."""
+        """Test pairs, the same for every method, of subjects not used for training."""
         if self._pairs is None:
             parts = make_parts(self.base)
             chosen = parts.validation if parts.test is None else parts.test
@@ -113,7 +113,7 @@ class Study:
         return self._pairs
 
     def figures(self, variant: Variant) -> Record:
-        """Figures of a network on the test pairs; "error" if a package is missing."""
+        """Figures of a network on the test pairs; "error" if a package is not installed."""
         try:
             return self.recorded(self.key(variant), lambda: self._evaluate(variant))
         except InputError as error:
@@ -123,12 +123,12 @@ class Study:
             return {"error": str(error)}
 
     def method(self, name: str, find: Callable[[list[Pair]], list[Scores]]) -> Record:
-        """Figures of something that is not trained."""
+        """Figures of a method without training."""
         key = f"{name}-{digest(self._data())}"
         return self.recorded(key, lambda: {"pairs": find(self.pairs), "parameters": None})
 
     def recorded(self, key: str, find: Callable[[], Record]) -> Record:
-        """What was found under a key, now or before."""
+        """Record stored under a key, computed if necessary."""
         file = self.evaluations / f"{key}.json"
         if not file.is_file():
             torch.set_num_threads(self.threads)
@@ -138,7 +138,7 @@ class Study:
         return json.loads(file.read_text())
 
     def cascade(self, variant: Variant) -> Cascade:
-        """The trained network, trained now if it was not."""
+        """Trained network; it is trained if necessary."""
         config, model = self.config(variant), self._train(variant)
         baseline = self._baseline(variant)
         if baseline is not None:
@@ -148,13 +148,13 @@ class Study:
         return cascade.eval()
 
     def config(self, variant: Variant) -> Config:
-        """Of a network: AT-Net is taken from a file, or left out."""
+        """Configuration of a network, with AT-Net from a file, or without AT-Net."""
         affine = [f"train.affine_from={self._affine_model()}"] if variant.affine else []
         config = with_changes(self.base, [*variant.changes, *affine, "optimiser.affine_epochs=0"])
         return with_changes(config, [f"train.output={self.runs / self.key(variant)}"])
 
     def key(self, variant: Variant) -> str:
-        """A name that says which network it is, and changes with everything that it depends on."""
+        """Unique name of a network, which depends on its whole configuration."""
         config = with_changes(self.base, variant.changes)
         content = {
             "config": described(config),
@@ -173,7 +173,7 @@ class Study:
         return with_changes(self.base, changes)
 
     def _affine_model(self) -> Path:
-        """Where the weights of the common AT-Net are, or will be."""
+        """Path of the model file of the common AT-Net."""
         return (
             self.runs / f"at-net-{digest(described(self._affine_config()))}" / "model.safetensors"
         )
@@ -185,7 +185,7 @@ class Study:
         return Baseline(name, PRESETS[self.preset].widths.get(name), variant.consistency)
 
     def _train(self, variant: Variant) -> Path:
-        """The file of the weights, after the training if there was none."""
+        """Path of the model file; the network is trained if necessary."""
         if variant.affine:
             model = self._affine_model()
             config = with_changes(self._affine_config(), [f"train.output={model.parent}"])
@@ -195,7 +195,7 @@ class Study:
         if baseline is None:
             self._finish(folder, lambda: train(config, resume=True, tensorboard=False))
         else:
-            # says what is missing before there is a folder
+            # raises an error before the folder is created if a package is missing
             make_network(baseline, config, torch.Generator())
             self._finish(
                 folder, lambda: train_baseline(config, baseline, resume=True, tensorboard=False)
@@ -203,7 +203,7 @@ class Study:
         return folder / "model.safetensors"
 
     def _finish(self, folder: Path, work: Callable[[], Any]) -> None:
-        """Do a training unless it has come to its end; it goes on from its last checkpoint."""
+        """Run a training, from its last checkpoint, unless it is finished."""
         mark = folder / "finished.json"
         if mark.is_file():
             return
@@ -222,12 +222,12 @@ class Study:
         }
 
     def _data(self) -> dict[str, Any]:
-        """All that the test pairs depend on."""
+        """Configuration on which the test pairs depend."""
         content = described(self.base)
         return {"data": content["data"], "shape": content["model"]["shape"]}
 
     def described_data(self) -> dict[str, Any]:
-        """The test pairs, for the head of a table."""
+        """Description of the test pairs for a table."""
         return {
             "source": self.base.data.source,
             "pairs": len(self.pairs),

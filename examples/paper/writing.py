@@ -1,4 +1,4 @@
-"""A table as plain values, and these as Markdown."""
+"""Tables as JSON values, and as Markdown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tables import markdown
 
 Table = dict[str, Any]
 Row = dict[str, Any]
-#: Of every pair -> summarised by mean and standard deviation.
+#: Figures of every pair that are summarised by mean and standard deviation.
 SPREAD = ("tre", "mi", "ncc")
 HEADER = (
-    "TRE", "MI", "paper's MI", "NCC", "folds (%)", "least det J", "CPU (s)", "paper's", "GPU (s)", "paper's",
+    "TRE", "MI", "paper's MI", "NCC", "folds (%)", "min. det J", "CPU (s)", "paper's", "GPU (s)", "paper's",
 )  # fmt: skip
 NONE = "-"
 
@@ -29,18 +29,18 @@ def row(
     ----------
     name : str
     record : dict
-        What :class:`trainings.Study` found.
+        Record of :class:`trainings.Study`.
     paper : dict, optional
         "mi", "gpu" and "cpu" of the paper.
     **extra
-        Further columns, ready to print; before the figures.
+        Further columns as strings, before the figures.
 
     Returns
     -------
     dict
         "name", "extra", "paper", "parameters", and "figures": "tre" (voxels), "mi" (nats) and "ncc" as
-        mean and standard deviation, "folds" (mean %), "determinant" (the least of all), "cpu" and "gpu"
-        (median seconds per slice) or None; "of_pairs": the same of every pair; or "error".
+        mean and standard deviation, "folds" (mean %), "determinant" (minimum over all pairs), "cpu" and "gpu"
+        (median seconds per slice) or None; "of_pairs": the figures of every pair; or "error".
     """
     found: Row = {"name": name, "extra": extra, "paper": paper or {}}
     if "error" in record:
@@ -58,12 +58,12 @@ def row(
 
 
 def claim(text: str, paper: str, measured: str, holds: bool | None) -> dict[str, Any]:
-    """Something that the paper says, and whether it is so here; None if the test pairs leave that open."""
+    """Claim of the paper, and whether it holds here; None if the test pairs do not decide it."""
     return {"claim": text, "paper": paper, "measured": measured, "holds": holds}
 
 
 def by_name(rows: list[Row]) -> dict[str, Row]:
-    """The rows that have figures."""
+    """Rows with figures, by name."""
     return {r["name"]: r for r in rows if "figures" in r}
 
 
@@ -73,13 +73,13 @@ def gain(after: Row, before: Row, key: str) -> Interval:
 
 
 def mean_of(found: Row, key: str) -> float:
-    """A figure of a row, of several numbers the mean."""
+    """Figure of a row; the mean, if it is summarised by mean and standard deviation."""
     value = found["figures"][key]
     return float(value[0] if isinstance(value, list) else value)
 
 
 def page(table: Table) -> str:
-    """The whole of a table as Markdown, from what its JSON file holds."""
+    """Table as Markdown, from the content of its JSON file."""
     parts = [
         f"## {table['title']}",
         *(block for block in (row_table(table), *map(_further, table.get("further", ()))) if block),
@@ -92,7 +92,7 @@ def page(table: Table) -> str:
 
 
 def row_table(table: Table) -> str:
-    """The rows, with the paper's figures beside ours."""
+    """Rows with our figures and those of the paper."""
     shown = [r for r in table["rows"] if "figures" in r]
     if not shown:
         return ""
@@ -114,7 +114,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def conditions(table: Table) -> str:
-    """What the figures were measured on."""
+    """Machine, data and settings of the measurement."""
     machine = table["machine"]
     measured = f"{machine['cpu']}, {table['threads']} threads, {machine['date']}, varreg {machine['varreg']}."
     if "data" not in table:
@@ -124,7 +124,7 @@ def conditions(table: Table) -> str:
     changed = f"; changed: {', '.join(table['changes'])}" if table["changes"] else ""
     return (
         f"{table['says']}{changed}. {data['pairs']} test pairs of {shape} voxels of {data['spacing']:g} mm from "
-        f"{data['source']}, of {len(data['subjects'])} subjects that nothing was trained on. "
+        f"{data['source']}, of {len(data['subjects'])} subjects not used for training. "
         f"{measured}"
     )
 
@@ -140,11 +140,11 @@ def _cells(found: Row) -> list[str]:
 
 
 def _further(block: dict[str, Any]) -> str:
-    """A table beside the first."""
+    """Further table."""
     return f"{block['title']}\n\n{markdown(block['header'], block['rows'])}"
 
 
 def _claims(claims: list[dict[str, Any]]) -> str:
     says = {True: "yes", False: "**no**", None: "open"}
     rows = [[c["claim"], c["paper"], c["measured"], says[c["holds"]]] for c in claims]
-    return markdown(("the paper says", "paper", "here", "reproduced"), rows) if rows else ""
+    return markdown(("claim of the paper", "paper", "here", "reproduced"), rows) if rows else ""

@@ -1,9 +1,9 @@
-"""Networks that the paper compares its cascade with, in the place of its last DT-Net.
+"""Baseline networks of the paper's comparison, in place of the DT-Nets of the cascade.
 
-Each takes a pair (N, 2, \\*S) - the moving image after AT-Net, and the fixed one - and returns a
-displacement (N, d, \\*S) in voxels, so that one training, one loss and one evaluation serve all.
-TransMorph and DiffuseMorph stand on backbones of MONAI, VoxelMorph on its own package; the classes say
-where they differ from the originals.
+The input of each is a pair (N, 2, \\*S), the moving image after AT-Net and the fixed image, and the output a
+displacement (N, d, \\*S) in voxels, so that training, loss and evaluation are the same for all.
+TransMorph and DiffuseMorph use backbones of MONAI, VoxelMorph its own package; differences from the original
+networks are described in the docstrings of the classes.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ __all__ = [
     "train_baseline",
 ]
 
-#: The first is our own network, whose displacement may have any mean: for cascades without an affine map.
+#: Names of the baselines; "free-dt-net" is DT-Net without the zero-mean constraint, for cascades without AT-Net.
 NAMES = (
     "free-dt-net", "velocity", "learned-inverse", "voxelmorph", "transmorph", "diffusemorph",
 )  # fmt: skip
-KEY = "baseline"  # of the architecture on a card
+KEY = "baseline"  # key in the architecture of a model card
 
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """A network in the place of DT-Net.
+    """Baseline network in place of DT-Net.
 
     Parameters
     ----------
     name : str
         One of :data:`NAMES`.
     width : int or None
-        Of "voxelmorph", "transmorph" and "diffusemorph", see there; the others, and DT-Nets in them,
-        have ``model.dt_width``.
+        Width of "voxelmorph", "transmorph" and "diffusemorph", see these classes; the width of the others, and
+        of DT-Nets in them, is ``model.dt_width``.
     consistency : float
-        Weight of the dual consistency by the inverse of "velocity" and "learned-inverse"; ``loss.consistency``
-        should then be 0.
+        Weight of the dual consistency with the network's own inverse, for "velocity" and "learned-inverse";
+        ``loss.consistency`` should then be 0.
 
     Raises
     ------
     InputError
-        If there is no such network.
+        If the name is unknown.
     """
 
     name: str
@@ -77,20 +77,24 @@ class Baseline:
 
 
 def make_network(baseline: Baseline, config: Config, generator: Generator) -> nn.Module:
-    """A new network of a kind, for one stage of a cascade.
+    """Untrained baseline network for one stage of a cascade.
 
     Parameters
     ----------
     baseline : Baseline
     config : Config
-        Dimension, widths and dropout are taken from it.
+        Defines dimension, width and dropout.
     generator : torch.Generator
-        Draws the weights, and all that is random later.
+        Generator of the initial weights and of all later random numbers.
+
+    Returns
+    -------
+    torch.nn.Module
 
     Raises
     ------
     InputError
-        If a package is missing or the width is not allowed.
+        If a package is missing or the width is invalid.
     """
     d, own = config.model.dimension, config.model.dt_width
     common: dict[str, Any] = {"dropout": config.optimiser.dropout, "generator": generator}
@@ -116,24 +120,28 @@ def train_baseline(
     progress: bool | None = None,
     tensorboard: bool = True,
 ) -> Trained:
-    """Train a cascade whose DT-Nets are other networks, or go on; see :func:`learned.train.train`.
+    """Train a cascade with baseline networks in place of its DT-Nets, see :func:`learned.train.train`.
 
     Parameters
     ----------
     config : Config
-        Of one process. Give every baseline an output folder of its own.
+        Configuration of the training; every baseline requires its own output folder.
     baseline : Baseline
     resume, progress, tensorboard
         See :func:`learned.train.train`.
 
+    Returns
+    -------
+    Trained
+
     Raises
     ------
     InputError
-        If a package is missing, or the process is one of several.
+        If a package is missing, or there are several processes.
     """
     if process_count() > 1:
-        raise InputError("learned.baselines: baselines are trained by one process only.")
-    # before there is a folder: a package may be missing
+        raise InputError("learned.baselines: baselines can be trained by a single process only.")
+    # fails before the output folder is created if a package is missing
     make_network(baseline, config, Generator().manual_seed(0))
     return train(
         config,
@@ -148,7 +156,7 @@ def train_baseline(
 
 
 def baseline_cascade(config: Config, baseline: Baseline) -> Cascade:
-    """An untrained cascade with a baseline in the place of every DT-Net."""
+    """Untrained cascade with a baseline in place of every DT-Net."""
     generator = Generator().manual_seed(config.train.seed)
     cascade = Cascade.build(**dataclasses.asdict(config.model), generator=generator)
     _put_networks(cascade, baseline, config, generator)
@@ -156,28 +164,33 @@ def baseline_cascade(config: Config, baseline: Baseline) -> Cascade:
 
 
 def load_baseline(path: str | os.PathLike[str], config: Config) -> Cascade:
-    """The cascade of a file that :func:`train_baseline` left, in evaluation mode.
+    """Load a cascade trained by :func:`train_baseline`, in evaluation mode.
 
     Parameters
     ----------
     path : str or PathLike
+        Path of the model file.
     config : Config
-        With which it was trained.
+        Configuration of its training.
+
+    Returns
+    -------
+    Cascade
 
     Raises
     ------
     FileError
-        If it cannot be read or holds no baseline.
+        If the file cannot be read or contains no baseline.
     InputError
-        If it is of another configuration, or a package is missing.
+        If it was trained with another configuration, or a package is missing.
     """
     tensors, content = read_model(path)
     try:
         baseline = Baseline(**content["architecture"][KEY])
     except (KeyError, TypeError) as error:
         raise FileError(
-            f"learned.baselines.load_baseline: {os.fspath(path)!r} holds no baseline; an ordinary "
-            "cascade is read by learned.load."
+            f"learned.baselines.load_baseline: {os.fspath(path)!r} contains no baseline; load "
+            "other cascades by learned.load."
         ) from error
     cascade = baseline_cascade(config, baseline)
     load_weights(cascade, tensors)
@@ -187,6 +200,6 @@ def load_baseline(path: str | os.PathLike[str], config: Config) -> Cascade:
 def _put_networks(
     cascade: Cascade, baseline: Baseline, config: Config, generator: Generator
 ) -> None:
-    """A network of a kind in the place of every DT-Net."""
+    """Replace every DT-Net by a baseline network."""
     nets = [make_network(baseline, config, generator) for _ in cascade.dt_nets]
     cascade.dt_nets = nn.ModuleList(nets)

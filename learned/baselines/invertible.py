@@ -1,4 +1,4 @@
-"""Networks that give an inverse of their own: of a stationary velocity, and with a second head."""
+"""Networks that also provide the inverse: by a stationary velocity field, or by a second output."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from ..losses.terms import carried_back
 from ..spatial import compose, warp
 from ..tensors import check_displacement, without_autocast
 
-#: Squarings, as in VoxelMorph.
+#: Number of squarings, as in VoxelMorph.
 STEPS = 7
 
 
 class InvertibleNet(nn.Module, ABC):
-    """A DT-Net whose displacement comes with an inverse.
+    """DT-Net with a displacement and its inverse (base class).
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension of the images.
     width : int
-        Of the DT-Net.
+        Width of the DT-Net.
     dropout : float
+        Dropout rate of the DT-Net.
     consistency : float
-        Weight of the dual consistency, by the inverse of this network; 0 leaves it out.
+        Weight of the dual consistency with the inverse of this network; 0 omits the term.
     generator : torch.Generator, optional
-        Draws the weights, then the dropout masks; None is a new one with seed 0.
+        Generator of the initial weights and the dropout masks; by default a new one with seed 0.
 
     Attributes
     ----------
     auxiliary : Tensor or None
-        What the last pass in training adds to the loss.
+        Additional loss of the last forward pass in training.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class InvertibleNet(nn.Module, ABC):
         self.auxiliary: Tensor | None = None
 
     def forward(self, pair: Tensor) -> Tensor:
-        r"""Displacement (N, d, \*S) in voxels of a pair (N, 2, \*S)."""
+        r"""Displacement (N, d, \*S) in voxels, predicted for a pair (N, 2, \*S)."""
         if self.training and self._learns_inverse():
             displacement, inverse = self.with_inverse(pair)
             self.auxiliary = self._auxiliary(pair, displacement, inverse)
@@ -63,18 +65,18 @@ class InvertibleNet(nn.Module, ABC):
 
     @abstractmethod
     def displacement(self, pair: Tensor) -> Tensor:
-        r"""The displacement alone, (N, d, \*S) in voxels."""
+        r"""Displacement (N, d, \*S) in voxels, without its inverse."""
 
     @abstractmethod
     def with_inverse(self, pair: Tensor) -> tuple[Tensor, Tensor]:
-        r"""The displacement and its inverse, both (N, d, \*S) in voxels."""
+        r"""Displacement and its inverse, each (N, d, \*S) in voxels."""
 
     def _learns_inverse(self) -> bool:
-        """Whether the loss depends on the inverse; if not, none is computed in training."""
+        """Whether the loss depends on the inverse; otherwise it is not computed in training."""
         return self.consistency > 0
 
     def _auxiliary(self, pair: Tensor, displacement: Tensor, inverse: Tensor) -> Tensor:
-        """What a pass in training adds to the loss: the dual consistency, with its weight."""
+        """Additional loss of a forward pass in training: the weighted dual consistency."""
         with without_autocast(pair):
             moving = pair[:, :1].to(displacement.dtype)
             back = carried_back(moving, warp(moving, displacement), inverse)
@@ -82,23 +84,23 @@ class InvertibleNet(nn.Module, ABC):
 
 
 def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
-    r"""Displacement of the flow of a stationary velocity at time 1: :math:`\exp(v) - \mathrm{id}`.
+    r"""Displacement :math:`\exp(v) - \mathrm{id}` of a stationary velocity field at time 1, by scaling and squaring.
 
     Parameters
     ----------
     velocity : (N, d, \*S) tensor
-        Voxels.
+        Velocity v, voxels.
     steps : int
-        Squarings: v / 2^steps is composed with itself so often.
+        Number of squarings: v / 2^steps is repeatedly composed with itself.
 
     Returns
     -------
-    (N, d, \*S) tensor, in voxels.
+    (N, d, \*S) tensor, voxels
 
     Raises
     ------
     InputError
-        If it is no such field, or `steps` no whole number from 0.
+        If `velocity` has another shape, or `steps` is not a non-negative integer.
 
     Examples
     --------
@@ -109,7 +111,7 @@ def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
     check_displacement("learned.baselines.integrate_velocity", "velocity", velocity)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise InputError(
-            "learned.baselines.integrate_velocity: `steps` must be a whole number from 0; got "
+            "learned.baselines.integrate_velocity: `steps` must be a whole number >= 0; got "
             f"{steps!r}."
         )
     displacement = velocity / 2**steps
@@ -119,15 +121,15 @@ def integrate_velocity(velocity: Tensor, steps: int = STEPS) -> Tensor:
 
 
 class VelocityNet(InvertibleNet):
-    """The U-Net of :class:`learned.dt_net.DTNet`, whose output is a velocity, after VM-diff.
+    """U-Net of :class:`learned.dt_net.DTNet` that predicts a stationary velocity field, after VoxelMorph-diff.
 
-    The displacement is that of the flow of the velocity v at time 1, by scaling and squaring
+    The displacement is the flow of the velocity v at time 1, by scaling and squaring
     (Arsigny et al. 2006, doi 10.1007/11866565_113); the flow of -v is its inverse, up to interpolation.
-    Unlike the original (doi 10.1016/j.media.2019.07.006), the velocity is not random, has the resolution of the
-    images, and is trained on the loss of the paper's cascade; only its dual consistency takes the inverse of
-    this network.
+    Unlike in the original (doi 10.1016/j.media.2019.07.006), the velocity is deterministic and has the resolution
+    of the images, and the loss is that of the paper's cascade, except that the dual consistency uses the inverse
+    of this network.
 
-    Parameters as for :class:`learned.baselines.invertible.InvertibleNet`.
+    The parameters are those of :class:`learned.baselines.invertible.InvertibleNet`.
 
     Examples
     --------
@@ -137,30 +139,30 @@ class VelocityNet(InvertibleNet):
     """
 
     def displacement(self, pair: Tensor) -> Tensor:
-        r"""The displacement alone, (N, d, \*S) in voxels."""
+        r"""Displacement (N, d, \*S) in voxels, without its inverse."""
         return integrate_velocity(self.net(pair))
 
     def with_inverse(self, pair: Tensor) -> tuple[Tensor, Tensor]:
-        r"""The displacement and its inverse, both (N, d, \*S) in voxels."""
+        r"""Displacement and its inverse, each (N, d, \*S) in voxels."""
         velocity = self.net(pair)
         return integrate_velocity(velocity), integrate_velocity(-velocity)
 
 
 class LearnedInverseNet(InvertibleNet):
-    r"""The U-Net of :class:`learned.dt_net.DTNet` with one more displacement, that of the inverse, after LT-Net.
+    r"""U-Net of :class:`learned.dt_net.DTNet` that also predicts the inverse displacement, after LT-Net.
 
-    LT-Net (Wang et al., CVPR 2020, pp. 9162-9171) learns the correspondence back from the fixed to the moving
-    image beside that forward, tied to it by cycles.  Here both fields u and v come from one U-Net, whose last
-    convolution has twice the channels, and
+    LT-Net (Wang et al., CVPR 2020, pp. 9162-9171) learns the correspondences in both directions, coupled by
+    cycle consistency.  Here one U-Net predicts both displacements u and v, by a last convolution with twice the
+    number of channels, and
 
     .. math:: \mathrm{mean}\,|v + u \circ (\mathrm{id} + v)|^2
               + \mathrm{mean}\,|u + v \circ (\mathrm{id} + u)|^2
 
-    (voxels squared) is added to the loss, with the dual consistency by v.  Unlike the original there is no
-    adversary, no atlas, no warp of images from fixed to moving (they differ in contrast), and the U-Net is
+    (in squared voxels) is added to the loss, and the dual consistency with v.  Unlike in the original there is no
+    adversarial loss, no atlas and no image loss in the inverse direction (the contrasts differ), and the U-Net is
     that of the cascade.
 
-    Parameters as for :class:`learned.baselines.invertible.InvertibleNet`.
+    The parameters are those of :class:`learned.baselines.invertible.InvertibleNet`.
 
     Examples
     --------
@@ -173,15 +175,15 @@ class LearnedInverseNet(InvertibleNet):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         channels = self.net.flow.convolution.in_channels
-        # zero like the one that it replaces
+        # zero weights, as in the convolution that it replaces
         self.net.flow = SameConvolution(self.dimension, channels, 2 * self.dimension, 3, None)
 
     def displacement(self, pair: Tensor) -> Tensor:
-        r"""The displacement alone, (N, d, \*S) in voxels."""
+        r"""Displacement (N, d, \*S) in voxels, without its inverse."""
         return self.with_inverse(pair)[0]
 
     def with_inverse(self, pair: Tensor) -> tuple[Tensor, Tensor]:
-        r"""The displacement and its learned inverse, both (N, d, \*S) in voxels."""
+        r"""Displacement and its learned inverse, each (N, d, \*S) in voxels."""
         displacement, inverse = self.net(pair).split(self.dimension, 1)
         return displacement, inverse
 
@@ -189,7 +191,7 @@ class LearnedInverseNet(InvertibleNet):
         return True
 
     def _auxiliary(self, pair: Tensor, displacement: Tensor, inverse: Tensor) -> Tensor:
-        """The cycles, and the dual consistency if it counts."""
+        """Cycle consistency, and the weighted dual consistency."""
         cycles = _cycle(displacement, inverse) + _cycle(inverse, displacement)
         if not self.consistency:
             return cycles
@@ -197,5 +199,5 @@ class LearnedInverseNet(InvertibleNet):
 
 
 def _cycle(there: Tensor, back: Tensor) -> Tensor:
-    """Mean square of how far `back`, then `there`, takes a voxel from where it was."""
+    """Mean squared displacement of the composition of `back`, then `there`."""
     return (back + warp(there, back)).square().sum(1).mean()

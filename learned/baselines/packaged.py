@@ -1,4 +1,4 @@
-"""Networks of other packages, imported when one is built, in the form of a stage of the cascade."""
+"""Networks of other packages, wrapped as stages of the cascade; the packages are imported on first use."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from varreg.errors import InputError
 from ..blocks import DROPOUT, SameConvolution, check_network, check_pair, full_precision, pad_to
 from ..dt_net import DTNet
 
-#: What makes all of them importable.
+#: Command that installs all of these packages.
 HOW = "pip install 'varreg[baselines]'"
-#: What the poolings or patches of these networks make of an image: their size must divide it.
+#: Total downsampling factor of these networks; image sizes are padded to multiples.
 MULTIPLE = 32
-#: Blocks of VoxelMorph's U-Net; each but the last halves the image.
+#: Blocks of VoxelMorph's U-Net; all but the last halve the image.
 BLOCKS = 5
-#: Of DiffuseMorph: steps of the noise, and its variances at both ends.
+#: DiffuseMorph: number of diffusion steps, and the first and last noise variance.
 TIMES, FIRST, LAST = 2000, 1e-6, 1e-2
-#: Multiples of the width in the levels of G, and what they make of an image.
+#: Multiples of the width in the levels of the noise network, and its total downsampling factor.
 LEVELS, DIFFUSION_MULTIPLE = (1, 2, 2, 4), 8
 
 
 def module_of(name: str, network: str) -> Any:
-    """A module of an optional package.
+    """Import a module of an optional package.
 
     Raises
     ------
     InputError
-        If the package is absent, or one that it needs; the message says how to get it.
+        If the package or one of its dependencies is not installed.
     """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            f"learned.baselines: the network {network!r} needs {name.split('.')[0]}, which cannot be "
-            f"imported here ({error}): {HOW}."
+            f"learned.baselines: the network {network!r} requires {name.split('.')[0]}, which cannot be "
+            f"imported ({error}). To install: {HOW}."
         ) from error
 
 
 @contextmanager
 def drawn_by(generator: Generator) -> Iterator[None]:
-    """Within the block the global generator of the CPU starts from a number that `generator` draws.
+    """Context in which torch's global CPU generator is seeded by `generator`; its state is restored afterwards.
 
-    Other packages draw their weights from the global one; it is left as it was.
+    Other packages initialise their weights with the global generator.
 
     Examples
     --------
@@ -65,20 +65,22 @@ def drawn_by(generator: Generator) -> Iterator[None]:
 
 
 class PackagedNet(nn.Module):
-    """A network of another package, its weights drawn from a generator, for images of any size.
+    """Network of another package with reproducible initial weights, for images of any size.
+
+    An InputError is raised if the package is not installed or the width is invalid.
 
     Parameters
     ----------
     dimension : {2, 3}
+        Dimension of the images.
     build : callable
-        () -> the network, a pair (N, 2, *S) -> (N, d, *S), which draws from torch's global generator.
+        Function without arguments that returns the network, (N, 2, *S) -> (N, d, *S), initialised with
+        torch's global generator.
     generator : torch.Generator or None
-        Draws the weights; None is a new one with seed 0.
-
-    Where the package is absent or the width is not allowed, an InputError says so.
+        Generator of the initial weights; None: a new one with seed 0.
     """
 
-    auxiliary: Tensor | None = None  # it adds nothing to the loss
+    auxiliary: Tensor | None = None  # no additional loss
 
     def __init__(
         self, dimension: int, build: Callable[[], nn.Module], generator: Generator | None
@@ -96,11 +98,11 @@ class PackagedNet(nn.Module):
 
 
 class VoxelMorph(PackagedNet):
-    """VoxelMorph's own network (doi 10.1109/TMI.2019.2897538): ``voxelmorph.nn.models.VxmPairwise``.
+    """VoxelMorph (doi 10.1109/TMI.2019.2897538), as implemented by ``voxelmorph.nn.models.VxmPairwise``.
 
-    With one number of channels in every block and no integration, so that, as in the cited paper, it predicts
-    a displacement.  Its weights start so small that it hardly moves anything.  The loss is the cascade's.
-    The width is the number of channels of every block.
+    All blocks have the same number of channels, the width, and nothing is integrated: as in the cited paper, the
+    output is a displacement.  With its small initial weights it is nearly the identity.  The loss is that of the
+    cascade.
     """
 
     def __init__(
@@ -123,7 +125,7 @@ class VoxelMorph(PackagedNet):
 
 
 class _Split(nn.Module):
-    """A network of two arguments, asked with both side by side."""
+    """Adapter from a pair (N, 2, *S) to a network with two arguments."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -134,14 +136,14 @@ class _Split(nn.Module):
 
 
 class TransMorph(PackagedNet):
-    """MONAI's SwinUNETR with a displacement as its output, zero at the start, after TransMorph.
+    """SwinUNETR of MONAI with a displacement as output, initially zero, after TransMorph.
 
-    TransMorph (doi 10.1016/j.media.2022.102615) is a Swin transformer whose features a convolutional decoder
-    turns into a displacement.  SwinUNETR is built alike: window attention in four stages, skips, a decoder of
-    convolutions.  It differs from the original in patches of 2 voxels instead of 4, two blocks in every stage
-    (the original: 2, 2, 4, 2), residual decoder blocks, windows of 7 voxels, no stochastic depth and no skips
-    from averaged images; numbers of the original do not carry over.  The width, a multiple of 12, is the number
-    of channels of the first stage.
+    TransMorph (doi 10.1016/j.media.2022.102615) predicts a displacement by a Swin transformer encoder and a
+    convolutional decoder.  SwinUNETR has a similar architecture: window attention in four stages, skip
+    connections, a convolutional decoder.  It differs from the original by patches of 2 voxels instead of 4, two
+    blocks in every stage (original: 2, 2, 4, 2), residual decoder blocks, windows of 7 voxels, no stochastic depth
+    and no skip connections from averaged images; results of the original are not transferable.  The width, a
+    multiple of 12, is the number of channels of the first stage.
     """
 
     def __init__(
@@ -164,20 +166,20 @@ class TransMorph(PackagedNet):
 
 
 class DiffuseMorph(nn.Module):
-    r"""MONAI's diffusion U-Net and noise schedule before a DT-Net, after DiffuseMorph.
+    r"""Diffusion U-Net and noise schedule of MONAI, followed by a DT-Net, after DiffuseMorph.
 
-    A network G learns to tell the noise :math:`\varepsilon` in a noisy fixed image
-    :math:`x_t = \sqrt{\bar\alpha_t} F + \sqrt{1 - \bar\alpha_t}\,\varepsilon`, given both images; a second
-    one makes a displacement of the moving image and of what G says.  Both are trained together, on the
-    registration loss plus :math:`\mathrm{mean}\,|G - \varepsilon|^2` (`auxiliary`).  To register, G is asked
-    once, at t = 0 about the fixed image itself; there is no chain of denoising steps.
+    A network G is trained to predict the noise :math:`\varepsilon` in a noisy fixed image
+    :math:`x_t = \sqrt{\bar\alpha_t} F + \sqrt{1 - \bar\alpha_t}\,\varepsilon`, given both images; a second network
+    predicts a displacement from the moving image and the output of G.  Both are trained jointly on the
+    registration loss plus :math:`\mathrm{mean}\,|G - \varepsilon|^2` (`auxiliary`).  For registration, G is
+    evaluated once, at t = 0 with the fixed image itself, without a chain of denoising steps.
 
-    As in the original (doi 10.1007/978-3-031-19821-2_20), except that G is MONAI's diffusion U-Net (with attention
-    on its coarsest level only), the schedule MONAI's linear one, the displacement comes from the DT-Net of the
-    cascade, and the registration loss is the cascade's.
+    It differs from the original (doi 10.1007/978-3-031-19821-2_20) in that G is MONAI's diffusion U-Net (with
+    attention on its coarsest level only), the noise schedule is MONAI's linear one, and the second network and the
+    registration loss are those of the cascade.
 
     The width, a multiple of 8, is the number of channels of the first level of G, `field_width` that of the DT-Net.
-    The generator draws the weights, then times, noise and dropout masks.
+    The generator provides the initial weights, then diffusion times, noise and dropout masks.
     """
 
     def __init__(
@@ -222,7 +224,7 @@ class DiffuseMorph(nn.Module):
         if not self.training:
             start = torch.zeros(len(pair), dtype=torch.long, device=pair.device)
             return self.field(torch.cat((moving, self._noise(pair, fixed, start)), 1))
-        # as the weights' and the dropout's: drawn where a checkpoint sees it
+        # from the generator whose state is saved in checkpoints
         times = torch.randint(TIMES, (len(pair),), generator=self.generator).to(pair.device)
         noise = torch.randn(fixed.shape, generator=self.generator).to(pair)
         noisy = self.schedule.add_noise(fixed, noise, times)
@@ -231,6 +233,6 @@ class DiffuseMorph(nn.Module):
         return self.field(torch.cat((moving, said), 1))
 
     def _noise(self, pair: Tensor, noisy: Tensor, times: Tensor) -> Tensor:
-        """What G takes for the noise in an image."""
+        """Noise in an image as predicted by G."""
         values, inner = pad_to(torch.cat((pair, noisy), 1), DIFFUSION_MULTIPLE)
         return self.noise_net(values, times)[inner]

@@ -1,1 +1,1 @@
-"""Training pairs with known maps: from real volumes, from label maps, or from nothing at all."""
+"""Training pairs: from real volumes, from label maps, or entirely synthetic, with known maps where images coincide."""

@@ -1,13 +1,13 @@
-r"""Random maps between two images that coincide, with the truth known exactly, and what a scanner adds.
+r"""Augmentation: pairs with an exactly known random map, and simulated acquisition.
 
-Of a subject whose contrasts M and F coincide voxel by voxel, a random map T gives the pair
+From contrasts M and F of a subject that coincide voxel by voxel, a random map T generates the pair
 
 .. math:: \text{moving} = M \circ C, \qquad \text{fixed} = F \circ C \circ T,
 
-so that the map fixed -> moving that is sought is T itself, :math:`x \mapsto x + u(x)`: no inverse
-is taken.  C is a pose that both share (flips, another placement of the head).  Each image is
-interpolated once.  Because T is drawn for one image alone, a network sees every misalignment, not
-only the one that came with the data.  Then each gets another curve of intensities, blur, bias field and noise.
+so that the true map fixed -> moving is T itself, :math:`x \mapsto x + u(x)`, without inversion.
+C is a pose common to both images (flips, position of the head).  Each image is interpolated once.
+Because T is applied to one image only, training covers misalignments of every size, not only those of
+the data.  Each image is then given its own intensity transform, blur, bias field and noise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .random_fields import smooth_noise, uniform
 
 
 class WarpedScene(NamedTuple):
-    """Two images of one anatomy and the map between them.
+    """Two images and the map between them.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class WarpedScene(NamedTuple):
 
 
 def random_flips(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Axes of (C, *S) images reversed, and those of equal length swapped, at random; all alike.
+    """Images (C, *S) with axes flipped, and axes of equal length permuted, at random, the same for all.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def random_flips(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     shape = images.shape[1:]
     d = len(shape)
-    for axis in range(d - 1, 0, -1):  # Fisher-Yates, left out where it would change the shape
+    for axis in range(d - 1, 0, -1):  # Fisher-Yates; swaps that would change the shape are omitted
         other = int(torch.randint(axis + 1, (), generator=generator))
         if shape[axis] == shape[other]:
             images = images.transpose(axis + 1, other + 1)
@@ -62,7 +62,7 @@ def random_flips(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def warp_scene(moving: Tensor, fixed: Tensor, pose: Tensor, truth: Tensor) -> WarpedScene:
-    """moving o C and fixed o C o T: see :mod:`learned.data.augmentation`; 0 where nothing is in view.
+    """M o C and F o C o T, see :mod:`learned.data.augmentation`; 0 outside the field of view.
 
     Parameters
     ----------
@@ -91,14 +91,14 @@ def warp_scene(moving: Tensor, fixed: Tensor, pose: Tensor, truth: Tensor) -> Wa
 
 
 def warp_labels(labels: Tensor, displacement: Tensor) -> Tensor:
-    """Label maps at the nearest voxels of x + u(x); 0 where nothing is in view.
+    """Label maps warped by nearest-neighbour interpolation; 0 outside the field of view.
 
     Parameters
     ----------
     labels : (N, C, *S) tensor
-        Whole numbers up to 255, of a floating type.
+        Integers up to 255, of a floating-point type.
     displacement : (N, d, *S) tensor
-        Voxels.
+        u, voxels.
 
     Examples
     --------
@@ -113,22 +113,22 @@ def warp_labels(labels: Tensor, displacement: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class IntensityRanges:
-    """How far an image may be changed; every quantity is uniform over its range.
+    """Ranges of random intensity changes; every quantity is uniform over its range.
 
     Attributes
     ----------
     gamma : float
-        Largest absolute logarithm of the exponent that intensities are raised to.
+        Largest absolute logarithm of the gamma exponent of the intensities.
     inversion : float
-        Probability that bright and dark are exchanged in the foreground.
+        Probability that the contrast of the foreground is inverted.
     blur : (float, float)
-        Standard deviation of the point spread, voxels, for each axis by itself.
+        Standard deviation of the point spread function, voxels, independent for each axis.
     bias : float
         Largest standard deviation of the logarithm of the bias field.
     noise : float
         Largest standard deviation of the noise in each channel of the complex signal.
     clean_background : float
-        Probability that what was 0 before the noise is 0 after it, as in stripped images.
+        Probability that the background stays free of noise, as in skull-stripped images.
     """
 
     gamma: float = 0.4
@@ -155,12 +155,12 @@ class IntensityRanges:
             )
 
 
-#: Of images painted from labels: the contrast is random already, and edges are too sharp.
+#: For images synthesised from labels, whose contrast is already random and whose edges are too sharp.
 PAINTED = IntensityRanges(gamma=0.2, inversion=0.0, blur=(0.3, 1.2), bias=0.3, noise=0.05)
 
 
 def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) -> Tensor:
-    """The image as another scan would show it.
+    """Simulated acquisition: random gamma, inversion, blur, bias field and Rician noise.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) 
     Returns
     -------
     (*S) float32 tensor
-        In [0, 1], scaled by the solver's own rule (:func:`varreg.images.intensities.unit_intensities`).
+        In [0, 1], scaled like images in the solver (:func:`varreg.images.intensities.unit_intensities`).
 
     Raises
     ------
@@ -192,7 +192,7 @@ def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) 
         )
     image = image ** math.exp(uniform(-ranges.gamma, ranges.gamma, generator))
     if uniform(0, 1, generator) < ranges.inversion:
-        image = (image / FOREGROUND).clamp(max=1) * (1 - image)  # continuous down to the background
+        image = (image / FOREGROUND).clamp(max=1) * (1 - image)  # continuous at the background
     image = blur(image, [uniform(*ranges.blur, generator) for _ in image.shape])
     background = image < 0.02
     bias = uniform(0, ranges.bias, generator)
@@ -204,20 +204,20 @@ def acquire(image: Tensor, ranges: IntensityRanges, generator: torch.Generator) 
     if uniform(0, 1, generator) < ranges.clean_background:
         image = image.masked_fill(background, 0)
     if bool((image == image.flatten()[0]).all()):
-        return torch.zeros_like(image)  # nothing in view: there is no range to scale
+        return torch.zeros_like(image)  # constant: there is no range to scale
     return torch.from_numpy(unit_intensities(image.numpy(), None))
 
 
 def blur(image: Tensor, widths: Sequence[float]) -> Tensor:
-    """The image through a Gaussian, one width per axis; the border value is continued.
+    """Image smoothed by a Gaussian, with one width per axis; border values are continued constantly.
 
-    Written as sums of shifted images, so that the result does not depend on the number of threads.
+    Computed as a sum of shifted images, so that the result does not depend on the number of threads.
 
     Parameters
     ----------
     image : (*S) tensor
     widths : sequence of float
-        Standard deviations in voxels; 0 leaves an axis as it is.
+        Standard deviations in voxels; 0 for no smoothing along an axis.
 
     Returns
     -------
@@ -230,7 +230,7 @@ def blur(image: Tensor, widths: Sequence[float]) -> Tensor:
     """
     for axis, width in enumerate(widths):
         radius = math.ceil(3 * width)
-        if width < 0.1 or radius == 0:  # less than 1e-20 of a neighbour
+        if width < 0.1 or radius == 0:  # the weight of a neighbour is below 1e-20
             continue
         weights = [math.exp(-0.5 * (k / width) ** 2) for k in range(radius + 1)]
         total = weights[0] + 2 * sum(weights[1:])

@@ -1,4 +1,4 @@
-"""Slices and patches with enough foreground to be worth registering, drawn out of several volumes."""
+"""Random slices and patches of volumes with enough foreground for registration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from varreg.errors import InputError
 
-#: A voxel above this intensity (of [0, 1]), or any label but 0, is foreground.
+#: Voxels above this intensity (in [0, 1]), or with a label other than 0, are foreground.
 FOREGROUND = 0.05
-_TRIES = 20  # random patches looked at before the fullest of them is taken
+_TRIES = 20  # random patches drawn before the one with most foreground is used
 
 
 def fit(array: NDArray[Any], shape: tuple[int, ...], centre: tuple[float, ...]) -> NDArray[Any]:
-    """Cut (..., *S) out of (..., *T), or pad with zeros, so that a voxel comes to the middle; a copy.
+    """Crop (..., *T) to (..., *S), or pad with zeros, so that the voxel `centre` is in the middle; a copy.
 
     Examples
     --------
@@ -27,8 +27,8 @@ def fit(array: NDArray[Any], shape: tuple[int, ...], centre: tuple[float, ...]) 
     dim = len(shape)
     if not 0 < dim <= array.ndim or len(centre) != dim or min(shape) < 1:
         raise InputError(
-            f"fit: `shape` {shape} and `centre` {centre} must have one positive number per axis in "
-            f"space of `array`, whose shape is {array.shape}."
+            f"fit: `shape` {shape} and `centre` {centre} must have one positive number per spatial "
+            f"axis of `array`, whose shape is {array.shape}."
         )
     result = np.zeros(array.shape[: array.ndim - dim] + tuple(shape), dtype=array.dtype)
     source: list[Any] = [...]
@@ -44,7 +44,7 @@ def fit(array: NDArray[Any], shape: tuple[int, ...], centre: tuple[float, ...]) 
 
 
 def content_centre(foreground: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Middle of the smallest box around the foreground (voxel); of the array if there is none.
+    """Centre of the bounding box of the foreground, in voxels; centre of the array if there is none.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def content_centre(foreground: NDArray[np.bool_]) -> tuple[float, ...]:
 
 
 def full_slices(foreground: NDArray[np.bool_], axis: int, least_share: float) -> NDArray[np.intp]:
-    """Positions of the slices across an axis with a share of the foreground of the fullest; never empty ones.
+    """Positions of the non-empty slices with at least `least_share` of the largest foreground of a slice.
 
     Examples
     --------
@@ -84,9 +84,9 @@ def random_patch_centre(
     least_share: float,
     generator: torch.Generator,
 ) -> tuple[float, ...]:
-    """Middle (voxel) of a random patch with a share of foreground; of 20 that have less the fullest.
+    """Centre (voxel) of a random patch with enough foreground, or of the fullest of 20 patches with less.
 
-    Along an axis where the patch is the longer one, the content is centred.
+    Along an axis where the patch is longer than the volume, the foreground is centred.
 
     Examples
     --------
@@ -110,20 +110,20 @@ def random_patch_centre(
 
 
 class Cut(NamedTuple):
-    """Where in which volume a slice or a patch lies.
+    """Location of a slice or a patch.
 
     Attributes
     ----------
     volume : int
-        Its number.
+        Index of the volume.
     axis : int or None
-        Across the slice; None for a patch.
+        Axis perpendicular to the slice; None for a patch.
     position : int
-        Of the slice along the axis.
+        Position of the slice along the axis.
     centre : tuple of float
-        Voxel of the slice, or of the volume, that comes to the middle.
+        Voxel of the slice, or of the volume, in the middle of the result.
     shape : tuple of int
-        (*S), voxels of the result.
+        (*S), shape of the result in voxels.
     """
 
     volume: int
@@ -133,14 +133,14 @@ class Cut(NamedTuple):
     shape: tuple[int, ...]
 
     def of(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """The slice or patch of a (..., n, m, k) array, (..., *S); a copy."""
+        """Slice or patch (..., *S) of an array (..., n, m, k); a copy."""
         if self.axis is not None:
             volume = np.take(volume, self.position, axis=self.axis - 3)
         return fit(volume, self.shape, self.centre)
 
 
 class Cutter:
-    """Draws slices or patches with enough foreground; every volume is as likely as every other.
+    """Random slices or patches with enough foreground; all volumes are equally likely.
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ class Cutter:
     shape : tuple of int
         (*S): two numbers for slices, three for patches.
     axes : tuple of int
-        Axes across which slices are taken, all alike; patches do not look at it.
+        Axes perpendicular to the slices, equally likely; not used for patches.
     least_share : float
-        Of the foreground: see :func:`full_slices` and :func:`random_patch_centre`.
+        Least share of foreground, see :func:`full_slices` and :func:`random_patch_centre`.
 
     Raises
     ------
     InputError
-        If a volume has no foreground, or `shape` or `axes` makes no sense.
+        If a volume has no foreground, or `shape` or `axes` is invalid.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class Cutter:
         for number, foreground in enumerate(foregrounds):
             if foreground.ndim != 3 or not foreground.any():
                 raise InputError(
-                    f"Cutter: volume {number} of shape {foreground.shape} has nothing to show: it "
+                    f"Cutter: volume {number} of shape {foreground.shape} cannot be used: it "
                     "must be 3D with some foreground."
                 )
         self.foregrounds, self.shape, self.axes = tuple(foregrounds), tuple(shape), tuple(axes)
@@ -194,7 +194,7 @@ class Cutter:
         )
 
     def draw(self, generator: torch.Generator, among: Sequence[int] | None = None) -> Cut:
-        """One slice or patch of one volume, `among` those of these numbers, or of all."""
+        """Random slice or patch of a random volume, `among` these indices if given."""
         among = range(len(self.foregrounds)) if among is None else among
         volume = among[below(len(among), generator)]
         if len(self.shape) == 3:
@@ -210,10 +210,10 @@ class Cutter:
         return Cut(volume, axis, int(places[below(len(places), generator)]), centre, self.shape)
 
     def counterpart(self, cut: Cut, volume: int) -> Cut:
-        """Where a slice or patch of one volume is to be sought in another.
+        """Slice or patch of another volume at the corresponding position.
 
-        It lies as far from the centre of mass of the foreground, which a neck hardly moves.  A slice is the
-        one with as large a share of the full slices before it.
+        Its centre has the same offset from the centre of mass of the foreground, which is robust against a
+        visible neck.  A slice has the same relative position among the slices with enough foreground.
         """
         away = self._masses[volume] - self._masses[cut.volume]
         if cut.axis is None:
@@ -228,9 +228,9 @@ class Cutter:
 def two_people(
     cutter: Cutter, owners: Sequence[str], atlas: str | None, generator: torch.Generator
 ) -> tuple[Cut, Cut]:
-    """Slices or patches, moving and fixed, of two different subjects that should show the same.
+    """Corresponding slices or patches, moving and fixed, of two different subjects.
 
-    `owners` has the subject of each volume; the atlas, if there is one, is always the moving one.
+    `owners` are the subjects of the volumes; the atlas, if there is one, is always the moving image.
     """
     fixed = cutter.draw(generator, [k for k, owner in enumerate(owners) if owner != atlas])
     mine = owners[fixed.volume]
@@ -239,11 +239,11 @@ def two_people(
 
 
 def below(count: int, generator: torch.Generator) -> int:
-    """A number from 0 to count - 1."""
+    """Random integer from 0 to count - 1."""
     return int(torch.randint(count, (), generator=generator))
 
 
 def _centre_of_mass(foreground: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Voxel, one number for each axis."""
+    """Centre of mass, voxels."""
     sums = (foreground.sum(tuple({0, 1, 2} - {axis})) for axis in range(3))
     return np.array([np.average(np.arange(len(counts)), weights=counts) for counts in sums])

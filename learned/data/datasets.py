@@ -1,4 +1,4 @@
-"""Pairs of images with the map between them, the same at the same position whatever came before."""
+"""Reproducible dataset of random image pairs with the map between them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from .random_fields import seeded_generator, uniform
 from .random_maps import POSE, WarpRanges, random_map
 from .sources import Scene, Source
 
-_LEAST_VISIBLE = 0.25  # of the foreground that must have a counterpart in view
+_LEAST_VISIBLE = 0.25  # share of the foreground whose counterpart must be in view
 _TRIES = 10
 
 Position = tuple[int, int]
 
 
 class Pair(NamedTuple):
-    """A pair and what is known of it; a batch has the same fields with N in front.
+    """Pair of images with its known map and labels; in a batch all fields have a leading axis N.
 
     Attributes
     ----------
     moving, fixed : (1, *S) float32 tensor
         In [0, 1].
     truth : (d, *S) float32 tensor
-        Displacement fixed -> moving, voxels; where `known` is false it is nothing.
+        Displacement fixed -> moving, voxels; meaningless if `known` is false.
     affine : (d, d + 1) float32 tensor
-        Affine part of the truth, which is x -> A(x + v(x)), on centred coordinates.
+        Affine part A of the true map x -> A(x + v(x)), on centred coordinates.
     visible : (1, *S) bool tensor
-        Voxels of the fixed foreground whose counterpart is in view: where errors count.
+        Voxels of the fixed foreground whose counterpart is in view; errors are evaluated there.
     subject : str
     known : () bool tensor
         Whether the images coincided before the random map, so that `truth` is the map between them.
     moving_labels, fixed_labels : (1, *S) uint8 tensor
-        The same numbers for the same structures, 0 for none; empty where labels are not wanted.
+        Label maps with the same label for the same structure, 0 for background; empty if not requested.
     """
 
     moving: Tensor
@@ -57,26 +57,25 @@ class Pair(NamedTuple):
 
 
 class PairDataset(Dataset[Pair]):
-    """Random pairs; the one at (seed, epoch, index) is always the same.
+    """Random pairs that depend only on (seed, epoch, index).
 
-    That holds whatever was asked before and by however many processes, so a run that is resumed
-    sees what it would have seen.  Index by ``(epoch, index)``; a
-    single number is of epoch 0.
+    They do not depend on earlier accesses or on the number of processes, so a resumed run continues
+    with the same pairs.  Index by ``(epoch, index)``; a single number is an index in epoch 0.
 
     Parameters
     ----------
     sources : sequence of (Source, float)
-        Sources of one shape and their shares, in any unit.
+        Sources with the same shape, and their relative frequencies.
     length : int
-        Pairs in an epoch.
+        Number of pairs in an epoch.
     seed : int
         At least 0.
     warp : WarpRanges
-        Of the map between the two images.
+        Ranges of the map between the two images.
     pose : WarpRanges
-        Of the map that both share; random flips come on top.
+        Ranges of the map applied to both images, in addition to random flips.
     labels : bool
-        Whether pairs carry label maps; those of a source without are 0.
+        Whether pairs have label maps; for sources without labels they are 0.
 
     Raises
     ------
@@ -104,14 +103,14 @@ class PairDataset(Dataset[Pair]):
         shapes = {source.shape for source, _ in sources}
         if len(shapes) != 1:
             raise InputError(
-                "PairDataset: `sources` must be one or more sources of one shape; got "
+                "PairDataset: `sources` must be one or more sources with the same shape; got "
                 f"{len(sources)} with the shapes {sorted(shapes)}."
             )
         shares = np.array([share for _, share in sources], dtype=np.float64)
         if not (np.isfinite(shares).all() and (shares > 0).all()):
             raise InputError(
-                f"PairDataset: every share of `sources` must be a number above 0; got {shares}. Leave "
-                "out what is not wanted."
+                f"PairDataset: every share of `sources` must be a number above 0; got {shares}. Omit "
+                "sources that are not used."
             )
         if length < 1:
             raise InputError(f"PairDataset: `length` must be at least 1; got {length}.")
@@ -124,12 +123,12 @@ class PairDataset(Dataset[Pair]):
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Ids of all subjects of all sources, for :func:`learned.data.subjects.check_disjoint`."""
+        """Subject ids of all sources, for :func:`learned.data.subjects.check_disjoint`."""
         return tuple(sorted({name for source in self.sources for name in source.subjects}))
 
     @property
     def known(self) -> frozenset[bool]:
-        """What :attr:`Pair.known` may be; without motion there is nothing to be known."""
+        """Possible values of :attr:`Pair.known`; without random motion no map is considered known."""
         kinds = {kind for source in self.sources for kind in source.coincide}
         return frozenset(kind and self.warp.moves for kind in kinds)
 
@@ -142,14 +141,14 @@ class PairDataset(Dataset[Pair]):
         return self.length
 
     def __getitem__(self, position: int | Position) -> Pair:
-        """The pair at (epoch, index), or at an index of epoch 0.
+        """Pair at (epoch, index), or at an index of epoch 0.
 
         Raises
         ------
         InputError
-            If no pair with enough in view of both images comes up.
+            If no pair with enough common foreground is found.
         IndexError
-            If the index is not below the length.
+            If the index is out of range.
         """
         epoch, index = position if isinstance(position, tuple) else (0, position)
         if not 0 <= index < self.length:
@@ -160,12 +159,12 @@ class PairDataset(Dataset[Pair]):
             if pair is not None:
                 return pair
         raise InputError(
-            f"PairDataset: of {_TRIES} random pairs none had {_LEAST_VISIBLE:.0%} of the foreground in "
+            f"PairDataset: none of {_TRIES} random pairs had {_LEAST_VISIBLE:.0%} of the foreground in "
             "view of both images; narrow `warp` and `pose`."
         )
 
     def _drawn(self, generator: torch.Generator) -> Pair | None:
-        """A pair, unless too little of it can be seen."""
+        """Random pair, or None if too little of the foreground is in view of both images."""
         which = int(np.searchsorted(self._limits, uniform(0, 1, generator), side="right"))
         source = self.sources[min(which, len(self.sources) - 1)]
         scene = source.draw(generator)
@@ -186,16 +185,17 @@ class PairDataset(Dataset[Pair]):
 
 
 def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
-    """Refuse a loss that has nothing to say of pairs that may come.
+    """Check that the loss has a term for every kind of pair.
 
     Raises
     ------
     InputError
+        If it has none for some pairs, or a term requires maps or labels that no pair has.
     """
     energy = max(loss.mutual_information, loss.smoothness, loss.background, loss.consistency)
     if loss.known_map and True not in pairs.known:
         raise InputError(
-            "learned.train: `loss.known_map` needs pairs made by random maps, but there are none: every motion "
+            "learned.train: `loss.known_map` requires pairs with a known random map, but there are none: all motion "
             "in `data` is 0, or no two images coincide. Set it to 0, allow some motion, or add such images."
         )
     if False in pairs.known and not max(energy, loss.dice):
@@ -206,7 +206,7 @@ def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
         )
     if loss.dice and not pairs.has_labels:
         raise InputError(
-            "learned.train: `loss.dice` needs label maps, but no source has any. Name them in the manifest, or "
+            "learned.train: `loss.dice` requires label maps, but no source has any. List them in the manifest, or "
             "set it to 0."
         )
 
@@ -214,7 +214,7 @@ def check_terms(loss: LossConfig, pairs: PairDataset) -> None:
 def _warped(
     scene: Scene, truth: Tensor, pose: WarpRanges, generator: torch.Generator, labels: bool
 ) -> tuple[WarpedScene, tuple[Tensor, Tensor] | tuple[()]]:
-    """Both images with the foreground as a second channel, in a random pose; and the label maps."""
+    """Both images in a random pose, each with the foreground as second channel, and the label maps."""
     channels = [scene.moving, scene.fixed, scene.foreground.float()]
     if labels:
         none = torch.zeros_like(scene.moving)
@@ -232,6 +232,6 @@ def _warped(
 
 
 def _visible(warped: WarpedScene) -> Tensor:
-    """(1, 1, *S): foreground of the fixed image whose counterpart is in view of the moving one."""
+    """Foreground of the fixed image whose counterpart is in view of the moving image, (1, 1, *S)."""
     seen = view_weight(warped.truth, warped.moving.shape[2:]) == 1
     return seen & (warped.fixed[:, 1:] > 0.5)

@@ -1,13 +1,13 @@
-"""A dataset of dictionaries, as MONAI and TorchIO make them, as a source of pairs.
+"""Source of pairs from a dataset of dictionaries, such as those of MONAI and TorchIO.
 
-An item has, as tensors, arrays or objects that hold a tensor as ``data`` (TorchIO's images):
+An item has the keys below; images and label maps are tensors, arrays, or objects with a tensor ``data`` (TorchIO):
 
 ==================  ==============================================================================
-``moving, fixed``   (1, *S) images in [0, 1] on one grid of the shape of the training
-``moving_label``    (1, *S) label map of each image, whole numbers, 0 for no structure; if need be,
-``fixed_label``     and then both
-``coincide``        whether the images coincide voxel by voxel; false if it is left out.  All items alike
-``subject``         a name for messages; if need be
+``moving, fixed``   (1, *S) images in [0, 1] on one grid, S being ``model.shape``
+``moving_label``    (1, *S) label map of each image, integers, 0 for background;
+``fixed_label``     optional, both or none
+``coincide``        whether the images coincide voxel by voxel (default: false), equal in all items
+``subject``         name for messages, optional
 ==================  ==============================================================================
 """
 
@@ -35,19 +35,19 @@ LABELS = ("moving_label", "fixed_label")
 
 
 class DictSource:
-    """Draws items of a dataset.
+    """Source that draws items of a dataset at random.
 
-    Random transforms of a dataset take their numbers from the generator: those of torch, NumPy and Python are
-    seeded for each item, and ``dataset.transform`` is where it has ``set_random_state``, as MONAI's do.
+    Random transforms of the dataset are reproducible: the generators of PyTorch, NumPy and Python are seeded for
+    each item, and so is ``dataset.transform`` if it has ``set_random_state`` (MONAI).
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        With a length; its items see above.
+        Dataset with a length and items as above.
     config : Config
-        Shape and intensities of the training.
+        Shape and intensity changes of the training.
     name : str
-        Argument for the messages.
+        Name of the argument, for messages.
 
     Raises
     ------
@@ -75,13 +75,13 @@ class DictSource:
         self.coincide, self.has_labels = frozenset([first.coincide]), first.labels is not None
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """One item."""
+        """Random item."""
         index = int(torch.randint(self.length, (), generator=generator))
         scene = self._scene(index, int(torch.randint(2**31, (), generator=generator)))
         if scene.coincide not in self.coincide:
             raise InputError(
-                f"{self.name}, item {index}: 'coincide' must be the same in all items; join datasets of one "
-                "kind each by training twice, or leave it out."
+                f"{self.name}, item {index}: 'coincide' must be the same in all items; train on one dataset "
+                "after the other, or omit 'coincide'."
             )
         return scene
 
@@ -105,7 +105,7 @@ class DictSource:
         low, high = (float(value) for value in torch.aminmax(image))
         if not 0 <= low <= high <= 1:
             raise InputError(
-                f"{where}: {key!r} must lie in [0, 1]; it is in [{low:g}, {high:g}]. Scale it in the dataset, "
+                f"{where}: {key!r} must be in [0, 1]; it is in [{low:g}, {high:g}]. Scale it in the dataset, "
                 "e.g. by ScaleIntensityRangePercentilesd of MONAI or RescaleIntensity of TorchIO."
             )
         return image
@@ -114,23 +114,23 @@ class DictSource:
         labels = self._tensor(item, key, where)
         if bool((labels != labels.round()).any()) or bool((labels < 0).any()):
             raise InputError(
-                f"{where}: {key!r} must hold whole numbers from 0; resample label maps by the nearest voxel."
+                f"{where}: {key!r} must contain whole numbers from 0; resample label maps by nearest neighbour."
             )
         return labels.long().numpy()
 
     def _tensor(self, item: Mapping[str, Any], key: str, where: str) -> Tensor:
-        """A value of an item as a plain tensor (*S)."""
+        """Value of an item as a plain tensor (*S)."""
         if key not in item:
             raise InputError(
-                f"{where} has no {key!r}; it has {', '.join(map(repr, item))}. An item needs 'moving' and "
+                f"{where} has no {key!r}; it has {', '.join(map(repr, item))}. An item requires 'moving' and "
                 "'fixed', and both or none of 'moving_label' and 'fixed_label'."
             )
         value = item[key]
         if not isinstance(value, (Tensor, np.ndarray)):
-            value = getattr(value, "data", value)  # of an image of TorchIO
+            value = getattr(value, "data", value)  # image of TorchIO
         if not isinstance(value, (Tensor, np.ndarray)):
             raise InputError(f"{where}: {key!r} must be a tensor; got {type(value).__name__}.")
-        tensor = torch.as_tensor(value).detach().as_subclass(Tensor).cpu()  # of MONAI: a subclass
+        tensor = torch.as_tensor(value).detach().as_subclass(Tensor).cpu()  # MONAI: a subclass
         if tuple(tensor.shape) != (1, *self.shape):
             raise InputError(
                 f"{where}: {key!r} must have shape {(1, *self.shape)}, one channel and `model.shape`; got "
@@ -145,21 +145,21 @@ def dataset_parts(
     validation: Dataset[Any] | None,
     test: Dataset[Any] | None = None,
 ) -> Parts:
-    """The pairs of datasets of dictionaries, moved as the configuration says.
+    """Pairs from datasets of dictionaries with the random maps of the configuration.
 
     Raises
     ------
     InputError
-        If a dataset cannot be used, or one is given for two parts.
+        If a dataset cannot be used, or the training data are also given for validation or test.
     """
     if validation is None or any(judge is training for judge in (validation, test)):
         raise InputError(
-            "learned.train: `validation` must be another dataset than `training`, of people that are not in it."
+            "learned.train: `validation` and `test` must be other datasets than `training`, of other people."
         )
     if config.model.affine_scale != 1 and config.optimiser.affine_epochs:
         raise InputError(
-            "learned.train: `model.affine_scale` must be 1 with a dataset of your own, whose images have one "
-            f"size; got {config.model.affine_scale:g}."
+            "learned.train: `model.affine_scale` must be 1 with a dataset, since its images cannot be coarsened; "
+            f"got {config.model.affine_scale:g}."
         )
     data, labels = config.data, config.loss.dice > 0
 
@@ -175,8 +175,8 @@ def dataset_parts(
 
 @contextmanager
 def _seeded(dataset: Any, seed: int) -> Iterator[None]:
-    """All generators that random transforms draw from, seeded; those of this process come back afterwards."""
-    # those that transforms draw from, which are of the old kind
+    """Seed all generators that random transforms use, and restore the state of this process afterwards."""
+    # transforms use the legacy global generator of NumPy
     state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002
     transform: Any = getattr(dataset, "transform", None)
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""The manifest: subjects, their images and labels, as a JSON file.
+"""Manifest of the training data: a JSON file of subjects with their images and label maps.
 
 .. code-block:: json
 
@@ -6,8 +6,8 @@
      {"id": "case02", "T1": "case02/t1.nii.gz", "T2": "case02/t2.nii.gz", "coincide": false},
      {"id": "case03", "T2": "case03/t2.nii.gz", "labels": "case03/structures.nii.gz"}]
 
-Paths are relative to the file itself.  The images of a subject coincide in world space unless it says
-otherwise.
+Paths are relative to the manifest.  The images of a subject coincide in world space unless ``coincide``
+specifies otherwise.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from typing import Any
 
 from varreg.errors import FileError, InputError
 
-#: Contrasts that a manifest may name unless the caller says otherwise.
+#: Contrast names that are valid by default.
 CONTRASTS = ("T1", "T1c", "T2", "T2*", "FLAIR", "PD", "DWI", "ADC", "SWI", "CT")
-_LARGEST_FILE = 1 << 26  # bytes; a list of paths is never as long
+_LARGEST_FILE = 1 << 26  # bytes; a list of paths is never as large
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One head in one or several contrasts.
+    """Images of one head in one or several contrasts.
 
     Attributes
     ----------
     id : str
-        Name of the subject; splits are made by it.
+        Name of the subject, by which training, validation and test sets are split.
     images : tuple of (contrast, Path)
         In the order of the manifest, at least one.
     groups : tuple of tuple of str
-        Contrasts that coincide in world space; images of different groups only show the same anatomy.
-        Empty: all coincide.
+        Groups of contrasts that coincide in world space; images of different groups show the same anatomy,
+        but are not aligned. Empty: all coincide.
     labels : tuple of (contrast, Path)
-        Label maps that coincide with an image and its group, at most one for each group.
+        Label maps, each with the contrast of an image it coincides with; at most one for each group.
 
     Examples
     --------
@@ -56,11 +56,11 @@ class Subject:
 
     @property
     def contrasts(self) -> tuple[str, ...]:
-        """Names of the contrasts, in the order of `images`."""
+        """Contrast names, in the order of `images`."""
         return tuple(contrast for contrast, _ in self.images)
 
     def coinciding(self) -> tuple[Subject, ...]:
-        """The same subject in parts, each of images that coincide, with their label map."""
+        """One subject for each group of coinciding images, with the label map of the group."""
         groups = self.groups or (self.contrasts,)
         images, labels = (
             [tuple(entry for entry in entries if entry[0] in group) for group in groups]
@@ -74,15 +74,15 @@ class Subject:
 def read_manifest(
     path: str | os.PathLike[str], contrasts: Sequence[str] = CONTRASTS
 ) -> tuple[Subject, ...]:
-    """Read and check a list of subjects.
+    """Read and validate a manifest.
 
     Parameters
     ----------
     path : str or PathLike
-        JSON: a list of objects with ``id``, at least one contrast, and if need be ``coincide`` and
-        ``labels``: see the page on the manifest.
+        JSON file: a list of objects with ``id``, at least one contrast, and optionally ``coincide`` and
+        ``labels``; see the documentation of the manifest.
     contrasts : sequence of str
-        The names of the contrasts.
+        Valid contrast names.
 
     Returns
     -------
@@ -92,10 +92,10 @@ def read_manifest(
     Raises
     ------
     FileError
-        If the manifest or an image in it does not exist or cannot be read as JSON.
+        If the manifest cannot be read as JSON, or a file named in it does not exist.
     InputError
-        If an entry is invalid, an id or a contrast occurs twice, a contrast is unknown, a subject has
-        none, or ``coincide`` or ``labels`` are invalid.
+        If an entry is invalid: an id or a contrast occurs twice, a contrast is unknown, a subject has no
+        image, or ``coincide`` or ``labels`` is invalid.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def read_manifest(
     entries = _parsed(file)
     if not isinstance(entries, list) or not entries:
         raise InputError(
-            f"read_manifest: {str(file)!r} must hold a list of subjects that is not empty, e.g. "
+            f"read_manifest: {str(file)!r} must contain a non-empty list of subjects, e.g. "
             '[{"id": "case01", "T1": "t1.nii.gz", "T2": "t2.nii.gz"}]; got '
             f"{type(entries).__name__}."
         )
@@ -123,7 +123,7 @@ def read_manifest(
     for subject in subjects:
         if subject.id in seen:
             raise InputError(
-                f"read_manifest: {str(file)!r} has the id {subject.id!r} twice; join the two "
+                f"read_manifest: {str(file)!r} has the id {subject.id!r} twice; merge the two "
                 "entries, or rename one if they are different people."
             )
         seen.add(subject.id)
@@ -131,20 +131,20 @@ def read_manifest(
 
 
 def _parsed(file: Path) -> Any:
-    """What the JSON file holds."""
+    """Content of the JSON file."""
     try:
         if file.stat().st_size > _LARGEST_FILE:
             raise ValueError("it is larger than 64 MB")
         return json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(
-            f"read_manifest: `path` is {str(file)!r}, which cannot be read ({error}); give a JSON "
-            "file in UTF-8."
+            f"read_manifest: `path` is {str(file)!r}, which cannot be read ({error}); specify a "
+            "JSON file in UTF-8."
         ) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; JSON itself would silently keep the last of two equal keys."""
+    """Object with unique keys; by default, json silently keeps the last of two equal keys."""
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
@@ -154,13 +154,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _subject(entry: Any, number: int, file: Path, contrasts: tuple[str, ...]) -> Subject:
-    """One entry of the list."""
+    """Subject of one entry of the manifest."""
     where = f"read_manifest: entry {number} of {str(file)!r}"
     name = entry.get("id") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not name.strip():
-        raise InputError(
-            f"{where} must be an object whose 'id' is a text that is not empty; got {entry!r}."
-        )
+        raise InputError(f"{where} must be an object with 'id', a non-empty string; got {entry!r}.")
     where += f" ({name!r})"
     images = []
     for contrast, value in entry.items():
@@ -178,7 +176,7 @@ def _subject(entry: Any, number: int, file: Path, contrasts: tuple[str, ...]) ->
 
 
 def _groups(value: Any, names: list[str], where: str) -> tuple[tuple[str, ...], ...]:
-    """The contrasts of a subject that coincide; one that no list names coincides with no other."""
+    """Groups of coinciding contrasts of a subject; a contrast in no list is a group of its own."""
     if isinstance(value, bool):
         return (tuple(names),) if value else tuple((name,) for name in names)
     lists = value if isinstance(value, list) else [value]
@@ -194,7 +192,7 @@ def _groups(value: Any, names: list[str], where: str) -> tuple[tuple[str, ...], 
 
 
 def _labels(value: Any, groups: tuple[tuple[str, ...], ...], where: str) -> dict[str, Any]:
-    """The path of the label map of every group that has one, by a contrast of the group."""
+    """Paths of the label maps, at most one per group, keyed by a contrast of the group."""
     if isinstance(value, str) and len(groups) == 1:
         return {groups[0][0]: value}
     maps = value if isinstance(value, dict) else None
@@ -202,28 +200,28 @@ def _labels(value: Any, groups: tuple[tuple[str, ...], ...], where: str) -> dict
     if not per_group or sum(map(len, per_group)) < len(value) or max(map(len, per_group)) > 1:
         raise InputError(
             f"{where}: 'labels' must be the path of the label map, which all images share if they coincide, "
-            f"or an object that names one image of each group for its map, groups being {groups}; got "
+            f"or an object with the path for one contrast of each group, the groups being {groups}; got "
             f"{value!r}."
         )
     return dict(value)
 
 
 def _refuse_unknown(contrast: str, contrasts: tuple[str, ...], where: str) -> None:
-    """Raise unless the contrast is one of the known, with the nearest as a suggestion."""
+    """Raise if the contrast is unknown, with the nearest valid name as a suggestion."""
     if contrast in contrasts:
         return
     nearest = {known.casefold(): known for known in contrasts}
     close = difflib.get_close_matches(contrast.casefold(), list(nearest), 1)
     hint = f" Did you mean {nearest[close[0]]!r}?" if close else ""
     raise InputError(
-        f"{where} has the unknown contrast {contrast!r}; known are "
-        f"{', '.join(map(repr, contrasts))}.{hint} Names only tell contrasts apart: give "
-        "it one of these, or read the manifest by read_manifest(..., contrasts=...)."
+        f"{where} has the unknown contrast {contrast!r}; valid names are "
+        f"{', '.join(map(repr, contrasts))}.{hint} Names only distinguish contrasts: use one "
+        "of these, or define others with read_manifest(..., contrasts=...)."
     )
 
 
 def _existing(value: Any, contrast: str, file: Path, where: str) -> Path:
-    """Path of an image that is there."""
+    """Path of an existing image, relative to the manifest."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise InputError(f"{where}: {contrast!r} must be the path of an image; got {value!r}.")
     image = file.parent / Path(value).expanduser()

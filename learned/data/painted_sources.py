@@ -1,6 +1,6 @@
-"""Sources of pairs of random contrasts painted from labels: of real heads, or made out of nothing.
+"""Sources of pairs with random contrasts synthesised from label maps of real heads or from phantoms.
 
-The latter are heads of simple shapes, and mosaics of random smooth regions.
+Phantoms are heads of simple shapes, and mosaics of random smooth regions.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from .synthesis import LabelTable, freesurfer_table, paint, random_contrast
 SKULL = len(BRAIN)
 SCALP = SKULL + 1
 LABELS = {**BRAIN, "skull": SKULL, "scalp": SCALP}
-#: Labels of a mosaic follow those of a head.
+#: Number of labels of a mosaic; their values follow those of a head.
 MOSAIC = 12
 _TOTAL = len(LABELS) + MOSAIC
 _CLASSES = tuple(range(_TOTAL))
 TABLE = LabelTable(
     values=_CLASSES,
     classes=_CLASSES,
-    # ventricles are fluid, deep grey matter is near the cortex; everything else for itself
+    # ventricles look like fluid, deep grey matter like cortex; each other label is its own tissue
     tissues=tuple({BRAIN["ventricle"]: BRAIN["fluid"], BRAIN["deep grey"]: BRAIN["cortex"]}
                   .get(label, label) for label in _CLASSES),
     brain=tuple(label not in (BRAIN["background"], SKULL, SCALP) for label in _CLASSES),
 )  # fmt: skip
-_SMALLEST = 32  # voxels along an axis; a folded cortex needs that many
-_KEPT_PHANTOMS = 256  # label maps that a process keeps, a byte for each voxel
+_SMALLEST = 32  # voxels along an axis, to resolve a folded cortex
+_KEPT_PHANTOMS = 256  # label maps cached in a process, one byte per voxel
 
 
 def head_labels(shape: Sequence[int], generator: torch.Generator) -> NDArray[np.uint8]:
-    """A brain (:func:`varreg.data.phantom.anatomy.brain_labels`) of random size within skull and scalp.
+    """Brain of random size (:func:`varreg.data.phantom.anatomy.brain_labels`) with skull and scalp.
 
-    The shape is (n, m) or (n, m, k), at least 32 along each axis; labels are those of `LABELS`, uint8.
+    The shape is (n, m) or (n, m, k), at least 32 along each axis; labels are those in `LABELS`, uint8.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def head_labels(shape: Sequence[int], generator: torch.Generator) -> NDArray[np.
     brain = brain_labels(size, np.random.default_rng(seed))
     labels = fit(brain, tuple(shape), tuple((n - 1) / 2 for n in size))
     depth = distance_transform_edt(labels == 0) / min(shape)
-    # the bone is no shell of one thickness, nor is what covers it
+    # the thickness of skull and scalp varies
     inner, outer = (
         0.5
         + 0.5 * torch.sigmoid(smooth_noise(shape, max(shape) / 4, 2, generator)).double().numpy()
@@ -74,9 +74,9 @@ def head_labels(shape: Sequence[int], generator: torch.Generator) -> NDArray[np.
 
 
 def mosaic_labels(shape: Sequence[int], generator: torch.Generator) -> NDArray[np.uint8]:
-    """Random smooth regions in a random round outline (after SynthMorph, 10.1109/TMI.2021.3116879).
+    """Mosaic of random smooth regions in a random round outline (SynthMorph, doi 10.1109/TMI.2021.3116879).
 
-    Every voxel takes the label whose smooth noise is largest there; 0 outside, and labels that no head has.
+    Every voxel has the label whose smooth noise is largest there, and 0 outside; heads have other labels.
 
     Examples
     --------
@@ -105,26 +105,26 @@ def _check_shape(shape: Sequence[int], function: str) -> None:
 
 
 class LabelSource:
-    """Two random contrasts painted from a label map of a real head.
+    """Source of pairs of random contrasts, synthesised from label maps of real heads.
 
     Parameters
     ----------
     maps : mapping of str to (n, m, k) int arrays
-        Id of the subject -> its labels.
+        Label map of each subject id.
     shape, axes, least_share, intensities
         As for :class:`learned.data.sources.RealSource`.
     table : LabelTable, optional
-        What the labels mean; by default FreeSurfer's numbers.
+        Meaning of the labels; by default that of FreeSurfer.
     stripped : float
-        Probability that only the brain is shown.
+        Probability that both images are skull-stripped.
     people, atlas
         As for :class:`learned.data.sources.RealSource`.
 
     Raises
     ------
     InputError
-        If there is no map, a label is not in the table, a map is empty, or one person is alone where
-        two are wanted.
+        If there is no label map, a map is empty, a label is not in the table, or pairs of two people
+        are requested for a single person.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class LabelSource:
             table = freesurfer_table(sorted(present))
         self.table = table
         self._indices = [table.indices(labels) for labels in maps.values()]
-        # slices are chosen by the brain, if there is one, so that both ways of showing are full
+        # slices are chosen by the brain, if labelled, so that stripped images have enough foreground too
         brain = np.array(table.brain)
         shown = brain if all(brain[i].any() for i in self._indices) else np.array(table.values) > 0
         self._cutter = Cutter(
@@ -166,7 +166,7 @@ class LabelSource:
         )
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """Two contrasts of one slice or patch, of one head or of two."""
+        """Two contrasts of one slice or patch, of the same head or of two heads."""
         if self.people and uniform(0, 1, generator) < self.people:
             cuts = two_people(self._cutter, self.owners, self.atlas, generator)
         else:
@@ -178,19 +178,19 @@ class LabelSource:
 
 
 class PhantomSource:
-    """Two random contrasts of an artificial head or mosaic: no data are needed.
+    """Source of pairs of random contrasts of a phantom head or mosaic; it requires no data.
 
     Parameters
     ----------
     anatomies : sequence of int
-        Numbers of the anatomies, at least 0; different numbers are different people.
+        Non-negative numbers of the anatomies; different numbers are different people.
     shape : tuple of int
         (*S), each at least 32.
     intensities : IntensityRanges
     stripped : float
-        Probability that only the brain is shown.
+        Probability that both images are skull-stripped.
     mosaics : float
-        Share of the anatomies that are mosaics.
+        Fraction of the anatomies that are mosaics.
 
     Examples
     --------
@@ -224,7 +224,7 @@ class PhantomSource:
 
 @lru_cache(maxsize=_KEPT_PHANTOMS)
 def _phantom(number: int, shape: tuple[int, ...], mosaics: float) -> NDArray[np.uint8]:
-    """The labels of an anatomy; kept, because a head takes longer than all the rest of a pair."""
+    """Label map of an anatomy; cached, because a head takes longer than the rest of a pair."""
     generator = seeded_generator(number)
     make = mosaic_labels if uniform(0, 1, generator) < mosaics else head_labels
     return make(shape, generator)
@@ -238,7 +238,7 @@ def _painted(
     generator: torch.Generator,
     subject: str,
 ) -> Scene:
-    """An image of each label map, both stripped or neither."""
+    """Images synthesised from two label maps, both skull-stripped or neither."""
     only_brain = uniform(0, 1, generator) < stripped
     images = [
         paint(indices, random_contrast(table, generator, stripped=only_brain), generator)

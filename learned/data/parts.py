@@ -1,4 +1,4 @@
-"""Pairs of a configuration for training, validation and test."""
+"""Training, validation and test pairs of a configuration."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .sources import RealSource, Source
 from .subjects import PHANTOMS, check_disjoint, dealt_subjects, label_files, subject_ids
 from .volumes import load_labels, load_volume
 
-#: The pairs that judge are the same for every seed of a training.
+#: Validation and test pairs do not depend on the seed of the training.
 VALIDATION_SEED, TEST_SEED = 2**62 + 1, 2**62 + 2
 
 
 class Parts(NamedTuple):
-    """Pairs of the three parts.
+    """Training, validation and test pairs.
 
     Attributes
     ----------
     train, validation : PairDataset
     test : PairDataset or None
-        None if no pairs are wanted, or no subject is left for them.
+        None if no test pairs are requested, or no subject is left for them.
     """
 
     train: PairDataset
@@ -41,11 +41,12 @@ class Parts(NamedTuple):
 
 
 def make_parts(config: Config) -> Parts:
-    """The pairs that a configuration asks for.
+    """Training, validation and test pairs of a configuration.
 
-    Label maps and volumes of one id are one subject. Subjects named by ``data.validation_subjects``
-    validate and all others of their kind (phantoms; heads) train; where none is named, three
-    quarters train and the rest is halved.
+    Label maps and volumes with the same id belong to one subject. The subjects in
+    ``data.validation_subjects`` are used for validation and all others of their kind (phantoms or
+    heads) for training; if none of a kind is listed, three quarters are used for training and one
+    eighth each for validation and test.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def make_parts(config: Config) -> Parts:
     Raises
     ------
     InputError
-        If a named subject does not exist, or a part has no subjects.
+        If a listed subject does not exist, or a part has no subjects.
     FileError
         If data cannot be read.
 
@@ -74,19 +75,23 @@ def make_parts(config: Config) -> Parts:
     validation = _judging(config, split.validation, data.validation_pairs, VALIDATION_SEED)
     test = _judging(config, split.test, data.test_pairs, TEST_SEED)
     if validation is None:
-        raise InputError("make_parts: there must be subjects both to train and to validate on.")
+        raise InputError("make_parts: `data` must have subjects for training and for validation.")
     check_disjoint({"train": train.subjects, "validation": validation.subjects})
     return Parts(train, validation, test)
 
 
 def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
-    """The pairs that a configuration trains on.
+    """Training pairs of a configuration.
 
     Parameters
     ----------
     config : Config
     coarser : float
-        How many times fewer voxels along each axis cover the same field of view.
+        Coarsening factor: this many times fewer voxels along each axis for the same field of view.
+
+    Returns
+    -------
+    PairDataset
 
     Raises
     ------
@@ -104,7 +109,7 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
     sources = _sources(config, dealt_subjects(config).train)
     if len(sources) < len(data.shares()):
         raise InputError(
-            "make_parts: every source of `data` must have a subject to train on; take some out of "
+            "make_parts: every source of `data` must have a subject for training; remove some from "
             "`data.validation_subjects`."
         )
     wants = config.loss.dice > 0
@@ -112,10 +117,10 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
 
 
 def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> PairDataset | None:
-    """Pairs that judge; a source that none of their subjects belongs to is left out.
+    """Validation or test pairs; sources without any of the subjects are omitted.
 
-    They carry labels if these are learned from, or if of some no map is known.  Somebody who is alone
-    is not paired with others.
+    The pairs have labels if labels are used in training or if the map of some pairs is unknown.  A single
+    subject is paired only with itself.
     """
     sources = _sources(config, subjects, judging=True) if count else []
     wants = config.loss.dice > 0 or any(False in source.coincide for source, _ in sources)
@@ -125,7 +130,7 @@ def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> 
 def _sources(
     config: Config, subjects: Sequence[str], judging: bool = False
 ) -> list[tuple[Source, float]]:
-    """The sources of some subjects, with their shares."""
+    """Sources of the given subjects, with their shares."""
     chosen = {
         name: [subject for subject in subject_ids(name, config.data) if subject in set(subjects)]
         for name in config.data.shares()
@@ -140,7 +145,7 @@ def _sources(
 
 
 def _judge(name: str, ids: list[str], config: Config) -> Source:
-    """The source of somebody who judges alone, by images of one head if there are two that coincide."""
+    """Source of a single validation or test subject: two of its own images, if it has them."""
     if config.data.atlas is None:
         same = dataclasses.replace(config, data=dataclasses.replace(config.data, people=0.0))
         with contextlib.suppress(InputError):
@@ -149,7 +154,7 @@ def _judge(name: str, ids: list[str], config: Config) -> Source:
 
 
 def _coarsened(config: Config, factor: float) -> Config:
-    """The same fields of view in fewer, larger voxels."""
+    """The configuration with the same field of view in fewer, larger voxels."""
     model = dataclasses.replace(
         config.model, shape=stage_shape(config.model.shape, factor), affine_scale=1.0
     )
@@ -158,7 +163,7 @@ def _coarsened(config: Config, factor: float) -> Config:
 
 
 def _source(name: str, ids: list[str], config: Config) -> Source:
-    """A source of some subjects, and of the atlas where there is one."""
+    """Source of the given subjects, and of the atlas if there is one."""
     data, shape = config.data, config.model.shape
     painted = _weakened(PAINTED, data.intensity)
     if name == "phantom":
@@ -181,14 +186,14 @@ def _source(name: str, ids: list[str], config: Config) -> Source:
 
 
 def scanned_ranges(data: DataConfig) -> IntensityRanges:
-    """What is random about the intensities of real images."""
+    """Ranges of the random intensity changes of real images."""
     return _weakened(IntensityRanges(), data.intensity)
 
 
 def pair_dataset(
     sources: list[tuple[Source, float]], length: int, seed: int, data: DataConfig, labels: bool
 ) -> PairDataset:
-    """Pairs of some sources, moved as the configuration says."""
+    """Pairs of the given sources with the random maps of the configuration."""
     warp = WarpRanges(
         rotation=data.rotation,
         scale=(1 - data.scaling, 1 + data.scaling),
@@ -201,7 +206,7 @@ def pair_dataset(
 
 
 def _weakened(ranges: IntensityRanges, strength: float) -> IntensityRanges:
-    """Everything random about intensities times a factor."""
+    """The ranges of intensity changes times a factor."""
     low, high = ranges.blur
     return dataclasses.replace(
         ranges,
@@ -214,7 +219,7 @@ def _weakened(ranges: IntensityRanges, strength: float) -> IntensityRanges:
 
 
 def described_sources(config: Config, parts: Parts) -> list[dict[str, object]]:
-    """The sources and subjects of a training, for the card of its weights; no paths.
+    """Sources and subjects of a training for the card of its weights, without paths.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Everything random that data are made of: generators by position, and smooth noise."""
+"""Seeded random generators, and smooth noise."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from varreg.errors import InputError
 
-#: Mean over a cell of the sum of the squared cubic B-spline weights: 1 / variance of white noise.
+#: Mean over a cell of the sum of squared cubic B-spline weights: variance of the interpolated white noise.
 _SQUARED_WEIGHTS = 151 / 315
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on these whole numbers and on nothing else.
+    """Random generator determined by a sequence of integers.
 
     Parameters
     ----------
     *numbers : int
-        At least 0, e.g. seed, epoch and index.
+        Non-negative, e.g. seed, epoch and index.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def seeded_generator(*numbers: int) -> torch.Generator:
     Raises
     ------
     InputError
-        If a number is negative or no whole number.
+        If a number is negative or not an integer.
 
     Examples
     --------
@@ -41,17 +41,15 @@ def seeded_generator(*numbers: int) -> torch.Generator:
     tensor([True])
     """
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in numbers):
-        raise InputError(
-            f"seeded_generator: `numbers` must be whole numbers of at least 0; got {numbers}."
-        )
-    # a hash, so that no two positions share a stream, as those of a sum or of padded words would
+        raise InputError(f"seeded_generator: `numbers` must be whole numbers >= 0; got {numbers}.")
+    # a hash, so that different sequences have different streams; sums or padded words would collide
     text = ",".join(str(int(n)) for n in numbers)
     digest = hashlib.sha256(text.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
-    """One number from [low, high)."""
+    """Random number, uniform in [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
 
 
@@ -63,17 +61,16 @@ def smooth_noise(
     .. math:: f(x) = \sum_k z_k \prod_i \beta^3(x_i / h_i - k_i), \qquad z_k \sim N(0, \sigma^2)
 
     with :math:`\sigma` such that the mean variance is 1 (Unser, doi 10.1109/79.799930).  Values do
-    not depend on the number of threads: nothing is summed but the 4 neighbours along each axis.
+    not depend on the number of threads: only 4 neighbours are summed along each axis, in a fixed order.
 
     Parameters
     ----------
     shape : sequence of int
         (*S), voxels.
     spacing : float
-        h, distance of the coefficients in voxels, made smaller along each axis until it divides the
-        field of view.
+        Spacing h of the coefficients in voxels, reduced along each axis to a divisor of the field of view.
     channels : int
-        C, independent fields.
+        Number C of independent fields.
     generator : torch.Generator
 
     Returns
@@ -101,7 +98,7 @@ def smooth_noise(
 
 
 def _along_first(values: Tensor, n: int, count: int) -> Tensor:
-    """B-spline coefficients (count + 3, ...) -> n voxels over `count` cells; rows are contiguous."""
+    """Values at n voxels in `count` cells, of a B-spline with coefficients (count + 3, ...) along the first axis."""
     position = (torch.arange(n, dtype=torch.float64) + 0.5) * (count / n)
     first = position.floor().long().clamp(max=count - 1)
     t = position - first

@@ -1,4 +1,4 @@
-"""Random maps of a field of view: an affine map after a smooth displacement that does not fold."""
+"""Random maps: a smooth displacement without folds, followed by an affine map."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .random_fields import smooth_noise, uniform
 
 @dataclass(frozen=True)
 class WarpRanges:
-    """How far a random map may go; every quantity is uniform over its range.
+    """Ranges of random maps; every quantity is uniform over its range unless stated otherwise.
 
     Attributes
     ----------
     rotation : float
         Largest angle, degrees, about a random axis in 3D.
     scale : (float, float)
-        Smallest and largest factor, for each axis by itself.
+        Smallest and largest scale factor, independent for each axis.
     shear : float
-        Largest tangent.
+        Largest tangent of the shear angle.
     shift : float
-        Largest shift along each axis, as a share of the extent along it.
+        Largest translation along each axis, as a fraction of the extent along it.
     amplitude : float
-        Largest length of the smooth displacement, as a share of the longest extent.
+        Largest length of the smooth displacement, as a fraction of the longest extent.
     spacing : (float, float)
-        Distance of its B-spline coefficients, as shares of the longest extent; log-uniform.
+        Spacing of its B-spline coefficients, as fractions of the longest extent; log-uniform.
     smallest_determinant : float
-        The displacement is damped until det(id + grad v) is above this everywhere, in (0, 1).
+        Lower bound in (0, 1) of det(id + grad v); the displacement is scaled down to satisfy it.
     mild : float
-        Share of the maps that are drawn from ranges shrunk by one random factor.
+        Fraction of the maps whose ranges are all reduced by one random factor.
     """
 
     rotation: float = 20.0
@@ -72,7 +72,7 @@ class WarpRanges:
 
     @property
     def moves(self) -> bool:
-        """Whether any map but the identity may be drawn.
+        """Whether maps other than the identity are possible.
 
         >>> WarpRanges(0, (1, 1), 0, 0, 0).moves
         False
@@ -81,7 +81,7 @@ class WarpRanges:
         return any((*affine, self.amplitude))
 
     def shrunk(self, factor: float) -> WarpRanges:
-        """The same ranges with every departure from the identity times a factor.
+        """Ranges with every deviation from the identity multiplied by a factor.
 
         >>> WarpRanges(scale=(0.8, 1.2)).shrunk(0.5).scale
         (0.9, 1.1)
@@ -97,19 +97,19 @@ class WarpRanges:
         )
 
 
-#: Of the pose that both images of a pair share; flips come on top.
+#: Ranges of the pose common to both images of a pair, in addition to flips.
 POSE = WarpRanges(rotation=12.0, scale=(0.9, 1.1), shear=0.05, shift=0.03, amplitude=0.03)
 
 
 class RandomMap(NamedTuple):
-    """x -> A(x + v(x)): an affine map after a smooth displacement.
+    """Map x -> A(x + v(x)): a smooth displacement followed by an affine map.
 
     Attributes
     ----------
     affine : (1, d, d + 1) tensor
         A, on centred coordinates (see :mod:`learned.affine`).
     displacement : (1, d, *S) tensor
-        u of the whole map, voxels.
+        Displacement u of the whole map, voxels.
     """
 
     affine: Tensor
@@ -117,7 +117,7 @@ class RandomMap(NamedTuple):
 
 
 def random_affine(shape: Sequence[int], ranges: WarpRanges, generator: torch.Generator) -> Tensor:
-    """A random affine map about the centre of the field of view.
+    """Random affine map about the centre of the field of view.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def random_affine(shape: Sequence[int], ranges: WarpRanges, generator: torch.Gen
     Returns
     -------
     (1, d, d + 1) float32 tensor
-        On centred coordinates; rotation x scale x shear, so its determinant is positive.
+        On centred coordinates: rotation times scale times shear, with positive determinant.
 
     Examples
     --------
@@ -162,11 +162,11 @@ def random_affine(shape: Sequence[int], ranges: WarpRanges, generator: torch.Gen
 def random_displacement(
     shape: Sequence[int], ranges: WarpRanges, generator: torch.Generator
 ) -> Tensor:
-    r"""A random smooth displacement that does not fold.
+    r"""Random smooth displacement without folds.
 
     A cubic B-spline (:func:`learned.data.random_fields.smooth_noise`), scaled to a random largest
-    length and then, if need be, damped until :math:`\|\nabla v\| \le 1 - \delta^{1/d}` in every
-    cell, from which :math:`\det(\mathrm{id} + \nabla v) \ge (1 - \|\nabla v\|)^d \ge \delta`.
+    length and, if necessary, further down to :math:`\|\nabla v\| \le 1 - \delta^{1/d}` in every
+    cell, which implies :math:`\det(\mathrm{id} + \nabla v) \ge (1 - \|\nabla v\|)^d \ge \delta`.
 
     Parameters
     ----------
@@ -193,12 +193,12 @@ def random_displacement(
     length = longest * ranges.amplitude * uniform(0, 1, generator)
     field = smooth_noise(shape, max(spacing, 2.0), d, generator)[None]
     field *= length / field.square().sum(1).max().sqrt().clamp(min=1e-12)
-    steepest = 0.999 * (1 - ranges.smallest_determinant ** (1 / d))  # room for rounding
+    steepest = 0.999 * (1 - ranges.smallest_determinant ** (1 / d))  # margin for rounding
     return field * min(1.0, steepest / max(_steepness(field), 1e-12))
 
 
 def random_map(shape: Sequence[int], ranges: WarpRanges, generator: torch.Generator) -> RandomMap:
-    """A random affine map after a random smooth displacement.
+    """Random map: a smooth displacement followed by an affine map.
 
     Parameters
     ----------
@@ -224,9 +224,9 @@ def random_map(shape: Sequence[int], ranges: WarpRanges, generator: torch.Genera
 
 
 def _steepness(field: Tensor) -> float:
-    """Bound of the Frobenius norm of grad v at every point of every cell of (1, d, *S).
+    """Upper bound of the Frobenius norm of grad v in all cells of a field (1, d, *S).
 
-    Inside a cell the derivative along an axis is an average of the cell's edges along it.
+    Inside a cell, the derivative along an axis is a weighted mean of the differences along the cell's edges.
     """
     d = field.shape[1]
     total = torch.zeros(())

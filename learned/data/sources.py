@@ -1,4 +1,4 @@
-"""Sources of pairs: each draws two images of one anatomy that coincide, or of two; those of real images."""
+"""Interface of the sources of pairs, and the source of real images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .random_fields import uniform
 from .subjects import check_disjoint
 from .volumes import Volume
 
-#: An image of a source: its volume and its place there.
+#: Index of a volume, and of an image in it.
 Place = tuple[int, int]
 
 
@@ -28,15 +28,15 @@ class Scene(NamedTuple):
     Attributes
     ----------
     moving, fixed : (*S) float32 tensor
-        In [0, 1], without what :func:`learned.data.augmentation.acquire` adds.
+        In [0, 1], before :func:`learned.data.augmentation.acquire`.
     foreground : (*S) bool tensor
-        Where the fixed image has something to align.
+        Foreground of the fixed image.
     subject : str
-        Of two anatomies "moving -> fixed".
+        Id of the subject; for two subjects "moving -> fixed".
     coincide : bool
-        Whether a map between them is known: the identity.
+        Whether the images coincide, so that the map between them is known to be the identity.
     labels : (moving, fixed) uint8 tensors (*S), or None
-        The same numbers for the same structures, 0 for none.
+        Label maps with the same label for the same structure, 0 for background.
     """
 
     moving: Tensor
@@ -48,19 +48,19 @@ class Scene(NamedTuple):
 
 
 class Source(Protocol):
-    """Draws scenes; all that is random comes from the generator.
+    """Source of random scenes; all randomness comes from the generator.
 
     Attributes
     ----------
     subjects : tuple of str
-        Ids of all whose anatomy may be drawn, to be checked against other parts of a split; not that of
-        an atlas, which all parts share.
+        Ids of the subjects that may be drawn, for the check that the parts of a split are disjoint; without
+        the atlas, which is common to all parts.
     shape : tuple of int
         (*S) of every scene.
     intensities : IntensityRanges
-        What a scan adds to an image of this source.
+        Random intensity changes of the images of this source.
     coincide : frozenset of bool
-        What :attr:`Scene.coincide` of its scenes may be.
+        Possible values of :attr:`Scene.coincide`.
     has_labels : bool
         Whether some of its scenes have labels.
     """
@@ -72,12 +72,12 @@ class Source(Protocol):
     has_labels: bool
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """One scene."""
+        """Random scene."""
         ...
 
 
 def checked_subjects(names: list[str], function: str) -> tuple[str, ...]:
-    """The ids, at least one, each once."""
+    """Subject ids, checked: at least one, without duplicates."""
     if not names:
         raise InputError(f"{function}: there are no subjects; give at least one.")
     check_disjoint({function: names})
@@ -87,12 +87,12 @@ def checked_subjects(names: list[str], function: str) -> tuple[str, ...]:
 def check_people(
     owners: Sequence[str], share: float, atlas: str | None, function: str
 ) -> tuple[str, ...]:
-    """The subjects but for the atlas, if pairs of two of them can be drawn where they are wanted.
+    """Subjects other than the atlas, checked: pairs of two people can be drawn if requested.
 
     Raises
     ------
     InputError
-        If there are no people, or only one person where a share of the pairs are of two.
+        If there are no subjects, or only one although a `share` of the pairs are of two people.
     """
     names = tuple(dict.fromkeys(owner for owner in owners if owner != atlas))
     if not names:
@@ -100,14 +100,14 @@ def check_people(
     if share and atlas is None and len(names) < 2:
         raise InputError(
             f"{function}: {names[0]!r} is the only subject, but pairs of different people are requested; every part "
-            "(training, validation, test) needs two people or an atlas. Name more of them in "
+            "(training, validation, test) requires two people or an atlas. Name more of them in "
             "`data.validation_subjects`, or set `data.test_pairs` to 0."
         )
     return names
 
 
 def numbered_labels(maps: Sequence[NDArray[Any] | None]) -> list[NDArray[np.uint8] | None]:
-    """Label maps with the labels that occur in any of them numbered, so that a byte holds each.
+    """Label maps with their labels renumbered consecutively and consistently, as uint8.
 
     Raises
     ------
@@ -124,33 +124,33 @@ def numbered_labels(maps: Sequence[NDArray[Any] | None]) -> list[NDArray[np.uint
     )
     if len(values) > 256:
         raise InputError(
-            f"numbered_labels: there are {len(values) - 1} different labels; at most 255 can be compared. "
-            "Join or leave out some."
+            f"numbered_labels: there are {len(values) - 1} different labels; at most 255 are supported. "
+            "Merge or remove some."
         )
     return [None if m is None else np.searchsorted(values, m).astype(np.uint8) for m in maps]
 
 
 class RealSource:
-    """Two different images of a real head, or an image each of two heads.
+    """Source of pairs of real images: two of one head, or one each of two heads.
 
     Parameters
     ----------
     volumes : sequence of Volume
-        The images of one volume coincide; those of two volumes of one subject show the same anatomy.
+        The images of one volume coincide; different volumes of one subject are not aligned.
     shape : tuple of int
         (*S): two numbers for slices, three for patches.
     axes, least_share
         As for :class:`learned.data.cuts.Cutter`.
     intensities : IntensityRanges
     people : float
-        Share of the pairs that are of two different subjects.
+        Fraction of the pairs that are of two different subjects.
     atlas : str, optional
-        The subject that is always the moving one of these, and in no other pair.
+        Subject that is the moving image of all these pairs, and in no other pair.
 
     Raises
     ------
     InputError
-        If there are no people, or the requested pairs cannot be drawn.
+        If there are no subjects, or the requested pairs cannot be drawn.
 
     Examples
     --------
@@ -185,8 +185,8 @@ class RealSource:
         single = [name for name in self.subjects if len(self._images[name]) < 2]
         if single and (not people or (people < 1 and len(single) == len(self.subjects))):
             raise InputError(
-                f"RealSource: {single[0]!r} of `volumes` has 1 contrast; a pair of one head needs two. Add "
-                "a contrast, leave the subject out, or raise `data.people`."
+                f"RealSource: {single[0]!r} of `volumes` has 1 contrast; a pair of one head requires two. Add "
+                "a contrast, remove the subject, or raise `data.people`."
             )
         self._paired = [
             k for k, o in enumerate(self.owners) if o in self.subjects and o not in single
@@ -194,7 +194,7 @@ class RealSource:
         self.coincide = self._kinds()
 
     def draw(self, generator: torch.Generator) -> Scene:
-        """Two images of one slice or patch, in random order, of one head or of two."""
+        """Two images of one slice or patch, in random order, of the same head or of two heads."""
         if self.people and uniform(0, 1, generator) < self.people:
             moving, fixed = two_people(self._cutter, self.owners, self.atlas, generator)
             places = [
@@ -210,7 +210,7 @@ class RealSource:
         return self._scene(other, cut, there[1], here[1])
 
     def _scene(self, moving: Cut, fixed: Cut, there: int, here: int) -> Scene:
-        """The images of these numbers, each out of its volume."""
+        """Scene of image `there` of the moving volume and image `here` of the fixed volume."""
         images = [
             torch.from_numpy(cut.of(self.volumes[cut.volume].images[k]))
             for cut, k in ((moving, there), (fixed, here))
@@ -224,7 +224,7 @@ class RealSource:
         return Scene(images[0], images[1], foreground, " -> ".join(names), moving == fixed, labels)
 
     def _kinds(self) -> frozenset[bool]:
-        """Whether images of a pair may coincide, and may not."""
+        """Possible values of :attr:`Scene.coincide`."""
         numbers = [k for k in self._paired if self.people < 1]
         coincide = any(len(self.volumes[k].images) > 1 for k in numbers)
         apart = self.people > 0 or len({self.owners[k] for k in numbers}) < len(numbers)

@@ -1,6 +1,6 @@
-"""Which subjects train, validate and test: never the same one in two parts.
+"""Split of the subjects into disjoint training, validation and test sets.
 
-Neighbouring slices of one head are almost copies, so a split by slices would measure memory.
+Neighbouring slices of one head are almost identical, so a split by slices would measure memorisation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..config import Config, DataConfig
 from .manifest import read_manifest
 
 PARTS = ("train", "validation", "test")
-#: Anatomies of the phantom; a process can keep as many.
+#: Anatomies of the phantom; all of them fit into the cache of a process.
 PHANTOMS = tuple(f"phantom-{number}" for number in range(256))
 SHARES = (0.75, 0.125, 0.125)
 #: The split is the same for every seed of a training.
@@ -29,7 +29,7 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Split:
-    """Ids of the subjects of each part; making one with a subject in two parts is an error.
+    """Subject ids of each part; a subject in two parts is an error.
 
     Attributes
     ----------
@@ -56,22 +56,26 @@ def split_subjects(
     *,
     seed: int,
 ) -> Split:
-    """Deal subjects to three parts at random.
+    """Split subjects into three parts at random.
 
     Parameters
     ----------
     ids : iterable of str
-        Each id once; their order does not matter.
+        Unique ids, in any order.
     shares : (float, float, float)
-        Of training, validation and test, in any unit; every part whose share is not 0 gets at
+        Relative sizes of training, validation and test sets; every part with a share above 0 gets at
         least one subject.
     seed : int
-        The same ids, shares and seed give the same parts, whatever the machine.
+        The same ids, shares and seed give the same split on every machine.
+
+    Returns
+    -------
+    Split
 
     Raises
     ------
     InputError
-        If an id comes twice, a share is not a number >= 0, or there are too few subjects.
+        If an id occurs twice, a share is not a number >= 0, or there are too few subjects.
 
     Examples
     --------
@@ -91,7 +95,7 @@ def split_subjects(
 
 
 def check_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
-    """Refuse subjects that are in two parts, or twice in one: name of the part -> ids.
+    """Raise an InputError if a subject is in two parts, or twice in one; `parts` maps names to ids.
 
     Examples
     --------
@@ -107,16 +111,16 @@ def check_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
                 f"twice in {part!r}" if owner[name] == part else f"in {owner[name]!r} and {part!r}"
             )
             raise InputError(
-                f"check_disjoint: the subject {name!r} is {where}; every subject must be in one "
-                "part, once."
+                f"check_disjoint: the subject {name!r} is {where}; every subject must occur once, "
+                "in one part."
             )
 
 
 def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:
-    """Subjects per part: largest remainders, and at least one where the share is not 0."""
+    """Subjects per part by the largest-remainder method, at least one where the share is not 0."""
     if len(shares) != 3 or not all(math.isfinite(s) and s >= 0 for s in shares) or not sum(shares):
         raise InputError(
-            f"split_subjects: `shares` must be three numbers >= 0 that are not all 0; got {shares}."
+            f"split_subjects: `shares` must be three numbers >= 0, not all 0; got {shares}."
         )
     wanted = [share > 0 for share in shares]
     if total < sum(wanted):
@@ -135,7 +139,7 @@ def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:
 
 
 def dealt_subjects(config: Config) -> Split:
-    """Who trains, validates and tests; an atlas belongs to all three and is in none of them.
+    """Split of the subjects of a configuration. The atlas is used in all parts and is in none of them.
 
     Examples
     --------
@@ -146,14 +150,14 @@ def dealt_subjects(config: Config) -> Split:
     data = config.data
     if data.source == "dataset":
         raise InputError(
-            "`data.source` is 'dataset', which only a script can give: learned.train.train(config, "
+            "`data.source` is 'dataset', which requires a script: learned.train.train(config, "
             "training=..., validation=..., resume=True)."
         )
     ids = {name: subject_ids(name, data) for name in data.shares()}
     for name, members in ids.items():
         if data.atlas is not None and name != "phantom" and data.atlas not in members:
             raise InputError(
-                f"`data.atlas` is {data.atlas!r}, which the {name} do not have; they have "
+                f"`data.atlas` is {data.atlas!r}, which is not a subject of `data.{name}`; its subjects are "
                 f"{', '.join(members[:20])}."
             )
     ids = {name: tuple(i for i in members if i != data.atlas) for name, members in ids.items()}
@@ -161,7 +165,7 @@ def dealt_subjects(config: Config) -> Split:
 
 
 def subject_ids(name: str, data: DataConfig) -> tuple[str, ...]:
-    """Subjects of a source, as its files name them."""
+    """Subject ids of a source."""
     if name == "phantom":
         return PHANTOMS
     if name == "labels":
@@ -170,24 +174,24 @@ def subject_ids(name: str, data: DataConfig) -> tuple[str, ...]:
 
 
 def label_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """The label maps of a folder, one for each subject.
+    """Label maps of a folder, one for each subject.
 
     Parameters
     ----------
     folder : str or PathLike
-        Holds ``.nii`` or ``.nii.gz`` files; their names without the suffix are the ids.
+        Folder of ``.nii`` or ``.nii.gz`` files; their names without the suffix are the ids.
 
     Returns
     -------
     dict of str to Path
-        In the order of the ids.
+        Paths by id, sorted by id.
 
     Raises
     ------
     FileError
-        If there is no such folder, or no such file in it.
+        If the folder does not exist or contains no such file.
     InputError
-        If an id comes twice, as .nii and as .nii.gz.
+        If an id occurs twice, as .nii and as .nii.gz.
 
     Examples
     --------
@@ -210,21 +214,21 @@ def label_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
         result[match[1]] = file
     if not result:
         raise FileError(
-            f"label_files: `folder` is {str(root)!r}, in which there is no .nii or .nii.gz file; "
-            "give the folder of the label maps."
+            f"label_files: `folder` is {str(root)!r}, which contains no .nii or .nii.gz file; "
+            "specify the folder of the label maps."
         )
     return result
 
 
 def _split(ids: Mapping[str, Iterable[str]], named: tuple[str, ...], wants_test: bool) -> Split:
-    """Phantoms for themselves, heads for themselves."""
+    """Split of phantoms and of heads, separately."""
     phantoms = set(ids.get("phantom", ()))
     heads = {i for name, members in ids.items() if name != "phantom" for i in members}
     check_disjoint({"the phantom": phantoms, "heads": heads})
     unknown = sorted(set(named) - phantoms - heads)
     if unknown:
         raise InputError(
-            f"`data.validation_subjects` names {unknown[0]!r}, which no source has; they have "
+            f"`data.validation_subjects` contains {unknown[0]!r}, which is not a subject of any source; the subjects are "
             f"{', '.join(sorted(heads)[:20]) or 'phantom-0 to phantom-255'}."
         )
     dealt = [_dealt(group, set(named), wants_test) for group in (phantoms, heads) if group]
@@ -239,6 +243,6 @@ def _dealt(group: set[str], named: set[str], wants_test: bool) -> Split:
     validation = group & named
     if validation:
         return Split(tuple(sorted(group - validation)), tuple(sorted(validation)), ())
-    # of two heads one trains and one validates; nothing is left to test on
+    # two heads are used for training and validation; none is left for the test
     shares = SHARES if wants_test and len(group) > 2 else (SHARES[0], 1 - SHARES[0], 0.0)
     return split_subjects(group, shares, seed=SPLIT_SEED)

@@ -1,9 +1,9 @@
-"""Images of random contrast painted from label maps, so that training needs no real pairs.
+"""Synthesis of images with random contrast from label maps, for training without real pairs.
 
-Each class of tissue gets a random intensity, a second time for the second image: two contrasts of
-one anatomy that have nothing in common but their edges (after Billot et al., SynthSeg,
+Each tissue class has a random intensity, independent in both images: two contrasts of one anatomy
+that have only their edges in common (after Billot et al., SynthSeg,
 doi 10.1016/j.media.2023.102789, and Hoffmann et al., SynthMorph, doi 10.1109/TMI.2021.3116879).
-What the scanner adds is in :mod:`learned.data.augmentation`.
+Blur, bias field and noise are added by :mod:`learned.data.augmentation`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from varreg.errors import InputError
 
 from .random_fields import smooth_noise, uniform
 
-#: FreeSurfer's numbers by tissue; the two sides of a structure are one class.
-#: In each group: classes that are tuples of labels (left, right).
+#: FreeSurfer's labels by tissue. Each tissue is a group of classes, and each class a tuple of
+#: labels (left, right).
 FREESURFER_TISSUES: dict[str, tuple[tuple[int, ...], ...]] = {
     "white matter": ((2, 41), (7, 46), (16,), (28, 60), (85,)),
     "cortex": ((3, 42), (8, 47), (17, 53), (18, 54)),
@@ -31,30 +31,30 @@ FREESURFER_TISSUES: dict[str, tuple[tuple[int, ...], ...]] = {
     "lesion": ((25, 57),),
     "vessel": ((30, 62),),
 }
-#: Labels from here on lie outside the brain.
+#: Labels from here on are outside the brain.
 FREESURFER_OUTSIDE = 500
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What is known of the labels of a map.
+    """Meaning of the labels of a label map.
 
     Attributes
     ----------
     values : tuple of int
-        The labels, increasing; the first is 0, the background.
+        Labels in increasing order; the first is 0, the background.
     classes : tuple of int
-        Labels of one class have the same intensity in an image; 0 .. count - 1, 0 for background.
+        Class of each label, 0 .. n - 1, 0 for the background; labels of one class have the same
+        intensity in an image.
     tissues : tuple of int
-        Group of each class (not of each label), less than their count; classes of a group tend to
-        look alike.
+        Group of each class, 0 .. n - 1; classes of one group tend to have similar intensities.
     brain : tuple of bool
-        Which labels remain when the skull is stripped.
+        Whether each label belongs to the brain, and so remains after skull stripping.
 
     Raises
     ------
     InputError
-        If they do not belong together.
+        If the entries are inconsistent.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class LabelTable:
         increasing = all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
         if not 2 <= count <= 256 or self.values[0] != 0 or not increasing:
             raise InputError(
-                "LabelTable: `values` must be 2 to 256 increasing labels that begin with 0; got "
+                "LabelTable: `values` must be 2 to 256 increasing labels, beginning with 0; got "
                 f"{self.values}."
             )
         if len(self.classes) != count or len(self.brain) != count or self.classes[0] != 0:
@@ -83,7 +83,7 @@ class LabelTable:
             )
         if sorted(set(self.classes)) != list(range(len(self.tissues))):
             raise InputError(
-                "LabelTable: `classes` must be the numbers 0 to n - 1, every one used, for n entries "
+                "LabelTable: `classes` must contain all numbers from 0 to n - 1 for n entries "
                 f"of `tissues`; got {sorted(set(self.classes))} and {len(self.tissues)}."
             )
         if not all(0 <= tissue < len(self.tissues) for tissue in self.tissues):
@@ -93,7 +93,7 @@ class LabelTable:
             )
 
     def indices(self, labels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Replace every label by its place in `values`.
+        """Replace every label by its index in `values`.
 
         Parameters
         ----------
@@ -114,19 +114,19 @@ class LabelTable:
         missing = {lowest} if lowest < 0 else set(np.unique(labels[place[labels] < 0]).tolist())
         if missing:
             raise InputError(
-                f"LabelTable.indices: `labels` has {sorted(missing)}, which the table does not know; "
-                f"it knows {self.values}."
+                f"LabelTable.indices: `labels` contains {sorted(missing)}, not in the table, "
+                f"whose labels are {self.values}."
             )
         return place.astype(np.uint8)[labels]
 
 
 class Contrast(NamedTuple):
-    """Look-up tables of one image, one entry per label.
+    """Intensity and texture of every label in one image.
 
     Attributes
     ----------
     mean : (K,) float32 tensor
-        Intensity in [0, 1]; 0 for the background and what is stripped.
+        Intensity in [0, 1]; 0 for the background and stripped labels.
     texture : (K,) float32 tensor
         Standard deviation within the label.
     """
@@ -136,13 +136,13 @@ class Contrast(NamedTuple):
 
 
 def freesurfer_table(values: Sequence[int]) -> LabelTable:
-    """The table of labels numbered as FreeSurfer and SynthSeg do.
+    """Table of labels in the numbering of FreeSurfer and SynthSeg.
 
     Parameters
     ----------
     values : sequence of int
-        Labels that occur; 0 is added.  A number that is not known is a class of its own, outside the
-        brain if it is 500 or more.
+        Labels that occur; 0 is added.  An unknown label is a class of its own, outside the brain if it
+        is 500 or more.
 
     Returns
     -------
@@ -176,14 +176,14 @@ def freesurfer_table(values: Sequence[int]) -> LabelTable:
 def random_contrast(
     table: LabelTable, generator: torch.Generator, *, stripped: bool = False
 ) -> Contrast:
-    """Random intensities of the labels.
+    """Random intensities and textures of the labels.
 
     Parameters
     ----------
     table : LabelTable
     generator : torch.Generator
     stripped : bool
-        Labels outside the brain get 0.
+        Whether labels outside the brain are 0.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def random_contrast(
     tissues = torch.tensor(table.tissues)
     own = torch.rand(len(tissues), generator=generator)
     shared = torch.rand(len(tissues), generator=generator)[tissues]
-    # between "every structure stands out" and "all grey matter is alike", as in real images
+    # from independent intensities of all structures to equal ones within a tissue, as in real images
     share = uniform(0, 1, generator)
     mean = (share * shared + (1 - share) * own)[classes]
     largest = uniform(0, 0.1, generator)
@@ -210,15 +210,15 @@ def random_contrast(
 
 
 def paint(indices: Tensor, contrast: Contrast, generator: torch.Generator) -> Tensor:
-    """An image from a label map and look-up tables.
+    """Image of a label map with the given contrast.
 
     Parameters
     ----------
     indices : (*S) uint8 tensor
-        Of :meth:`LabelTable.indices`.
+        Result of :meth:`LabelTable.indices`.
     contrast : Contrast
     generator : torch.Generator
-        Of the texture, whose grains are 1 to 4 voxels wide.
+        Generator of the texture, with a correlation length of 1 to 4 voxels.
 
     Returns
     -------
@@ -239,8 +239,8 @@ def paint(indices: Tensor, contrast: Contrast, generator: torch.Generator) -> Te
     place = indices.long()
     if int(place.max()) >= len(contrast.mean):
         raise InputError(
-            f"paint: `indices` go up to {int(place.max())} and the tables have "
-            f"{len(contrast.mean)} entries; make both with one LabelTable."
+            f"paint: `indices` go up to {int(place.max())}, but `contrast` has "
+            f"{len(contrast.mean)} entries; create both from one LabelTable."
         )
     grain = smooth_noise(place.shape, uniform(1, 4, generator), 1, generator)[0]
     return torch.addcmul(contrast.mean[place], contrast.texture[place], grain).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Images and label maps on isotropic grids, axes right, anterior, superior; what takes seconds is kept in files."""
+"""Images and label maps resampled to isotropic RAS grids, with a cache on disk."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from .manifest import Subject
 
 logger = logging.getLogger(__name__)
 
-_LEAST_OVERLAP = 0.5  # of the first contrast's voxels, in view of every other
-_VERSION = 1  # raised when what is kept is computed in another way
+_LEAST_OVERLAP = 0.5  # share of the first contrast's field of view that every other must cover
+_VERSION = 1  # increased when the computation of cached arrays changes
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """The contrasts of one subject on one grid.
+    """Coinciding images of one subject on one grid.
 
     Attributes
     ----------
     subject : str
     contrasts : tuple of str
     images : (C, *T) float32 array
-        In the order of `contrasts`, in [0, 1], 3D, axes right, anterior, superior; read-only if it
-        is mapped from a cache.
+        In the order of `contrasts`, intensities in [0, 1], 3D, axes right, anterior, superior; read-only
+        if memory-mapped from a cache.
     labels : (*T) int16 array or None
-        A label map that coincides with them.
+        Label map on the same grid.
     """
 
     subject: str
@@ -53,19 +53,19 @@ class Volume:
 def load_volume(
     subject: Subject, spacing: float = 1.0, cache: str | os.PathLike[str] | None = None
 ) -> Volume:
-    """Bring the contrasts of a subject onto one isotropic grid.
+    """Resample the images of a subject to one isotropic grid.
 
-    The grid is that of the first contrast with its axes reordered (no rotation), the same field of
-    view about the same centre.  Intensities are scaled as :func:`varreg.solve` does.
+    The grid has the field of view and the centre of the first image, with its axes reordered (without
+    rotation).  Intensities are scaled as by :func:`varreg.solve`.
 
     Parameters
     ----------
     subject : Subject
-        Whose images coincide, see :meth:`learned.data.manifest.Subject.coinciding`.
+        Its images must coincide, see :meth:`learned.data.manifest.Subject.coinciding`.
     spacing : float
         Voxel size in mm, along every axis.
     cache : str or PathLike, optional
-        Folder that keeps the result as ``.npy`` files, named after paths, sizes and times of the images.
+        Folder for the resampled arrays, ``.npy`` files named by paths, sizes and modification times of the images.
 
     Returns
     -------
@@ -74,9 +74,9 @@ def load_volume(
     Raises
     ------
     InputError, FileError
-        If an image cannot be read, is not 3D or has NaN, or the spacing makes no sense.
+        If an image cannot be read, is not 3D or contains NaN, or the spacing is out of range.
     OverlapError
-        If less than half of the first contrast lies in view of another.
+        If less than half of the first image is in the field of view of another.
 
     Examples
     --------
@@ -111,16 +111,16 @@ def load_labels(
     cache: str | os.PathLike[str] | None = None,
     like: Path | None = None,
 ) -> NDArray[np.int16]:
-    """Bring a label map onto an isotropic grid, by nearest neighbour.
+    """Resample a label map to an isotropic grid by nearest neighbour.
 
     Parameters
     ----------
     path : str or PathLike
-        A 3D image of whole numbers from 0 to 32767.
+        3D image of integers from 0 to 32767.
     spacing, cache
         As for :func:`load_volume`.
     like : Path, optional
-        The image whose grid it is brought to, in place of its own.
+        Image that defines the grid; by default the label map itself.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def load_labels(
     Raises
     ------
     InputError, FileError
-        If it cannot be read, is no such image, or has no label in view of `like`.
+        If it cannot be read, is not such an image, or has no label in the field of view of `like`.
     """
     _check_spacing(spacing, "load_labels")
 
@@ -139,8 +139,8 @@ def load_labels(
         labels = image.data.astype(np.int16)
         if not 0 <= image.data.min() <= image.data.max() <= 32767 or (labels != image.data).any():
             raise InputError(
-                f"load_labels: `path` is {os.fspath(path)!r}, which must hold whole numbers from 0 "
-                "to 32767; give a label map, not an image."
+                f"load_labels: `path` is {os.fspath(path)!r}, which must contain whole numbers from 0 "
+                "to 32767; specify a label map, not an intensity image."
             )
         shown = image if like is None else _read(like, "like", "load_labels")
         grid = isotropic_grid(shown.grid, spacing)
@@ -148,7 +148,7 @@ def load_labels(
         if like is not None and not found.any():
             raise InputError(
                 f"load_labels: `path` is {os.fspath(path)!r}, which has no label in view of "
-                f"{str(like)!r}; correct the headers, or give the label map of that image."
+                f"{str(like)!r}; correct the headers, or specify the label map of that image."
             )
         return found
 
@@ -163,10 +163,10 @@ def cached(
     spacing: float,
     cache: str | os.PathLike[str] | None,
 ) -> NDArray[Any]:
-    """What `prepare` gives, read-only and mapped from a ``.npy`` file if that is there.
+    """Result of `prepare`, memory-mapped read-only from a ``.npy`` file of the folder `cache` if it exists there.
 
-    Its name is made of the kind, and of the places, sizes and times of the files (`paths`) behind the array.
-    Without a folder (`cache`) nothing is kept.
+    The file name depends on `kind`, `spacing`, and the locations, sizes and modification times of the source
+    files (`paths`).  Without `cache`, nothing is stored.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def cached(
     except OSError as error:
         raise FileError(
             f"cached: the folder {str(folder)!r} or one of {list(map(str, paths))} cannot be used "
-            f"({error}); give another folder as `cache` and check the files."
+            f"({error}); check the files, or specify another folder as `cache`."
         ) from error
     key = json.dumps([_VERSION, kind, float(spacing), states])
     file = folder / f"{kind}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
@@ -190,7 +190,7 @@ def cached(
         try:
             return np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            logger.warning("cache file %s is damaged (%s); it is rebuilt.", file, error)
+            logger.warning("cache file %s is damaged (%s); recomputing it.", file, error)
     result = prepare()
     with atomic_path(file, overwrite=True) as temporary:
         np.save(temporary, result, allow_pickle=False)
@@ -203,19 +203,19 @@ def _check_spacing(spacing: float, function: str) -> None:
 
 
 def _read(path: str | os.PathLike[str], argument: str, function: str) -> Image:
-    """A 3D image; hostile and truncated files are refused by the solver's own reading."""
+    """3D image; malformed and truncated files are refused by the reader of :func:`varreg.solve`."""
     image = as_image(path, argument=argument, function=function)
     if image.grid.dim != 3:
         raise InputError(
             f"{function}: `{argument}` is {os.fspath(path)!r}, which has shape {image.grid.shape}; "
-            "a volume is needed."
+            "it must be a volume."
         )
     return image
 
 
 @contextmanager
 def _of_subject(subject: Subject) -> Iterator[None]:
-    """Name the subject in whatever is said of its images."""
+    """Prefix error messages with the subject."""
     try:
         yield
     except VarregError as error:
@@ -223,11 +223,11 @@ def _of_subject(subject: Subject) -> Iterator[None]:
 
 
 def _refuse_apart(subject: Subject, images: list[Image]) -> None:
-    """Raise if the contrasts do not show the same place: they are the truth of a pair."""
+    """Raise if the fields of view of the images hardly overlap, since they are assumed to coincide."""
     for contrast, image in zip(subject.contrasts, images, strict=True):
         share = images[0].grid.overlap_fraction(image.grid)
         if share < _LEAST_OVERLAP:
             raise OverlapError(
-                f"load_volume: of {subject.contrasts[0]!r} of subject {subject.id!r} only "
-                f"{share:.0%} is in view of {contrast!r}; correct the headers or drop the contrast."
+                f"load_volume: only {share:.0%} of {subject.contrasts[0]!r} of subject {subject.id!r} "
+                f"is in view of {contrast!r}; correct the headers or remove the contrast."
             )

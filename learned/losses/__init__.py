@@ -1,6 +1,6 @@
-"""Training losses: the energy of the solver, the further terms of the paper, and terms of known maps and labels.
+"""Training losses: the solver's energy, the paper's further terms, and supervised terms from known maps and labels.
 
-All terms are per pair of a batch, in voxels of the grid at hand, and computed in float32 or float64
+All terms are computed for each pair of a batch, in voxels of the current grid and in float32 or float64,
 also under autocast.
 """
 

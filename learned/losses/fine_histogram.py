@@ -1,8 +1,8 @@
-r"""Joint histograms with a quadratic B-spline, and the mutual information of the smoothed tables.
+r"""Joint histograms with quadratic B-splines, and the mutual information of the smoothed histograms.
 
-The estimator of :mod:`varreg.similarity.estimator` in PyTorch: the fixed value is a bin number, the
-warped value v (in bins) is spread over three bins, and the table is smoothed afterwards by the Parzen
-matrix K.  With t = v - c, c the nearest bin, and H the table,
+The estimator of :mod:`varreg.similarity.estimator` in PyTorch: the fixed value is assigned to one bin, the
+warped value v (in bins) is distributed over three bins, and the histogram is then smoothed by the Parzen
+matrix K.  With t = v - c, c the nearest bin, and the joint histogram H,
 
 .. math:: H_{f,c-1} \mathrel{+}= \tfrac w2 (\tfrac12 - t)^2, \quad
           H_{f,c} \mathrel{+}= w (\tfrac34 - t^2), \quad
@@ -12,8 +12,8 @@ matrix K.  With t = v - c, c the nearest bin, and H the table,
           L_{ab} = \log\frac{S_{ab}\,N}{S_a\,S_b}, \quad
           \frac{\partial (N\,\mathrm{MI})}{\partial H} = K^T L K .
 
-A voxel costs three additions and, in the derivative, three look-ups: memory is O(voxels), and nothing
-of the size voxels x bins exists (Thevenaz and Unser, doi 10.1109/83.887976).
+Each voxel costs three additions and, in the derivative, three look-ups.  Memory is O(voxels); no array of
+size voxels x bins is allocated (Thevenaz and Unser, doi 10.1109/83.887976).
 """
 
 from __future__ import annotations
@@ -29,59 +29,61 @@ from varreg.backends.arrays import Array
 
 from ..tensors import differentiable_once
 
-#: Voxels that are worked on at one time.
+#: Number of voxels processed at a time.
 CHUNK = 2**15
 
 
 def joint_histogram(value: Tensor, weight: Tensor, row: Tensor, rows: int, bins: int) -> Tensor:
-    """Sum of weights in each row of fixed values and each moving bin.
+    """Joint histogram: sum of the weights for each row (fixed bin) and each moving bin.
 
-    Every run gives the same bits, with any number of threads and also on a GPU: the sums are those
-    of whole numbers, whose order does not matter.
+    The result is bitwise reproducible with any number of threads and also on a GPU, because integers
+    are summed, for which the order does not matter.
 
     Parameters
     ----------
     value : (N, V) tensor
-        Warped moving values in bins, in [1, B - 2]. One that is not finite makes the tables of its
-        pair nan.
+        Warped moving values in bins, in [1, B - 2]. If a value is not finite, the histograms of its
+        pair are nan.
     weight : (N, V) tensor
         In [0, 1], of the dtype of `value`.
     row : (N, V) int64 tensor
-        Row of the table that a voxel adds to; no two pairs share one, and those of a pair follow
-        one another.
+        Histogram row of each voxel. The rows of a pair are contiguous and not shared with other
+        pairs.
     rows : int
-        Rows of all pairs together, a multiple of N.
+        Total number of rows of all pairs, a multiple of N.
     bins : int
-        B.
+        Number of bins, B.
 
     Returns
     -------
-    (rows, B) tensor, float64. Differentiable once, with respect to `value` and `weight`.
+    (rows, B) tensor, float64
+        Differentiable once, with respect to `value` and `weight`.
     """
     given = (tensor.contiguous() for tensor in (value, weight, row))
     return _JointHistogram.apply(*given, rows, bins)
 
 
 def information(table: Tensor, matrix: Tensor) -> Tensor:
-    """Mutual information times mass of each pair, added up over its regions.
+    """Mutual information times total weight of each pair, summed over its regions.
 
     Parameters
     ----------
     table : (N, R, B, B) tensor, float64
         Joint histograms: pair, region, fixed bin, moving bin.
     matrix : (B, B) tensor, float64
-        Parzen matrix K; a column is what becomes of a bin.
+        Parzen matrix K; column b is the kernel centred at bin b.
 
     Returns
     -------
-    (N,) tensor, float64, nats times voxels. Empty cells and regions contribute nothing.
-        Differentiable once, with respect to `table`.
+    (N,) tensor, float64
+        In nats times voxels; empty cells and regions contribute 0. Differentiable once, with respect
+        to `table`.
     """
     return _Information.apply(table, matrix)
 
 
 def parzen_matrix(kernel: Array) -> Array:
-    """K, (B, B), of the kernel (B, 2 r + 1) of :func:`varreg.similarity.estimator.parzen_kernel`."""
+    """Parzen matrix K, (B, B), from the kernel (B, 2 r + 1) of :func:`varreg.similarity.estimator.parzen_kernel`."""
     bins, reach = len(kernel), kernel.shape[1] // 2
     column = np.arange(bins)[:, None]
     padded = np.zeros((bins + 2 * reach, bins))
@@ -107,7 +109,7 @@ class _JointHistogram(torch.autograd.Function):
             whole.scatter_add_(0, cell, share.long() - below - above)  # no weight is lost
             whole.scatter_add_(0, cell + 1, above)
         table = (whole.double() / scale).view(len(value), -1)
-        # whole numbers cannot be nan
+        # integers cannot be nan, so non-finite values are propagated here
         table += 0 * (value.sum(1, keepdim=True) + weight.sum(1, keepdim=True))
         return table.view(rows, bins)
 
@@ -123,20 +125,20 @@ class _JointHistogram(torch.autograd.Function):
             left, middle, right = (table.index_select(0, cell + step) for step in (-1, 0, 1))
             rise, bend = right - left, left - 2 * middle + right
             value_slope[...] = weights * (0.5 * rise + offset * bend)
-            # the spline through the three: its value at the nearest bin, and Taylor from there
+            # quadratic spline through the three bins: value at the nearest bin plus Taylor terms
             weight_slope[...] = middle + 0.125 * bend + 0.5 * offset * (rise + offset * bend)
         return by_value, by_weight, None, None, None
 
 
 def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Parts of tensors of one shape, as lines; those of a processor fit into its cache."""
+    """Corresponding chunks of flattened tensors of equal shape; on a CPU they fit into its cache."""
     size = CHUNK if tensors[0].device.type == "cpu" else max(tensors[0].numel(), 1)
     yield from zip(*(tensor.view(-1).split(size) for tensor in tensors), strict=True)
 
 
 def _place(value: Tensor, row: Tensor, bins: int) -> tuple[Tensor, Tensor]:
-    """(offset from the nearest bin, cell of the table that it is in that row)."""
-    # clamped as a whole number: what is not finite becomes some index, and its offset shows it
+    """Offset from the nearest bin, and index of that bin's cell in the flattened histogram."""
+    # clamped as an integer: a non-finite value gets a valid index, and its offset is not finite
     nearest = (value + 0.5).long().clamp_(1, bins - 2)
     return value - nearest, row * bins + nearest
 

@@ -1,12 +1,12 @@
-r"""Mutual information of the fixed and the warped image: the similarity of the solver, for training.
+r"""Mutual information of the fixed and the warped image: the solver's similarity as a training loss.
 
-Of the N_F voxels inside the fixed mask, those in view have the weights w, N in total.  The
-value is the mutual information given what is in view (and where, with regions),
+The N_F voxels inside the fixed mask have weights w, their share in view of the moving image, with sum N.
+The value is the mutual information of the voxels in view (with regions: given the region),
 
 .. math:: \mathrm{MI} = \frac{1}{N_F} \sum_r N_r\,\mathrm{MI}_r, \qquad \sum_r N_r = N ,
 
-so that pushing things out of view is not rewarded: :mod:`varreg.similarity.estimator` and
-:mod:`varreg.similarity.regions`, whose bins, kernels and regions are used here too.  The energy is eq. (13) of
+so that moving voxels out of view is not rewarded.  Bins, kernels and regions are those of
+:mod:`varreg.similarity.estimator` and :mod:`varreg.similarity.regions`.  The energy is eq. (13) of
 doi 10.3390/math14122131.
 """
 
@@ -33,26 +33,27 @@ from ..tensors import (
 from .fine_histogram import information, joint_histogram, parzen_matrix
 from .windows import guarded_information, windowed_histogram
 
-#: How far cubic B-splines are let beyond [0, 1]; they overshoot by less than half the range.
+#: Admitted overshoot of cubic B-splines beyond [0, 1]; the actual one is less than half the range.
 OVERSHOOT = 1.0
 NAME = "learned.losses.MutualInformation"
 
 
 class MutualInformation:
-    """Mutual information of each pair of a batch, as the solver with these options has it.
+    """Mutual information of each pair of a batch, equal to that of the solver with these options.
 
-    All rows of the fixed image enter (``samples_per_node`` of the options is for the solver).  It is
+    All voxels are used (``samples_per_node`` of the options applies to the solver only).  It is
     computed in float32 or float64, with sums in float64, also under autocast.
 
     Parameters
     ----------
     options : varreg.Options
-        ``similarity`` "regional-mi" or "mi", and how densities are estimated. With ``interpolation``
-        "cubic" the warped image may overshoot [0, 1], and is bent back to within a bin of it.
+        ``similarity`` ("regional-mi" or "mi") and the density estimator. With ``interpolation``
+        "cubic" the warped image may overshoot [0, 1]; it is compressed to within one bin of that range.
 
     Raises
     ------
     InputError
+        If `options` is not a :class:`varreg.Options` or has another similarity.
 
     Examples
     --------
@@ -92,23 +93,24 @@ class MutualInformation:
         Parameters
         ----------
         warped : (N, 1, *S) tensor
-            Moving image on the grid of the fixed one, in [0, 1]. Where it is nan, so is the value.
+            Warped moving image on the fixed grid, in [0, 1]. If it contains nan, the result is nan.
         fixed : (N, 1, *S) tensor
-            In [0, 1].
+            Fixed image, in [0, 1].
         weight : (N, 1, *S) tensor or None
-            Share of each voxel in view of the moving image (and in its mask), in [0, 1]; None for 1.
+            Share of each voxel in view of the moving image (and inside its mask), in [0, 1]; None for 1.
         mask : (N, 1, *S) tensor or None
             Fixed mask, or weights in [0, 1]; None for equal weights.
 
         Returns
         -------
-        (N,) tensor, nats; 0 if nothing is in view. Differentiable once, with respect to `warped`
-            and `weight`.
+        (N,) tensor
+            In nats; 0 if no voxel is in view. Differentiable once, with respect to `warped` and
+            `weight`.
 
         Raises
         ------
         InputError
-            If shapes do not fit or values are out of range.
+            If shapes differ or values are out of range.
         """
         self._check(warped, fixed, weight, mask)
         with without_autocast(warped):
@@ -124,7 +126,7 @@ class MutualInformation:
             return (self._information(unit, value, shares) / total).to(precision)
 
     def _information(self, unit: Tensor, value: Tensor, weight: Tensor) -> Tensor:
-        """N MI of each pair, (N,); unit (N, 1, *S) fixed values in bins, others (N, V)."""
+        """Mutual information times total weight, (N,); `unit` (N, 1, *S) holds fixed values in bins."""
         bins = self.estimator.bins
         if self.estimator.windows is not None:
             windows = self.estimator.windows
@@ -138,7 +140,7 @@ class MutualInformation:
         nearest = (unit + 0.5).floor().long().clamp_(0, bins - 1).flatten(1)
         row = (pair * regions + region.flatten()) * bins + nearest
         table = joint_histogram(value, weight, row, len(unit) * regions * bins, bins)
-        assert self.matrix is not None  # the fine histogram always has a kernel
+        assert self.matrix is not None  # the B-spline estimator always has a kernel
         return information(table.view(-1, regions, bins, bins), self.matrix.to(table.device))
 
     def _to_bins(self, unit: Tensor) -> Tensor:
@@ -168,10 +170,10 @@ class MutualInformation:
 def region_image(
     shape: tuple[int, ...], regions: int, device: torch.device | None = None
 ) -> tuple[Tensor, int]:
-    """The region of every voxel, (*S) int64, and how many regions there are.
+    """Region index of every voxel, (*S) int64, and the number of regions.
 
-    Boxes are those of :func:`varreg.similarity.regions.region_counts` on isotropic voxels: `regions` along the
-    longest axis.
+    Regions are the boxes of :func:`varreg.similarity.regions.region_counts` for isotropic voxels, `regions` of them
+    along the longest axis.
 
     Examples
     --------
@@ -187,6 +189,6 @@ def region_image(
 
 
 def bent(value: Tensor, low: float, high: float) -> Tensor:
-    """Values beyond [low, high] decay exponentially towards one bin from it; C1."""
+    """Values with their excess e beyond [low, high] compressed to 1 - exp(-e), continuously differentiable."""
     beyond = value - value.clamp(low, high)
     return value - beyond - beyond.sign() * torch.expm1(-beyond.abs())

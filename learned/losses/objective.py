@@ -1,10 +1,10 @@
-r"""The training loss: the terms of the paper with its weights, or the energy of the solver.
+r"""Training loss: the paper's terms with its weights, or the solver's energy.
 
 .. math:: \mathcal L = \lambda_1 R(u) - \lambda_2\,\mathrm{MI}(F, M_w) + \lambda_3\,B(F, M_w)
           + \lambda_4\,C(M_A, M_w, u),
 
 eq. (12) of doi 10.3390/math14122131.  With :math:`\lambda_3 = \lambda_4 = 0` it is the energy (13)
-that :func:`varreg.solve` minimises, and the same options give the same number.
+that :func:`varreg.solve` minimises, with the same value for the same options.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ NAME = "learned.losses.Objective"
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What the terms of the loss are multiplied by; the defaults are the paper's (its Table 4).
+    """Weights of the loss terms, by default those of the paper (its Table 4).
 
     Parameters
     ----------
     smoothness : float
-        lambda_1, of the smoothness term.
+        lambda_1, weight of the smoothness term.
     similarity : float
-        lambda_2, of mutual information (nats), which is subtracted.
+        lambda_2, weight of mutual information (nats), which is subtracted.
     background : float
-        lambda_3, of background suppression.
+        lambda_3, weight of background suppression.
     consistency : float
-        lambda_4, of dual consistency.
+        lambda_4, weight of dual consistency.
 
     Raises
     ------
     InputError
-        If one is negative or not finite.
+        If a weight is negative or not finite.
     """
 
     smoothness: float = 1.0
@@ -66,12 +66,12 @@ class LossWeights:
             number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
             if not (number and 0 <= weight < math.inf):
                 raise InputError(
-                    f"learned.losses.LossWeights: `{field.name}` must be a number from 0; got {weight!r}."
+                    f"learned.losses.LossWeights: `{field.name}` must be a number >= 0; got {weight!r}."
                 )
 
     @classmethod
     def energy(cls, options: Options, dimension: int = 2) -> LossWeights:
-        """Those of the energy of the solver, -lambda MI + mu R, in `dimension` dimensions.
+        """Weights of the solver's energy, -lambda MI + mu R; the default of mu depends on the `dimension`.
 
         Examples
         --------
@@ -84,37 +84,37 @@ class LossWeights:
 
 
 class Losses(NamedTuple):
-    """The loss and its terms before their weights, each the mean over the batch, of shape ()."""
+    """Loss and unweighted terms, each the mean over the batch, of shape ()."""
 
     total: Tensor
     smoothness: Tensor
     similarity: Tensor  # nats; larger is better
     background: Tensor
     consistency: Tensor
-    known_map: Tensor  # voxels of the images; of random pairs only, see learned.losses.supervised
-    dice: Tensor  # overlap of labels, larger is better; of pairs that have them
+    known_map: Tensor  # voxels of the images; only for pairs with a known map, see learned.losses.supervised
+    dice: Tensor  # label overlap, larger is better; only for pairs with labels
 
 
 class Objective:
-    """The loss of a batch. Nothing is learned here; what is not finite is returned as it is.
+    """Loss of a batch. It has no trainable parameters; values that are not finite are propagated.
 
-    The options say which mutual information and which smoothness: ``Options.preset("paper")`` and
-    ``("cfir")`` have the paper's H1 term, the others a term of high order besides.
+    The options choose mutual information and smoothness: ``Options.preset("paper")`` and
+    ``("cfir")`` have the paper's H1 term, the others an additional high-order term.
 
     Parameters
     ----------
     weights : LossWeights
     options : varreg.Options
-        Similarity, estimator, smoothness length and order, those of a smooth map where its regularity is
-        left open; ``constraint`` must be "zero-mean", ``volume_weight`` 0 or None.
+        Similarity, estimator, smoothness length and order; an open regularity means a smooth map.
+        ``constraint`` must be "zero-mean", ``volume_weight`` 0 or None.
     voxel_size : float
-        Of the grid at hand in mm, in which the options have the smoothness length.
+        Voxel size of the grid in mm; it converts the smoothness length of the options to voxels.
     background_threshold : float
-        Darker voxels of the fixed image, of [0, 1], are background.
+        Voxels of the fixed image below this intensity in [0, 1] are background.
     inverse : {"fixed-point", "paper"}
-        How the dual consistency inverts.
+        Method of inversion in the dual consistency.
     inverse_iterations : int
-        Steps of the fixed point.
+        Number of fixed-point iterations.
 
     Raises
     ------
@@ -150,14 +150,14 @@ class Objective:
         self.similarity = MutualInformation(options)
         if options.constraint != "zero-mean":
             raise InputError(
-                f"{NAME}: `options.constraint` must be 'zero-mean', without a pull at the border; "
+                f"{NAME}: `options.constraint` must be 'zero-mean', so that the border is free; "
                 f"got {options.constraint!r}."
             )
         if volume_weight(options, 3) > 0:
             raise InputError(
-                f"{NAME}: `options` must be those of a smooth map, without a volume term; got "
-                f"regularity={options.regularity!r}, volume_weight={options.volume_weight!r}. Networks learn "
-                "smooth maps; refine theirs by varreg.solve(start=..., regularity='fine')."
+                f"{NAME}: `options` must describe a smooth map, without a volume term; got "
+                f"regularity={options.regularity!r}, volume_weight={options.volume_weight!r}. Networks predict "
+                "smooth maps; refine a prediction by varreg.solve(start=..., regularity='fine')."
             )
         self.weights, self.options, self.voxel_size = weights, options, float(voxel_size)
         self.background_threshold = background_threshold
@@ -174,35 +174,37 @@ class Objective:
         mask: Tensor | None = None,
         nodes: Tensor | None = None,
     ) -> Losses:
-        """The loss and its terms. A term whose weight is 0 and that costs a warp is not computed: 0.
+        """Loss and its terms. Background and consistency are 0, and not computed, if their weight is 0.
 
         Parameters
         ----------
         moving_affine : (N, 1, *S) tensor
-            The moving image after the affine stage, in [0, 1].
+            Moving image after the affine stage, in [0, 1].
         warped : (N, 1, *S) tensor
-            The moving image after both.
+            Moving image after the affine and the deformable stages.
         fixed : (N, 1, *S) tensor
-            In [0, 1].
+            Fixed image, in [0, 1].
         displacement : (N, d, *S) tensor or None
-            Of the deformable stages, in voxels; None for the affine stage, which has neither
+            Displacement of the deformable stages, in voxels; None for the affine stage, which has neither
             smoothness nor dual consistency.
         view : (N, 1, *S) tensor or None
             Share of each voxel in view of the moving image; None for 1.
         mask : (N, 1, *S) tensor or None
             Fixed mask, or weights in [0, 1].
         nodes : (N, d, *m) tensor or None
-            The displacement, in voxels, at the nodes between which it is linear; the smoothness term
-            is theirs. Between nodes far apart a term of high order would see nothing but kinks. None
-            takes every voxel for a node.
+            Displacement, in voxels, at the nodes between which it is interpolated linearly. Smoothness is
+            computed at the nodes: at the voxels a high-order term would measure only the kinks of the
+            interpolation. None: every voxel is a node.
 
         Returns
         -------
         Losses
+            Total and terms, means over the batch.
 
         Raises
         ------
         InputError
+            If shapes differ or values are out of range.
         """
         weights = self.weights
         with without_autocast(fixed):
@@ -224,13 +226,13 @@ class Objective:
         return Losses(total, rough, information, background, consistency, none, none)
 
     def _smoothness(self, displacement: Tensor, nodes: Tensor | None) -> Tensor:
-        """R of the displacement at its nodes, (N,)."""
+        """Smoothness R of the displacement at its nodes, (N,)."""
         check_displacement(NAME, "displacement", displacement)
         nodes = displacement if nodes is None else nodes
         check_displacement(NAME, "nodes", nodes)
         if nodes.shape[:2] != displacement.shape[:2]:
             raise InputError(
-                f"{NAME}: `nodes` must have the pairs and components of `displacement`, "
+                f"{NAME}: `nodes` must have the batch size and the components of `displacement`, "
                 f"{tuple(displacement.shape)}; got {tuple(nodes.shape)}."
             )
         shape = tuple(displacement.shape[2:])
@@ -240,7 +242,7 @@ class Objective:
         return smoothness(single_or_double(nodes), length, order, spacing)
 
     def _length(self, shape: tuple[int, ...]) -> float:
-        """ell in voxels; without an option a share of the field of view."""
+        """Smoothness length in voxels; by default a fraction of the field of view."""
         if self.options.smoothness_length is not None:
             return self.options.smoothness_length / self.voxel_size
         return smoothness_length(Grid.with_spacing(shape), self.options)

@@ -1,33 +1,31 @@
-r"""Terms beside mutual information: smoothness, background suppression and dual consistency.
+r"""Further loss terms: smoothness, background suppression and dual consistency.
 
-**Smoothness** is that of the solver. On n nodes with spacing h_k along axis k,
+**Smoothness** is the term of the solver. On n nodes with spacing h_k along axis k,
 
 .. math:: R(u) = \frac1n \sum_c \langle u_c, (L + \ell^{2m-2} L^m) u_c \rangle, \qquad
           L = \sum_k D_k^T D_k / h_k^2,
 
-with D_k the forward differences along axis k, none across the border: no flux, so that nothing pulls
-border vectors to zero.  With :math:`\ell = 0` it is the H1 term of the paper,
-:math:`\mathrm{mean}\,|\nabla u|^2` (section 2.3.1 of doi 10.3390/math14122131).  It is
-:class:`varreg.energy.smoothness.Smoothness` with zero mean, by repeated differences instead of cosines.
+with D_k the forward differences along axis k, none across the border (zero flux), so that displacements at the border
+are not drawn to zero.  With :math:`\ell = 0` it is the H1 term of the paper, :math:`\mathrm{mean}\,|\nabla u|^2`
+(section 2.3.1 of doi 10.3390/math14122131).  It equals :class:`varreg.energy.smoothness.Smoothness` with zero mean,
+computed by repeated differences instead of a cosine transform.
 
 **Background suppression**: the warped image should be dark where the fixed image is,
 
 .. math:: B(F, M_w) = \frac1N \sum_i m_i\,(F_i - M_{w,i})^2, \qquad m_i = 1 \text{ if } F_i < \gamma
           \text{ and } 0 \text{ else},
 
-the term beside mutual information in the loss J_L of the paper (section 2.2.3), with the mean over all
-voxels that its parent takes.  It supposes that what is dark in one contrast is dark in the other: true of
-air, not of cerebrospinal fluid.
+the term added to mutual information in the loss J_L of the paper (section 2.2.3), with the mean over all voxels as in
+the parent paper.  It assumes that what is dark in one contrast is dark in the other: true of air, not of cerebrospinal fluid.
 
-**Dual consistency**: the warped image, carried back by the inverse, is the image that was warped,
+**Dual consistency**: the warped image, warped back by the inverse, equals the original image,
 
 .. math:: C = \mathrm{MSE}(M_A,\ M_D \circ u^{-1}), \qquad M_D = M_A \circ (\mathrm{id} + u),
 
-M_A the moving image after the affine stage and M_D after the deformable one: the term of
-:math:`\lambda_4` in eq. (12) of the paper, where :math:`u^{-1}` stands for the inverse map
-:math:`\mathrm{id} + v`.  For a right inverse v, what is left is the blur of interpolating twice and what
-the map takes out of view.  The paper's own formula for v is no inverse (see :mod:`learned.inverse`) and
-makes the term one more penalty on the size of the displacement.
+with M_A the moving image after the affine stage and M_D after the deformable one: the term with weight :math:`\lambda_4`
+in eq. (12) of the paper, where :math:`u^{-1}` stands for the inverse map :math:`\mathrm{id} + v`.  For a correct v the
+remainder is due to interpolating twice and to voxels moved out of view.  The paper's formula for v is not an inverse
+(see :mod:`learned.inverse`); with it the term is a further penalty on the size of the displacement.
 """
 
 from __future__ import annotations
@@ -55,22 +53,22 @@ def smoothness(
     order: int = 4,
     spacing: Sequence[float] | None = None,
 ) -> Tensor:
-    """R(u) of each displacement of a batch.
+    """Smoothness R(u) of each displacement of a batch.
 
     Parameters
     ----------
     displacement : (N, d, *m) tensor
         u at the nodes, in voxels.
     length : float
-        ell in voxels, of the high-order term; 0 leaves it out.
+        Length ell of the high-order term, in voxels; 0 omits the term.
     order : int
-        m, of the derivatives that the length weighs, at least 2.
+        Order m of the derivatives in the high-order term, at least 2.
     spacing : d floats or None
-        Node spacing along each axis in voxels; None for a node at each voxel.
+        Node spacing along each axis in voxels; None: every voxel is a node.
 
     Returns
     -------
-    (N,) tensor, no unit, in float32 or float64.
+    (N,) tensor, float32 or float64, dimensionless
 
     Raises
     ------
@@ -86,11 +84,9 @@ def smoothness(
     check_displacement(SMOOTHNESS, "displacement", displacement)
     spacing = _spacing(spacing, displacement.shape[1])
     if not (isinstance(length, (int, float)) and 0 <= length < math.inf):
-        raise InputError(
-            f"{SMOOTHNESS}: `length` must be a number of voxels from 0; got {length!r}."
-        )
+        raise InputError(f"{SMOOTHNESS}: `length` must be a number of voxels >= 0; got {length!r}.")
     if isinstance(order, bool) or not isinstance(order, int) or order < 2:
-        raise InputError(f"{SMOOTHNESS}: `order` must be a whole number from 2; got {order!r}.")
+        raise InputError(f"{SMOOTHNESS}: `order` must be a whole number >= 2; got {order!r}.")
     field = single_or_double(displacement)
     value = _squared_gradient(field, spacing)
     if length > 0:
@@ -106,7 +102,7 @@ def smoothness(
 
 
 def _squared_gradient(field: Tensor, spacing: Sequence[float]) -> Tensor:
-    """<u, L u> / n of each field of a batch."""
+    """H1 term <u, L u> / n of each field of a batch."""
     nodes = math.prod(field.shape[2:])
     parts = [
         field.diff(dim=axis).square().flatten(1).sum(1) / (nodes * step**2)
@@ -116,7 +112,7 @@ def _squared_gradient(field: Tensor, spacing: Sequence[float]) -> Tensor:
 
 
 def _laplacian(field: Tensor, spacing: Sequence[float]) -> Tensor:
-    """L u: minus the divergence of the gradient, with no flux through the border."""
+    """Negative Laplacian L u with zero flux through the border."""
     result = torch.zeros_like(field)
     for axis, step in enumerate(spacing, start=2):
         border = list(field.shape)
@@ -140,20 +136,20 @@ def _spacing(spacing: Sequence[float] | None, dimension: int) -> Sequence[float]
 def background_suppression(
     warped: Tensor, fixed: Tensor, threshold: float = 0.1, mask: Tensor | None = None
 ) -> Tensor:
-    """Mean squared difference to the fixed image over its background.
+    """Background suppression: squared difference to the fixed image in its background, mean over all voxels.
 
     Parameters
     ----------
     warped, fixed : (N, 1, *S) tensors
-        In [0, 1].
+        Images with intensities in [0, 1].
     threshold : float
         gamma in [0, 1]: voxels of the fixed image below it are background.
     mask : (N, 1, *S) tensor or None
-        Fixed mask, or weights in [0, 1] of the fixed voxels; None for all alike.
+        Fixed mask, or weights in [0, 1]; None for equal weights.
 
     Returns
     -------
-    (N,) tensor, squared intensities, in float32 or float64.
+    (N,) tensor, float32 or float64, in squared intensities
 
     Raises
     ------
@@ -195,25 +191,29 @@ def dual_consistency(
     inverse: str = "fixed-point",
     iterations: int = 5,
 ) -> Tensor:
-    """Dual consistency of each pair, by an inverse that is computed.
+    """Dual consistency C of each pair, with a numerically computed inverse.
 
     Parameters
     ----------
     moving : (N, 1, *S) tensor
-        M_A: the moving image on the grid of the fixed one, after the affine stage.
+        M_A: the moving image on the fixed grid after the affine stage.
     warped : (N, 1, *S) tensor
-        M_D: the same after the displacement.
+        M_D: M_A warped by the displacement.
     displacement : (N, d, *S) tensor
         u in voxels.
     inverse : {"fixed-point", "paper"}
-        How it is inverted, see :func:`learned.inverse.inverse_displacement`.
+        Method of inversion, see :func:`learned.inverse.inverse_displacement`.
     iterations : int
-        Steps of the fixed point.
+        Number of fixed-point iterations.
 
     Returns
     -------
-    (N,) tensor, squared intensities, in float32 or float64. Differentiable with respect to both
-        images and, also through the inverse, the displacement.
+    (N,) tensor, float32 or float64
+        In squared intensities. Differentiable by both images and, also through the inverse, by the displacement.
+
+    Raises
+    ------
+    InputError
 
     Examples
     --------
@@ -235,13 +235,13 @@ def dual_consistency(
 
 
 def carried_back(moving: Tensor, warped: Tensor, inverse: Tensor) -> Tensor:
-    r"""Mean squared difference of the moving image and of the warped one carried back, (N,).
+    r"""Mean squared difference of the moving image and the warped image warped back, (N,).
 
     Parameters
     ----------
     moving, warped : (N, 1, \*S) tensors
         M_A and M_D.
     inverse : (N, d, \*S) tensor
-        v in voxels, whatever it comes from.
+        Inverse displacement v in voxels, computed or predicted.
     """
     return (moving - warp(warped, inverse)).square().flatten(1).mean(1)

@@ -1,6 +1,6 @@
-r"""The parent paper's densities: Gaussian windows of both values, normalised at each voxel.
+r"""Density estimator of the parent paper: Gaussian windows of both values, normalised at each voxel.
 
-With B bins, the values f_i and m_i of voxel i in bins and the window
+With B bins, the values f_i and m_i of voxel i in bins, and the window
 
 .. math:: g_b(x) = \frac{\exp(-(x - b)^2 / 2\sigma^2)}{\sum_c \exp(-(x - c)^2 / 2\sigma^2)},
           \qquad H_{ab} = \sum_i w_i\,g_a(f_i)\,g_b(m_i), \qquad p = H / \sum H,
@@ -8,10 +8,10 @@ With B bins, the values f_i and m_i of voxel i in bins and the window
 .. math:: \mathrm{MI} = \sum_{ab} p_{ab} \log\Bigl(\frac{p_{ab}}{p_a\,p_b + \varepsilon} +
           \varepsilon\Bigr),
 
-which is the estimator of doi 10.1109/TMI.2021.3059282.  Windows end six standard deviations from
-their value, so that a voxel has 2 r + 1 of them.  On a processor the sums are those of the solver's kernels
-(ten times faster); on a GPU a few thousand voxels at a time are written out over all bins, because a product of
-matrices is then the fastest sum.  Memory is O(voxels).
+the estimator of doi 10.1109/TMI.2021.3059282.  Windows are truncated at six standard deviations, so that
+each voxel contributes to 2 r + 1 bins.  On a CPU the sums are computed by the solver's kernels (ten times
+faster); on a GPU by matrix products of the windows over all bins, for a few thousand voxels at a time, which is
+fastest there.  Memory is O(voxels).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from varreg.similarity.estimator import GUARD
 
 from ..tensors import differentiable_once, without_autocast
 
-#: Voxels whose windows exist at one time.
+#: Number of voxels whose windows are in memory at a time.
 CHUNK = 8192
 
 
 def windowed_histogram(
     fixed: Tensor, value: Tensor, weight: Tensor, bins: int, windows: Windows
 ) -> Tensor:
-    """Joint histogram H of each pair by per-voxel windows.
+    """Joint histogram H of each pair with per-voxel windows.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ def windowed_histogram(
     weight : (N, V) tensor
         In [0, 1], of the same dtype.
     bins : int
-        B.
+        Number of bins, B.
     windows : Windows
         Reach r in bins and precision 1 / (2 sigma^2).
 
     Returns
     -------
-    (N, B, B) tensor, float64: pair, fixed bin, moving bin. Differentiable once, with respect to
-        `value` and `weight`.
+    (N, B, B) tensor, float64
+        Axes: pair, fixed bin, moving bin. Differentiable once, with respect to `value` and `weight`.
     """
     return _WindowedHistogram.apply(fixed, value, weight, bins, windows)
 
 
 def guarded_information(table: Tensor) -> Tensor:
-    """Mutual information times mass, with the parent paper's guard inside its logarithms.
+    """Mutual information times total weight, with the parent paper's epsilon inside the logarithm.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def guarded_information(table: Tensor) -> Tensor:
 
     Returns
     -------
-    (N,) tensor, float64, nats times voxels; 0 of an empty table.
+    (N,) tensor, float64
+        In nats times voxels; 0 for an empty histogram.
     """
     mass = table.sum((1, 2), keepdim=True)
     density = table / torch.where(mass == 0, 1.0, mass)
@@ -101,7 +102,7 @@ class _WindowedHistogram(torch.autograd.Function):
 def _table_by_matrices(
     fixed: Tensor, value: Tensor, weight: Tensor, bins: int, windows: Windows
 ) -> Tensor:
-    """Joint histograms (N, B, B) on a GPU."""
+    """Joint histograms (N, B, B) by matrix products, for a GPU."""
     table = torch.zeros(len(value), bins, bins, dtype=torch.float64, device=value.device)
     for pair, part in _chunks(value):
         here = _Spread(fixed[pair, part], bins, windows).everywhere()
@@ -113,7 +114,7 @@ def _table_by_matrices(
 def _slopes_by_matrices(
     fixed: Tensor, value: Tensor, weight: Tensor, slope: Tensor, windows: Windows
 ) -> tuple[Tensor, Tensor]:
-    """What :func:`_table_by_matrices` hands back to `value` and `weight`, (N, V) each."""
+    """Gradients of :func:`_table_by_matrices` by `value` and `weight`, (N, V) each."""
     bins, slope = slope.shape[1], slope.to(value.dtype)
     by_value, by_weight = torch.empty_like(value), torch.empty_like(weight)
     for pair, part in _chunks(value):
@@ -128,20 +129,20 @@ def _slopes_by_matrices(
 def _table_by_kernel(
     fixed: Tensor, value: Tensor, weight: Tensor, bins: int, windows: Windows
 ) -> Tensor:
-    """Joint histograms (N, B, B) on a processor."""
+    """Joint histograms (N, B, B) by the solver's kernels, for a CPU."""
     threads = torch.get_num_threads()
     tables = [
         torch.from_numpy(kernels.windowed_histogram(row, warped, bins, windows, threads))
         for row, warped in _as_images(fixed, value, weight)
     ]
-    # a value that is not finite is in no window
+    # the kernels skip values that are not finite; they are propagated here
     return torch.stack(tables) + 0 * (value.sum(1) + weight.sum(1)).double()[:, None, None]
 
 
 def _slopes_by_kernel(
     fixed: Tensor, value: Tensor, weight: Tensor, slope: Tensor, windows: Windows
 ) -> tuple[Tensor, Tensor]:
-    """What :func:`_table_by_kernel` hands back to `value` and `weight`, (N, V) each."""
+    """Gradients of :func:`_table_by_kernel` by `value` and `weight`, (N, V) each."""
     threads, found = torch.get_num_threads(), []
     for table, (row, warped) in zip(slope, _as_images(fixed, value, weight), strict=True):
         kernels.windowed_slope(row, warped, table.contiguous().numpy(), windows, threads)
@@ -151,7 +152,7 @@ def _slopes_by_kernel(
 
 
 def _as_images(*images: Tensor) -> Iterator[tuple[Array, Warped]]:
-    """Fixed and warped values of each pair, (V, 1, 1), as the kernels take them."""
+    """Fixed and warped values of each pair, (V, 1, 1), in the layout of the kernels."""
     lists = zip(*(image.detach().contiguous().numpy() for image in images), strict=True)
     for fixed, value, weight in (tuple(row[:, None, None] for row in pair) for pair in lists):
         slopes = np.empty_like(value), np.empty_like(value)
@@ -159,13 +160,13 @@ def _as_images(*images: Tensor) -> Iterator[tuple[Array, Warped]]:
 
 
 class _Spread:
-    """The windows of V values, each with its 2 r + 1 bins: ``share`` (V, 2 r + 1)."""
+    """Windows of V values over 2 r + 1 bins each: ``share`` (V, 2 r + 1)."""
 
     def __init__(self, value: Tensor, bins: int, windows: Windows) -> None:
         self.bins, self.reach, self.precision = bins, windows.reach, windows.precision
-        # a value that is not finite must not become an index; its shares are nan
+        # a value that is not finite gets a valid index; its shares are nan
         nearest = torch.nan_to_num((value + 0.5).floor()).clamp_(0, bins - 1).long()
-        self.first = nearest  # of the bins, in a table that has r more on either side
+        self.first = nearest  # first bin of the window, in a table padded by r bins on either side
         step = torch.arange(2 * self.reach + 1, device=value.device)
         bin_ = nearest[:, None] + (step - self.reach)
         self.distance = value[:, None] - bin_
@@ -175,22 +176,22 @@ class _Spread:
         self.index = self.first[:, None] + step
 
     def everywhere(self) -> Tensor:
-        """The windows over all bins, (V, B)."""
+        """Windows over all bins, (V, B)."""
         padded = self.share.new_zeros(len(self.share), self.bins + 2 * self.reach)
         return padded.scatter_(1, self.index, self.share)[:, self.reach : self.reach + self.bins]
 
     def pick(self, table: Tensor) -> Tensor:
-        """Entries of (V, B) at the bins of each value, 0 beyond its ends."""
+        """Entries of (V, B) at the bins of each window, 0 beyond its ends."""
         return torch.nn.functional.pad(table, (self.reach, self.reach)).gather(1, self.index)
 
     def slope(self) -> Tensor:
-        """Derivative of the shares by the value."""
+        """Derivative of the shares with respect to the value."""
         logarithmic = -2 * self.precision * self.distance
         return self.share * (logarithmic - (self.share * logarithmic).sum(1, keepdim=True))
 
 
 def _chunks(value: Tensor) -> Iterator[tuple[int, slice]]:
-    """(pair, voxels) until all have been."""
+    """Pair and range of voxels of each chunk."""
     for pair in range(value.shape[0]):
         for first in range(0, value.shape[1], CHUNK):
             yield pair, slice(first, first + CHUNK)

@@ -1,8 +1,8 @@
-"""Networks on disk: those that come with the package, and how any is written, checked and read.
+"""Model files: the networks shipped with the package, and writing, validating and reading model files.
 
-A file is safetensors' own: tensors, and under one key of its metadata a JSON description with a checksum.
-Nothing is unpickled, and nothing is believed before names, shapes and types in the header are those of
-the network that the description asks for.
+The format is safetensors: tensors, and in the metadata a JSON description (the model card) with a checksum.
+Nothing is unpickled, and no tensor is read before names, shapes and types in the header have been compared with
+those of the network that the card describes.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from ..tensor_file import Layout, mismatch, not_finite, read_tensors, state_of, 
 
 FOLDER = Path(__file__).resolve().parent
 SUFFIX, DEFAULT = ".safetensors", "brain-2d"
-#: The network for images of each dimension.
+#: Default network for images of each dimension.
 OF_DIMENSION = {2: DEFAULT, 3: "brain-3d"}
 FORMAT, VERSION = "learned model", 1
-#: What a card must say, whatever else it says.
+#: Required keys of a model card.
 CARD_KEYS = ("architecture", "training", "licences")
 
 
 def names() -> tuple[str, ...]:
-    """Names of all networks there are, for :func:`learned.load`."""
+    """Names of the shipped networks, for :func:`learned.load`."""
     return tuple(sorted(file.name.removesuffix(SUFFIX) for file in FOLDER.glob(f"*{SUFFIX}")))
 
 
 def find(name: str, function: str = "learned.load") -> Path:
-    """The file of a network of that name; the nearest is suggested if there is none.
+    """File of a shipped network; for an unknown name an InputError suggests the nearest one.
 
     Examples
     --------
@@ -52,27 +52,32 @@ def find(name: str, function: str = "learned.load") -> Path:
     if name not in known:
         near = meant(name, known) if known else " None is installed here."
         raise InputError(
-            f"{function}: there is no network {name!r}.{near} A file is given by its path, which ends in {SUFFIX}."
+            f"{function}: there is no network {name!r}.{near} To load a file, specify its path, ending in {SUFFIX}."
         )
     return FOLDER / f"{name}{SUFFIX}"
 
 
 def read(path: Path, function: str = "learned.load") -> tuple[Cascade, ModelConfig, dict[str, Any]]:
-    """Build the network that a file describes, with the weights in it.
+    """Read a model file and build its network.
 
     Parameters
     ----------
     path : Path
-        Its card has, as "architecture", the fields of :class:`learned.config.ModelConfig`; what it
-        lacks is as it was before there was such a field: its default.
+        Model file. The entry "architecture" of its card has the fields of
+        :class:`learned.config.ModelConfig`; missing ones, of older files, have their defaults.
     function : str
-        Name for the messages.
+        Function name for error messages.
+
+    Returns
+    -------
+    tuple of Cascade, ModelConfig and dict
+        Network with the weights of the file, its settings, and the model card.
 
     Raises
     ------
     FileError
-        If the file is absent or damaged, or its weights are not those of the network that its card
-        describes; nothing is built then.
+        If the file does not exist, is damaged, or its weights do not match the architecture of its card;
+        nothing is built then.
     """
     settings: list[ModelConfig] = []
 
@@ -88,7 +93,7 @@ def read(path: Path, function: str = "learned.load") -> tuple[Cascade, ModelConf
 
 
 def blueprint(settings: ModelConfig) -> Layout:
-    """Names, shapes and types of the weights of a network, without any memory for them.
+    """Names, shapes and types of the weights of a network, without allocating them.
 
     Examples
     --------
@@ -100,7 +105,7 @@ def blueprint(settings: ModelConfig) -> Layout:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Nothing is drawn: what would be, or names a device, has no memory."""
+    """Mode in which tensors with a generator or a device are meta tensors: no memory, no random numbers."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -118,26 +123,26 @@ def save_model(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write the weights of a module and what is to be known about them.
+    """Write the weights of a module with a model card.
 
     Parameters
     ----------
     path : str or PathLike
-        The file to be made; its folder must exist.
+        Path of the new file, in an existing folder.
     module : torch.nn.Module
-        Its state dict is written, whatever device it is on.
+        Module whose state dict is written; it may be on any device.
     card : mapping
-        Values that JSON can hold, with the keys "architecture" (what to build), "training" (how the
-        weights came about, and figures) and "licences".
+        Model card, serialisable as JSON, with the keys "architecture" (settings of the network),
+        "training" (origin of the weights, and results) and "licences".
     overwrite : bool
-        Replace an existing file.
+        Whether to replace an existing file.
 
     Raises
     ------
     InputError
-        If the card is not complete or not JSON, or a weight is not finite.
+        If the card is incomplete or not serialisable, or a weight is not finite.
     FileError
-        If the file exists or cannot be written; what was there is untouched.
+        If the file exists or cannot be written; an existing file is unchanged.
     """
     _check_card(card if isinstance(card, Mapping) else {}, InputError, "learned.save_model: `card`")
     tensors = state_of(module, "learned.save_model")
@@ -147,12 +152,12 @@ def save_model(
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and card that :func:`save_model` wrote, of any module; :func:`load_weights` takes them.
+    """Weights and card of a file written by :func:`save_model`; see :func:`load_weights`.
 
     Raises
     ------
     FileError
-        If the file is absent, damaged, of another format, or has a weight that is not finite.
+        If the file does not exist, is damaged, has another format, or a weight that is not finite.
     """
     tensors, card = read_tensors(path, FORMAT, VERSION, "learned.read_model")
     _check_card(card, FileError, f"learned.read_model: the card of {os.fspath(path)!r}")
@@ -160,7 +165,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[st
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put weights into a module, all or, if a name, shape, type or value is wrong, none.
+    """Load weights into a module: all, or none if a name, shape, type or value is wrong (InputError).
 
     Examples
     --------
@@ -172,8 +177,8 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     wrong = mismatch(tensors, state_of(module, "learned.load_weights")) or not_finite(tensors)
     if wrong:
         raise InputError(
-            f"learned.load_weights: `tensors` do not fit this {type(module).__name__}: {wrong}; "
-            "build the architecture that the card describes."
+            f"learned.load_weights: `tensors` do not match this {type(module).__name__}: {wrong}; "
+            "build the architecture described in the model card."
         )
     module.load_state_dict(dict(tensors))
 
@@ -181,4 +186,4 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def _check_card(card: Mapping[str, Any], kind: type[VarregError], where: str) -> None:
     missing = [key for key in CARD_KEYS if key not in card]
     if missing:
-        raise kind(f"{where} must have the keys {', '.join(CARD_KEYS)}; it lacks {missing[0]!r}.")
+        raise kind(f"{where} must have the keys {', '.join(CARD_KEYS)}; {missing[0]!r} is missing.")

@@ -221,7 +221,7 @@ def test_an_ordinary_cascade_is_not_taken_for_a_baseline(tmp_path):
     card = {"architecture": {}, "training": {}, "licences": []}
     file = tmp_path / "m.safetensors"
     save_model(file, baseline_cascade(CONFIG, Baseline("velocity")), card)
-    with pytest.raises(FileError, match="holds no baseline"):
+    with pytest.raises(FileError, match="contains no baseline"):
         load_baseline(file, CONFIG)
 
 

@@ -103,11 +103,11 @@ def test_the_residual_has_a_derivative_where_it_is_zero():
     "call, message",
     [
         (lambda u: inverse_displacement(u, "exact"), "'fixed-point', 'paper'; got 'exact'"),
-        (lambda u: inverse_displacement(u, iterations=-1), "whole number from 0; got -1"),
-        (lambda u: inverse_displacement(u, iterations=2.0), "whole number from 0; got 2.0"),
+        (lambda u: inverse_displacement(u, iterations=-1), "must be a whole number >= 0; got -1"),
+        (lambda u: inverse_displacement(u, iterations=2.0), "must be a whole number >= 0; got 2.0"),
         (lambda u: inverse_displacement(u[0], iterations=0), "inverse_displacement: `u` must be"),
         (lambda u: inverse_residual(u[0], u[0]), "inverse_residual: `u` must be"),
-        (lambda u: inverse_residual(u, u[..., 1:]), "one shape"),
+        (lambda u: inverse_residual(u, u[..., 1:]), "the same shape"),
     ],
 )
 def test_unusable_arguments_are_named(call, message):

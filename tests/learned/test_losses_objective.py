@@ -183,7 +183,7 @@ def test_what_is_not_finite_is_returned_and_not_hidden():
 def test_bad_input_is_refused():
     for name in ("smoothness", "similarity", "background", "consistency"):
         for weight in (-1.0, float("inf"), float("nan"), "1", True):
-            with pytest.raises(InputError, match=f"`{name}` must be a number from 0"):
+            with pytest.raises(InputError, match=f"`{name}` must be a number >= 0"):
                 LossWeights(**{name: weight})
     with pytest.raises(InputError, match="`weights` must be a LossWeights; got dict"):
         Objective({}, Options())
@@ -193,7 +193,7 @@ def test_bad_input_is_refused():
         Objective(LossWeights(), Options(constraint="zero-boundary"))
     for options in (Options(regularity="fine"), Options(volume_weight=0.1)):
         with pytest.raises(
-            InputError, match="`options` must be those of a smooth map, without a volume term"
+            InputError, match="`options` must describe a smooth map, without a volume term"
         ):
             Objective(LossWeights(), options)
     for size in (0.0, -1.0, float("nan"), None):
@@ -203,5 +203,5 @@ def test_bad_input_is_refused():
     objective = Objective(LossWeights(), Options())
     with pytest.raises(InputError, match=r"`displacement` must be \(N, d, \*S\)"):
         objective(moving, moving, fixed, field[:, :1])
-    with pytest.raises(InputError, match="`nodes` must have the pairs"):
+    with pytest.raises(InputError, match="`nodes` must have the batch size"):
         objective(moving, moving, fixed, field, nodes=torch.zeros(2, 3, 4, 4, 4))

@@ -68,7 +68,7 @@ def test_only_what_needs_a_derivative_gets_one(name):
         assert leaf.grad.abs().max() > 0
         leaf.requires_grad_(False)
     value = similarity(warped.requires_grad_(), fixed).sum()
-    with pytest.raises(RuntimeError, match="can be differentiated once"):
+    with pytest.raises(RuntimeError, match="can be differentiated only once"):
         torch.autograd.grad(value, warped, create_graph=True)
 
 
@@ -188,13 +188,13 @@ def test_bad_input_is_refused():
         ((warped, fixed[..., 1:]), "`fixed` must have the shape and device of `warped`"),
         ((warped, fixed, weight.expand(2, 1, *FLAT)), "`weight` must have the shape"),
         ((warped, fixed, None, weight[..., 1:]), "`mask` must have the shape"),
-        ((255 * warped, fixed), "`warped` must lie in .* to 255"),
-        ((warped, fixed - 1), "`fixed` must lie in"),
-        ((warped, fixed, 2 * weight), "`weight` must lie in"),
+        ((255 * warped, fixed), "`warped` must be in .* to 255"),
+        ((warped, fixed - 1), "`fixed` must be in"),
+        ((warped, fixed, 2 * weight), "`weight` must be in"),
         ((warped, fixed / 0), "`fixed` has values that are not finite"),
-        ((warped.long(), fixed), "`warped` must be a floating tensor; got torch.int64"),
-        ((warped.numpy(), fixed), "`warped` must be a floating tensor; got ndarray"),
-        ((warped, fixed, None, "all"), "`mask` must be a floating tensor; got str"),
+        ((warped.long(), fixed), "`warped` must be a floating-point tensor; got torch.int64"),
+        ((warped.numpy(), fixed), "`warped` must be a floating-point tensor; got ndarray"),
+        ((warped, fixed, None, "all"), "`mask` must be a floating-point tensor; got str"),
     ):
         with pytest.raises(InputError, match=message):
             similarity(*arguments)

@@ -88,10 +88,10 @@ def test_bad_input_is_refused():
     for arguments, message in (
         ((field[0],), r"`displacement` must be \(N, d, \*S\)"),
         ((field[:, :1],), r"`displacement` must be \(N, d, \*S\)"),
-        ((field.long(),), "`displacement` must be a floating tensor"),
-        ((field, -1.0), "`length` must be a number of voxels from 0; got -1.0"),
+        ((field.long(),), "`displacement` must be a floating-point tensor"),
+        ((field, -1.0), "`length` must be a number of voxels >= 0; got -1.0"),
         ((field, float("nan")), "`length` must be"),
-        ((field, 1.0, 1), "`order` must be a whole number from 2; got 1"),
+        ((field, 1.0, 1), "`order` must be a whole number >= 2; got 1"),
         ((field, 1.0, 4, (1.0,)), "`spacing` must be 2 positive numbers"),
         ((field, 1.0, 4, (1.0, 0.0)), "`spacing` must be 2 positive numbers"),
     ):

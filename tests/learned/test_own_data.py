@@ -347,7 +347,9 @@ def test_an_atlas_is_in_every_part_and_in_no_split(lab):
     parts = make_parts(settings(lab, "x", "data.atlas=p1", "data.validation_subjects=p2"))
     assert parts.train.subjects == ("p0", "p3") and parts.validation.subjects == ("p2",)
     assert parts.validation[0].subject == "p1 -> p2"
-    with pytest.raises(InputError, match="'nobody', which the manifest do not have; they have p0"):
+    with pytest.raises(
+        InputError, match="'nobody', which is not a subject of `data.manifest`; its subjects are p0"
+    ):
         make_parts(settings(lab, "x", "data.atlas=nobody"))
 
 

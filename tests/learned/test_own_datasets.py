@@ -70,7 +70,7 @@ def test_a_dataset_trains_and_the_card_says_so(tmp_path):
 
     card = read_model(trained.model)[1]
     assert card["training"]["config"]["data"]["source"] == "dataset"
-    with pytest.raises(InputError, match="only a script can give"):
+    with pytest.raises(InputError, match="which requires a script"):
         train(settings(*changes, "data.source=dataset"), resume=True, progress=False)
 
 
@@ -144,8 +144,8 @@ GOOD = item()
         ([{k: v for k, v in GOOD.items() if k != "moving_label"}], "has no 'moving_label'"),
         ([{**GOOD, "fixed": "t1.nii"}], "'fixed' must be a tensor; got str"),
         ([{**GOOD, "fixed": GOOD["fixed"][0]}], r"'fixed' must have shape \(1, 32, 36\)"),
-        ([{**GOOD, "moving": 100 * GOOD["moving"]}], r"'moving' must lie in \[0, 1\]"),
-        ([{**GOOD, "moving": np.nan * GOOD["moving"]}], r"'moving' must lie in \[0, 1\]"),
+        ([{**GOOD, "moving": 100 * GOOD["moving"]}], r"'moving' must be in \[0, 1\]"),
+        ([{**GOOD, "moving": np.nan * GOOD["moving"]}], r"'moving' must be in \[0, 1\]"),
         ([{**GOOD, "moving_label": GOOD["moving_label"] + 0.5}], "whole numbers from 0"),
         ([{**GOOD, "fixed_label": GOOD["fixed_label"] - 1}], "whole numbers from 0"),
     ],
@@ -157,9 +157,9 @@ def test_items_that_cannot_be_used_are_refused(items, words):
 
 def test_settings_that_do_not_go_with_a_dataset_are_refused():
     data = Items()
-    with pytest.raises(InputError, match="another dataset than `training`"):
+    with pytest.raises(InputError, match="must be other datasets than `training`"):
         dataset_parts(settings(), data, data)
-    with pytest.raises(InputError, match="another dataset than `training`"):
+    with pytest.raises(InputError, match="must be other datasets than `training`"):
         dataset_parts(settings(), data, None)
     coarse = settings("model.affine_scale=2", "optimiser.affine_epochs=1")
     with pytest.raises(InputError, match="affine_scale` must be 1"):

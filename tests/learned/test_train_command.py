@@ -132,7 +132,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_first(whole, tmp_path, number, cod
     got, words = finish(process)
     assert got == code
     if number == signal.SIGINT:
-        assert "is written; resume by: python -m learned.train --output" in words
+        assert "is saved; resume by: python -m learned.train --output" in words
     assert 3 <= last(folder).position.step < END
     assert finish(start(folder, "--resume"))[0] == 0
     assert_same_bits(whole, folder)

@@ -107,7 +107,9 @@ def test_frozen_and_composed_of_the_right_sections():
 
 
 def test_fields_that_contradict_each_other_are_refused():
-    with pytest.raises(InputError, match=r"`model.shape` must be 3 sizes, as `model.dimension`"):
+    with pytest.raises(
+        InputError, match=r"`model.shape` must be 3 sizes, according to `model.dimension`"
+    ):
         ModelConfig(dimension=3)
     with pytest.raises(InputError, match=r"`loss.mutual_information` must be above 0"):
         with_changes(

@@ -148,7 +148,7 @@ def test_label_scenes_show_the_head_or_only_the_brain(stripped):
 
 def test_labels_need_a_table_that_knows_them():
     table = LabelTable((0, 1), (0, 1), (0, 1), (False, True))
-    with pytest.raises(InputError, match="the table does not know"):
+    with pytest.raises(InputError, match="not in the table"):
         LabelSource({"a": head()}, SHAPE, table=table)
     blocks = np.zeros((20, 20, 20), int)
     blocks[5:15, 5:15, 5:15] = 1
@@ -170,17 +170,17 @@ def test_phantoms_are_different_people():
         (lambda: PhantomSource([], SHAPE), "no subjects"),
         (lambda: PhantomSource([1, 1], SHAPE), "'phantom-1' is twice"),
         (lambda: RealSource([], SHAPE), "no subjects"),
-        (lambda: RealSource([Volume("a", ("T1",), volume("a").images[:1])], SHAPE), "needs two"),
+        (lambda: RealSource([Volume("a", ("T1",), volume("a").images[:1])], SHAPE), "requires two"),
         (lambda: PairDataset([], length=1, seed=0), "`sources` must be"),
         (lambda: PairDataset(sources()[:1], length=0, seed=0), "`length`"),
-        (lambda: PairDataset(sources()[:1], length=1, seed=-1), "at least 0"),
+        (lambda: PairDataset(sources()[:1], length=1, seed=-1), ">= 0"),
         (lambda: PairDataset([(PhantomSource([0], SHAPE), 0.0)], length=1, seed=0), "share"),
         (
             lambda: PairDataset(
                 [(PhantomSource([0], SHAPE), 1.0), (PhantomSource([1], (40, 40)), 1.0)],
                 length=1, seed=0,
             ),
-            "one shape",
+            "same shape",
         ),
     ],
 )  # fmt: skip

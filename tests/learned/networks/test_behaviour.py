@@ -125,10 +125,10 @@ def test_autocast_leaves_the_map_in_single_precision():
         (lambda: small(scales=2), "`model.scales`"),
         (lambda: small(affine_scale=0.5), "`model.affine_scale`"),
         (lambda: small(affine_passes=0), "`model.affine_passes`"),
-        (lambda: Cascade(None, [DTNet(width=2)], ModelConfig(scales=(2, 1))), "must hold 2"),
+        (lambda: Cascade(None, [DTNet(width=2)], ModelConfig(scales=(2, 1))), "must contain 2"),
         (
             lambda: Cascade(None, [DTNet(width=2), DTNet(3, 2)], ModelConfig(scales=(2, 1))),
-            "one dimension",
+            "the same dimension",
         ),
         (lambda: Cascade(None, [], ModelConfig(scales=())), "at least one network"),
     ],
@@ -142,13 +142,13 @@ def test_unusable_settings_are_named(call, message):
 def test_images_that_are_not_finite_are_refused(value):
     moving, fixed = images((20, 30))
     fixed[1, 0, 3, 4] = value
-    with pytest.raises(InputError, match="`fixed` holds values that are not finite"):
+    with pytest.raises(InputError, match="`fixed` contains values that are not finite"):
         small()(moving, fixed)
 
 
 @pytest.mark.parametrize("other", [(2, 1, 20, 31), (1, 1, 20, 30), (2, 2, 20, 30), (2, 20, 30)])
 def test_images_must_be_on_one_grid(other):
-    with pytest.raises(InputError, match="Bring them to one grid"):
+    with pytest.raises(InputError, match="Resample them to one grid"):
         small()(torch.zeros(2, 1, 20, 30), torch.zeros(other))
     with pytest.raises(InputError, match="one grid"):
         small()(torch.zeros(other), torch.zeros(2, 1, 20, 30))

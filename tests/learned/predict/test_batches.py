@@ -80,7 +80,7 @@ def test_volumes_are_refused_by_a_network_for_slices_and_the_reverse():
     volume, flat = blobs((16, 16, 16)), blobs((16, 16))
     with pytest.raises(InputError, match=r"is for 2D images.*16 x 16 x 16.*one slice of each"):
         predict(Known(np.eye(2, 3)), volume, volume)
-    with pytest.raises(InputError, match=r"is for 3D images.*give volumes"):
+    with pytest.raises(InputError, match=r"is for 3D images.*pass volumes"):
         predict(Known(np.eye(3, 4)), flat, flat, (16, 16, 16))
 
 

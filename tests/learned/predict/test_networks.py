@@ -129,7 +129,7 @@ def test_the_device_is_checked_and_said():
     moving, fixed = blobs((32, 32)), blobs((32, 32), 1)
     prediction = predict(shaken(), moving, fixed, device="cpu")
     assert prediction.provenance["device"] == "cpu"
-    with pytest.raises(InputError, match="`device` asks for 'cuda:63'"):
+    with pytest.raises(InputError, match="`device` is 'cuda:63'"):
         predict(shaken(), moving, fixed, device="cuda:63")
 
 

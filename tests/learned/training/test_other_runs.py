@@ -82,13 +82,13 @@ def test_the_card_says_what_the_stages_began_with(whole, tmp_path):
 
 def test_stages_of_another_width_are_refused(whole, tmp_path):
     given = [f"train.stages_from={whole[1].model}", "model.dt_width=2"]
-    with pytest.raises(InputError, match="stages_from.*do not fit.*dt_width"):
+    with pytest.raises(InputError, match="stages_from.*do not match.*dt_width"):
         run(tiny(tmp_path / "run", *given))
 
 
 def test_an_at_net_of_another_size_is_refused(whole, tmp_path):
     given = [f"train.affine_from={whole[1].model}", "model.at_width=2"]
-    with pytest.raises(InputError, match="affine_from.*does not fit.*at_width"):
+    with pytest.raises(InputError, match="affine_from.*does not match.*at_width"):
         run(tiny(tmp_path / "run", *given))
 
 

@@ -43,7 +43,9 @@ def test_named_subjects_validate_and_all_others_train():
     assert parts.validation.subjects == ("phantom-3", "phantom-70")
     assert len(parts.train.subjects) == 254
     assert parts.test is None
-    with pytest.raises(InputError, match="names 'phantom-256', which no source has"):
+    with pytest.raises(
+        InputError, match="contains 'phantom-256', which is not a subject of any source"
+    ):
         make_parts(with_changes(tiny("x"), ["data.validation_subjects=phantom-256"]))
 
 
@@ -83,7 +85,7 @@ def test_label_map_and_images_of_a_head_are_one_subject(heads):
     assert [entry["share"] for entry in described] == [0.25, 0.25, 0.5]
     assert described[1]["name"] == "maps"
     assert "/" not in json.dumps(described)
-    with pytest.raises(InputError, match="every source of `data` must have a subject to train on"):
+    with pytest.raises(InputError, match="every source of `data` must have a subject for training"):
         make_parts(with_changes(config, ["data.validation_subjects=head0,head1"]))
 
 

@@ -69,7 +69,7 @@ def test_a_gpu_is_the_default_where_there_is_one(monkeypatch):
     "device, words",
     [
         ("cuda:63", "there are"),
-        ("mps", "no double precision"),
+        ("mps", "not support double precision"),
         ("gpu", "must be"),
         (3.5, "must be"),
     ],

@@ -26,7 +26,7 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path, whole):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileError, match="is not empty"):
         run(tiny(tmp_path))
-    with pytest.raises(FileError, match="holds files but no 'config.json'"):
+    with pytest.raises(FileError, match="contains files but no 'config.json'"):
         run(tiny(tmp_path), resume=True)
     with pytest.raises(FileError, match="is not a folder"):
         run(tiny(tmp_path / "notes.txt"))

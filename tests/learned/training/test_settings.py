@@ -48,9 +48,12 @@ def test_half_precision_is_for_networks_and_losses_stay_whole(tmp_path):
     [
         ("optimiser.batch_size=6", "must be at most `data.pairs_per_epoch`, 5; got 6"),
         ("data.source=labels", "`data.labels` must be a path"),
-        ("train.devices=cuda:63", "asks for 'cuda:63', and there are"),
-        ("train.devices=cpu,cuda", "names 2 devices for one process; start it with `torchrun"),
-        ("train.devices=mps", "has no double precision"),
+        ("train.devices=cuda:63", "is 'cuda:63', but there are"),
+        (
+            "train.devices=cpu,cuda",
+            "has 2 devices for one process; start the training by `torchrun",
+        ),
+        ("train.devices=mps", "does not support double precision"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, words, tmp_path):
@@ -60,7 +63,7 @@ def test_what_cannot_be_trained_is_refused(change, words, tmp_path):
 
 def test_a_known_map_needs_motion(tmp_path):
     still = [f"data.{n}=0" for n in ("rotation", "scaling", "shear", "shift", "amplitude")]
-    with pytest.raises(InputError, match="known_map` needs pairs made by random maps"):
+    with pytest.raises(InputError, match="known_map` requires pairs with a known random map"):
         run(tiny(tmp_path / "run", *still, "loss.known_map=1"))
 
 

@@ -34,7 +34,7 @@ def pack(path, header, payload):
 def test_a_truncated_file_is_refused(saved, eighths):
     data = saved.read_bytes()
     saved.write_bytes(data[: len(data) * eighths // 8])
-    with pytest.raises(FileError, match=f"{saved.name}' is not a usable learned model file"):
+    with pytest.raises(FileError, match=f"{saved.name}' is not a valid learned model file"):
         read_model(saved)
 
 
@@ -115,7 +115,7 @@ def test_hostile_headers_are_refused_by_name(saved, change):
     header, payload = unpacked(saved)
     change(header)
     pack(saved, header, payload)
-    with pytest.raises(FileError, match="is not a usable learned model file") as caught:
+    with pytest.raises(FileError, match="is not a valid learned model file") as caught:
         read_model(saved)
     assert repr(str(saved)) in str(caught.value)
 
@@ -123,15 +123,15 @@ def test_hostile_headers_are_refused_by_name(saved, change):
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"\xff\xfe", b"[]", b'{"a": NaN}'])
 def test_headers_that_are_no_json_object_are_refused(saved, text):
     pack(saved, text, b"")
-    with pytest.raises(FileError, match="is not a usable"):
+    with pytest.raises(FileError, match="is not a valid"):
         read_model(saved)
 
 
 @pytest.mark.parametrize(
     "kind, version, message",
     [
-        ("learned checkpoint", 1, "does not say that it is a learned model"),
-        (FORMAT, VERSION + 1, f"version is {VERSION + 1}; only {VERSION} is known"),
+        ("learned checkpoint", 1, "do not describe a learned model"),
+        (FORMAT, VERSION + 1, f"version is {VERSION + 1}; only {VERSION} is supported"),
         (FORMAT, "1", "version is '1'"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_forged_checksum_does_not_let_nan_or_a_poor_card_in(saved, monkeypatch
     with pytest.raises(FileError, match="'a' is not finite"):
         read_model(saved)
     saved.write_bytes(to_bytes({"a": torch.zeros(2)}, FORMAT, VERSION, {"training": {}}, "test"))
-    with pytest.raises(FileError, match="card of .* lacks 'architecture'"):
+    with pytest.raises(FileError, match="card of .* 'architecture' is missing"):
         read_model(saved)
 
 
@@ -158,14 +158,14 @@ def test_what_is_no_small_regular_file_is_refused_unread(saved, tmp_path):
     size = saved.stat().st_size
     for path, message in (
         (tmp_path / "absent", "No such file"),
-        (tmp_path, "no regular file"),
-        (tmp_path / "pipe", "no regular file"),
+        (tmp_path, "not a regular file"),
+        (tmp_path / "pipe", "not a regular file"),
         ("a\0b", "null"),
         (None, "NoneType"),
     ):
         with pytest.raises(FileError, match=f"cannot be read .*{message}"):
             read_model(path)
-    too_long = rf"its {size} bytes are more than the {size - 1} allowed"
+    too_long = rf"its size of {size} bytes exceeds the limit of {size - 1}"
     with pytest.raises(FileError, match=too_long):
         read_tensors(saved, FORMAT, VERSION, "test", largest=size - 1)
     assert read_tensors(saved, FORMAT, VERSION, "test", largest=size)[1] == CARD

@@ -63,12 +63,12 @@ CYCLE.append(CYCLE)
     "card, message",
     [
         (None, "must have the keys architecture, training, licences"),
-        ({}, "lacks 'architecture'"),
-        ({k: v for k, v in CARD.items() if k != "licences"}, "lacks 'licences'"),
-        ({**CARD, "loss": float("nan")}, "not JSON"),
-        ({**CARD, "tensor": torch.zeros(1)}, "not JSON"),
-        ({**CARD, "path": b"x"}, "not JSON"),
-        ({**CARD, "cycle": CYCLE}, "not JSON"),
+        ({}, "'architecture' is missing"),
+        ({k: v for k, v in CARD.items() if k != "licences"}, "'licences' is missing"),
+        ({**CARD, "loss": float("nan")}, "cannot be written as JSON"),
+        ({**CARD, "tensor": torch.zeros(1)}, "cannot be written as JSON"),
+        ({**CARD, "path": b"x"}, "cannot be written as JSON"),
+        ({**CARD, "cycle": CYCLE}, "cannot be written as JSON"),
     ],
 )
 def test_a_card_that_says_too_little_or_is_not_json_is_refused(tmp_path, card, message):
@@ -101,7 +101,7 @@ def test_modules_that_cannot_be_written_are_refused(tmp_path):
         def get_extra_state(self):
             return "anything"
 
-    with pytest.raises(InputError, match="'_extra_state' of the model is no tensor"):
+    with pytest.raises(InputError, match="'_extra_state' of the model is not a tensor"):
         save_model(tmp_path / "w.safetensors", Extra(2, 1), CARD)
 
 
@@ -120,6 +120,6 @@ def test_weights_of_another_architecture_change_nothing(saved, change, message):
     change(tensors)
     module = Small(seed=1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(InputError, match=f"do not fit this Small: .*{message}"):
+    with pytest.raises(InputError, match=f"do not match this Small: .*{message}"):
         load_weights(module, tensors)
     assert all(same(value, before[name]) for name, value in module.state_dict().items())
