@@ -144,6 +144,12 @@ def coincidence(answer: Answer) -> Check:
         "coincidence", mean, NEXT_TO_NOTHING, mean >= NEXT_TO_NOTHING or mean == 0,
         f"The map moves the head by {mean:.2f} voxels on average"
         + (": the headers already align the images." if 0 < mean < NEXT_TO_NOTHING else "."),
-        "The remainder is noise of the similarity: use the images as they are, or "
-        "affine='rigid', deformable=False.",
+        "The remainder is noise of the similarity: use the images as they are"
+        + ("." if _is_rigid(answer) else ", or affine='rigid', deformable=False."),
     )  # fmt: skip
+
+
+def _is_rigid(answer: Answer) -> bool:
+    """Whether the map is rigid, so that a rigid model would change nothing."""
+    linear = answer.affine[:-1, :-1]
+    return answer.nodes is None and bool(np.allclose(linear.T @ linear, np.eye(len(linear))))

@@ -137,6 +137,8 @@ def test_images_that_coincide_are_said_to():
     moving = 1 - pair.fixed / pair.fixed.max()  # another contrast of the same
     found = warned(moving, pair.fixed, affine="rigid", deformable=False)
     assert "the headers already align the images" in str(found["coincidence"])
+    assert "rigid" not in found["coincidence"].remedy  # it is
+    assert "affine='rigid'" in warned(moving, pair.fixed, affine="affine")["coincidence"].remedy
     assert warned(pair.fixed, pair.fixed).get("coincidence") is None
 
 
