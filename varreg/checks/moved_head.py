@@ -24,7 +24,7 @@ class MovedHead:
     problem : Problem
     affine : (d + 1, d + 1) array
         Fixed world -> moving world.
-    u, mm along the axes of the fixed array; None without deformation.
+    nodes : (d, \*m) array or None
         u, mm along the axes of the fixed array; None if nothing deforms.
     """
 

@@ -39,7 +39,7 @@ class Image(Writable):
         -> 3D world; the slice itself has offset 0.  None otherwise.
     volume_shape : tuple of int, optional
         Shape as stored if it differs, e.g. (n, m, 1); results are written back in it.
-    For a slice: world vector (mm) of one voxel across it, for writing the same header.
+    slice_step : (3,) array, optional
         For a slice: world vector (mm) of one voxel across it, to write the same header.
     placed : bool
         Whether voxel sizes were given; for arrays and pictures without them 1 mm is assumed.

@@ -29,7 +29,7 @@ def split_affine(affine: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray,
         Voxel of the slice -> in-plane world (mm).
     frame : (4, 4) array
         In-plane world and offset along the normal -> world (mm).
-    World vector (mm) of one voxel along `axis`; the unit normal if the header does not define it.
+    step : (3,) array
         World vector (mm) of one voxel along `axis`; the unit normal if the header has none.
 
     Raises

@@ -43,7 +43,7 @@ class Volumes:
         n, at least 1.
     name : str
         File name, or "" for arrays.
-    Seconds from one volume to the next; 0 if unknown.
+    step : float
         Seconds from one volume to the next; 0 if that is not known.
     checks, notes
         As in :class:`varreg.Image`.
