@@ -1,4 +1,4 @@
-"""The command ``varreg bids``: the convention of BIDS apps."""
+"""The command ``varreg bids``, which follows the BIDS app convention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..jobs.job import Outcome
 
 LEVELS = ("participant", "group")
-#: Options that take several values in a row, as in other BIDS apps.
+#: Options with several values in a row, as in other BIDS apps.
 LISTS = {
     "--participant-label": "--participant-label",
     "--participant_label": "--participant-label",
@@ -34,17 +34,17 @@ _POSITIONAL = 3
 
 
 class BidsCommand(Command):
-    """Command whose lists may be written as ``--participant-label 01 02 03``, behind its arguments."""
+    """Command with list options written as ``--participant-label 01 02 03``, after its arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give each value of a list the name of its option."""
+        """Prefix each value of a list with the name of its option."""
         return super().parse_args(ctx, spread(args))
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """Arguments with the values of lists one by one.
+    """Command-line arguments with lists expanded to repeated options.
 
-    In front of LEVEL a list has one value, because further values could not be distinguished from the folders.
+    Before LEVEL a list has one value, because further values could not be distinguished from the folders.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def _warnings(outcome: Outcome) -> list[str]:
 
 
 def _words(outcomes: list[Outcome], output: Path) -> str:
-    """How many ended how, in one line."""
+    """One-line summary: the number of jobs by outcome."""
     states = [outcome.state.value for outcome in outcomes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     warned = sum(bool(_warnings(outcome)) for outcome in outcomes)
