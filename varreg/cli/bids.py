@@ -80,7 +80,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
     "contrasts",
     multiple=True,
     help=(
-        "Suffix of images registered to the image of suffix --onto of the same visit, e.g. "
+        "Suffix of images registered to the image of suffix --onto of the same session, e.g. "
         "T2w; may be repeated."
     ),
 )
@@ -97,15 +97,15 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @engine_options
 @backend_options
 @energy_options
-@click.option("--force", is_flag=True, help="Repeat finished visits.")
+@click.option("--force", is_flag=True, help="Repeat finished sessions.")
 @click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each visit as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each session as JSON.")
 @quiet
 @click.pass_context
 def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any) -> None:
     """Register a BIDS dataset (LEVEL participant), or write a page of all registrations (LEVEL group).
 
-    Finished visits are skipped unless images, options or version have changed.  A visit that fails does not stop
+    Finished sessions are skipped unless images, options or version have changed.  A session that fails does not stop
     the others.  OUT_DIR becomes a dataset of derivatives.
     """
     images, made = (Path(os.path.abspath(Path(name).expanduser())) for name in (dataset, output))
@@ -145,7 +145,7 @@ def _participants(ctx: click.Context, dataset: Path, output: Path, given: dict[s
         engine,
         again=given["force"],
         progress=progress,
-        unit="visits",
+        unit="sessions",
     )
     failures = Failures(ctx)
     for outcome in outcomes:
@@ -191,7 +191,7 @@ def _words(outcomes: list[Outcome], output: Path) -> str:
     states = [outcome.state.value for outcome in outcomes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     warned = sum(bool(_warnings(outcome)) for outcome in outcomes)
-    return f"{len(outcomes)} visits: {counts}; {warned} with warnings. Derivatives: {output}."
+    return f"{len(outcomes)} sessions: {counts}; {warned} with warnings. Derivatives: {output}."
 
 
 def _as_json(outcomes: list[Outcome]) -> str:

@@ -131,7 +131,7 @@ def write_group(
     rows = read_rows(output, people, _labels(sessions, "ses-"))
     if not rows:
         raise InputError(
-            f"varreg.bids: there is no visit of those asked for in {str(output)!r}; run the level participant first."
+            f"varreg.bids: there is no record of the requested sessions in {str(output)!r}; run the level participant first."
         )
     there = {row.participant for row in rows}
     rows += [

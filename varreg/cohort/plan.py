@@ -119,7 +119,7 @@ def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None)
         memory = estimated_bytes(largest) / GIBIBYTE
         found.append(Need(visit.name, len(fixed), largest, memory, seconds))
     if not found:
-        raise InputError(f"varreg.plan: no visit can be registered, e.g. {refused[0]}")
+        raise InputError(f"varreg.plan: no session can be registered, e.g. {refused[0]}")
     return Plan(tuple(found), tuple(refused), measured)
 
 
