@@ -59,7 +59,7 @@ class Certificate:
     overlap : float
         Fraction of the fixed voxels that the affine part maps inside the moving image.
     in_view : float
-        Fraction of the fixed voxels inside the mask that the whole map takes to a voxel inside the moving mask.
+        Fraction of the fixed voxels inside the mask that the map takes to a voxel inside the moving mask.
     shuffled : Shuffled
     perturbations : tuple of Perturbation
     checks : tuple of Check

@@ -25,7 +25,7 @@ class MovedHead:
     affine : (d + 1, d + 1) array
         Fixed world -> moving world.
     nodes : (d, \*m) array or None
-        u, mm along the axes of the fixed array; None if nothing deforms.
+        u, mm along the axes of the fixed array; None without deformation.
     """
 
     problem: Problem

@@ -1,7 +1,7 @@
 """X5, the transform format of BIDS in HDF5, in the version of nitransforms 25.1.
 
-3D, RAS+ mm, reference to moving.  A file holds numbered transforms and the order of their chain.  A transform may include the Jacobian
-determinant and the inverse, whose field is on the same grid as the forward field.
+3D, RAS+ mm, reference to moving.  A file holds numbered transforms and the order of their chain.  A transform may
+include the Jacobian determinant and the inverse, whose field is on the same grid as the forward field.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Loading of every accepted kind of image."""
+"""Loading of all accepted types of images."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
 
 
 def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
-    """Any kind of image as an :class:`Image`, and whether its geometry was given.
+    """An accepted image of any type as an :class:`Image`, and whether its geometry was given.
 
     Parameters and exceptions as in :func:`stored`; in addition, an image must hold data.
 

@@ -168,7 +168,7 @@ def write_picture(
 
 
 def _scikit_image(purpose: str) -> ModuleType:
-    """Import on first use: it takes longer than all of varreg."""
+    """Import scikit-image on first use, as it takes longer than the import of varreg."""
     try:
         import skimage.color
         import skimage.io

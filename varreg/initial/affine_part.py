@@ -62,9 +62,9 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
 
 
 def with_affine_part(transform: Transform) -> Transform:
-    """The same map with its affine part moved into A, if u is at least as smooth as that of the solver.
+    """Move the affine part of a dense displacement field into A; the map is unchanged.
 
-    Dense displacement fields often include the affine map; coarser ones originate from a solver.
+    Dense fields often include the affine map, unlike u on the coarser grids of the solver.
     """
     grid, nodes = transform.fixed, transform.nodes
     if nodes is None or nodes.shape[1:] != grid.shape:
@@ -76,7 +76,7 @@ def with_affine_part(transform: Transform) -> Transform:
 
 
 def with_model(transform: Transform, model: str) -> Transform:
-    """The same map with the closest affine part of a given model in A, and the remainder in u.
+    """The same map, with the closest affine map of a given model as A and the remainder in u.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def build_template(
     progress: bool | None = None,
     **changes: Unpack[Changes],
 ) -> Template:
-    r"""The unbiased mean of a group of people, in shape and in intensity.
+    r"""The unbiased mean of a group of participants, in shape and intensity.
 
     Each round registers all participants to the current template, subtracts the mean of the maps, so that the template
     is their mean (:mod:`varreg.template.mean_map`), and averages the images, each interpolated

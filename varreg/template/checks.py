@@ -27,7 +27,7 @@ def template_checks(
     ----------
     names : sequence of str
     likeness : sequence of float
-        Correlation of each person with the template.
+        Correlation of each participant with the template.
     moved : float
         Mean displacement by the last round, mm.
     spacing : float

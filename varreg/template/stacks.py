@@ -29,7 +29,7 @@ def stacked(
     ----------
     people : sequence of Person
     maps : sequence of Transform
-        Template -> person.
+        Template -> participant.
     normalise : bool
         Whether to scale each image's robust range to the median over all participants.
 

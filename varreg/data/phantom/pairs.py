@@ -67,7 +67,7 @@ def brain_phantom(
     bias: float = 0.08,
     noise: float = 0.02,
 ) -> Phantom:
-    """A random brain-like anatomy, seen in a T1-like and a T2-like contrast.
+    """A random brain-like anatomy, imaged in a T1-like and a T2-like contrast.
 
     Parameters
     ----------
