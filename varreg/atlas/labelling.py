@@ -75,6 +75,13 @@ class Labelling:
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write a folder atomically: ``labels.nii.gz``, ``agreement.nii.gz`` and ``labelling.json``.
 
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to be created.
+        overwrite : bool
+            Replace an existing labelling.
+
         Raises
         ------
         FileError

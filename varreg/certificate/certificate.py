@@ -121,6 +121,15 @@ class Certificate:
     def from_json(cls, text: str) -> Certificate:
         """The certificate from the text of :meth:`to_json`.
 
+        Parameters
+        ----------
+        text : str
+            JSON.
+
+        Returns
+        -------
+        Certificate
+
         Raises
         ------
         FileError
@@ -149,6 +158,13 @@ class Certificate:
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write :meth:`to_json` to a file, atomically.
 
+        Parameters
+        ----------
+        path : str or PathLike
+            File to be created.
+        overwrite : bool
+            Replace an existing file.
+
         Raises
         ------
         FileError
@@ -161,7 +177,21 @@ class Certificate:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
-        """Read a file written by :meth:`save`; FileError if it is not such a file."""
+        """Read a file written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : str or PathLike
+
+        Returns
+        -------
+        Certificate
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read, or is not a certificate.
+        """
         from ..io.destination import usable_path
 
         path = usable_path(path, "Certificate.load")

@@ -24,7 +24,7 @@ def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
     here, size = alternatives.here.similarity, alternatives.answer.head.size
     turned, mirrored = alternatives.turned(WORTH[1]), alternatives.mirrored(WORTH[2])
     best, placement = here, None
-    # needed rarely: from a correct result it leads back to the result
+    # rarely needed: for a correct result it converges to the result itself
     odd = max(turned.similarity, mirrored.similarity) > here
     if odd or alternatives.replaced > SAME * size:
         placement = alternatives.placed(WORTH[0])

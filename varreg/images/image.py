@@ -153,7 +153,19 @@ class Image(Writable):
         return f"<varreg.Image{name}: {shape} voxels of {sizes} mm, {span}{empty}>"
 
     def holding(self, values: np.ndarray, name: str) -> Image:
-        """An image with the same geometry and other voxels, NaN where there are no data."""
+        """An image with the same geometry and other voxels.
+
+        Parameters
+        ----------
+        values : (*S) float32 array
+            NaN where there are no data.
+        name : str
+            Shown in messages and reports.
+
+        Returns
+        -------
+        Image
+        """
         data, valid = parts(values)
         return replace(self, data=data, name=name, valid=valid, checks=(), notes=())
 

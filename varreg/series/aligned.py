@@ -139,7 +139,19 @@ class AlignedSeries:
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False
     ) -> Figure:
-        """Draw rotations, translations and framewise displacement, and save the figure if a path is given."""
+        """Draw rotations, translations and framewise displacement.
+
+        Parameters
+        ----------
+        path : str or PathLike, optional
+            File for the figure; ends in .png, .pdf or .svg.
+        overwrite : bool
+            Replace an existing file.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         from ..report.plots.motion import motion_figure
         from .checks import DISPLACED
 

@@ -92,14 +92,40 @@ class Template:
         return failed(self.checks)
 
     def warp(self, images: Sequence[Any], **settings: Any) -> list[NDArray[Any]]:
-        """One image of every participant, warped to the template; `settings` as for :meth:`Transform.warp`."""
+        """Warp one image of every participant to the template.
+
+        Parameters
+        ----------
+        images : sequence
+            Images in the order of `names`.
+        **settings
+            As for :meth:`Transform.warp`.
+
+        Returns
+        -------
+        list of (*S) arrays
+            On the grid of the template.
+        """
         return [
             each.warp(image, **settings)
             for each, image in zip(self.transforms, images, strict=True)
         ]
 
     def warp_labels(self, labels: Sequence[Any], rule: str = "linear") -> list[NDArray[Any]]:
-        """The label map of every participant, warped to the template; see :meth:`Transform.warp_labels`."""
+        """Warp the label map of every participant to the template.
+
+        Parameters
+        ----------
+        labels : sequence
+            Label maps in the order of `names`.
+        rule : {"linear", "nearest"}
+            See :meth:`Transform.warp_labels`.
+
+        Returns
+        -------
+        list of (*S) integer arrays
+            On the grid of the template.
+        """
         return [
             each.warp_labels(label, rule)
             for each, label in zip(self.transforms, labels, strict=True)
@@ -110,6 +136,13 @@ class Template:
 
         It contains ``template.nii.gz`` (``template-2.nii.gz`` ... for further contrasts), ``shown.nii.gz``,
         ``maps/NAME.nii.gz`` (ITK displacement fields, template -> participant) and ``template.json``.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to be created.
+        overwrite : bool
+            Replace an existing template.
 
         Raises
         ------
