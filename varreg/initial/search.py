@@ -35,7 +35,7 @@ class Search:
     deformable : bool or None
         Whether to deform; None to decide by the energy gained.
     input : InputTransform or None
-        A deformation to be refined.
+        A map with a deformation, to be refined.
     """
 
     model: str | None
