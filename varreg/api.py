@@ -1,4 +1,4 @@
-"""``solve``: check the arguments, run the stages, assemble the result."""
+"""``solve``: validation of the arguments, the stages, and assembly of the result."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def solve(
 def _warped(
     moving: Image, fixed: Image, found: Registration, fill: float | None
 ) -> tuple[Transform, Image]:
-    """The map that was found, and the moving image on the fixed grid."""
+    """The resulting map, and the moving image warped to the fixed grid."""
     constraint, kernels = found.problem.options.constraint, found.problem.kernels
     grids, frame = (fixed.grid, moving.grid), frame_of_map(fixed, moving)
     transform = Transform(*grids, found.affine, found.nodes, constraint, frame)

@@ -1,7 +1,7 @@
-"""Every exception that varreg raises on purpose.
+"""Exceptions of varreg.
 
-All derive from :class:`VarregError`, so ``except varreg.VarregError`` catches what the package
-itself refuses; anything else that escapes is a defect worth reporting.
+All derive from :class:`VarregError`, so that ``except varreg.VarregError`` catches all errors that the package
+raises deliberately; any other exception is a defect worth reporting.
 """
 
 
@@ -10,24 +10,24 @@ class VarregError(Exception):
 
 
 class InputError(VarregError, ValueError):
-    """An argument is unusable; the message names function, argument, what came and what to do."""
+    """An argument is invalid; the message names function, argument, given value and remedy."""
 
 
 class GeometryError(InputError):
-    """A grid or transform makes no sense in space (singular affine, slices that are not parallel)."""
+    """A grid or transform is geometrically invalid (singular affine, slices that are not parallel)."""
 
 
 class OverlapError(GeometryError):
-    """The fields of view of the two images do not meet in world space."""
+    """The fields of view of the two images do not overlap in world space."""
 
 
 class FileError(VarregError, OSError):
-    """A file cannot be read or written; what existed before is untouched."""
+    """A file cannot be read or written; an existing file is then unchanged."""
 
 
 class DivergenceError(VarregError, ArithmeticError):
-    """The descent met a state that is not finite; the message names stage, level and iteration."""
+    """The descent reached a state that is not finite; the message names stage, level and iteration."""
 
 
 class BackendError(VarregError, ImportError):
-    """A backend was asked for that is not installed; the message holds the pip line."""
+    """The requested backend is not installed; the message contains the pip command."""

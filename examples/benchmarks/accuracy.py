@@ -1,4 +1,4 @@
-"""How accurate are registration tools, and how fast?  One table, on pairs with a known answer.
+"""Accuracy and run time of registration tools on pairs with known ground truth.
 
     python examples/benchmarks/accuracy.py varreg varreg-precise
     python examples/benchmarks/accuracy.py --data MANIFEST --affine --seed 1 --seed 2 \\
@@ -6,7 +6,7 @@
 
 Methods: identity; varreg, varreg-PRESET for every preset, varreg-cubic, varreg-{mi,nmi,lncc,mind},
 varreg-iterations-{half,double,fourfold}; learned, learned+varreg; ants-syn, ants-synonly, greedy-nmi, greedy-nmi-affine,
-elastix, fireants, fireants-cpu.  README.md beside this file says what the columns mean.
+elastix, fireants, fireants-cpu.  README.md in this folder explains the columns.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A report in parts within a limit of time: written after each row, and what does not fit is named.
+"""Benchmark reports within a time limit: written after each row, with a list of omitted parts.
 
-A part has items, each of which gives rows of its table, and a share of the limit.  An item begins if the share of its
-part is not used up, and is broken off when it is: a signal interrupts Python's code where there are such signals (not
-on Windows).  What does not come back even then, such as a kernel that hangs, is ended with the process at the limit.
+A part has items, each of which yields rows of its table, and a share of the time limit.  An item starts while the share
+of its part lasts, and is interrupted at its end, by a signal where the system supports it (not
+on Windows).  An item that does not react, such as a hanging kernel, is ended with the process at the limit.
 """
 
 from __future__ import annotations

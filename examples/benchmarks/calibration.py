@@ -1,12 +1,12 @@
-"""Is the interval of ``varreg.certify(..., trials=8)`` true, and what is it calibrated by?
+"""Calibration and coverage of the error interval of ``varreg.certify(..., trials=8)``.
 
     python examples/benchmarks/calibration.py --data DATA [--quick] [--rows FILE] [--write] [--figure FILE]
 
-Judges maps of known error (see calibration_cases.py) by trials.  The pairs of two heads make the calibration, those of
-two others, and artificial heads, say how often the error lies in the interval, how well the estimate ranks the errors and
-how well it tells those above 2 mm.  Different people and different stains are a shift that the calibration knows nothing of.
-``--write`` replaces the calibration that varreg ships, ``--figure`` draws the reliability diagram; without ``--write`` nothing of
-varreg is changed.  ``--rows FILE`` keeps every pair as it ends, and a later run goes on from there.  DATA is the folder of
+Maps of known error (see calibration_cases.py) are assessed by trials.  The calibration uses the pairs of two heads; those
+of two others, and artificial heads, measure the coverage of the interval, the rank correlation of the estimate with the
+error, and the detection of errors above 2 mm.  Different people and different stains are a shift outside the calibration.
+``--write`` replaces the calibration of the package, which is otherwise unchanged; ``--figure`` draws the reliability
+diagram.  ``--rows FILE`` stores every finished pair, and a later run resumes from it.  DATA is the folder of
 the manifest of the other benchmarks, with mal35 and histology beside it.
 """
 

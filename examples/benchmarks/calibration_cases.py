@@ -1,9 +1,10 @@
 """Maps of known error between two images, for calibration.py.
 
-Two contrasts of one head that coincide, one of them seen through a random map, in slices and volumes, degraded or not; and
-a map between them that the solver made, by its defaults or restricted, or from a wrong start, or that is the true one with
-a random error, as other tools make them.  The sets ``calibrate`` and ``report`` share no head and no random number;
-``phantom`` are artificial heads, ``people`` two people each, ``stains`` two stains.  A case depends on its number only.
+Two coinciding contrasts of one head, one of them warped by a random map, in slices and volumes, degraded or not; and
+a map between them computed by the solver, with default or restricted options or from a wrong start, or the true map with
+a random error, as made by other tools.  The sets ``calibrate`` and ``report`` share no heads and no random numbers;
+``phantom`` are artificial heads, ``people`` pairs of different people, ``stains`` of two stains.  A case depends on its
+number only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures of calibration.py: coverage, width, rank correlation, area under the curve; the reliability diagram."""
+"""Summary of calibration.py: coverage, width, rank correlation, area under the curve; reliability diagram."""
 
 from __future__ import annotations
 

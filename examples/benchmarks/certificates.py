@@ -1,11 +1,11 @@
-"""What does a certificate say of the maps of different tools, and what the truth?  Side by side.
+"""Certificates of the maps of different tools, compared with their true errors.
 
     python examples/benchmarks/certificates.py result truth
     python examples/benchmarks/certificates.py truth result learned ants-syn greedy-nmi-affine elastix \\
         --data MANIFEST --affine --seed 1 --peer-python PYTHON
 
-Maps: those that refine.py takes for starts.  Every figure but the error comes from ``varreg.certify``, which knows
-nothing of the truth.
+The maps are the starts of refine.py.  All values except the error come from ``varreg.certify``, which does not
+use the true map.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Imported for its effect: varreg is found, installed or else in the checkout around this file."""
+"""Imported for its side effect: makes varreg importable, as installed or from this checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command-line arguments that several scripts share: which pairs, how many threads, where to write."""
+"""Command-line arguments shared by several scripts: pairs, threads, output."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Throughput of ``varreg bids``: visits an hour and core, scaling over processes, and what many visits cost besides.
+"""Throughput of ``varreg bids``: sessions per hour and core, scaling over processes, and overhead.
 
 python examples/benchmarks/cohort.py [--people 40] [--processes 1 2] [--sizes 64 96 128]
 
-Makes artificial people.  Seconds of a visit are of the processor, which other work on the machine does not lengthen much;
-walls are of the clock, and mean something on a machine that does nothing else.  Many workers are simulated: each takes the
-next visit when it is free, of the times measured here.  --sizes measures memory and time instead, for `varreg plan`.
+With artificial participants.  Times of a session are processor times, which other load on the machine hardly affects;
+wall times are meaningful on an idle machine only.  Many workers are simulated: each idle worker takes the
+next session, with the times measured here.  --sizes measures memory and time instead, for `varreg plan`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def makespan(seconds: np.ndarray, workers: int, dispatch: float) -> float:
 
 
 def scaling(folder: Path, place: Path, counts: list[int], preset: str) -> list[list[str]]:
-    """Rows: processes, wall, processor seconds a visit, visits an hour and core."""
+    """Rows: processes, wall time, processor seconds per session, sessions per hour and core."""
     rows = []
     for count in counts:
         output = place / f"out-{count}"
@@ -86,14 +86,14 @@ def scaling(folder: Path, place: Path, counts: list[int], preset: str) -> list[l
 
 
 def besides(folder: Path, output: Path, preset: str) -> dict[str, float]:
-    """Milliseconds a visit of what is no registration."""
+    """Overhead in milliseconds per session."""
     jobs, found = cohort_jobs(folder, output, preset), {}
     begun = time.perf_counter()
     read_visits(folder, ("T1w", "T2w"))
     found["reading the dataset"] = time.perf_counter() - begun
     begun = time.perf_counter()
     run_jobs(jobs, progress=False)
-    found["skipping a finished visit"] = time.perf_counter() - begun
+    found["skipping a finished session"] = time.perf_counter() - begun
     for file in folder.glob("sub-*/anat/*.nii.gz"):
         os.utime(file)
     begun = time.perf_counter()
@@ -139,7 +139,7 @@ def engines(place: Path):
 
 
 def sizes(cubes: list[int], place: Path) -> list[list[str]]:
-    """Rows: voxels, GB and processor seconds of a visit, each in a process of its own."""
+    """Rows: voxels, GB and processor seconds of a session, each in a separate process."""
     rows = []
     for n in cubes:
         folder = place / str(n) / "bids"
@@ -152,7 +152,7 @@ def sizes(cubes: list[int], place: Path) -> list[list[str]]:
 
 
 def one(folder: Path, preset: str) -> None:
-    """What a visit takes: GB at most, and seconds of the processor after the first, which loads the kernels."""
+    """Resources of a session: peak GB, and processor seconds after the first one, which loads the kernels."""
     small = folder.parent / "small"
     bids_dataset(small / "bids", 1)
     run_jobs(cohort_jobs(small / "bids", small / "out", preset), Engine(threads=1), progress=False)
@@ -181,26 +181,34 @@ def main() -> None:
             print(markdown(head, sizes(given.sizes, place)))
             return
         bids_dataset(place / "bids", given.people)
-        head = ["processes", "wall (s)", "processor s a visit", "visits an hour and core"]
+        head = [
+            "processes",
+            "wall time (s)",
+            "processor time per session (s)",
+            "sessions per hour and core",
+        ]
         rows = scaling(place / "bids", place, given.processes, given.preset)
         print(markdown(head, rows), "\n")
         output = place / f"out-{given.processes[0]}"
         cost = besides(place / "bids", output, given.preset)
         cost |= {f"a job that does nothing, {k}": v for k, v in dispatching(place).items()}
-        print(markdown(["besides", "ms a visit"], [[k, f"{v:.1f}"] for k, v in cost.items()]), "\n")
+        print(
+            markdown(["overhead", "ms per session"], [[k, f"{v:.1f}"] for k, v in cost.items()]),
+            "\n",
+        )
         outcomes = run_jobs(cohort_jobs(place / "bids", output, given.preset), progress=False)
         measured = np.array([outcome.seconds for outcome in outcomes])
         dispatch = max(v for k, v in cost.items() if k.startswith("a job")) / 1e3
         print(
             markdown(
-                ["workers", f"{len(measured)} visits", f"{MANY} visits"],
+                ["workers", f"{len(measured)} sessions", f"{MANY} sessions"],
                 simulated(measured, dispatch),
             )
         )
 
 
 def simulated(measured: np.ndarray, dispatch: float) -> list[list[str]]:
-    """Rows: workers, and the share of their time in which they work, for these visits and for many drawn from them."""
+    """Rows: workers, and their utilisation, for these sessions and for many sampled from them."""
     many = np.random.default_rng(0).choice(measured, MANY)
     return [
         [

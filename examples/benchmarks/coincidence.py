@@ -1,15 +1,16 @@
-"""What must a rigid map gain, or move, to be told from headers that are right?
+"""Thresholds of gain and motion that distinguish a rigid map from correct headers.
 
     python examples/benchmarks/coincidence.py --data DATA [--set limits] [--only 2D,3D,1mm] [--threads 1]
 
-Two contrasts of one head, one of them seen through a rigid map whose size is known: 0, where the images coincide, to 1
-voxel (root mean square over the head).  T1 with T2, FLAIR and T1 with contrast agent, as far as there are any, and T2 with T1;
-three slices (2D), volumes at 2 mm (3D) and as they are (1mm).  Every pair is registered by a rigid map
-alone; what it gains and how far it moves the head decides whether the headers are kept instead.  The limits were set by the heads of ``--set limits``.
+Two contrasts of one head, one of them warped by a rigid map of known size: from 0, where the images coincide, to 1
+voxel (root mean square over the head).  T1 with T2, FLAIR and T1 with contrast agent, if available, and T2 with T1;
+three slices (2D), volumes at 2 mm (3D) and at original resolution (1mm).  Every pair is registered by a rigid map
+only; its gain and the motion of the head determine whether the headers are kept instead.  The limits were chosen on
+the heads of ``--set limits``.
 
-A table per part, a line per motion: mean error in voxels (root mean square over the head) of the rigid map, and of what is
-left if each rule keeps the headers; in brackets how many pairs it keeps.  Gain: of the rigid map, share of the energy, smallest
-and largest.
+One table per part, one row per motion: mean error in voxels (root mean square over the head) of the rigid map, and
+the error if each rule keeps the headers; in parentheses the number of pairs for which it does.  Gain: of the rigid map,
+as a share of the energy, smallest and largest.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Distortion of EPI: a field along one axis, made for a real head, and found again from its T1.
+"""EPI distortion: a known field along one axis of a real head, estimated from its T1.
 
     python examples/benchmarks/distortion.py --data DATA [--head du7294] [--cube 3] [--peer-python PYTHON]
 
-The T2 of the head becomes an EPI: voxels of so many mm, displaced along j by a known smooth field that is largest above
-the sinuses and the ears, with signal piled up where it is squeezed, and noise.  Errors are those of the displacement over
-the head, in voxels of the EPI.  ANTs has the registration that fMRIPrep's fieldmap-less correction is built on: restricted to one
-axis, without an affine stage; at several gradient steps, since its default is made for people.
+The T2 of the head is converted to an EPI: larger voxels, displaced along j by a known smooth field that is largest above
+the sinuses and the ears, with signal pile-up where it is compressed, and noise.  Errors are those of the displacement
+over the head, in EPI voxels.  ANTs runs the registration of fMRIPrep's fieldmap-less correction: restricted to one
+axis, without an affine stage; with several gradient steps, since its default is meant for inter-subject registration.
 """
 
 from __future__ import annotations

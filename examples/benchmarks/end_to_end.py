@@ -1,4 +1,4 @@
-"""Whole registrations: seconds per stage, against the size of the image, against threads."""
+"""Complete registrations: run time by stage, image size and number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the study of the defaults varies: factors, and for each the values around its default.
+"""Factors of the study of the defaults, with the values around each default.
 
 A change is a dictionary of options; ``length_factor`` is not an option but a multiple of the default
 smoothness length, which depends on the image.

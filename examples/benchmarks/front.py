@@ -1,4 +1,4 @@
-"""What does accuracy cost?  Error against time of varreg's presets and other tools, in one figure.
+"""Trade-off between accuracy and run time of varreg's presets and other tools, in one figure.
 
     python examples/benchmarks/front.py --figure front.svg
     python examples/benchmarks/front.py --data MANIFEST --seed 1 --peer-python PYTHON --figure front.png

@@ -1,9 +1,9 @@
-"""How far do 20 further steps move the head, and how far did the result say they would?
+"""Motion of the head by 20 further steps, compared with the estimate in the result.
 
     python examples/benchmarks/further_steps.py --data DATA [--set report] [--every 7] [--threads 1]
 
-``result.motion.further`` is an estimate: as far as the last six steps moved together.  Here every few of the right pairs
-of verdict_cases.py is registered again with 20 steps more at the finest level, which begins with the same ones.
+``result.motion.further`` is an estimate: the displacement by the last six steps together.  Here a subset of the correct
+pairs of verdict_cases.py is registered again with 20 more steps at the finest level, which begins with the same steps.
 """
 
 from __future__ import annotations

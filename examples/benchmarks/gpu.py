@@ -1,13 +1,13 @@
-"""Everything that only a GPU can show, in one command of at most eight minutes that writes its own report.
+"""All GPU benchmarks in one command of at most eight minutes, with a report.
 
     python examples/benchmarks/gpu.py -o report.md
     python examples/benchmarks/gpu.py -o report.md --minutes 4 --only selftest,times
     python examples/benchmarks/gpu.py -o report.md --data MANIFEST --only peers
 
-Parts, in this order: the self-test; times of registrations, of a GPU and of the CPU; kernels at the finest level of a
-head, with the bytes that they must move; batches; memory; FireANTs on the same pairs and card, if it is installed
-(pip install fireants).  Each part has a share of the minutes, the report is written after each row, and what does
-not fit is named in it.  Images are enlarged phantoms whose map is known; the last part takes heads of different people
+Parts, in this order: self-test; times of registrations on the GPU and the CPU; kernels at the finest level of a
+head, with their memory traffic; batches; memory; FireANTs on the same pairs and card, if it is installed
+(pip install fireants).  Each part has a share of the time, the report is written after each row, and omitted
+parts are listed in it.  Images are enlarged phantoms with known maps; the last part uses heads of different people
 from the MANIFEST of people.py if there is one.
 """
 

@@ -1,4 +1,4 @@
-"""The part of gpu.py that compares varreg with FireANTs on the same pairs and card."""
+"""Comparison of varreg with FireANTs on the same pairs and card, for gpu.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of gpu.py that times whole registrations."""
+"""Times of complete registrations, for gpu.py."""
 
 from __future__ import annotations
 

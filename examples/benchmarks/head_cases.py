@@ -1,4 +1,4 @@
-"""Two contrasts of one head: right and wrong ways, slices, volumes and slabs, turned, mirrored, coinciding."""
+"""Cases of two contrasts of one head: correct and wrong maps, slices, volumes, slabs, rotated, mirrored, coinciding."""
 
 from __future__ import annotations
 

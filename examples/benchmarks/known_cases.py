@@ -1,4 +1,4 @@
-"""A registration whose answer is known, and the images of two sets of heads and people that share nothing."""
+"""Registrations with known ground truth, and the images of two disjoint sets of heads and people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images seen through known random maps, and starts and matrices that are wrong on purpose."""
+"""Images warped by known random maps, and deliberately wrong starts and matrices."""
 
 from __future__ import annotations
 

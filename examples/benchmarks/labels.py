@@ -1,11 +1,11 @@
-"""Labels from atlases: the votes of varreg.label beside ANTs' joint label fusion, on the same registrations.
+"""Multi-atlas segmentation: label fusion of varreg.label and ANTs, on the same registrations.
 
     python examples/benchmarks/labels.py --data MANIFEST --spacing 2 --targets 3 --atlases 5
 
-MANIFEST is that of people.py.  Each of the first people is labelled by the next ones, who are registered to it by varreg; their
-images and labels on the target go to every fusion.  A row: mean Dice over all labels and over those of the cortex, and seconds of
-the processor for the fusion.  "one atlas" is the mean of the atlases, each alone.  ANTs has its defaults, and the mask that its help advises:
-where any atlas has a label, a little wider.
+MANIFEST is that of people.py.  Each of the first participants is labelled by the following ones, registered by varreg;
+all fusion methods use the same warped images and labels.  A row: mean Dice over all labels and over cortical labels, and
+processor time of the fusion in seconds.  "one atlas" is the mean over the atlases used singly.  ANTs runs with its
+defaults, and the mask recommended in its help: the union of the atlas labels, slightly dilated.
 """
 
 from __future__ import annotations

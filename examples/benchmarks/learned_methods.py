@@ -1,11 +1,11 @@
-"""How long does the network take for one slice, beside voxelmorph's U-Net of its default size?
+"""Run time of the network for one slice, compared with voxelmorph's U-Net of default size.
 
     python examples/benchmarks/learned_methods.py --voxelmorph-python vxm/bin/python
 
-Both take the same 224 x 224 slices with the same number of threads, one after the other: first our
-network, then voxelmorph's in a process of its own, then ours again.  Weights do not change the times,
-so without --model ours has the paper's size and is not trained.  voxelmorph wants an environment of
-its own: python -m venv vxm && vxm/bin/python -m pip install voxelmorph (its torch version, from 0.3).
+Both process the same 224 x 224 slices with the same number of threads, in sequence: first our
+network, then voxelmorph's in a separate process, then ours again.  Times do not depend on weights,
+so that without --model our network has the paper's size and is untrained.  voxelmorph requires a separate
+environment: python -m venv vxm && vxm/bin/python -m pip install voxelmorph (its torch version, from 0.3).
 
 ``learned`` and ``learned_varreg`` are methods: (fixed, moving) -> displacement (d, *S) in voxels.
 ``python examples/benchmarks/accuracy.py learned learned+varreg varreg`` compares them with others.

@@ -1,4 +1,4 @@
-"""Where an iteration of the deformable stage goes: one evaluation and one gradient at each level."""
+"""Profile of an iteration of the deformable stage: one evaluation and one gradient at each level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine a number was measured on: what it is, with which versions, how fast its memory is.
+"""Description of the machine of a measurement: hardware, versions, memory bandwidth.
 
 python examples/benchmarks/machine.py
 """

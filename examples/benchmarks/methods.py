@@ -1,4 +1,4 @@
-"""Every method by name: doing nothing, varreg with each preset and single changes, networks, the peers."""
+"""Registration methods by name: identity, varreg with presets and single changes, networks, peers."""
 
 from __future__ import annotations
 

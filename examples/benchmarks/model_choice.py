@@ -1,14 +1,15 @@
-"""Which model does varreg.solve choose where nobody says, and is that right?
+"""Automatic model choice of varreg.solve, compared with the true model.
 
     python examples/benchmarks/model_choice.py --data DATA [--set report] [--only 2D,3D,thick] [--threads 1]
 
-T1 and T2 of one head, the T2 seen through a known random map: rigid, affine, or with a deformation of a given
-root-mean-square size on top of a rigid map; also with noise, as they are (coinciding), and cut into thick slices, each
-contrast another way.  Every pair is registered by a rigid map alone, by an affine map and a deformation, and with the
-defaults.  The limits were set by the heads of ``--set limits``; ``report`` holds others.
+T1 and T2 of one head, the T2 warped by a known random map: rigid, affine, or with a deformation of given
+root-mean-square size on top of a rigid map; also with noise, unwarped (coinciding), and resampled to thick slices, of
+different orientation in each contrast.  Every pair is registered by a rigid map only, by an affine map and a deformation,
+and with the defaults.  The limits were chosen on the heads of ``--set limits``; ``report`` holds others.
 
-A line per kind: errors in voxels (thick slices: mm), mean over pairs of the mean over the head, and 95th percentile over
-all points; what the defaults chose; what a deformation gains over its affine part, share of the energy, smallest and largest.
+One row per kind: errors in voxels (thick slices: mm), mean over pairs of the mean over the head, and 95th percentile over
+all points; the choice by default; the gain of a deformation over its affine part, as a share of the energy, smallest and
+largest.
 """
 
 from __future__ import annotations

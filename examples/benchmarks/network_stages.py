@@ -1,10 +1,10 @@
-"""What does each stage of a network add?  Error, similarity and folds after each, on heads it has not seen.
+"""Error, similarity and folds after each stage of a network, on heads not used in its training.
 
     python examples/benchmarks/network_stages.py --data MANIFEST --subjects ms19
     python examples/benchmarks/network_stages.py --data MANIFEST --subjects ms19 --motion affine
 
-Pairs are made as in its training, from the subjects named; ``--motion affine`` leaves the smooth part out and
-draws the affine part so that the mean error begins at some 12 mm.  Errors are in mm.
+Pairs are generated as in its training, from the given subjects; ``--motion affine`` omits the smooth part and
+draws the affine part for a mean error of about 12 mm before registration.  Errors are in mm.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Different people, templates, stains, artificial heads, and images that show nothing in common."""
+"""Further pairs: different people, templates, stains, artificial heads, and unrelated images."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Registration pairs with a known answer, and how far a displacement is from it.
+"""Registration pairs with known ground truth, and the error of a displacement.
 
-A pair is a T1 image (fixed) and the T2 image of the same head (moving), the T2 seen through a
-random smooth invertible map psi.  The answer is psi^-1(x) - x at every fixed voxel x.  Heads are real
+A pair is a T1 image (fixed) and the T2 image of the same head (moving), the T2 warped by a
+random smooth invertible map psi.  The true displacement is psi^-1(x) - x at every fixed voxel x.  Heads are real
 (:func:`manifest_pairs`) or artificial (:func:`phantom_pairs`).
 """
 

@@ -1,11 +1,11 @@
-"""Other registration tools behind one signature: ``run(fixed, moving, threads) -> displacement``.
+"""Other registration tools with a common signature: ``run(fixed, moving, threads) -> displacement``.
 
-Images are (*S) float32; the answer is (d, *S) in voxels, the fixed voxel x corresponds to the
-moving voxel x + displacement(x), affine part included.  Each tool runs with its own defaults or with
-the values its documentation starts from.  Packages are imported by the call, never before: these
-tools bring their own copies of ITK, which share a process neither with each other nor with numba.
-ITK takes its threads from the environment variable ``ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS`` (elastix'
-own argument crashes version 0.25).
+Images are (*S) float32; the displacement is (d, *S) in voxels, and the fixed voxel x corresponds to the
+moving voxel x + displacement(x), affine part included.  Each tool runs with its defaults or with
+the values recommended in its documentation.  Packages are imported on the call only: these
+tools bundle copies of ITK, which cannot share a process with each other or with numba.
+The number of threads of ITK is set by the environment variable ``ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS`` (the
+argument of elastix crashes version 0.25).
 """
 
 from __future__ import annotations

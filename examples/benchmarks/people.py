@@ -1,14 +1,14 @@
-"""Different people: overlap of hand-drawn labels after registration, any tool side by side.
+"""Inter-subject registration: overlap of manual labels after registration by several tools.
 
     python examples/benchmarks/people.py --data MANIFEST --spacing 2 affine varreg varreg-smooth ants-syn-full greedy-nmi-affine
 
 MANIFEST is a JSON object {"subjects": {ID: {"T1": FILE, "labels": FILE}}, "pairs": [[FIXED, MOVING], ..]}, files
-relative to it.  The fixed image is the T1 of one person, the moving one the T1 of another with its contrast turned round
-and noise, so that only similarities of several contrasts can match them.  Moving labels are carried by the map that a
-tool returns (nearest neighbour) and compared with the fixed ones.  A row: mean Dice of all labels and of the cortex (labels
-from 100), distance of the surfaces of structures inside the brain (95th percentile, mm), standard deviation of log det J over the
-head (roughness), folded voxels (%), median seconds.  Every method
-runs in a process of its own; its first pair is run once before, to load and compile.
+relative to it.  The fixed image is the T1 of one person, the moving image the T1 of another with inverted contrast
+and noise, so that only multimodal similarities are suitable.  Moving labels are warped by the map of
+a tool (nearest neighbour) and compared with the fixed ones.  A row: mean Dice of all labels and of the cortex (labels
+from 100), distance of the surfaces of structures inside the brain (95th percentile, mm), standard deviation of log det J
+over the head (roughness), folded voxels (%), median run time in seconds.  Every method
+runs in a separate process; its first pair is registered once before, to load and compile.
 """
 
 from __future__ import annotations

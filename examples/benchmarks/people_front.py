@@ -1,9 +1,9 @@
-"""Different people: overlap against roughness, along one setting of each tool.
+"""Inter-subject registration: trade-off between overlap and roughness, along one setting of each tool.
 
     python examples/benchmarks/people_front.py --data MANIFEST --limit 3 --save docs/images/people-front.png
 
-A map can buy overlap by being rougher, so tools are compared along what smooths their maps: the volume weight of
-varreg, the smoothing of the flow of ANTs, that of updates and warp of greedy.  The ring is each tool's default.
+Rougher maps can have higher overlap, so that tools are compared along their smoothing parameter: the volume weight of
+varreg, the smoothing of the flow of ANTs, and that of updates and warp of greedy.  The ring marks each tool's default.
 Images and scores are those of ``people.py``.
 """
 

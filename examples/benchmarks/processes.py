@@ -1,6 +1,6 @@
-"""What needs a fresh process: peak memory, import time, the first call with and without a cache.
+"""Measurements in a fresh process: peak memory, import time, the first call with and without a cache.
 
-``python processes.py {memory,import,calls} [FOLDER]`` is the fresh process: it prints JSON.
+``python processes.py {memory,import,calls} [FOLDER]`` runs in the fresh process and prints JSON.
 """
 
 from __future__ import annotations

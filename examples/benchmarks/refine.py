@@ -1,12 +1,12 @@
-"""What is a start worth?  Time to the energy of a cold start, and the error at the end.
+"""Gain by a start: time to the energy of a cold start, and the final error.
 
     python examples/benchmarks/refine.py half truth
     python examples/benchmarks/refine.py half ants-syn --data MANIFEST --affine --seed 1 --limit 8
     python examples/benchmarks/refine.py learned --model NAME
 
-The starts: ``half`` (varreg with half the iterations), ``result`` (varreg's own), ``truth``, ``learned``
-(the network of --model, one pass), and every peer of peers.py, in a process of its own.  Finding the
-start is not timed: what is asked is how long the solver takes from there.
+Starts: ``half`` (varreg with half the iterations), ``result`` (varreg's own), ``truth``, ``learned``
+(one pass of the network of --model), and every peer of peers.py, in a separate process.  The computation of the
+start is not timed: the measured time is that of the solver from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Methods on pairs: run, time, score; each peer in a process of its own."""
+"""Execution of methods on pairs: run time and scores; each peer in a separate process."""
 
 from __future__ import annotations
 

@@ -1,18 +1,19 @@
-"""How accurately and how fast is the motion of a series found, beside ``ants.motion_correction``?
+"""Accuracy and run time of motion correction, compared with ``ants.motion_correction``.
 
     python examples/benchmarks/series.py [--data DATA] [--volumes 12] [--threads 1] [--only epi,template,head]
 
-Series whose motion is known: an image is turned and shifted by 0 to 5 mm and degrees about its centre (cubic splines; that of
-"head", of 1 mm voxels, is then averaged over cubes of 3 mm), gets noise of 2 % of its 95th percentile, and grows brighter by 10 %
-from the first volume to the last.  "epi" is a volume of an echo-planar series, "template" the T2 of a template, "head" the T2 of
-a patient; in "contrasts" the first volume is that T2 and the others are the T1 of the same patient.  Files of DATA, by default
-$VARREG_DATA.
+Image series with known motion: an image is rotated and translated by 0 to 5 degrees and mm about its centre (cubic
+splines; that of "head", with 1 mm voxels, is then averaged to 3 mm), with noise of 2 % of its 95th percentile, and an
+intensity drift of 10 % from the first volume to the last.  "epi" is a volume of an echo-planar series, "template" the T2
+of a template, "head" the T2 of a patient; in "contrasts" the first volume is that T2 and the others are the T1 of the
+same patient.  Files of DATA, by default $VARREG_DATA.
 
-Errors are those of the maps from the first volume to each other: the largest distance over the head (mm) and the angle (degrees), by the size
-of the motion, mean and worst; "from volume 1" is the largest distance of the maps from the second volume to those after it, which have the same
-contrast and are read from the same file.  Every method is told to take the first volume as its reference, but "mean".  Times are per volume, of the same run,
-with as many threads for each, after one volume to warm up: by the clock, and of the processor, which other work on the machine
-changes less.  Both align and warp.  ANTs runs in a process of its own (``--peer-python``).
+Errors are those of the maps from the first volume to each other volume: the largest distance over the head (mm) and the
+angle (degrees), by the size of the motion, mean and worst; "from volume 1" is the largest distance of the maps from the
+second volume to the later ones, which have the same contrast and are read from the same file.  The reference of every
+method is the first volume, except for "mean".  Times are per volume, in the same run, with equal numbers of threads,
+after one volume to warm up: wall time, and processor time, which other load on the machine affects
+less.  Both align and warp.  ANTs runs in a separate process (``--peer-python``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the time goes: iterations, stages, scaling, threads, memory, start.
+"""Profile of the run time: iterations, stages, scaling, threads, memory, start-up.
 
     python examples/benchmarks/speed.py --only iterations,stages,start
     python examples/benchmarks/speed.py --data MANIFEST --json speed.json

@@ -1,6 +1,6 @@
-"""The parts of the preparation of a start, each replaced in turn by nothing or by something simpler.
+"""Steps of the preparation of a start, each omitted or replaced by a simpler one.
 
-The names of the library's functions stand here and nowhere else in this folder.
+The names of the library's internal functions are used in this file only.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""What does each part of the preparation of a start buy?  An ablation of ``varreg.solve(start=map)``.
+"""Ablation of the preparation of a start in ``varreg.solve(start=map)``.
 
     python examples/benchmarks/starts.py truth rough folding
     python examples/benchmarks/starts.py --data MANIFEST --subjects ms07,ms19 --affine --seed 11 --seed 12
 
-Each start is refined with everything, and with one part replaced (start_parts.py).  The starts: those of
-refine.py (``truth``, ``half``, ``learned``, every peer in a process of its own), and
+Each start is refined with all steps, and with one step replaced (start_parts.py).  The starts are those of
+refine.py (``truth``, ``half``, ``learned``, every peer in a separate process), and
 
-* ``field``: the displacement of ``half`` as an array, which says nothing of its origin
-* ``rough``: the true map and smooth noise
-* ``folding``: the true map and five places where it turns over
+* ``field``: the displacement of ``half`` as an array, without its origin
+* ``rough``: the true map plus smooth noise
+* ``folding``: the true map with five folds
 * ``other``: the true map of the next pair
-* ``torn``: the true map and white noise that folds everywhere
+* ``torn``: the true map plus white noise that folds everywhere
 
---maps FOLDER keeps what peers find, for another run on the same pairs.
+--maps FOLDER stores the maps of peers, for another run on the same pairs.
 """
 
 from __future__ import annotations

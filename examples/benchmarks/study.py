@@ -1,12 +1,12 @@
-"""Are the defaults well chosen?  One factor at a time, judged on subjects that did not choose.
+"""Study of the defaults: one factor at a time, reported on subjects not used for the choice.
 
     python examples/benchmarks/study.py --data MANIFEST --choose ID,ID --report ID,ID \\
         --seeds 1,2,3 --json study.json --figure study.png
     python examples/benchmarks/study.py --seeds 1 --limit 2 --factors regions,bins
 
-Each factor takes the values of factors.py on the choosing subjects, in 2D, with and without an affine
-part.  The defaults and the best single change (the runner-up) then meet on the reporting subjects.
-Without --data artificial heads are registered, and other seeds report.
+Each factor takes the values of factors.py on the subjects for the choice, in 2D, with and without an affine
+part.  The defaults and the best single change (the runner-up) are then compared on the subjects for the report.
+Without --data artificial heads are registered, with other seeds for the report.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small multiples: error against the values of each factor."""
+"""Figure of the study: error against the values of each factor, as small multiples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large pairs that are quick to make: a small phantom, enlarged, with noise of full resolution."""
+"""Large pairs generated quickly: an enlarged small phantom, with noise at full resolution."""
 
 from __future__ import annotations
 

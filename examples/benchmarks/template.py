@@ -1,12 +1,12 @@
-"""Templates of the same people: varreg.build_template beside ANTs' build_template.
+"""Templates of the same people by varreg and ANTs.
 
     python examples/benchmarks/template.py --data MANIFEST --spacing 2 --people 8
 
-MANIFEST is that of people.py.  All heads are brought to one field of view, centre on centre, so that either tool begins
-from the same.  ANTs does what its function does by default: three rounds of SyN.  A row: mean Dice between people (all pairs)
-on the template over all labels and over those of the cortex, the correlation of people with the template, how sharp it is
-relative to them, and seconds of the processor and of the clock; either tool runs in a process of its own, one after the other,
-with as many threads as are said.
+MANIFEST is that of people.py.  All heads are resampled to one field of view, with aligned centres, so that both tools start
+from the same images.  ANTs runs with the defaults of its function: three rounds of SyN.  A row: mean Dice between people
+(all pairs) on the template over all labels and over cortical labels, the correlation of people with the template, its
+sharpness relative to them, and processor and wall time in seconds; the tools run in separate processes, in sequence,
+with the given number of threads.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How did a training go?  Error on the validation pairs over the hours, and the table of the best weights.
+"""Training curve: error on the validation pairs over time, and a table of the best weights.
 
     python examples/benchmarks/training_curve.py run --figure curve.png
     python examples/benchmarks/training_curve.py affine-run deformable-run --figure curve.png
 
-Takes the folders that ``python -m learned.train`` leaves; several are drawn one after the other, as runs
-of which each began with the AT-Net of the one before.
+Takes output folders of ``python -m learned.train``; several are drawn in sequence, as runs
+that each start from the AT-Net of the previous one.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How many wrong registrations are warned of, and how many right ones?
+"""Sensitivity and specificity of the warnings.
 
     python examples/benchmarks/verdict.py --data DATA [--set report] [--repeats 2] [--threads 1] [--json FILE]
 
-Registers pairs whose answer is known (see verdict_cases.py), many of them made wrong on purpose, and counts the
-warnings (``result.warnings``) by kind.  An answer is wrong if its mean error over the head is above 3 mm (5 mm between
-centroids of structures of different people, 3 % of the picture for stains), or if nothing can be right.  The limits of
-the checks were chosen on ``--set limits``; ``--set report`` shares no head, person or random number with it.  DATA is the
-folder of the manifest of the other benchmarks, with mal35, template2mm, histology and phantoms beside it.
+Registers pairs with known ground truth (see verdict_cases.py), many of them made to fail deliberately, and counts the
+warnings (``result.warnings``) by kind.  A result is wrong if its mean error over the head is above 3 mm (5 mm between
+centroids of structures of different people, 3 % of the picture for stains), or if no correct result exists.  The limits
+of the checks were chosen on ``--set limits``; ``--set report`` shares no head, person or random number with it.  DATA is
+the folder of the manifest of the other benchmarks, with mal35, template2mm, histology and phantoms beside it.
 """
 
 from __future__ import annotations

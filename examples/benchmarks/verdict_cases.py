@@ -1,7 +1,7 @@
-"""Registrations whose answer is known, right ones and wrong ones of many kinds, for verdict.py.
+"""Registrations with known ground truth, correct and wrong ones of many kinds, for verdict.py.
 
-Two sets of heads, people and seeds that share nothing: by ``limits`` the limits of the checks were chosen, ``report``
-is what the documentation reports.
+Two disjoint sets of heads, people and seeds: ``limits`` was used to choose the limits of the checks, ``report``
+for the results in the documentation.
 """
 
 from __future__ import annotations

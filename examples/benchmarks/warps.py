@@ -1,7 +1,7 @@
-"""Random smooth invertible maps with a known inverse, as the tables of this folder define them.
+"""Random smooth invertible maps with a known inverse, as used in the tables of this folder.
 
-The random numbers are drawn in a fixed order from the generator that is passed, so one seed means
-one map on every machine.  (``varreg.data.phantom`` draws its own, milder maps.)
+The random numbers are drawn in a fixed order from the given generator, so that a seed defines
+the same map on every machine.  (``varreg.data.phantom`` draws other, smaller maps.)
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""A network on images much larger than in its training: all of them at once, or window by window?
+"""A network on images much larger than in its training: as a whole, or in windows.
 
     python examples/benchmarks/windows.py --model brain-2d --times 2
 
-Pairs of painted phantoms, so many times as many voxels along each axis as in training, moved by a random map that is known.  Once the
-network sees all of both images; once it sees windows of the size of its training, which overlap by half and are averaged with Gaussian
-weights (``monai.inferers.sliding_window_inference``).  A row: mean and worst error in voxels, the share of folded cells, seconds a pair.
+Pairs of synthesised phantoms, larger than in training by a given factor along each axis, warped by a known random map.
+The network is applied to the whole images; and to windows of its training size, which overlap by half and are averaged
+with Gaussian weights (``monai.inferers.sliding_window_inference``).  A row: mean and worst error in voxels, share of
+folded cells, seconds per pair.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""varreg with many settings on many saved pairs, in worker processes of one thread each."""
+"""varreg with many settings on many stored pairs, in worker processes of one thread each."""
 
 from __future__ import annotations
 

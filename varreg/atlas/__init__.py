@@ -1,1 +1,1 @@
-"""Labels of an image from several labelled people."""
+"""Multi-atlas segmentation."""

@@ -1,4 +1,4 @@
-"""Labelled people: what is taken as a collection of atlases."""
+"""Collections of labelled atlases."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..errors import FileError, InputError
 from ..images.opening import SUFFIXES
 
 FUNCTION = "varreg.label"
-#: Endings of the names in a folder, before the suffix of an image.
+#: Suffixes of names in a folder, before the suffix of the image format.
 IMAGE, LABELS = "_image", "_labels"
-#: The table that says it where names are others.
+#: Table that lists the files if they have other names.
 TABLES = ("atlases.tsv", "atlases.csv")
 COLUMNS = ("image", "labels", "name")
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """One labelled person.
+    """One labelled image.
 
     Attributes
     ----------
@@ -42,19 +42,19 @@ def as_atlases(value: Any) -> list[Atlas]:
     Parameters
     ----------
     value : str, PathLike or sequence of (image, labels)
-        A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` (or
-        ``.csv``) that has the columns ``image``, ``labels`` and optionally ``name``, its paths counted from its folder; or
+        A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each atlas, or with a table ``atlases.tsv`` (or
+        ``.csv``) of the columns ``image``, ``labels`` and optionally ``name``, with paths relative to its folder; or
         the path of such a table.
 
     Returns
     -------
     list of Atlas
-        In the order of their names, or of the table.
+        Sorted by name, or in the order of the table.
 
     Raises
     ------
     InputError, FileError
-        If there are none, or one lacks its labels or its image.
+        If there are none, or labels or image of an atlas are missing.
     """
     if isinstance(value, (str, os.PathLike)):
         place = Path(os.fsdecode(value)).expanduser()
@@ -135,14 +135,14 @@ def _of_table(path: Path) -> list[Atlas]:
 
 
 def _name(value: Any) -> str:
-    """Of a file, without the ending that says it is an image."""
+    """Name of an atlas file, without the suffix of images."""
     if not isinstance(value, (str, os.PathLike)):
         return str(getattr(value, "name", ""))
     return _stem(Path(os.fsdecode(value)).name).removesuffix(IMAGE)
 
 
 def _stem(name: str) -> str:
-    """The name of an image file without its suffix; empty of any other file."""
+    """The name of an image file without its suffix; empty for any other file."""
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]

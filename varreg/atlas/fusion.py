@@ -1,15 +1,15 @@
-r"""Fusion of label maps that were brought onto one image: each voxel takes the label of the largest weight.
+r"""Fusion of label maps warped to one image: each voxel is assigned the label of the largest total weight.
 
 "majority"
     Every atlas has the same weight.
 "local"
-    An atlas has the more weight the better its image explains the target near the voxel.  In a patch around it the target's
-    intensities are fitted by a linear function of the atlas's; the residual has the variance
-    :math:`1 - r^2` in units of the target's, with the local correlation r, and the weight is :math:`1 / (1 - r^2)`: votes of
-    independent errors are weighed so.  (Artaechevarria et al. 2009, *IEEE TMI* 28(8), 1266-1277; Sabuncu et al. 2010,
-    doi:10.1109/TMI.2010.2050897.)  Contrasts may differ, for the function is fitted.
+    The weight of an atlas increases with the local similarity of its image to the target.  In a patch around the voxel
+    the target's intensities are fitted by a linear function of the atlas's; the residual has the variance
+    :math:`1 - r^2` relative to the target's, with the local correlation r, and the weight is :math:`1 / (1 - r^2)`, as for
+    votes with independent errors.  (Artaechevarria et al. 2009, *IEEE TMI* 28(8), 1266-1277; Sabuncu et al. 2010,
+    doi:10.1109/TMI.2010.2050897.)  Contrasts may differ, as the function is fitted.
 
-Where all atlases agree there is nothing to weigh, and nothing is computed.
+Where all atlases agree, no weights are computed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .patches import correlations
 
 METHODS = ("local", "majority")
-#: Residual variance that counts as perfect: below it, noise decides.
+#: Lower limit of the residual variance, below which noise would determine the weights.
 LEAST = 0.01
 
 
@@ -33,25 +33,25 @@ def fuse(
     method: str,
     radius: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """The fused labels, and the share of the weight that voted for them.
+    """The fused labels, and their share of the total weight.
 
     Parameters
     ----------
     target : (*S) float array
     images : sequence of (*S) float arrays
-        Of the atlases, brought onto the target.
+        Images of the atlases, warped to the target.
     labels : sequence of (*S) integer arrays
-        Likewise.
+        Label maps of the atlases, warped to the target.
     method : {"local", "majority"}
     radius : int
-        Of the patches, voxels: 2 are 5 x 5 x 5.
+        Radius of the patches, voxels: 2 for 5 x 5 x 5.
 
     Returns
     -------
     labels : (*S) integer array
         Ties go to the lower label.
     agreement : (*S) float32 array
-        From 0 to 1.
+        Share of the total weight for the fused label, from 0 to 1.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def vote(
     Parameters
     ----------
     votes : (n, v) integer array
-        Of n atlases at v voxels.
+        Labels of n atlases at v voxels.
     weights : (n, v) array
 
     Examples

@@ -1,4 +1,4 @@
-"""``label``: register labelled people to an image, and let them vote."""
+"""``label``: registration of labelled atlases to an image, and label fusion."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def label(
 ) -> Labelling:
     """Label an image by several labelled atlases (multi-atlas segmentation).
 
-    Each atlas is registered to the image, its labels are warped to it, and where they differ the atlases vote
-    (:mod:`varreg.atlas.fusion`).
+    Each atlas is registered to the image, its labels are warped to it, and the warped labels are
+    fused (:mod:`varreg.atlas.fusion`).
 
     Parameters
     ----------
     image : image
         Image to be labelled; see :func:`varreg.solve`.
     atlases : str, PathLike or sequence of (image, labels)
-        A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each person, or with a table ``atlases.tsv`` of the
+        A folder with ``NAME_image.nii.gz`` and ``NAME_labels.nii.gz`` for each atlas, or with a table ``atlases.tsv`` of the
         columns ``image``, ``labels`` and optionally ``name``; or such a table; or a list.
     method : {"local", "majority"}
         Weights of the votes: by the local agreement of each atlas with the image, or equal.
@@ -133,7 +133,7 @@ def label(
 def _registered(
     target: Image, mask: Any, atlases: Sequence[Atlas], arguments: dict[str, Any]
 ) -> tuple[list[Result], list[NDArray[Any]]]:
-    """The registrations, and the labels brought over."""
+    """The registrations, and the warped label maps."""
 
     def pairs() -> Iterator[dict[str, Any]]:
         for atlas in atlases:

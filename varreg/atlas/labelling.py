@@ -1,4 +1,4 @@
-"""What :func:`varreg.label` returns: labels, how far the atlases agree, and what could be wrong."""
+"""The result of :func:`varreg.label`: labels, agreement of the atlases, and checks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..optimise.check import Check, failed, first_line, remedies
 from ..transforms.transform import Transform
 
 RECORD = "labelling.json"
-#: Agreement of the labelled voxels below which the answer is doubtful, mean; and of one voxel.
+#: Agreement of the labelled voxels below which the result is doubtful: mean; and of a single voxel.
 DOUBTFUL, UNSURE = 0.6, 0.5
-#: Share of an atlas's labelled voxels that must agree with the answer, relative to the median of the atlases.
+#: Smallest agreement of an atlas's labels with the result, relative to the median of the atlases.
 ODD = 0.75
 #: Fewest atlases that can outvote one.
 FEW = 3
@@ -27,15 +27,15 @@ FEW = 3
 
 @dataclass(frozen=True, eq=False)
 class Labelling:
-    """The labels of an image.  ``print(labelling)`` explains it.
+    """The labels of an image.  ``print(labelling)`` gives a summary.
 
     Attributes
     ----------
     labels : (*S) integer array
         Labels on the grid of the image.
     agreement : (*S) float32 array
-        Fraction of the weight that voted for the label, from 0 to 1: low where the label is uncertain.  It is not the probability that the
-        label is correct, because atlases may have common errors.
+        Share of the total weight for the label, from 0 to 1: low where the label is uncertain.  It is not the probability
+        that the label is correct, because atlases may have common errors.
     image : Image
     names : tuple of str
         Names of the atlases.
@@ -63,7 +63,7 @@ class Labelling:
 
     @property
     def volumes(self) -> dict[int, float]:
-        """Volume of each label but 0, in mm^3 (of a slice mm^2)."""
+        """Volume of each label except 0, in mm^3 (for a slice, area in mm^2)."""
         names, counts = np.unique(self.labels, return_counts=True)
         voxel = float(np.prod(self.image.grid.spacing))
         return {
@@ -73,7 +73,14 @@ class Labelling:
         }
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write a folder, whole or not at all: ``labels.nii.gz``, ``agreement.nii.gz`` and ``labelling.json``.
+        """Write a folder atomically: ``labels.nii.gz``, ``agreement.nii.gz`` and ``labelling.json``.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to be created.
+        overwrite : bool
+            Replace an existing labelling.
 
         Raises
         ------
@@ -86,7 +93,7 @@ class Labelling:
             write_json(folder / RECORD, self.content())
 
     def content(self) -> dict[str, object]:
-        """All but the arrays, as JSON."""
+        """All values except the arrays, as JSON."""
         return {
             "format": "varreg labelling",
             "varreg": __version__,
@@ -116,7 +123,7 @@ class Labelling:
 
 
 def mean_agreement(labels: NDArray[np.integer], agreement: NDArray[np.float32]) -> float:
-    """Over what is labelled; 0 if nothing is."""
+    """Mean agreement of the labelled voxels; 0 if there are none."""
     shown = labels != 0
     return float(agreement[shown].mean()) if shown.any() else 0.0
 
@@ -125,16 +132,16 @@ def labelling_checks(
     names: Sequence[str], fused: NDArray[np.integer], agreement: NDArray[np.float32],
     labels: Sequence[NDArray[np.integer]], warned: Sequence[tuple[str, ...]],
 ) -> tuple[Check, ...]:  # fmt: skip
-    """What could be wrong with fused labels.
+    """Checks of fused labels.
 
     Parameters
     ----------
     names : sequence of str
     fused, agreement : (*S) arrays
     labels : sequence of (*S) arrays
-        Of each atlas, on the image.
+        Warped label map of each atlas.
     warned : sequence of tuple of str
-        What each registration was warned of.
+        Warnings of each registration.
     """
     mean = mean_agreement(fused, agreement)
     told = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
@@ -162,7 +169,7 @@ def labelling_checks(
 def _odd(
     names: Sequence[str], fused: NDArray[np.integer], labels: Sequence[NDArray[np.integer]]
 ) -> Check:
-    """Atlases that say something else than the answer much more often than the others do."""
+    """Check for atlases that deviate from the fused labels much more than the others."""
     shares = []
     for each in labels:
         either = (fused != 0) | (each != 0)

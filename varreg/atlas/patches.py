@@ -1,4 +1,4 @@
-"""Correlations of images in patches around voxels."""
+"""Local correlations of images in patches around voxels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 Float = NDArray[np.floating]
-#: Variance in a patch below which it shows nothing, in units of the image's own.
+#: Smallest variance of a non-constant patch, relative to that of the image.
 FLAT = 1e-4
 
 
@@ -19,7 +19,7 @@ def correlations(
     where: NDArray[np.bool_],
     radius: int,
 ) -> Float:
-    """Of a target with several images, in the cube around each of some voxels.
+    """Correlations of a target with several images, in the cubic patch around each of the given voxels.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def correlations(
     where : (*S) bool array
         The v voxels; at least one.
     radius : int
-        The cube has 2 radius + 1 voxels along each axis; beyond the border the image is mirrored.
+        The patch has 2 radius + 1 voxels along each axis; images are mirrored at the border.
 
     Returns
     -------
     (n, v) array
-        0 where either patch is flat.
+        0 where either patch is constant.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def correlations(
 
 
 def _standard(image: NDArray[np.float32]) -> Float:
-    """Mean 0 and variance 1, in double precision: variances are differences."""
+    """Standardise to mean 0 and variance 1, in double precision, as variances are computed from differences."""
     values = image.astype(np.float64)
     mean, spread = np.nanmean(values), np.nanstd(values)
     return np.nan_to_num((values - mean) / (spread if spread > 0 else 1.0))

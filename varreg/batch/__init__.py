@@ -1,1 +1,1 @@
-"""Many pairs: one executor of threads or processes."""
+"""Registration of many pairs, by threads or worker processes."""

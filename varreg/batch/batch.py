@@ -1,4 +1,4 @@
-"""``solve_batch`` and ``iterate_batch``: many pairs with the same arguments, several at a time."""
+"""``solve_batch`` and ``iterate_batch``: parallel registration of many pairs with the same arguments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .pairs_together import PAIRS_TOGETHER, pairs_with_room
 from .process_count import chosen_pool
 from .processes import pickled
 
-#: Pairs taken from the source but not yet handed out, per worker: enough that none of them waits.
+#: Number of pairs per worker that are read ahead, so that no worker waits.
 AHEAD = 2
 ERRORS = ("raise", "return")
 
@@ -43,7 +43,7 @@ def solve_batch(
     errors: str = "raise",
     **arguments: Any,
 ) -> list[Result]:
-    """Register many pairs of images, several at a time.
+    """Register many pairs of images, several in parallel.
 
     The results are bitwise those of :func:`varreg.solve` for each pair.
 
@@ -60,7 +60,7 @@ def solve_batch(
     processes : int, optional
         Number of worker processes that solve the pairs, with the threads divided among them; 0 for none.
         By default as many as threads for many small images in memory, which gain nothing from
-        threads, and otherwise none.  They stay ready for the next call for a while.
+        threads, and otherwise none.  They remain available for further calls for some time.
     progress : bool, optional
         Whether to show a progress bar over the pairs; by default on a terminal only.
     errors : {"raise", "return"}
@@ -78,7 +78,7 @@ def solve_batch(
     Raises
     ------
     InputError
-        If an argument is unusable; nothing has been computed then.
+        If an argument is invalid; raised before any computation.
     Exception
         With ``errors="raise"``, the error of :func:`varreg.solve` for the first pair, in the order of
         `pairs`, that fails; the message begins with its position and its names.
@@ -146,7 +146,7 @@ def _checked(
     function: str, pairs: Iterable[Any], threads: int | None, processes: int | None,
     progress: bool | None, errors: str, arguments: dict[str, Any],
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """The generator of results, after a check of everything that holds for all pairs."""
+    """Validate all common arguments, and return the generator of results."""
     if not isinstance(errors, str) or errors not in ERRORS:
         raise InputError(f"{function}: `errors` must be 'raise' or 'return'; got {errors!r}.")
     if not isinstance(pairs, Iterable) or getattr(pairs, "shape", None) == ():
@@ -157,7 +157,7 @@ def _checked(
     wanted, processes = thread_count(threads, function), _process_count(processes, function)
     common, kernels = _common(arguments)
     most = processes or wanted
-    if kernels.NAME == "cupy":  # one process has the device
+    if kernels.NAME == "cupy":  # the device is used by one process
         if processes:
             raise InputError(
                 f"{function}: `processes` are for backend='numba'; a GPU serves the threads of one"
@@ -167,7 +167,7 @@ def _checked(
     if processes:
         _refuse_for_processes(function, common)
     if errors == "raise" and isinstance(pairs, Sequence):
-        for position, pair in enumerate(pairs):  # found before the work rather than amid it
+        for position, pair in enumerate(pairs):  # errors are raised before the computation
             as_pair_task(pair, position, function)
     return _results(function, pairs, wanted, most, processes, progress, errors, common, kernels)
 
@@ -184,7 +184,7 @@ def _process_count(processes: Any, function: str) -> int | None:
 
 
 def _refuse_for_processes(function: str, common: dict[str, Any]) -> None:
-    """Check of the arguments for all pairs: they must mean the same in another process."""
+    """Refuse arguments for all pairs that cannot be passed to another process."""
     if common.get("callback") is not None:
         raise InputError(
             f"{function}: `callback` is a function of this process, which worker processes cannot "
@@ -205,9 +205,9 @@ def _common(arguments: dict[str, Any]) -> tuple[dict[str, Any], ModuleType]:
     common["options"] = merged_options(options, common.pop("preset", "default"), changes)
     for key, check in (("affine", affine_model), ("start", affine_initialisations)):
         if isinstance(common.get(key), str):
-            check(common[key], 2)  # a name means the same in both dimensions
+            check(common[key], 2)  # valid names are the same in both dimensions
     kernels = chosen_backend(common.get("backend", "auto"), common.get("device", 0))
-    common["backend"] = kernels.NAME  # the same in another process
+    common["backend"] = kernels.NAME  # the same in worker processes
     return common, kernels
 
 
@@ -215,14 +215,14 @@ def _results(
     function: str, pairs: Iterable[Any], threads: int, most: int, processes: int | None,
     progress: bool | None, errors: str, common: dict[str, Any], kernels: ModuleType,
 ) -> Generator[Result, None, None]:  # fmt: skip
-    """The results in order, at most `most` pairs at a time; closing this generator cancels those under way."""
+    """The results in order, at most `most` pairs at a time; closing this generator cancels the running pairs."""
     source = iter(pairs)
     first = list(itertools.islice(source, most))
     workers = max(1, min(most, len(first), pairs_with_room(kernels, first, most)))
     total = len(first) if len(first) < most else len(pairs) if isinstance(pairs, Sized) else None
     pool = chosen_pool(function, processes, first, most, total, common)
     source = itertools.chain(first, source)
-    del first  # nothing here may keep a pair whose result has been handed out
+    del first  # do not keep a pair whose result has been returned
     executor = BatchExecutor(
         function, common, kernels, threads, workers, pool, require_processes=processes is not None
     )

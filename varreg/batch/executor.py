@@ -1,4 +1,4 @@
-"""Executor of pairs: several at a time, in threads or in worker processes."""
+"""Parallel execution of pairs, in threads or in worker processes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PairFuture:
-    """Result of a pair that is being solved.
+    """Result of a pair that is being computed.
 
     Parameters
     ----------
     label : str
-        Position and names of the pair; "" if the message of its error has the position already.
+        Position and names of the pair; "" if its error message already contains the position.
     future : Future
     images : dict
-        Images of the pair that went to a worker process and do not come back from there.
+        Images in memory that were sent to a worker process, from which they are not returned.
     """
 
     label: str
@@ -43,12 +43,12 @@ class PairFuture:
     images: dict[str, Image] = field(default_factory=dict)
 
     def result(self, errors: str = "raise") -> Any:
-        """The result, once it is there.
+        """The result, after waiting for it.
 
         Parameters
         ----------
         errors : {"raise", "return"}
-            What is done with an error of the pair.
+            Whether to raise or return an error of the pair.
         """
         error = self.future.exception()
         if error is None:
@@ -65,7 +65,7 @@ class PairFuture:
 
 
 class BatchExecutor:
-    """Executor in threads, or in the processes of `pool`; a context manager.
+    """Executor by threads, or by the processes of `pool`; a context manager.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ class BatchExecutor:
     kernels : module
         The backend.
     threads, workers : int
-        Threads for all pairs, and how many pairs are solved at a time.
+        Number of threads for all pairs, and number of pairs in parallel.
     pool : WorkerPool or None
-        The worker processes, if any; released at the end.
+        Worker processes, if any; released at the end.
     require_processes : bool
-        Whether a pair that cannot be sent to a worker is an error rather than solved here.
+        Whether a pair that cannot be sent to a worker is an error; otherwise it is solved here.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class BatchExecutor:
         self._threads, self._threads_per_pair = threads, max(1, threads // workers)
         self._pool, self._require_processes = pool, require_processes
         self._cancelled, self._small_pairs = threading.Event(), threading.Lock()
-        together = getattr(kernels, "together", None)  # on a device the evaluations of all pairs
+        together = getattr(kernels, "together", None)  # batched evaluation on a device
         self._together: Callable[[], AbstractContextManager[None]] | None = together and together()
         self._executor = ThreadPoolExecutor(workers, "varreg-batch")
         self._kernels_used = pool is None or pool.is_warm
@@ -115,7 +115,7 @@ class BatchExecutor:
         self.shutdown()
 
     def submit(self, position: int, pair: Any) -> PairFuture:
-        """Begin a pair; for threads it is kept only until it is solved."""
+        """Start a pair; with threads it is kept only until it is solved."""
         try:
             task = as_pair_task(pair, position, self._function)
         except InputError as error:
@@ -129,7 +129,7 @@ class BatchExecutor:
         )
 
     def shutdown(self) -> None:
-        """Cancel the pairs under way."""
+        """Cancel the running pairs."""
         self._cancelled.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._pool is not None:
@@ -147,16 +147,16 @@ class BatchExecutor:
             self._pool = None
 
     def _is_compiled_for(self, task: PairTask) -> bool:
-        """Whether workers would find all kernels compiled: else this thread does it, once for all."""
+        """Whether workers would find all kernels compiled; otherwise this thread compiles them once for all."""
         compiled: Callable[[], bool] | None = getattr(self._kernels, "is_compiled", None)
         if compiled is not None and not compiled():
             return False
-        # the first pair may need kernels that none before has needed, and is solved while the workers
-        # start; but one pair after the other takes long where they are known to be large
+        # the first pair may need further kernels, and is solved here while the workers
+        # start; but serial execution of large pairs would take long
         return self._kernels_used or (task.voxels or 0) >= SMALL
 
     def _solved_here(self, task: PairTask) -> Future[Result]:
-        """A pair solved in this thread, before the next one is begun."""
+        """Solve a pair in this thread, before the next one starts."""
         future: Future[Result] = Future()
         try:
             future.set_result(self._solve(task, self._threads))
@@ -168,7 +168,7 @@ class BatchExecutor:
     def _submit_to_process(self, pool: WorkerPool, task: PairTask) -> PairFuture:
         try:
             images = task.images_in_memory()
-        except Exception:  # solve says what is wrong with them, in its own order
+        except Exception:  # solve reports the error, in its order of validation
             return PairFuture(task.label, self._solved_here(task))
         try:
             future = pool.submit(self._pickled, {**task.arguments, **images})
@@ -184,7 +184,7 @@ class BatchExecutor:
             return solve(**settings, threads=threads, progress=False)
 
     def _beside_others(self, task: PairTask) -> AbstractContextManager[Any]:
-        """A context for one of several pairs: together, one small pair at a time, or each on its own."""
+        """Context for one of several parallel pairs: batched, one small pair at a time, or independent."""
         if self._together is not None:
             return self._together()
         return self._small_pairs if task.is_small else nullcontext()
@@ -192,7 +192,7 @@ class BatchExecutor:
     def _cancellable(
         self, callback: Callable[[Iteration], None] | None
     ) -> Callable[[Iteration], None]:
-        """A callback after whose step the pair ends if it has been cancelled."""
+        """A callback that ends the pair after a step if it has been cancelled."""
 
         def observe(iteration: Iteration) -> None:
             if self._cancelled.is_set():
@@ -210,7 +210,7 @@ def _failed(error: Exception) -> Future[Result]:
 
 
 def _worker_ended(cause: BaseException) -> VarregError:
-    """Error of one pair, for the error that all pairs share whose workers ended."""
+    """Error of one pair, from the error shared by all pairs of the ended workers."""
     error = VarregError(
         "varreg.solve: a worker process ended while this pair was being processed or about to be: "
         "killed from outside, perhaps because memory ran out. Solve it again with fewer "

@@ -1,4 +1,4 @@
-"""One pair of a batch: arguments of ``solve``, size, and position in the messages of its errors."""
+"""One pair of a batch: arguments of ``solve``, size, and location of its errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ REQUIRED = ("moving", "fixed")
 OPTIONAL = (
     "fixed_mask", "moving_mask", "fixed_rigid_mask", "moving_rigid_mask", "start", "affine",
 )  # fmt: skip
-#: With fewer voxels than this, much of the time of a pair is Python, which runs one thread at a time:
-#: two such pairs in two threads take longer than one after the other.
+#: With fewer voxels than this, a large part of the run time is serial Python code:
+#: two such pairs take longer in two threads than one after the other.
 SMALL = 2**17
 
 
@@ -31,7 +31,7 @@ class PairTask:
     label : str
         Position and names of the pair, for messages.
     arguments : dict
-        `moving`, `fixed` and what else holds for this pair only.
+        `moving`, `fixed` and the other arguments of this pair.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class PairTask:
 
     @property
     def voxels(self) -> int | None:
-        """Number of voxels of the fixed image; None for a file, which is not opened just to know."""
+        """Number of voxels of the fixed image; None for a file, which is not opened for this purpose."""
         image = self.arguments["fixed"]
         shape = getattr(image.data if isinstance(image, Image) else image, "shape", None)
         return None if shape is None else math.prod(shape)
@@ -59,12 +59,12 @@ class PairTask:
     def images_in_memory(self) -> dict[str, Any]:
         """The images that are not files, as :class:`varreg.Image`, or lists with such images.
 
-        An Image can be pickled whatever it was made of, and keeps the name of its file.
+        Images can be pickled whatever their source, and keep the name of their file.
 
         Raises
         ------
         Exception
-            If one of them is no image; as :func:`varreg.images.accepted.as_image`.
+            If one of them is not an image; see :func:`varreg.images.accepted.as_image`.
         """
         return {
             name: _in_memory(self.arguments[name], name)
@@ -74,14 +74,14 @@ class PairTask:
 
 
 def as_pair_task(pair: Any, position: int, function: str) -> PairTask:
-    """The task of anything that is a pair.
+    """The task of a pair in any accepted form.
 
     Parameters
     ----------
     pair : (moving, fixed), or mapping
         A mapping has the keys of `REQUIRED` and any of `OPTIONAL`.
     position : int
-        In the batch, from 0.
+        Position in the batch, from 0.
     function : str
         Name for the messages.
 
@@ -92,7 +92,7 @@ def as_pair_task(pair: Any, position: int, function: str) -> PairTask:
     Raises
     ------
     InputError
-        If it is something else; the images themselves are not looked at.
+        If it is not a pair; the images themselves are not validated.
 
     Examples
     --------
@@ -121,9 +121,9 @@ def located(error: BaseException, label: str) -> BaseException:
     Parameters
     ----------
     error : BaseException
-        Its type stays, because callers catch by it.
+        Its type is kept, because callers catch by type.
     label : str
-        Of the task.
+        Label of the task.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def located(error: BaseException, label: str) -> BaseException:
     words = error.args[0] if len(error.args) == 1 else None
     if isinstance(words, str) and str(error) == words:
         error.args = (f"{label}: {words}",)
-    elif hasattr(error, "add_note"):  # from Python 3.11; not every message can be changed
+    elif hasattr(error, "add_note"):  # from Python 3.11; not all messages can be changed
         error.add_note(f"{label}.")
     return error
 
@@ -167,7 +167,7 @@ def _listed(names: Any) -> str:
 
 
 def _name(image: Any) -> str:
-    """Path or name of an image, else its type."""
+    """Path or name of an image, otherwise its type."""
     if isinstance(image, (str, os.PathLike)):
         return repr(os.fsdecode(image))
     path = image.get_filename() if hasattr(image, "get_filename") else getattr(image, "name", None)

@@ -1,4 +1,4 @@
-"""Table of pairs for ``varreg register --pairs``, checked before anything is computed."""
+"""Table of pairs for ``varreg register --pairs``, validated before any computation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..images.opening import SUFFIXES
 REQUIRED = ("moving", "fixed")
 FILES = (*REQUIRED, "fixed_mask", "moving_mask", "fixed_rigid_mask", "moving_rigid_mask")
 COLUMNS = (*FILES, "name")
-#: The first of these that the header contains; no column has one in its name.
+#: Delimiters; the first one that the header contains is used, as no column name contains one.
 DELIMITERS = "\t;,"
-_LONGEST_NAME = 200  # bytes; file systems take 255
-_SHOWN = 5  # of many mistakes of one kind
+_LONGEST_NAME = 200  # bytes; the limit of file systems is 255
+_SHOWN = 5  # of many errors of one kind
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class TableRow:
     Parameters
     ----------
     line : int
-        Where it stands, from 1.
+        Line number, from 1.
     name : str
-        A plain file name, unique in the table also where upper and lower case are the same.
+        A plain file name, unique in the table, ignoring case.
     cells : dict
-        Column -> file as it stands in the table; columns that are empty are left out.
+        Column -> file as given in the table; empty columns are omitted.
     folder : Path
-        Of the table, from which the files are counted.
+        Folder of the table, to which the files are relative.
     """
 
     line: int
@@ -44,35 +44,35 @@ class TableRow:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Column -> path, of the columns of `FILES` that are not empty."""
+        """Column -> path, for the columns of `FILES` that are not empty."""
         cells = ((key, self.cells[key]) for key in FILES if key in self.cells)
         return {key: self.folder / Path(cell).expanduser() for key, cell in cells}
 
 
 def read_pairs(path: str | os.PathLike[str], reserved: Sequence[str] = ()) -> list[TableRow]:
-    """Read a table of pairs, and see that it is complete.
+    """Read and validate a table of pairs.
 
     Parameters
     ----------
     path : str or PathLike
         UTF-8 text separated by commas, tabs or semicolons.  A header names the columns ``moving``
         and ``fixed`` and optionally ``name``, ``fixed_mask``, ``moving_mask``, ``fixed_rigid_mask`` and
-        ``moving_rigid_mask``.  Paths are relative to the folder of the table.  A row without a name is called by its number and the
-        moving image.
+        ``moving_rigid_mask``.  Paths are relative to the folder of the table.  The default name of a row is its
+        number and the moving image.
     reserved : sequence of str
-        Names that no row may have.
+        Names that rows must not have.
 
     Returns
     -------
     list of TableRow
-        At least one; every file exists.
+        At least one; all files exist.
 
     Raises
     ------
     FileError
-        If the table cannot be read or a file it names is not there.
+        If the table cannot be read or a listed file does not exist.
     InputError
-        If its columns, its rows or its names are not as described.
+        If its columns, rows or names are invalid.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def read_pairs(path: str | os.PathLike[str], reserved: Sequence[str] = ()) -> li
 
 
 def _lines(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
-    """Number and values of every line that is not empty; the header is the first."""
+    """Number and values of every non-empty line; the header is the first."""
     try:
         with open(Path(os.fsdecode(path)).expanduser(), encoding="utf-8-sig", newline="") as stream:
             header = stream.readline()
@@ -135,7 +135,7 @@ def _refuse_columns(path: str | os.PathLike[str], header: list[str]) -> None:
 def _cells(
     path: str | os.PathLike[str], header: list[str], line: int, values: list[str]
 ) -> dict[str, str]:
-    """Column -> value of one line, without the empty ones."""
+    """Column -> value of one line, without empty values."""
     where = f"varreg.read_pairs: line {line} of {os.fspath(path)!r}"
     if any(values[len(header) :]):
         raise InputError(
@@ -152,7 +152,7 @@ def _cells(
 def _refuse_names(
     path: str | os.PathLike[str], rows: list[TableRow], reserved: Sequence[str]
 ) -> None:
-    """Every name is a folder of its own in the folder of the results."""
+    """Refuse names that cannot be separate folders in the folder of the results."""
     seen: dict[str, TableRow] = {}
     for row in rows:
         name = row.name
@@ -189,7 +189,7 @@ def _refuse_absent(path: str | os.PathLike[str], rows: list[TableRow]) -> None:
 
 
 def _stem(file: str) -> str:
-    """The name of a file without its folder and the suffix of an image."""
+    """The file name without folder and image suffix."""
     name = Path(file).name
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix):

@@ -1,4 +1,4 @@
-"""How many pairs a GPU solves together."""
+"""Number of pairs that a GPU solves together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from ..errors import InputError
 from .pair import as_pair_task
 
-#: By default: enough to share the cost of a launch, and of waiting for it.
+#: Default: enough to amortise kernel launches and synchronisation.
 PAIRS_TOGETHER = 16
 
 
 def pairs_with_room(kernels: Any, pairs: list[Any], most: int) -> int:
-    """How many pairs like the first ones fit into the free memory of a device.
+    """Number of pairs like the first ones that fit into the free memory of a device.
 
     Parameters
     ----------
@@ -20,12 +20,12 @@ def pairs_with_room(kernels: Any, pairs: list[Any], most: int) -> int:
     pairs : list
         The first pairs of the batch.
     most : int
-        How many are wanted.
+        Requested number.
 
     Returns
     -------
     int
-        `most` for a backend without a device, and for files, which are not opened just to know.
+        `most` for a backend without a device, and for files, which are not opened for this purpose.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def pairs_with_room(kernels: Any, pairs: list[Any], most: int) -> int:
 
 
 def _voxels(pair: Any) -> int:
-    """Of the fixed image; 0 if that is not known, or if the pair will not be solved."""
+    """Number of voxels of the fixed image; 0 if unknown, or if the pair is invalid."""
     try:
         return as_pair_task(pair, 0, "").voxels or 0
     except InputError:

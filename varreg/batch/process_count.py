@@ -1,4 +1,4 @@
-"""Number of worker processes of a batch: whether they can be had, and whether they pay."""
+"""Number of worker processes of a batch: whether they are possible and beneficial."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .processes import WorkerPool, acquire_pool, has_warm_pool, pickled
 
 logger = logging.getLogger(__name__)
 
-#: Small pairs that pay for starting worker processes: the seconds that a core needs for as many.
+#: Number of small pairs for which starting worker processes is beneficial: the equivalent of the start-up time.
 LEAST_FOR_PROCESSES = 48
 
 
 def processes_possible() -> bool:
-    """Whether this process can have worker processes: those of ``multiprocessing.Pool`` cannot."""
+    """Whether this process can start worker processes; workers of ``multiprocessing.Pool`` cannot."""
     return not multiprocessing.current_process().daemon
 
 
@@ -27,7 +27,7 @@ def processes_expected() -> bool:
     """Whether worker processes are appropriate by default.
 
     Not in a process that is itself one of several workers, and not inside another program, where
-    ``sys.executable`` is not Python and to run it would start that program again.
+    ``sys.executable`` is not Python and running it would start that program again.
     """
     alone = multiprocessing.parent_process() is None
     frozen = getattr(sys, "frozen", False)
@@ -37,20 +37,20 @@ def processes_expected() -> bool:
 def processes_pay(
     pairs: list[Any], threads: int, total: int | None, common: dict[str, Any], warm: bool
 ) -> bool:
-    """Whether processes gain more than starting them takes, as far as that is known.
+    """Whether processes save more time than their start takes, as far as known.
 
     Parameters
     ----------
     pairs : list
         The first pairs of the batch.
     threads : int
-        As many processes would be used.
+        Number of processes.
     total : int or None
-        Number of pairs altogether, if that is known.
+        Total number of pairs, if known.
     common : dict
         Arguments of ``solve`` for all pairs.
     warm : bool
-        Whether the processes run already.
+        Whether the processes are already running.
 
     Examples
     --------
@@ -80,11 +80,11 @@ def chosen_pool(
     function : str
         Name for the messages.
     processes : int or None
-        What was asked for; None leaves it to :func:`processes_pay`.
+        Requested number; None to decide by :func:`processes_pay`.
     pairs, total, common
         As for :func:`processes_pay`.
     most : int
-        Pairs at a time, if there are as many.
+        Largest number of pairs in parallel.
     """
     warm = has_warm_pool(most)
     if processes is None and not processes_pay(pairs, most, total, common, warm):
@@ -101,7 +101,7 @@ def _is_small(pair: Any) -> bool:
     try:
         return as_pair_task(pair, 0, "").is_small
     except InputError:
-        return True  # which takes no time at all
+        return True  # no start-up time
 
 
 def _can_be_pickled(arguments: dict[str, Any]) -> bool:

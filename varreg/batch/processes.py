@@ -1,10 +1,10 @@
-"""Pool of worker processes for small pairs: warm between calls, gone with the process it serves.
+"""Pool of worker processes for small pairs, kept between calls, and ended with its owner.
 
-Much of a small pair is Python, which runs one thread at a time in a process.  Starting a worker takes
-seconds, most of them for imports and compiled kernels, so one pool stays between the calls.  The
-processes are those of :class:`loky.ProcessPoolExecutor`.  Its reusable executor is one for all that a
-thread does: a second batch at the same time would resize it, wait for the first, and be cancelled
-with it.  Here a batch has its pool for itself, and hands it on when it ends.
+A large part of the time of a small pair is Python code, which runs one thread at a time.  Starting a worker takes
+seconds, mostly for imports and compiled kernels, so that one pool is kept between calls.  The
+processes are those of :class:`loky.ProcessPoolExecutor`.  Its reusable executor is shared by all calls of a
+thread: a second simultaneous batch would resize it, wait for the first, and be cancelled
+with it.  Here each batch has exclusive use of a pool, and releases it at the end.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from ..errors import InputError
 from ..results.result import Result
 from .worker import initialise, solve_pickled
 
-#: Seconds after which a worker without work ends.
+#: Seconds after which an idle worker ends.
 IDLE_TIMEOUT = 300.0
-#: Seconds that cancelled pairs have for ending, before their workers are killed.
+#: Seconds for cancelled pairs to end, before their workers are killed.
 CANCEL_TIMEOUT = 5.0
-#: The pool between two calls, by process: a forked process cannot use the workers of its parent, and
-#: must not let go of them either, because their end would be announced to the parent.
+#: The idle pool, by process: a forked process cannot use the workers of its parent, and
+#: must not release them either, because the parent would be notified of their end.
 _idle_pools: dict[int, WorkerPool] = {}
 
 
 def acquire_pool(size: int) -> WorkerPool:
-    """Worker processes for one batch, which has them for itself until it releases them.
+    """Worker processes for one batch, reserved until it releases them.
 
     Parameters
     ----------
     size : int
-        How many.
+        Number of workers.
 
     Returns
     -------
     WorkerPool
-        The one released last if it has this size and still runs, else one that has yet to start.
+        The pool released last if it has this size and still runs, otherwise a new one, not yet started.
 
     Examples
     --------
@@ -65,23 +65,23 @@ def has_warm_pool(size: int) -> bool:
 
 
 def shutdown_idle_pool() -> None:
-    """End of the workers that wait for the next batch, if there are any."""
+    """End the idle workers, if there are any."""
     pool = _idle_pools.pop(os.getpid(), None)
     if pool is not None:
         pool.shutdown()
 
 
 def pickled(arguments: dict[str, Any]) -> bytes:
-    """Arguments of ``solve`` as they are sent to a worker.
+    """Serialised arguments of ``solve`` for a worker.
 
     Raises
     ------
     InputError
-        If something among them exists in this process only, such as an open file.
+        If an argument exists in this process only, such as an open file.
     """
     try:
         return bytes(cloudpickle.dumps(arguments))
-    except Exception as error:  # every class fails in its own way
+    except Exception as error:  # any exception of a class's pickling
         raise InputError(
             f"an argument cannot be sent to a worker process ({type(error).__name__}: {error}); "
             "give arrays, paths or varreg.Image, or stay in this process with processes=0."
@@ -94,22 +94,22 @@ class WorkerPool:
     Parameters
     ----------
     size : int
-        How many.
+        Number of workers.
     """
 
     def __init__(self, size: int) -> None:
         self.size, self._owner, self._released = size, os.getpid(), -float("inf")
         self._futures = weakref.WeakSet[Future[Result]]()
         self._executor: Any = None
-        self._cancelled: Any = None  # a semaphore, the only thing that reaches workers amid a pair
-        # all dealings with the workers take place in one thread: Ctrl-C, which Python raises in the
-        # main thread wherever that is, then never leaves them half done
+        self._cancelled: Any = None  # a semaphore, the only signal to a worker within a pair
+        # all calls to the executor take place in one thread: Ctrl-C, which Python raises in the
+        # main thread at any point, then never interrupts them
         self._manager = ThreadPoolExecutor(1, "varreg-workers")
 
     def start(self) -> None:
-        """Start the workers unless they run already; does not wait until they are ready.
+        """Start the workers unless they are running; does not wait until they are ready.
 
-        The caller that starts them must release them in any case.
+        The caller must release them in any case.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class WorkerPool:
         from loky import ProcessPoolExecutor
         from loky.backend import get_context
 
-        context = get_context("loky")  # neither forks nor runs the script of the user again
+        context = get_context("loky")  # neither forks nor runs the user's script again
         self._cancelled = context.Semaphore(0)
         self._executor = ProcessPoolExecutor(
             self.size,
@@ -133,7 +133,7 @@ class WorkerPool:
             initargs=(self._owner, self._cancelled),
         )
         _block_interrupts()
-        self._executor.submit(int)  # the processes start now rather than with the first pair
+        self._executor.submit(int)  # start the processes now rather than with the first pair
 
     @property
     def is_warm(self) -> bool:
@@ -148,17 +148,17 @@ class WorkerPool:
         common : bytes
             Arguments of ``solve`` for all pairs, :func:`pickled`.
         arguments : dict
-            Those of this pair, which win.
+            Arguments of this pair, which take precedence.
 
         Returns
         -------
         Future of Result
-            Without the images that were sent: they are where they came from.
+            Without the images that were sent, which the caller still has.
 
         Raises
         ------
         InputError
-            If they cannot be sent.
+            If the arguments cannot be sent.
         """
         call = (solve_pickled, _working_folder(), common, pickled(arguments))
         return self._manager.submit(self._submit, *call).result()
@@ -166,21 +166,21 @@ class WorkerPool:
     def _submit(self, *call: Any) -> Future[Result]:
         try:
             future: Future[Result] = self._executor.submit(*call)
-        except BrokenProcessPool:  # a worker died, which ended the others and the pairs under way
+        except BrokenProcessPool:  # a dead worker ends the others and the running pairs
             self._start()
             future = self._executor.submit(*call)
         self._futures.add(future)
         return future
 
     def release(self) -> None:
-        """Cancel the pairs under way, and keep the workers for the next batch."""
-        if os.getpid() != self._owner:  # inherited amid a batch by a fork
+        """Cancel the running pairs, and keep the workers for the next batch."""
+        if os.getpid() != self._owner:  # inherited by a fork during a batch
             return
         is_idle = False
         try:
             is_idle = self._manager.submit(self._cancel).result()
         finally:
-            if not is_idle and self._executor is not None:  # or interrupted while waiting for it
+            if not is_idle and self._executor is not None:  # or interrupted while waiting
                 self._executor.shutdown(wait=True, kill_workers=True)
         if not is_idle:
             return
@@ -189,7 +189,7 @@ class WorkerPool:
             self.shutdown()
 
     def _cancel(self) -> bool:
-        """Cancel the pairs under way; whether the workers are free for others then."""
+        """Cancel the running pairs; returns whether the workers are then idle."""
         if self._executor is None:
             return False
         running = {future for future in self._futures if not future.done()}
@@ -200,24 +200,24 @@ class WorkerPool:
         return not running
 
     def shutdown(self) -> None:
-        """Let the workers go, without waiting for it."""
+        """End the workers, without waiting."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
 
 
 def _block_interrupts() -> None:
-    """Processes and threads begun from this thread never get the Ctrl-C of a terminal, which goes to
-    all its processes: it is settled by the one that asked, and idle workers must survive it.
+    """Shield processes and threads started from this thread from the Ctrl-C of a terminal, which is sent to
+    all its processes: the calling process handles it, and idle workers must survive it.
     """
     if hasattr(signal, "pthread_sigmask"):
         from multiprocessing import resource_tracker
 
-        resource_tracker.ensure_running()  # to start it later would let them in again
+        resource_tracker.ensure_running()  # starting it later would unblock interrupts
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _working_folder() -> str | None:
-    """What relative paths count from; workers outlive a change of it."""
+    """Base folder of relative paths; workers outlive a change of it."""
     try:
         return os.getcwd()
     except OSError:  # it has been removed

@@ -1,4 +1,4 @@
-"""Code of a worker process: its start, its end, and one pair."""
+"""Code of a worker process: start, end, and one pair."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _cancelled: Any = None
 
 
 class CancelledPair(Exception):
-    """Ends a pair whose result is no longer needed."""
+    """Ends a pair whose result is no longer required."""
 
 
 def initialise(owner: int, cancelled: Any) -> None:
-    """Initialisation of every worker; the imports take place while its owner does something else.
+    """Initialisation of every worker, with the imports, while its owner continues.
 
     Parameters
     ----------
     owner : int
-        The process that it works for.
+        Process id of its owner.
     cancelled : semaphore
-        Above 0 when the pairs under way are no longer wanted.
+        Above 0 when the running pairs are cancelled.
     """
     global _cancelled
     _cancelled = cancelled
@@ -39,38 +39,38 @@ def initialise(owner: int, cancelled: Any) -> None:
 
 
 def follow(owner: int) -> None:
-    """End this process with its owner, and leave the Ctrl-C of a terminal to that one.
+    """End this process with its owner, which handles the Ctrl-C of a terminal.
 
     Parameters
     ----------
     owner : int
-        The process that started this one.
+        Id of the process that started this one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after, args=(owner,), daemon=True).start()
 
 
 def _exit_after(owner: int) -> None:
-    """End of this process after that of its owner, however that ended."""
+    """Wait for the end of the owner, however it ends, then exit."""
     while os.getppid() == owner:
         time.sleep(1.0)
     os._exit(1)
 
 
 def solve_pickled(folder: str | None, common: bytes, arguments: bytes) -> Result:
-    """Solution of a pair whose arguments were sent.
+    """Solve a pair whose arguments were sent.
 
     Parameters
     ----------
     folder : str or None
-        What relative paths count from.
+        Base folder of relative paths.
     common, arguments : bytes
         Arguments of ``solve`` for all pairs and for this one, :func:`varreg.batch.processes.pickled`.
 
     Returns
     -------
     Result
-        Without the images that were sent: copies of them would only take time and memory.
+        Without the images that were sent: copies would waste time and memory.
     """
     if folder is not None:
         os.chdir(folder)
@@ -83,7 +83,7 @@ def solve_pickled(folder: str | None, common: bytes, arguments: bytes) -> Result
 
 
 def _raise_if_cancelled(_: Iteration | None = None) -> None:
-    # taken and given back, because no lock may stay behind in a worker that is killed
+    # acquired and released, because no lock may remain held by a killed worker
     if _cancelled.acquire(False):
         _cancelled.release()
         raise CancelledPair

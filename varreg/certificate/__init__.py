@@ -1,1 +1,1 @@
-"""What can be said of a map without knowing the true one."""
+"""Assessment of a map without knowing the true one."""

@@ -1,4 +1,4 @@
-"""Estimate of the mean error of a map, from trials, and the map of where they disagree with it."""
+"""Estimate of the mean error of a map from trials, and the map of their deviation from it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ..images.image import Image
 from .interval import LEVEL, calibrations
 from .trials import Trials
 
-#: Voxels; a map from which the trials differ by less is as far from them as this.
+#: Voxels; smaller distances between the map and the trials are replaced by this value.
 LEAST_DISTANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How far a map may be from the true one: an estimate, for pairs like those it was calibrated on.
+    """Estimated error of a map, for pairs like those of the calibration.
 
     Attributes
     ----------
     trials : int
-        Registrations under small known changes.
+        Number of registrations under small known perturbations.
     distances : tuple of float
         Mean distance over the head between the map and that of each trial, mm.
     apart : float
         Mean distance between two of the trials' maps, mm.
     level : float
-        Probability that the interval is stated for.
+        Coverage probability of the interval.
     low, high : float
         Interval of the mean error over the head, mm.
     median : float
-        Half of the pairs with such trials have less, mm.
+        Predicted median of the error, mm.
     familiar : bool
-        Whether the distances lie within those of the pairs of the calibration.
+        Whether the distances are within the range of the calibration.
     """
 
     trials: int
@@ -54,7 +54,7 @@ class Accuracy:
 
 
 def checked_count(value: object, function: str) -> int:
-    """The number of trials: 0, or one that there is a calibration for.
+    """Validate the number of trials: 0, or one with a calibration.
 
     Raises
     ------
@@ -71,13 +71,13 @@ def checked_count(value: object, function: str) -> int:
 
 
 def accuracy_of(trials: Trials, fixed: Grid) -> Accuracy:
-    """The estimate that trials lead to.
+    """The error estimate from trials.
 
     Parameters
     ----------
     trials : Trials
     fixed : Grid
-        Of the fixed image at full resolution: errors are proportional to its voxels.
+        Grid of the fixed image at full resolution: errors are proportional to its voxel size.
     """
     count = len(trials.distances) - 1
     d, s = scores(trials.distances)
@@ -98,7 +98,7 @@ def accuracy_of(trials: Trials, fixed: Grid) -> Accuracy:
 
 
 def scores(distances: np.ndarray) -> tuple[float, float]:
-    """Mean distance of the trials from the map (first row), and of two trials from each other.
+    """Mean distance of the trials from the map (first row), and between two trials.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def spread_of(trials: Trials, fixed: Image) -> Image:
     ----------
     trials : Trials
     fixed : Image
-        It brings the frame of a slice.
+        Provides the frame of a slice.
     """
     data = np.zeros(trials.level.grid.shape, dtype=np.float32)
     data[trials.head.shown] = np.sqrt(trials.squared)

@@ -1,4 +1,4 @@
-"""What a similarity or an energy is worth: without any relation, and with the map a little changed."""
+"""Reference values of similarity and energy: for independent images, and for perturbed maps."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..stages.problem import Problem
 from ..transforms.transform import Transform
 from .records import Perturbation, Shuffled
 
-#: Permutations, and random fields of each size.
+#: Number of permutations, and of random fields of each amplitude.
 PERMUTATIONS, FIELDS = 8, 8
 #: Root mean square of the random fields, in voxels.
 SIZES = (0.25, 0.5, 1.0, 2.0)
-#: Their correlation length, as a share of the geometric mean extent: 22 mm for a head.
+#: Correlation length of the random fields, as a share of the geometric mean extent: 22 mm for a head.
 CORRELATION = 0.1
 
 
 def shuffled(problem: Problem, transform: Transform, random: np.random.Generator) -> Shuffled:
-    """The similarity of warped values in random places: what is left when there is no relation.
+    """The similarity after random permutation of the warped intensities: the level of independent images.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def shuffled(problem: Problem, transform: Transform, random: np.random.Generator
 
 
 def _similarity(problem: Problem, fixed: LevelImage, warped: LevelImage) -> float:
-    """Of two images on one grid, as the finest level measures it."""
+    """Similarity of two images on one grid, as measured at the finest level."""
     options = problem.options.replace(levels=(1.0,))
     there = Problem(fixed, warped, options, problem.kernels, problem.threads)
     return affine_energy(there, np.eye(fixed.grid.dim + 1), deformable=True).similarity
@@ -64,7 +64,7 @@ def _similarity(problem: Problem, fixed: LevelImage, warped: LevelImage) -> floa
 def perturbations(
     problem: Problem, objective: DeformableObjective, nodes: Array, random: np.random.Generator
 ) -> tuple[Perturbation, ...]:
-    r"""How the energy changes when random smooth fields are added to u; none of them may fold.
+    r"""Change of the energy when random smooth fields are added to u; draws that fold are excluded.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def perturbations(
         for _ in range(FIELDS):
             field = nodes + size * voxel * random_field(objective, length, random)
             energy = objective.evaluate(state_of(objective, field)).energy.total
-            if np.isfinite(energy):  # it is infinite where it folds
+            if np.isfinite(energy):  # it is infinite for folded fields
                 rises.append(energy - level)
         mean = float(np.mean(rises)) if rises else None
         rising = float(np.mean(np.array(rises) > 0)) if rises else None

@@ -1,4 +1,4 @@
-"""What can be said of a map between two images without knowing the true one."""
+"""Assessment of a map between two images without knowing the true one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .records import Folds, Gradients, InverseResidual, Perturbation, Refinement
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """The result of :func:`varreg.certify`.  ``print(certificate)`` explains it in words.
+    """The result of :func:`varreg.certify`.  ``print(certificate)`` gives a summary in words.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Certificate:
     overlap : float
         Fraction of the fixed voxels that the affine part maps inside the moving image.
     in_view : float
-        Fraction of the fixed voxels inside the mask that the whole map takes to a voxel inside the moving mask.
+        Fraction of the fixed voxels inside the mask that the map takes to a voxel inside the moving mask.
     shuffled : Shuffled
     perturbations : tuple of Perturbation
     checks : tuple of Check
@@ -110,7 +110,7 @@ class Certificate:
         return failed(self.checks)
 
     def to_json(self) -> str:
-        """All figures as JSON text."""
+        """All values as JSON text."""
         from ..io.records import plain
 
         return json.dumps(
@@ -119,12 +119,21 @@ class Certificate:
 
     @classmethod
     def from_json(cls, text: str) -> Certificate:
-        """The certificate that :meth:`to_json` wrote.
+        """The certificate from the text of :meth:`to_json`.
+
+        Parameters
+        ----------
+        text : str
+            JSON.
+
+        Returns
+        -------
+        Certificate
 
         Raises
         ------
         FileError
-            If the text is not such a certificate; the message says what is wrong.
+            If the text is not such a certificate; the message gives the reason.
         """
         from ..io.records import Damage, nested, renamed
 
@@ -147,12 +156,19 @@ class Certificate:
             ) from error
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write :meth:`to_json` to a file, whole or not at all.
+        """Write :meth:`to_json` to a file, atomically.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            File to be created.
+        overwrite : bool
+            Replace an existing file.
 
         Raises
         ------
         FileError
-            If it exists or cannot be written; what existed before is untouched.
+            If it exists or cannot be written; an existing file is then unchanged.
         """
         from ..io.files import atomic_path
 
@@ -161,7 +177,21 @@ class Certificate:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
-        """Read what :meth:`save` wrote; FileError if it cannot be."""
+        """Read a file written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : str or PathLike
+
+        Returns
+        -------
+        Certificate
+
+        Raises
+        ------
+        FileError
+            If the file cannot be read, or is not a certificate.
+        """
         from ..io.destination import usable_path
 
         path = usable_path(path, "Certificate.load")
@@ -191,7 +221,7 @@ class Certificate:
         )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What a notebook shows: all of it, in words."""
+        """Representation in notebooks: the complete summary."""
         printer.text(repr(self) if cycle else str(self))
 
 

@@ -1,4 +1,4 @@
-"""``certify``: how a map, wherever it comes from, stands to the energy and to itself."""
+"""``certify``: assessment of a map of any origin by its energy, folds, inverse and stability."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def certify(
         *images, fixed_mask, moving_mask, chosen, kernels, threads, FUNCTION,
         rigid_masks=(moving_rigid_mask, fixed_rigid_mask),
     )  # fmt: skip
-    figures = figures_of(problem, source, odd, budget, random)  # refuses what is out of view
+    figures = figures_of(problem, source, odd, budget, random)  # raises if nothing is in view
     tried = None
     if count:
         tried = run_trials(problem, source.transform, count, int(seed), callback)
@@ -139,7 +139,7 @@ def certify(
 
 
 def _refuse_others(source: InputTransform, moving: Image, fixed: Image) -> None:
-    """Swapped or foreign images of the grids of a result; on other grids it is a map like any."""
+    """Refuse swapped or foreign images on the grids of a result; on other grids a result is treated as any map."""
     if source.registered is None:
         return
     transform, warped = source.registered

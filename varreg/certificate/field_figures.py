@@ -12,16 +12,16 @@ from ..transforms.inversion import default_tolerance, residuals
 from ..transforms.transform import Transform
 from .records import Folds, InverseResidual, Place
 
-#: Folds whose places are kept.
+#: Largest number of folds that are listed.
 PLACES = 10
-#: Moving voxels at which a map is inverted; of larger images a random choice.
+#: Largest number of moving voxels for the inverse; larger images are sampled at random.
 INVERTED = 2**16
-#: Steps that the inverse may take.
+#: Maximum number of iterations of the inverse.
 STEPS = 100
 
 
 def folds_of(problem: Problem, nodes: Array | None, constraint: str) -> Folds:
-    """Every fold of the displacement, and where the worst are."""
+    """Number of folded cells of the displacement, and the position of the worst."""
     grid = problem.fixed.grid
     if nodes is None:
         return Folds(1.0, grid.shape, 0, 0, ())

@@ -1,4 +1,4 @@
-"""What is measured of a map: how it stands to the energy, to what the solver makes of it, and to itself."""
+"""Measurements of a map: energy, refinement by the solver, folds and inverse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .records import Gradients, Refinement
 def figures_of(
     problem: Problem, source: InputTransform, odd: tuple[Check, ...], budget: int, random: np.random.Generator
 ) -> dict[str, Any]:  # fmt: skip
-    """What is measured of a map: fields of the certificate.
+    """Measurements of a map: fields of the certificate.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def figures_of(
     source : InputTransform
         The map, on the grids of the problem.
     odd : tuple of Check
-        What is odd about the images and masks.
+        Failed checks of the images and masks.
     budget : int
-        Steps of the refinement.
+        Number of steps of the refinement.
     random : numpy Generator
 
     Raises
@@ -85,7 +85,7 @@ def figures_of(
 
 
 def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
-    """Similarity of the map as it is, and the share of the voxels inside the mask which it sees."""
+    """Similarity of the original map, and the share of the fixed voxels inside the mask that it maps into view."""
     finest = len(problem.factors) - 1
     shape = None if transform.nodes is None else transform.nodes.shape[1:]
     objective = deformable_objective(problem, finest, transform.affine, shape, transform.constraint)
@@ -105,7 +105,7 @@ def _as_given(problem: Problem, transform: Transform) -> tuple[float, float]:
 def _evaluations(
     problem: Problem, objective: DeformableObjective, nodes: Array
 ) -> tuple[Evaluation, Gradients, Evaluation]:
-    """At the map, its gradients, and after affine."""
+    """Evaluation of the map, norms of its gradients, and evaluation after affine."""
     still = state_of(objective, np.zeros_like(nodes))
     headers = deformable_objective(problem, len(problem.factors) - 1, np.eye(nodes.ndim))
     identity, alone = headers.evaluate(still), objective.evaluate(still)
@@ -115,7 +115,7 @@ def _evaluations(
 
 
 def _affine_stage(problem: Problem, affine: Array) -> Energy:
-    """The energy as the affine stage measures it."""
+    """Energy of the affine stage."""
     return check_view(affine_evaluation(problem, affine)).energy
 
 
@@ -123,10 +123,10 @@ def _refinement(
     problem: Problem, objective: DeformableObjective, nodes: Array, budget: int, identity: Energy,
     minimised: bool,
 ) -> Refinement:  # fmt: skip
-    """What the solver gains in so many steps at the finest level, and how far it goes.
+    """Energy gained by further steps of the solver at the finest level, and the resulting motion.
 
-    It begins as it would from a start (:mod:`varreg.initial.warm_start`): a map that was made for another
-    energy is fitted by a smoothing spline first, or the first steps would throw its good parts away with its roughness.
+    It is prepared like a start (:mod:`varreg.initial.warm_start`): a map that minimises another
+    energy is first fitted by a smoothing spline, or the first steps would remove its details along with its roughness.
     """
     start = objective.evaluate(state_of(objective, nodes)).energy
     as_it_is = minimised or budget == 0

@@ -1,4 +1,4 @@
-"""The figures of a certificate, question by question."""
+"""Groups of values of a certificate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..optimise.history import Energy, Stop
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell of the displacement folds.
+    """Location of a folded cell of the displacement.
 
     Attributes
     ----------
     voxel, world : tuple of d floats
         Its centre, in voxels of the fixed image and in its world (mm).
     bound : float
-        On det(id + grad u) in it.
+        Lower bound on det(id + grad u) in it.
     """
 
     voxel: tuple[float, ...]
@@ -33,9 +33,9 @@ class Folds:
     bound : float
         Lower bound on det(id + grad u) over every point; exact in 2D.
     nodes : tuple of int
-        Of the grid that was looked at.
+        Nodes of the grid of the displacement.
     cells, folded : int
-        How many cells there are, and how many have a bound of zero or less.
+        Number of cells, and of those with a bound of zero or less.
     places : tuple of Place
         The worst of them, at most ten.
     """
@@ -59,7 +59,7 @@ class Gradients:
     Attributes
     ----------
     here, affine, identity : float
-        At the map; after affine; where the headers place the images.
+        At the map; after affine; with the header geometry.
     """
 
     here: float
@@ -69,20 +69,20 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What the solver still gains from the map, at the finest level, its affine part held.
+    """Energy still gained by the solver from the map, at the finest level, with fixed affine part.
 
     Attributes
     ----------
     iterations : int
-        Steps taken.
+        Number of steps.
     stop : Stop
-        Why it ended.
+        Reason for termination.
     start, end : Energy
-        From the map, unfolded if it folds, to where it ended.
+        Of the map, unfolded if it folds, and after the refinement.
     share : float or None
-        Gain in percent of what the end is below the identity; None if it is not below it.
+        Gain in percent of the difference between identity and final energy; None unless that is positive.
     mean_moved, percentile_moved, largest_moved : float
-        Mean, 95th percentile and maximum of how far it took the points of the head, in mm.
+        Mean, 95th percentile and maximum of the motion of points of the head, in mm.
     """
 
     iterations: int
@@ -102,12 +102,12 @@ class Refinement:
 
 @dataclass(frozen=True)
 class InverseResidual:
-    """How well the map can be inverted: abs(v + u(w + v)) at moving voxels, in mm.
+    """Residual of the inverse: abs(v + u(w + v)) at moving voxels, in mm.
 
     Attributes
     ----------
     points : int
-        Moving voxels looked at: all, or a random choice of a large image.
+        Number of evaluated moving voxels: all, or a random sample of a large image.
     largest, mean, tolerance : float
     """
 
@@ -119,7 +119,7 @@ class InverseResidual:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Similarity after the warped values have been permuted at random among the voxels inside the mask.
+    """Similarity after random permutation of the warped intensities among the voxels inside the mask.
 
     Attributes
     ----------
@@ -134,18 +134,18 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Perturbation:
-    """The energy of the map after random smooth fields have been added.
+    """Energy of the map after adding random smooth fields.
 
     Attributes
     ----------
     size : float
         Root mean square of the fields, in voxels.
     draws, folded : int
-        Fields that were added, and those that were left out because they would have folded it.
+        Number of fields added, and of those excluded because the sum would fold.
     mean_rise : float or None
-        Mean change of the energy; None if all were left out.
+        Mean change of the energy; None if all were excluded.
     share_rising : float or None
-        Share of the draws that raised it, from 0 to 1; None likewise.
+        Share of the draws that raised it, from 0 to 1; None if all were excluded.
     """
 
     size: float

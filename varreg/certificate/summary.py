@@ -1,4 +1,4 @@
-"""A certificate in words.  There is no score: each figure answers a question of its own."""
+"""Summary of a certificate in words.  There is no total score: each value answers a separate question."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from .certificate import Certificate
     from .records import Folds, Perturbation
 
-#: Folds that are named in the text; the certificate holds up to ten.
+#: Largest number of folds in the text; the certificate holds up to ten.
 SHOWN = 3
-#: Nothing is compared with a gradient this much smaller: where the images do not meet there is none.
+#: Gradients smaller by this factor are not used as reference: without overlap the gradient vanishes.
 LEAST_SHARE = 1e-2
 
 
 def summary(certificate: Certificate) -> str:
-    """The paragraphs that ``print(certificate)`` shows, one statement a line: figures of the map, then accuracy."""
+    """The text that ``print(certificate)`` shows, one statement per line: measurements of the map, then accuracy."""
     lines = [
         first_line(certificate.checks),
         remedies(certificate.checks),
@@ -104,7 +104,7 @@ def _energy(c: Certificate) -> list[str]:
 
 
 def _gradient(c: Certificate) -> str:
-    """One figure: a norm says nothing by itself."""
+    """The gradient norm relative to a reference, as it has no meaning by itself."""
     g = c.gradients
     if g.affine <= LEAST_SHARE * g.here:
         return f"The gradient has norm {g.here:.3g}."
@@ -159,7 +159,7 @@ def _inverse(c: Certificate) -> str:
 
 
 def accuracy_words(c: Certificate) -> str:
-    """What the trials say of the error: an estimate, apart from the figures of the map, which say nothing of it."""
+    """The error estimate from the trials, separate from the measurements of the map, which do not bound the error."""
     a = c.accuracy
     if a is None:
         return "Accuracy: not estimated (varreg.certify(..., trials=8) does)."

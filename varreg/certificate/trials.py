@@ -1,11 +1,11 @@
-r"""Trials: the pair is registered again under small known changes, and the maps compared.
+r"""Trials: repeated registration of the pair under small known perturbations, and comparison of the maps.
 
-Every trial is an affine and deformable registration with the default options, whatever the map was made with and
-whichever model was chosen for it: a restricted registration that is repeated with its own restriction agrees with itself,
-and says nothing of what it misses.  A trial moves the moving image by a known rigid motion W, written into its grid so that
-nothing is interpolated, crops the fixed image by a few voxels, so that other rows and other tiles are counted, shades both
-images, and adds noise.  With the perturbed map T', fixed world -> moved world, :math:`W^{-1} T'` is a map between the
-images as they came.
+Every trial is an affine and deformable registration with the default options, independent of the options and model of
+the assessed map: a repeated restricted registration would agree with itself without revealing the error due to its
+restriction.  A trial moves the moving image by a known rigid motion W, written into its grid to avoid interpolation,
+crops the fixed image by a few voxels, which changes the joint histograms and the tiles, multiplies both
+images by a smooth bias field, and adds noise.  With the perturbed map T', fixed world -> moved world, :math:`W^{-1} T'`
+is a map between the original images.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ..stages.levels import Recorder
 from ..stages.problem import Problem
 from ..transforms.transform import Transform
 
-#: Largest turn (degrees, about each axis) and shift (share of the size of the head, along each).
+#: Largest rotation (degrees, about each axis) and translation (share of the size of the head, along each axis).
 TURN, SHIFT = 5.0, 0.04
-#: Standard deviation of the noise, in unit intensities, and of the logarithm of the shading.
+#: Standard deviation of the noise, in unit intensities, and of the logarithm of the bias field.
 NOISE, SHADING = 0.03, 0.1
-#: Most voxels that are cropped at an end of an axis, and the least share of the axis that this may be.
+#: Most voxels that are cropped at an end of an axis, and the largest share of the axis.
 CROP, LARGEST_CROP = 3, 1 / 32
 
 
 @dataclass(frozen=True)
 class Trials:
-    """How far the maps of the trials are from a map, and from each other.
+    """Distances of the maps of the trials from a map, and from each other.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Trials:
     squared : (points,) array
         Mean square over the trials of the distance from the map, mm^2, at the voxels of `head`.
     level : LevelImage
-        The fixed image whose voxels these are.
+        Fixed image on the grid of these voxels.
     head : Head
     """
 
@@ -61,7 +61,7 @@ def run_trials(
     problem: Problem, transform: Transform, count: int, seed: int,
     done: Callable[[], None] | None = None,
 ) -> Trials:  # fmt: skip
-    """Register `count` times under small known changes, and compare with a map.
+    """Register `count` times under small known perturbations, and compare with a map.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def run_trials(
         Between the images of the problem.
     count : int
     seed : int
-        The first trials of two counts are the same.
+        Number of trials; the first trials do not depend on it.
     done : callable, optional
         Called after each trial.
 
     Returns
     -------
     Trials
-        A trial that fails is as far from all others as the head is large.
+        The distances of a failed trial are set to the size of the head.
     """
     judge = Problem(
         problem.fixed, problem.moving, Options().decided(problem.fixed.grid.dim),
@@ -95,12 +95,12 @@ def run_trials(
     squares = [np.square(_apart(mapped[0], other, head.size)) for other in mapped[1:]]
     squared = np.mean([np.broadcast_to(each, len(points)) for each in squares], axis=0)
     distances = np.array([[_apart(a, b, head.size).mean() for b in mapped] for a in mapped])
-    np.fill_diagonal(distances, 0.0)  # of those that failed too
+    np.fill_diagonal(distances, 0.0)  # also of failed trials
     return Trials(distances, squared, level, head)
 
 
 def _apart(a: Array | None, b: Array | None, size: float) -> Array:
-    """Distance of mapped points, (points,) or (1,); `size` if one map could not be made."""
+    """Distance of mapped points, (points,) or (1,); `size` if one trial failed."""
     if a is None or b is None:
         return np.full(1, size)
     return np.linalg.norm(a - b, axis=1)
@@ -109,7 +109,7 @@ def _apart(a: Array | None, b: Array | None, size: float) -> Array:
 def trial(
     problem: Problem, affine: Array, head: Head, random: np.random.Generator
 ) -> Transform | None:
-    """The map of one trial, between the images as they came; None if no registration was possible."""
+    """The map of one trial, between the original images; None if the registration failed."""
     changed, motion = perturbed(problem, head, random)
     recorder = Recorder(None)
     try:
@@ -123,7 +123,7 @@ def trial(
 
 
 def perturbed(problem: Problem, head: Head, random: np.random.Generator) -> tuple[Problem, Array]:
-    """The problem with both images changed a little, and the motion W of the moving world."""
+    """The problem with both images slightly perturbed, and the motion W of the moving world."""
     motion = rigid_motion(problem.moving.grid, SHIFT * head.size, random)
     fixed = cropped(problem.fixed, random)
     moving = LevelImage(
@@ -137,13 +137,13 @@ def perturbed(problem: Problem, head: Head, random: np.random.Generator) -> tupl
 
 
 def rigid_motion(grid: Grid, shift: float, random: np.random.Generator) -> Array:
-    """A turn about the centre of a grid and a shift, (d + 1, d + 1) world -> world."""
+    """Rotation about the centre of a grid and translation, (d + 1, d + 1) world -> world."""
     d = grid.dim
     generator = np.zeros((d, d))
     for i, j in zip(*np.triu_indices(d, 1), strict=True):
         generator[i, j] = np.deg2rad(random.uniform(-TURN, TURN))
         generator[j, i] = -generator[i, j]
-    # Cayley's map: exactly orthogonal, and the angle to third order
+    # Cayley transform: exactly orthogonal, and the angle correct to third order
     turn = np.linalg.solve(np.eye(d) - generator / 2, np.eye(d) + generator / 2)
     motion = np.eye(d + 1)
     motion[:-1, :-1] = turn
@@ -152,7 +152,7 @@ def rigid_motion(grid: Grid, shift: float, random: np.random.Generator) -> Array
 
 
 def cropped(image: LevelImage, random: np.random.Generator) -> LevelImage:
-    """Without a few voxels at either end of each axis."""
+    """Crop a few voxels at either end of each axis."""
     most = [int(min(CROP, n * LARGEST_CROP)) for n in image.grid.shape]
     low, high = ([int(random.integers(0, n + 1)) for n in most] for _ in range(2))
     kept = tuple(slice(a, n - b) for a, b, n in zip(low, high, image.grid.shape, strict=True))
@@ -164,7 +164,7 @@ def cropped(image: LevelImage, random: np.random.Generator) -> LevelImage:
 
 
 def shaded(data: Array, random: np.random.Generator) -> Array:
-    """Multiplied by a smooth positive field."""
+    """Multiply by a smooth positive bias field."""
     logarithm = np.zeros((1,) * data.ndim)
     for axis, n in enumerate(data.shape):
         along = [1] * data.ndim
@@ -175,6 +175,6 @@ def shaded(data: Array, random: np.random.Generator) -> Array:
 
 
 def noisy(data: Array, random: np.random.Generator) -> Array:
-    """With noise."""
+    """Add noise."""
     noise = random.standard_normal(data.shape, dtype=np.float32)
     return np.asarray(np.clip(data + np.float32(NOISE) * noise, 0, 1).astype(data.dtype))

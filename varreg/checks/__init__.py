@@ -1,1 +1,1 @@
-"""Checks of an answer that need no truth: what makes it unlikely to be right."""
+"""Checks of a result without ground truth: indications of a failed registration."""

@@ -1,8 +1,8 @@
-"""Other affine maps by the measure of the answer: placed again, turned and mirrored.
+"""Alternative affine maps, compared with the result: re-centred, rotated and mirrored.
 
-All are ranked at the coarsest level of the affine stage; the best of each kind is compared with the answer at a
-finer one.  Heads are nearly symmetric: only a finer level tells a mirrored one.  An alternative that comes near
-takes a few steps at either level before it is judged; those of right answers hardly ever do.
+All are ranked at the coarsest level of the affine stage; the best of each kind is compared with the result at a
+finer level.  Heads are nearly symmetric: only a finer level distinguishes a mirrored one.  An alternative of nearly
+equal similarity is refined by a few steps at both levels before the comparison; this is rare for correct results.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from ..stages.affine import affine_factors
 from .answer import Answer
 from .head import head_of
 
-#: Similarity by which maps are compared: mutual information times what is in view, so that another measure judges
-#: than the affine stage has, and a map that leads out of view is never better.
+#: Similarity for comparing maps: mutual information times the share in view, so that the measure differs from that
+#: of the affine stage, and maps that lead out of view are never better.
 MEASURE = "mi"
-#: Steps that the best alternative of a kind takes at the coarsest level, and at the finer one.
+#: Refinement steps of the best alternative of a kind, at the coarsest level and at the finer one.
 STEPS, FINER_STEPS = 6, 3
-#: The level of the affine stage where answers are compared; 0 is the coarsest.
+#: Level of the affine stage where maps are compared; 0 is the coarsest.
 JUDGE = 2
-#: Most voxels of the coarsest level of the deformable stage at which maps are ranked, rather than at a coarser one.
+#: Most voxels of the coarsest level of the deformable stage for ranking maps there; otherwise at a coarser level.
 RANKED = 2**12
-#: Steps that move no corner further than this, in voxels of the level, show nothing.
+#: Steps that move no corner further than this, in voxels of the level, end the refinement.
 SHORTEST_STEP = 0.02
-#: Alternatives that move the head by less than this share of its size are the answer itself.
+#: Alternatives that move the head by less than this share of its size coincide with the result.
 SAME = 0.08
-#: Turns of less than this (degrees) count as the same orientation.
+#: Rotations of less than this (degrees) are the same orientation.
 TURN = 60.0
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """An affine map, and its similarity in nats by the measure of :class:`Alternatives`."""
+    """An affine map, and its similarity in nats, as measured by :class:`Alternatives`."""
 
     matrix: Array
     similarity: float
 
 
 class _Turns(NamedTuple):
-    """Matrices (n, d + 1, d + 1), whether each mirrors the answer, and the degrees between their rotations."""
+    """Matrices (n, d + 1, d + 1), whether each is mirrored relative to the result, and the relative rotations in degrees."""
 
     matrices: Array
     mirrors: NDArray[np.bool_]
@@ -56,7 +56,7 @@ class _Turns(NamedTuple):
 
 
 class Alternatives:
-    """Affine maps by mutual information, at a level of the affine stage.
+    """Affine maps compared by mutual information, at a level of the affine stage.
 
     Parameters
     ----------
@@ -65,17 +65,17 @@ class Alternatives:
     Attributes
     ----------
     judge : float
-        Coarsening factor of the level where maps are compared.
+        Coarsening factor of the level of comparison.
     replaced : float
-        Mean distance (mm over the head) from the answer to where putting centre on centre starts.  Near the
-        answer that adds nothing to the turns of the answer itself, and is left out.
+        Mean distance (mm over the head) from the result to the initialisation that aligns the centres.  If small, re-centred
+        rotations coincide with rotations of the result, and are omitted.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         factors = affine_factors(answer.problem, last=True)
         self.judge = factors[min(JUDGE, len(factors) - 1)]
-        first = answer.problem.factors[0]  # where the deformable stage has the similarity already
+        first = answer.problem.factors[0]  # where the deformable stage already has the similarity
         small = answer.level.data.size <= RANKED
         self._coarse = self._objective(first if small else factors[0])
         self._fine = self._objective(self.judge)
@@ -92,32 +92,32 @@ class Alternatives:
 
     @cached_property
     def here(self) -> Alternative:
-        """The affine part of the answer."""
+        """The affine part of the result."""
         return self._of(self.answer.affine)
 
     def placed(self, worth: float) -> Alternative:
-        """The best map of the same orientation to which putting centre on centre leads.
+        """The best map of the same orientation from the alignment of centres.
 
         Parameters
         ----------
         worth : float
-            An alternative of less than this share of the answer's similarity takes no steps.
+            Alternatives of less than this share of the similarity of the result are not refined.
         """
         turns = self._turns
         return self._best(turns.matrices[~turns.mirrors & (turns.degrees < TURN)], worth)
 
     def turned(self, worth: float) -> Alternative:
-        """The best map to which quarter and half turns of the head lead; `worth` as for `placed`."""
+        """The best map from quarter and half turns of the head; `worth` as for `placed`."""
         turns = self._turns
         return self._best(turns.matrices[~turns.mirrors & (turns.degrees >= TURN)], worth)
 
     def mirrored(self, worth: float) -> Alternative:
-        """The best map to which mirroring the head leads; `worth` as for `placed`."""
+        """The best map from reflections of the head; `worth` as for `placed`."""
         return self._best(self._turns.matrices[self._turns.mirrors], worth)
 
     def _all_turns(self) -> _Turns:
-        """All quarter turns and mirrorings of the head, before the answer, and before the shift that puts
-        the centres of the heads on each other.
+        """All quarter turns and reflections of the head, applied before the affine map of the result, and before the
+        translation that aligns the centres of the heads.
         """
         problem, centre, affine = self.answer.problem, self.answer.head.centre, self.answer.affine
         direction = self.answer.level.grid.direction
@@ -129,7 +129,7 @@ class Alternatives:
         turns[:, :-1, -1] = centre - turns[:, :-1, :-1] @ centre
         placed = turns.copy()
         placed[:, :-1, -1] += to - centre
-        matrices = affine @ turns[1:]  # the first leaves all as it is
+        matrices = affine @ turns[1:]  # the first is the identity
         self.replaced = self.apart(placed[0])
         if self.replaced > SAME * self.answer.head.size:
             matrices = np.concatenate([matrices, placed])
@@ -157,7 +157,7 @@ class Alternatives:
         )
 
     def apart(self, matrix: Array) -> float:
-        """Mean distance that a map and the answer's affine part put between points of the head, mm."""
+        """Mean distance over the head between a map and the affine part of the result, mm."""
         change = matrix - self.answer.affine
         moved = change[:-1, :-1] @ self.answer.points + change[:-1, -1:]
         return float(np.sqrt(np.square(moved).sum(0)).mean())
@@ -165,7 +165,7 @@ class Alternatives:
 
 @lru_cache
 def signed_permutations(d: int) -> Array:
-    """The 8 (2D) or 48 (3D) matrices that take axes to axes, (n, d, d), the identity first.
+    """The 8 (2D) or 48 (3D) signed permutation matrices, (n, d, d), the identity first.
 
     >>> [len(signed_permutations(d)) for d in (2, 3)]
     [8, 48]

@@ -1,4 +1,4 @@
-"""An answer as the checks see it: the map, and what has been measured of it."""
+"""The registration result as input of the checks: the map, and its measurements."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Answer(MovedHead):
     Attributes
     ----------
     energy : Energy
-        Of the map at the finest level.
+        Energy of the map at the finest level.
     in_view : float
-        Share of the fixed voxels inside the mask which the map takes to voxels inside the mask.
+        Share of the fixed voxels inside the mask that map to voxels inside the moving mask.
     smallest_determinant : float
-        Bound on det(id + grad u).
+        Lower bound on det(id + grad u).
     still : Energy, optional
-        Of the affine part alone at the finest level, if it is known.
+        Energy of the affine part alone at the finest level, if already computed.
     """
 
     energy: Energy
@@ -36,7 +36,7 @@ class Answer(MovedHead):
 
     @cached_property
     def identity(self) -> Energy:
-        """The energy where the headers place the images, at the finest level."""
+        """The energy with the header geometry, at the finest level."""
         return starting_energy(self.problem, self.nodes is not None)
 
     @cached_property
@@ -49,12 +49,12 @@ class Answer(MovedHead):
         return affine_energy(self.problem, self.affine, deformable=True)
 
     def motion(self, recent: Array | None) -> HeadMotion | None:
-        r"""How far u moves the head, and what further steps would do; None if nothing deforms.
+        r"""Motion of the head by u, and extrapolated motion by further steps; None without deformation.
 
         Parameters
         ----------
         recent : (d, \*m) array or None
-            The last steps together, at the nodes.
+            Sum of the last steps, at the nodes.
         """
         if self.nodes is None:
             return None

@@ -1,4 +1,4 @@
-"""All checks of an answer."""
+"""All checks of a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .orientation import orientations
 
 
 def checks_of(answer: Answer) -> tuple[Check, ...]:
-    """Every check that can be made of an answer; those that say more come first.
+    """All applicable checks of a result, the most informative first.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def checks_of(answer: Answer) -> tuple[Check, ...]:
     Returns
     -------
     tuple of Check
-        Without those that need information that is shared, if the similarity is none or it is 0.
+        Checks by shared information are omitted if the similarity does not measure information, or is 0.
     """
     alternatives = None
     if "ssd" not in map(affine_choice, answer.problem.names):

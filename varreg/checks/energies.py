@@ -1,4 +1,4 @@
-"""Checks of the energy: its split, and what it is against nothing done and nothing shared."""
+"""Checks of the energy: its terms, and comparison with the identity and with independent images."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ..stages.pyramid import smoothness_weight
 from .alternatives import MEASURE, Alternatives
 from .answer import Answer
 
-#: Similarities in nats of what is shared.
+#: Similarities that measure shared information in nats.
 INFORMATION = ("regional-mi", "mi", "nmi")
-#: Largest smoothness term, in shares of the similarity term.
+#: Largest smoothness term, as a multiple of the similarity term.
 SMOOTHNESS = 0.065
-#: Least share of the fixed voxels in view that is divided by.
+#: Lower limit for the share in view when dividing by it.
 LEAST_VIEW = 0.1
-#: Least energy that the affine part gains over the headers, in shares of it; less than its own noise is no loss.
+#: Smallest relative gain of the affine part over the headers; smaller losses are within noise.
 GAIN = -0.02
-#: Least similarity, in units of what the images share with the moving voxels in random places.
+#: Smallest similarity, in units of the similarity after random permutation of the moving voxels.
 SHARED = 6.0
-#: Similarity (nats) that no permutation reaches, in units of the same: it is not asked for one.
+#: Similarity (nats), in the same units, above which the permutation is not computed.
 PLENTY = 0.15
-#: Of the permutation; and the least (nats) that its similarity counts for.
+#: Seed of the permutation; and lower limit (nats) of its similarity.
 SEED, LEAST_CHANCE = 0, 1e-3
 
 
 def smoothness(answer: Answer) -> Check | None:
-    """mu R against lambda S; None unless S is an information and positive."""
+    """mu R relative to lambda S; None unless S measures information and is positive."""
     options, energy = answer.problem.options, answer.energy
-    # what is out of view has nothing to share, and would make it dear
+    # voxels out of view share no information, and would overstate the relative cost
     gained = options.similarity_weight * energy.similarity / max(answer.in_view, LEAST_VIEW)
     if not set(answer.problem.names) <= set(INFORMATION) or gained <= 0:
         return None
@@ -47,7 +47,7 @@ def smoothness(answer: Answer) -> Check | None:
 
 
 def worse_than_nothing(answer: Answer) -> Check:
-    """The affine part against the place where the headers put the images."""
+    """The affine part compared with the header geometry."""
     headers, affine = answer.identity.total, answer.affine_alone.total
     gain = (headers - affine) / max(abs(headers), LEAST_CHANCE)
     return Check(
@@ -62,9 +62,9 @@ def worse_than_nothing(answer: Answer) -> Check:
 
 
 def shared(answer: Answer, alternatives: Alternatives) -> Check:
-    """The similarity of the affine part against what is left with the moving voxels in random places."""
+    """The similarity of the affine part compared with that after random permutation of the moving voxels."""
     here = alternatives.here.similarity
-    # so much is shared by chance in small images at most, and permuting takes its time
+    # chance similarity reaches this only in small images, and the permutation is expensive
     chance = PLENTY / SHARED if here >= PLENTY else _by_chance(answer, alternatives.judge)
     ratio = here / max(chance, LEAST_CHANCE)
     return Check(

@@ -1,4 +1,4 @@
-"""Everything that is known of an answer besides its energy: checks, motion, channels, points, rigid masks."""
+"""Evidence about a result besides its energy: checks, motion, channels, points, rigid masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .checks import checks_of
 
 @dataclass(frozen=True)
 class Evidence:
-    """The fields of the result that tell whether it can be right."""
+    """The fields of the result with evidence of its correctness."""
 
     checks: tuple[Check, ...]
     motion: HeadMotion | None
@@ -38,18 +38,18 @@ def evidence(
     guides: Guides | None,
     recent: Array | None,
 ) -> Evidence:
-    r"""What the answer moves, keeps and leaves apart.
+    r"""Motion, rigidity, distances of points and checks of a result.
 
     Parameters
     ----------
     answer : Answer
     transform : Transform
-        Its map.
+        Its transform.
     pairs : sequence of (moving, fixed)
     guides : Guides or None
         Matching points.
     recent : (d, \*m) array or None
-        The last steps together, at the nodes.
+        Sum of the last steps, at the nodes.
     """
     problem, affine, nodes = answer.problem, answer.affine, answer.nodes
     checks = checks_of(answer)

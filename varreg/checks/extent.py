@@ -1,8 +1,8 @@
-"""Checks of how far a map goes: scales, volume, view, shift, displacement, folds.
+"""Checks of the magnitude of a map: scales, volume, view, shift, displacement, folds.
 
-The limits of the affine part come from people: between eight adults (T1, MICCAI 2012 multi-atlas challenge)
-affine maps have scales of 0.89 to 1.13 and det A of 0.81 to 1.23; a child or a template may add as much once
-more.  Those of the displacement come from pairs with a known answer; docs/verdict.md has the figures.
+The limits of the affine part are based on inter-subject maps: between eight adults (T1, MICCAI 2012 multi-atlas
+challenge) affine maps have scales of 0.89 to 1.13 and det A of 0.81 to 1.23; a child or a template may differ by as
+much again.  Those of the displacement are based on pairs with a known answer; see docs/verdict.md.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .answer import Answer
 
 #: Largest stretch (or its inverse) along an axis, and change of volume (or its inverse).
 SCALE, VOLUME = 1.3, 1.7
-#: Least share of the smaller field of view that lies in the other one.
+#: Smallest share of the smaller field of view that lies in the other one.
 VIEW = 0.4
-#: Largest mean and maximum of abs(u) over the head, in shares of its size.
+#: Largest mean and maximum of abs(u) over the head, as shares of its size.
 MEAN_U, LARGEST_U = 0.06, 0.125
-#: Mean displacement over the head (voxels) below which there was nothing to register.
+#: Mean displacement over the head (voxels) below which the images were already aligned.
 NEXT_TO_NOTHING = 0.5
-#: A map ends at the bound against folds up to this multiple of it.
+#: A bound on det(id + grad u) up to this multiple of the limit of the options counts as reaching it.
 AT_THE_BOUND = 1.02
 
 
 def scales(answer: Answer) -> Check:
-    """Stretches of the affine part along their axes."""
+    """Principal stretches of the affine part."""
     values = np.linalg.svd(answer.affine[:-1, :-1])[1]
     factors = np.maximum(values, 1 / values)
     worst = float(values[factors.argmax()])
@@ -74,11 +74,11 @@ def view(answer: Answer) -> Check:
 
 
 def shift(answer: Answer) -> Check:
-    """Whether the centre of either image stays in the other: where any search over shifts ends."""
+    """Whether the centre of at least one image maps into the other, as in every search over shifts."""
     fixed, moving = answer.problem.fixed.grid, answer.problem.moving.grid
     there = answer.affine @ np.append(answer.head.centre, 1.0)
     back = np.linalg.solve(answer.affine, np.append(moving.centre, 1.0))
-    # a slab need not show the centre of the head, but the head shows that of the slab
+    # a slab may exclude the centre of the head, but the head contains that of the slab
     outside = min(_outside(moving, there[:-1]), _outside(fixed, back[:-1]))
     fact = "The centre of at least one image maps into the other."
     if outside > 0:
@@ -90,14 +90,14 @@ def shift(answer: Answer) -> Check:
 
 
 def _outside(grid: Grid, point: Array) -> float:
-    """Distance (mm) along an axis from a point of the world to the field of view; 0 inside."""
+    """Largest distance (mm) along an axis from a world point to the field of view; 0 inside."""
     voxel = grid.world_to_voxel(point)
     beyond = np.maximum(-0.5 - voxel, voxel - np.array(grid.shape) + 0.5) * grid.spacing
     return max(float(beyond.max()), 0.0)
 
 
 def mean_deformation(answer: Answer) -> Check:
-    """A map that asks for much more than its affine part."""
+    """Mean displacement after affine, relative to the size of the head."""
     mean = float(np.sqrt(np.square(answer.u).sum(0)).mean())
     share = mean / answer.head.size
     return Check(
@@ -121,7 +121,7 @@ def largest_displacement(answer: Answer) -> Check:
 
 
 def folds(answer: Answer) -> Check:
-    """The bound on det(id + grad u): of a map that may fold, or that only the bound of the options keeps from it."""
+    """The bound on det(id + grad u): folds, or a bound held only by the limit of the options."""
     bound = float(answer.smallest_determinant)
     least = answer.problem.options.smallest_determinant
     held = least <= bound <= AT_THE_BOUND * least
@@ -137,7 +137,7 @@ def folds(answer: Answer) -> Check:
 
 
 def coincidence(answer: Answer) -> Check:
-    """Images that the headers have on each other already."""
+    """Whether the images already coincide by their headers."""
     voxel = float(answer.problem.fixed.grid.spacing.min())
     mean = float(np.sqrt(np.square(answer.there - answer.points).sum(0)).mean()) / voxel
     return Check(

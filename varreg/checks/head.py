@@ -1,4 +1,4 @@
-"""The head: what the fixed image shows, apart from its background."""
+"""The head: the foreground of the fixed image."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from ..backends.arrays import Array
 from ..images.level_image import LevelImage
 
-#: A voxel that differs from the background by less than this (unit intensities) belongs to it.
+#: Voxels that differ from the background by less than this (unit intensities) belong to it.
 CONTRAST = 0.08
-#: Of a head smaller than this share of the field of view nothing is said: all of it is taken.
+#: Smallest share of the field of view for a head; otherwise the whole field of view is used.
 LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Head:
-    """What an image shows.
+    """Foreground of an image.
 
     Attributes
     ----------
     shown : (*S) bool array
-        Its voxels.
+        Foreground voxels.
     centre : (d,) array
-        World.
+        World coordinates, mm.
     size : float
-        Of the ball (disc) of the same second moments: its diameter, mm.
+        Diameter of the ball (disc) with the same second moments, mm.
     """
 
     shown: NDArray[np.bool_]
@@ -36,9 +36,9 @@ class Head:
 
 
 def head_of(image: LevelImage) -> Head:
-    """The voxels inside the mask and differ from the background, the median of the border.
+    """The voxels inside the mask that differ from the background, i.e. the median of the border.
 
-    Brightness is no guide: the glass of a slide is brighter than the tissue on it.
+    Brightness is no criterion: the glass of a slide is brighter than the tissue on it.
     """
     faces = [image.data.take(end, axis) for axis in range(image.data.ndim) for end in (0, -1)]
     background = float(np.median(np.concatenate([face.ravel() for face in faces])))

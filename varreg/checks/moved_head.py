@@ -1,4 +1,4 @@
-"""The head under a map: its voxels, how far the deformation moves them, and where the map takes them."""
+"""The head under a map: its voxels, their displacement, and their mapped positions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MovedHead:
     affine : (d + 1, d + 1) array
         Fixed world -> moving world.
     nodes : (d, \*m) array or None
-        u, mm along the axes of the fixed array; None if nothing deforms.
+        u, mm along the axes of the fixed array; None without deformation.
     """
 
     problem: Problem
@@ -34,7 +34,7 @@ class MovedHead:
 
     @property
     def level(self) -> LevelImage:
-        """The fixed image at the coarsest level of the deformable stage, where averages are taken."""
+        """The fixed image at the coarsest level of the deformable stage, used for averages."""
         return self.problem.level(self.problem.factors[0])[0]
 
     @cached_property
@@ -44,7 +44,7 @@ class MovedHead:
 
     @cached_property
     def points(self) -> Array:
-        """The voxels of the head, (d, n) world."""
+        """The voxels of the head, (d, n), fixed world (mm)."""
         return self.level.grid.voxel_to_world(np.argwhere(self.head.shown).T.astype(np.float64))
 
     @cached_property
@@ -55,11 +55,11 @@ class MovedHead:
         return self.at_head(self.nodes)
 
     def at_head(self, nodes: Array) -> Array:
-        """A displacement that is given at nodes, at the voxels of the head, (d, n) mm."""
+        """A displacement given at the nodes, interpolated at the voxels of the head, (d, n) mm."""
         whole = expand(nodes, self.level.grid.shape, self.problem.options.constraint)
         return np.asarray(whole[:, self.head.shown])
 
     @cached_property
     def there(self) -> Array:
-        """A(x + u(x)) at the voxels of the head, (d, n) world of the moving image."""
+        """A(x + u(x)) at the voxels of the head, (d, n), moving world (mm)."""
         return transform_points(self.affine, self.points + self.level.grid.direction @ self.u)

@@ -1,4 +1,4 @@
-"""Checks against other orientations: turned, mirrored, and centre on centre."""
+"""Checks against other orientations: rotated, mirrored, and re-centred."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from ..optimise.check import Check
 from ..optimise.lengths import length
 from .alternatives import SAME, Alternative, Alternatives
 
-#: Similarity of an alternative, in units of the answer's, from which on it is better: turned or placed, mirrored
-#: (heads are nearly symmetric, and more so those of two people), and from which on it is as good.
+#: Similarity of an alternative, relative to the result, above which it is better: rotated or re-centred, mirrored
+#: (heads are nearly symmetric, in particular between subjects), and above which it is equivalent.
 BETTER, MIRRORED, ALIKE = 1.04, 1.01, 0.95
-#: Below this they are not even given steps: placed, turned, mirrored.
+#: Alternatives below this are not refined: re-centred, rotated, mirrored.
 WORTH = 0.6, 0.82, 0.97
 
 
@@ -19,12 +19,12 @@ def orientations(alternatives: Alternatives) -> tuple[Check, ...]:
     Parameters
     ----------
     alternatives : Alternatives
-        Of a similarity that is positive at the answer.
+        With a similarity that is positive for the result.
     """
     here, size = alternatives.here.similarity, alternatives.answer.head.size
     turned, mirrored = alternatives.turned(WORTH[1]), alternatives.mirrored(WORTH[2])
     best, placement = here, None
-    # rarely needed, so rarely asked: that of a right answer leads back to it
+    # rarely needed: for a correct result it converges to the result itself
     odd = max(turned.similarity, mirrored.similarity) > here
     if odd or alternatives.replaced > SAME * size:
         placement = alternatives.placed(WORTH[0])

@@ -1,4 +1,4 @@
-"""The command line, which computes nothing itself."""
+"""The command line, a thin layer without computations."""
 
 from .commands import main
 

@@ -1,4 +1,4 @@
-"""``varreg apply``: images, labels and points through a saved result or transforms of other tools."""
+"""``varreg apply``: application of a saved result or of other tools' transforms to images, labels and points."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def apply(
 
 
 def _refuse(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that are incompatible."""
     expected = 1 if given["transforms"] else 2
     if len(inputs) != expected:
         wanted = "IMAGE alone, since -t was given" if expected == 1 else "RESULT and IMAGE"
@@ -156,7 +156,7 @@ def _refuse(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
 
 
 def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
-    """Refuse what belongs to a series where there is none."""
+    """Refuse transforms and options for image series if the input is not one."""
     from ..series.folder import is_aligned
 
     if is_aligned(inputs[0]) or any(is_aligned(path) for path in given["transforms"]):
@@ -169,7 +169,7 @@ def _refuse_motion(inputs: tuple[str, ...], given: dict[str, Any]) -> None:
 
 
 def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, list[Image]]:
-    """The transform, and empty images where the fixed and the moving image are."""
+    """The transform, and empty images on the fixed and the moving grid."""
     from ..exchange.reading import read_transform
     from ..images.loading import geometry
 
@@ -183,7 +183,7 @@ def _loaded(inputs: tuple[str, ...], given: dict[str, Any]) -> tuple[Transform, 
         moving = given["image"]
     paths, flags = files_and_flags(given["transforms"])
     transform = read_transform(paths, given["fixed"], moving, format=given["format_"], invert=flags)
-    if given["fixed"] is None:  # a saved result
+    if given["fixed"] is None:  # of a saved result
         return transform, [_empty(transform.fixed, transform), _empty(transform.moving, transform)]
     images = (("fixed", given["fixed"]), ("moving", moving))
     return transform, [geometry(value, name, FUNCTION) for name, value in images]
@@ -197,7 +197,7 @@ def _warp(
     spaces: list[Image],
     given: dict[str, Any],
 ) -> None:
-    """Warp an image or labels and write them on the grid they were brought to."""
+    """Warp an image or labels and write them on the target grid."""
     from ..images.loading import geometry
     from ..io.files import write_image, write_pixels
     from ..transforms.warped_pixels import is_picture, warped_pixels
@@ -212,7 +212,7 @@ def _warp(
         warped = onto.warp_labels(image, given["interpolation"])
     elif (
         is_picture(image) and is_picture(output) and not given["modulate"]
-    ):  # colours stay, and 8 bits
+    ):  # with colours, in 8 bits
         warped = warped_pixels(
             onto, image, given["interpolation"], given["fill"], function=FUNCTION
         )
@@ -225,7 +225,7 @@ def _warp(
 
 
 def _moving_space(result: Any) -> Image:
-    """An empty image where the moving image was, which a saved result does not hold."""
+    """An empty image on the moving grid, which a saved result does not contain."""
     from dataclasses import replace
 
     warped = result.warped

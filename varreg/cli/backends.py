@@ -1,4 +1,4 @@
-"""What computes, on the command line."""
+"""Options for the backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``varreg bids``: the convention of BIDS apps."""
+"""The command ``varreg bids``, which follows the BIDS app convention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..jobs.job import Outcome
 
 LEVELS = ("participant", "group")
-#: Options that take several values in a row, as in other BIDS apps.
+#: Options with several values in a row, as in other BIDS apps.
 LISTS = {
     "--participant-label": "--participant-label",
     "--participant_label": "--participant-label",
@@ -34,17 +34,17 @@ _POSITIONAL = 3
 
 
 class BidsCommand(Command):
-    """Command whose lists may be written as ``--participant-label 01 02 03``, behind its arguments."""
+    """Command with list options written as ``--participant-label 01 02 03``, after its arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give each value of a list the name of its option."""
+        """Prefix each value of a list with the name of its option."""
         return super().parse_args(ctx, spread(args))
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """Arguments with the values of lists one by one.
+    """Command-line arguments with lists expanded to repeated options.
 
-    In front of LEVEL a list has one value, because further values could not be distinguished from the folders.
+    Before LEVEL a list has one value, because further values could not be distinguished from the folders.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
     "contrasts",
     multiple=True,
     help=(
-        "Suffix of images registered to the image of suffix --onto of the same visit, e.g. "
+        "Suffix of images registered to the image of suffix --onto of the same session, e.g. "
         "T2w; may be repeated."
     ),
 )
@@ -97,15 +97,15 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @engine_options
 @backend_options
 @energy_options
-@click.option("--force", is_flag=True, help="Repeat finished visits.")
+@click.option("--force", is_flag=True, help="Repeat finished sessions.")
 @click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each visit as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each session as JSON.")
 @quiet
 @click.pass_context
 def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any) -> None:
     """Register a BIDS dataset (LEVEL participant), or write a page of all registrations (LEVEL group).
 
-    Finished visits are skipped unless images, options or version have changed.  A visit that fails does not stop
+    Finished sessions are skipped unless images, options or version have changed.  A session that fails does not stop
     the others.  OUT_DIR becomes a dataset of derivatives.
     """
     images, made = (Path(os.path.abspath(Path(name).expanduser())) for name in (dataset, output))
@@ -145,7 +145,7 @@ def _participants(ctx: click.Context, dataset: Path, output: Path, given: dict[s
         engine,
         again=given["force"],
         progress=progress,
-        unit="visits",
+        unit="sessions",
     )
     failures = Failures(ctx)
     for outcome in outcomes:
@@ -187,11 +187,11 @@ def _warnings(outcome: Outcome) -> list[str]:
 
 
 def _words(outcomes: list[Outcome], output: Path) -> str:
-    """How many ended how, in one line."""
+    """One-line summary: the number of jobs by outcome."""
     states = [outcome.state.value for outcome in outcomes]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     warned = sum(bool(_warnings(outcome)) for outcome in outcomes)
-    return f"{len(outcomes)} visits: {counts}; {warned} with warnings. Derivatives: {output}."
+    return f"{len(outcomes)} sessions: {counts}; {warned} with warnings. Derivatives: {output}."
 
 
 def _as_json(outcomes: list[Outcome]) -> str:

@@ -14,7 +14,7 @@ from .image_paths import ImagePath, image_options, mask_options
 from .parameters import chosen_options, energy_options, said
 from .spelling import spelled
 
-#: Steps of the refinement unless --iterations says otherwise.
+#: Default number of steps of the refinement.
 STEPS = 20
 
 
@@ -103,7 +103,7 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
 
 
 def _energy_fields() -> list[str]:
-    """Options that change the energy; the budget of iterations does not."""
+    """Options that change the energy; the number of iterations does not."""
     import dataclasses
 
     from ..options.options import Options

@@ -1,6 +1,6 @@
-"""The command line, with all of its commands.
+"""The command line with all commands.
 
-Exit codes are those of :class:`varreg.cli.exit_codes.Command`.  Results go to stdout, everything else
+Exit codes are those of :class:`varreg.cli.exit_codes.Command`.  Results are written to stdout, all other text
 to stderr.
 """
 
@@ -26,7 +26,7 @@ from .selftest import selftest
 from .series import series
 from .template import template
 
-#: In the order of ``varreg --help``.
+#: Commands in the order of ``varreg --help``.
 COMMANDS = (
     register, apply, convert, series, info, demo, report, bids, plan, template, label, certify, doctor, selftest, completion,
 )  # fmt: skip

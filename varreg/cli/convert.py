@@ -1,4 +1,4 @@
-"""``varreg convert``: a saved result or a transform of another tool -> a transform of another tool."""
+"""``varreg convert``: conversion of a saved result or a transform to the format of another tool."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def convert(
         and not flags[0]
         and is_result(paths[0])
     ):
-        transform = load(paths[0])  # whole: its options and checks go into a JSON file of BIDS
+        transform = load(paths[0])  # with options and checks, for a BIDS sidecar
     else:
         transform = read_transform(paths, fixed, moving, format=format_, invert=flags)
     for path in write_transform(transform, output, to, overwrite=force, inverse=inverse):

@@ -1,4 +1,4 @@
-"""The command ``varreg doctor``: versions, threads, the cache of compiled kernels, space on the disk."""
+"""The command ``varreg doctor``: versions, threads, cache of compiled kernels, disk space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 from .._version import __version__
 from .exit_codes import Command
 
-#: What varreg needs, then what brings further parts of it.
+#: Required packages, then those for optional features.
 NEEDED = ("numpy", "scipy", "numba", "nibabel", "scikit-image", "matplotlib", "jinja2", "click")
 FURTHER = ("torch", "safetensors", "SimpleITK", "nitransforms", "antspyx", "cupy-cuda12x")
 ABSENT = "not installed"
@@ -31,16 +31,16 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Everything that helps to understand a report of a defect; no paths but those of Python and the cache.
+    """Information for issue reports; the only paths are those of Python and the cache.
 
     Returns
     -------
     dict
         "varreg", "python", "platform", "packages" and "further" (name -> version),
-        "threads" (the default number), "variables" (of the environment, that affect threads
+        "threads" (the default number), "variables" (environment variables for threads
         and cache),
         "kernels" ("compiled" or "not compiled yet", with "cache": folder or None, "writable" and
-        "free_gigabytes"), "gpu" (in words, with what is known of its self-test).
+        "free_gigabytes"), "gpu" (in words, including the state of its self-test).
 
     Examples
     --------
@@ -64,7 +64,7 @@ def examine() -> dict[str, Any]:
 
 
 def described(found: dict[str, Any]) -> str:
-    """The same as text to paste into an issue."""
+    """The same information as text for an issue."""
     kernels = found["kernels"]
     lines = [
         f"varreg {found['varreg']}, python {found['python']}",
@@ -126,7 +126,7 @@ def _kernels() -> dict[str, Any]:
 
 
 def _gpu() -> str:
-    """The first GPU, and whether --backend auto takes it."""
+    """The first GPU, and whether --backend auto uses it."""
     from ..backends.cupy.selection import DeviceUnavailable, identity, is_proven
 
     try:
@@ -139,7 +139,7 @@ def _gpu() -> str:
 
 
 def _nearest(folder: Path | None) -> Path | None:
-    """The folder, or the nearest above it that exists."""
+    """The folder, or its nearest existing parent."""
     if folder is None:
         return None
     return next((place for place in (folder, *folder.parents) if place.exists()), None)

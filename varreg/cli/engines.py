@@ -1,4 +1,4 @@
-"""Where jobs run, on the command line."""
+"""Options for the execution of jobs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _OPTIONS = (
 
 
 def engine_options(command: Decorated) -> Decorated:
-    """Add the options that say where jobs run to a command; :func:`chosen_engine` reads them.
+    """Add the options for the execution of jobs to a command; :func:`chosen_engine` reads them.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def engine_options(command: Decorated) -> Decorated:
 
 
 def chosen_engine(given: dict[str, Any], memory: float | None) -> Any:
-    """The engine that a command line asks for.
+    """The engine chosen on the command line.
 
     Parameters
     ----------
     given : dict
-        What :func:`engine_options` added.
+        Values of the options of :func:`engine_options`.
     memory : float or None
-        GiB of a worker, if the command line does not say it and it matters.
+        GiB per worker, used if the command line does not state it and it matters.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Exit codes of the commands, and one line instead of a traceback."""
+"""Exit codes of the commands, and one-line error messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _DEBUG, _TYPED = "varreg.debug", "varreg.typed"
 
 
 class Command(click.Command):
-    """Command that takes --debug and turns exceptions into exit codes.
+    """Command with the option --debug that converts exceptions to exit codes.
 
-    0 is success, 1 what the package refuses (or memory that is not there), 2 a wrong command line,
-    3 an answer that a check warns of, if the command was told to be strict,
-    70 a defect of varreg, 130 an interruption by Ctrl-C, 143 a termination from outside.
+    0 is success, 1 an error of the input (or insufficient memory), 2 an invalid command line,
+    3 a result with failed checks, if the option for strict checks was given,
+    70 a defect of varreg, 130 an interruption by Ctrl-C, 143 an external termination.
 
     Examples
     --------
@@ -54,12 +54,12 @@ class Command(click.Command):
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the command line apart; it is remembered for :func:`typed`."""
+        """Parse the command line, and keep it for :func:`typed`."""
         ctx.meta[_TYPED] = shlex.join(["varreg", ctx.info_name or "", *args])
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; every end but success and a wrong command line is settled here."""
+        """Run the command; all exceptions except those of click are handled here."""
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = partial(_show_warning, ctx)
@@ -71,7 +71,7 @@ class Command(click.Command):
             _end(ctx, f"interrupted; {str(error) or 'nothing was written'}", INTERRUPTED)
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # click ends quietly when the reader of our output has gone
+                raise  # click ends silently when the reader of the output has ended
             if ctx.meta.get(_DEBUG):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             _end(ctx, *_verdict(error, ctx))
@@ -83,17 +83,17 @@ def typed(ctx: click.Context) -> str:
 
 
 def with_command(result: Result, command: str) -> Result:
-    """The result with the command line that made it, which it is saved and printed with."""
+    """The result with its command line in the provenance, for saving and printing."""
     return replace(result, provenance={**result.provenance, "command": command})
 
 
 class Failures:
-    """Failures among many things that do not stop each other.
+    """Failures of several items, none of which stops the others.
 
     Parameters
     ----------
     ctx : click.Context
-        Of a :class:`Command`.
+        Context of a :class:`Command`.
 
     Examples
     --------
@@ -107,16 +107,16 @@ class Failures:
         self._ctx, self._lines, self._code = ctx, list[str](), 0
 
     def add(self, name: str, error: Exception) -> str:
-        """Take down an error, which itself would hold on to images; returns its message."""
+        """Record an error without keeping the exception, which would keep images in memory; returns its message."""
         line, code = _verdict(error, self._ctx)
         if self._ctx.meta.get(_DEBUG):
             self._lines += "".join(traceback.format_exception(error)).splitlines()
         self._lines.append(f"varreg: {name}: {line}")
-        self._code = max(self._code, code)  # a defect outweighs what is refused
+        self._code = max(self._code, code)  # a defect outweighs an input error
         return line.removeprefix("error: ")
 
     def end(self) -> None:
-        """Report on stderr and leave with the exit code of the worst; go on if there was none."""
+        """Report on stderr and exit with the most severe exit code; continue if there was no failure."""
         for line in self._lines:
             click.echo(line, err=True)
         if self._code:
@@ -124,7 +124,7 @@ class Failures:
 
 
 def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
-    """Show warnings on stderr and leave with exit code 3; go on if there are none."""
+    """Print warnings on stderr and exit with code 3; continue if there are none."""
     for line in lines:
         click.echo(f"varreg: {spelled(line, ctx)}", err=True)
     if lines:
@@ -132,7 +132,7 @@ def end_on_warnings(ctx: click.Context, lines: Sequence[str]) -> None:
 
 
 def _verdict(error: Exception, ctx: click.Context) -> tuple[str, int]:
-    """The line to show and the exit code; what a defect says is left as it is."""
+    """The message and the exit code; messages of defects are not changed."""
     sentence, code = verdict(error)
     return f"error: {sentence if code == DEFECT else spelled(sentence, ctx)}", code
 
@@ -152,7 +152,7 @@ def _show_warning(ctx: click.Context, message: Warning | str, *_: Any, **__: Any
 
 
 def _exit_on_termination() -> None:
-    """An orderly exit when a scheduler terminates us, so that temporary files are removed."""
+    """Exit orderly on termination by a scheduler, so that temporary files are removed."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
 

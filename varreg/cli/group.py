@@ -6,10 +6,10 @@ import click
 
 
 class Group(click.Group):
-    """Commands whose summaries are shown whole."""
+    """Commands with complete summaries."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The first sentence of each, on as many lines as it takes."""
+        """List the first sentence of each command, wrapped."""
         names = self.list_commands(ctx)
         rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in names]
         with formatter.section("Commands"):

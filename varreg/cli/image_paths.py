@@ -1,4 +1,4 @@
-"""Paths of images on the command line, and what their headers leave open."""
+"""Image paths on the command line, and options for reading them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _HEADER, _SPACING, _LEVEL, _CHANNEL = (
 
 
 class ImagePath(click.ParamType):
-    """A path of an image; together with what :func:`image_options` says of all images of a command."""
+    """Path of an image, combined with the options of :func:`image_options` for all images of a command."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path as it is, if nothing else has been said."""
+        """The path unchanged, if no reading options are given."""
         return image_file(ctx, value) if isinstance(value, str) else value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
-        """As of any path."""
+        """Completion as for any path."""
         return click.Path().shell_complete(ctx, param, incomplete)
 
 
@@ -58,7 +58,7 @@ def image_options(command: Decorated) -> Decorated:
 
 
 def header_option(command: Decorated) -> Decorated:
-    """Add ``--header`` alone."""
+    """Add only ``--header``."""
     return click.option(
         "--header",
         type=click.Choice(HEADERS),
@@ -71,8 +71,8 @@ def header_option(command: Decorated) -> Decorated:
 
 
 def mask_options(command: Decorated) -> Decorated:
-    """Add ``--fixed-mask``, ``--moving-mask`` and those of rigid structures to a command."""
-    for image in ("moving", "fixed"):  # the last one added is shown first
+    """Add ``--fixed-mask``, ``--moving-mask`` and the rigid masks to a command."""
+    for image in ("moving", "fixed"):  # the last one added is listed first
         command = click.option(
             f"--{image}-rigid-mask",
             type=ImagePath(),
@@ -88,7 +88,7 @@ def mask_options(command: Decorated) -> Decorated:
 
 
 def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
-    """A path together with what was said of the images of a command."""
+    """A path combined with the reading options of the command."""
     meta = {} if ctx is None else ctx.meta
     slide = may_be_pyramid(path)
     picture = slide or os.fspath(path).lower().endswith(PICTURE_SUFFIXES)
@@ -99,7 +99,7 @@ def image_file(ctx: click.Context | None, path: str | os.PathLike[str]) -> Any:
 
 
 def _remember_as(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """What keeps the value of an option."""
+    """A callback that stores the value of an option."""
 
     def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         ctx.meta[key] = value

@@ -1,4 +1,4 @@
-"""What commands leave behind: files that are reserved before the work."""
+"""Outputs of commands, reserved before the computation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Write = Callable[["Result"], None]
 PICTURES = (".png", ".tif", ".tiff")
-#: Endings of files of other kinds: a folder of such a name is hardly what was meant.
+#: Suffixes of other file types, which are probably mistakes in the name of a folder.
 OTHERS = (
     ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mnc", ".dcm", ".jpg", ".jpeg", ".bmp", ".gif", ".npy", ".npz",
     ".gz", ".h5", ".hdf5", ".x5", ".mat", ".tfm", ".xfm", ".lta", ".txt", ".csv", ".tsv", ".json", ".html", ".pdf", ".svg", ".zip",
@@ -28,19 +28,19 @@ VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 def result_writer(
     path: str, moving: Any, fixed: Any, fill: float | None, overwrite: bool
 ) -> Iterator[Write]:
-    """Reserve the output of a registration; it appears when the block ends without an exception.
+    """Reserve the output of a registration; it appears if the block ends without an exception.
 
     Parameters
     ----------
     path : str
-        A folder for everything, or an image file for the warped image alone.
+        A folder for the result, or an image file for the warped image only.
     moving, fixed : path
-        The two images: a moving picture is written as a picture with its colours, and the fixed image tells whether
-        its dimension fits the type of file.
+        The two images: a moving picture is written as a picture with its colours, and the fixed image determines whether
+        its dimension fits the file type.
     fill : float or None
-        Of :func:`varreg.solve`.
+        As for :func:`varreg.solve`.
     overwrite : bool
-        Replace what exists.
+        Replace an existing output.
 
     Yields
     ------
@@ -104,7 +104,7 @@ def figure_writer(path: str | None, overwrite: bool) -> Iterator[Write]:
     Yields
     ------
     callable
-        Takes the result and draws it.
+        Takes the result and draws the figure.
 
     Raises
     ------
@@ -130,14 +130,14 @@ def figure_writer(path: str | None, overwrite: bool) -> Iterator[Write]:
 
 
 def said_of_output(path: str, figure: str | None = None) -> str:
-    """The last line of a registration: what it left behind.
+    """The last line of a registration: the written outputs.
 
     Parameters
     ----------
     path : str
-        What :func:`result_writer` was given.
+        Argument of :func:`result_writer`.
     figure : str, optional
-        What :func:`figure_writer` was.
+        Argument of :func:`figure_writer`.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def is_image(path: str) -> bool:
     Parameters
     ----------
     path : str
-        Only its ending counts.
+        Only its suffix is used.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def is_image(path: str) -> bool:
 
 
 def _refuse_volume(path: str, fixed: str) -> None:
-    """A volume in a picture format would fail only after the computation."""
+    """Refuse a volume in a picture format, which would otherwise fail after the computation."""
     from ..images.accepted import as_image
 
     dimension = as_image(fixed, argument="fixed").grid.dim

@@ -1,4 +1,4 @@
-"""How the pairs of a table ended, for the summary and for people."""
+"""Reports of the pairs of a table, for the summary and the terminal."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ SUMMARY = "summary.csv"
 
 @dataclass(frozen=True)
 class PairReport:
-    """Line of the summary; numbers are None for a pair that failed.
+    """Row of the summary; numbers are None for a failed pair.
 
     Parameters
     ----------
     name, moving, fixed : str
         As in the table.
     seconds : float or None
-        For this pair, with the threads it had.
+        Run time of this pair, with its number of threads.
     similarity_before, similarity_after : float or None
-        Before registration, and at the end.
+        Before and after registration.
     energy : float or None
-        At the end.
+        Final energy.
     smallest_determinant : float or None
         Lower bound on det(id + grad u) at every point.
     warnings : int or None
-        How many checks warn of the answer.
+        Number of failed checks.
     warning_text : str
-        What they say; empty if none does.
+        Their messages; empty if all passed.
     stop : str
-        Why the last level ended.
+        Reason for the end of the last level.
     error : str
-        What went wrong; empty if nothing did.
+        Error message; empty if the pair was registered.
     """
 
     name: str
@@ -52,13 +52,13 @@ class PairReport:
 
 
 def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
-    """Print how many pairs were registered on stdout, or the summary as JSON.
+    """Print the number of registered pairs on stdout, or the summary as JSON.
 
     Parameters
     ----------
     reports : list of PairReport
     output : str
-        The folder of the summary.
+        Folder of the summary.
     as_json : bool
 
     Examples
@@ -82,7 +82,7 @@ def report_pairs(reports: list[PairReport], output: str, as_json: bool) -> None:
 
 
 def echo_pair(report: PairReport) -> None:
-    """Print one finished pair on stderr, for logs where no progress bar is shown.
+    """Print one finished pair on stderr, for logs without a progress bar.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def echo_pair(report: PairReport) -> None:
     >>> echo_pair(PairReport("a", "a-t2.nii", "a-t1.nii", 0.2, 0.5, 0.75, -0.75, 0.4, 0))
     """
     if report.error:
-        return  # which has been reported
+        return  # already reported
     warned = f", {report.warnings} warnings: {report.warning_text}" if report.warnings else ""
     click.echo(
         f"{report.name}: similarity {report.similarity_before:.4f} -> "

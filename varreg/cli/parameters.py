@@ -1,4 +1,4 @@
-"""Command-line options made from the dataclass Options, so that neither can fall behind the other."""
+"""Command-line options generated from the dataclass Options, so that both stay consistent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SYMBOLS = {
 
 
 def said(ctx: click.Context, name: str) -> bool:
-    """Whether a parameter is on the command line."""
+    """Whether a parameter was given on the command line."""
     return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
 
@@ -41,7 +41,7 @@ def energy_options(command: Decorated) -> Decorated:
     Parameters
     ----------
     command : callable
-        The function under construction.
+        The decorated function.
 
     Returns
     -------
@@ -74,12 +74,12 @@ def energy_options(command: Decorated) -> Decorated:
 
 
 def chosen_options(ctx: click.Context) -> Options:
-    """The Options a command line asks for.
+    """The Options given on the command line.
 
     Parameters
     ----------
     ctx : click.Context
-        Of a command made with :func:`energy_options`.
+        Context of a command with :func:`energy_options`.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def chosen_options(ctx: click.Context) -> Options:
     Raises
     ------
     click.BadParameter
-        If a value is refused, worded for the command line.
+        If a value is invalid, with a message for the command line.
 
     Examples
     --------
@@ -117,12 +117,12 @@ def chosen_options(ctx: click.Context) -> Options:
 
 
 def flag(field: str) -> str:
-    """The option of a field of :class:`varreg.Options`, as it is typed."""
+    """Command-line option of a field of :class:`varreg.Options`."""
     return "--" + field.replace("_", "-")
 
 
 def _kind(hint: Any, described: str) -> click.ParamType:
-    """The click type of a field, from its type hint and the choices its documentation names."""
+    """Click type of a field, from its type hint and the choices in its documentation."""
     if described.startswith("{") and hint is str:
         return click.Choice(re.findall(r'"([^"]+)"', described), case_sensitive=False)
     if described.startswith("{"):
@@ -138,7 +138,7 @@ def _kind(hint: Any, described: str) -> click.ParamType:
 
 
 def shown(value: Any) -> str:
-    """A value of a field, as it is typed."""
+    """Value of a field as typed on the command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -155,7 +155,7 @@ def _parameters(docstring: str) -> dict[str, tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Documentation markup turned into words for a terminal."""
+    """Documentation without markup, for a terminal."""
     text = re.sub(r":math:`([^`]*)`", r"\1", " ".join(text.split()))
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)

@@ -15,7 +15,7 @@ from .spelling import spelled
 if TYPE_CHECKING:
     from ..cohort.plan import Fit, Plan
 
-#: Visits that are shown one by one.
+#: Largest number of sessions listed individually.
 SHOWN = 10
 
 
@@ -37,7 +37,9 @@ SHOWN = 10
     type=click.FloatRange(min=0, min_open=True),
     help="Memory of the machine in GiB. [default: free memory of this machine]",
 )
-@click.option("--json", "as_json", is_flag=True, help=("Print the plan as JSON, with every visit."))
+@click.option(
+    "--json", "as_json", is_flag=True, help=("Print the plan as JSON, with every session.")
+)
 def plan(
     dataset: str,
     output: str | None,
@@ -50,9 +52,9 @@ def plan(
     memory: float | None,
     as_json: bool,
 ) -> None:
-    """Estimate memory and time of `varreg bids` for each visit, and the number of workers that fit.
+    """Estimate memory and time of `varreg bids` for each session, and the number of workers that fit.
 
-    Only headers are read.  If OUT_DIR contains finished visits, the times are derived from them.
+    Only headers are read.  If OUT_DIR contains finished sessions, the times are derived from them.
     """
     from ..backends.threads import available_threads
     from ..cohort.dataset import read_visits
@@ -80,11 +82,11 @@ def plan(
 
 
 def _echo(planned: Plan, fits: Fit, cores: int, memory: float) -> None:
-    """The table of visits, and what fits."""
+    """Print the table of sessions, and the number of workers that fit."""
     found, measured = planned.needs, planned.measured
     for line in planned.refused:
         click.echo(f"varreg: {spelled(line)}", err=True)
-    click.echo(f"{'visit':<24}{'registrations':>14}{'voxels':>12}{'GiB':>7}{'minutes':>9}")
+    click.echo(f"{'session':<24}{'registrations':>14}{'voxels':>12}{'GiB':>7}{'minutes':>9}")
     for need in found[:SHOWN]:
         click.echo(
             f"{need.name:<24}{need.registrations:>14}{need.voxels:>12}{need.gibibytes:>7.2f}"
@@ -94,15 +96,15 @@ def _echo(planned: Plan, fits: Fit, cores: int, memory: float) -> None:
         click.echo(f"... and {len(found) - SHOWN} more")
     total = sum(need.seconds for need in found) / 3600
     source = (
-        f"of {measured} finished visits"
+        f"of {measured} finished sessions"
         if measured
         else "of the benchmark's machine; give OUT_DIR once some are finished"
     )
     click.echo(
-        f"{len(found)} visits, {total:.2f} hours of one core (times {source}); {fits.gibibytes:.2f} GiB for each worker.\n"
+        f"{len(found)} sessions, {total:.2f} hours of one core (times {source}); {fits.gibibytes:.2f} GiB for each worker.\n"
         f"{cores} cores and {memory:.1f} GiB: {fits.workers} workers fit (--processes {fits.workers}), "
         f"{fits.hours:.2f} hours."
         if fits.workers
-        else f"{len(found)} visits need {fits.gibibytes:.2f} GiB for each worker, and there are {memory:.1f} GiB: none fits; "
+        else f"{len(found)} sessions need {fits.gibibytes:.2f} GiB for each worker, and there are {memory:.1f} GiB: none fits; "
         "use a larger machine."
     )

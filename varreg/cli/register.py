@@ -1,4 +1,4 @@
-"""The command ``varreg register``: one pair of images, or the pairs of a table."""
+"""The command ``varreg register``: one pair of images, or all pairs of a table."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def register(ctx: click.Context, moving: str | None, fixed: str | None, **given:
 
 
 def _arguments(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
-    """What solve takes besides the images."""
+    """Arguments of ``solve`` besides the images."""
     names = (
         "affine",
         "deformable",
@@ -145,8 +145,8 @@ def _register_pair(ctx: click.Context, moving: str, fixed: str, given: dict[str,
     from ..api import solve
 
     arguments = _arguments(ctx, given)
-    # Outputs are opened first: one that cannot be written is found before the computation, and
-    # all of them appear only if everything went well.
+    # Outputs are reserved first: an unwritable output is detected before the computation, and
+    # all of them appear only on success.
     with ExitStack() as outputs:
         write = outputs.enter_context(
             result_writer(given["output"], moving, fixed, given["fill"], given["force"])

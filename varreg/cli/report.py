@@ -79,11 +79,11 @@ def report(
 
 
 def _registered_file(result: Result, role: str) -> str:
-    """The file that a result was computed from, if it is still there."""
+    """The file that a result was computed from, if it still exists."""
     recorded = result.provenance.get("call", {}).get(role, "None")
     try:
         name = ast.literal_eval(recorded)
-    except (SyntaxError, ValueError):  # an array, or a file read with options
+    except (SyntaxError, ValueError):  # an array, or a file with reading options
         name = None
     if not isinstance(name, str):
         raise InputError(f"The result names no file of its {role} image; give it with --{role}.")

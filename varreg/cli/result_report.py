@@ -1,4 +1,4 @@
-"""How a registration went, in words or JSON on stdout, and its steps on stderr."""
+"""Summary of a registration in words or JSON on stdout, and its steps on stderr."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def report(result: Result, as_json: bool) -> None:
     Parameters
     ----------
     result : varreg.Result
-        To be described.
+        Result to describe.
     as_json : bool
-        One JSON object instead of a paragraph.
+        Print a JSON object instead of text.
 
     Examples
     --------
@@ -34,12 +34,12 @@ def report(result: Result, as_json: bool) -> None:
 
 
 def echo_step(step: Iteration) -> None:
-    """Print one accepted step on stderr, for logs where no progress bar is shown.
+    """Print one accepted step on stderr, for logs without a progress bar.
 
     Parameters
     ----------
     step : varreg.optimise.history.Iteration
-        As handed to the `callback` of :func:`varreg.solve`.
+        As passed to the `callback` of :func:`varreg.solve`.
 
     Examples
     --------
@@ -58,17 +58,17 @@ def echo_step(step: Iteration) -> None:
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """The numbers of a result, ready for JSON.
+    """The values of a result for JSON.
 
     Parameters
     ----------
     result : varreg.Result
-        To be described.
+        Result to describe.
 
     Returns
     -------
     dict
-        Of numbers, text, lists and dicts.
+        Numbers, text, lists and dicts.
 
     Examples
     --------

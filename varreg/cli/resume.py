@@ -1,4 +1,4 @@
-"""Pairs of a table that are finished: their records, and what is left to do."""
+"""Finished pairs of a table: their records, and the remaining pairs."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
     from ..jobs.job import Job
     from ..results.result import Result
 
-#: In the folder of a result.
+#: Name of the record in the folder of a result.
 RECORD = "job.json"
-#: Arguments of ``solve`` that leave the answer as it is.
+#: Arguments of ``solve`` that do not change the result.
 _HARMLESS = ("threads", "progress", "device")
 
 
 class FinishedPairs:
-    """The pairs of a table that need not be registered again.
+    """The pairs of a table that are already registered.
 
     Parameters
     ----------
     folder : Path
-        Of all results.
+        Folder of all results.
     rows : list of TableRow
     pairs : list of dict
-        The images of each row, as for :func:`varreg.solve_batch`.
+        Images of each row, as for :func:`varreg.solve_batch`.
     arguments : dict
-        Of ``solve``, for all pairs.
+        Arguments of ``solve``, for all pairs.
     again : bool
-        Whether finished ones are done again.
+        Whether to register finished pairs again.
 
     Attributes
     ----------
     facts : dict
-        Name -> report of each pair that is finished, as a dict.
+        Name -> report of each finished pair, as a dict.
 
     Raises
     ------
     FileError
-        If there is the result of a pair, of other images or options.
+        If a pair already has a result of other images or options.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FinishedPairs:
         return facts
 
     def save(self, name: str, result: Result, facts: dict[str, Any], overwrite: bool) -> None:
-        """Write the folder of a pair with its record, whole or not at all."""
+        """Write the folder of a pair with its record, atomically."""
         from ..io.files import atomic_folder, write_json
         from ..jobs.job import Done
         from ..jobs.record import finished_record, inputs_of
@@ -82,7 +82,7 @@ class FinishedPairs:
         with atomic_folder(job.record.parent, overwrite=overwrite) as folder:
             result.save(folder, overwrite=True)
             if _states(job) != self._states[name]:
-                return  # an image changed meanwhile: nobody knows which one it is the answer of
+                return  # an image changed during the computation: the result cannot be attributed
             here = dataclasses.replace(job, record=folder / RECORD)
             done = Done(tuple(sorted(folder.iterdir())), facts)
             content = finished_record(here, inputs_of(job), done, result.seconds)
@@ -105,7 +105,7 @@ def _job(name: str, record: Path, pair: dict[str, Any], arguments: dict[str, Any
 
 
 def _register() -> None:
-    """What these jobs do, by name: they are done by a batch."""
+    """Name of the work in the job records; the pairs themselves are registered by a batch."""
 
 
 def _plain(value: Any) -> Any:

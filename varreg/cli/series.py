@@ -1,4 +1,4 @@
-"""``varreg series``: motion correction of a series, and maps applied to one."""
+"""``varreg series``: motion correction of an image series, and application of transforms to one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class VolumeOrMean(click.ParamType):
-    """The number of a volume, or ``mean``."""
+    """Index of a volume, or ``mean``."""
 
     name = "mean|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The word as it is, a number as one."""
+        """Convert to a number, except ``mean``."""
         if value == "mean":
             return value
         try:
@@ -110,12 +110,12 @@ def series(ctx: click.Context, series: str, output: str, **given: Any) -> None:
 
 
 def report_series(result: AlignedSeries, as_json: bool) -> None:
-    """Print an aligned series on stdout."""
+    """Print a summary of an aligned series on stdout."""
     click.echo(json.dumps(_numbers(result), indent=2) if as_json else spelled(str(result)))
 
 
 def _numbers(result: AlignedSeries) -> dict[str, Any]:
-    """The numbers of an aligned series, ready for JSON."""
+    """The values of an aligned series for JSON."""
     from ..io.records import plain
     from ..series.motion import COLUMNS
 
@@ -137,7 +137,7 @@ def _numbers(result: AlignedSeries) -> dict[str, Any]:
 
 
 def warp_series(output: str, inputs: tuple[str, ...], force: bool, given: dict[str, Any]) -> None:
-    """What ``varreg apply`` does with a series."""
+    """``varreg apply`` for an image series."""
     from ..series.applying import apply_series
     from ..series.bvectors import write_bvectors
 
@@ -165,7 +165,7 @@ def warp_series(output: str, inputs: tuple[str, ...], force: bool, given: dict[s
 
 
 def _maps(given: dict[str, Any]) -> list[Any]:
-    """The maps of -t: those before a motion as one."""
+    """The maps of -t; those before a motion are composed."""
     from ..exchange.reading import read_transform
     from ..images.series import as_volumes
     from ..series.aligned import load_series
@@ -182,7 +182,7 @@ def _maps(given: dict[str, Any]) -> list[Any]:
     if moving is None and given["fixed"] is not None:
         volumes = as_volumes(given["image"], argument="IMAGE", function="varreg apply")
         moving = motion[0].grid if motion else volumes.grid
-    own = given["fixed"] is None and len(paths) > 1  # saved results, which know their images
+    own = given["fixed"] is None and len(paths) > 1  # saved results, which contain their grids
     if own and not any(flags):
         return [*paths, *motion]
     common = given["fixed"], moving

@@ -1,4 +1,4 @@
-"""Slides on the command line: written at their full size."""
+"""Slides on the command line: output at full resolution."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def write_slide(
     result: Result, moving: Any, path: str, fixed: Any, fill: float | None, overwrite: bool
 ) -> None:
-    """The moving slide of a registration on the full size of the fixed one, in whatever sizes they were registered.
+    """Write the moving slide at full resolution of the fixed one, whatever the resolution of the registration.
 
     Parameters
     ----------
     result : Result
     moving, fixed : path or ImageFile
     path, fill, overwrite
-        Of :func:`varreg.warp_slide`.
+        See :func:`varreg.warp_slide`.
     """
     from ..slides.warping import warp_slide
 
@@ -35,14 +35,14 @@ def write_slide(
 
 
 def apply_to_slide(transform: Transform, output: str, force: bool, given: dict[str, Any]) -> None:
-    """``varreg apply`` of a slide.
+    """``varreg apply`` for a slide.
 
     Parameters
     ----------
     transform : Transform
     output : str
     force : bool
-        Replace what exists.
+        Replace an existing output.
     given : dict
         The other parameters of the command.
     """
@@ -56,7 +56,7 @@ def apply_to_slide(transform: Transform, output: str, force: bool, given: dict[s
 
 
 def refuse_for_slides(inverse: bool, interpolation: str, modulate: bool = False) -> None:
-    """What a slide cannot be asked for."""
+    """Refuse options that slides do not support."""
     if modulate:
         raise click.UsageError(
             "--modulate does not go with slides; write a smaller picture (.png)."

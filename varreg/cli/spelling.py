@@ -1,4 +1,4 @@
-"""Arguments of Python in a message, spelled as options of the command line."""
+"""Conversion of Python arguments in messages to command-line options."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import re
 
 import click
 
-#: Functions that are commands, as calls with what is left out: ``varreg.certify(..., trials=8)``.
+#: Calls of functions that are also commands, with abbreviated arguments: ``varreg.certify(..., trials=8)``.
 COMMANDS = {"solve": "register", "certify": "certify"}
-#: Names that are also those of what a header holds.
+#: Names that also occur as fields of image headers.
 AMBIGUOUS = ("affine",)
-#: What stands in front of ``(command line: ...)``, which replaces it.
+#: Text before ``(command line: ...)``, which is replaced by the latter.
 _CODE = r"(?:[\w.]+\([^()]*\)|\w+=(?:'[^']*'|\w+)|`\w+`|'\w+')"
 _EQUIVALENT = re.compile(rf"{_CODE}(?:(?:,| or|, or| and) {_CODE})* \(command line: ([^()]*)\)")
 _CALL = re.compile(r"varreg\.(\w+)\(\.\.\., ([^()]*)\)")
 _FIELD = re.compile(r"`Options\(([^()`]*)\)`")
 _KEYWORD = re.compile(r"(?<![\w./-])(\w+)=('[^']*'|\"[^\"]*\"|\([^()]*\)|\.\.\.|-?\w+(?:\.\w+)*)")
 _NAME = re.compile(r"`(\w+)`")
-#: Line of a printed result that is on the command line already.
+#: Line of a printed result that is redundant on the command line.
 _TYPED = "Command: "
 
 
 def spelled(text: str, ctx: click.Context | None = None) -> str:
-    """A message of the package as it is shown by a command: with options in place of arguments.
+    """A message of the package in the wording of a command: with options in place of arguments.
 
-    The names are those of the options of the command, then those of ``varreg register``.  A message that gives both
-    spellings, ``overwrite=True (command line: --force)``, keeps the second.
+    The options of the command have precedence over those of ``varreg register``.  In a message with both
+    wordings, ``overwrite=True (command line: --force)``, the second is kept.
 
     Parameters
     ----------
     text : str
-        One line or several.
+        One or several lines.
     ctx : click.Context, optional
-        Of the command; by default the current one.  Outside of commands nothing is changed.
+        Context of the command; by default the current one.  Outside of commands the text is unchanged.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def _spelled(line: str, names: dict[str, click.Parameter]) -> str:
 
 
 def _parameters(ctx: click.Context) -> dict[str, click.Parameter]:
-    """Name in Python -> option or given argument of the command; options of ``varreg register`` besides."""
+    """Python name -> option or argument of the command; includes the options of ``varreg register``."""
     root = ctx.find_root().command
     register = root.commands.get("register") if isinstance(root, click.Group) else None
     options = [p for p in (register.params if register else []) if isinstance(p, click.Option)]
@@ -73,7 +73,7 @@ def _parameters(ctx: click.Context) -> dict[str, click.Parameter]:
 
 
 def _command(found: re.Match[str]) -> str:
-    """A call as a command, if there is one."""
+    """A call as a command, if the command exists."""
     return f"varreg {COMMANDS[found[1]]} {found[2]}" if found[1] in COMMANDS else found[0]
 
 
@@ -91,7 +91,7 @@ def _option(found: re.Match[str], names: dict[str, click.Parameter]) -> str:
 
 
 def _flag(found: re.Match[str], names: dict[str, click.Parameter]) -> str:
-    """A name between backticks as an option, or as an argument in capitals."""
+    """A name in backticks as an option, or as an argument in capitals."""
     parameter = names.get(found[1])
     if parameter is None or found[1] in AMBIGUOUS:
         return found[0]

@@ -1,4 +1,4 @@
-"""``varreg register --pairs``: every pair of a table into a folder of its own, and a summary."""
+"""``varreg register --pairs``: registration of every pair of a table into a separate folder, and a summary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..results.result import Result
     from .resume import FinishedPairs
 
-#: Image files with fewer bytes than this are taken for slices; a wrong guess costs some seconds.
+#: Image files smaller than this (bytes) are assumed to be slices; a wrong guess costs a few seconds.
 SMALL_FILE = 2**19
 
 
@@ -37,7 +37,7 @@ def register_table(
     processes: int | None = None,
     **arguments: Any,
 ) -> list[PairReport]:
-    """Register the pairs of a table and write each as soon as it is there.
+    """Register the pairs of a table and write each result as soon as it is computed.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ def register_table(
     output : str
         Folder for a folder per pair, and ``summary.csv``.
     overwrite : bool
-        Replace results and a summary that exist.  Without it, pairs that were finished of the same images and
-        options are kept, and one of others is refused.
+        Replace existing results and summary.  Without it, finished pairs of the same images and
+        options are kept, and those of others are refused.
     failed : callable
         Takes the name of a pair and its error; returns the words for the summary.
     finished : callable
-        Takes the report of every pair.
+        Takes the report of each pair.
     processes : int, optional
-        As for :func:`varreg.solve_batch`, but by default small files are assumed to be slices, by their
-        size on disk.
+        As for :func:`varreg.solve_batch`, but by default the size of files determines which are
+        assumed to be slices.
     **arguments
         As for :func:`varreg.solve_batch`.
 
@@ -66,9 +66,9 @@ def register_table(
     Raises
     ------
     varreg.errors.VarregError
-        If the table, an argument or the output is unusable; nothing has been computed then.
+        If the table, an argument or the output is invalid; raised before any computation.
     KeyboardInterrupt
-        Says how many pairs were written; they stay.
+        With the number of written pairs, which are kept.
     """
     from ..batch.batch import iterate_batch
     from ..batch.pair_table import read_pairs
@@ -86,7 +86,7 @@ def register_table(
     waiting = [row for row in rows if row.name not in kept.facts]
     reports = {name: PairReport(**facts) for name, facts in kept.facts.items()}
     with _folder(output, waiting, overwrite) as folder, closing(results):
-        # reserved before the work: a folder that cannot be written to is found before it
+        # reserved before the computation, to detect an unwritable folder
         ours = overwrite or _is_summary(folder / SUMMARY)
         with atomic_path(folder / SUMMARY, overwrite=ours) as file:
             try:
@@ -103,7 +103,7 @@ def register_table(
 
 
 def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | None:
-    """A process for every thread if there are many slices, as far as the sizes of their files tell."""
+    """One process per thread if there are many slices, judged by the sizes of their files."""
     from ..batch.process_count import LEAST_FOR_PROCESSES, processes_expected
     from ..stages.arguments import thread_count
 
@@ -116,7 +116,7 @@ def _process_count(pairs: list[dict[str, Any]], threads: int | None) -> int | No
 
 @contextlib.contextmanager
 def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path]:
-    """The folder of all results, in which nothing is in the way; removed if it stays empty."""
+    """The folder of all results, without conflicting files; removed if it remains empty."""
     from ..io.files import free_folder
 
     folder = Path(output).expanduser()
@@ -132,7 +132,7 @@ def _folder(output: str, rows: list[TableRow], overwrite: bool) -> Iterator[Path
         yield folder
     finally:
         if not existed:
-            with contextlib.suppress(OSError):  # it holds results
+            with contextlib.suppress(OSError):  # the folder holds results
                 folder.rmdir()
 
 
@@ -140,7 +140,7 @@ def _report_of(
     row: TableRow, result: Result | Exception, kept: FinishedPairs, overwrite: bool,
     failed: Callable[[str, Exception], str],
 ) -> PairReport:  # fmt: skip
-    """Report of a pair whose result has been written, or that has none."""
+    """Report of a pair whose result has been written, or which failed."""
     report = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
     try:
         if isinstance(result, Exception):
@@ -169,7 +169,7 @@ def _filled(report: PairReport, result: Result) -> PairReport:
 
 
 def _is_summary(path: Path) -> bool:
-    """Whether a file is a summary of ours, which the next replaces."""
+    """Whether a file is a summary written by varreg, which may be replaced."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             return next(csv.reader(stream), []) == _columns()

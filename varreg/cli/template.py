@@ -20,7 +20,7 @@ from .parameters import chosen_options, energy_options
 from .spelling import spelled
 from .value_types import Numbers
 
-#: Added to the name of the output for what a killed run leaves to go on from.
+#: Suffix of the checkpoint folder of an interrupted run.
 SUFFIX = ".rounds"
 
 
@@ -107,7 +107,7 @@ def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
 
 
 def _people(ctx: click.Context, images: tuple[Any, ...], table: str | None) -> dict[str, Any]:
-    """The people of the command line or of a table."""
+    """The participants given on the command line or in a table."""
     if (table is None) == (not images):
         raise click.UsageError("give IMAGES or --people TABLE, one of them.", ctx)
     if table is None:

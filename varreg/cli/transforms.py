@@ -1,4 +1,4 @@
-"""Transforms named on the command line."""
+"""Transform arguments of commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXPONENT = re.compile(r"^(.+),(-?1)$")  # affine.mat,-1 of greedy
 
 
 def files_and_flags(given: Sequence[str]) -> tuple[list[str], list[bool]]:
-    """Files and which of them are to be inverted.
+    """File names, and which of them are inverted.
 
     Parameters
     ----------
@@ -46,19 +46,19 @@ def files_and_flags(given: Sequence[str]) -> tuple[list[str], list[bool]]:
 
 
 def on_reference(transform: Transform, reference: Any, inverse: bool) -> Transform:
-    """The transform whose warped images lie on the grid of another image.
+    """The transform resampled onto the grid of another image.
 
     Parameters
     ----------
     transform : Transform
     reference : path of an image
-        An image of the fixed side, or with `inverse` of the moving side.
+        An image in the fixed space, or with `inverse` in the moving space.
     inverse : bool
 
     Returns
     -------
     Transform
-        The same map, sampled at the voxels of the reference.
+        The same map, sampled at the voxels of the reference image.
 
     Examples
     --------

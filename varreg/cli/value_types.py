@@ -1,4 +1,4 @@
-"""What the value of a command-line option may be."""
+"""Types of option values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Numbers(click.ParamType):
-    """Numbers separated by commas; the word none where None has a meaning.
+    """Numbers separated by commas; the word none if None is allowed.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Numbers(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float | tuple[int | float, ...] | None:
-        """The value Options takes; a failure is a usage error that says what was wanted."""
+        """The value for Options; a failure is a usage error that states the expected form."""
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
         if self.optional and value.strip().lower() == "none":
@@ -61,7 +61,7 @@ class Numbers(click.ParamType):
         return numbers
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
+        """The placeholder in --help."""
         if self.pair:
             return "LOW,HIGH"
         number = "INTEGER" if self.kind is int else "NUMBER"
@@ -69,7 +69,7 @@ class Numbers(click.ParamType):
 
 
 class AxesOrNone(click.ParamType):
-    """Letters of axes, or a weight for each of them, separated by commas; or the word none.
+    """Letters of axes, or a weight for each axis, separated by commas; or the word none.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class AxesOrNone(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | tuple[float, ...] | None:
-        """The letters or the weights, which Options looks at."""
+        """The letters or the weights, validated by Options."""
         if not isinstance(value, str) or value.isalpha():
             return None if value.lower() == "none" else value
         try:
@@ -92,12 +92,12 @@ class AxesOrNone(click.ParamType):
             self.fail(f"{value!r} is neither letters of axes nor weights of them.", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
+        """The placeholder in --help."""
         return "LETTERS|W,W,W"
 
 
 class NamesOrNone(click.ParamType):
-    """Some of a few names, separated by commas; or the word none.
+    """A subset of names, separated by commas; or the word none.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ class NamesOrNone(click.ParamType):
         return found
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
+        """The placeholder in --help."""
         return "NAME,..."
 
 
 class RangeOrNone(click.IntRange):
-    """A whole number of a range, or the word none.
+    """An integer in a range, or the word none.
 
     Examples
     --------
@@ -152,12 +152,12 @@ class RangeOrNone(click.IntRange):
 
 
 class NameOrMatrix(click.ParamType):
-    """One of some names, or a text file that holds a homogeneous matrix.
+    """One of several names, or a text file with a homogeneous matrix.
 
     Parameters
     ----------
     names : tuple of str
-        The names; "none" gives None.
+        Allowed names; "none" is converted to None.
 
     Examples
     --------
@@ -190,12 +190,12 @@ class NameOrMatrix(click.ParamType):
             self.fail(f"{value!r} does not hold rows of numbers, a matrix.", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
+        """The placeholder in --help."""
         return f"[{'|'.join(self.names)}|FILE]"
 
 
 class NameOrMap(NameOrMatrix):
-    """One of some names, a text file that holds a matrix, or the path of a map.
+    """One of several names, a text file with a matrix, or the path of a transform.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class NameOrMap(NameOrMatrix):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | NDArray[np.float64] | None:
-        """The name, the matrix, or the path as it is; a failure is a usage error."""
+        """The name, the matrix, or the path unchanged; a failure is a usage error."""
         value = named(value, self.names)
         if not isinstance(value, str) or value in self.names:
             return value  # type: ignore[no-any-return]
@@ -221,9 +221,9 @@ class NameOrMap(NameOrMatrix):
             self.fail(f"{value!r} is neither {', '.join(self.names)} nor a file.", param, ctx)
         try:
             return super().convert(value, param, ctx)
-        except click.BadParameter:  # no rows of numbers: another kind of file, or a folder
+        except click.BadParameter:  # not rows of numbers: another file type, or a folder
             return value
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What --help shows in place of the value."""
+        """The placeholder in --help."""
         return f"[{'|'.join(self.names)}|FILE|RESULT]"

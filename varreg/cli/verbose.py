@@ -1,4 +1,4 @@
-"""What ``varreg register --verbose`` says before the work: every option in force, and where it is from."""
+"""``varreg register --verbose``: list of all options in effect and their origin, before the computation."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str]
 
 GIVEN, PRESET, DEFAULT = "given", "preset", "default"
-#: Options that the images decide where nothing else does.
+#: Options determined by the images by default.
 BY_IMAGES = ("smoothness_length", "fixed_range", "moving_range", "levels")
-#: What the other parameters mean where nobody gave them.
+#: Descriptions of the defaults of the other parameters.
 ABSENT = {
     "affine": "none",
     "fill": "background of the moving image",
@@ -40,11 +40,11 @@ def echo_options(
     Parameters
     ----------
     ctx : click.Context
-        Of ``varreg register``.
+        Context of ``varreg register``.
     options : Options
-        What the command line asks for.
+        Options given on the command line.
     moving, fixed : Image, optional
-        Show what they decide; without them (many pairs) it is said that they will.
+        Used to list the values that they determine; without them (many pairs) only a note is printed.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def _row(ctx: click.Context, name: str) -> Row:
-    """A parameter that is not a field of Options."""
+    """Row of a parameter that is not a field of Options."""
     value, origin = ctx.params[name], GIVEN if said(ctx, name) else DEFAULT
     if isinstance(value, bool):
         return flag(name), "yes" if value else "no", origin
@@ -109,7 +109,7 @@ def _row(ctx: click.Context, name: str) -> Row:
 def _decided(
     ctx: click.Context, options: Options, moving: Image | None, fixed: Image | None
 ) -> dict[str, tuple[str, str]]:
-    """Value and reason of what the options leave to the dimension and to the images."""
+    """Value and reason of the options that depend on the dimension and the images."""
     if moving is None or fixed is None:
         choices = {
             name: ", ".join(f"{_words(_numbers(options, d)[name])} in {d}D" for d in BY_DIMENSION)
@@ -134,7 +134,7 @@ def _decided(
 
 
 def _numbers(options: Options, dimension: int) -> dict[str, Any]:
-    """What the dimension decides, with the numbers of the regularity: smooth until there is evidence."""
+    """Values determined by the dimension, for the given regularity: smooth until there is evidence."""
     regularity = options.decided(dimension).regularity
     return {**BY_DIMENSION[dimension], **BY_REGULARITY[regularity][dimension]}
 
@@ -142,7 +142,7 @@ def _numbers(options: Options, dimension: int) -> dict[str, Any]:
 def _masks(
     ctx: click.Context, moving: Image, fixed: Image
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Of the fixed and of the moving image; what they leave out does not set the range."""
+    """Fixed and moving mask; voxels outside do not contribute to the intensity range."""
     from ..images.accepted import read_mask
 
     return (
@@ -152,7 +152,7 @@ def _masks(
 
 
 def _words(value: Any) -> str:
-    """As it is typed; a matrix row by row."""
+    """Text of a value as typed; a matrix row by row."""
     if value is None:
         return "none"
     if hasattr(value, "tolist"):
@@ -161,6 +161,6 @@ def _words(value: Any) -> str:
 
 
 def _rounded(value: Any) -> str:
-    """Measured numbers, to four digits."""
+    """Measured numbers, with four digits."""
     numbers = value if isinstance(value, tuple) else (value,)
     return ",".join(f"{number:.4g}" for number in numbers)

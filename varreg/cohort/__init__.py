@@ -1,1 +1,1 @@
-"""Many people of a BIDS dataset: their images, what is registered to what, derivatives, one page."""
+"""BIDS datasets: images of each session, registration, derivatives, group report."""

@@ -1,4 +1,4 @@
-"""The images of a BIDS dataset, visit by visit."""
+"""Images of a BIDS dataset by participant and session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BackendError, FileError, InputError
 
 EXTENSIONS = (".nii.gz", ".nii")
-#: Entities that say whose an image is, and not which of several.
+#: Entities that identify participant and session, and do not distinguish images of one session.
 _OWNER = ("sub", "ses")
 _SHOWN = 5  # of many names
 
@@ -24,11 +24,11 @@ class Scan:
     ----------
     path : Path
     suffix : str
-        Its contrast: "T1w", "T2w", "FLAIR", ...
+        Contrast: "T1w", "T2w", "FLAIR", ...
     entities : str
-        What tells it from others of the same contrast, as in its name: "acq-fast_run-2"; may be empty.
+        Entities that distinguish it from others of the same contrast: "acq-fast_run-2"; may be empty.
     kind : str
-        Its folder, such as "anat".
+        Data type folder, such as "anat".
     """
 
     path: Path
@@ -37,18 +37,18 @@ class Scan:
     kind: str
 
     def named(self, visit: Visit) -> str:
-        """How names of its derivatives begin."""
+        """Prefix of the names of its derivatives."""
         return "_".join(filter(None, (visit.name, self.entities)))
 
 
 @dataclass(frozen=True)
 class Visit:
-    """The images of a person, of one session if there are any.
+    """The images of one session of a participant, or of a participant without sessions.
 
     Parameters
     ----------
     participant, session : str
-        Labels without "sub-" and "ses-"; no session is "".
+        Labels without "sub-" and "ses-"; "" without sessions.
     scans : tuple of Scan
     """
 
@@ -58,12 +58,12 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """As file names begin."""
+        """Prefix of its file names."""
         return "_".join(self._parts)
 
     @property
     def folder(self) -> Path:
-        """Where its files lie in a dataset."""
+        """Its folder within a dataset."""
         return Path(*self._parts)
 
     @property
@@ -72,7 +72,7 @@ class Visit:
         return [f"sub-{self.participant}", *session]
 
     def of(self, suffix: str) -> list[Scan]:
-        """Its images of a contrast, in the order of their names."""
+        """Its images of a contrast, sorted by name."""
         return [scan for scan in self.scans if scan.suffix == suffix]
 
 
@@ -82,25 +82,25 @@ def read_visits(
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
 ) -> list[Visit]:
-    """The visits of a dataset that have an image of one of some contrasts.
+    """The sessions of a dataset with at least one image of the given contrasts.
 
     Parameters
     ----------
     dataset : str or PathLike
-        With a ``dataset_description.json``.  Only the folders of the people asked for are looked at.
+        With a ``dataset_description.json``.  Only the folders of the chosen participants are read.
     suffixes : iterable of str
     participants, sessions : sequence of str
-        Labels, with or without "sub-" and "ses-"; all if there are none.
+        Labels, with or without "sub-" and "ses-"; all if empty.
 
     Returns
     -------
     list of Visit
-        By name.
+        Sorted by name.
 
     Raises
     ------
     FileError
-        If it is no BIDS dataset.
+        If it is not a BIDS dataset.
     InputError
         If a label matches no participant, or no participant has such an image.
     BackendError
@@ -129,7 +129,7 @@ def read_visits(
 
 
 def _chosen(folder: Path, labels: list[str]) -> list[str]:
-    """Labels of the participants whose folders are to be read."""
+    """Labels of the participants whose folders are read."""
     if not folder.is_dir():
         raise FileError(
             f"varreg.bids: {str(folder)!r} is not a folder; give that of a BIDS dataset."
@@ -140,7 +140,7 @@ def _chosen(folder: Path, labels: list[str]) -> list[str]:
             "https://bids-specification.readthedocs.io."
         )
     if labels and all((folder / f"sub-{label}").is_dir() for label in labels):
-        return sorted(set(labels))  # a task of an array does not look at everybody
+        return sorted(set(labels))  # so that an array task does not read all folders
     there = sorted(entry.name[4:] for entry in folder.glob("sub-*") if entry.is_dir())
     if not there:
         raise FileError(
@@ -180,7 +180,7 @@ def _scans(
 
 
 def _files(folder: Path, name: str) -> list[str]:
-    """Relative paths of a person's files; nothing else of the dataset is looked at."""
+    """Relative paths of a participant's files; no other folder is read."""
     return [
         os.path.relpath(os.path.join(place, file), folder)
         for place, _, files in os.walk(folder / name)
@@ -195,7 +195,7 @@ def _others(path: Path) -> str:
 
 
 def relative_uri(path: Path, dataset: Any) -> str:
-    """An image of the dataset, as derivatives refer to it.
+    """URI of an image of the dataset in the metadata of derivatives.
 
     Examples
     --------

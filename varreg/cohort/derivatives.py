@@ -1,4 +1,4 @@
-"""Derivatives of BIDS: names, images, transforms and the JSON files beside them."""
+"""BIDS derivatives: names, images, transforms and their JSON sidecars."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .dataset import Scan, Visit, relative_uri
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
-#: BIDS has no rule yet for transforms (BEP 14), figures and pages.
+#: BIDS does not yet define transforms (BEP 14), figures and pages.
 NOT_BIDS = ("*_xfm.*", "figures", "group.html", "group.tsv")
 README = """Registrations by varreg.
 
@@ -32,17 +32,17 @@ it holds options, versions and checks. `*_space-B_desc-registered_*` are images 
 
 @dataclass
 class Derivatives:
-    """Writer of the files of one visit.
+    """Writer of the files of one session.
 
     Parameters
     ----------
     folder : Path
-        Of the visit; it is being made.
+        Folder of the session, under construction.
     visit : Visit
     dataset : Path
-        Where the images come from.
+        Source dataset of the images.
     written : list of Path
-        The files so far.
+        Files written so far.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Derivatives:
     def write_transform(
         self, scan: Scan, source: str, target: str, value: Result | Transform, inverse: bool = False
     ) -> None:
-        """``from-SOURCE_to-TARGET_mode-image_xfm.h5`` and its JSON file."""
+        """Write ``from-SOURCE_to-TARGET_mode-image_xfm.h5`` and its JSON sidecar."""
         name = f"{scan.named(self.visit)}_from-{source}_to-{target}_mode-image_xfm.h5"
         path = self._place(scan.kind) / name
         write_transform(value, path, "itk", inverse=inverse)
@@ -62,7 +62,7 @@ class Derivatives:
     def write_image(
         self, scan: Scan, space: str, values: NDArray[Any], like: Any, reference: str
     ) -> None:
-        """``space-SPACE_desc-registered_SUFFIX.nii.gz`` and its JSON file."""
+        """Write ``space-SPACE_desc-registered_SUFFIX.nii.gz`` and its JSON sidecar."""
         stem = f"{scan.named(self.visit)}_space-{space}_desc-registered_{scan.suffix}"
         path = self._place(scan.kind) / f"{stem}.nii.gz"
         write_image(path, np.asarray(values), like)
@@ -77,7 +77,7 @@ class Derivatives:
         self.written += [path, path.with_name(f"{stem}.json")]
 
     def write_figure(self, scan: Scan, space: str, result: Result) -> str:
-        """A picture for the eye; its path in the folder of the visit."""
+        """Write a picture for visual quality control; returns its path in the folder of the session."""
         name = f"{scan.named(self.visit)}_from-{scan.suffix}_to-{space}_desc-edges.webp"
         path = self._place("figures") / name
         with atomic_path(path) as file:
@@ -96,17 +96,17 @@ class Derivatives:
 
 
 def write_description(output: Path, dataset: Path) -> None:
-    """Make the folder of the derivatives a dataset of its own, unless it is one already.
+    """Write the dataset description of the derivatives, unless it exists.
 
     Parameters
     ----------
     output, dataset : Path
-        Folders of the derivatives and of the images they are made of.
+        Folders of the derivatives and of the source images.
 
     Raises
     ------
     FileError
-        If it is one of another program.
+        If the folder holds derivatives of another program.
     """
     output.mkdir(parents=True, exist_ok=True)
     path = output / DESCRIPTION
@@ -129,6 +129,6 @@ def write_description(output: Path, dataset: Path) -> None:
         write_json(path, content, overwrite=True)
     ignored = "".join(f"{pattern}\n" for pattern in NOT_BIDS)
     for name, text in (("README.md", README), (IGNORED, ignored)):
-        if not (output / name).exists():  # many tasks begin at once, and it may have been edited
+        if not (output / name).exists():  # many tasks start at once, and it may have been edited
             with atomic_path(output / name, overwrite=True) as file:
                 file.write_text(text)

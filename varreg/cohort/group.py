@@ -1,4 +1,4 @@
-"""The group level: a row for every registration of a cohort, outliers first, as a page and as a table."""
+"""Group level: one row per registration of a cohort, outliers first, as a page and a table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .dataset import Visit
 from .wanted import RECORD
 
 PAGE, TABLE = "group.html", "group.tsv"
-#: Figures in which a registration may differ from the others: which of their sides is suspicious, and the least spread
-#: that counts, so that maps which are all the same but for rounding have no outliers.
+#: Measures used for outliers: the suspicious side of each, and the smallest spread that is
+#: used, so that maps that agree up to rounding have no outliers.
 FIGURES = {
     "similarity_after": (-1, 0.01),
     "smallest_determinant": (-1, 0.05),
@@ -28,37 +28,37 @@ FIGURES = {
     "scale": (1, 0.01),
     "moved": (1, 0.1),
 }
-#: Fewer registrations have no middle to differ from.
+#: Fewest registrations for a meaningful median.
 FEWEST = 5
-#: Of a normal distribution: standard deviations in a median absolute deviation.
+#: Standard deviation of a normal distribution, in median absolute deviations.
 _NORMAL = 1.4826
-#: Spreads from the median, from which on a registration is an outlier.
+#: Deviation from the median, in robust standard deviations, from which a registration is an outlier.
 LIMIT = 3.5
 
 
 @dataclass
 class Row:
-    """One registration, or one visit that has none.
+    """One registration, or one session without any.
 
     Attributes
     ----------
     participant, session : str
     image, source, target : str
-        File name, and the labels of both sides; empty if there is no registration.
+        File name, and the labels of both sides; empty without a registration.
     figures : dict
-        Numbers of the registration.
+        Values of the registration.
     warnings, notes : tuple of str
     failed_checks : tuple of str
     error : str
-        Why there is none.
+        Reason if there is no registration.
     exit_code : int
     picture : str
-        Path in the folder of the derivatives; may be empty.
+        Relative to the folder of the derivatives; may be empty.
     seconds : float or None
     outlier : float
-        The largest distance from the median of the others, in robust standard deviations.
+        Largest deviation from the median of the others, in robust standard deviations.
     outlier_in : str
-        In which figure.
+        Measure with this deviation.
     """
 
     participant: str
@@ -79,11 +79,11 @@ class Row:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What comes first: failures, warnings, outliers."""
+        """Sort key: failures, warnings, outliers."""
         return not self.error, -len(self.failed_checks), -round(self.outlier, 6), self.participant
 
     def cells(self) -> dict[str, Any]:
-        """The columns of the table; "n/a" is what BIDS writes where there is nothing."""
+        """The columns of the table; "n/a" for missing values, as in BIDS."""
         said = {
             "participant_id": f"sub-{self.participant}",
             "session_id": f"ses-{self.session}" if self.session else "n/a",
@@ -106,14 +106,14 @@ class Row:
 def write_group(
     output: Path, dataset: Path, participants: Sequence[str] = (), sessions: Sequence[str] = ()
 ) -> list[Row]:
-    """Write ``group.html`` and ``group.tsv`` from the records of all visits.
+    """Write ``group.html`` and ``group.tsv`` from the records of all sessions.
 
     Parameters
     ----------
     output, dataset : Path
-        Folders of the derivatives and of the images; people of whom there is no record are listed as absent.
+        Folders of the derivatives and of the images; participants without a record are listed as absent.
     participants, sessions : sequence of str
-        Labels; all if there are none.
+        Labels; all if empty.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def write_group(
     Raises
     ------
     InputError
-        If there is no record at all.
+        If there are no records.
     """
     from ..report.cohort_page import cohort_page
 
@@ -131,7 +131,7 @@ def write_group(
     rows = read_rows(output, people, _labels(sessions, "ses-"))
     if not rows:
         raise InputError(
-            f"varreg.bids: there is no visit of those asked for in {str(output)!r}; run the level participant first."
+            f"varreg.bids: there is no record of the requested sessions in {str(output)!r}; run the level participant first."
         )
     there = {row.participant for row in rows}
     rows += [
@@ -153,7 +153,7 @@ def write_group(
 
 
 def read_rows(output: Path, people: frozenset[str], sessions: frozenset[str]) -> list[Row]:
-    """Rows of all records in a folder of derivatives; none chosen is all."""
+    """Rows of all records in a folder of derivatives; all if none are chosen."""
     rows = list[Row]()
     for record in sorted(_records(output)):
         parts = record.parent.relative_to(output).parts
@@ -166,7 +166,7 @@ def read_rows(output: Path, people: frozenset[str], sessions: frozenset[str]) ->
 
 
 def judge(rows: Iterable[Row]) -> None:
-    """Say of each row how far it is from the others of the same kind, in median absolute deviations.
+    """Set the deviation of each row from others of the same kind, in robust standard deviations.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def judge(rows: Iterable[Row]) -> None:
 
 
 def _distances(values: np.ndarray, least: float) -> np.ndarray:
-    """Above the median, in robust standard deviations of at least `least`; 0 where nothing can be said."""
+    """Deviations to the suspicious side, in robust standard deviations of at least `least`; 0 if undefined."""
     known = values[np.isfinite(values)]
     if len(known) < FEWEST:
         return np.zeros(len(values))
@@ -204,9 +204,9 @@ def _records(output: Path) -> list[Path]:
 
 
 def _rows(visit: Visit, record: Path) -> list[Row]:
-    """The rows of a visit: a registration each, or the one that says why there is none."""
+    """The rows of a session: one per registration, or one with the reason why there are none."""
     stored = stored_record(record)
-    if stored is None:  # killed between its files and its record
+    if stored is None:  # interrupted between its files and its record
         stored = {"error": "It was interrupted; run the level participant again.", "exit_code": 1}
     if stored.get("state") != "finished":
         error, code = str(stored.get("error", "")), int(stored.get("exit_code", 1))

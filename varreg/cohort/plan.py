@@ -1,4 +1,4 @@
-"""What a cohort will take: memory and time of each visit from the headers, and how many workers fit."""
+"""Resources of a cohort: memory and time of each session from the headers, and the number of workers that fit."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ..jobs.verdict import verdict
 from .dataset import Visit
 from .wanted import RECORD, Wanted, nothing_to_do
 
-#: Bytes: of a process that has registered something small, and for each voxel of the largest images
+#: Bytes: of a process after a small registration, and per voxel of the largest images
 #: (``examples/benchmarks/cohort.py --sizes``).
 BASE, PER_VOXEL = 370e6, 180.0
-#: Seconds: of a registration whatever its size, and for each million voxels of the fixed image, with one thread
-#: (same benchmark).  Where visits are finished, theirs are taken.
+#: Seconds: per registration, and per million voxels of the fixed image, with one thread
+#: (same benchmark).  Replaced by the times of finished sessions, if there are any.
 FLOOR, PER_MILLION = 1.1, 2.3
-#: How much more than estimated a worker is given.
+#: Safety factor of the memory of a worker.
 RESERVE = 1.3
 GIBIBYTE = 2**30
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a visit takes.
+    """Resources of one session.
 
     Parameters
     ----------
     name : str
     registrations : int
     voxels : int
-        Of the largest image.
+        Number of voxels of the largest image.
     gibibytes : float
-        Memory, at most.
+        Peak memory.
     seconds : float
-        With one thread.
+        Run time with one thread.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Need:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a cohort fits a machine.
+    """Number of workers of a cohort on a machine.
 
     Parameters
     ----------
     workers : int
-        That fit beside each other, of one thread each; 0 if not even one does.
+        Largest number of parallel workers with one thread each; 0 if not even one fits.
     hours : float
-        Until all are done by so many, or by one.
+        Time for the whole cohort with this number of workers, or with one.
     gibibytes : float
-        Memory of a worker.
+        Memory per worker.
     """
 
     workers: int
@@ -72,16 +72,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the visits of a cohort take.
+    """Resources of the sessions of a cohort.
 
     Parameters
     ----------
     needs : tuple of Need
-        Of the visits whose headers can be read and of which something is to be registered.
+        For sessions with readable headers and at least one registration.
     refused : tuple of str
-        Of each other one, its name and why.
+        Name and reason of each other session.
     measured : int
-        How many finished visits the times are from; 0 for those of the benchmark.
+        Number of finished sessions from which the times are derived; 0 for those of the benchmark.
     """
 
     needs: tuple[Need, ...]
@@ -90,21 +90,21 @@ class Plan:
 
 
 def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None) -> Plan:
-    """What each visit takes.
+    """Resources of each session.
 
     Parameters
     ----------
     visits : sequence of Visit
     wanted : Wanted
     output : Path, optional
-        Folder of derivatives: the times of its finished visits are taken rather than those of the benchmark.
+        Folder of derivatives, whose finished sessions provide the times in place of the benchmark.
 
     Raises
     ------
     VarregError
         If the template cannot be read.
     InputError
-        If no visit can be registered.
+        If no session can be registered.
     """
     template = 0 if wanted.template is None else _voxels(wanted.template.path)
     floor, rate, measured = _times(output)
@@ -119,12 +119,12 @@ def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None)
         memory = estimated_bytes(largest) / GIBIBYTE
         found.append(Need(visit.name, len(fixed), largest, memory, seconds))
     if not found:
-        raise InputError(f"varreg.plan: no visit can be registered, e.g. {refused[0]}")
+        raise InputError(f"varreg.plan: no session can be registered, e.g. {refused[0]}")
     return Plan(tuple(found), tuple(refused), measured)
 
 
 def estimated_bytes(voxels: int) -> float:
-    """Memory that a visit takes whose largest image has so many voxels.
+    """Memory of a session whose largest image has the given number of voxels.
 
     Examples
     --------
@@ -135,12 +135,12 @@ def estimated_bytes(voxels: int) -> float:
 
 
 def gibibytes_of(visits: Sequence[Visit], wanted: Wanted) -> float:
-    """What a worker should be given, from the largest image."""
+    """Memory to request for a worker, from the largest image."""
     return RESERVE * max(need.gibibytes for need in plan_of(visits, wanted).needs)
 
 
 def fit(found: Sequence[Need], cores: int, gibibytes: float) -> Fit:
-    """How many workers fit into a machine, and how long they take.
+    """Number of workers that fit into a machine, and their run time.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def fit(found: Sequence[Need], cores: int, gibibytes: float) -> Fit:
 
 
 def free_gibibytes() -> float:
-    """Memory that is free on this machine, within the limit of its control group."""
+    """Free memory of this machine, within the limit of its control group."""
     free = math.inf
     with suppress(OSError, ValueError):
         pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -178,7 +178,7 @@ def free_gibibytes() -> float:
 
 
 def _makespan(seconds: list[float], workers: int) -> float:
-    """Until the last of some workers is done, each of which takes the next job when it is free."""
+    """Time until all jobs are done, if each idle worker takes the next job."""
     ends = [0.0] * workers
     for duration in seconds:
         first = ends.index(min(ends))
@@ -198,12 +198,12 @@ def _sizes(visit: Visit, wanted: Wanted, template: int) -> tuple[list[int], int]
 
 
 def _voxels(path: Path) -> int:
-    """From the header."""
+    """Number of voxels from the header."""
     return math.prod(geometry(path, "image", "varreg.plan").grid.shape)
 
 
 def _times(output: Path | None) -> tuple[float, float, int]:
-    """Seconds of a registration: whatever its size, for each million voxels; of how many visits."""
+    """Seconds per registration, seconds per million voxels, and the number of finished sessions they derive from."""
     rates, visits = list[float](), 0
     for record in output.glob(f"**/{RECORD}") if output is not None else ():
         stored = stored_record(record)

@@ -1,4 +1,4 @@
-"""The template that everybody is brought to: a file, or a name of TemplateFlow."""
+"""The template of a cohort: a file, or a TemplateFlow name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Template:
     Parameters
     ----------
     label : str
-        Of its space in file names.
+        Label of its space in file names.
     path : Path
     """
 
@@ -30,20 +30,20 @@ class Template:
 
 
 def template_of(given: str | os.PathLike[str]) -> Template:
-    """The template that a path or a name leads to.
+    """The template given by a path or name.
 
     Parameters
     ----------
     given : str or PathLike
-        An image; or a name of TemplateFlow, such as "MNI152NLin2009cAsym", whose T1w image of 1 mm is taken from
-        the folder that TemplateFlow keeps.  Nothing is downloaded.
+        An image; or a TemplateFlow name, such as "MNI152NLin2009cAsym", whose T1w image of 1 mm is read from
+        the local TemplateFlow folder.  Nothing is downloaded.
 
     Raises
     ------
     InputError
         If it is neither.
     FileError
-        If TemplateFlow does not hold it.
+        If the local TemplateFlow folder does not contain it.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def _of_flow(name: str) -> Path:
     home = Path(os.environ.get(_FLOW) or Path.home() / ".cache" / "templateflow").expanduser()
     folder = home / f"tpl-{name}"
     for file in (f"tpl-{name}_res-01_T1w.nii.gz", f"tpl-{name}_T1w.nii.gz"):
-        # what TemplateFlow knows of and has not fetched is there as an empty file
+        # TemplateFlow stores an empty file for each known image that was not downloaded
         if (folder / file).is_file() and (folder / file).stat().st_size:
             return Path(os.path.abspath(folder / file))
     raise FileError(

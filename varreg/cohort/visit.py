@@ -1,4 +1,4 @@
-"""The work of one visit: its registrations, and its folder of derivatives, whole or not at all."""
+"""The job of one session: its registrations, and its folder of derivatives, written atomically."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 def register_visit(job: Job, threads: int) -> Done:
-    """Register the images of a visit and write its folder.
+    """Register the images of a session and write its folder.
 
     Parameters
     ----------
     job : Job
-        From :func:`varreg.cohort.wanted.jobs_of`.
+        Job from :func:`varreg.cohort.wanted.jobs_of`.
     threads : int
     """
     root, places = job.record.parent, job.places
     with atomic_folder(root, overwrite=True, marker=job.record.name) as folder:
         (folder / job.record.name).write_text(
             "{}\n"
-        )  # until the record of the whole job is written
+        )  # until the record of the complete job is written
         files = Derivatives(folder, places["visit"], places["dataset"])
         notes = list[str](places["notes"])
         work = _Work(places["visit"], places["wanted"], files, threads, notes)
@@ -47,7 +47,7 @@ def register_visit(job: Job, threads: int) -> Done:
 
 @dataclass(frozen=True)
 class _Work:
-    """The registrations of a visit."""
+    """The registrations of a session."""
 
     visit: Visit
     wanted: Wanted
@@ -56,7 +56,7 @@ class _Work:
     notes: list[str]
 
     def done(self, onto: Scan, moving: list[Scan]) -> list[dict[str, Any]]:
-        """Register and write everything; what is to be known of each registration."""
+        """Register and write all outputs; returns the facts of each registration."""
         facts, to_template = list[dict[str, Any]](), None
         if self.wanted.template is not None:
             result = self._solved(onto.path, self.wanted.template.path)
@@ -83,14 +83,14 @@ class _Work:
         return _facts(scan, space, result) | {"figure": figure}
 
     def _write_back(self, scan: Scan, space: str, result: Result) -> None:
-        """The map from the template to the person, for what is drawn on the template."""
+        """The map from the template to the participant, for regions drawn on the template."""
         try:
             self.files.write_transform(scan, space, scan.suffix, result, inverse=True)
-        except GeometryError as error:  # it folds, or nearly
+        except GeometryError as error:  # it folds, or nearly folds
             self.notes.append(f"The inverse of {scan.suffix} to {space} is left out: {error}")
 
     def _write_through(self, scan: Scan, within: Transform, to_template: Transform) -> None:
-        """An image in the space of the template, interpolated once."""
+        """An image in template space, interpolated once."""
         assert self.wanted.template is not None
         through, label = composed(to_template, within), self.wanted.template.label
         values = through.warp(scan.path, threads=self.threads)
@@ -99,7 +99,7 @@ class _Work:
 
 
 def _facts(scan: Scan, space: str, result: Result) -> dict[str, Any]:
-    """What tables and the page of a cohort say of a registration."""
+    """Values of a registration for the tables and the page of a cohort."""
     degrees, scales, shift = affine_parts(result.affine, result.transform.fixed)
     motion = result.motion
     return {

@@ -1,4 +1,4 @@
-"""What is registered to what, and the job of each visit."""
+"""Requested registrations, and the job of each session."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .dataset import Scan, Visit
 from .template import Template
 from .visit import register_visit
 
-#: The record of a visit's job: hidden, so that BIDS does not see it; tells the folder from those of others.
+#: Record of a session's job: hidden from BIDS; identifies folders written by varreg.
 RECORD = ".varreg.json"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is done for every visit.
+    """Registrations of every session.
 
     Parameters
     ----------
     template : Template or None
-        What the image `onto` is brought to, if anything.
+        Template to which the image `onto` is registered, if any.
     contrasts : tuple of str
-        Suffixes of the images that are brought onto `onto`, and through it to the template.
+        Suffixes of the images registered to `onto`, and through it to the template.
     onto : str
-        Suffix of the image that stays where it is.
+        Suffix of the fixed image.
     options : Options
     backend, device
         As for :func:`varreg.solve`.
@@ -38,7 +38,7 @@ class Wanted:
     Raises
     ------
     InputError
-        If there is nothing to do.
+        If no registration is requested.
     """
 
     template: Template | None = None
@@ -60,12 +60,12 @@ class Wanted:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Contrasts that are read."""
+        """Suffixes of the required images."""
         return (self.onto, *self.contrasts)
 
 
 def jobs_of(visits: Sequence[Visit], wanted: Wanted, dataset: Path, output: Path) -> list[Job]:
-    """One job for each visit.
+    """One job per session.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ def _job(visit: Visit, wanted: Wanted, dataset: Path, output: Path) -> Job:
 
 
 def nothing_to_do(visit: Visit, wanted: Wanted) -> str:
-    """The sentence on a visit whose images do not suffice."""
+    """The message for a session without the required images."""
     missing = wanted.contrasts if visit.of(wanted.onto) else (wanted.onto,)
     return f"varreg.bids: {visit.name} has no image of {' or '.join(missing)}, so nothing can be registered."
 
 
 def _one(visit: Visit, suffix: str) -> tuple[Scan | None, list[str]]:
-    """The image of a contrast that others are brought onto: the first, if there are several."""
+    """The reference image of a contrast: the first, if there are several."""
     scans = visit.of(suffix)
     if len(scans) < 2:
         return next(iter(scans), None), []
@@ -131,7 +131,7 @@ def _role(scan: Scan) -> str:
 
 
 def _refusal(name: str, record: Path, sentence: str) -> Job:
-    """A job that says why there is nothing to do."""
+    """A job that only reports the reason for a missing registration."""
     work: Callable[[Job, int], Done] = _refuse
     return Job(name, work, record, {}, {"sentence": sentence})
 

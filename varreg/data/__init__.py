@@ -1,1 +1,1 @@
-"""Images with a known answer: the phantom and the demo."""
+"""Images with known ground truth: phantom and demo."""

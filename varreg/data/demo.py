@@ -1,4 +1,4 @@
-"""The embedded example: a phantom pair, its registration, and how far that is from the truth."""
+"""The built-in demo: a phantom pair, its registration, and the registration error."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 SHAPES = {2: (224, 224), 3: (96, 112, 96)}
 RESULT, PICTURE, FIXED, MOVING = "result", "overview.png", "fixed.nii.gz", "moving.nii.gz"
-REPORT = "demo.json"  # also what tells a folder of ours from one that must not be replaced
+REPORT = "demo.json"  # also identifies a folder that may be replaced
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo found; ``print(report)`` is a paragraph.
+    """Result of the demo; ``print(report)`` gives a summary.
 
     Attributes
     ----------
     output : Path
-        The folder written: the pair, the result and the picture.
+        The folder with the pair, the result and the figure.
     seed : int
         Seed of the phantom.
     shape : tuple of int
@@ -37,13 +37,13 @@ class DemoReport:
     error_before, error_after : ErrorSummary
         Target registration error over the head, in voxels.
     dice_before, dice_after : float
-        Overlap of the tissues, mean over tissues.
+        Dice overlap of the tissues, mean over tissues.
     folds : int
-        Voxels with a determinant at or below 0.
+        Number of voxels with a determinant at or below 0.
     smallest_determinant : float
-        Lower bound on det(id + grad u) at every point, between voxels too.
+        Lower bound on det(id + grad u) at every point, also between voxels.
     seconds : float
-        For the registration, without the compilation of kernels.
+        Run time of the registration, without compilation of kernels.
     """
 
     output: Path
@@ -59,7 +59,7 @@ class DemoReport:
 
     @property
     def picture(self) -> Path:
-        """Where the overview figure is."""
+        """Path of the overview figure."""
         return self.output / PICTURE
 
     def __str__(self) -> str:
@@ -86,22 +86,22 @@ def run_demo(
     progress: bool | None = None,
     overwrite: bool = False,
 ) -> DemoReport:
-    """Register a phantom whose answer is known; write the pair, the result and a picture.
+    """Register a phantom with known ground truth; write the pair, the result and a figure.
 
     Parameters
     ----------
     output : path
-        Folder to be made; it appears whole or not at all.
+        Folder to be created, atomically.
     dim : {2, 3}
         A slice of 224 x 224 or a volume of 96 x 112 x 96 voxels.
     seed : int
         Seed of the phantom and of the map, at least 0.
     shape : tuple of int, optional
-        Another size, at least 32 per axis; its length then counts instead of `dim`.
+        Other shape, at least 32 per axis; its length then determines the dimension instead of `dim`.
     options, threads, progress
         As for :func:`varreg.solve`.
     overwrite : bool
-        Whether a folder written by an earlier demo is replaced.
+        Whether to replace a folder written by an earlier demo.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def run_demo(
     Raises
     ------
     varreg.errors.InputError
-        If an argument is unusable.
+        If an argument is invalid.
     varreg.errors.FileError
         If `output` exists or cannot be written; checked before any computation.
 
@@ -143,7 +143,7 @@ def _checked(dim: int, seed: int, shape: tuple[int, ...] | None) -> tuple[int, .
 
 
 def _write(folder: Path, pair: DeformedPair, result: Result) -> None:
-    """The pair, to repeat the registration on the command line; the result; the picture."""
+    """Write the pair, to repeat the registration on the command line, the result and the figure."""
     from ..images.accepted import as_image
     from ..io.files import write_image
     from ..report.plots.overview import overview

@@ -1,4 +1,4 @@
-"""Transforms of other tools, read and written.
+"""Reading and writing of transforms of other tools.
 
-See ``docs/exchange.md`` for the formats, their spaces and what each writer guarantees.
+See ``docs/exchange.md`` for the formats, their spaces and the guarantees of each writer.
 """

@@ -1,7 +1,7 @@
-"""BIDS names of transforms, ``from-T2w_to-T1w_mode-image_xfm.h5``, and the JSON file beside them.
+"""BIDS names of transforms, ``from-T2w_to-T1w_mode-image_xfm.h5``, and their JSON sidecars.
 
-``mode-image`` brings *images* of `from` to `to`: the file maps points of `to` to points of `from`, as
-fMRIPrep's files do for ``antsApplyTransforms -t``.  ``mode-points`` brings points of `from` to `to`.
+``mode-image`` transforms *images* of `from` to `to`: the file maps points of `to` to points of `from`, like
+fMRIPrep's files for ``antsApplyTransforms -t``.  ``mode-points`` maps points of `from` to `to`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _ENDINGS = re.compile(r"(\.nii)?\.[A-Za-z0-9]+$")
 
 @dataclass(frozen=True)
 class BidsName:
-    """What the name of a transform says.
+    """Entities in the file name of a transform.
 
     Attributes
     ----------
     source, target : str
-        The labels of ``from-`` and ``to-``.
+        Values of ``from-`` and ``to-``.
     mode : {"image", "points"}
-        What is brought from one to the other.
+        Whether images or points are transformed from one to the other.
     """
 
     source: str
@@ -42,17 +42,17 @@ class BidsName:
 
     @property
     def moving(self) -> str:
-        """The label of the side that the file maps points to."""
+        """Label of the target of the point mapping."""
         return self.source if self.mode == "image" else self.target
 
     @property
     def fixed(self) -> str:
-        """The label of the side whose points the file maps."""
+        """Label of the source of the point mapping."""
         return self.target if self.mode == "image" else self.source
 
 
 def bids_name(path: str | os.PathLike[str], function: str) -> BidsName | None:
-    """What a file's name says, if it is that of a transform in BIDS.
+    """Parse a file name, if it is a BIDS name of a transform.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def bids_name(path: str | os.PathLike[str], function: str) -> BidsName | None:
     Returns
     -------
     BidsName or None
-        None of any other name.
+        None for any other name.
 
     Raises
     ------
     InputError
-        If the name ends in ``_xfm`` and has one of from-, to- and mode-, but not all, or an unknown mode.
+        If the name ends in ``_xfm`` and has some but not all of from-, to- and mode-, or an unknown mode.
 
     Examples
     --------
@@ -92,17 +92,17 @@ def bids_name(path: str | os.PathLike[str], function: str) -> BidsName | None:
 
 @dataclass(frozen=True, eq=False)
 class Sidecar:
-    """The JSON file of a transform.
+    """JSON sidecar of a transform.
 
     Attributes
     ----------
     path : str
-        Where it lies.
+        Path of the sidecar.
     name : BidsName
     value : Any
-        A Result or the like, of which options, checks and version are written where it has them.
+        A Result or the like, whose options, checks and version are recorded if available.
     fixed, moving : str
-        File names of the side whose points are mapped, and of the side they are mapped to; may be empty.
+        File names of the source and the target of the point mapping; may be empty.
     """
 
     path: str
@@ -112,7 +112,7 @@ class Sidecar:
     moving: str
 
     def write(self, path: Path, transform: Transform) -> None:
-        """Write it, under a temporary name; of the transform as written, which may be the inverse."""
+        """Write the sidecar to a temporary path, for the transform as written, which may be the inverse."""
         name, value = self.name, self.value
         ends = [(self.moving, transform.moving), (self.fixed, transform.fixed)]
         source, target = ends if name.mode == "image" else reversed(ends)
@@ -143,16 +143,16 @@ class Sidecar:
 
 
 def sidecar(value: Any, path: Path, inverse: bool, function: str) -> Sidecar | None:
-    """The JSON file that belongs to a transform, if its file has a name of BIDS.
+    """The JSON sidecar of a transform, if its file has a BIDS name.
 
     Parameters
     ----------
     value : Result, Transform or the like
         The map fixed -> moving.
     path : Path
-        Of the transform.
+        Path of the transform file.
     inverse : bool
-        The map moving -> fixed is written.
+        Whether the map moving -> fixed is written.
     function : str
         For messages.
 
@@ -163,7 +163,7 @@ def sidecar(value: Any, path: Path, inverse: bool, function: str) -> Sidecar | N
     Raises
     ------
     InputError
-        If the name is of BIDS by half; or if both images bear its labels, exchanged.
+        If the BIDS name is incomplete, or the labels of both images are exchanged.
     """
     if (name := bids_name(path, function)) is None:
         return None
@@ -183,5 +183,5 @@ def _grid(grid: Any) -> dict[str, Any]:
 
 
 def _suffix(image: str) -> str:
-    """T1w of sub-01_T1w.nii.gz, and of T1w.nii.gz."""
+    """Suffix of an image name: T1w of sub-01_T1w.nii.gz and of T1w.nii.gz."""
     return _ENDINGS.sub("", Path(image).name).split("_")[-1]

@@ -1,4 +1,4 @@
-"""A chain of maps between world points: what every format is turned into and made of.
+"""Chains of maps between world points: the common representation of all formats.
 
 World is RAS+ mm here.  The world of a 2D chain is the x-y plane (:mod:`varreg.exchange.plane`).
 """
@@ -20,7 +20,7 @@ from ..geometry.field import refuse_impossible
 from ..geometry.grid import Grid
 from ..geometry.matrices import checked_affine, transform_points
 
-_CHUNK = 2**18  # points worked on at a time
+_CHUNK = 2**18  # points processed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +63,13 @@ class FieldMap:
     Parameters
     ----------
     grid : Grid
-        Where the vectors are, in world.
+        Positions of the vectors, in world space.
     vectors : (d, \*m) array
-        World mm: values of d (order 1) or coefficients of its B-spline (order 2, 3).
+        World mm: values of d (order 1) or coefficients of its B-spline (orders 2 and 3).
     order : int
-        1 is (bi/tri)linear; 2 and 3 are uniform B-splines, whose vectors are coefficients.
+        1 is (bi/tri)linear; 2 and 3 are uniform B-splines.
     outside : {"zero", "edge", "spline"}
-        Beyond the voxels' cells: no displacement, as in ITK, or the border value, as in varreg; or no
+        Outside the voxels' cells: zero displacement, as in ITK, or the border value, as in varreg; or zero
         displacement wherever a coefficient is missing, as for ITK's B-splines.
 
     Raises
@@ -113,8 +113,8 @@ class FieldMap:
         )
 
     def _inside(self, voxels: Float) -> NDArray[np.bool_]:
-        """Where the field is defined: the voxels' cells, or where a spline has all coefficients."""
-        # a hair's breadth of tolerance: rounding must not decide on the outermost voxel
+        """Mask of points where the field is defined: in the voxels' cells, or where a spline has all coefficients."""
+        # a small tolerance, so that rounding does not exclude the outermost voxel
         margin = ((self.order - 1) / 2 if self.outside == "spline" else -0.5) - 1e-6
         upper = np.array(self.grid.shape)[:, None] - 1 - margin
         return np.asarray(np.all((voxels >= margin) & (voxels <= upper), axis=0))
@@ -130,7 +130,7 @@ class Chain:
     Parameters
     ----------
     parts : tuple of AffineMap and FieldMap
-        Neighbouring affine maps are multiplied together.
+        Adjacent affine maps are multiplied.
     dim : int
         2 or 3.
 
@@ -161,7 +161,7 @@ class Chain:
 
     @cached_property
     def affine(self) -> Float:
-        """Product of the affine parts, (d+1, d+1); the identity if there is none."""
+        """Product of the affine parts, (d+1, d+1); the identity if there are none."""
         product = np.eye(self.dim + 1)
         for part in self.parts:
             if isinstance(part, AffineMap):
@@ -170,7 +170,7 @@ class Chain:
 
     @property
     def is_affine(self) -> bool:
-        """Whether there is no field in it."""
+        """Whether there is no field in the chain."""
         return all(isinstance(part, AffineMap) for part in self.parts)
 
     def points(self, world: Float) -> Float:
@@ -180,7 +180,7 @@ class Chain:
         return world
 
     def on_grid(self, grid: Grid) -> Float:
-        r"""Where the voxels of a grid go, (d, \*S) world points."""
+        r"""World points to which the voxels of a grid map, (d, \*S)."""
         index = np.unravel_index
         result = np.empty((grid.dim, grid.size))
         for start in range(0, grid.size, _CHUNK):
@@ -197,12 +197,12 @@ def inverse_of(chain: Chain, source: Any) -> Chain:
     ----------
     chain : Chain
     source : Any
-        Where it is from, for the message.
+        Origin of the chain, for the message.
 
     Raises
     ------
     InputError
-        If there is a field in it.
+        If the chain contains a field.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def inverse_of(chain: Chain, source: Any) -> Chain:
 
 
 def _merged(parts: Iterable[Part]) -> Iterator[Part]:
-    """Multiply neighbouring affine maps."""
+    """Multiply adjacent affine maps."""
     held: AffineMap | None = None
     for part in parts:
         if isinstance(part, AffineMap):

@@ -1,4 +1,4 @@
-"""Transform <-> chain, and the inverse of a transform as a transform."""
+"""Conversion of transforms to chains and back, and the inverse of a transform as a transform."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..transforms.transform import Transform
 from .chain import AffineMap, Chain, FieldMap
 from .plane import conjugated, plane_matrix
 
-#: Of an inverse that is written, in units of the smallest fixed spacing.
+#: Tolerance of a written inverse, in units of the smallest fixed spacing.
 TOLERANCE = 1e-3
 
 
 def chain_of(transform: Transform) -> Chain:
-    """The chain u, A of a transform, with u at the fixed voxels.
+    """The chain u, A of a transform, with u sampled at the fixed voxels.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def chain_of(transform: Transform) -> Chain:
     Returns
     -------
     Chain
-        In the world of the tools (:func:`varreg.exchange.plane.plane_matrix`).
+        In the world of other tools (:func:`varreg.exchange.plane.plane_matrix`).
 
     Raises
     ------
     GeometryError
-        If it is of slices that are not axial.
+        If it maps between slices that are not axial.
 
     Examples
     --------
@@ -51,17 +51,17 @@ def chain_of(transform: Transform) -> Chain:
 def transform_of(chain: Chain, fixed: Grid, moving: Grid, frame: Float | None = None) -> Transform:
     """A chain as the map between two images.
 
-    Exact if the chain is affine, or a field on the fixed grid followed by an affine map.  Else A is
-    the product of its affine parts, and u is what A leaves over, sampled at the fixed voxels.
+    Exact if the chain is affine, or a field on the fixed grid followed by an affine map.  Otherwise A is
+    the product of its affine parts, and u is the remaining displacement, sampled at the fixed voxels.
 
     Parameters
     ----------
     chain : Chain
-        In the world of the tools.
+        In the world of other tools.
     fixed, moving : Grid
-        Of the two images; of slices, in the in-plane world of `frame`.
+        Grids of the two images; for slices, in the in-plane world of `frame`.
     frame : (4, 4) array, optional
-        Of :class:`varreg.Transform`.
+        See :class:`varreg.Transform`.
 
     Returns
     -------
@@ -95,13 +95,13 @@ def composed(first: Transform, then: Transform) -> Transform:
     Parameters
     ----------
     first : Transform
-        From its fixed side to the fixed side of `then`.
+        From its fixed image to the fixed image of `then`.
     then : Transform
 
     Returns
     -------
     Transform
-        From the fixed side of `first` to the moving side of `then`, sampled at the fixed voxels.
+        From the fixed image of `first` to the moving image of `then`, sampled at the fixed voxels.
 
     Examples
     --------
@@ -121,12 +121,12 @@ def inverted(transform: Transform, tolerance: float = TOLERANCE) -> Transform:
     ----------
     transform : Transform
     tolerance : float
-        Within which the inverse must be one at every moving voxel, in units of the smallest fixed spacing.
+        Tolerance of the inverse at every moving voxel, in units of the smallest fixed spacing.
 
     Returns
     -------
     Transform
-        Its `fixed` is the moving grid.  Exact at the moving voxels, within the tolerance.
+        Its `fixed` is the moving grid.  Accurate at the moving voxels, within the tolerance.
 
     Raises
     ------
@@ -157,12 +157,12 @@ def inverted(transform: Transform, tolerance: float = TOLERANCE) -> Transform:
 
 
 def tool_grid(grid: Grid, frame: Float | None) -> Grid:
-    """A grid of an image in the world of the tools."""
+    """A grid of an image in the world of other tools."""
     return Grid(grid.shape, plane_matrix(frame, grid.dim) @ grid.affine)
 
 
 def _nodes(chain: Chain, fixed: Grid) -> Float:
-    """u (mm along the fixed axes) at the fixed voxels, in the world of the tools."""
+    """u (mm along the fixed axes) at the fixed voxels, from a chain in the world of other tools."""
     first = chain.parts[0]
     if isinstance(first, FieldMap) and first.order == 1 and first.grid.same_space(fixed):
         if all(isinstance(part, AffineMap) for part in chain.parts[1:]):

@@ -1,4 +1,4 @@
-"""elastix: ``TransformParameters.*.txt``, with the chain of initial transforms they name."""
+"""elastix: ``TransformParameters.*.txt``, with the chain of initial transforms."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .plane import conjugated, lps
 Parameters: TypeAlias = dict[str, list[str]]
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
-_LONGEST = 32  # initial transforms in a row
+_LONGEST = 32  # maximum number of chained initial transforms
 
 
 def is_elastix(text: str) -> bool:
-    """Whether a text is a parameter file of elastix.
+    """Whether a text is an elastix parameter file.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def is_elastix(text: str) -> bool:
 
 
 def read_elastix(path: Path) -> Chain:
-    """Read a parameter file and the initial transforms that it names.
+    """Read a parameter file and its initial transforms.
 
     Parameters
     ----------
     path : Path
-        Translation, Euler, Similarity, Affine or B-spline transform, 2D or 3D.  An initial
-        transform is taken from the same folder only; a file elsewhere is replaced by the one of
-        the same name beside this one, with a warning, or refused.
+        Translation, Euler, Similarity, Affine or B-spline transform, 2D or 3D.  Initial transforms are
+        read from the same folder only; a file elsewhere is replaced, with a warning, by the one of
+        the same name in this folder, or refused.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def read_elastix(path: Path) -> Chain:
     Raises
     ------
     FileError
-        If a file is damaged, absent, or of a kind that is not known.
+        If a file is damaged, absent, or of an unknown type.
     """
     parts, seen, dim = list[Part](), list[Path](), 0
     here: Path | None = path
@@ -70,7 +70,7 @@ def read_elastix(path: Path) -> Chain:
 
 
 def _entries(text: str) -> Parameters:
-    """Lines of the form (Name value value ...); strings are in quotes, the rest is comment."""
+    """Entries of the form (Name value value ...); strings are quoted, all else is comment."""
     found: Parameters = {}
     for line in text.splitlines():
         line = line.strip()
@@ -100,7 +100,7 @@ def _parameters(path: Path) -> Parameters:
 
 
 def _initial(path: Path, parameters: Parameters) -> Path | None:
-    """The initial transform, never from another folder without a word."""
+    """Path of the initial transform; a file from another folder is never used without a warning."""
     for name in ("InitialTransformParameterFileName", "InitialTransformParametersFileName"):
         stated = parameters.get(name, ["NoInitialTransform"])
         if stated not in (["NoInitialTransform"], [""]):
@@ -155,10 +155,10 @@ def _part(path: Path, parameters: Parameters) -> Part:
 
 
 def _spline(parameters: Parameters, values: Float, dim: int) -> FieldMap:
-    """Coefficients: all x components first, the first axis of the grid fastest."""
+    """B-spline coefficients: all x components first, the first axis of the grid fastest."""
     shape = tuple(int(number) for number in parameters["GridSize"])
     affine = np.eye(dim + 1)
-    # the direction is stored column by column
+    # the direction matrix is stored column by column
     direction = _numbers(parameters, "GridDirection", np.eye(dim).ravel()).reshape(dim, dim).T
     affine[:-1, :-1] = direction * _numbers(parameters, "GridSpacing")
     affine[:-1, -1] = _numbers(parameters, "GridOrigin") + affine[:-1, :-1] @ _numbers(
@@ -183,7 +183,7 @@ def _numbers(parameters: Parameters, name: str, default: Float | None = None) ->
 
 
 def _turn(angle: float, first: int, second: int, dim: int) -> Float:
-    """Rotation that takes axis `first` towards axis `second`."""
+    """Rotation of axis `first` towards axis `second`."""
     matrix = np.eye(dim)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[second, first], matrix[first, second] = np.sin(angle), -np.sin(angle)

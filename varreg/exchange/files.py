@@ -1,4 +1,4 @@
-"""Files of transforms that are not to be trusted: opened, limited, and every fault explained."""
+"""Untrusted transform files: opening, size limits, and conversion of all errors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..errors import FileError, VarregError
 from ..io.leftovers import tidy
 
 FUNCTION = "varreg.read_transform"
-_LONGEST_TEXT = 64 * 2**20  # bytes; parameter files of B-splines are long, but not that long
+_LONGEST_TEXT = 64 * 2**20  # bytes; parameter files of B-splines are long, but not longer
 
 
 def checked_path(value: str | os.PathLike[str]) -> Path:
-    """A path to a file that exists, is regular and not empty.
+    """A path to an existing, regular, non-empty file.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def checked_path(value: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileError
-        If it is anything else.
+        Otherwise.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def checked_path(value: str | os.PathLike[str]) -> Path:
     """
     with explained(value):
         path = Path(os.fsdecode(value)).expanduser()
-        tidy(path.parent)  # of a pair, one file may be missing, or older than the other
+        tidy(path.parent)  # of a pair, one file may be missing, or outdated
         if not path.exists():
             problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
         elif not path.is_file():
@@ -53,12 +53,12 @@ def checked_path(value: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def explained(source: Any) -> Iterator[None]:
-    """Turn whatever a library raises about a file into a `FileError`; ours are let through."""
+    """Convert any exception of a library to a `FileError`; exceptions of varreg are not changed."""
     try:
         yield
     except VarregError:
         raise
-    except Exception as error:  # damaged files make libraries raise anything
+    except Exception as error:  # damaged files can raise any exception
         words = " ".join(str(error).split())[:300]
         raise FileError(
             f"{FUNCTION}: {str(source)!r} cannot be read ({type(error).__name__}: {words}); check "
@@ -67,7 +67,7 @@ def explained(source: Any) -> Iterator[None]:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file; `FileError` if it is none or longer than any transform.
+    """The text of a file; `FileError` if it is not text or longer than any transform.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def text_of(path: Path) -> str:
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file begins like text.
+    """Whether a file starts with text.
 
     Examples
     --------

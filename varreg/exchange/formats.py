@@ -1,7 +1,7 @@
-"""The names of formats, apart from everything else so that the command line starts fast."""
+"""Names of formats, in a module without imports for a fast start of the command line."""
 
-#: What `format` of :func:`varreg.read_transform` may be.
+#: Values of `format` in :func:`varreg.read_transform`.
 FORMATS = ("itk", "ants", "greedy", "fsl", "elastix", "x5", "numpy", "result")
 
-#: What `to` of :func:`varreg.write_transform` may be.
+#: Values of `to` in :func:`varreg.write_transform`.
 TARGETS = ("itk", "ants", "fsl", "greedy", "x5", "numpy")

@@ -1,7 +1,7 @@
-"""FSL: FLIRT matrices and relative warp fields, both in FSL's scaled voxels.
+"""FSL: FLIRT matrices and relative warp fields, both in FSL's scaled-voxel coordinates.
 
-FSL's coordinates are voxels times spacing, with the first axis turned round if the determinant of
-the image's affine is positive.  A FLIRT matrix maps moving to fixed; a warp field lies on the fixed
+FSL's coordinates are voxels times spacing, with the first axis reversed if the determinant of
+the image's affine is positive.  A FLIRT matrix maps moving to fixed; a warp field is defined on the fixed
 image and holds moving minus fixed coordinates.
 """
 
@@ -40,7 +40,7 @@ def scaled_voxels(grid: Grid) -> Float:
 
 
 def read_flirt(path: Path, fixed: Grid, moving: Grid) -> Chain:
-    """Read the matrix that ``flirt -in MOVING -ref FIXED -omat`` writes.
+    """Read the matrix written by ``flirt -in MOVING -ref FIXED -omat``.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def read_flirt(path: Path, fixed: Grid, moving: Grid) -> Chain:
     Raises
     ------
     FileError
-        If the file holds no matrix.
+        If the file does not hold a matrix.
     GeometryError
         If the images are 2D or the matrix is singular.
     """
@@ -66,20 +66,20 @@ def read_flirt(path: Path, fixed: Grid, moving: Grid) -> Chain:
 
 
 def write_flirt(path: Path, matrix: Float, fixed: Grid, moving: Grid) -> None:
-    """Write a RAS+ matrix, fixed -> moving, as FLIRT would."""
+    """Write a RAS+ matrix, fixed -> moving, in FLIRT's convention."""
     start, end = _world_to_scaled(fixed), _world_to_scaled(moving)
     write_rows(path, np.linalg.inv(end @ matrix @ np.linalg.inv(start)))
 
 
 def read_warp(path: Path, fixed: Grid, moving: Grid) -> Chain:
-    """Read a relative warp field of FSL.
+    """Read a relative FSL warp field.
 
     Parameters
     ----------
     path : Path
         NIfTI, shape (x, y, z, 3).
     fixed, moving : Grid
-        3D; the field must lie on the fixed one.
+        3D; the warp field must be on the fixed grid.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def read_warp(path: Path, fixed: Grid, moving: Grid) -> Chain:
     FileError
         If the file is damaged, or holds coefficients or absolute coordinates.
     GeometryError
-        If the field does not lie on the fixed image.
+        If the field is not on the fixed grid.
     """
     image = opened(path)
     if len(image.shape) != 4 or image.shape[3] != 3:
@@ -124,7 +124,7 @@ def write_warp(path: Path, chain: Chain, fixed: Grid, moving: Grid) -> None:
     there = AffineMap(end).points(chain.on_grid(fixed).reshape(3, -1))
     vectors = (there - here).reshape(3, *fixed.shape).astype(np.float32)
     image = nifti_image(np.ascontiguousarray(np.moveaxis(vectors, 0, -1)), fixed.affine)
-    image.header["intent_code"] = _DISPLACEMENT  # nibabel has no name for it
+    image.header["intent_code"] = _DISPLACEMENT  # no nibabel name exists
     image.header["descrip"] = b"varreg: relative warp, FSL mm"
     image.to_filename(path)
 
@@ -136,7 +136,7 @@ def _world_to_scaled(grid: Grid) -> Float:
 
 
 def _refuse_absolute(path: Path, vectors: Float, scaled: Float) -> None:
-    """FSL's own guess: taken as absolute, the field would hardly differ from the identity."""
+    """Refuse absolute warp fields by FSL's own criterion: interpreted as absolute, the field is nearly the identity."""
     if (vectors - scaled).std(axis=1).sum() < vectors.std(axis=1).sum():
         raise FileError(
             f"{FUNCTION}: {str(path)!r} seems to hold absolute coordinates; make them relative: "

@@ -1,4 +1,4 @@
-"""Transform files that SimpleITK reads and writes: .tfm, .txt, .h5, and vector images."""
+"""Transform files read and written by SimpleITK: .tfm, .txt, .h5, and vector images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HDF5 = (".h5", ".hdf5", ".hdf")
 
 
 def read_itk_file(path: Path) -> Chain:
-    """Read a transform file of ITK.
+    """Read an ITK transform file.
 
     Parameters
     ----------
     path : Path
-        ``.tfm``, ``.txt``, ``.mat`` or ``.xfm``; of ``.h5`` see :func:`read_hdf5`.
+        ``.tfm``, ``.txt``, ``.mat`` or ``.xfm``; for ``.h5`` see :func:`read_hdf5`.
 
     Returns
     -------
@@ -30,9 +30,9 @@ def read_itk_file(path: Path) -> Chain:
     Raises
     ------
     FileError
-        If it is damaged, or takes more memory or time than a file of its size can.
+        If it is damaged, or needs more memory or time than expected for its size.
     InputError
-        If it holds a kind of transform that is not known.
+        If it holds an unknown type of transform.
     BackendError
         If SimpleITK is not installed.
     """
@@ -41,16 +41,16 @@ def read_itk_file(path: Path) -> Chain:
 
 
 def read_hdf5(path: Path, inverse: bool = False, x5: bool = False) -> Chain:
-    """Read an HDF5 file, which is X5 or ITK's.
+    """Read an HDF5 file in X5 or ITK format.
 
     Parameters
     ----------
     path : Path
         ``.x5`` or ``.h5``.
     inverse : bool
-        The inverse instead: of an affine map, or where X5 holds it.
+        Read the inverse instead: of an affine map, or as stored in X5.
     x5 : bool
-        It has been said to be X5; else its name or what is in it says so.
+        The file is X5; otherwise the format is detected from name or content.
 
     Returns
     -------
@@ -60,9 +60,9 @@ def read_hdf5(path: Path, inverse: bool = False, x5: bool = False) -> Chain:
     Raises
     ------
     FileError
-        If it is damaged, or takes more memory or time than a file of its size can.
+        If it is damaged, or needs more memory or time than expected for its size.
     InputError
-        If it holds a kind of transform that is not known, or no inverse.
+        If it holds an unknown type of transform, or no inverse.
     BackendError
         If h5py (X5) or SimpleITK (ITK) is not installed.
     """
@@ -73,7 +73,7 @@ def read_hdf5(path: Path, inverse: bool = False, x5: bool = False) -> Chain:
 
 
 def read_itk_image(path: Path) -> Chain:
-    """Read a displacement field in a file that nibabel does not know, e.g. ``.mha`` or ``.nrrd``.
+    """Read a displacement field in a format that nibabel does not support, e.g. ``.mha`` or ``.nrrd``.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def read_itk_image(path: Path) -> Chain:
     FileError
         If it is damaged.
     InputError
-        If it is no displacement field.
+        If it is not a displacement field.
     BackendError
         If SimpleITK is not installed.
     """
@@ -100,12 +100,12 @@ def read_itk_image(path: Path) -> Chain:
 
 
 def write_itk_file(path: Path, chain: Chain) -> None:
-    """Write a chain into one file of ITK.
+    """Write a chain to an ITK transform file.
 
     Parameters
     ----------
     path : Path
-        ``.h5``, or of an affine map also ``.tfm`` or ``.txt``.
+        ``.h5``, or for an affine map also ``.tfm`` or ``.txt``.
     chain : Chain
         In RAS+ world.
 

@@ -1,7 +1,7 @@
-"""SimpleITK's transforms <-> chains.
+"""Conversion between SimpleITK transforms and chains.
 
-ITK's transforms map fixed points to moving points as varreg's do, in LPS+ mm.  A composite
-transform applies what was added last first.
+ITK transforms map fixed points to moving points like those of varreg, in LPS+ mm.  A composite
+transform applies the last added transform first.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .vector_images import refuse_shear
 
 
 def simpleitk() -> Any:
-    """The module SimpleITK, or a `BackendError` that says how to install it."""
+    """The module SimpleITK, or a `BackendError` with the command to install it."""
     return needed("SimpleITK", "this transform of ITK")
 
 
 def to_simpleitk(transform: Transform) -> Any:
-    """A transform as an object of SimpleITK.
+    """Convert a transform to a SimpleITK object.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ def to_simpleitk(transform: Transform) -> Any:
     BackendError
         If SimpleITK is not installed.
     GeometryError
-        If the format cannot hold the geometry (slices that are not axial, sheared voxels).
+        If the format cannot represent the geometry (slices that are not axial, sheared voxels).
     """
     return itk_of_chain(chain_of(transform))
 
 
 def chain_of_itk(transform: Any) -> Chain:
-    """The chain of a SimpleITK transform.
+    """Convert a SimpleITK transform to a chain.
 
     Parameters
     ----------
     transform : SimpleITK.Transform
-        Linear, displacement field, B-spline, or a composite of them.
+        Linear, displacement field, B-spline, or a composite of these.
 
     Returns
     -------
@@ -66,13 +66,13 @@ def chain_of_itk(transform: Any) -> Chain:
     Raises
     ------
     InputError
-        If it holds another kind of transform.
+        If it holds another type of transform.
     """
     return Chain(tuple(_parts(transform)), int(transform.GetDimension()))
 
 
 def itk_of_chain(chain: Chain) -> Any:
-    """The SimpleITK transform of a chain of affine maps and linear fields.
+    """Convert a chain of affine maps and linear fields to a SimpleITK transform.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def itk_of_chain(chain: Chain) -> Any:
     if len(parts) == 1 and chain.is_affine:
         return parts[0]
     composite = itk.CompositeTransform(chain.dim)
-    for part in reversed(parts):  # what is added last is applied first
+    for part in reversed(parts):  # the last added is applied first
         composite.AddTransform(part)
     return composite
 
@@ -105,7 +105,7 @@ def grid_of_itk(image: Any) -> Grid:
 
 
 def field_of_itk(image: Any, order: int = 1, outside: str = "zero") -> FieldMap:
-    """The map of a SimpleITK image of LPS+ displacement vectors."""
+    """The displacement map of a SimpleITK image of LPS+ vectors."""
     dim = image.GetDimension()
     if image.GetNumberOfComponentsPerPixel() != dim:
         raise InputError(
@@ -139,7 +139,7 @@ def _parts(transform: Any) -> Iterator[Part]:
 
 
 def _matrix(transform: Any) -> Float:
-    """The matrix of any linear transform, by what it does to the unit vectors."""
+    """The matrix of any linear transform, from the images of the unit vectors."""
     dim = int(transform.GetDimension())
     matrix = np.eye(dim + 1)
     matrix[:-1, -1] = transform.TransformPoint([0.0] * dim)
@@ -149,7 +149,7 @@ def _matrix(transform: Any) -> Float:
 
 
 def _spline(transform: Any) -> FieldMap:
-    """A B-spline: its coefficients are images, one a component."""
+    """A B-spline: its coefficients are images, one per component."""
     itk = simpleitk()
     field = itk.Compose(
         [itk.Cast(part, itk.sitkFloat64) for part in transform.GetCoefficientImages()]

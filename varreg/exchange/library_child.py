@@ -1,6 +1,6 @@
-"""Files that ITK and HDF5 read, in a process of its own: a damaged one ends that process and not the user's.
+"""Reading of ITK and HDF5 files in a separate process, so that a damaged file cannot crash the caller.
 
-Both abort, or take all memory, on files whose numbers make no sense; nothing of Python can catch that.
+Both libraries abort, or exhaust the memory, on files with invalid sizes, which Python cannot catch.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ..geometry.grid import Grid
 from .chain import AffineMap, Chain, FieldMap, Part, inverse_of
 from .files import FUNCTION
 
-#: Memory of that process, bytes: what Python and a library take, and for each byte of the file.
+#: Memory limit of the process, bytes: for Python and a library, and per byte of the file.
 MEMORY, MEMORY_PER_BYTE = 4 << 30, 64
-#: Time that it has, in seconds: to start, and for each megabyte of the file.
+#: Time limit, in seconds: for the start, and per megabyte of the file.
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 2.0
 _COMMAND = "from varreg.exchange.library_child import main; main()"
 
 
 def read_apart(path: Path, kind: str, inverse: bool = False) -> Chain:
-    """The chain of a file that a library reads, in RAS+ world.
+    """The chain of a transform file, in RAS+ world.
 
     Parameters
     ----------
     path : Path
     kind : {"transform", "x5", "hdf5", "MetaImageIO", "NrrdImageIO"}
-        "hdf5" is X5 or ITK's, whichever the file says.  The last two are images of displacement vectors.
+        "hdf5" is X5 or ITK, as detected from the content.  The last two are images of displacement vectors.
     inverse : bool
-        The inverse instead: of an affine map, or where X5 holds it.
+        Read the inverse instead: of an affine map, or as stored in X5.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def read_apart(path: Path, kind: str, inverse: bool = False) -> Chain:
     Raises
     ------
     FileError
-        If the process ends without an answer.
+        If the process ends without a result.
     VarregError
-        What :mod:`varreg.exchange.itk_objects` and :mod:`varreg.exchange.x5` say of the content.
+        Errors of :mod:`varreg.exchange.itk_objects` and :mod:`varreg.exchange.x5`.
     """
     size = path.stat().st_size
     memory = MEMORY + MEMORY_PER_BYTE * size
@@ -73,10 +73,10 @@ def read_apart(path: Path, kind: str, inverse: bool = False) -> Chain:
 
 
 def main() -> None:
-    """Read the file named on the command line, within its memory; the answer goes to standard output."""
+    """Read the file named on the command line, within the memory limit; the result is written to standard output."""
     kind, name, way, memory = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not get into the answer
+    os.dup2(2, 1)  # text printed by libraries must not mix with the result
     _limit_memory(int(memory))
     try:
         answer = b"C" + _packed(_read(Path(name), kind, way == "inverse"))
@@ -119,7 +119,7 @@ def _limit_memory(most: int) -> None:
 
 
 def _packed(chain: Chain) -> bytes:
-    """A chain as an archive of arrays, without pickles."""
+    """A chain as an archive of arrays, without pickle."""
     arrays: dict[str, Any] = {"dim": chain.dim}
     for number, part in enumerate(chain.parts):
         if isinstance(part, AffineMap):

@@ -12,12 +12,12 @@ from .chain import AffineMap
 from .files import FUNCTION, explained, text_of
 from .plane import conjugated, lps
 
-# Parameters of these are a matrix, row by row, and a translation; the fixed parameters a centre.
+# Parameters are a matrix, row by row, and a translation; the fixed parameters are the centre.
 _MATRIX_TYPES = ("AffineTransform", "MatrixOffsetTransformBase")
 
 
 def read_rows(path: Path) -> Float:
-    """Read a (d+1, d+1) matrix written in rows.
+    """Read a (d+1, d+1) matrix in text rows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def read_rows(path: Path) -> Float:
     Raises
     ------
     FileError
-        If the file does not hold 9 or 16 numbers whose last row is 0 .. 0 1.
+        If the file does not hold 9 or 16 numbers with last row 0 .. 0 1.
     """
     lines = text_of(path).splitlines()
     with explained(path):
@@ -47,7 +47,7 @@ def read_rows(path: Path) -> Float:
 
 
 def write_rows(path: Path, matrix: Float) -> None:
-    """Write a matrix in rows, with every digit."""
+    """Write a matrix in text rows, in full precision."""
     lines = [" ".join(repr(float(value)) for value in row) for row in matrix]
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
@@ -58,7 +58,7 @@ def read_matlab(path: Path) -> AffineMap | None:
     Parameters
     ----------
     path : Path
-        MATLAB 4: the parameters under the name of the transform, and ``fixed``.
+        MATLAB 4: the parameters under the name of the transform type, and ``fixed``.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def read_matlab(path: Path) -> AffineMap | None:
     from scipy.io.matlab import matfile_version
 
     with explained(path):
-        if matfile_version(path)[0] != 0:  # later versions are compressed, and not ANTs'
+        if matfile_version(path)[0] != 0:  # later versions are compressed, and not used by ANTs
             raise ValueError("it is not a file of MATLAB 4")
         content = {
             name: np.asarray(value, dtype=np.float64).ravel()
@@ -104,7 +104,7 @@ def write_matlab(path: Path, matrix: Float) -> None:
         f"AffineTransform_double_{dim}_{dim}": parameters[:, None],
         "fixed": np.zeros((dim, 1)),
     }
-    with open(path, "wb") as stream:  # given a name, savemat would add to it
+    with open(path, "wb") as stream:  # savemat would append a suffix to a file name
         savemat(stream, content, format="4")
 
 

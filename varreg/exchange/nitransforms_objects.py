@@ -1,4 +1,4 @@
-"""nitransforms' objects <-> chains: RAS+ mm, reference (fixed) -> moving, 3D."""
+"""Conversion between nitransforms objects and chains: RAS+ mm, reference (fixed) -> moving, 3D."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .optional import needed
 
 
 def chain_of_nitransforms(transform: Any) -> Chain:
-    """The chain of a nitransforms object.
+    """Convert a nitransforms object to a chain.
 
     Parameters
     ----------
     transform : nitransforms Affine, DenseFieldTransform or TransformChain
-        Its fields are read (bi/tri)linearly between their voxels, which nitransforms itself does
-        by cubic splines.
+        Its fields are interpolated (bi/tri)linearly between their voxels, where nitransforms itself uses
+        cubic splines.
 
     Returns
     -------
@@ -34,13 +34,13 @@ def chain_of_nitransforms(transform: Any) -> Chain:
     Raises
     ------
     InputError
-        If it is another kind of transform.
+        If it is another type of transform.
     """
     return Chain(tuple(_parts(transform)), 3)
 
 
 def to_nitransforms(transform: Transform) -> Any:
-    """A transform as an object of nitransforms.
+    """Convert a transform to a nitransforms object.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from ..transforms.transform import Transform
 from .files import FUNCTION, explained
 
 _NAMES = ("u", "affine", "fixed_affine", "moving_affine", "fixed_shape", "moving_shape")
-_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
+_DEFLATE = 1032  # largest expansion factor of DEFLATE
 
 
 def write_numpy(path: Path, transform: Transform) -> None:
@@ -27,7 +27,7 @@ def write_numpy(path: Path, transform: Transform) -> None:
     ----------
     path : Path
         ``.npy``: ``Transform.displacement``, (d, *S) in voxels of the fixed array.
-        ``.npz``: that as `displacement`; `u` (d, *S) in mm along the fixed axes; `affine`; and
+        ``.npz``: the same as `displacement`; `u` (d, *S) in mm along the fixed axes; `affine`; and
         `fixed_affine`, `fixed_shape`, `moving_affine`, `moving_shape` of the two grids.
     transform : Transform
     """
@@ -57,9 +57,9 @@ def read_numpy(path: Path, fixed: Grid, moving: Grid, frame: Any = None) -> Tran
     path : Path
         ``.npy`` or ``.npz``; pickled objects are never loaded.
     fixed, moving : Grid
-        Of the two images.
+        Grids of the two images.
     frame : (4, 4) array or None
-        Of :class:`varreg.Transform`.
+        See :class:`varreg.Transform`.
 
     Returns
     -------
@@ -69,11 +69,11 @@ def read_numpy(path: Path, fixed: Grid, moving: Grid, frame: Any = None) -> Tran
     Raises
     ------
     FileError
-        If it is damaged, holds something else, or belongs to a fixed image of another shape.
+        If it is damaged, has other content, or belongs to a fixed image of another shape.
     """
     with explained(path):
         if path.suffix.lower() == ".npy":
-            # a map of the file: a header that claims more than there is fails before memory is taken
+            # memory-mapped: a header that claims more than the file holds fails before memory is allocated
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
             return _of_displacement(path, stored, fixed, moving, frame)
         if not zipfile.is_zipfile(path):
@@ -111,7 +111,7 @@ def _whole(path: Path, archive: Any, dim: int) -> tuple[Grid, Grid, Float, NDArr
 def _of_displacement(
     path: Path, stored: NDArray[Any], fixed: Grid, moving: Grid, frame: Any
 ) -> Transform:
-    """Voxels of the fixed array -> mm along its axes."""
+    """Convert a displacement in voxels of the fixed array to mm along its axes."""
     _refuse_shape(path, stored, (fixed.dim, *fixed.shape))
     values = np.array(stored, dtype=np.float64)
     nodes = values * fixed.spacing.reshape(-1, *(1,) * fixed.dim)
@@ -132,7 +132,7 @@ class _Header(NamedTuple):
 
 
 def _member(path: Path, archive: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array of an archive, if it has a shape; nothing is inflated before that is known."""
+    """An array of an archive, if it has the expected shape, which is verified before decompression."""
     member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
     with archive.zip.open(member) as stream:
         version = np.lib.format.read_magic(stream)

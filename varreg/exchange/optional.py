@@ -1,4 +1,4 @@
-"""Libraries that only an exchange needs, loaded when it does."""
+"""Optional libraries of the exchange formats, imported on first use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def needed(module: str, purpose: str) -> Any:
     Parameters
     ----------
     module : str
-        Its import name, e.g. "SimpleITK".
+        Import name, e.g. "SimpleITK".
     purpose : str
-        What it is needed for, for the message.
+        What it is required for, for the message.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def needed(module: str, purpose: str) -> Any:
     Raises
     ------
     BackendError
-        If it is not installed; the message holds the pip line.
+        If it is not installed; the message contains the pip command.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def needed(module: str, purpose: str) -> Any:
     """
     try:
         with warnings.catch_warnings():
-            # An extension module may deprecate what it uses itself; the user can do nothing about it.
+            # An extension module may itself use deprecated features, which the user cannot change.
             warnings.simplefilter("ignore", DeprecationWarning)
             return importlib.import_module(module)
     except ImportError as error:

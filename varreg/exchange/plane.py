@@ -1,8 +1,8 @@
-"""The world of a 2D transform, and the step between RAS+ and LPS+.
+"""The world of a 2D transform, and conversion between RAS+ and LPS+.
 
-varreg keeps two slices of volumes in the in-plane world of a frame (:mod:`varreg.images.slices`).  Other
-tools have no such thing: their 2D world is the x-y plane.  An axial slice is brought there by the
-frame; a slice in another plane has no place in it.
+Slices of volumes are represented in the in-plane world of a frame (:mod:`varreg.images.slices`).  Other
+tools have no frame: their 2D world is the x-y plane.  An axial slice is converted by the
+frame; a slice in another plane cannot be represented.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 from ..errors import GeometryError
 from ..geometry.displacement import Float
 
-_TILT = 1e-4  # sine of the angle by which an axial slice may be tilted (headers keep float32)
+_TILT = 1e-4  # sine of the largest tilt of an axial slice (headers keep float32)
 
 
 def plane_matrix(frame: Float | None, dim: int) -> Float:
-    """In-plane world -> world of the tools, which is the x-y plane in 2D.
+    """In-plane world -> world of other tools, which is the x-y plane in 2D.
 
     Parameters
     ----------
     frame : (4, 4) array or None
-        Of :class:`varreg.Transform`.
+        See :class:`varreg.Transform`.
     dim : int
         2 or 3; in 3D the result is the identity.
 
@@ -49,12 +49,12 @@ def plane_matrix(frame: Float | None, dim: int) -> Float:
         )
     matrix = np.eye(3)
     matrix[:2, :2] = frame[:2, :2]
-    # the foot of the normal is on the z axis, but for rounding
+    # the foot of the normal is on the z axis, up to rounding
     return matrix
 
 
 def lps(dim: int) -> Float:
-    """The matrix that brings RAS+ points to LPS+ and back, (d+1, d+1).
+    """The matrix that converts RAS+ points to LPS+ and back, (d+1, d+1).
 
     Examples
     --------
@@ -65,7 +65,7 @@ def lps(dim: int) -> Float:
 
 
 def conjugated(matrix: Float, step: Float) -> Float:
-    """A map between worlds, expressed in worlds that `step` leads to: step matrix step^-1.
+    """A map between worlds, expressed in the worlds after `step`: step matrix step^-1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""read_transform: whatever holds a transform -> varreg.Transform."""
+"""read_transform: conversion of any transform to varreg.Transform."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def read_transform(
 
 
 def _flags(invert: Any, count: int) -> list[bool]:
-    """Whether to invert each of some sources."""
+    """Whether to invert, for each source."""
     flags = [invert] * count if isinstance(invert, bool) else invert
     if not isinstance(flags, (list, tuple)) or not all(isinstance(f, bool) for f in flags):
         raise InputError(
@@ -116,13 +116,13 @@ def _flags(invert: Any, count: int) -> list[bool]:
 
 
 def is_object(source: Any) -> bool:
-    """Whether it is an object that :func:`read_transform` reads and no array: of ITK, nitransforms, an inverse."""
+    """Whether the source is an object, not an array, that :func:`read_transform` accepts."""
     tools = ("SimpleITK", "nitransforms")
     return isinstance(source, Inverse) or type(source).__module__.split(".")[0] in tools
 
 
 def _own(source: Any, format: str | None) -> Transform | None:
-    """The transform of something of varreg that knows its own grids."""
+    """The transform of a varreg object that has its own grids."""
     if isinstance(source, Inverse):
         return inverted(source.transform)
     if (held := held_transform(source)) is not None:
@@ -136,7 +136,7 @@ def _own(source: Any, format: str | None) -> Transform | None:
 def _direct(
     source: Any, format: str | None, fixed: Grid, moving: Grid, frame: NDArray[Any] | None
 ) -> Transform | None:
-    """What need not go through a chain: the grids are right already, or only voxels matter."""
+    """Sources that need no chain: their grids are already correct, or only voxels matter."""
     own = _own(source, format)
     if own is not None and own.fixed.same_space(fixed) and own.moving.same_space(moving):
         return own
@@ -148,7 +148,7 @@ def _direct(
 
 
 def _inverse(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
-    """One source inverted: exactly if it is affine, or by the inverse that an X5 file holds."""
+    """The inverse of one source: exactly if it is affine, or as stored in an X5 file."""
     named = isinstance(source, (str, os.PathLike)) and not _is_result(source)
     if named and _is_hdf5(Path(os.fsdecode(source)), format):
         return itk_files.read_hdf5(checked_path(source), True, format == "x5")
@@ -156,7 +156,7 @@ def _inverse(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chai
 
 
 def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
-    """One source as a chain; the grids are in the world of the tools."""
+    """One source as a chain; the grids are in the world of other tools."""
     own = _own(source, format)
     if own is not None:
         return chain_of(own)
@@ -183,7 +183,7 @@ def _chain(source: Any, format: str | None, fixed: Grid, moving: Grid) -> Chain:
 
 
 def _file(path: Path, format: str | None, fixed: Grid, moving: Grid) -> Chain:
-    """A file, by its name and its first bytes."""
+    """Read a file by its suffix and signature."""
     from . import elastix, fsl, matrices, vector_images
 
     name = path.name.lower()
@@ -220,7 +220,7 @@ def _is_hdf5(path: Path, format: str | None) -> bool:
 
 
 def _is_result(source: Any) -> bool:
-    """Whether it is a path to a folder of a saved result."""
+    """Whether the source is the path of a saved result folder."""
     if not isinstance(source, (str, os.PathLike)):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Displacement fields as NIfTI vector images: ITK's (also of ANTs and greedy), and bare vectors."""
+"""Displacement fields as NIfTI vector images: of ITK (also ANTs and greedy), and plain vectors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .chain import FieldMap
 from .files import FUNCTION, explained
 
 _VECTORS = (1006, 1007)  # NIFTI_INTENT_DISPVECT, NIFTI_INTENT_VECTOR
-_SHEAR = 1e-4  # cosine between two axes that still count as orthogonal
+_SHEAR = 1e-4  # largest cosine between two axes that count as orthogonal
 
 
 def opened(path: Path) -> Any:
-    """The header of a NIfTI file; the voxels stay in it."""
+    """Open a NIfTI file, reading only its header."""
     import nibabel
 
     with explained(path):
@@ -33,7 +33,7 @@ def opened(path: Path) -> Any:
 
 
 def is_itk(image: Any) -> bool:
-    """Whether a NIfTI header is that of ITK's displacement fields: 5D, vectors last.
+    """Whether a NIfTI header is that of an ITK displacement field: 5D, vectors last.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def is_itk(image: Any) -> bool:
 
 
 def read_itk_field(path: Path) -> FieldMap:
-    """Read a displacement field as ITK, ANTs and greedy write it.
+    """Read a displacement field as written by ITK, ANTs and greedy.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def read_itk_field(path: Path) -> FieldMap:
     Raises
     ------
     FileError
-        If the file is damaged or holds something else.
+        If the file is damaged or has other content.
     GeometryError
         If a vector is not finite.
     """
@@ -89,21 +89,21 @@ def read_itk_field(path: Path) -> FieldMap:
 
 
 def write_itk_field(path: Path, grid: Grid, vectors: Float) -> None:
-    """Write a displacement field as ITK, ANTs and greedy read it.
+    """Write a displacement field as read by ITK, ANTs and greedy.
 
     Parameters
     ----------
     path : Path
         ``.nii`` or ``.nii.gz``.
     grid : Grid
-        In RAS+ world; of a 2D field, in the x-y plane.
+        In RAS+ world; for a 2D field, in the x-y plane.
     vectors : (d, *S) array
         RAS+ mm.
 
     Raises
     ------
     GeometryError
-        If the axes of the grid are not orthogonal, which ITK has no form for.
+        If the axes of the grid are not orthogonal, which ITK cannot represent.
     """
     refuse_shear(grid)
     turned = np.array(vectors, dtype=np.float32)

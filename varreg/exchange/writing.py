@@ -1,4 +1,4 @@
-"""write_transform: varreg.Transform -> files that another tool applies."""
+"""write_transform: conversion of varreg.Transform to files of other tools."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def write_transform(
 
 
 def _kind(target: Path) -> str:
-    """Whose form an ending is."""
+    """Format implied by a suffix."""
     ending = target.suffix.lower()
     return "x5" if ending in X5 else "numpy" if ending in _NUMPY else "itk"
 
 
 def _refuse_nameless(given: str, target: Path) -> None:
-    """A folder, or an ending alone, is no name: what is appended to it would be hidden or beside it."""
+    """Refuse a folder, or a bare suffix: files would be hidden, or written beside it."""
     ends = (*HDF5, *X5, *_NIFTI, *_TEXT, *_ROWS, *_NUMPY, ".mat", ".")
     if given.endswith(("/", os.sep)) or target.is_dir() or target.name.lower() in ("", *ends):
         raise InputError(
@@ -132,7 +132,7 @@ def _refuse_nameless(given: str, target: Path) -> None:
 
 
 def _transform(value: Any) -> Transform:
-    """The transform of what may be a Result."""
+    """The transform of a Transform or a Result."""
     if (held := held_transform(value)) is not None:
         return held
     raise InputError(
@@ -163,7 +163,7 @@ def _itk(transform: Transform, path: str, to: str) -> Files:
 
 
 def _greedy(transform: Transform, path: str, to: str) -> Files:
-    """greedy: matrices in RAS+, fields as ITK's."""
+    """greedy: matrices in RAS+, fields like ITK."""
     from .matrices import write_rows
 
     chain, name = chain_of(transform), path.lower()
@@ -177,7 +177,7 @@ def _greedy(transform: Transform, path: str, to: str) -> Files:
 
 
 def _fsl(transform: Transform, path: str, to: str) -> Files:
-    """FSL: scaled voxels of either image."""
+    """FSL: scaled-voxel coordinates of both images."""
     from .fsl import write_flirt, write_warp
 
     fixed, moving, chain = transform.fixed, transform.moving, chain_of(transform)
@@ -213,7 +213,7 @@ def _numpy(transform: Transform, path: str, to: str) -> Files:
 
 
 def _field(chain: Chain, path: str) -> Files:
-    """The field of a chain as it is; nothing if there is none."""
+    """The field of a chain unchanged; no file if there is none."""
     from .vector_images import write_itk_field
 
     first = chain.parts[0]
@@ -223,7 +223,7 @@ def _field(chain: Chain, path: str) -> Files:
 
 
 def _total(chain: Chain, transform: Transform) -> Writer:
-    """One field of the whole map on the fixed grid."""
+    """The whole map as one field on the fixed grid."""
     from .vector_images import write_itk_field
 
     grid = tool_grid(transform.fixed, transform.frame)

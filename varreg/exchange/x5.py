@@ -1,7 +1,7 @@
-"""X5, the transform files of BIDS in HDF5, as nitransforms 25.1 writes and reads them: RAS+ mm, reference to moving, 3D.
+"""X5, the transform format of BIDS in HDF5, in the version of nitransforms 25.1.
 
-A file holds numbered transforms and says in which order they make a chain.  A transform may come with
-the determinant of its Jacobian and with its inverse; the inverse field lies on the grid of the field itself.
+3D, RAS+ mm, reference to moving.  A file holds numbered transforms and the order of their chain.  A transform may
+include the Jacobian determinant and the inverse, whose field is on the same grid as the forward field.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .optional import needed
 
 X5 = (".x5",)
 _FORMAT, _VERSION = "X5", 1
-_PAD = 3  # a cubic spline reaches two knots further; beyond that nothing is displaced
+_PAD = 3  # support of cubic splines, in knots; outside, displacements are zero
 
 
 def hdf5() -> Any:
-    """The module h5py, or a `BackendError` that says how to install it."""
+    """The module h5py, or a `BackendError` with the command to install it."""
     return needed("h5py", "an X5 transform")
 
 
@@ -41,8 +41,8 @@ def write_x5(path: Path, transform: Transform) -> None:
     path : Path
         By convention ``.x5``.
     transform : Transform
-        3D.  u and A become two transforms and a chain; u comes with its inverse, unless it has none, and
-        with det(id + grad u).
+        3D.  u and A become two transforms and a chain; u includes its inverse, if it exists, and
+        det(id + grad u).
 
     Raises
     ------
@@ -65,7 +65,7 @@ def write_x5(path: Path, transform: Transform) -> None:
 
 
 def is_x5(path: Path) -> bool:
-    """Whether an HDF5 file says of itself that it is X5; False where h5py is not installed."""
+    """Whether an HDF5 file declares itself as X5; False if h5py is not installed."""
     try:
         import h5py
     except ImportError:
@@ -75,7 +75,7 @@ def is_x5(path: Path) -> bool:
 
 
 def read_x5(path: Path, inverse: bool = False) -> Chain:
-    """Read an X5 file; to be called where a damaged file does no harm (:mod:`varreg.exchange.library_child`).
+    """Read an X5 file; only for a process that may crash (:mod:`varreg.exchange.library_child`).
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def read_x5(path: Path, inverse: bool = False) -> Chain:
     Raises
     ------
     FileError
-        If it is no X5 file, or its parts contradict each other.
+        If it is not an X5 file, or its parts contradict each other.
     InputError
-        If it holds something that is not known, several transforms without an order, or no inverse.
+        If it holds unknown types, several transforms without an order, or no inverse.
     """
     with hdf5().File(path, "r") as file:
         if _text(file.attrs.get("Format")) != _FORMAT or "TransformGroup" not in file:
@@ -110,13 +110,13 @@ def _write_affine(node: Any, part: AffineMap, fixed: Grid) -> None:
 
 
 def _write_field(node: Any, part: FieldMap, transform: Transform) -> None:
-    """u alone: its determinant and its inverse know nothing of A."""
+    """Write u; determinant and inverse refer to u alone, without A."""
     alone = Transform(
         transform.fixed, transform.fixed, np.eye(4), transform.nodes, transform.constraint
     )
     limit = TOLERANCE * float(part.grid.spacing.min())
     inverse, jacobian = alone.inverse(limit, iterations=1000), alone.jacobian()
-    # where it folds, a point has several pre-images, of which the iteration finds one
+    # where it folds, a point has several pre-images, and the iteration finds only one
     known = bool(inverse.converged and jacobian.min() > 0)
     note = (
         {"InverseResidual": inverse.residual}
@@ -133,7 +133,7 @@ def _write_field(node: Any, part: FieldMap, transform: Transform) -> None:
 def _write_kind(
     node: Any, kind: str, subtype: str, form: str, grid: Grid, note: dict[str, Any]
 ) -> None:
-    """What a transform is and where it is defined."""
+    """Write type and domain of a transform."""
     node.attrs["Type"] = kind
     node.attrs["SubType"] = subtype
     node.attrs["Representation"] = form
@@ -152,7 +152,7 @@ def _write_vectors(node: Any, name: str, vectors: NDArray[Any]) -> None:
 
 
 def _order(file: Any, path: Path) -> list[str]:
-    """The names of the transforms in the order in which they are applied."""
+    """The names of the transforms in the order of their application."""
     held, chains = sorted(file["TransformGroup"]), list(file.get("TransformChain", ()))
     if len(chains) > 1 or (not chains and len(held) != 1):
         raise InputError(
@@ -201,7 +201,7 @@ def _field(node: Any, path: Path, name: str) -> FieldMap:
 
 
 def _spline(node: Any, path: Path, inverse: bool) -> FieldMap:
-    """A cubic B-spline whose further coefficients are zero, as nitransforms has it."""
+    """A cubic B-spline with zero coefficients outside its grid, as in nitransforms."""
     if inverse:
         raise _no_inverse(path)
     knots = _array(node, "AdditionalParameters", path, (4, 4)).copy()
@@ -213,7 +213,7 @@ def _spline(node: Any, path: Path, inverse: bool) -> FieldMap:
 
 
 def _array(node: Any, name: str, path: Path, shape: tuple[int, ...]) -> Float:
-    """A dataset of finite numbers of a shape; nothing is read before the shape is known."""
+    """A dataset of finite numbers of the expected shape, which is verified before reading."""
     stored = node[name]
     if stored.shape != shape or stored.dtype.kind not in "fiu":
         raise FileError(

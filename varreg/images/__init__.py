@@ -1,1 +1,1 @@
-"""What is accepted as an image, a pair or a mask, and how files are read."""
+"""Accepted images, pairs of images and masks, and reading of image files."""

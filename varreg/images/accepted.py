@@ -1,4 +1,4 @@
-"""What is accepted as an image, a pair of images or a mask, and what is refused."""
+"""Validation of the accepted images and pairs of images."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = [
     "vector_to_nifti",
 ]
 
-#: Ratio of the largest voxel size of one image to the smallest of the other that need not be said.
+#: Ratio of the largest voxel size of one image to the smallest of the other up to which no warning is given.
 SIZES = 1.5
 
 
 def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Image:
-    """Take anything that is an image and refuse anything that cannot be registered.
+    """Convert anything that is an image, and refuse anything that cannot be registered.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
         2D or 3D, or 3D with one singleton axis (a slice); at least 4 voxels along each axis.
         Files: ``.nii .nii.gz .mgh .mgz``; for 2D ``.png .tif .tiff .jpg .jpeg .bmp``;
         with SimpleITK ``.mha .mhd .nrrd .nhdr .dcm`` and folders of a DICOM series.
-        An array and a picture get spacing 1 mm and the origin at the first voxel.  An array on a GPU is copied
-        to the host, see :mod:`varreg.images.device_arrays`.
+        Arrays and pictures are assigned a spacing of 1 mm and the origin at the first voxel.  An array on a GPU is
+        copied to the host, see :mod:`varreg.images.device_arrays`.
     argument, function : str
         Names for the messages.
 
@@ -53,7 +53,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
     Raises
     ------
     InputError
-        If it is no image, or holds no data, or is constant.
+        If it is not an image, is empty, or is constant.
     GeometryError
         If its affine is not finite or singular.
     FileError
@@ -71,7 +71,7 @@ def as_image(value: Any, *, argument: str, function: str = "varreg.solve") -> Im
 
 
 def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Image, Image]:
-    """Take two images of one dimension; parallel slices come to share one in-plane world.
+    """Convert two images of equal dimension; parallel slices are expressed in one in-plane world.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def as_pair(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Im
 
 
 def _sized(moving: Image, fixed: Image) -> Image:
-    """The moving image, with a warning if only one of the two has voxel sizes, and 1 mm is assumed for the other."""
+    """The moving image, with a warning if only one of the two has voxel sizes, so that 1 mm is assumed for the other."""
     if moving.placed == fixed.placed:
         return moving
     names = ("moving", "fixed") if fixed.placed else ("fixed", "moving")
@@ -134,12 +134,12 @@ def _sized(moving: Image, fixed: Image) -> Image:
 
 
 def remarks(*inputs: Image | Mask) -> tuple[tuple[Check, ...], tuple[str, ...]]:
-    """What is odd about images and masks, and what was done to them."""
+    """Warnings about images and masks, and notes on changes made to them."""
     checks = tuple(check for each in inputs for check in each.checks)
     return checks, tuple(note for each in inputs for note in each.notes)
 
 
 def _dimension(image: Image) -> str:
-    """Say 2D or 3D and with which shape."""
+    """Dimension (2D or 3D) and shape, for messages."""
     shape = image.volume_shape or image.grid.shape
     return f"{image.grid.dim}D ({'one slice, ' if 1 in shape[:3] else ''}shape {shape})"

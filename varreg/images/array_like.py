@@ -1,4 +1,4 @@
-"""What makes an image behave as the array of its voxels."""
+"""Array behaviour of images: conversion, indexing, arithmetic."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 class ArrayLike:
-    """Conversion, indexing and arithmetic of something with ``values``; what comes out is an array.
+    """Conversion, indexing and arithmetic of a class with ``values``; results are arrays.
 
-    Comparison stays that of objects: an image is equal to itself.
+    Comparison remains that of objects: an image is equal to itself.
     """
 
     values: np.ndarray
@@ -76,5 +76,5 @@ class ArrayLike:
 
 
 def _operand(other: Any) -> Any:
-    """The array of an image; numbers stay numbers, which do not make float64 of float32."""
+    """The array of an image; Python numbers are kept, so that float32 is not promoted to float64."""
     return other.values if isinstance(other, ArrayLike) else other

@@ -1,4 +1,4 @@
-"""The background of an image: what most of its border shows."""
+"""The background of an image: the dominant intensity of its border."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from ..backends.arrays import Array
 
-#: Intervals of [0, 1] that values of the border are counted in.
+#: Number of histogram bins of the border intensities in [0, 1].
 INTERVALS = 32
-#: Fraction of the border that must lie in one interval to be a background.
+#: Smallest fraction of the border in one bin for a background.
 EVEN = 0.3
 
 
 def background_value(data: Array) -> float | None:
-    """The value of the background: of most of the border, dark or bright.
+    """Intensity of the background, dark or bright: that of most of the border.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def background_value(data: Array) -> float | None:
     Returns
     -------
     float or None
-        None if the border is not even: the field of view cuts off what is shown.
+        None if the border is not uniform, as where the field of view truncates the anatomy.
 
     Examples
     --------
@@ -41,6 +41,6 @@ def background_value(data: Array) -> float | None:
 
 
 def foreground_weight(data: Array) -> Array:
-    """Distance of every voxel's intensity from the background, (*S); the intensity itself without one."""
+    """Distance of every voxel's intensity from the background, (*S); the intensity itself if there is no background."""
     value = background_value(data)
     return data if value is None else np.abs(data - data.dtype.type(value))

@@ -1,4 +1,4 @@
-"""Several images of either side: one grid for all of them, that of the first."""
+"""Multichannel input: several moving and several fixed images, each side on the grid of its first image."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .frames import in_frame
 from .image import Image
 from .warping import warped
 
-#: Share of the first image's field of view that another image of its side must show.
+#: Smallest share of the first image's field of view that further images of the same side must cover.
 LEAST_SHARE = 0.05
 Pair = tuple[Image, Image]
 
 
 def as_channels(moving: Any, fixed: Any, function: str = "varreg.solve") -> tuple[Pair, ...]:
-    """Pairs (moving, fixed) of images, each side on the grid of its first one.
+    """Pairs (moving, fixed) of images, each side resampled onto the grid of its first image.
 
     Parameters
     ----------
     moving, fixed : image, or list or tuple of images
-        See :func:`varreg.images.accepted.as_pair`; as many of either side.
+        See :func:`varreg.images.accepted.as_pair`; as many moving as fixed images.
     function : str
         Name for the messages.
 
@@ -35,7 +35,7 @@ def as_channels(moving: Any, fixed: Any, function: str = "varreg.solve") -> tupl
     InputError
         As `as_pair`, or if the numbers differ, or an array has another shape than the first image.
     GeometryError
-        As `as_pair`, or if an image shows almost nothing of what the first one of its side shows.
+        As `as_pair`, or if an image hardly overlaps the first image of its side.
     FileError
         As `as_pair`.
 
@@ -65,7 +65,7 @@ def as_channels(moving: Any, fixed: Any, function: str = "varreg.solve") -> tupl
 
 
 def is_several(value: Any) -> bool:
-    """Whether it is a list of images rather than one image as nested lists of numbers.
+    """Whether the value is a list of images rather than one image as nested lists of numbers.
 
     Examples
     --------
@@ -76,14 +76,14 @@ def is_several(value: Any) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    """Whether it is a row of an image, or of rows, or a number."""
+    """Whether the value is a row of an image, a list of rows, or a number."""
     return isinstance(value, (Number, list, tuple)) or getattr(value, "ndim", None) in (0, 1)
 
 
 def on_grid_of(like: Image, value: Any, argument: str, function: str) -> Image:
-    """An image on the grid of another one of the same person.
+    """An image resampled onto the grid of another image of the same participant.
 
-    What it does not show of that holds no data.
+    Voxels outside its field of view hold no data.
     """
     image = as_image(value, argument=argument, function=function)
     side = argument.partition("[")[0]

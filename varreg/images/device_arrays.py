@@ -1,7 +1,7 @@
-"""Arrays of other libraries, on the host or on a GPU: PyTorch, CuPy, JAX, Numba, whatever speaks DLPack.
+"""Arrays of other libraries, on the host or on a GPU: PyTorch, CuPy, JAX, Numba and others that support DLPack.
 
-They are told by the protocols ``__dlpack__`` and ``__cuda_array_interface__``.  No library is imported that an object does
-not bring, but CuPy for what is computed on a GPU.
+Such arrays are recognised by the protocols ``__dlpack__`` and ``__cuda_array_interface__``.  Only libraries
+that an object already uses are imported, and CuPy for computations on a GPU.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 
 from ..errors import BackendError, InputError
 
-#: Of DLPack: memory of a NVIDIA GPU, and memory that it shares with the host.
+#: DLPack device types: memory of an NVIDIA GPU, and managed memory shared with the host.
 CUDA = (2, 13)
-#: Of DLPack: memory of the host, also what a GPU reads there.
+#: DLPack device types: memory of the host, also if pinned for a GPU.
 HOST = (1, 3, 11)
 
 
 def is_on_gpu(value: Any) -> bool:
-    """Whether it is an array on a NVIDIA GPU.
+    """Whether the value is an array on an NVIDIA GPU.
 
     >>> is_on_gpu(np.eye(3)), is_on_gpu("t1.nii.gz")
     (False, False)
@@ -32,9 +32,9 @@ def is_on_gpu(value: Any) -> bool:
 
 
 def brought_to_host(value: Any) -> Any:
-    """Something that :func:`numpy.asarray` takes in place of an array of another library.
+    """An object that :func:`numpy.asarray` accepts in place of an array of another library.
 
-    What is in the memory of the host stays there, without the record of a gradient; what is elsewhere is copied.
+    Arrays in host memory are not copied but detached from the gradient; arrays on a device are copied.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def brought_to_host(value: Any) -> Any:
     Returns
     -------
     object
-        `value` itself if it is no such array.
+        `value` itself if it is not an array of another library.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def brought_to_host(value: Any) -> Any:
     if hasattr(value, "detach"):
         value = value.detach()
     if place[0] not in HOST:
-        for copy in ("cpu", "get"):  # of PyTorch, of CuPy
+        for copy in ("cpu", "get"):  # PyTorch, CuPy
             if hasattr(value, copy):
                 return getattr(value, copy)()
     if hasattr(value, "__array__"):
@@ -65,7 +65,7 @@ def brought_to_host(value: Any) -> Any:
 
 
 def device_array(value: Any, *, argument: str, function: str) -> Any:
-    """The memory of an array on a GPU as an array of CuPy; its GPU becomes the current one of this thread.
+    """CuPy view of an array on a GPU, which becomes the current device of this thread.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def device_array(value: Any, *, argument: str, function: str) -> Any:
     Raises
     ------
     BackendError
-        If there is no CuPy, which computes there.
+        If CuPy, which is required for computations on a GPU, is not installed.
     InputError
-        If the library does not hand out its memory.
+        If the library does not export its memory.
     """
     selection = importlib.import_module("varreg.backends.cupy.selection")
     place = _place(value)
@@ -99,7 +99,7 @@ def device_array(value: Any, *, argument: str, function: str) -> Any:
         value = value.detach()
     try:
         found = kernels.cupy.asarray(value) if place is None else kernels.cupy.from_dlpack(value)
-    except Exception as error:  # whatever the other library raises
+    except Exception as error:  # any exception of the other library
         raise InputError(
             f"{function}: `{argument}` is a {type(value).__name__} on a GPU whose memory cannot be taken over: {error}"
         ) from error
@@ -109,18 +109,18 @@ def device_array(value: Any, *, argument: str, function: str) -> Any:
 
 
 def as_came(array: Any, value: Any) -> Any:
-    """An answer as an array of the library of another: one on a GPU by DLPack, without a copy.
+    """Convert a result to the library of the input array; arrays on a GPU are passed by DLPack, without a copy.
 
     Parameters
     ----------
     array : numpy.ndarray or cupy.ndarray
     value : Any
-        What came in.
+        The input.
 
     Returns
     -------
     array
-        As it is if it is of NumPy, or the other library does not take it.
+        `array` itself if `value` is a NumPy array, or if its library does not accept the result.
     """
     if isinstance(array, np.ndarray) or isinstance(value, type(array)):
         return array
@@ -134,8 +134,8 @@ def as_came(array: Any, value: Any) -> Any:
 
 
 def _place(value: Any) -> tuple[int, int] | None:
-    """(kind of device, its number), of DLPack; None of what does not speak it."""
-    with suppress(Exception):  # some say so by raising, as tensors without memory do
+    """DLPack device (type, index); None for objects without DLPack."""
+    with suppress(Exception):  # some objects raise, such as tensors without storage
         kind, number = value.__dlpack_device__()
         return int(kind), int(number)
     return None

@@ -1,8 +1,8 @@
-"""Image objects of other libraries: their voxels and their place, and the way back.
+"""Image objects of other libraries: conversion of voxels and affine in both directions.
 
-ITK, SimpleITK and ANTsPy keep world coordinates in LPS+ and voxels by x, y, z; the arrays that ITK and SimpleITK hand out have
-their axes in reverse order.  MONAI and TorchIO keep RAS+ and put a channel first.  No library is imported that an
-object does not bring.
+ITK, SimpleITK and ANTsPy use LPS+ world coordinates and voxel axes x, y, z; the arrays exported by ITK and
+SimpleITK have their axes in reverse order.  MONAI and TorchIO use RAS+ with a leading channel axis.  Only
+libraries that an object already uses are imported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 
 
 def is_foreign(value: Any) -> bool:
-    """Whether it is an image object with a place that is told by its attributes.
+    """Whether the value is an image object of another library that carries its geometry.
 
     >>> is_foreign(np.eye(3))
     False
@@ -30,7 +30,7 @@ def is_foreign(value: Any) -> bool:
 
 
 def read_foreign(value: Any, *, argument: str, function: str) -> Stored:
-    """The voxels of an image object by x, y, z, and its affine in RAS+.
+    """Voxels of an image object, with axes x, y, z, and its affine in RAS+.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def read_foreign(value: Any, *, argument: str, function: str) -> Stored:
     Raises
     ------
     InputError
-        If it has several components or channels, or is on no regular grid.
+        If it has several components or channels, or is not on a regular grid.
     """
     names = {"argument": argument, "function": function}
     if _is_itk(value):
@@ -59,15 +59,15 @@ def read_foreign(value: Any, *, argument: str, function: str) -> Stored:
 
 
 def like(voxels: NDArray[Any], affine: Float, other: Any) -> Any:
-    """Voxels with a place as an object of the class of another.
+    """Convert voxels and an affine to an image object of the class of `other`.
 
     Parameters
     ----------
     voxels : (*S) array
     affine : (d + 1, d + 1) array
         Voxel -> world (RAS+ mm).
-    other : what :func:`read_foreign` takes
-        Only its class counts, and whether it has a channel in front.
+    other : any object that :func:`read_foreign` accepts
+        Only its class, and whether it has a leading channel axis, are used.
 
     Returns
     -------
@@ -102,18 +102,18 @@ def _is_ants(value: Any) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    """An array with an affine: of MONAI; or in `data`: of TorchIO.  Not of nibabel, nor of this package."""
+    """Whether the value is an array with an affine (MONAI), or holds one (TorchIO); not of nibabel or varreg."""
     ours = type(value).__module__.split(".")[0] in ("varreg", "learned")
     return hasattr(value, "affine") and not hasattr(value, "dataobj") and not ours
 
 
 def _module(value: Any) -> Any:
-    """The library that an object is of, which it has imported."""
+    """The library of an object, which is already imported."""
     return importlib.import_module(type(value).__module__.split(".")[0])
 
 
 def _itk_array(value: Any) -> NDArray[Any]:
-    """With axes z, y, x."""
+    """Array with axes z, y, x."""
     module = _module(value)
     view = getattr(module, "GetArrayViewFromImage", None) or module.array_view_from_image
     return np.asarray(view(value))
@@ -128,7 +128,7 @@ def _refuse_components(count: int, value: Any, argument: str, function: str) -> 
 
 
 def _ras(direction: Any, spacing: Any, origin: Any) -> Float:
-    """Voxel -> RAS+ world of what is given in LPS+."""
+    """Voxel -> RAS+ world affine from direction, spacing and origin in LPS+."""
     sizes = np.array(list(spacing), np.float64)
     d = len(sizes)
     affine = np.eye(d + 1)
@@ -147,12 +147,12 @@ def _lps(affine: Float) -> tuple[Float, list[float], list[float]]:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """The array of a tensor, wherever it is."""
+    """The array of a tensor on any device."""
     return np.asarray(brought_to_host(value if hasattr(value, "__array__") else value.data))
 
 
 def _tensor(value: Any, argument: str, function: str) -> Stored:
-    """An array with an affine; a channel in front of the axes in space is taken off."""
+    """Array with an affine; a leading channel axis is removed."""
     array, affine = _array(value), np.array(brought_to_host(value.affine), np.float64)
     d = len(affine) - 1
     if affine.shape != (d + 1, d + 1) or d not in (2, 3):
@@ -173,9 +173,9 @@ def _tensor(value: Any, argument: str, function: str) -> Stored:
 
 
 def _new_tensor(voxels: NDArray[Any], affine: Float, other: Any) -> Any:
-    """As the class itself makes one; a TorchIO image takes the array by name."""
+    """Construct an image of the class of `other`; TorchIO images take the array by keyword."""
     kind = type(other)
-    voxels, affine = np.array(voxels), np.array(affine)  # a tensor wants to write to them
+    voxels, affine = np.array(voxels), np.array(affine)  # tensors require writable memory
     if hasattr(other, "__array__"):
         return kind(voxels, affine=affine)
     tensor = type(other.data)  # torch.Tensor

@@ -11,12 +11,12 @@ from ..geometry.grid import Grid
 from . import slices
 from .image import Image
 
-#: Degrees between two slices that still count as parallel.
+#: Largest angle in degrees between two slices that are treated as parallel.
 STEEPEST = 5.0
 
 
 def projected(image: Image, frame: np.ndarray) -> Image:
-    """A slice in the directions of another frame; as it is if it has them, or is none.
+    """A slice expressed in the directions of another frame; unchanged if it already is, or if it has no frame.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ def projected(image: Image, frame: np.ndarray) -> Image:
 
 
 def frame_of_map(fixed: Image, moving: Image) -> np.ndarray | None:
-    """Where a map between two slices lies in space; None unless both say where they do."""
+    """Frame in 3D space of a map between two slices; None unless both have a frame."""
     return fixed.frame if moving.frame is not None else None
 
 
 def in_frame(image: Image, frame: np.ndarray | None, planes: str, remedy: str) -> Image:
-    """A slice in the in-plane world of another one; an image that is none as it is.
+    """A slice expressed in the in-plane world of another slice; an image without a frame is returned unchanged.
 
     Parameters
     ----------
     image : Image
     frame : (4, 4) array or None
-        Of the other slice, if it is one.
+        Frame of the other slice, if it has one.
     planes, remedy : str
-        For the message: whose planes are apart, and what to do.
+        For the message: the planes that are not parallel, and the remedy.
 
     Raises
     ------

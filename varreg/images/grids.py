@@ -1,4 +1,4 @@
-"""The grids that a transform is between, taken from images, files or grids."""
+"""Fixed and moving grid of a transform, from images, files or grids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .loading import geometry, warn_of
 
 
 def grid_pair(fixed: Any, moving: Any, function: str) -> tuple[Grid, Grid, Float | None]:
-    """The grids of two images, and the frame that both are in if they are slices of volumes.
+    """The grids of two images, and their common frame if they are slices of volumes.
 
     Parameters
     ----------

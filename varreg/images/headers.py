@@ -1,4 +1,4 @@
-"""Where the header of a volume puts it, and what to say if it leaves that open."""
+"""Affine of a volume from its header, and warnings if the header is ambiguous."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..optimise.check import Check
 
-#: Voxels between the places that sform and qform give to a corner, from which on they contradict each other.
+#: Distance in voxels between the positions of a corner by sform and qform above which the two disagree.
 APART = 0.5
 
-#: Millimetres in the units that NIfTI has; what has no unit is in mm.
+#: Millimetres per NIfTI unit of length; without a unit, mm is assumed.
 UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
 
 _REMEDY = (
@@ -26,13 +26,13 @@ _REMEDY = (
 def placed(
     image: Any, chosen: str | None, *, argument: str, function: str
 ) -> tuple[NDArray[np.float64] | None, tuple[Check, ...], tuple[str, ...]]:
-    """The affine of a nibabel image, and a warning if its header leaves open where it is.
+    """The affine of a nibabel image, and a warning if its header is ambiguous.
 
     Parameters
     ----------
     image : nibabel.spatialimages.SpatialImage
     chosen : {"sform", "qform", "pixdim"} or None
-        What holds, whatever the codes say; see :class:`varreg.ImageFile`.
+        Part of the header to use regardless of the form codes; see :class:`varreg.ImageFile`.
     argument, function : str
         Names for the messages.
 
@@ -41,14 +41,14 @@ def placed(
     affine : (4, 4) array or None
         Voxel -> world (mm).
     checks : tuple of Check
-        Empty, or one that did not pass.
+        Empty, or one check that did not pass.
     notes : tuple of str
-        The unit of the header, if that is another.
+        The unit of the header, if it is not mm.
 
     Raises
     ------
     InputError
-        If there is no such part of the header.
+        If the header does not have the chosen part.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def placed(
 def _placed(
     image: Any, header: Any, chosen: str | None, argument: str, function: str
 ) -> tuple[NDArray[np.float64] | None, tuple[Check, ...]]:
-    """The affine in the units of the header, and what is odd about it."""
+    """The affine in the units of the header, and checks that did not pass."""
     forms = hasattr(header, "get_sform") and hasattr(header, "get_qform")
     if chosen is not None:
         if not forms:
@@ -84,10 +84,10 @@ def _placed(
 
 
 def _millimetres(header: Any, argument: str) -> tuple[float, tuple[str, ...]]:
-    """Millimetres in a unit of length of the header, and the sentence that says so."""
+    """Millimetres per unit of length of the header, and a note about the conversion."""
     try:
         unit = header.get_xyzt_units()[0]
-    except (AttributeError, KeyError):  # a format without units, or a code that means nothing
+    except (AttributeError, KeyError):  # a format without units, or an undefined code
         return 1.0, ()
     factor = UNITS.get(unit, 1.0)
     return factor, (
@@ -96,7 +96,7 @@ def _millimetres(header: Any, argument: str) -> tuple[float, tuple[str, ...]]:
 
 
 def _part(header: Any, chosen: str) -> NDArray[np.float64]:
-    """The affine that a part of the header holds."""
+    """The affine stored in one part of the header."""
     if chosen == "pixdim":
         sizes = np.append(np.asarray(header.get_zooms()[:3], np.float64), [1.0] * 3)[:3]
         return np.diag(np.append(sizes, 1.0))
@@ -106,7 +106,7 @@ def _part(header: Any, chosen: str) -> NDArray[np.float64]:
 def _doubts(
     header: Any, affine: NDArray[np.float64], shape: tuple[int, ...], argument: str
 ) -> tuple[Check, ...]:
-    """The check that the codes of both forms fail, if they do."""
+    """The failed check of the form codes, if any."""
     from nibabel.spatialimages import HeaderDataError
 
     codes = int(header["sform_code"]), int(header["qform_code"])
@@ -123,7 +123,7 @@ def _doubts(
         return ()
     try:
         qform = header.get_qform()
-    except HeaderDataError:  # no rotation at all: the sform alone is a place
+    except HeaderDataError:  # the qform is not a rotation: only the sform is usable
         return ()
     apart, mirrored = _between(header.get_sform(), qform, shape)
     if not apart > APART:
@@ -140,7 +140,7 @@ def _doubts(
 
 
 def _between(sform: Any, qform: Any, shape: tuple[int, ...]) -> tuple[float, bool]:
-    """Voxels between the places of the corner that differs most, and whether they mirror each other."""
+    """Largest distance in voxels between corners by sform and qform, and whether one is a reflection of the other."""
     size = np.append(shape[:3], [1] * 3)[:3]
     corners = np.array(list(itertools.product(*[(0.0, n - 1.0) for n in size])))
     difference = np.asarray(sform) - np.asarray(qform)

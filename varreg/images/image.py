@@ -1,4 +1,4 @@
-"""A scalar image: finite float32 voxels on a grid, and the way back to NIfTI."""
+"""Scalar images: finite float32 voxels on a grid, and conversion to NIfTI."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Image(Writable):
     valid : (*S) bool array, optional
         Voxels with data; elsewhere (NaN, transparent) `data` only continues them.  None if everywhere.
     checks : tuple of Check
-        Warnings on reading, which are printed with the result.
+        Warnings on reading, which are reported with the result.
     notes : tuple of str
         Changes on reading, one sentence each.
 
@@ -97,7 +97,7 @@ class Image(Writable):
         *,
         name: str = "",
     ) -> Image:
-        """Make an image of an array.
+        """Make an image from an array.
 
         Parameters
         ----------
@@ -117,9 +117,9 @@ class Image(Writable):
         Raises
         ------
         InputError
-            If the array is no image or both `spacing` and `affine` are given.
+            If the array is not an image or both `spacing` and `affine` are given.
         GeometryError
-            If the spacing or the affine makes no sense.
+            If the spacing or the affine is invalid.
 
         Examples
         --------
@@ -141,7 +141,7 @@ class Image(Writable):
 
     @property
     def values(self) -> np.ndarray:  # type: ignore[override]
-        """The voxels as float32 with NaN where there are no data, (*S); `data` itself if they are everywhere."""
+        """The voxels as float32 with NaN where there are no data, (*S); `data` itself if all voxels hold data."""
         return values(self.data, self.valid)
 
     def __repr__(self) -> str:
@@ -153,19 +153,31 @@ class Image(Writable):
         return f"<varreg.Image{name}: {shape} voxels of {sizes} mm, {span}{empty}>"
 
     def holding(self, values: np.ndarray, name: str) -> Image:
-        """An image of the same place with other voxels, NaN where there are no data."""
+        """An image with the same geometry and other voxels.
+
+        Parameters
+        ----------
+        values : (*S) float32 array
+            NaN where there are no data.
+        name : str
+            Shown in messages and reports.
+
+        Returns
+        -------
+        Image
+        """
         data, valid = parts(values)
         return replace(self, data=data, name=name, valid=valid, checks=(), notes=())
 
 
 def image_of(stored: Stored, *, argument: str, function: str) -> Image:
-    """Make an image of what is stored.
+    """Make an image from voxels as stored.
 
     Parameters
     ----------
     stored : Stored
-        In a shape that `varreg.images.voxels.refuse_shape` lets through; with (d+1, d+1) affine, or (4, 4)
-        for a slice of a volume; None for spacing 1 at the origin.
+        Of a shape that `varreg.images.voxels.refuse_shape` accepts; with (d+1, d+1) affine, or (4, 4)
+        for a slice of a volume; None for spacing 1 mm and the origin at the first voxel.
     argument, function : str
         Names for the messages.
 
@@ -176,9 +188,9 @@ def image_of(stored: Stored, *, argument: str, function: str) -> Image:
     Raises
     ------
     InputError
-        If no voxel is finite, or one is beyond float32.
+        If no voxel is finite, or a value exceeds the range of float32.
     GeometryError
-        If the affine makes no sense.
+        If the affine is invalid.
 
     Examples
     --------
@@ -206,7 +218,7 @@ def image_of(stored: Stored, *, argument: str, function: str) -> Image:
     opaque = None if stored.opaque is None else stored.opaque.reshape(voxels.shape)
     data, valid = filled(voxels, opaque, argument=argument, function=function)
     notes = *stored.notes, *no_data_note(valid, argument)
-    # A plain array is written as a volume, a 2D NIfTI file as it was.
+    # A plain array is written as a volume, a 2D NIfTI file in its original shape.
     plain = array.ndim == 2 and frame is None
     shape = None if plain or array.ndim == data.ndim == 3 else array.shape
     placed = affine is not None

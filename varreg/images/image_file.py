@@ -1,4 +1,4 @@
-"""An image file with what its header leaves open."""
+"""An image file with reading options, where its header is ambiguous."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InputError
 from ..geometry.matrices import checked_spacing
 
-#: Which part of a NIfTI header says where an image is: the affine matrix, the quaternion, or the voxel sizes alone.
+#: Source of the affine in a NIfTI header: the affine matrix, the quaternion, or the voxel sizes only.
 HEADERS = ("sform", "qform", "pixdim")
 
 
@@ -76,7 +76,7 @@ class ImageFile:
 
     @property
     def said(self) -> dict[str, Any]:
-        """What is said of the file besides its path, without what is left open."""
+        """The reading options that were given, without the path."""
         values = {part.name: getattr(self, part.name) for part in fields(self)[1:]}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""What a transform accepts to be warped or mapped: images, label maps, points."""
+"""Images, label maps and points that a transform is applied to."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from .loading import stored, warn_of
 from .no_data import filled
 from .voxels import real_array, refuse_kind, refuse_shape
 
-#: Points may lie this many times the size of an image beyond it before that is said.
+#: Distance of points from an image, in multiples of its extent, above which a warning is given.
 FAR = 1.0
 
 
 def image_on(
     grid: Grid, frame: Float | None, value: Any, function: str, exact: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Grid]:
-    """The voxels of an image and where they are; unlike for solving, they may be constant.
+    """The voxels of an image and their grid; unlike for registration, they may be constant.
 
     Parameters
     ----------
     grid : Grid
-        What an array without geometry is taken to lie on.
+        Assumed grid of an array without geometry.
     frame : (4, 4) array or None
-        Of 2D slices: the in-plane world of the grid, which a slice of a volume is brought to.
+        For 2D slices: the in-plane world of the grid, in which a slice of a volume is expressed.
     value : array, nibabel image, varreg Image or path
         The argument `image` of the caller.
     function : str
         Name of the caller for the message.
     exact : bool
-        Whether integers keep their type: float32 does not hold those above 2^24.
+        Whether integers keep their type: float32 cannot represent all integers above 2^24.
 
     Returns
     -------
     data : (*T) float32 array
-        Or of the integers that came; of CuPy if the image is an array on a GPU.
+        Or of the original integer type; a CuPy array if the image is an array on a GPU.
     valid : (*T) bool array or None
-        Which of them are data; see :func:`varreg.images.no_data.filled`.
+        Voxels that hold data; see :func:`varreg.images.no_data.filled`.
     grid : Grid
         Of the image itself, or `grid` for a plain array or a picture.
 
     Raises
     ------
     InputError
-        If it is no image, or an array of another shape than the grid.
+        If it is not an image, or an array of another shape than the grid.
     GeometryError
-        If it lies in another plane than the grid, or is 2D and the grid 3D or the reverse.
+        If it is not in the plane of the grid, or the dimensions differ.
     FileError
         If its file cannot be read.
 
@@ -75,11 +75,11 @@ def image_on(
 def labels_on(
     grid: Grid, frame: Float | None, value: Any, function: str
 ) -> tuple[NDArray[Any], Grid]:
-    """The voxels of a label map, of an integer or bool type, and where they are.
+    """The voxels of a label map, of an integer or bool type, and their grid.
 
-    Parameters, exceptions and geometry as in :func:`image_on`; besides, values must be whole.
-    Integers keep their type (float32 would merge labels above 2^24), whole floating-point numbers
-    become int32, and what holds no data becomes 0.
+    Parameters, exceptions and geometry as in :func:`image_on`; in addition, values must be integers.
+    Integers keep their type (float32 would merge labels above 2^24), integer-valued floating-point numbers
+    become int32, and voxels without data become 0.
     """
     array, opaque, where = _read(grid, frame, value, "labels", function)
     if opaque is not None:
@@ -99,7 +99,7 @@ def labels_on(
 
 
 def _without_nan(array: NDArray[Any]) -> NDArray[Any]:
-    """0 where a label map of floating-point numbers is NaN, and a warning that says so."""
+    """Replace NaN by 0 in a label map of floating-point numbers, with a warning."""
     absent = np.isnan(array)
     if not absent.any():
         return array
@@ -123,17 +123,17 @@ def point_rows(points: Any, dim: int, function: str) -> NDArray[np.float64]:
 
 
 def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function: str) -> None:
-    """Warn of points far beyond an image, where the map is extrapolated: they may be in another space.
+    """Warn about points far outside an image, where the map is extrapolated: they may be given in another space.
 
     Parameters
     ----------
     voxels : (d, n) array
-        Of the image's array.
+        In voxels of the image's array.
     grid : Grid
     side : {"fixed", "moving"}
         For the message.
     function : str
-        Likewise.
+        Calling function, for the message.
     """
     size = np.array(grid.shape, np.float64)[:, None]
     beyond = np.maximum(-0.5 - voxels, voxels - size + 0.5)
@@ -151,7 +151,7 @@ def warn_of_points(voxels: NDArray[np.float64], grid: Grid, side: str, function:
 def _read(
     grid: Grid, frame: Float | None, value: Any, argument: str, function: str
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None, Grid]:
-    """The voxels as stored, where they are data, in the shape of the grid that is returned with them."""
+    """The voxels as stored, the mask of those with data, and the grid that they lie on."""
     names = {"argument": argument, "function": function}
     if isinstance(value, Image):
         array, opaque, image = value.data, value.valid, value
@@ -181,7 +181,7 @@ def _read(
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[Any]:
-    """Voxels of an image of which only the place is wanted."""
+    """Voxels of an image of which only the geometry is needed."""
     return np.zeros(shape, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Intensities of an image brought to [0, 1]."""
+"""Intensities of an image scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import numpy as np
 
 from ..backends.arrays import Array
 
-#: Per cent of the voxels at either end that may be outliers, and how far beyond all others they then are, in units
-#: of the range of the others.  In heads (T1 with vessels and fat) the brightest voxel is 2.9 ranges beyond at most.
+#: Percentage of the voxels at either end that may be outliers, and the distance from all other intensities, in
+#: multiples of their range, above which they are.  In T1 head images with vessels and fat the brightest voxel is at
+#: most 2.9 ranges above.
 RARE, FAR = 0.2, 3.0
 
 
 def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
-    """Intensities scaled so that `limits` become 0 and 1, clipped beyond; float32, in C order."""
+    """Intensities scaled so that `limits` map to 0 and 1, clipped to [0, 1]; float32, in C order."""
     low, high = limits if limits is not None else robust_range(data)
-    if not 1e-30 < high - low < 1e30 or abs(low) > 1e30:  # beyond what float32 can subtract
+    if not 1e-30 < high - low < 1e30 or abs(low) > 1e30:  # the range of float32
         with np.errstate(over="ignore"):
             return np.clip((data.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
     scaled = np.subtract(data, np.float32(low), dtype=np.float32, order="C")
@@ -23,7 +24,7 @@ def unit_intensities(data: Array, limits: tuple[float, float] | None) -> Array:
 
 
 def by_weight(data: Array, weight: Array) -> Array:
-    """As many values as have a weight, each as often as its weight says: their percentiles are weighted ones.
+    """Resample voxels in proportion to their weights, so that plain percentiles of the result are weighted ones.
 
     Parameters
     ----------
@@ -43,9 +44,9 @@ def by_weight(data: Array, weight: Array) -> Array:
 
 
 def robust_range(data: Array) -> tuple[float, float]:
-    """(0.1 percentile of all voxels, 99.8 percentile of the foreground), whatever single voxels hold.
+    """(0.1 percentile of all voxels, 99.8 percentile of the foreground), robust to single outlying voxels.
 
-    Foreground is what lies above a hundredth of the range.  A strided sample serves large images.
+    The foreground is every voxel above a hundredth of the range.  Large images are subsampled with a stride.
     """
     sample = data.reshape(-1)
     sample = _without_outliers(sample[:: max(1, sample.size // 500_000)])
@@ -58,13 +59,13 @@ def robust_range(data: Array) -> tuple[float, float]:
 
 
 def _without_outliers(sample: Array) -> Array:
-    """What is not far beyond nearly all values; a hot pixel must not decide what foreground is.
+    """Remove values far from nearly all others, so that a hot pixel does not determine the foreground.
 
-    By ranks: which values are nearly all does not depend on how far the others are.
+    By ranks: the set of inlying values does not depend on the distance of the outliers.
     """
     low = float(np.percentile(sample, RARE, method="higher"))
     high = float(np.percentile(sample, 100 - RARE, method="lower"))
-    if not high > low:  # less than that is shown at all
+    if not high > low:  # the foreground is below the percentiles
         return sample
     beyond = FAR * (high - low)
     least, most = float(sample.min()), float(sample.max())

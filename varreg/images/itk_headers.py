@@ -1,4 +1,4 @@
-"""Headers of MetaImage and NRRD, looked at before ITK reads them."""
+"""Headers of MetaImage and NRRD, validated before ITK reads the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DATA_FILE = re.compile(
 
 
 def itk_reader(path: Path, name_of: str) -> str:
-    """ITK's reader of a file.
+    """Name of the ITK reader of a file.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def itk_reader(path: Path, name_of: str) -> str:
 
 
 def _is_beside(path: Path, name: str) -> bool:
-    """Whether it is the name of one file in the same folder, and not of a list or a pattern of files."""
+    """Whether the name is that of a single file in the same folder, not a list or a pattern of files."""
     plain = name == Path(name).name and "%" not in name and not name.upper().startswith("LIST")
     beside = path.parent / name
     return plain and beside.is_file() and not beside.is_symlink()

@@ -17,10 +17,10 @@ from .stored import Stored
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr", ".dcm")
 
-#: Files of a folder that are looked at to find out whether it is one of DICOM.
+#: Number of files of a folder that are examined for the DICOM signature.
 LOOKED_AT = 32
 
-_EXPANSION = 1032  # of DEFLATE; a larger claim is not believed
+_EXPANSION = 1032  # largest expansion of DEFLATE; headers that claim more are refused
 
 
 def read_itk(path: Path, *, argument: str, function: str) -> Stored:
@@ -46,7 +46,7 @@ def read_itk(path: Path, *, argument: str, function: str) -> Stored:
     FileError
         If a folder has none or several series.
     Exception
-        Whatever the reader raises; `varreg.images.reading.read_path` explains it.
+        Any exception of the reader; `varreg.images.reading.read_path` converts it.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def _no_series(folder: Path, argument: str, function: str) -> FileError:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether one of the first files in a folder begins as DICOM does: a folder of anything is not gone through."""
+    """Whether one of the first files of a folder has the DICOM signature; a large folder is not searched completely."""
     files = (file for file in sorted(folder.iterdir()) if file.is_file())
     for file in itertools.islice(files, LOOKED_AT):
         with open(file, "rb") as stream:
@@ -85,7 +85,7 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def _simpleitk(purpose: str) -> Any:
-    """Import on first use."""
+    """Import SimpleITK on first use."""
     try:
         import SimpleITK
     except ImportError as error:
@@ -97,7 +97,7 @@ def _simpleitk(purpose: str) -> Any:
 
 @contextmanager
 def _quiet(sitk: Any) -> Iterator[None]:
-    """ITK prints what it warns of, from C++, and its readers of NRRD leave another locale behind."""
+    """Suppress warnings that ITK prints from C++, and restore the locale that its NRRD reader changes."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     spoken = locale.setlocale(locale.LC_ALL)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -109,7 +109,7 @@ def _quiet(sitk: Any) -> Iterator[None]:
 
 
 def _series(sitk: Any, folder: Path, argument: str, function: str) -> Any:
-    """The files of the one series in a folder, in the order of their slices."""
+    """The files of the only series in a folder, in the order of their slices."""
     found = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if len(found) == 1:
         return sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found[0])
@@ -126,7 +126,7 @@ def _series(sitk: Any, folder: Path, argument: str, function: str) -> Any:
 
 
 def _refuse_claim(sitk: Any, path: Path) -> None:
-    """A reader allocates what the header claims."""
+    """Refuse a file whose header claims more than it can hold, since readers allocate what the header claims."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -134,7 +134,7 @@ def _refuse_claim(sitk: Any, path: Path) -> None:
     for size in reader.GetSize():
         claimed *= size
     files = [path]
-    if path.suffix.lower() in (".mhd", ".nhdr"):  # the voxels are in a file beside it
+    if path.suffix.lower() in (".mhd", ".nhdr"):  # the voxels are in a separate file
         files = [file for file in path.parent.iterdir() if file.is_file()]
     held = sum(file.stat().st_size for file in files) * _EXPANSION
     if claimed > held:

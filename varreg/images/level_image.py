@@ -1,4 +1,4 @@
-"""Images of one level: the same field of view with fewer voxels, intensities in [0, 1]."""
+"""Images of one resolution level: the same field of view with fewer voxels, intensities in [0, 1]."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from ..geometry.grid import Grid
 
 @dataclass(frozen=True)
 class LevelImage:
-    """One image at one level."""
+    """Image, mask or weights of one resolution level."""
 
     data: Array  # (*S) float, intensities in [0, 1]
-    mask: NDArray[np.bool_] | Array | None  # (*S) share inside the mask, or weight, of a voxel
+    mask: NDArray[np.bool_] | Array | None  # (*S) share of a voxel inside the mask, or its weight
     grid: Grid
-    weighted: bool = False  # whether these are weights
+    weighted: bool = False  # whether `mask` holds weights
 
     @property
     def counts(self) -> NDArray[np.bool_] | Array | None:
-        """(*S) the voxels inside the mask, or the weights by which they do; None if all do alike."""
+        """(*S) the voxels inside the mask, or their weights; None if all have equal weight."""
         return self.mask if self.mask is None or self.weighted else self.mask > 0.5
 
     @property
     def counted(self) -> NDArray[np.bool_] | None:
-        """(*S) the voxels inside the mask at all; None if all do."""
+        """(*S) the voxels inside the mask, or with positive weight; None if all are."""
         return None if self.mask is None else self.mask > (0 if self.weighted else 0.5)
 
 
 def level_shape(grid: Grid, spacing: float) -> tuple[int, ...]:
-    """Voxels per axis so that spacing comes as near to `spacing` as it can without refining."""
+    """Voxels per axis for a spacing as near to `spacing` as possible without refinement."""
     counts = np.round(grid.extent / spacing).astype(int)
     return tuple(int(min(n, max(c, 2))) for n, c in zip(grid.shape, counts, strict=True))
 
 
 def coarsen(image: LevelImage, spacing: float, kernels: ModuleType, threads: int) -> LevelImage:
-    """The image at (about) another spacing; masked-out voxels do not bleed into the average."""
+    """The image at approximately the given spacing; voxels outside the mask do not enter the averages."""
     return coarsened(image, [spacing], kernels, threads)[0]
 
 
 def coarsened(
     image: LevelImage, spacings: Sequence[float], kernels: ModuleType, threads: int
 ) -> list[LevelImage]:
-    """The image at (about) each of several spacings: a device gets it once for all of them."""
+    """The image at approximately each of several spacings, transferred to the device only once."""
     shapes = [level_shape(image.grid, spacing) for spacing in spacings]
     if all(shape == image.grid.shape for shape in shapes):
         return [image for _ in shapes]
@@ -71,12 +71,12 @@ def coarsened(
 
 
 def coarsened_to(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
-    """Means over the cells of a grid of the same field of view with so many voxels, which are no finer."""
+    """Averages over the cells of a coarser (or equal) grid of shape `shape` with the same field of view."""
     return _average(kernels.resident(np.ascontiguousarray(data)), shape, kernels, threads)
 
 
 def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: int) -> Array:
-    """The level of an image, which is where the backend computes, on the host."""
+    """Average an image, computed where the backend computes, and returned on the host."""
     for axis in reversed(range(data.ndim)):
         if data.shape[axis] != shape[axis]:
             start, share = _cells(data.shape[axis], shape[axis])
@@ -86,7 +86,7 @@ def _average(data: Array, shape: tuple[int, ...], kernels: ModuleType, threads: 
 
 @lru_cache(maxsize=64)
 def _cells(fine: int, coarse: int) -> tuple[NDArray[np.int64], Array]:
-    """First fine voxel of each coarse voxel, and the share of each fine voxel in it."""
+    """First fine voxel of each coarse voxel, and the overlap of each fine voxel with it."""
     edge = np.arange(coarse + 1) * (fine / coarse)
     width = int(np.ceil(fine / coarse)) + 1
     start = np.minimum(np.floor(edge[:-1] + 1e-9).astype(np.int64), fine - width)

@@ -1,4 +1,4 @@
-"""The one loader of everything that is accepted as an image."""
+"""Loading of all accepted types of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .voxels import real_array, refuse_kind, refuse_shape, shown_values
 
 
 def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> Stored:
-    """The voxels of an image as stored, and where they are.
+    """The voxels of an image as stored, and their geometry.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
     argument, function : str
         Names for the messages.
     voxels : bool
-        Whether the voxels of a nibabel image are wanted; zeros stand for them otherwise.
+        Whether the voxels of a nibabel image are needed; if not, zeros are returned.
 
     Returns
     -------
     Stored
-        Real numbers, in a shape that :func:`varreg.images.voxels.refuse_shape` lets through.
+        Real numbers, in a shape that :func:`varreg.images.voxels.refuse_shape` accepts.
 
     Raises
     ------
     InputError, FileError
-        If it is no image, or cannot be read.
+        If it is not an image, or cannot be read.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
     names = {"argument": argument, "function": function}
     if isinstance(value, (str, os.PathLike)):
         found = read_path(value, **names)
-    elif hasattr(value, "dataobj"):  # nibabel is not imported to find that out
+    elif hasattr(value, "dataobj"):  # recognised without importing nibabel
         found = read_nibabel(value, **names, voxels=voxels)
     elif is_foreign(value):
         found = read_foreign(value, **names)
@@ -61,9 +61,9 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
 
 
 def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
-    """Any kind of image as an :class:`Image`, and whether it came with a place in space.
+    """An accepted image of any type as an :class:`Image`, and whether its geometry was given.
 
-    Parameters, exceptions as in :func:`stored`; besides, an image must hold data.
+    Parameters and exceptions as in :func:`stored`; in addition, an image must hold data.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def loaded(value: Any, *, argument: str, function: str) -> tuple[Image, bool]:
 
 
 def _named(image: Image, argument: str, function: str) -> Image:
-    """An image constructed by the user, which is not validated yet, with its remarks on the argument that it is now."""
+    """An image constructed by the user, validated, with checks that name the argument."""
     notes = tuple(note.replace("`array`", f"`{argument}`") for note in image.notes)
     if np.isfinite(image.data).all():
         return image if notes == image.notes else replace(image, notes=notes)
@@ -88,13 +88,13 @@ def _named(image: Image, argument: str, function: str) -> Image:
 
 
 def warn_of(checks: Iterable[Check], stacklevel: int = 5) -> None:
-    """Say what was odd where there is no result to say it."""
+    """Issue failed checks as warnings, where there is no result to hold them."""
     for check in checks:
         warnings.warn(str(check), stacklevel=stacklevel)
 
 
 def geometry(value: Any, argument: str, function: str) -> Image:
-    """An empty image where an image is; its voxels are not looked at.
+    """An image of zeros with the geometry of `value`, whose voxels are not read.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def geometry(value: Any, argument: str, function: str) -> Image:
     Raises
     ------
     InputError, GeometryError, FileError
-        If it is no image, has no place in space, or cannot be read.
+        If it is not an image, has no geometry, or cannot be read.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where a mask lies: on the grid of its image, or brought to it."""
+"""Position of a mask: on the grid of its image, or resampled onto it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .frames import STEEPEST, projected
 from .image import Image
 from .pictures import PICTURE_SUFFIXES
 
-#: Voxel; headers rounded by other tools, far below what a mask can express.
+#: Tolerance in voxels, for headers rounded by other tools; far below the precision of a mask.
 TOLERANCE = 1e-2
-#: Share of either field of view in the other one, below which a mask is not of this image.
+#: Smallest overlap of the two fields of view, as a share of either, for a mask of the image.
 OVERLAP = 0.5
 
 
 def on_grid(
     mask: Image, image: Image, has_affine: bool, argument: str, function: str
 ) -> tuple[NDArray[np.float32], bool]:
-    """The mask on the grid of the image, 0 where it holds no data; and whether it was on another."""
+    """The mask on the grid of the image, 0 where it holds no data; and whether it was resampled."""
     data = mask.data if mask.valid is None else mask.data * mask.valid
     same_shape = mask.grid.shape == image.grid.shape
-    picture = mask.name.lower().endswith(PICTURE_SUFFIXES)  # which often states some pixel size
+    picture = mask.name.lower().endswith(PICTURE_SUFFIXES)  # whose pixel size is often arbitrary
     if same_shape and (picture or not has_affine or _same_place(mask, image)):
         return data, False
     if not has_affine or mask.grid.dim != image.grid.dim:
@@ -53,7 +53,7 @@ def _common(grid: Grid, other: Grid) -> float:
 
 
 def _in_plane(mask: Image, image: Image) -> Grid | None:
-    """The grid of a mask in the world of the image; None of a slice in another plane."""
+    """The grid of a mask in the in-plane world of the image; None for a slice in another plane."""
     if mask.frame is None or image.frame is None:
         return mask.grid
     if slices.angle_between(mask.frame, image.frame) > STEEPEST:
@@ -65,6 +65,6 @@ def _in_plane(mask: Image, image: Image) -> Grid | None:
 
 
 def _same_place(mask: Image, image: Image) -> bool:
-    """Compare places in 3D; a slice that `as_pair` projected is met by projecting its mask too."""
+    """Compare positions in 3D; if `as_pair` projected the image, the mask is projected likewise."""
     grid = _in_plane(mask, image)
     return grid is not None and image.grid.same_space(grid, TOLERANCE)

@@ -1,4 +1,4 @@
-"""What is accepted as a mask of an image: which voxels are inside, and what is unusual about it."""
+"""Accepted masks of images: the voxels inside, and warnings about unusual masks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .image import Image
 from .loading import loaded
 from .mask_places import on_grid
 
-#: Voxels inside the mask must be at least this part of the largest value of a mask.
+#: Voxels are inside the mask if their value is at least this share of the largest.
 LEAST = 0.5
-#: Fewest voxels inside; a joint histogram of fewer says nothing.
+#: Fewest voxels inside the mask; with fewer, a joint histogram is meaningless.
 FEWEST = 16
-#: Share of the voxels below which a mask may be one of what was to be left out.
+#: Share of the voxels below which the mask may be inverted, i.e. mark the region to exclude.
 LITTLE = 0.03
-#: What the note says of a mask that was brought to the image's grid.
+#: Wording of the note about a mask that was resampled onto the image's grid.
 RESAMPLED = ", by the nearest voxel of another grid"
 
 
@@ -31,13 +31,13 @@ class Mask:
     Attributes
     ----------
     inside : (*S) bool array or None
-        Of weights those of at least a half; None if all do.
+        For weights, the voxels with at least half the largest weight; None if all are inside.
     weights : (*S) float32 array or None
-        In [0, 1], the largest is 1; None if all that count do so alike.
+        In [0, 1], with maximum 1; None if all voxels inside have equal weight.
     checks : tuple of Check
-        What is odd about the mask: only what did not pass.
+        Unusual properties of the mask: only checks that did not pass.
     notes : tuple of str
-        How much it takes.
+        Share of the voxels inside the mask.
     """
 
     inside: NDArray[np.bool_] | None
@@ -47,14 +47,14 @@ class Mask:
 
     @property
     def counts(self) -> NDArray[Any] | None:
-        """(*S) the voxels inside the mask, bool, or their weights, float32; None if all do alike."""
+        """(*S) the voxels inside the mask, bool, or their weights, float32; None if all have equal weight."""
         return self.inside if self.weights is None else self.weights
 
 
 def as_mask(
     value: Any, image: Image, *, argument: str, function: str = "varreg.solve"
 ) -> np.ndarray | None:
-    """The voxels inside the mask, of anything that is a mask; see :func:`read_mask`.
+    """The voxels inside a mask of any accepted kind; see :func:`read_mask`.
 
     Examples
     --------
@@ -66,18 +66,18 @@ def as_mask(
 
 
 def read_mask(value: Any, image: Image, *, argument: str, function: str = "varreg.solve") -> Mask:
-    """Take anything that is a mask of an image.
+    """Read a mask of an image, of any accepted kind.
 
-    Of whole numbers, what is at least half of the largest is inside.  Fractions are weights between 0 and 1; only their
-    ratios count, so that all are divided by the largest.
+    Of integer values, those of at least half of the largest are inside.  Fractional values are weights in [0, 1],
+    which are divided by the largest, as only their ratios matter.
 
     Parameters
     ----------
     value : None, Image, array-like, nibabel image, str or PathLike
-        On the image's grid; or with a place of its own, and then on any grid: each voxel of the image takes the
-        nearest voxel of the mask, and counts not where there is none.
+        On the image's grid; or on any grid if it has its own geometry: each voxel of the image is then assigned the
+        nearest voxel of the mask, and is outside the mask where there is none.
     image : Image
-        What is masked; what holds no data counts in no case.
+        The masked image; its voxels without data are always outside.
     argument, function : str
         Names for the messages.
 
@@ -89,9 +89,9 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
     ------
     InputError
         If an array has another shape, no value is positive, fractions are not between 0 and 1, or fewer than 16
-        voxels are inside, or as many weights as make 16 together.
+        voxels are inside, or weights sum to less than 16.
     GeometryError
-        If it lies elsewhere than the image.
+        If it does not overlap the image.
     FileError
         If its file cannot be read.
 
@@ -136,7 +136,7 @@ def read_mask(value: Any, image: Image, *, argument: str, function: str = "varre
 def _weights(
     weights: NDArray[np.float32], image: Image, moved: bool, argument: str, function: str
 ) -> Mask:
-    """The mask of weights, the largest of which is 1."""
+    """The mask of weights, normalised to maximum 1."""
     share, mean = float(np.mean(weights > 0)), float(weights[weights > 0].mean())
     if image.valid is not None:
         weights = weights * image.valid
@@ -155,7 +155,7 @@ def _weights(
 
 
 def _refuse_beyond(data: NDArray[np.float32], argument: str, function: str) -> None:
-    """Fractions are weights, which are between 0 and 1."""
+    """Refuse fractional values outside [0, 1]."""
     least, largest = float(data.min()), float(data.max())
     if least < 0 or largest > 1:
         raise InputError(
@@ -167,7 +167,7 @@ def _refuse_beyond(data: NDArray[np.float32], argument: str, function: str) -> N
 def _between(
     data: NDArray[np.float32], largest: float, share: float, argument: str
 ) -> tuple[Check, ...]:
-    """Whole numbers that are neither 0 nor the largest."""
+    """Warn about integer values that are neither 0 nor the largest."""
     between = float(np.mean((data != 0) & (data != largest)))
     if not between > 0:
         return ()
@@ -182,7 +182,7 @@ def _between(
 
 
 def _odd_share(share: float, argument: str) -> tuple[Check, ...]:
-    """Masks of few or of all voxels."""
+    """Warn about masks of few or of all voxels."""
     name = f"{argument.replace('_', ' ')} share"
     if share < LITTLE:
         check = Check(

@@ -1,4 +1,4 @@
-"""Arrays -> nibabel images: number types that other tools can read, and header codes."""
+"""Conversion of arrays to nibabel images: portable data types and header codes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MGH_TYPES = ("uint8", "int16", "int32", "float32")
 
 
 def storable(array: np.ndarray, *, function: str, mgh: bool = False) -> np.ndarray:
-    """Return an array in a number type that the format knows and other tools read.
+    """Return an array of a data type that the format supports and other tools read.
 
-    Types that the format has are kept.  Other integers (int64 above all, which many NIfTI
+    Supported types are kept.  Other integers (notably int64, which many NIfTI
     readers refuse) become the smallest type that holds their values; bool becomes uint8; other
-    floating point becomes float64, or float32 for half precision and for MGH.
+    floating-point types become float64, or float32 for half precision and for MGH.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def nifti_image(array: np.ndarray, affine: np.ndarray) -> nibabel.Nifti1Image:
     image = nibabel.Nifti1Image(array, affine)
     image.set_sform(affine, code=_ALIGNED)
     image.set_qform(affine, code=_ALIGNED)
-    # A quaternion cannot hold shears; a tool that prefers the qform must not see another place.
+    # A quaternion cannot represent shears; tools that prefer the qform must not read another position.
     size = np.linalg.norm(affine[:3, :3], axis=0).min()
     if np.abs(image.get_qform() - affine)[:3].max() > 1e-3 * size:
         image.set_qform(affine, code=0)
@@ -114,9 +114,9 @@ def vector_to_nifti(image: Image, field: np.ndarray) -> nibabel.Nifti1Image:
     Parameters
     ----------
     image : Image
-        Gives shape and place.
+        Defines shape and geometry.
     field : (d, *S) array
-        Components first, in whatever unit the caller states; they are stored as they are.
+        Components first, in the unit of the caller; stored unchanged.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Voxels that hold no data: NaN, infinity, transparency, hidden values of masked arrays.
 
-They are left out, as by a mask, and never counted as intensities: zeros in their place would be dark tissue.
+They are excluded, as by a mask, and never used as intensities: zeros in their place would be dark tissue.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..backends.namespace import scipy_for
 from ..errors import InputError
 from .voxels import as_float32
 
-#: Width (voxels) of the window in which neighbours give values to voxels without data: interpolation reaches no further.
+#: Width in voxels of the window for extending data into voxels without data; the support of interpolation is smaller.
 WINDOW = 5
 
 
@@ -23,28 +23,28 @@ def filled(
     argument: str,
     function: str,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Finite voxels, and which of them are data; both where the voxels are.
+    """Finite voxels, and the mask of those with data, both on the device of the input.
 
     Parameters
     ----------
     array : (*S) array
         Real numbers, not empty.
     opaque : (*S) bool array, optional
-        Where there are data as far as something else than the values says.
+        Voxels with data according to other information than the values.
     argument, function : str
         Names for the messages.
 
     Returns
     -------
     data : (*S) float32 array
-        C-contiguous.  Voxels without data have the mean of the data near them; far from any, their median.
+        C-contiguous.  Voxels without data are assigned the mean of the data near them; if there are none near, the median.
     valid : (*S) bool array or None
-        Where there are data; None if everywhere.
+        Voxels with data; None if all.
 
     Raises
     ------
     InputError
-        If there are no data at all, or values that float32 does not hold.
+        If there are no data at all, or values exceed the range of float32.
 
     Examples
     --------
@@ -63,14 +63,14 @@ def filled(
             f"{function}: `{argument}` holds no data: every voxel is NaN, infinite or transparent; check how it was "
             "made."
         )
-    # in double precision: the mean of two large values may be beyond their type
+    # in double precision: the mean of two large values may overflow float32
     middle = float(np.median(as_float32(array[valid], **names).astype(np.float64)))
     data = as_float32(np.where(valid, array, middle), **names)
     return _extended(data, valid), valid
 
 
 def parts(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """What :func:`filled` returns of voxels with NaN, here also if there are no data at all.
+    """Result of :func:`filled` for voxels with NaN, also if there are no data at all.
 
     >>> parts(np.full((2, 2), np.nan, np.float32))[0].tolist()
     [[0.0, 0.0], [0.0, 0.0]]
@@ -81,12 +81,12 @@ def parts(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def values(data: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    """The voxels with NaN where there are no data; `data` itself if they are everywhere."""
+    """The voxels with NaN where there are no data; `data` itself if all voxels hold data."""
     return data if valid is None else np.where(valid, data, np.float32(np.nan))
 
 
 def no_data_note(valid: NDArray[np.bool_] | None, argument: str) -> tuple[str, ...]:
-    """The sentence on voxels without data, if there are any."""
+    """The note about voxels without data, if there are any."""
     if valid is None:
         return ()
     count = int(valid.size - valid.sum())
@@ -97,7 +97,7 @@ def no_data_note(valid: NDArray[np.bool_] | None, argument: str) -> tuple[str, .
 
 
 def _all_finite(array: NDArray[np.generic]) -> bool:
-    """NaN and infinity come through min and max: no mask of the whole image is needed."""
+    """NaN and infinity propagate through min and max, so that no mask of the whole image is needed."""
     if array.dtype.kind != "f":
         return True
     with np.errstate(all="ignore"):
@@ -105,7 +105,7 @@ def _all_finite(array: NDArray[np.generic]) -> bool:
 
 
 def _extended(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The data go on a little where there are none, so that interpolation at their border does not mix in others."""
+    """Extend the data into neighbouring voxels without data, so that interpolation at the border is not biased."""
     ndimage = scipy_for(data, "ndimage")
     middle = data[~valid][0]
     known = np.where(valid, data - middle, np.float32(0))

@@ -1,4 +1,4 @@
-"""Opening image files: which type they have, their headers, and every way they can be bad as one `FileError`."""
+"""Opening of image files: file types, headers, and conversion of all reading errors to `FileError`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .payload import refuse_long_header
 from .pictures import PICTURE_SUFFIXES
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")
-#: Of all files that are read.
+#: Suffixes of all readable files.
 SUFFIXES = VOLUME_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 
 
@@ -32,11 +32,11 @@ def image_suffix(
     Parameters
     ----------
     path : Path
-        Only its name is looked at.
+        Only its name is used.
     function, argument : str
         Names for the message.
     known : tuple of str
-        What is looked for.
+        Accepted suffixes.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def image_suffix(
 def opened_volume(
     value: Any, *, argument: str, function: str
 ) -> tuple[Any, NDArray[np.float64] | None, tuple[Check, ...], tuple[str, ...]]:
-    """A nibabel image or the file of one, of which only the header is read, and where it is.
+    """Open a nibabel image or image file, reading only the header, and its affine.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def opened_volume(
     Raises
     ------
     FileError, InputError
-        If it is none, or cannot be read.
+        If it is not a volume, or cannot be read.
     """
     came = repr(os.fspath(value)) if hasattr(value, "__fspath__") else f"a {type(value).__name__}"
     with explained(argument, function, repr(value) if isinstance(value, str) else came):
@@ -101,7 +101,7 @@ def opened_volume(
 
 @contextmanager
 def explained(argument: str, function: str, came: str) -> Iterator[None]:
-    """Turn whatever a reading library raises into a `FileError` that names the argument."""
+    """Convert any exception of a reading library to a `FileError` that names the argument."""
     try:
         yield
     except VarregError:
@@ -115,7 +115,7 @@ def explained(argument: str, function: str, came: str) -> Iterator[None]:
 
 
 def refuse_absent(path: Path, argument: str, function: str) -> None:
-    """Say precisely why there is nothing to read."""
+    """Raise a `FileError` with the precise reason if there is nothing to read."""
     if not path.exists():
         problem = f"does not exist; check the path (working folder: {str(Path.cwd())!r})"
     elif path.is_dir():
@@ -147,7 +147,7 @@ def opened(path: Path) -> Any:
     if not path.name.lower().endswith((".mgh", ".mgz")):
         refuse_long_header(path)
         return nibabel.load(path)
-    with ImageOpener(str(path)) as stream:  # nibabel's own way leaves the file open
+    with ImageOpener(str(path)) as stream:  # nibabel itself would leave the file open
         header = nibabel.MGHImage.header_class.from_fileobj(stream)
     stored = nibabel.MGHImage.ImageArrayProxy(str(path), header)
     return nibabel.MGHImage(stored, header.get_affine(), header)

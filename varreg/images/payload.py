@@ -1,4 +1,4 @@
-"""The voxels behind a nibabel header that is not to be trusted."""
+"""Reading of the voxels behind an untrusted nibabel header."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 
 import numpy as np
 
-_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
-_TRAILER = 1 << 24  # bytes that may follow the voxels of a compressed file
+_DEFLATE = 1032  # largest expansion factor of DEFLATE
+_TRAILER = 1 << 24  # bytes allowed after the voxels of a compressed file
 _CHUNK = 1 << 22
 _LONGEST_HEADER = 1 << 26  # bytes; extensions hold text, not images
 
 
 def refuse_long_header(path: Path) -> None:
-    """Raise if a NIfTI file claims extensions that are longer than any, which nibabel would read at once.
+    """Raise if a NIfTI file claims implausibly long header extensions, which nibabel would read at once.
 
     Parameters
     ----------
     path : Path
-        ``.nii`` or ``.nii.gz``; what begins like another file is left to its reader.
+        ``.nii`` or ``.nii.gz``; a file with the signature of another format is left to its reader.
 
     Raises
     ------
     ValueError, EOFError, OSError
-        If it is no regular file, or its header is too long.
+        If it is not a regular file, or its header is too long.
     """
-    if not path.is_file():  # a pipe would never end
+    if not path.is_file():  # reading a pipe would never end
         raise ValueError("it is no regular file")
     with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as stream:
         header = stream.read(540)
@@ -42,12 +42,12 @@ def refuse_long_header(path: Path) -> None:
 
 
 def stored_voxels(stored: Any) -> np.ndarray:
-    """Read the voxels behind a header, without a double precision copy of the whole.
+    """Read the voxels behind a header, without a double-precision copy of the whole array.
 
     Parameters
     ----------
     stored : nibabel array proxy or ndarray
-        What nibabel calls ``dataobj``.
+        The ``dataobj`` of a nibabel image.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def stored_voxels(stored: Any) -> np.ndarray:
     Raises
     ------
     ValueError, EOFError, OSError
-        If the file is not what its header says; `varreg.images.reading` explains it.
+        If the file contradicts its header; `varreg.images.reading` converts the exception.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def stored_voxels(stored: Any) -> np.ndarray:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a volume has to be read from the beginning of its file, by its name."""
+    """Whether a volume can only be read from the beginning of its file, by its name."""
     return path.name.lower().endswith((".gz", ".mgz"))
 
 
@@ -95,7 +95,7 @@ def refuse_claim(stored: Any, path: Path) -> None:
 
 
 def _inflated(stored: Any, path: Path) -> np.ndarray:
-    """Decompress exactly what is claimed, then go on to the end, where the checksum is."""
+    """Decompress exactly the claimed bytes, then continue to the end, where the checksum is."""
     count = math.prod(int(n) for n in stored.shape)
     payload = np.empty(count * stored.dtype.itemsize, np.uint8)
     view = payload.data
@@ -121,7 +121,7 @@ def scaled(raw: np.ndarray, slope: float, inter: float) -> np.ndarray:
         return raw
     result = np.empty(raw.shape, np.float32)
     by_slab, into = (np.moveaxis(a, min(2, raw.ndim - 1), 0) for a in (raw, result))
-    with np.errstate(all="ignore"):  # what overflows is refused later, with its position
+    with np.errstate(all="ignore"):  # overflow is refused later, with its position
         for slab, target in zip(by_slab, into, strict=True):
             target[...] = slab.astype(np.float64) * slope + inter
     return result

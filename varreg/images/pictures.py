@@ -1,4 +1,4 @@
-"""2D pictures (PNG, TIFF, JPEG, BMP): reading them as images and writing images as pictures."""
+"""2D pictures (PNG, TIFF, JPEG, BMP): reading and writing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .voxels import refuse_kind
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
-_EXPANSION = 1032  # of DEFLATE, the strongest common compression; a larger claim is not believed
+_EXPANSION = 1032  # of DEFLATE, the strongest common compression; larger claims are refused
 
 
 class Picture(NamedTuple):
-    """A picture as an image: grey values, where they are data, and whether it was in colour."""
+    """A picture as an image: grey values, opacity, and whether it was in colour."""
 
     pixels: np.ndarray
     opaque: np.ndarray | None
@@ -25,7 +25,7 @@ class Picture(NamedTuple):
 
 
 def grey_picture(stored: np.ndarray, *, function: str) -> Picture:
-    """A picture as stored in grey: colour becomes luminance, what is more than half transparent holds no data.
+    """Convert a picture to grey values: luminance of colours, no data where it is more than half transparent.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def grey_picture(stored: np.ndarray, *, function: str) -> Picture:
 
 
 def rows_by_columns(stored: np.ndarray) -> np.ndarray:
-    """A picture with its channels last, also if it is one."""
+    """A picture with a trailing channel axis, also for one channel."""
     return stored if stored.ndim == 3 else stored[..., None]
 
 
 def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
-    """Read a 2D picture as it is stored.
+    """Read a 2D picture as stored.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     BackendError
         If scikit-image is not installed.
     Exception
-        Whatever the decoder raises; `varreg.images.reading.read_path` explains it.
+        Any exception of the decoder; `varreg.images.reading.read_path` converts it.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
 
 
 def _opaque(pixels: np.ndarray) -> np.ndarray | None:
-    """Where the last channel of two or four, the opacity, is at least half."""
+    """Mask of pixels with at least half opacity, the last channel of two or four."""
     if pixels.shape[-1] == 3 or pixels.dtype.kind == "f":
         return None
     return np.asarray(pixels[..., -1] >= np.iinfo(pixels.dtype).max / 2)
@@ -116,8 +116,8 @@ def write_picture(
 ) -> None:
     """Write a 2D array as PNG or TIFF, or the pixels of a picture.
 
-    PNG: integers and booleans as they are, 8 or 16 bit; floating point is stretched from its
-    0.1 and 99.9 percentiles to 16 bit.  TIFF: floating point as float32, integers as they are.
+    PNG: integers and booleans unchanged, 8 or 16 bit; floating point is scaled from its
+    0.1 and 99.9 percentiles to 16 bit.  TIFF: floating point as float32, integers unchanged.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def write_picture(
     array : (n, m) array, or (n, m, channels) of integers
         Rows first; 2 channels are grey and opacity, 3 colours, 4 both.
     spacing : (float, float), optional
-        Height and width of a pixel in mm, which a TIFF then states.
+        Height and width of a pixel in mm, recorded in a TIFF.
     function : str
         Name for the message.
 
@@ -161,14 +161,14 @@ def write_picture(
         if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
             size["extrasamples"] = ["unassalpha"]
         coloured = pixels.ndim == 3 and pixels.shape[-1] > 2
-        # scikit-image would take an image of 3 or 4 rows for colour.
+        # scikit-image would interpret an image of 3 or 4 rows as colour.
         kind = "rgb" if coloured else "minisblack"
         size |= {"planarconfig": "contig"} if pixels.ndim == 3 else {}
         tifffile.imwrite(path, pixels, photometric=kind, **size)
 
 
 def _scikit_image(purpose: str) -> ModuleType:
-    """Import on first use: it takes longer than all of varreg."""
+    """Import scikit-image on first use, as it takes longer than the import of varreg."""
     try:
         import skimage.color
         import skimage.io
@@ -178,7 +178,7 @@ def _scikit_image(purpose: str) -> ModuleType:
 
 
 def _refuse_claim(path: Path) -> None:
-    """A TIFF reader allocates what the header claims; the other readers have limits of their own."""
+    """Refuse a TIFF that claims more than it can hold; its reader allocates the claim, other readers have limits."""
     import tifffile
 
     with tifffile.TiffFile(path) as pages:
@@ -188,7 +188,7 @@ def _refuse_claim(path: Path) -> None:
 
 
 def _narrowed(array: np.ndarray, function: str) -> np.ndarray:
-    """Labels as they are, in the smallest type that pictures know."""
+    """Labels unchanged, in the smallest type that picture formats support."""
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > np.iinfo(np.uint16).max:
         raise InputError(
@@ -199,7 +199,7 @@ def _narrowed(array: np.ndarray, function: str) -> np.ndarray:
 
 
 def _stretched(array: np.ndarray, function: str) -> np.ndarray:
-    """Grey values between two percentiles, in 16 bit; single bright voxels do not darken all.
+    """Grey values scaled between two percentiles to 16 bit, robust to single bright voxels.
 
     NaN, where there are no data, becomes black.
     """
@@ -212,7 +212,7 @@ def _stretched(array: np.ndarray, function: str) -> np.ndarray:
     if not known.size:
         known = np.zeros(1)
     low, high = np.percentile(known, [0.1, 99.9])
-    if high <= low:  # a few bright voxels on a flat ground
+    if high <= low:  # a few bright voxels on a uniform background
         low, high = known.min(), known.max()
     values = np.where(np.isnan(values), low, values)
     width = max(float(high - low), float(np.finfo(np.float64).tiny))

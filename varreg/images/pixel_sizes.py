@@ -1,4 +1,4 @@
-"""The pixel sizes that a TIFF states: OME metadata, ImageJ metadata, resolution tags."""
+"""Pixel sizes of TIFF files: OME metadata, ImageJ metadata, resolution tags."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-#: Millimetres in the units of length that TIFF files name.
+#: Millimetres per unit of length used in TIFF files.
 UNITS = {
     "m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3,
     "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6, "inch": 25.4, "in": 25.4,
 }  # fmt: skip
-#: Pixels per inch that programs write where nobody knows the size.
+#: Pixels per inch that programs write as a placeholder for an unknown pixel size.
 SCREENS = (72.0, 96.0)
 
 
 def pixel_size(path: Path) -> tuple[float, float] | None:
-    """Height and width of a pixel in mm; None if the file does not say, or only what screens have.
+    """Height and width of a pixel in mm; None if not stated, or only as a screen resolution.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def pixel_size(path: Path) -> tuple[float, float] | None:
 
 
 def _ratio(tag: Any) -> float | None:
-    """Pixels per unit, which TIFF holds as a fraction."""
+    """Pixels per unit, from a rational TIFF tag."""
     if tag is None:
         return None
     value = tag.value
@@ -57,7 +57,7 @@ def _ratio(tag: Any) -> float | None:
 
 
 def _unit(tags: Any) -> float | None:
-    """Millimetres of the unit of the resolution tags; None without one, or if they are those of a screen."""
+    """Millimetres per unit of the resolution tags; None without a unit, or for a screen resolution."""
     unit = tags.get("ResolutionUnit")
     kind = 2 if unit is None else int(unit.value)
     if kind == 2 and all(
@@ -72,7 +72,7 @@ def _imagej_unit(metadata: dict[str, Any] | None) -> float | None:
 
 
 def _of_ome(text: str) -> tuple[float, float] | None:
-    """PhysicalSizeY and PhysicalSizeX of the first image; its XML is not parsed, for it is not to be trusted."""
+    """PhysicalSizeY and PhysicalSizeX of the first image, by regular expression: untrusted XML is not parsed."""
     element = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", text)
     found = dict(
         re.findall(r'(PhysicalSize[XY](?:Unit)?)="([^"]*)"', element[1] if element else "")
@@ -88,6 +88,6 @@ def _of_ome(text: str) -> tuple[float, float] | None:
 
 
 def _usable(down: float, across: float) -> tuple[float, float] | None:
-    """Sizes that can be ones."""
+    """Pixel sizes if they are plausible, else None."""
     good = all(math.isfinite(size) and size > 0 for size in (down, across))
     return (down, across) if good else None

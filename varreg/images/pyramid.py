@@ -1,7 +1,7 @@
-"""Pyramids of slides: one picture in several sizes, of which regions are read without the rest.
+"""Image pyramids of slides: several resolution levels, of which regions are read separately.
 
-OME-TIFF and other tiled TIFF by tifffile, OME-Zarr by zarr.  A slide is 2D, its world (mm) begins at the first pixel
-of the full size, and the pixels of a smaller size are cells of it, so that all sizes show the same place.
+OME-TIFF and other tiled TIFF are read by tifffile, OME-Zarr by zarr.  A slide is 2D; its world (mm) starts at the
+first pixel of full resolution, and pixels of a coarser level are cells of it, so that all levels coincide in space.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..geometry.grid import Grid
 
-#: Pixels of the size that is registered unless another is named: some 0.2 GB in all.
+#: Most pixels of the default level for registration, which then needs about 0.2 GB.
 REGISTERED = 2**22
-#: Pixels beyond which no size is taken unasked: some 3 GB.
+#: Most pixels of a level that is read without explicit choice: about 3 GB.
 MOST = 2**26
 
 Read = Callable[[slice, slice], NDArray[np.generic]]
@@ -25,12 +25,12 @@ Read = Callable[[slice, slice], NDArray[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One size of a slide.
+    """One resolution level of a slide.
 
     Attributes
     ----------
     grid : Grid
-        Where its pixels are, mm.
+        Grid of its pixels, mm.
     read : callable
         Rows and columns, slices with start and stop -> (n, m, channels) pixels as stored.
     """
@@ -41,20 +41,20 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Pyramid:
-    """A slide that is open.
+    """An open slide.
 
     Attributes
     ----------
     name : str
-        Its file name.
+        File name.
     levels : tuple of Level
-        From the full size down.
+        From full resolution to the coarsest.
     channels : int
     dtype : numpy dtype
     coloured : bool
-        Whether the channels are colours (and opacity) rather than images of their own.
+        Whether the channels are colours (and opacity) rather than separate images.
     sized : bool
-        Whether the file, or the caller, says how large a pixel is; else it is taken to be 1 mm.
+        Whether the file or the caller states the pixel size; otherwise 1 mm is assumed.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Pyramid:
     sized: bool
 
     def level(self, wanted: int | None, argument: str, function: str) -> int:
-        """The number of the size that is wanted, by default the finest that a registration takes some 0.2 GB for."""
+        """Index of the requested level, by default the finest that can be registered in about 0.2 GB."""
         count, sizes = len(self.levels), [level.grid.size for level in self.levels]
         if wanted is None:
             fits = [number for number, size in enumerate(sizes) if size <= REGISTERED]
@@ -84,20 +84,20 @@ class Pyramid:
         return wanted % count
 
     def pixels(self, level: int) -> NDArray[np.generic]:
-        """All pixels of a size, (n, m, channels)."""
+        """All pixels of a level, (n, m, channels)."""
         rows, columns = self.levels[level].grid.shape
         return self.levels[level].read(slice(0, rows), slice(0, columns))
 
 
 def smaller(full: Grid, shape: tuple[int, int]) -> Grid:
-    """The grid of a smaller size, whose pixels are cells of a whole number of pixels where its shape allows that.
+    """The grid of a coarser level, with cells of an integer number of pixels where its shape allows.
 
     Parameters
     ----------
     full : Grid
-        Of the full size.
+        Grid of full resolution.
     shape : (int, int)
-        Of the smaller one, rounded up or down.
+        Shape of the coarser level, rounded up or down.
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""Files and nibabel images -> arrays and affines, with every way a file can be bad turned into
-one `FileError`.
+"""Reading of image files and nibabel images; all reading errors are converted to `FileError`.
 
-A header is not trusted: what it claims is compared with what the file can hold before any memory
-is taken, and a compressed file is read to its end so that its checksum is verified.
+Headers are not trusted: their claims are compared with the size of the file before memory is
+allocated, and a compressed file is read to its end so that its checksum is verified.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ def read_path(value: str | os.PathLike[str], *, argument: str, function: str) ->
     Parameters
     ----------
     value : str, PathLike or ImageFile
-        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``, slides in OME-TIFF and with zarr in OME-Zarr; with SimpleITK ``.mha .mhd .nrrd
-        .nhdr .dcm`` and the folder of a DICOM series.
+        ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff .jpg .jpeg .bmp``, slides in OME-TIFF and with zarr in
+        OME-Zarr; with SimpleITK ``.mha .mhd .nrrd .nhdr .dcm`` and the folder of a DICOM series.
     argument, function : str
         Names for the message.
 
     Returns
     -------
     Stored
-        Colour is turned into luminance; the name is that of the file without its folder.
+        Colour is converted to luminance; the name is the file name without its folder.
 
     Raises
     ------
     FileError
         If the file is absent, empty, of unknown type, or cannot be read for any reason.
     InputError
-        If it holds something that is not a 2D or 3D image of real numbers.
+        If it does not hold a 2D or 3D image of real numbers.
 
     Examples
     --------
@@ -107,7 +106,7 @@ def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = Tru
     argument, function : str
         Names for the message.
     voxels : bool
-        Whether they are wanted; zeros stand for them otherwise.
+        Whether they are needed; if not, zeros are returned.
 
     Returns
     -------
@@ -134,7 +133,7 @@ def read_nibabel(image: Any, *, argument: str, function: str, voxels: bool = Tru
 
 
 def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
-    """A picture, and the size of its pixels if it is said or stated."""
+    """A picture, and its pixel size if given or stated in the file."""
     if has_levels(path) or given.level is not None or given.channel is not None:
         return read_level(path, given, argument, function)
     pixels = read_picture(path, argument=argument, function=function)
@@ -149,7 +148,7 @@ def _read_flat(path: Path, given: ImageFile, argument: str, function: str) -> St
 
 
 def _grey(stored: Stored, argument: str, function: str) -> Stored:
-    """A picture as an image."""
+    """Convert a picture to an image."""
     picture = grey_picture(stored.array, function=function)
     notes = stored.notes
     if picture.coloured:
@@ -160,7 +159,7 @@ def _grey(stored: Stored, argument: str, function: str) -> Stored:
 def _read_spatial(
     image: Any, header: str | None, name: str, argument: str, function: str, voxels: bool = True
 ) -> Stored:
-    """Check what the header says before the voxels are touched, then read them."""
+    """Validate the header before the voxels are accessed, then read them."""
     refuse_no_grid(image, argument, function)
     stored = image.dataobj
     refuse_shape(stored.shape, argument=argument, function=function)

@@ -1,4 +1,4 @@
-"""What is accepted as a series (4D), and what is refused."""
+"""Validation of image series (4D)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .voxels import real_array, refuse_kind, refuse_shape
 
 
 def is_series(value: Any) -> bool:
-    """Whether something has four axes of which the last one has more than one entry; its voxels are not read.
+    """Whether the value has four axes, the last with more than one entry; its voxels are not read.
 
     Examples
     --------
@@ -35,13 +35,13 @@ def is_series(value: Any) -> bool:
         try:
             value = opened_volume(value, argument="series", function="varreg")[0]
         except VarregError:
-            return False  # who reads it says why
+            return False  # reading will raise with the reason
     shape = getattr(value, "shape", ())
     return isinstance(shape, tuple) and len(shape) == 4 and shape[3] > 1
 
 
 def as_volumes(value: Any, *, argument: str, function: str) -> Volumes:
-    """Take anything that is a series.
+    """Convert anything that is an image series.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def as_volumes(value: Any, *, argument: str, function: str) -> Volumes:
     Raises
     ------
     InputError, GeometryError, FileError
-        If it is no series of volumes of real numbers, or cannot be read.
+        If it is not a series of volumes of real numbers, or cannot be read.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def as_volumes(value: Any, *, argument: str, function: str) -> Volumes:
 
 
 def _checked(shape: tuple[int, ...], argument: str, function: str) -> tuple[int, ...]:
-    """The shape of a series of volumes."""
+    """The validated shape of an image series."""
     if len(shape) != 4:
         remedy = (
             "one volume is registered by varreg.solve and warped by Transform.warp"
@@ -106,7 +106,7 @@ def _checked(shape: tuple[int, ...], argument: str, function: str) -> tuple[int,
 
 
 def _refuse_truncated(stored: Any, argument: str, function: str) -> None:
-    """What a header claims is compared with the file before anything is computed."""
+    """Compare the header with the size of the file before any computation."""
     source = getattr(stored, "file_like", None)
     if not (hasattr(stored, "get_unscaled") and isinstance(source, (str, os.PathLike))):
         return
@@ -119,7 +119,7 @@ def _refuse_truncated(stored: Any, argument: str, function: str) -> None:
 
 
 def _step(image: Any) -> float:
-    """Seconds between volumes, as far as the header says."""
+    """Repetition time in seconds from the header; 0 if it is not stated."""
     try:
         unit = image.header.get_xyzt_units()[1]
         length = float(image.header.get_zooms()[3])

@@ -1,4 +1,4 @@
-"""Slices taken out of a volume: their plane in 3D world space and their geometry within it.
+"""Slices extracted from a volume: their plane in 3D world space and their in-plane geometry.
 
 A slice has two array axes in space.  Its *frame* is a (4, 4) rigid matrix that maps in-plane world
 coordinates ``(a, b, offset along the normal, 1)`` in mm to RAS+ world; ``a`` runs along the
@@ -21,7 +21,7 @@ def split_affine(affine: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray,
     affine : (4, 4) array
         Voxel -> world (mm) of the volume.
     axis : int
-        The array axis that has one voxel, 0, 1 or 2.
+        The array axis with one voxel, 0, 1 or 2.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def split_affine(affine: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray,
     frame[:3, :3] = rotation
     frame[:3, 3] = rotation[:, 2] * (rotation[:, 2] @ origin)
     step = affine[:3, axis]
-    # 2D files often leave the third pixdim at 0: the thickness of a single slice is not used.
+    # 2D files often have a third pixdim of 0: the thickness of a single slice is not used.
     out_of_plane = abs(rotation[:, 2] @ step) > 1e-6 * np.linalg.norm(step)
     return plane, frame, np.array(step if out_of_plane else rotation[:, 2])
 
@@ -66,14 +66,14 @@ def split_affine(affine: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray,
 def join_affine(
     plane_affine: np.ndarray, frame: np.ndarray, step: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Put a slice back into 3D; the inverse of `split_affine`.
+    """Affine of a slice in 3D; the inverse of `split_affine`.
 
     Parameters
     ----------
     plane_affine, frame, step
         As `split_affine` returns them.
     axis : int
-        The array axis that has one voxel.
+        The array axis with one voxel.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def angle_between(frame: np.ndarray, other: np.ndarray) -> float:
     Parameters
     ----------
     frame, other : (4, 4) array
-        Frames of two slices; which way their normals point does not matter.
+        Frames of two slices; the sign of the normals is ignored.
 
     Returns
     -------
@@ -126,14 +126,14 @@ def project(
     shape : tuple of 2 ints
         Number of voxels of the slice.
     onto : (4, 4) array
-        The frame whose directions are taken over.
+        The frame whose directions are used.
 
     Returns
     -------
     plane_affine : (3, 3) array
         Voxel -> in-plane world (mm) of `onto`, by orthogonal projection.
     frame : (4, 4) array
-        The rotation of `onto` at the offset of this slice's middle.
+        The rotation of `onto`, at the offset of this slice's centre.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def project(
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    """Right-handed rotation whose first axis is the first column, second in their plane."""
+    """Right-handed rotation whose first axis is along the first column, with the second in their plane."""
     lengths = np.linalg.norm(columns, axis=0)
     unit = columns / np.where(lengths > 0, lengths, 1.0)
     normal = np.cross(unit[:, 0], unit[:, 1])

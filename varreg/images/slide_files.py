@@ -1,4 +1,4 @@
-"""Slides as files: which there are, opening them, and one size of them as a picture."""
+"""Slide files: recognition, opening, and reading of one resolution level as a picture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .pyramid import Pyramid
 from .stored import Stored
 from .voxels import refuse_kind
 
-#: Endings of files that are written as pyramids.
+#: Suffixes of files that are written as pyramids.
 SLIDES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr")
 _TIFF, _ZARR = (".tif", ".tiff"), ".zarr"
 
 
 def is_slide(path: str | os.PathLike[str]) -> bool:
-    """Whether a file of that name is written as a pyramid.
+    """Whether a file of this name is written as a pyramid.
 
     >>> is_slide("a.ome.tif"), is_slide("a.tif")
     (True, False)
@@ -31,7 +31,7 @@ def is_slide(path: str | os.PathLike[str]) -> bool:
 
 
 def may_be_pyramid(path: str | os.PathLike[str]) -> bool:
-    """Whether a file of that name can be opened as a pyramid.
+    """Whether a file of this name can be opened as a pyramid.
 
     >>> may_be_pyramid("a.tif"), may_be_pyramid("a.ome.zarr"), may_be_pyramid("a.png")
     (True, True, False)
@@ -46,14 +46,14 @@ def open_pyramid(given: ImageFile, argument: str, function: str) -> Iterator[Pyr
     Parameters
     ----------
     given : ImageFile
-        A TIFF, or the folder of an OME-Zarr; its `spacing` is that of the full size, by default what the file states.
+        A TIFF, or the folder of an OME-Zarr; its `spacing` is that of full resolution, by default as stated in the file.
     argument, function : str
         Names for the messages.
 
     Yields
     ------
     Pyramid
-        Of one size, if the file has one.
+        With one level, if the file is not a pyramid.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def open_pyramid(given: ImageFile, argument: str, function: str) -> Iterator[Pyr
     BackendError
         If it is an OME-Zarr and zarr is not installed.
     Exception
-        Whatever a decoder raises; :func:`varreg.images.reading.read_path` explains it.
+        Any exception of a decoder; :func:`varreg.images.reading.read_path` converts it.
     """
     place, spacing = Path(os.fsdecode(given)).expanduser(), None
     if given.spacing is not None:
@@ -81,7 +81,7 @@ def open_pyramid(given: ImageFile, argument: str, function: str) -> Iterator[Pyr
 
 
 def has_levels(path: Path) -> bool:
-    """Whether a file holds a picture in more than one size, or is an OME-Zarr."""
+    """Whether a file holds several resolution levels, or is an OME-Zarr."""
     if path.name.lower().endswith(_ZARR):
         return True
     if path.suffix.lower() not in _TIFF:
@@ -93,25 +93,25 @@ def has_levels(path: Path) -> bool:
 
 
 def read_level(path: Path, given: ImageFile, argument: str, function: str) -> Stored:
-    """One size of a slide with all its channels, or the one that is asked for.
+    """One resolution level of a slide, with all its channels or the selected one.
 
     Parameters
     ----------
     path : Path
     given : ImageFile
-        Which size and which channel.
+        Selects level and channel.
     argument, function : str
         Names for the messages.
 
     Returns
     -------
     Stored
-        Rows by columns, with channels last if there are several; always with a place, for the sizes have one.
+        Rows by columns, with channels last if there are several; always with an affine, as the levels have one.
 
     Raises
     ------
     InputError
-        If there is no such size or channel, or several channels that are no colours.
+        If there is no such level or channel, or several channels that are not colours.
     """
     names = {"argument": argument, "function": function}
     with open_pyramid(given, **names) as pyramid:

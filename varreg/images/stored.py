@@ -1,4 +1,4 @@
-"""An image as it was stored: voxels, place, name, and what is odd about them."""
+"""An image as stored: voxels, affine, name and warnings."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..optimise.check import Check
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file or an object holds, before it is an image.
+    """Content of a file or object, before conversion to an image.
 
     Attributes
     ----------
     array : ndarray
         Voxels, scaling applied.
     affine : array or None
-        Voxel -> world (mm), if it came with one.
+        Voxel -> world (mm), if given.
     name : str
         File name, or "".
     opaque : bool array or None
-        Where there are data, of the shape of the voxels; None if that is all, or NaN alone tells.
+        Voxels with data, of the shape of the voxels; None if all are, or if only NaN marks those without.
     checks : tuple of Check
-        What is odd: only what did not pass.
+        Warnings: only checks that did not pass.
     notes : tuple of str
-        What was done on reading, a sentence each.
+        Changes on reading, one sentence each.
     """
 
     array: NDArray[Any]

@@ -1,4 +1,4 @@
-"""The sizes of a slide in a TIFF, and regions of them: only the tiles that are touched are read."""
+"""Resolution levels of a slide in a TIFF, with random access: only the tiles of a region are read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def opened(
 
 
 def _refuse_other(series: Any, path: Path, argument: str, function: str) -> None:
-    """Time, depth and pages are for other tools; so are both colours and channels."""
+    """Refuse time, depth and several pages, and colours combined with channels."""
     others = {
         a: n for a, n in zip(series.axes, series.shape, strict=True) if a not in "YXSC" and n > 1
     }
@@ -64,7 +64,7 @@ def _shape(series: Any) -> tuple[int, int]:
 
 
 def _reader(series: Any, path: Path) -> Read:
-    """Reads regions of one size, its pages one after the other."""
+    """Reader of regions of one level, with one page per channel."""
     pages = list(series.pages)
 
     def read(rows: slice, columns: slice) -> NDArray[np.generic]:
@@ -77,7 +77,7 @@ def _region(page: Any, path: Path, rows: slice, columns: slice) -> NDArray[np.ge
     """A region of a page, (n, m, samples)."""
     frame = page.keyframe
     height, width = frame.imagelength, frame.imagewidth
-    if page.is_memmappable:  # as good as tiles, whatever the strips
+    if page.is_memmappable:  # as fast as tiles, whatever the strips
         shape = (height, width, -1) if frame.planarconfig == 1 else (-1, height, width)
         known = math.prod(frame.shape)
         whole = np.memmap(
@@ -117,7 +117,7 @@ def _region(page: Any, path: Path, rows: slice, columns: slice) -> NDArray[np.ge
 
 
 def _segment(page: Any, number: int) -> NDArray[np.generic] | None:
-    """A tile or strip, (n, m, samples); None if the file leaves it out."""
+    """A tile or strip, (n, m, samples); None if it is omitted in the file."""
     frame, handle = page.keyframe, page.parent.filehandle
     length = page.databytecounts[number]
     data = None
@@ -131,7 +131,7 @@ def _segment(page: Any, number: int) -> NDArray[np.generic] | None:
 
 
 def _paste(out: NDArray[Any], segment: NDArray[Any] | None, row: int, column: int) -> None:
-    """Put a segment whose first pixel is at `row`, `column` of a region into it."""
+    """Copy a segment into a region, its first pixel at `row`, `column` of it."""
     if segment is None:
         return
     top, left = max(row, 0), max(column, 0)

@@ -1,4 +1,4 @@
-"""The volumes of a series (4D), read one at a time: memory does not grow with their number."""
+"""Volumes of an image series (4D), read one at a time: memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .voxels import refuse_constant
 
 Made = TypeVar("Made")
 
-#: Volumes that are worked on between two waits, for each thread.
+#: Volumes per thread that are processed between two synchronisations.
 VOLUMES_PER_THREAD = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Volumes:
-    """A series of volumes on one grid, which stay where they are until they are wanted.
+    """A series of volumes on one grid, read on demand.
 
     Attributes
     ----------
     stored : nibabel array proxy or array
         (x, y, z, n).
     grid : Grid
-        Of each volume.
+        Grid of each volume.
     count : int
         n, at least 1.
     name : str
@@ -46,11 +46,11 @@ class Volumes:
     step : float
         Seconds from one volume to the next; 0 if that is not known.
     checks, notes
-        As of :class:`varreg.Image`.
+        As in :class:`varreg.Image`.
     argument, function : str
         Names for messages.
     placed : bool
-        Whether it came with a place in space.
+        Whether its geometry was given.
     """
 
     stored: Any
@@ -65,7 +65,7 @@ class Volumes:
     placed: bool = True
 
     def arrays(self, first: int = 0) -> Generator[NDArray[Any], None, None]:
-        """The voxels of the volumes from `first` on, in order."""
+        """The voxels of the volumes in order, starting at `first`."""
         try:
             if self._compressed is None:
                 for number in range(first, self.count):
@@ -81,13 +81,13 @@ class Volumes:
             ) from error
 
     def image(self, number: int, array: NDArray[Any]) -> Image:
-        """Volume `number`, of these voxels, as an image."""
+        """Volume `number` with the given voxels as an image."""
         stored = Stored(array, self.grid.affine, f"volume {number}")
         argument = f"{self.argument}[..., {number}]"
         return image_of(stored, argument=argument, function=self.function)
 
     def registrable(self, number: int, array: NDArray[Any]) -> Image:
-        """As :meth:`image`, refused if it shows nothing."""
+        """As :meth:`image`, refused if it is constant."""
         image = self.image(number, array)
         known = image.data if image.valid is None else image.data[image.valid]
         argument = f"{self.argument}[..., {number}]"
@@ -95,22 +95,22 @@ class Volumes:
         return image
 
     def volume(self, number: int) -> Image:
-        """One volume, refused if it shows nothing."""
+        """One volume, refused if it is constant."""
         with closing(self.arrays(number)) as arrays:
             return self.registrable(number, next(arrays))
 
     def each(
         self, work: Callable[[int, NDArray[Any]], Made], threads: int, first: int = 0
     ) -> Iterator[Made]:
-        """What is made of each volume, in order; several at a time.
+        """Results of a function of each volume, in order; several volumes are processed in parallel.
 
         Parameters
         ----------
         work : callable
-            Number and voxels of a volume -> anything.
+            Number and voxels of a volume -> result.
         threads : int
         first : int
-            Volume to begin with.
+            First volume.
         """
         lock = threading.Lock()
         with closing(self.arrays(first)) as arrays:
@@ -122,9 +122,9 @@ class Volumes:
                 def task(
                     _: int, numbered: Iterator[Any] = numbered, made: dict[int, Made] = made
                 ) -> None:
-                    with lock:  # one reads, the others compute
+                    with lock:  # one thread reads, the others compute
                         found = next(numbered, None)
-                    if found is not None:  # else reading has failed in another thread
+                    if found is not None:  # otherwise reading has failed in another thread
                         made[found[0]] = work(*found)
 
                 each(task, range(start, stop), threads)
@@ -133,7 +133,7 @@ class Volumes:
 
     @property
     def _compressed(self) -> Path | None:
-        """The compressed file that is behind it, which has to be read from its beginning."""
+        """The underlying compressed file, which can only be read from its beginning."""
         source = getattr(self.stored, "file_like", None)
         plain = hasattr(self.stored, "get_unscaled") and isinstance(source, (str, os.PathLike))
         path = Path(source) if plain and source is not None else None

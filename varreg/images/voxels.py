@@ -1,4 +1,4 @@
-"""What is accepted as the voxels of an image, whatever they came from."""
+"""Validation of the voxels of an image, from any source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..backends.namespace import contiguous
 from ..errors import InputError
 from .device_arrays import brought_to_host
 
-_FEWEST = 4  # voxels along an axis; fewer have no second difference inside
+_FEWEST = 4  # voxels along an axis; with fewer there are no second differences inside
 
 
 def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
@@ -19,7 +19,7 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     Parameters
     ----------
     value : array-like
-        Anything that `numpy.asarray` takes, and arrays of other libraries, on a GPU too, which are copied
+        Anything that `numpy.asarray` accepts, and arrays of other libraries; those on a GPU are copied
         (:mod:`varreg.images.device_arrays`): bool, integer or floating point.
     argument, function : str
         Names for the message.
@@ -27,12 +27,12 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     Returns
     -------
     ndarray
-        Shares memory with `value` where NumPy can; also what a masked array hides (:func:`shown_values`).
+        Shares memory with `value` where NumPy can; includes hidden values of a masked array (:func:`shown_values`).
 
     Raises
     ------
     InputError
-        If it cannot be made an array, or if the numbers are not real.
+        If it cannot be converted to an array, or if the numbers are not real.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
     """
     try:
         array = np.asarray(brought_to_host(value))
-    except Exception as error:  # __array__ of a foreign class may raise anything
+    except Exception as error:  # __array__ of another library may raise anything
         raise InputError(
             f"{function}: `{argument}` cannot be made an array ({type(value).__name__}: {error}); "
             "pass an array of numbers, a nibabel image or a path."
@@ -51,7 +51,7 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
 
 
 def shown_values(value: Any) -> np.ndarray | None:
-    """Where a masked array shows its values, (*S) bool; None of one that hides none, and of anything else."""
+    """Mask of the values that a masked array does not hide, (*S) bool; None if it hides none, or is no masked array."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         return ~np.ma.getmaskarray(value)
     return None
@@ -63,9 +63,9 @@ def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str
     Parameters
     ----------
     dtype : numpy.dtype
-        Of the voxels.
+        Data type of the voxels.
     argument, function, came : str
-        Names for the message; `came` says what was given.
+        Names for the message; `came` describes the input.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str
 def refuse_shape(shape: tuple[int, ...], *, argument: str, function: str) -> None:
     """Raise unless a shape is a 2D image, a 3D image, or a 3D image with one singleton axis.
 
-    A fourth axis of length 1, the time axis of many NIfTI files, is let through.
+    A fourth axis of length 1, the time axis of many NIfTI files, is accepted.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def refuse_shape(shape: tuple[int, ...], *, argument: str, function: str) -> Non
 
 
 def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray:
-    """Return finite voxels as a native, C-contiguous float32 array, where they are.
+    """Return finite voxels as a native, C-contiguous float32 array, on the same device.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray
     Returns
     -------
     float32 array
-        `array` itself if it already is what is wanted.
+        `array` itself if it already is one.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def as_float32(array: np.ndarray, *, argument: str, function: str) -> np.ndarray
     with np.errstate(all="ignore"):
         result: np.ndarray = contiguous(array, np.float32)
         low, high = float(result.min()), float(result.max())
-        # NaN and infinity come through min and max: no mask of the whole image is needed.
+        # NaN and infinity propagate through min and max, so that no mask of the whole image is needed.
         if high - low <= float(np.finfo(np.float32).max):
             return result
         wrong = ~np.isfinite(array)
@@ -182,7 +182,7 @@ def refuse_constant(data: np.ndarray, *, argument: str, function: str) -> None:
     Raises
     ------
     InputError
-        If there is nothing to register.
+        If the image is constant.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""An image read elsewhere: what holds no data stays without, and outside it is its own background."""
+"""Interpolation of an image at new coordinates, with voxels without data and the value outside the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .background import background_value
 from .intensities import robust_range, unit_intensities
 from .no_data import values
 
-#: Voxels of which the range of intensities is taken.
+#: Most voxels for estimating the range of intensities.
 SAMPLE = 500_000
 
 
@@ -32,7 +32,7 @@ def warped(
     threads: int | None = None,
     kernels: ModuleType | None = None,
 ) -> NDArray[Any]:
-    """An image at coordinates given slab by slab, NaN where it holds no data.
+    """An image at coordinates computed slab by slab, NaN where it holds no data.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def warped(
 
     Returns
     -------
-    (*S) float32 array where the data are
-        Or, with the nearest voxels, of the integers that came.
+    (*S) float32 array on the device of the data
+        Or, with nearest-neighbour interpolation, of the original integer type.
     """
     if fill is None:
         fill = outside_value(values(data, valid))
@@ -61,7 +61,7 @@ def warped(
 
 
 def _whole(fill: float, dtype: np.dtype[Any]) -> int:
-    """A value that integers of a type can have."""
+    """Round and clip a value to an integer type."""
     limits = np.iinfo(dtype)
     if not limits.min <= fill <= limits.max or fill != round(fill):
         raise InputError(
@@ -72,7 +72,7 @@ def _whole(fill: float, dtype: np.dtype[Any]) -> int:
 
 
 def fill_value(value: Any, function: str) -> float | None:
-    """A finite number, NaN or None.
+    """Validate a fill value: a finite number, NaN or None.
 
     >>> fill_value(-1000, "varreg.solve")
     -1000.0
@@ -83,15 +83,15 @@ def fill_value(value: Any, function: str) -> float | None:
     if isinstance(value, Real) and not isinstance(value, bool):
         with suppress(OverflowError):
             number = float(value)
-    if abs(number) > float(np.finfo(np.float32).max):  # NaN is not
+    if abs(number) > float(np.finfo(np.float32).max):  # False for NaN
         raise InputError(f"{function}: `fill` must be a number or None; got {value!r}.")
     return number
 
 
 def outside_value(data: NDArray[Any]) -> float:
-    """What an image shows beyond its border: its background if it has one, else its darkest value.
+    """Value outside an image: its background if it has one, else its smallest intensity.
 
-    Air is 0 in most scans, but -1024 in CT, and white on a slide.
+    Air is 0 in most scans, but -1024 in CT, and white in a slide.
 
     Parameters
     ----------
@@ -116,11 +116,11 @@ def outside_value(data: NDArray[Any]) -> float:
     if not border.size:
         return low
     unit = unit_intensities(border, (low, high))
-    value = background_value(unit.reshape(-1, 1).repeat(2, axis=1))  # of that image all is border
+    value = background_value(unit.reshape(-1, 1).repeat(2, axis=1))  # all of this image is border
     if value is None:
         return low
     distance = np.abs(unit - np.float32(value))
     nearest = np.sort(border[distance == distance.min()])
     return float(
         nearest[len(nearest) // 2]
-    )  # one of them, with all its bits; a mean may be beyond their type
+    )  # an existing value, exactly; a mean may overflow the type

@@ -1,4 +1,4 @@
-"""The ways out of an image: files, NIfTI, and the image objects of other libraries."""
+"""Export of an image: files, NIfTI, and the image objects of other libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Writable(ArrayLike):
-    """An image as far as it goes out; the attributes are those of :class:`varreg.Image`."""
+    """Export methods of an image; the attributes are those of :class:`varreg.Image`."""
 
     grid: Grid
     frame: np.ndarray | None
@@ -28,7 +28,7 @@ class Writable(ArrayLike):
 
     @property
     def volume_affine(self) -> np.ndarray:
-        """Voxel -> world (mm) of the volume as it is written, (4, 4)."""
+        """Voxel -> world (mm) of the volume as written, (4, 4)."""
         if self.grid.dim == 3:
             return self.grid.affine
         frame = np.eye(4) if self.frame is None else self.frame
@@ -36,12 +36,12 @@ class Writable(ArrayLike):
         return slices.join_affine(self.grid.affine, frame, step, self._slice_axis)
 
     def to_nifti(self, array: np.ndarray | None = None) -> nibabel.Nifti1Image:
-        """Make a NIfTI image on this grid, in the shape this image was stored in.
+        """Make a NIfTI image on this grid, in the shape in which this image was stored.
 
         Parameters
         ----------
         array : (*S) array, optional
-            Values to hold instead of the image's own; integer labels stay integers.
+            Values to store instead of the image's voxels; integer labels keep their type.
 
         Returns
         -------
@@ -51,7 +51,7 @@ class Writable(ArrayLike):
         Raises
         ------
         InputError
-            If `array` is not of the grid's shape or not of real numbers.
+            If `array` does not have the grid's shape or is not of real numbers.
 
         Examples
         --------
@@ -71,7 +71,7 @@ class Writable(ArrayLike):
         return nifti_image(voxels.reshape(self.volume_shape or self.shape_3d), self.volume_affine)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the image to a file, whole or not at all.
+        """Write the image to a file, atomically.
 
         Parameters
         ----------
@@ -85,17 +85,17 @@ class Writable(ArrayLike):
         InputError, FileError
             If the file type cannot hold it, or the file exists or cannot be written.
         """
-        # files stand above images: only this convenience reaches up, and only when it is called
+        # file formats depend on images; this convenience method imports them only when called
         files = importlib.import_module("varreg.io.files")
         files.write_image(path, self.values, like=self, overwrite=overwrite)
 
     def like(self, other: Any) -> Any:
-        """The same voxels, NaN where there are no data, and place as an object of the class of another image.
+        """The image as an object of the class of another image, NaN where there are no data.
 
         Parameters
         ----------
         other : itk.Image, SimpleITK.Image, ANTsImage, MetaTensor, nibabel image, Image or array
-            What came in, e.g. the fixed image for ``result.warped``.
+            The original input, e.g. the fixed image for ``result.warped``.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class Writable(ArrayLike):
 
     @property
     def _slice_axis(self) -> int:
-        """The array axis of the volume that a slice has been taken along."""
+        """The array axis of the volume perpendicular to the slice."""
         shape = self.volume_shape or ()
         return shape.index(1) if 1 in shape[:3] else 2
 

@@ -1,4 +1,4 @@
-"""The sizes of a slide in an OME-Zarr (OME-NGFF 0.4 and 0.5), and regions of them."""
+"""Resolution levels of a slide in an OME-Zarr (OME-NGFF 0.4 and 0.5), with random access to regions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import BackendError, FileError, InputError
 from ..geometry.grid import Grid
 from .pyramid import Level, Pyramid, Read, smaller
 
-#: Millimetres in the units of length of OME-NGFF.
+#: Millimetres per unit of length of OME-NGFF.
 UNITS = {
     "meter": 1e3,
     "centimeter": 10.0,
@@ -26,7 +26,7 @@ _AXES = ("y", "x")
 
 
 def zarr_library() -> Any:
-    """The module zarr, or a `BackendError` that says how to install it."""
+    """The module zarr, or a `BackendError` with the command to install it."""
     try:
         import zarr
     except ImportError as error:
@@ -74,12 +74,12 @@ def _refuse_other(
 def _places(
     scales: dict[str, Any], dataset: dict[str, Any], axes: list[str]
 ) -> tuple[list[float], list[float] | None] | None:
-    """Pixel sizes and the place of the first pixel (mm) of a size; None if the units are not lengths."""
+    """Pixel sizes and position of the first pixel (mm) of a level; None if the units are not lengths."""
     units = [UNITS.get(scales["axes"][axes.index(axis)].get("unit", "")) for axis in _AXES]
     if None in units:
         return None
     size, place = np.ones(len(axes)), None
-    # those of the dataset come first, then those of all sizes together
+    # transformations of the dataset come first, then those common to all levels
     for step in (
         *dataset.get("coordinateTransformations", ()),
         *scales.get("coordinateTransformations", ()),
@@ -102,7 +102,7 @@ def _places(
 def _grids(
     arrays: list[Any], axes: list[str], stated: list[Any], spacing: tuple[float, float] | None
 ) -> list[Grid]:
-    """Where the pixels of each size are: as stated, else as cells of the full size."""
+    """Grid of each level: as stated, else as cells of full resolution."""
     shapes = [tuple(int(array.shape[axes.index(axis)]) for axis in _AXES) for array in arrays]
     known = spacing is None and stated[0] is not None
     size = stated[0][0] if known else (1.0, 1.0) if spacing is None else spacing
@@ -119,7 +119,7 @@ def _grids(
 
 
 def _moved(affine: NDArray[np.float64], place: list[float]) -> NDArray[np.float64]:
-    """The affine with its first pixel at a place."""
+    """The affine with its first pixel moved to a position."""
     moved = np.array(affine)
     moved[:-1, -1] = place
     return moved

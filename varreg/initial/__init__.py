@@ -1,1 +1,1 @@
-"""All of `start=`: any map as the initialisation of a registration."""
+"""The argument `start=`: any map as the initialisation of a registration."""

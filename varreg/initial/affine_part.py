@@ -1,4 +1,4 @@
-"""The affine part of a displacement."""
+"""Separation of a displacement into affine part and deformation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..transforms.transform import Transform
 
 
 def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
-    """A total displacement as A(x + u(x)), with A the affine map that comes nearest.
+    """A total displacement as A(x + u(x)), with A the closest affine map.
 
     Parameters
     ----------
     displacement : (d, *S) array
-        In voxels of `grid`, as :attr:`varreg.Transform.displacement`.
+        In voxels of `grid`, as for :attr:`varreg.Transform.displacement`.
     grid : Grid
-        Of the fixed image.
+        Grid of the fixed image.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
     for axis, n in enumerate(grid.shape):
         offset = np.arange(n) - middle[axis]
         others = tuple(k for k in axes if k != axis + 1)
-        # voxels form a lattice, so that the axes are orthogonal regressors
+        # voxels form a lattice, so that the coordinates are orthogonal regressors
         change[:d, axis] = (
             displacement.mean(axis=others) @ offset / max(float(offset @ offset), 1.0)
         )
@@ -49,7 +49,7 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
     voxel_map = np.eye(d + 1) + change
     column = (d,) + (1,) * d
     rest = displacement - displacement.mean(axis=axes).reshape(column)
-    for axis, n in enumerate(grid.shape):  # one axis after the other: no coordinates of all voxels
+    for axis, n in enumerate(grid.shape):  # per axis: the coordinates of all voxels are not stored
         along = [1] * d
         along[axis] = n
         offset = (np.arange(n) - middle[axis]).reshape(along)
@@ -62,21 +62,21 @@ def affine_and_rest(displacement: Float, grid: Grid) -> tuple[Float, Float]:
 
 
 def with_affine_part(transform: Transform) -> Transform:
-    """The same map, its affine part moved to A, where it costs no smoothness.
+    """Move the affine part of a dense displacement field into A; the map is unchanged.
 
-    A field with a vector at every voxel often has the whole map in it; a coarser one is a solver's.
+    Dense fields often include the affine map, unlike u on the coarser grids of the solver.
     """
     grid, nodes = transform.fixed, transform.nodes
     if nodes is None or nodes.shape[1:] != grid.shape:
         return transform
-    # the least-squares fit is linear and keeps affine maps: that of A(x + u) is A after that of x + u
+    # the least-squares fit is linear and reproduces affine maps: the affine part of A(x + u) is A times that of x + u
     change, rest = affine_and_rest(nodes / grid.spacing.reshape((-1,) + (1,) * grid.dim), grid)
     affine = transform.affine @ change
     return Transform(grid, transform.moving, affine, rest, frame=transform.frame)
 
 
 def with_model(transform: Transform, model: str) -> Transform:
-    """The same map with the nearest affine part of a model in A; the rest deforms.
+    """The same map, with the closest affine map of a given model as A and the remainder in u.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def with_model(transform: Transform, model: str) -> Transform:
     Returns
     -------
     Transform
-        `transform` itself if its affine part is of the model.
+        `transform` itself if its affine part already belongs to the model.
     """
     grid = transform.fixed
     affine = nearest_of_model(transform.affine, model, grid)
@@ -100,7 +100,7 @@ def with_model(transform: Transform, model: str) -> Transform:
 
 
 def _moved(affine: Float, grid: Grid, u: Float) -> Float:
-    r"""A(x + u(x)) of every voxel, in voxels of the grid; u (d, \*S) in mm along its axes."""
+    r"""A(x + u(x)) at every voxel, in voxels of the grid; u (d, \*S) in mm along its axes."""
     matrix = voxel_matrix(grid.affine, affine, grid.affine)
     voxels = u / grid.spacing.reshape((-1,) + (1,) * grid.dim)
     return transform_points(matrix, grid.coordinates() + voxels)

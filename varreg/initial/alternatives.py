@@ -1,8 +1,8 @@
-"""The alternative to a deforming start: the map that the affine stage finds.
+"""The alternative to a deformable start: the result of the affine stage.
 
-A network applied to images unlike those of its training, or a transform of other images, would only
-lead the descent to a wrong local minimum; and the affine map that comes with a displacement is not
-changed any more.  The energy decides, so a start is never replaced by a map of higher energy.
+A network applied to images unlike those of its training, or a transform of other images, would
+lead the descent to a wrong local minimum, and the affine part of a displacement is
+not optimised further.  The energy decides, so that a start is never replaced by a map of higher energy.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ OWN = "the affine map that the solver finds"
 def alternative(
     problem: Problem, model: str, warm: WarmStart, recorder: Recorder
 ) -> tuple[Array, str] | None:
-    """The affine map of less energy than a start, and its name, if there is one.
+    """The affine map of lower energy than the start, and its name, if there is one.
 
-    The start's own affine part is one initialisation of the affine stage among others; what it is
-    worth alone, with u = 0, the smoothing spline has tried.
+    The affine part of the start is one initialisation of the affine stage among others; that part
+    by itself, with u = 0, is already a candidate of the smoothing-spline fit.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def alternative(
     model : {"translation", "rigid", "similarity", "affine"}
     warm : WarmStart
     recorder : Recorder
-        Of the affine stage, if its answer is the one.
+        Receives the affine stage if its result is used.
     """
     aside = Recorder(recorder.observer)
     found = affine_stage(problem, model, STARTS, False, aside, also=warm.affine)

@@ -1,4 +1,4 @@
-"""A registration without a map to refine: the affine stage, the deformable one, and which of them it takes."""
+"""Registration without a map to refine: the affine stage, the deformable stage, and the choice between their maps."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .simplest_affine import headers_are_better, simplest_affine
 def along_axes(
     problem: Problem, initialisations: tuple[str, ...] | Array, recorder: Recorder, seconds: dict[str, float]
 ) -> tuple[Registration, ModelChoice | None]:  # fmt: skip
-    """A displacement along some axes, from where the headers place the images or from a rigid map.
+    """Displacement restricted to some axes, starting from the headers or from a rigid map.
 
-    Scales and shear would move along all axes; and a rigid map that was fitted to distorted images is often led astray
-    by the distortion, along axes that no displacement mends.  So both are tried, and the energy at the end decides.
+    Scales and shears would displace along all axes, and a rigid map fitted to distorted images is often biased by the
+    distortion, also along axes that the displacement cannot correct.  Hence both are tried, and the final energy decides.
     """
     rigid, headers = Recorder(recorder.observer), Recorder(recorder.observer)
     with timed(seconds, "affine"):
@@ -41,21 +41,21 @@ def cold_start(
     problem: Problem, model: str | None, matrix: Array, initialisations: tuple[str, ...] | Array,
     deformable: bool | None, recorder: Recorder, seconds: dict[str, float],
 ) -> tuple[Registration, ModelChoice | None]:  # fmt: skip
-    """The map, and how its model was chosen; None if it was given.
+    """Registration, and the reason for its model; None if the model was given.
 
     Parameters
     ----------
     problem : Problem
     model : {"auto", "translation", "rigid", "similarity", "affine"} or None
-        Of the affine stage; None for `matrix` as it is.
+        Model of the affine stage; None to use `matrix` unchanged.
     matrix : (d + 1, d + 1) array
     initialisations : tuple of str, or (d + 1, d + 1) array
         See :func:`varreg.stages.affine.affine_stage`.
     deformable : bool or None
-        Whether a deformation is sought; None leaves it to what it gains.
+        Whether to deform; None to decide by the energy gained.
     recorder : Recorder
     seconds : dict
-        Time of the stages, to be filled in.
+        Receives the time of each stage.
     """
     if problem.options.axes is not None and model == "auto" and deformable is not False:
         return along_axes(problem, initialisations, recorder, seconds)

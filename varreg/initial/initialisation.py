@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 def chosen_start(
     start: Any, affine: Any, deformable: bool | None, fixed: Image, moving: Image
 ) -> tuple[InputTransform | None, tuple[str, ...] | Array]:
-    """The map to refine or None, and names or a matrix for the affine search.
+    """The map to refine or None, and the initialisations of the affine search: names or a matrix.
 
     Raises
     ------
     InputError, GeometryError, FileError
-        If the start is none of these, or contradicts `affine` or `deformable`.
+        If the start is invalid, or contradicts `affine` or `deformable`.
     """
     d, start = fixed.grid.dim, brought_to_host(start)
     searches = isinstance(affine, str)
@@ -70,7 +70,7 @@ def chosen_start(
 
 
 def _is_map(start: Any, dimension: int) -> bool:
-    """Whether it is more than what the affine search has always started from."""
+    """Whether the start is a map to refine rather than an initialisation of the affine search."""
     if isinstance(start, str):
         return start not in STARTS and os.path.exists(os.path.expanduser(start))
     if isinstance(start, os.PathLike) or is_paths(start) or is_object(start):

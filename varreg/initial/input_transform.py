@@ -1,4 +1,4 @@
-"""The input transform: a map of any origin and form as a Transform between the two images at hand."""
+"""The input transform: a map of any type as a Transform between the two images."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from .affine_part import affine_and_rest, with_affine_part
 
 @dataclass(frozen=True)
 class InputTransform:
-    """A map on the grids of two images, and what it came as.
+    """A map on the grids of two images, and its origin.
 
     Attributes
     ----------
     transform : Transform
         With nodes only if there is a deformable part.
     kind : str
-        For people, such as "a Result".
+        Description of the input for messages, such as "a Result".
     options : Options or None
-        What it was computed with, if it says so.
+        Options it was computed with, if known.
     minimised : bool
-        Whether it comes from the solver.
+        Whether it was computed by the solver.
     registered : (Transform, Image) or None
-        The map as it was found and the image that it warped then, if it is known: it tells images apart.
+        The original map and the image it warped, if known, to verify the images.
     """
 
     transform: Transform
@@ -65,18 +65,18 @@ def input_transform(
         several (see ``varreg.read_transform``).
     fixed, moving : Image
     argument, function : str
-        For messages.
+        For the messages.
 
     Returns
     -------
     InputTransform
-        A transform of another fixed grid is read at the fixed voxels; the map between the worlds
-        stays the same, up to the interpolation between voxels.
+        A transform of another fixed grid is evaluated at the fixed voxels; the map between the worlds
+        is unchanged, up to interpolation between voxels.
 
     Raises
     ------
     InputError, GeometryError, FileError
-        If it is no map, not finite, or of another dimension or shape.
+        If it is not a map, not finite, or of another dimension or shape.
 
     Examples
     --------
@@ -105,13 +105,13 @@ def input_transform(
 
 
 def _kind(value: Any) -> str:
-    """Its class with the indefinite article."""
+    """Class name with the indefinite article."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def is_paths(value: Any) -> bool:
-    """Whether it is a sequence of paths."""
+    """Whether the value is a sequence of paths."""
     held = isinstance(value, (list, tuple)) and len(value) > 0
     return held and all(isinstance(path, (str, os.PathLike)) for path in value)
 
@@ -119,7 +119,7 @@ def is_paths(value: Any) -> bool:
 def _from_path(
     path: Any, fixed: Image, moving: Image, argument: str, function: str
 ) -> InputTransform:
-    """A saved result, or whatever file of a transform can be read."""
+    """Read a saved result, or any supported transform file."""
     folder = Path(os.fsdecode(path)).expanduser()
     if is_result(path):
         saved = read_fields(path)
@@ -138,7 +138,7 @@ def _from_path(
 def _from_files(
     source: Any, kind: str, fixed: Image, moving: Image, argument: str, function: str
 ) -> InputTransform:
-    """Whatever other tools write."""
+    """Read transform files of other tools."""
     read = read_transform(source, fixed, moving)
     return InputTransform(with_affine_part(_placed(read, fixed, moving, argument, function)), kind)
 
@@ -146,7 +146,7 @@ def _from_files(
 def _from_array(
     value: Any, fixed: Image, moving: Image, argument: str, function: str
 ) -> InputTransform:
-    """A matrix, or a total displacement."""
+    """Interpret an array as a matrix or a total displacement."""
     d, shape = fixed.grid.dim, fixed.grid.shape
     array = real_array(value, argument=argument, function=function).astype(np.float64)
     if array.shape not in ((d + 1, d + 1), (d, *shape)):
@@ -198,7 +198,7 @@ def _read_at(transform: Transform, grid: Grid) -> Float:
     source = transform.fixed
     turn = np.linalg.solve(grid.direction, source.direction)
     field = np.empty((grid.dim, *grid.shape))
-    for plane in range(grid.shape[0]):  # one plane at a time: points of a volume take much memory
+    for plane in range(grid.shape[0]):  # one plane at a time, to limit memory
         voxels = np.indices((1, *grid.shape[1:]), dtype=np.float64)
         voxels[0] += plane
         points = source.world_to_voxel(grid.voxel_to_world(voxels))

@@ -1,4 +1,4 @@
-"""The deformable stage from an affine map, or from a map to refine."""
+"""The deformable stage, starting from an affine map or from a map to refine."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from .warm_start import warm_start
 
 @dataclass(frozen=True)
 class Registration:
-    r"""A map, its evaluation at the finest level, and how it was found.
+    r"""A map, its evaluation at the finest level, and its history.
 
     Attributes
     ----------
     affine : (d + 1, d + 1) array
     nodes : (d, \*m) array or None
-        u, mm; None if nothing deforms.
+        u, mm; None without deformation.
     evaluation : Evaluation
     recorder : Recorder
     problem : Problem
-        With the options whose energy was minimised last.
+        With the options of the energy minimised last.
     regularity : RegularityChoice or None
-        How the regularity was chosen; None if it was given, or if nothing deforms.
+        Reason for the regularity; None if it was given, or without deformation.
     """
 
     affine: Array
@@ -52,16 +52,16 @@ class Registration:
 def last_stage(
     problem: Problem, matrix: Array, initial: Array | None, recorder: Recorder
 ) -> Registration:
-    """The registration from an affine map.
+    """The registration starting from an affine map.
 
     Parameters
     ----------
     problem : Problem
     matrix : (d + 1, d + 1) array
-        What the affine stage found, or was given.
+        Result of the affine stage, or given matrix.
     initial : (d + 1, d + 1) array or None
-        What the affine stage began with, if it was given: it is taken up again where that stage has
-        led to a higher energy of this one.
+        Initialisation of the affine stage, if it was a matrix: used instead if the result of that stage has
+        a higher energy at the finest level.
     recorder : Recorder
     """
     descent = Recorder(recorder.observer)
@@ -69,7 +69,7 @@ def last_stage(
     if initial is not None and not np.array_equal(matrix, initial):
         least = affine_energy(problem, initial, deformable=True)
         if least.total < found.deformation.evaluation.energy.total:
-            recorder.reset()  # what led away from the better start is no part of the answer
+            recorder.reset()  # the history of the discarded map is not part of the result
             matrix, descent = initial, Recorder(recorder.observer)
             found = regular_deformation(problem, initial, descent)
     recorder.adopt(descent)
@@ -77,7 +77,7 @@ def last_stage(
 
 
 def registered(affine: Array, found: RegularDeformation, recorder: Recorder) -> Registration:
-    """The registration of an affine map and a deformation."""
+    """The registration with an affine map and a deformation."""
     ended = found.deformation
     return Registration(
         affine, ended.nodes, ended.evaluation, recorder, found.problem, found.choice
@@ -87,12 +87,12 @@ def registered(affine: Array, found: RegularDeformation, recorder: Recorder) -> 
 def refinement(
     problem: Problem, model: str, initial: InputTransform, recorder: Recorder
 ) -> tuple[Registration, StartReport]:
-    """The registration from an input transform, and the report on the start.
+    """The registration starting from an input transform, and the report on the start.
 
-    Never of more energy than the start; see :mod:`varreg.initial.alternatives`.
+    Its energy never exceeds that of the start; see :mod:`varreg.initial.alternatives`.
     """
     if initial.minimised and initial.options is not None and problem.options.regularity == "auto":
-        # our own results are not questioned
+        # results of the solver itself are not compared with the alternative
         problem = with_regularity(
             problem, initial.options.decided(problem.fixed.grid.dim).regularity
         )

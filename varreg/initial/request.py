@@ -1,4 +1,4 @@
-"""What ``solve`` is asked for: its arguments, checked, as images, a search and a problem."""
+"""Validation of the arguments of ``solve``: images, search and problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .search import Search, chosen_search
 
 
 class Request(NamedTuple):
-    """A registration that is asked for, ready to be run.
+    """A validated registration request.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class Request(NamedTuple):
     search : Search
     problem : Problem
     guides : Guides or None
-        Matching points with their names.
+        Matching points and their names.
     identical : bool
-        Whether the identity is the answer, see :meth:`Search.is_identity`.
+        Whether the result is the identity, see :meth:`Search.is_identity`.
     odd : tuple of Check
-        What is odd about images and masks.
+        Failed checks of images and masks.
     notes : tuple of str
-        What was done to them.
+        Changes of images and masks on reading.
     """
 
     pairs: tuple[Pair, ...]
@@ -48,12 +48,12 @@ def as_request(
     kernels: ModuleType, threads: int, *, masks: tuple[Any, Any], rigid_masks: tuple[Any, Any],
     points: tuple[Any, Any], point_weights: Any,
 ) -> Request:  # fmt: skip
-    """The request of the arguments of ``solve``, each of whose pairs is (moving, fixed).
+    """The request for the arguments of ``solve``; pairs are (moving, fixed).
 
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If one is unusable, they contradict each other, or the images would hardly overlap.
+        If an argument is invalid, arguments contradict each other, or the images would hardly overlap.
     """
     pairs = as_channels(moving, fixed)
     moving_image, fixed_image = pairs[0]

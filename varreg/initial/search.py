@@ -1,4 +1,4 @@
-"""What the arguments ``affine``, ``start`` and ``deformable`` ask for, and the registration that answers it."""
+"""The search defined by the arguments ``affine``, ``start`` and ``deformable``, and its execution."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .last_stage import Registration, refinement
 
 @dataclass(frozen=True)
 class Search:
-    """A registration that is asked for.
+    """Requested registration.
 
     Attributes
     ----------
     model : {"auto", "translation", "rigid", "similarity", "affine"} or None
-        Of the affine stage; None for `matrix` as it is.
+        Model of the affine stage; None to use `matrix` unchanged.
     matrix : (d + 1, d + 1) array
     initialisations : tuple of str, or (d + 1, d + 1) array
-        Of the affine stage: names, or one matrix.
+        Initialisations of the affine stage: names, or one matrix.
     deformable : bool or None
-        Whether a deformation is sought; None leaves it to what it gains.
+        Whether to deform; None to decide by the energy gained.
     input : InputTransform or None
-        A map that deforms, to be refined.
+        A map with a deformation, to be refined.
     """
 
     model: str | None
@@ -45,17 +45,17 @@ class Search:
     input: InputTransform | None = None
 
     def is_identity(self, moving: Image, fixed: Image) -> bool:
-        """Whether the images are the same voxel by voxel, and nothing else is asked for: an estimate of mutual
-        information has its maximum near the identity, not exactly there, so this is not left to the descent.
+        """Whether the images are identical voxel by voxel, with no other request: an estimate of mutual information
+        has its maximum near the identity, not exactly there, so that the result is the identity without descent.
         """
         if self.input is not None or not np.array_equal(self.matrix, np.eye(len(self.matrix))):
             return False
         return fixed.grid.same_space(moving.grid) and np.array_equal(fixed.data, moving.data)
 
     def level_count(self, problem: Problem) -> int:
-        """How many levels the stages have together."""
+        """Total number of levels of the stages."""
         affine = deformable = 0
-        # a start that deforms is compared with what the affine stage finds, unless it is our own
+        # a deformable start is compared with the result of the affine stage, unless the solver computed it
         if self.model is not None and not (self.input is not None and self.input.minimised):
             affine = len(affine_factors(problem, self.deformable is False))
         if self.deformable is not False:
@@ -66,12 +66,12 @@ class Search:
 def chosen_search(
     affine: Any, start: Any, deformable: bool | None, fixed: Image, moving: Image
 ) -> Search:
-    """The search that the arguments of ``solve`` ask for.
+    """The search defined by the arguments of ``solve``.
 
     Raises
     ------
     InputError, GeometryError, OverlapError, FileError
-        If one is unusable, they contradict each other, or the images would hardly overlap.
+        If an argument is invalid, arguments contradict each other, or the images would hardly overlap.
     """
     model, matrix = affine_model(affine, fixed.grid.dim)
     given, initialisations = chosen_start(start, affine, deformable, fixed, moving)
@@ -86,17 +86,17 @@ def chosen_search(
 def registration(
     problem: Problem, search: Search, identical: bool, recorder: Recorder, seconds: dict[str, float]
 ) -> tuple[Registration, StartReport | None, ModelChoice | None]:
-    """The map, what became of the start, and how the model was chosen.
+    """The registration, the report on the start, and the reason for the model.
 
     Parameters
     ----------
     problem : Problem
     search : Search
     identical : bool
-        Whether the identity is the answer.
+        Whether the result is the identity.
     recorder : Recorder
     seconds : dict
-        Time of the stages, to be filled in.
+        Receives the time of each stage.
     """
     if search.input is not None:
         with timed(seconds, "deformable"):

@@ -1,10 +1,10 @@
-"""The choice of the model: the simplest that explains nearly as much of the images as the richest.
+"""Model choice: the simplest model whose energy is nearly as low as that of the richest.
 
-Images of one person that were taken together differ by a rigid map.  Scales, shear and a deformation
-still find something to gain there, for chance, noise and edges that two contrasts put in different
-places give them a little everywhere; and then the map is worse than the rigid one.  What richer models
-gain where there is nothing to gain was measured on pairs whose truth is rigid
-(``examples/benchmarks/model_choice.py``); it is stated below, and they must gain more.
+Images of one person from one session differ by a rigid map.  Scales, shears and deformations
+still lower the energy, by chance, noise and edges at different positions in the two contrasts,
+and then the map is less accurate than the rigid one.  The gain of richer models on pairs whose
+true map is rigid was measured (``examples/benchmarks/model_choice.py``); richer models must gain
+more than the thresholds below.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from ..stages.problem import Problem
 from .last_stage import Registration
 from .simplest_affine import finest, mean_spacing, share_gained, simplest_affine
 
-#: A deformation counts, too, that moves a point of the head by more than this (voxels): small parts gain little.
+#: A deformation is also accepted if it moves a point of the head by more than this (voxels): small structures gain little.
 LARGEST = 3.0
-#: One that bends the head by less than this (root mean square, voxels) off every affine map must gain more.
+#: A deformation that deviates less than this (root mean square, voxels) from every affine map must gain more.
 LEAST_BENDING, GAIN_OF_LITTLE = 0.35, 0.07
-#: One that bends the head by more than this (voxels) off every affine map needs no comparison.
+#: A deformation that deviates more than this (voxels) from every affine map is accepted without comparison.
 PLAIN = 1.0
 
 
 def can_judge(problem: Problem) -> bool:
-    """Whether what models gain by chance is known for the similarity."""
+    """Whether thresholds for gains by chance are available for the similarity."""
     return set(problem.names) <= set(JUDGES)
 
 
 def simplest(
     found: Registration, model: str | None, chooses_affine: bool
 ) -> tuple[Registration, ModelChoice]:
-    """A deformable registration, or its affine part carried on, if that is worth nearly as much.
+    """A deformable registration, or its affine part refined at the finest level, if the energy is nearly as low.
 
     Parameters
     ----------
     found : Registration
-        That deforms.
+        A registration with deformation.
     model : {"translation", "rigid", "similarity", "affine", "headers"} or None
-        Of its affine part, which is not carried on if it is None (given) or "headers".
+        Model of its affine part, which is not refined if it is None (given) or "headers".
     chooses_affine : bool
-        Whether a rigid map may take the place of the affine one.
+        Whether a rigid map may replace the affine one.
     """
     problem = found.problem
     head = MovedHead(problem, found.affine, found.nodes)
@@ -79,7 +79,7 @@ def simplest(
 
 
 def affine_fit(points: Array, there: Array) -> Array:
-    """The affine map that takes points nearest to where they belong, in the mean square.
+    """The affine map that best maps points to their targets, by least squares.
 
     Parameters
     ----------

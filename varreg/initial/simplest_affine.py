@@ -1,4 +1,4 @@
-"""The choice of the affine part: the headers, a rigid map, or an affine one."""
+"""Choice of the affine part: identity in world space (headers), rigid or affine."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ..stages.problem import Problem
 
 @dataclass(frozen=True)
 class AffineChoice:
-    """An affine map, and why it was taken.
+    """An affine map, and the reason for its choice.
 
     Attributes
     ----------
     matrix : (d + 1, d + 1) array
     model : {"affine", "rigid", "headers"}
-        The last if no rigid map is clearly better than what they say.
+        The last if no rigid map is clearly better than the header geometry.
     gain : float
-        What the affine map gains over the rigid one, as a share of its energy.
+        Gain of the affine map over the rigid one, as a share of its energy.
     energy : float
-        The least that was found with the model or a simpler one: a deformation must be better than that, not only
-        better than headers that were kept for the sake of simplicity.
+        Lowest energy found with the model or a simpler one: a deformation must gain relative to it, not only
+        relative to headers that were preferred for simplicity.
     rigid_gain, motion : float or None
-        What the rigid map gains over the headers, as a share of its energy, and how far it moves the head, root mean
+        Gain of the rigid map over the headers, as a share of its energy, and the motion of the head, root mean
         square, mm; None if they were not compared.
     """
 
@@ -42,7 +42,7 @@ class AffineChoice:
     motion: float | None = None
 
     def said(self, choice: ModelChoice) -> ModelChoice:
-        """The choice of a model with what is known of its affine part."""
+        """The model choice with the details of the affine part."""
         return replace(
             choice,
             affine=self.model,
@@ -55,18 +55,18 @@ class AffineChoice:
 def simplest_affine(
     problem: Problem, matrix: Array, first: int, deformable: bool, recorder: Recorder
 ) -> AffineChoice:
-    """An affine map carried on to the finest level, or a simpler one that is worth nearly as much.
+    """An affine map refined at the finest level, or a simpler one with nearly the same energy.
 
     Parameters
     ----------
     problem : Problem
     matrix : (d + 1, d + 1) array
     first : int
-        The level of the affine stage to carry it on with.
+        First level of the affine refinement.
     deformable : bool
-        Whether the similarity of the deformable stage compares.
+        Whether to compare by the similarity of the deformable stage.
     recorder : Recorder
-        Of the answer.
+        Recorder of the result.
     """
     affine, rigid = Recorder(recorder.observer), Recorder(recorder.observer)
     found = affine_levels(problem, "affine", matrix, first, affine)
@@ -88,20 +88,20 @@ def simplest_affine(
 
 
 def moved(problem: Problem, matrix: Array) -> float:
-    """How far a map moves the head, root mean square, mm."""
+    """Motion of the head by a map, root mean square, mm."""
     head = MovedHead(problem, matrix, None)
     return float(np.sqrt(np.square(head.there - head.points).sum(0).mean()))
 
 
 def finest(problem: Problem) -> int:
-    """The last level that an affine stage may have."""
+    """The finest level of the affine stage."""
     return len(affine_factors(problem, last=True)) - 1
 
 
 def headers_are_better(problem: Problem, matrix: Array) -> bool:
-    """Whether the images share more where their headers place them, by the deformable stage's similarity.
+    """Whether the header geometry has the better similarity, as measured by the deformable stage.
 
-    The affine stage compares what is in view, and may find something in images that show little.
+    The affine stage evaluates only the field of view, and may find a spurious optimum in images with little content.
     """
     headers = affine_energy(problem, np.eye(len(matrix)), deformable=True).total
     found = affine_energy(problem, matrix, deformable=True).total
@@ -109,7 +109,7 @@ def headers_are_better(problem: Problem, matrix: Array) -> bool:
 
 
 def share_gained(simple: float, rich: float) -> float:
-    """What the richer model gains, as a share of its energy; both are negative if anything is shared."""
+    """Gain of the richer model, as a share of its energy; both are negative if the images share information."""
     return (simple - rich) / abs(rich) if rich < 0 else 0.0
 
 

@@ -1,13 +1,13 @@
-r"""The smoothing-spline fit of a start, without the roughness that only costs energy.
+r"""Smoothing-spline fit of a start, which removes roughness that only increases the energy.
 
-A field that was found by other means may be as good as can be and still have a large smoothness
-term: it was made for another one, or means nothing outside the head.  The first steps of a descent
-would shrink all of it.  Instead,
+A field computed by another method may be accurate and still have a large smoothness
+term, since it minimises another energy or is arbitrary outside the head.  The first steps of a
+descent would shrink all of it.  Instead,
 
 .. math:: \tfrac12 |z|^2 + \tfrac\kappa{2n} \sum_j w_j\, |u_j - s_j|^2
 
-is minimised, with s the field that came, w the share of foreground around a node and a few
-:math:`\kappa`, and of these fields and s itself the one of lowest energy is taken.
+is minimised, with s the given field, w the share of foreground around a node and several values of
+:math:`\kappa`, and the field of lowest energy among these and s is used.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from ..energy.deformable import DeformableObjective
 from ..geometry.projection import interpolation
 from ..stages.problem import Problem
 
-#: kappa, in units of lambda per squared voxel: from the first to the last, by a factor.
+#: kappa, in units of lambda per squared voxel: first, last, and factor.
 STIFFEST, SOFTEST, FACTOR = 0.2, 5e-4, 3.0
-#: Conjugate gradients: steps, and the squared residual that is enough.
+#: Conjugate gradients: number of steps, and squared residual for termination.
 STEPS, ENOUGH = 15, 1e-6
 #: Unit intensity above which a voxel of the fixed image is foreground.
 FOREGROUND = 0.01
 
 
 def smoothing_spline_fit(problem: Problem, objective: DeformableObjective, field: Array) -> Array:
-    r"""The field of lowest energy among itself, smoothing splines of it, and zero.
+    r"""The field of lowest energy among the given one, its smoothing splines, and zero.
 
     Parameters
     ----------
     problem : Problem
     objective : DeformableObjective
-        Its energy decides.
+        Its energy is compared.
     field : (d, \*m) array
         u at the nodes, mm.
 
     Returns
     -------
     (d, \*m) array
-        `field` itself if nothing is lower; never one that folds.
+        `field` itself if no other energy is lower; never a folded field.
     """
     smoothness, options = objective.smoothness, problem.options
     weights = _foreground(problem, smoothness.shape)
@@ -66,7 +66,7 @@ def smoothing_spline_fit(problem: Problem, objective: DeformableObjective, field
 
 
 def _spline(objective: DeformableObjective, z: Array, field: Array, weights: Array) -> Array:
-    """(I + S^T W S) z = S^T W s by conjugate gradients from z; S takes z to the field."""
+    """Solve (I + S^T W S) z = S^T W s by conjugate gradients starting at z; S maps z to the field."""
     smoothness = objective.smoothness
 
     def apply(v: Array) -> Array:
@@ -87,7 +87,7 @@ def _spline(objective: DeformableObjective, z: Array, field: Array, weights: Arr
 
 
 def _foreground(problem: Problem, nodes: tuple[int, ...]) -> Array:
-    """The share of the foreground that is interpolated from each node, its mean 1."""
+    """The share of foreground in the support of each node, normalised to mean 1."""
     shown: Array = foreground(problem).astype(np.float64)
     for axis, (n, m) in enumerate(zip(shown.shape, nodes, strict=True)):
         if n != m:
@@ -97,7 +97,7 @@ def _foreground(problem: Problem, nodes: tuple[int, ...]) -> Array:
 
 
 def foreground(problem: Problem) -> NDArray[np.bool_]:
-    """Fixed voxels that show something and count, (*S) bool; all of them if none does."""
+    """Foreground of the fixed image inside the mask, (*S) bool; all voxels if it is empty."""
     fixed = problem.fixed
     shown = np.asarray(fixed.data > FOREGROUND)
     if fixed.counted is not None:

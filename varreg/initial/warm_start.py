@@ -1,4 +1,4 @@
-"""An input transform as the start of the deformable stage: on its displacement grid, of zero mean, unfolded."""
+"""An input transform as the start of the deformable stage: on its displacement grid, with zero mean, unfolded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .smoothing_spline import smoothing_spline_fit
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Where the deformable stage starts.
+    """Start of the deformable stage.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class WarmStart:
     nodes : (d, *m) array
         u on the displacement grid of the finest level, mm.
     first : int
-        The level to begin with.
+        First level.
     report : StartReport
     """
 
@@ -44,10 +44,10 @@ class WarmStart:
 
 
 def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
-    """The start that an input transform makes.
+    """The start defined by an input transform.
 
-    It is brought to the displacement grid, then freed of folds, then of the roughness that only
-    costs energy (:mod:`varreg.initial.smoothing_spline`; not if it was minimised already).
+    It is sampled on the displacement grid, then unfolded, then freed of roughness that only
+    increases the energy (:mod:`varreg.initial.smoothing_spline`; not if the solver computed it).
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
         probe = deformable_objective(problem, probe_level(problem), affine)
         start = smoothing_spline_fit(problem, probe, nodes)
     evaluation = objective.evaluate(state_of(objective, start))
-    if start is not nodes:  # the probe is not the finest level, whose energy must not rise
+    if start is not nodes:  # the probe level is not the finest, where the energy must not rise
         whole = objective.evaluate(state_of(objective, nodes))
         if whole.energy.total <= evaluation.energy.total:
             start, evaluation = nodes, whole
     mean, largest = moved_between(problem, source.transform, affine, start)
     bound = input_bound(problem, source.transform)
     report = StartReport(source.kind, evaluation.energy, bound, mean, largest, unfolding)
-    # coarser levels would blur a start, and u = 0 is none; few starts of a fine map are as fine
+    # coarser levels would blur a start, unlike u = 0; a start rarely needs the coarse-to-fine descent of a cold start
     whole_descent = problem.options.regularity == "fine" and not source.minimised
     first = finest if start.any() and not whole_descent else 0
     return WarmStart(affine, start, first, report)
@@ -80,7 +80,7 @@ def warm_start(problem: Problem, source: InputTransform) -> WarmStart:
 def unfolded_start(
     problem: Problem, affine: Array, nodes: Array
 ) -> tuple[DeformableObjective, Array, Unfolding | None]:
-    """The objective of the finest level, u damped until no cell folds, and what that changed."""
+    """The objective of the finest level, u damped until no cell folds, and the change by the damping."""
     objective = deformable_objective(problem, len(problem.factors) - 1, affine)
     before = objective.bound(nodes)
     if before >= problem.options.smallest_determinant:
@@ -91,10 +91,10 @@ def unfolded_start(
 
 
 def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array, Array]:
-    """(A, u at the nodes of the finest level): a map as the solver writes it, folds and all.
+    """(A, u at the nodes of the finest level): a map in the solver's representation, including folds.
 
-    Of the least distance at the fixed voxels; the same bits if it was written so before.  A mean
-    that the constraint forbids becomes a part of A, so that the map stays the same.
+    Closest at the fixed voxels; bitwise identical if it already had this representation.  A mean
+    that the constraint excludes is moved into A, so that the map is unchanged.
     """
     finest = len(problem.factors) - 1
     onto = level_smoothness(problem, finest).shape
@@ -106,7 +106,7 @@ def on_displacement_grid(problem: Problem, transform: Transform) -> tuple[Array,
 
 
 def along_axes(problem: Problem, nodes: Array) -> Array:
-    """u without what the weights of the axes forbid; as it is if they forbid nothing."""
+    """u without components along axes of weight zero; unchanged if all axes are free."""
     weights = axis_weights(problem.options, len(nodes))
     if weights is None or all(weights):
         return nodes
@@ -116,15 +116,15 @@ def along_axes(problem: Problem, nodes: Array) -> Array:
 def moved_between(
     problem: Problem, source: Transform, affine: Array, nodes: Array
 ) -> tuple[float, float]:
-    """Mean and largest distance (mm, before A) between where (A, u) and a map take the fixed voxels."""
+    """Mean and largest distance (mm, before A) at the fixed voxels between (A, u) and a map."""
     grid = problem.fixed.grid
     shift: Array = np.zeros(grid.dim)
-    if not np.array_equal(source.affine, affine):  # without_mean changes nothing but the shift
+    if not np.array_equal(source.affine, affine):  # without_mean changes only the shift
         shift = np.linalg.solve(source.affine, affine)[:-1, -1]
     mean = np.linalg.solve(grid.direction, shift).reshape((-1,) + (1,) * grid.dim)
     if source.nodes is not None and np.array_equal(source.nodes, nodes) and not shift.any():
         return 0.0, 0.0
-    # in single precision: these are figures for people
+    # single precision suffices for reported figures
     change = expand((nodes + mean).astype(np.float32), grid.shape, problem.options.constraint)
     if source.nodes is not None:
         before = source.nodes.astype(np.float32)
@@ -133,7 +133,7 @@ def moved_between(
 
 
 def input_bound(problem: Problem, transform: Transform) -> float:
-    """Bound on det(id + grad u) of a map on the nodes it came with."""
+    """Bound on det(id + grad u) of a map on its original nodes."""
     if transform.nodes is None:
         return 1.0
     spacing = problem.fixed.grid.extent / np.array(transform.nodes.shape[1:])
@@ -142,7 +142,7 @@ def input_bound(problem: Problem, transform: Transform) -> float:
 
 
 def probe_level(problem: Problem) -> int:
-    """The level at which a start is looked at: cheaper than the finest, if that has the same nodes and
+    """The level at which a start is evaluated: cheaper than the finest, if it has the same nodes and
     is not the coarsest, which may have another similarity.
     """
     finest = len(problem.factors) - 1
@@ -151,11 +151,11 @@ def probe_level(problem: Problem) -> int:
 
 
 def without_mean(problem: Problem, affine: Array, nodes: Array) -> tuple[Array, Array]:
-    """A(x + c + u) = (A T_c)(x + u): the mean that the constraint forbids is a part of A."""
+    """A(x + c + u) = (A T_c)(x + u): the mean that the constraint excludes is moved into A."""
     if problem.options.constraint != "zero-mean":
         return affine, nodes
     mean = nodes.mean(axis=tuple(range(1, nodes.ndim)))
-    # what rounding leaves of a mean is none: a start of ours must come back with the same bits
+    # a mean within rounding errors is kept: a start from the solver must be reproduced bitwise
     if np.abs(mean).max() <= 1e-12 * float(np.abs(nodes).max()):
         return affine, nodes
     shift = np.eye(len(affine))

@@ -1,1 +1,1 @@
-"""varreg inside napari, nipype and pydra; each module needs the extra of its name."""
+"""Integrations with napari, nipype and pydra; each module requires the extra of the same name."""

@@ -1,7 +1,7 @@
-"""A napari plugin: a widget that registers two layers, and a reader of saved results.
+"""A napari plugin: a widget for registration of two layers, and a reader of saved results.
 
-napari finds both through ``napari.yaml``.  Only the widget itself needs Qt: what it calls, and the reader, return
-napari's tuples ``(data, settings, type)``.
+napari finds both through ``napari.yaml``.  Only the widget itself requires Qt: the functions it calls, and the reader,
+return napari's tuples ``(data, settings, type)``.
 """
 
 import inspect
@@ -21,20 +21,20 @@ from ..images.image import Image
 from ..results.result import Result
 
 # Annotations stay objects in this file (no `from __future__ import annotations`): magicgui reads them.
-# some of AFFINE_MODELS, REGULARITIES and PRESETS, which a signature can only repeat
+# subsets of AFFINE_MODELS, REGULARITIES and PRESETS, repeated because magicgui reads the signature
 Affine = Literal["auto", "affine", "similarity", "rigid", "translation"]
 Deformable = Literal["auto", "yes", "no"]
 Regularity = Literal["auto", "smooth", "fine"]
 Preset = Literal["default", "fast", "accurate", "precise"]
 
-#: Where a layer is, as keywords of another layer of as many dimensions.
+#: Geometry of a layer, as keywords for another layer of the same dimension.
 PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
-#: At most so many arrows along an axis.
+#: Largest number of arrows along an axis.
 ARROWS = 24
 
 
 def widget() -> Any:
-    """The controls of :func:`register`; the work is done beside the thread of the window."""
+    """The controls of :func:`register`, which is executed outside the GUI thread."""
     from magicgui import magicgui
     from napari.qt.threading import FunctionWorker, thread_worker
 
@@ -43,12 +43,12 @@ def widget() -> Any:
             return register(*layers, **settings)
         except (
             VarregError
-        ) as error:  # in the window; raised, it might end a script that has opened one
+        ) as error:  # shown in the window, since raising might end a script that opened napari
             show_error(str(error))
             return []
 
     start = thread_worker(shown, start_thread=True, progress={"desc": "varreg"})
-    # layers are added by the thread of the window, as soon as the worker has returned
+    # layers are added in the GUI thread when the worker has returned
     returned = inspect.signature(register).replace(
         return_annotation=FunctionWorker[list[LayerDataTuple]]
     )
@@ -89,7 +89,7 @@ def register(
 
 
 def reader(path: str | Sequence[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """What reads a path, if it is a saved result: its folder or the ``result.json`` in it."""
+    """The reader of a path, if it is a saved result: its folder or its ``result.json``."""
     if not isinstance(path, str | os.PathLike):
         return None
     folder = Path(path)
@@ -106,7 +106,7 @@ def read(path: str) -> list[LayerDataTuple]:
 
 
 def image_of_layer(layer: Layer, argument: str) -> Image:
-    """The image that a layer shows, where it is in the world of napari, in mm."""
+    """The image of a layer, in the world of napari, in mm."""
     if layer.rgb:
         raise InputError(
             f"varreg (napari): `{argument}` is the layer {layer.name!r}, which has colours; split its channels "
@@ -123,7 +123,7 @@ def image_of_layer(layer: Layer, argument: str) -> Image:
 
 
 def layers_of(result: Result, name: str, place: dict[str, Any]) -> list[LayerDataTuple]:
-    """Warped image and displacement (arrows, fixed -> moving) of a result; `place` says where its voxels are."""
+    """Warped image and displacement (arrows, fixed -> moving) of a result; `place` is the geometry of its voxels."""
     shape = result.transform.fixed.shape
     step = max(1, -(-max(shape) // ARROWS))
     thinned = tuple(slice(step // 2, n, step) for n in shape)
@@ -137,5 +137,5 @@ def layers_of(result: Result, name: str, place: dict[str, Any]) -> list[LayerDat
 
 
 def _millimetres(unit: Any) -> float:
-    """Length of a unit of a layer; a pixel counts as 1 mm, as that of an array does."""
+    """Millimetres per unit of a layer; a pixel is 1 mm, as for an array."""
     return float((1 * unit).to("mm").magnitude) if unit.is_compatible_with("mm") else 1.0

@@ -1,6 +1,6 @@
-"""``varreg register`` and ``varreg apply`` as interfaces of nipype.
+"""``varreg register`` and ``varreg apply`` as nipype interfaces.
 
-They run the command line, so that each registration is a process of its own, which a workflow can count and restrict.
+They run the command line, so that each registration is a separate process, which a workflow can schedule.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..options.presets import PRESETS
 
 
 class _InputSpec(CommandLineInputSpec):
-    """What both commands take."""
+    """Inputs of both commands."""
 
     num_threads = traits.Range(
         low=1, argstr="--threads %d", nohash=True, desc="threads; the result does not depend on it"
@@ -30,11 +30,11 @@ class _InputSpec(CommandLineInputSpec):
 
 
 class _Command(CommandLine):
-    """A command that fails where its exit code says so, in its own words."""
+    """A command that fails according to its exit code, with its message."""
 
     def _run_interface(self, runtime: Any, correct_return_codes: tuple[int, ...] = (0,)) -> Any:
         runtime = super()._run_interface(runtime, correct_return_codes)
-        if runtime.returncode not in correct_return_codes:  # nipype itself leaves that to nodes
+        if runtime.returncode not in correct_return_codes:  # nipype checks that for nodes only
             self.raise_exception(runtime)
         return runtime
 
@@ -146,7 +146,7 @@ class ApplyOutputSpec(TraitedSpec):
 
 
 class Apply(_Command):
-    """Bring an image through a saved result.
+    """Warp an image by a saved result.
 
     >>> Apply(result="registered", in_file="flair.nii.gz", inverse=True)  # doctest: +SKIP
     """

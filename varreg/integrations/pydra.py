@@ -1,6 +1,6 @@
-"""``register`` and ``apply`` as tasks of pydra (before version 1).
+"""``register`` and ``apply`` as pydra tasks (before version 1).
 
-What a task makes is in its own folder, which pydra enters before it runs, and finds again by what the input files hold.
+Outputs of a task are in a separate folder, the working folder of the task, identified by the content of its inputs.
 """
 
 # Annotations stay objects in this file (no `from __future__ import annotations`): pydra reads them as types.
@@ -57,7 +57,7 @@ def register(
 def apply(
     result: Directory, image: File, interpolation: str = "linear", labels: bool = False
 ) -> Path:
-    """Bring another image of the moving side onto the fixed grid of a saved result.
+    """Warp another image of the moving side onto the fixed grid of a saved result.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def apply(
         The folder of a saved result.
     image : path
     interpolation : {"linear", "nearest", "cubic"}
-        Between voxels; of labels, linear takes the label with the largest share.
+        Interpolation; for labels, linear selects the label with the largest interpolated fraction.
     labels : bool
-        Whether the image holds labels: whole numbers that stay so.
+        Whether the image holds labels, which stay integers.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Images and results on disk, whole or not at all."""
+"""Images and results on disk, written atomically."""

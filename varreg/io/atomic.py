@@ -1,6 +1,6 @@
-"""Files and folders that appear whole or not at all.
+"""Atomic creation of files and folders.
 
-Everything is built under a temporary name beside its destination, forced to disk, and renamed.
+Everything is written under a temporary name beside its destination, synchronised to disk, and renamed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from .destination import explained, refuse_existing, refuse_foreign, target_of, 
 from .leftovers import recover, temporary_name, tidy
 from .publishing import force_to_disk, publish, publish_all, swap_folder
 
-#: The file that makes a folder a saved result.
+#: File that identifies a folder as a saved result.
 RESULT = "result.json"
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` if the block ends without an exception.
+    """Yield a temporary path that becomes `path` if the block ends without an exception.
 
     Parameters
     ----------
     path : str or PathLike
-        The file to be made; its folder must exist.
+        The file to be created; its folder must exist.
     overwrite : bool
         Replace an existing file.
 
@@ -39,7 +39,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     Raises
     ------
     FileError
-        If `path` exists, is a folder, or cannot be written.  What existed before is untouched.
+        If `path` exists, is a folder, or cannot be written.  An existing file is then unchanged.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 def atomic_paths(
     paths: Sequence[str | os.PathLike[str]], *, overwrite: bool = False
 ) -> Iterator[list[Path]]:
-    """As :func:`atomic_path` for files of one folder that belong together: all of them appear, or none.
+    """As :func:`atomic_path` for several files of one folder: either all of them appear, or none.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def atomic_paths(
     try:
         with explained(targets[0]):
             for temporary, _ in pairs:
-                with open(temporary, "xb"):  # shows at once whether the folder can be written
+                with open(temporary, "xb"):  # shows at once whether the folder is writable
                     pass
             yield [temporary for temporary, _ in pairs]
             for temporary, _ in pairs:
@@ -95,16 +95,16 @@ def atomic_paths(
 def atomic_folder(
     path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = RESULT
 ) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` if the block ends without an exception.
+    """Yield a temporary folder that becomes `path` if the block ends without an exception.
 
     Parameters
     ----------
     path : str or PathLike
-        The folder to be made; its parent must exist.
+        The folder to be created; its parent must exist.
     overwrite : bool
         Replace an existing folder, if it is empty or contains `marker`.
     marker : str
-        File name that tells a folder of ours from one that must not be deleted.
+        File name that identifies folders written by varreg; others are never deleted.
 
     Yields
     ------
@@ -114,8 +114,8 @@ def atomic_folder(
     Raises
     ------
     FileError
-        If `path` exists, may not be replaced, or cannot be written.  What existed before is
-        untouched.
+        If `path` exists, may not be replaced, or cannot be written.  An existing folder is then
+        unchanged.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def atomic_folder(
 def free_folder(
     path: str | os.PathLike[str], *, overwrite: bool = False, marker: str = RESULT
 ) -> Path:
-    """The absolute path of a folder that :func:`atomic_folder` would make, refused if it would not.
+    """The absolute path of a folder that :func:`atomic_folder` could create; raises otherwise.
 
     Parameters
     ----------
@@ -153,12 +153,12 @@ def free_folder(
     Returns
     -------
     Path
-        Nothing is made.
+        Nothing is created.
 
     Raises
     ------
     FileError
-        If `path` exists, may not be replaced, or has no folder to be in.
+        If `path` exists, may not be replaced, or its parent does not exist.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def free_folder(
 
 
 def _free_file(path: str | os.PathLike[str], overwrite: bool) -> Path:
-    """The absolute path of a file that may be made."""
+    """The absolute path of a file that may be created."""
     target = target_of(path)
     tidy(target.parent)
     with explained(target):

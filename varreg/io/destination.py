@@ -1,4 +1,4 @@
-"""Where something is to be written: what is refused, and faults of the disk in words."""
+"""Validation of output paths, and conversion of disk errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import FileError, InputError, VarregError
 
-# Faults of the destination; any other OSError in the caller's block is the caller's own.
+# Errors of the destination; any other OSError in the caller's block is not converted.
 _REMEDIES = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some of the disk quota",
@@ -25,12 +25,12 @@ _REMEDIES = {
 
 
 def usable_path(value: Any, function: str, argument: str = "path") -> Path:
-    """A path of text, bytes or a path.
+    """Validate a path given as text, bytes or path object.
 
     Raises
     ------
     InputError
-        If it is anything else, or cannot be one.
+        Otherwise.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def target_of(path: str | os.PathLike[str]) -> Path:
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
-    """Nothing is replaced unasked, a dangling link neither."""
+    """Raise if the target exists and may not be replaced, including dangling links."""
     if os.path.lexists(target) and not overwrite:
         raise FileError(
             f"varreg: {str(target)!r} exists; pass overwrite=True (command line: --force) or "
@@ -79,7 +79,7 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def refuse_foreign(target: Path, marker: str) -> None:
-    """Raise unless a folder may be deleted: absent, empty, or marked as ours."""
+    """Raise unless a folder may be deleted: absent, empty, or written by varreg."""
     if not os.path.lexists(target):
         return
     if target.is_symlink() or not target.is_dir():
@@ -95,7 +95,7 @@ def refuse_foreign(target: Path, marker: str) -> None:
 
 @contextmanager
 def explained(target: Path) -> Iterator[None]:
-    """Turn faults of the disk into a `FileError` with a remedy."""
+    """Convert disk errors to a `FileError` with a remedy."""
     try:
         yield
     except VarregError:
@@ -110,6 +110,6 @@ def explained(target: Path) -> Iterator[None]:
 
 
 def whole_suffix(path: Path) -> str:
-    """The suffix that decides the file type, both parts of ``.nii.gz``."""
+    """The suffix that determines the file type, both parts of ``.nii.gz``."""
     compressed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst")
     return "".join(path.suffixes[-2:]) if compressed else path.suffix

@@ -1,4 +1,4 @@
-"""Writing images and JSON so that they appear whole or not at all, and reading JSON back."""
+"""Atomic writing of images and JSON, and reading of JSON."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     FileError
-        If the file cannot be read, is damaged, or holds something else.
+        If the file cannot be read, is damaged, or does not hold an object.
 
     Examples
     --------
@@ -74,12 +74,12 @@ def write_json(
     """Write a mapping as sorted, indented JSON.
 
     NumPy scalars and arrays become numbers and lists, paths become text, and numbers that are not
-    finite become null, since JSON has no word for them.
+    finite become null, as JSON cannot represent them.
 
     Parameters
     ----------
     path : str or PathLike
-        File to be made; its folder must exist.
+        File to be created; its folder must exist.
     content : mapping
         Of text, numbers, booleans, None, sequences, mappings, NumPy arrays and paths.
     overwrite : bool
@@ -88,7 +88,7 @@ def write_json(
     Raises
     ------
     InputError
-        If `content` holds something else.
+        If `content` holds other types.
     FileError
         If the file exists or cannot be written.
 
@@ -113,17 +113,17 @@ def write_json(
 def write_image(
     path: str | os.PathLike[str], array: np.ndarray, like: Writable, *, overwrite: bool = False
 ) -> None:
-    """Write an array that lies on the grid of an image.
+    """Write an array on the grid of an image.
 
     Parameters
     ----------
     path : str or PathLike
         ``.nii .nii.gz .mgh .mgz``, or for 2D ``.png .tif .tiff``.
     array : (*S) array
-        Scalar values; integer and boolean labels stay integers.  In a PNG, floating point is
-        stretched to 16 bit grey.
+        Scalar values; integer and boolean labels stay integers.  In a PNG, floating-point values are
+        scaled to 16-bit grey.
     like : Image
-        Gives shape, place and stored form.
+        Defines shape, geometry and stored form.
     overwrite : bool
         Replace an existing file.
 
@@ -132,7 +132,7 @@ def write_image(
     InputError
         If the array does not fit the image or the file type.
     FileError
-        If the type is not known, or the file exists or cannot be written.
+        If the type is unknown, or the file exists or cannot be written.
 
     Examples
     --------
@@ -166,16 +166,16 @@ def write_image(
 
 
 def write_pixels(path: Path, pixels: np.ndarray, like: Writable) -> None:
-    """Write the pixels of a picture, (n, m) or (n, m, channels), that lie on the grid of an image.
+    """Write the pixels of a picture, (n, m) or (n, m, channels), on the grid of an image.
 
     Parameters
     ----------
     path : Path
-        ``.png .tif .tiff``; what is there is replaced.
+        ``.png .tif .tiff``; an existing file is replaced.
     pixels : array
-        Integers as they are, floating point as :func:`write_image` has it.
+        Integers unchanged, floating point as in :func:`write_image`.
     like : Image
-        Gives the size of the pixels.
+        Defines the pixel size.
     """
     from ..images.pictures import write_picture
 
@@ -189,20 +189,20 @@ def write_pixels(path: Path, pixels: np.ndarray, like: Writable) -> None:
 
 
 def _write_mgh(path: Path, values: np.ndarray, like: Writable) -> None:
-    """FreeSurfer's format, which has fewer number types."""
+    """Write FreeSurfer's format, which supports fewer data types."""
     import nibabel
 
     from ..images.nifti import storable
 
     narrow = storable(values, function="varreg.write_image", mgh=True)
     image = like.to_nifti(narrow)
-    shape = (*image.shape, 1)[:3]  # the format has no 2D
+    shape = (*image.shape, 1)[:3]  # the format has no 2D images
     volume = np.asarray(image.dataobj).reshape(shape)
     nibabel.MGHImage(volume, image.affine).to_filename(path)
 
 
 def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Writable, function: str) -> None:
-    """2D only, and only in formats that lose nothing but what is stated."""
+    """Write a 2D picture; the only losses are those documented."""
     if values.ndim != 2 or suffix not in (".png", ".tif", ".tiff"):
         raise InputError(
             f"{function}: `path` ends in {suffix} and the image is {values.ndim}D; write NIfTI "
@@ -212,12 +212,12 @@ def _write_flat(path: Path, suffix: str, values: np.ndarray, like: Writable, fun
 
 
 def _refuse_number(text: str) -> float:
-    """NaN and Infinity are not JSON."""
+    """Reject NaN and Infinity, which are not JSON."""
     raise ValueError(f"it contains {text}")
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, recursively."""
+    """Convert a value to JSON types, recursively."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, str)):

@@ -1,7 +1,7 @@
-"""What runs that were killed leave behind: names that tell whose it is, and what the next run does with it.
+"""Recovery after killed runs: temporary names identify their process, and later runs remove or complete the files.
 
-A temporary file or folder carries its machine and its process in its name.  Those of processes that are
-gone are removed, once what they had begun to publish is finished.
+The name of a temporary file or folder contains machine and process.  Those of ended processes are
+removed, after completing what they had begun to publish.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 PREFIX = ".varreg-"
 JOURNAL = ".journal"
-#: Age (s) after which what a process of an unknown machine has left is removed too.
+#: Age (s) after which temporary files of an unknown machine are removed.
 LONGEST_RUN = 7 * 24 * 3600.0
 _NAME = re.compile(r"\.varreg-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}(\..*)?", re.DOTALL)
 
 
 def temporary_name(suffix: str = "") -> str:
-    """A new name for a file or folder of this process.
+    """A new temporary name for a file or folder of this process.
 
     Examples
     --------
@@ -40,15 +40,15 @@ def temporary_name(suffix: str = "") -> str:
 
 
 def recover(target: Path) -> None:
-    """Finish what a process that is gone had begun, if it may be why there is nothing under a name."""
+    """Complete what an ended process had begun to publish, if `target` may be missing for this reason."""
     if not os.path.lexists(target):
         tidy(target.parent, again=True)
 
 
 def tidy(folder: Path, again: bool = False) -> None:
-    """Finish what processes that are gone had begun to publish in a folder, and remove the rest of theirs.
+    """Complete what ended processes had begun to publish in a folder, and remove their other temporary files.
 
-    Once for each folder and process, unless `again`; what cannot be removed stays.
+    Once per folder and process, unless `again`; files that cannot be removed are left.
     """
     if (os.getpid(), str(folder)) in _tidied and not again:
         return
@@ -67,7 +67,7 @@ _tidied: set[tuple[int, str]] = set()
 
 @lru_cache(maxsize=1)
 def _machine() -> str:
-    """Tells machines, and containers on one machine, apart: a number of a process means nothing elsewhere."""
+    """Identifier of machine and container: process numbers are only unique within one."""
     space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
@@ -75,7 +75,7 @@ def _machine() -> str:
 
 
 def _is_left(entry: os.DirEntry[str]) -> bool:
-    """Whether a name is that of something temporary whose process is gone."""
+    """Whether a name is that of a temporary file or folder of an ended process."""
     named = _NAME.fullmatch(entry.name)
     if named is None:
         return False
@@ -91,13 +91,13 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it is somebody else's
+    except OSError:  # the process of another user
         return True
     return True
 
 
 def _finish(journal: Path) -> None:
-    """Publish what a journal names; one that was cut short names nothing, for then nothing had been published."""
+    """Publish the files named in a journal; an incomplete journal was written before any publication, and is ignored."""
     try:
         names = json.loads(journal.read_text(encoding="utf-8"))
         pairs = [(journal.with_name(a), journal.with_name(b)) for a, b in names]

@@ -1,4 +1,4 @@
-"""u at the nodes of its grid as a NIfTI vector image in float64, so that no bit is lost."""
+"""u at the nodes of its grid as a NIfTI vector image in float64, bitwise exact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..images.nifti import nifti_image
 from ..images.payload import refuse_long_header, stored_voxels
 from .records import Damage
 
-_DEFLATE = 1032  # the largest factor by which DEFLATE can expand
+_DEFLATE = 1032  # largest expansion factor of DEFLATE
 
 
 def write_nodes(path: Path, nodes: Float, fixed: Image) -> None:
@@ -25,7 +25,7 @@ def write_nodes(path: Path, nodes: Float, fixed: Image) -> None:
     path : Path
         ``.nii.gz``.
     nodes : (d, *m) array
-        In mm along the axes of the fixed array; ITK and FSL mean something else by a vector image.
+        In mm along the axes of the fixed array; ITK and FSL vector images use other conventions.
     fixed : Image
         An image on the fixed grid.
     """
@@ -41,12 +41,12 @@ def write_nodes(path: Path, nodes: Float, fixed: Image) -> None:
 
 
 def read_nodes(path: Path, shape: tuple[int, ...]) -> Float:
-    """Read u, with the file's header compared to what is expected before memory is taken.
+    """Read u; the header is compared with the expected shape before memory is allocated.
 
     Parameters
     ----------
     path : Path
-        As :func:`write_nodes` made it.
+        A file written by :func:`write_nodes`.
     shape : tuple of int
         (d, *m).
 
@@ -57,7 +57,7 @@ def read_nodes(path: Path, shape: tuple[int, ...]) -> Float:
     Raises
     ------
     FileError
-        If the file holds something else; what nibabel and gzip raise is let through.
+        If the file has other content; exceptions of nibabel and gzip are not converted.
     """
     import nibabel
 

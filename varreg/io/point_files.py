@@ -1,4 +1,4 @@
-"""Points in files: tables, and the markups of 3D Slicer, all brought to world RAS+ mm."""
+"""Point files: tables, and the markups of 3D Slicer, converted to world RAS+ mm."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ..errors import FileError, InputError
 from .files import read_json
 from .point_tables import read_table
 
-#: What Slicer calls its coordinate systems; files before version 4.11 have numbers.
+#: Slicer's names of coordinate systems; files before version 4.11 use numbers.
 _LPS = {"LPS": True, "RAS": False, "1": True, "0": False}
 _LARGEST = 2**26  # bytes
 
 
 @dataclass(frozen=True, eq=False)
 class PointList:
-    """Points of one image.
+    """Points in one image.
 
     Attributes
     ----------
     positions : (n, d) array
         World RAS+ mm.
     names : tuple of str
-        "" for those without.
+        "" for unnamed points.
     weights : (n,) array or None
     """
 
@@ -39,23 +39,23 @@ class PointList:
 
 
 def read_points(path: str | os.PathLike[str], dim: int, function: str) -> PointList:
-    """Read points of a file.
+    """Read points from a file.
 
     Parameters
     ----------
     path : str or PathLike
-        ``.csv`` or ``.tsv``: columns x, y, z (or the first ones), world RAS+ mm; if there are such columns, names (``name``
-        or ``label``) and weights (``weight``).  ``.fcsv`` and ``.mrk.json`` of 3D Slicer, whose files say whether they are LPS
-        or RAS.
+        ``.csv`` or ``.tsv``: columns x, y, z (or the first ones), world RAS+ mm; optional columns for names (``name``
+        or ``label``) and weights (``weight``).  ``.fcsv`` and ``.mrk.json`` of 3D Slicer, whose files state whether they
+        are LPS or RAS.
     dim : int
-        Of the images.
+        Dimension of the images.
     function : str
         Name for the messages.
 
     Raises
     ------
     FileError
-        If it cannot be read, or says nothing of its coordinate system.
+        If it cannot be read, or does not state its coordinate system.
     """
     name = os.fsdecode(path)
     try:
@@ -94,7 +94,7 @@ def _table(name: str, dim: int, function: str) -> PointList:
 
 
 def _fcsv(name: str) -> PointList:
-    """Lines that begin with # say the coordinate system and the columns."""
+    """Read Slicer's .fcsv; comment lines (#) state the coordinate system and the columns."""
     lines = _text(name).splitlines()
     said = {
         key.strip("# \t"): value.strip()
@@ -112,7 +112,7 @@ def _fcsv(name: str) -> PointList:
 
 
 def _markups(name: str) -> PointList:
-    """All markups of the file, one after the other."""
+    """Read all markups of the file, concatenated."""
     positions: list[Any] = []
     names: list[str] = []
     for markup in read_json(Path(name))["markups"]:

@@ -1,4 +1,4 @@
-"""Points in tables: the coordinates are mapped, every other column stays as it is."""
+"""Tables of points: the coordinates are mapped, all other columns are unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_table(
     ----------
     path : str
         CSV, or TSV by its name; with or without a header.  The coordinates are the columns x, y, z
-        (or i, j, k), and without such names the first ones.
+        (or i, j, k), or the first columns if there are none of these names.
     dim : int
         2 or 3.
     function : str
@@ -33,16 +33,16 @@ def read_table(
     Returns
     -------
     rows : list of list of str
-        All cells, the header included.
+        All cells, including the header.
     columns : list of int
-        Where the coordinates are.
+        Indices of the coordinate columns.
     points : (n, d) array
-        Of the last n rows.
+        Coordinates of the last n rows.
 
     Raises
     ------
     FileError
-        If the table cannot be read or a coordinate is no finite number.
+        If the table cannot be read or a coordinate is not a finite number.
 
     Examples
     --------
@@ -79,14 +79,14 @@ def read_table(
 def write_table(
     path: Path, rows: Sequence[list[str]], columns: Sequence[int], points: NDArray[np.float64]
 ) -> None:
-    """Write a table again with other coordinates.
+    """Write a table with new coordinates.
 
     Parameters
     ----------
     path : Path
-    rows, columns : as from `read_table`
+    rows, columns : as returned by `read_table`
     points : (n, d) array
-        Of the last n rows.
+        Coordinates of the last n rows.
     """
     first = len(rows) - len(points)
     with open(path, "w", encoding="utf-8", newline="") as stream:
@@ -104,7 +104,7 @@ def _delimiter(path: str) -> str:
 
 
 def _columns(rows: list[list[str]], dim: int) -> tuple[list[int], int]:
-    """Where the coordinates are, and the number of header rows."""
+    """Coordinate columns and number of header rows."""
     if not rows:
         return list(range(dim)), 0
     header = [cell.strip().lower() for cell in rows[0]]

@@ -1,4 +1,4 @@
-"""From a temporary name to the name that was asked for, so that a kill at any time loses nothing."""
+"""Renaming of temporary files to their final names, safe against termination at any time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP)
 
 
 def force_to_disk(path: Path) -> None:
-    """After a crash a renamed file must not be found empty; some file systems cannot do folders."""
+    """Synchronise a file to disk, so that it is not empty after a crash; some file systems do not support folders."""
     if path.is_dir():
         with suppress(OSError):
             _synchronise(path, os.O_RDONLY)
@@ -29,12 +29,12 @@ def force_to_disk(path: Path) -> None:
 
 
 def publish(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Rename a file; without `overwrite` one that has come up meanwhile is not replaced either."""
+    """Rename a file; without `overwrite`, a file created in the meantime is not replaced either."""
     if overwrite:
         os.replace(temporary, target)
         return
     try:
-        os.link(temporary, target)  # unlike a rename it fails if the name is taken
+        os.link(temporary, target)  # unlike renaming, fails if the name exists
     except OSError:
         refuse_existing(target, overwrite)
         os.rename(temporary, target)  # a file system without hard links
@@ -43,7 +43,7 @@ def publish(temporary: Path, target: Path, overwrite: bool) -> None:
 def publish_all(pairs: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
     """Rename files of one folder, all or none.
 
-    A journal comes before the first, so that the next run finishes what a kill interrupts.
+    A journal is written first, so that the next run can complete an interrupted publication.
     """
     journal = pairs[0][1].with_name(temporary_name(JOURNAL))
     kept: dict[Path, Path] = {}
@@ -69,7 +69,7 @@ def publish_all(pairs: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
 
 
 def swap_folder(temporary: Path, target: Path) -> None:
-    """Give a folder its name; what had it is under the temporary name or gone then."""
+    """Rename a folder; an existing one is exchanged to the temporary name or removed."""
     if not os.path.lexists(target):
         os.rename(temporary, target)
     elif not exchange(temporary, target):
@@ -77,7 +77,7 @@ def swap_folder(temporary: Path, target: Path) -> None:
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
-    """In two steps, with nothing under the name in between: a journal lets the next run finish."""
+    """Replace in two steps, between which the name does not exist: a journal lets the next run complete it."""
     aside, journal = (target.with_name(temporary_name(suffix)) for suffix in ("", JOURNAL))
     try:
         _write_journal([(temporary, target)], journal)
@@ -94,7 +94,7 @@ def _replace_folder(temporary: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system cannot."""
+    """Exchange two names atomically; False if the system does not support it."""
     if sys.platform != "linux":
         return False
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -109,7 +109,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _write_journal(pairs: Sequence[tuple[Path, Path]], path: Path) -> None:
-    """Write down which temporary name becomes which, before the first does."""
+    """Record the mapping of temporary to final names before the first renaming."""
     names = [[temporary.name, target.name] for temporary, target in pairs]
     path.write_text(json.dumps(names), encoding="utf-8")
     force_to_disk(path)

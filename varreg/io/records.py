@@ -1,4 +1,4 @@
-"""Plain JSON values <-> dataclasses, strictly: a damaged file becomes a sentence, never an object."""
+"""Strict conversion between dataclasses and plain JSON values: damaged files are reported, never partly loaded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..optimise.history import Stop
 from ..options.options import Options
 
 Record = TypeVar("Record")
-#: Fields of options that earlier versions did not have, and None did what they did.
+#: Options missing in earlier versions, for which None reproduces their behaviour.
 LATER_OPTIONS = ("weights", "similarities", "axes")
 
 
 class Damage(FileError):
-    """What is wrong with a stored value; the reader of the file adds which file."""
+    """Invalid stored value; the reader of the file adds the file name."""
 
 
 def plain(value: Any) -> Any:
-    """A dataclass, enum or number as a value that JSON holds without loss.
+    """A dataclass, enum or number as a JSON value without loss.
 
     Examples
     --------
@@ -41,12 +41,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no word for it; `number` reads it back
+        return str(value)  # JSON cannot represent it; `number` reads it back
     return value
 
 
 def entry(mapping: Any, key: str) -> Any:
-    """The value of a key that must be there."""
+    """The value of a required key."""
     if not isinstance(mapping, dict):
         raise Damage(f"an object with `{key}` is expected, not {_shown(mapping)}")
     if key not in mapping:
@@ -55,12 +55,12 @@ def entry(mapping: Any, key: str) -> Any:
 
 
 def text(mapping: Any, key: str) -> str:
-    """The text of a key."""
+    """The text value of a key."""
     return _text(entry(mapping, key), key)
 
 
 def number(value: Any, name: str) -> float:
-    """A number, also one that is not finite."""
+    """A number, which may be infinite or NaN."""
     if value in ("inf", "-inf", "nan"):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -69,7 +69,7 @@ def number(value: Any, name: str) -> float:
 
 
 def shape_of(mapping: Any, key: str) -> tuple[int, ...]:
-    """The tuple of positive whole numbers of a key."""
+    """The tuple of positive integers of a key."""
     return _shape(entry(mapping, key), key)
 
 
@@ -86,7 +86,7 @@ def array_of(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.float
 
 
 def record(kind: type[Record], mapping: Any, name: str) -> Record:
-    """A dataclass whose fields are numbers, text, shapes or stop reasons.
+    """A dataclass with fields of numbers, text, shapes or stop reasons.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def record(kind: type[Record], mapping: Any, name: str) -> Record:
 
 
 def nested(kind: Any, value: Any, name: str) -> Any:
-    """A value of any type that :func:`plain` takes apart, dataclasses within dataclasses too.
+    """A value of any type that :func:`plain` converts, including nested dataclasses.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def nested(kind: Any, value: Any, name: str) -> Any:
 
 
 def options_of(mapping: Any) -> Options:
-    """Options, which check their own values."""
+    """Options, which validate their values."""
     _same_keys(Options, mapping, "options")
     try:
         return Options(**mapping)
@@ -132,7 +132,7 @@ def options_of(mapping: Any) -> Options:
 
 
 def renamed(mapping: Any) -> Any:
-    """A record with the fields of today: earlier versions called the unfolding of a start its repair,
+    """A record with current field names: earlier versions called the unfolding of a start its repair,
     and counted its rounds.
     """
     if not isinstance(mapping, dict):
@@ -145,7 +145,7 @@ def renamed(mapping: Any) -> Any:
 
 
 def with_volume(mapping: Any) -> Any:
-    """An energy with the terms of today: earlier versions had no volume term, points or rigid masks."""
+    """An energy with all current terms: earlier versions had no volume term, points or rigid masks."""
     return (
         {"volume": 0.0, "points": 0.0, "rigidity": 0.0, **mapping}
         if isinstance(mapping, dict)
@@ -154,7 +154,7 @@ def with_volume(mapping: Any) -> Any:
 
 
 def with_motion(mapping: Any) -> Any:
-    """A choice of the model with the fields of today: earlier versions kept headers only if nothing was better.
+    """A model choice with all current fields: earlier versions kept headers only if nothing was better.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def with_motion(mapping: Any) -> Any:
 
 
 def with_later_options(mapping: Any) -> Any:
-    """Options with the fields of today: those of earlier versions made smooth maps of one pair of images."""
+    """Options with all current fields: earlier versions computed smooth maps of one pair of images."""
     if not isinstance(mapping, dict):
         return mapping
     weights = {name: getattr(Options(), name) for name in ("points_weight", "rigidity_weight")}
@@ -182,7 +182,7 @@ def _same_keys(kind: type, mapping: Any, name: str) -> None:
 
 
 def _shown(value: Any) -> str:
-    """The value in an error message, cut short."""
+    """The value in an error message, truncated."""
     words = repr(value)
     return words if len(words) <= 60 else words[:57] + "..."
 
@@ -220,7 +220,7 @@ def _stop(value: Any, name: str) -> Stop:
     return Stop[value]
 
 
-# By the annotation that the field of a dataclass carries.
+# Readers by type annotation of a dataclass field.
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "float": number,
     "int": _count,

@@ -1,4 +1,4 @@
-"""The fields of a saved result, read with suspicion."""
+"""Reading and validation of the fields of a saved result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from .records import (
 )
 from .result_folder import FORMAT, NODES, VERSION, WARPED, fingerprint
 
-#: Nesting of the provenance, which may hold anything.
+#: Maximum nesting of the provenance, which may hold any JSON.
 DEEPEST = 32
 
 
@@ -55,23 +55,23 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : str or PathLike
-        The folder, or the ``result.json`` in it.
+        The folder, or its ``result.json``.
 
     Returns
     -------
     dict
-        Name of each field -> value, with the same bits; `fixed` and `moving` are left out.
+        Name of each field -> value, bitwise identical; `fixed` and `moving` are omitted.
 
     Raises
     ------
     FileError
-        If it is absent, damaged or of an unknown format; the message says what is wrong.
+        If it is absent, damaged or of an unknown format; the message gives the reason.
     """
     folder = _folder(path)
     content = read_json(folder / RESULT)
     try:
         return _fields(folder, content)
-    except Exception as error:  # a file may be damaged in ways nobody has thought of
+    except Exception as error:  # damaged files can raise any exception
         reason = str(error) if isinstance(error, Damage) else f"{type(error).__name__}: {error}"
         raise FileError(
             f"varreg.load: {str(folder)!r} is not a usable result: {reason}. Save the result again."
@@ -79,7 +79,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    """The folder that holds the result, or an error that says what was looked for."""
+    """The folder with the result, or an error that names the missing file."""
     try:
         folder = Path(os.fsdecode(path)).expanduser()
         folder = folder.parent if folder.name == RESULT else folder
@@ -96,7 +96,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a result, each checked."""
+    """The fields of a result, each validated."""
     if content.get("format") != FORMAT:
         raise Damage(f"`format` is {content.get('format')!r} and not {FORMAT!r}")
     if content.get("version") != VERSION:
@@ -118,7 +118,7 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         smallest_determinant=number(entry(content, "smallest_determinant"), "smallest_determinant"),
         overlap=number(entry(content, "overlap"), "overlap"),
         provenance=_provenance(content),
-        # results of earlier versions have none
+        # absent in results of earlier versions
         checks=nested(tuple[Check, ...], content.get("checks", []), "checks"),
         model=nested(ModelChoice | None, with_motion(content.get("model")), "model"),
         channels=nested(tuple[ChannelReport, ...], content.get("channels", []), "channels"),
@@ -127,14 +127,12 @@ def _fields(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
         notes=nested(tuple[str, ...], content.get("notes", []), "notes"),
         regularity=nested(RegularityChoice | None, content.get("regularity"), "regularity"),
         motion=nested(HeadMotion | None, content.get("motion"), "motion"),
-        start=nested(
-            StartReport | None, renamed(content.get("start")), "start"
-        ),  # if there was one
+        start=nested(StartReport | None, renamed(content.get("start")), "start"),
     )
 
 
 def _provenance(content: dict[str, Any]) -> dict[str, Any]:
-    """Any JSON object; only the seconds are computed with, and must be numbers."""
+    """Any JSON object; only the run times are used in computations, and must be numbers."""
     provenance = entry(content, "provenance")
     if not isinstance(provenance, dict):
         raise Damage("`provenance` is not an object")
@@ -147,7 +145,7 @@ def _provenance(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _depth(value: Any) -> int:
-    """How deeply lists and objects are nested; without recursion, which has a limit of its own."""
+    """Nesting depth of lists and objects; iterative, as recursion is limited."""
     depth, layer = 0, [value]
     while layer and depth <= DEEPEST:
         layer = [v for v in layer if isinstance(v, (dict, list))]
@@ -164,7 +162,7 @@ def _list(content: dict[str, Any], key: str) -> list[Any]:
 
 
 def _transform(folder: Path, content: dict[str, Any]) -> Transform:
-    """The map, checked by the classes that own its parts."""
+    """The map, validated by the classes of its parts."""
     fixed, moving = (_grid(entry(content, key), key) for key in ("fixed", "moving"))
     nodes = entry(content, "nodes")
     return Transform(
@@ -187,7 +185,7 @@ def _optional(mapping: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.floa
 
 
 def _warped(path: Path, described: Any, grid: Grid) -> Image:
-    """The warped image: voxels from its file, place from the JSON, which has all the bits."""
+    """The warped image: voxels from its file, exact geometry from the JSON."""
     stored = entry(described, "volume_shape")
     array = read_path(path, argument="path", function="varreg.load").array
     if array.size != math.prod(grid.shape):
@@ -214,7 +212,7 @@ def _nodes(path: Path, described: Any, dim: int) -> Float:
 
 
 def _same(array: NDArray[Any], described: Any, name: str) -> NDArray[Any]:
-    """The array, if it is the one that was saved."""
+    """The array, if its checksum is that of the saved one."""
     if fingerprint(array) != text(described, "sha256"):
         raise Damage(f"{name} is not the file that was saved (its checksum differs)")
     return array

@@ -1,8 +1,8 @@
-"""A result on disk: one folder of NIfTI and JSON, written whole or not at all, read with suspicion.
+"""A result on disk: one folder of NIfTI and JSON, written atomically and validated on reading.
 
-``result.json`` holds everything but two arrays, whose checksums it keeps: ``warped.nii.gz``, and
-``u_nodes.nii.gz`` with u at the nodes of its grid (float64, so that nothing is lost).  u is in mm
-along the axes of the fixed array, which is not what ITK or FSL call a displacement field.
+``result.json`` holds everything except two arrays, of which it has checksums: ``warped.nii.gz``, and
+``u_nodes.nii.gz`` with u at the nodes of its grid (float64, without loss).  u is in mm
+along the axes of the fixed array, unlike displacement fields of ITK or FSL.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
     Parameters
     ----------
     result : Result
-        The two images that were registered are not written, only the warped one.
+        The two registered images are not written, only the warped one.
     path : str or PathLike
-        The folder to be made; its parent must exist.
+        The folder to be created; its parent must exist.
     overwrite : bool
         Replace a folder that holds a result, or is empty.
 
     Raises
     ------
     FileError
-        If it exists, is a foreign folder, or cannot be written; what was there is untouched.
+        If it exists, was not written by varreg, or cannot be written; an existing folder is then unchanged.
     """
     with atomic_folder(path, overwrite=overwrite, marker=RESULT) as folder:
         write_image(folder / WARPED, result.warped.values, result.warped)
@@ -56,7 +56,7 @@ def save(result: Result, path: str | os.PathLike[str], *, overwrite: bool = Fals
 
 
 def is_result(path: str | os.PathLike[str]) -> bool:
-    """Whether a path leads to a saved result: its folder, or the ``result.json`` in it."""
+    """Whether a path is a saved result: its folder, or its ``result.json``."""
     place = Path(os.fsdecode(path)).expanduser()
     recover(Path(os.path.abspath(place)))
     return place.name == RESULT or (place / RESULT).is_file()
@@ -77,7 +77,7 @@ def fingerprint(array: NDArray[Any]) -> str:
 
 
 def _content(result: Result) -> dict[str, Any]:
-    """Everything but the arrays, as JSON."""
+    """Everything except the arrays, as JSON."""
     transform, warped = result.transform, result.warped
     nodes = transform.nodes
     return {

@@ -1,4 +1,4 @@
-"""Writing a series (4D NIfTI) volume by volume: it is never in memory as a whole."""
+"""Writing an image series (4D NIfTI) volume by volume, without holding it in memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import FileError, InputError
 from ..geometry.grid import Grid
 from ..images.nifti import nifti_image, storable
 
-#: Of a gzip file: magic number, deflate, no flags, no time (so that the same series gives the same bytes), fast, any system.
+#: gzip header: magic number, deflate, no flags, no time (for reproducible bytes), fast, any system.
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
-#: An empty last block of a deflate stream.
+#: Empty final block of a deflate stream.
 LAST_BLOCK = b"\x03\x00"
 LEVEL = 1
 
@@ -26,7 +26,7 @@ Packed = tuple[bytes, bytes]
 
 
 def storage_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that volumes of a type are stored in.
+    """Data type in which volumes are stored.
 
     Examples
     --------
@@ -43,9 +43,9 @@ def storage_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def packed(volume: NDArray[Any], dtype: np.dtype[Any], compressed: bool) -> Packed:
-    """The bytes of a volume in memory and in the file; without the GIL, so that threads pack several at once.
+    """Bytes of a volume in memory and in the file; releases the GIL, so that threads compress several volumes in parallel.
 
-    Blocks that end at a byte (as pigz writes them) follow each other in one deflate stream.
+    Byte-aligned blocks (like those of pigz) are concatenated in one deflate stream.
     """
     if dtype.kind in "iu" and not np.can_cast(volume.dtype, dtype):
         limits = np.iinfo(dtype)
@@ -62,25 +62,25 @@ def packed(volume: NDArray[Any], dtype: np.dtype[Any], compressed: bool) -> Pack
 def series_writer(
     path: Path, grid: Grid, count: int, step: float, dtype: np.dtype[Any]
 ) -> Iterator[Callable[[Packed], None]]:
-    """Open a file for the volumes of a series.
+    """Open a file for the volumes of an image series.
 
     Parameters
     ----------
     path : Path
-        ``.nii`` or ``.nii.gz``; what is there is replaced.
+        ``.nii`` or ``.nii.gz``; an existing file is replaced.
     grid : Grid
         3D.
     count : int
-        Of volumes.
+        Number of volumes.
     step : float
-        Seconds from one to the next; 0 if that is not known.
+        Repetition time in seconds; 0 if unknown.
     dtype : dtype
-        Of the volumes.
+        Data type of the volumes.
 
     Yields
     ------
     callable
-        Takes what :func:`packed` returns, volume after volume.
+        Takes a result of :func:`packed` for each volume, in order.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def series_writer(
 
 
 def refuse_no_series(path: Any, function: str) -> None:
-    """Refuse a name that a series cannot have."""
+    """Refuse file names without a suffix for image series."""
     if not str(path).lower().endswith((".nii", ".nii.gz")):
         raise InputError(
             f"{function}: `output` is {str(path)!r}; a series is written as .nii or .nii.gz."
@@ -128,7 +128,7 @@ def refuse_no_series(path: Any, function: str) -> None:
 
 
 def _header(grid: Grid, count: int, step: float, dtype: np.dtype[Any]) -> bytes:
-    """A NIfTI header, and the four bytes that say that no extension follows."""
+    """A NIfTI header, and the four bytes that declare no extensions."""
     if max(*grid.shape, count) > np.iinfo(np.int16).max:
         raise InputError(
             f"varreg: a series of shape {(*grid.shape, count)} does not fit NIfTI-1, whose largest size is 32767."

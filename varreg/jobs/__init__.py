@@ -1,1 +1,1 @@
-"""Many jobs that are done once each: here, in processes or on a cluster, and not again when they are finished."""
+"""Idempotent jobs: executed once, in this process, in worker processes or on a cluster, and skipped when finished."""

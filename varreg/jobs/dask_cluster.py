@@ -1,4 +1,4 @@
-"""Jobs on a cluster of Dask: one that runs already, or workers that SLURM is asked for."""
+"""Jobs on a Dask cluster: an existing one, or workers started by SLURM."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .processes import lost_workers
 if TYPE_CHECKING:
     from .engine import Engine
 
-#: Seconds that a scheduler has for answering.
+#: Seconds to wait for an answer of a scheduler.
 TIMEOUT = 20
 
 
 def on_cluster(jobs: list[Job], engine: Engine) -> Iterator[Outcome]:
-    """Do jobs on the workers of a scheduler; those of a worker that is lost go to others.
+    """Execute jobs on the workers of a scheduler; jobs of a lost worker are repeated on others.
 
     Parameters
     ----------
     jobs : list of Job
         Their files must have the same paths on all machines.
     engine : Engine
-        With its scheduler.
+        Engine with a scheduler.
 
     Yields
     ------
     Outcome
-        In the order in which the jobs end.
+        In the order of completion.
 
     Raises
     ------
@@ -59,13 +59,13 @@ def _outcomes(client: Any, jobs: list[Job], threads: int) -> Iterator[Outcome]:
         except InputError as error:
             yield failure(job, error, 0.0, {})
             continue
-        # without a name of its own a job would be taken for one of an earlier run
+        # without a unique name a job would be identified with one of an earlier run
         sent[client.submit(*call, pure=False)] = job
     ended = as_completed(sent)
     while sent:
         future = next(ended)
         outcome = _outcome(sent.pop(future), future)
-        future.release()  # held, it would be done again when the worker that has it is lost
+        future.release()  # if kept, it would be repeated when its worker is lost
         yield outcome
 
 
@@ -83,7 +83,7 @@ def _outcome(job: Job, future: Any) -> Outcome:
 
 
 def _client(engine: Engine, opened: ExitStack) -> Any:
-    """The connection to the scheduler, which may have to be started."""
+    """The connection to the scheduler, which is started if necessary."""
     try:
         from distributed import Client
     except ImportError:
@@ -102,9 +102,9 @@ def _client(engine: Engine, opened: ExitStack) -> Any:
 
 
 def slurm_cluster(engine: Engine) -> Any:
-    """A scheduler here, and workers that SLURM starts as long as there is work.
+    """A local scheduler, and workers that SLURM starts while there is work.
 
-    The partition, the account and lines of the script are read from Dask's own configuration,
+    Partition, account and script lines are read from Dask's configuration,
     ``jobqueue.slurm``.
     """
     try:
@@ -115,7 +115,7 @@ def slurm_cluster(engine: Engine) -> Any:
         ) from None
     minutes = math.ceil(60 * engine.hours)
     cluster = SLURMCluster(
-        cores=1,  # jobs at a time in a worker
+        cores=1,  # parallel jobs per worker
         processes=1,
         job_cpu=engine.threads_per_job,
         memory=f"{math.ceil(1024 * engine.memory)} MiB",

@@ -1,4 +1,4 @@
-"""One job where it is done: in this process, in one of several, or on a machine of a cluster."""
+"""Execution of one job: in this process, in a worker process, or on a cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .verdict import verdict
 
 
 def do(job: Job, threads: int) -> Outcome:
-    """Do a job, unless it is finished, and write its record; no exception but an interruption escapes.
+    """Execute a job, unless it is finished, and write its record; only interruptions are raised.
 
     Parameters
     ----------
@@ -40,26 +40,26 @@ def do(job: Job, threads: int) -> Outcome:
 
 
 def failure(job: Job, error: Exception, seconds: float, inputs: dict[str, Any]) -> Outcome:
-    """The outcome of a job that failed, with the record of it if that can be written."""
+    """The outcome of a failed job, with its record if that can be written."""
     sentence, code = verdict(error)
     try:
         write_failed(job, inputs, seconds, sentence, code)
     except (OSError, FileError):
-        pass  # a disk that is full or gone is what has been said already
+        pass  # the error already states that the disk is full or absent
     return Outcome(job.name, State.FAILED, {}, seconds, error)
 
 
 def pickled(job: Job) -> bytes:
-    """A job as it is sent.
+    """A serialised job.
 
     Raises
     ------
     InputError
-        If something in it exists in this process only.
+        If a part of it exists in this process only.
     """
     try:
         return bytes(cloudpickle.dumps(job))
-    except Exception as error:  # every class fails in its own way
+    except Exception as error:  # any exception of a class's pickling
         raise InputError(
             f"varreg: the job {job.name!r} cannot be sent to another process ({type(error).__name__}: {error}); "
             "its work must be a function of a module and its settings plain values."
@@ -67,20 +67,20 @@ def pickled(job: Job) -> bytes:
 
 
 def do_pickled(version: str, job: bytes, threads: int) -> Outcome:
-    """As :func:`do`, of a job that was sent.
+    """As :func:`do`, for a serialised job.
 
     Parameters
     ----------
     version : str
-        Of varreg where it was sent from.
+        Version of varreg of the sender.
     job : bytes
-        From :func:`pickled`.
+        Result of :func:`pickled`.
     threads : int
 
     Raises
     ------
     VarregError
-        If varreg here is another version, whose answer may differ.
+        If the version of varreg differs here, so that results may differ.
     """
     if version != __version__:
         raise VarregError(
@@ -91,11 +91,11 @@ def do_pickled(version: str, job: bytes, threads: int) -> Outcome:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or one that says the same, if it cannot be sent back."""
+    """The error, or one with the same message if it cannot be pickled."""
     try:
         kept = pickle.loads(pickle.dumps(error))
         if str(kept) == str(error) and type(kept) is type(error):
             return error
-    except Exception:  # every class fails in its own way
+    except Exception:  # any exception of a class's pickling
         pass
     return RuntimeError(f"{type(error).__name__}: {error}")

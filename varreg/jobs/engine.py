@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, in several, or on a cluster of Dask."""
+"""Execution of jobs: in this process, in several processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ SLURM = "slurm"
 
 @dataclass(frozen=True)
 class Engine:
-    """Where jobs run; the answers are the same.
+    """Executor of jobs; results do not depend on it.
 
     Parameters
     ----------
     processes : int
-        Worker processes of this machine; 0 for none.
+        Number of local worker processes; 0 for none.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``"tcp://node:8786"``; or ``"slurm"``, which has `workers` started
+        Address of a Dask scheduler, such as ``"tcp://node:8786"``; or ``"slurm"``, which starts `workers`
         by SLURM.
     workers : int
-        Of SLURM, at most.
+        Largest number of SLURM workers.
     threads : int, optional
-        For each job.  By default all threads are shared out among the processes, and a worker of a cluster has one.
+        Threads per job.  By default all threads are divided among the processes, and a worker of a cluster has one.
     memory : float
-        GiB that SLURM is asked for, for each worker.
+        Memory requested from SLURM for each worker, GiB.
     hours : float
-        Likewise; a worker whose time is over is replaced by another.
+        Time requested likewise; a worker whose time has elapsed is replaced.
     retries : int
-        How many workers may be lost with a job in their hands before it is given up.  Schedulers of Dask have
-        their own number, ``distributed.scheduler.allowed-failures``.
+        Number of workers that may be lost during a job before it is given up.  Dask schedulers have
+        a separate limit, ``distributed.scheduler.allowed-failures``.
 
     Raises
     ------
     InputError
-        If two places are asked for at once, or a number is out of range.
+        If two executors are requested, or a number is out of range.
 
     Examples
     --------
@@ -75,25 +75,25 @@ class Engine:
 
     @property
     def places(self) -> int:
-        """How many jobs run at a time, as far as it is decided here."""
+        """Number of parallel jobs, as far as it is determined here."""
         if self.scheduler == SLURM:
             return self.workers
         return max(1, self.processes)
 
     @property
     def threads_per_job(self) -> int:
-        """The threads that each job may use."""
+        """Number of threads per job."""
         if self.threads is not None:
             return thread_count(self.threads, "varreg.Engine")
         return 1 if self.scheduler is not None else max(1, thread_count(None) // self.places)
 
     def run(self, jobs: list[Job]) -> Iterator[Outcome]:
-        """Run jobs; closing this generator ends those under way.
+        """Execute jobs; closing this generator ends the running ones.
 
         Yields
         ------
         Outcome
-            Of each job, in the order in which they end.
+            Of each job, in the order of completion.
         """
         if self.scheduler is not None:
             from .dask_cluster import on_cluster

@@ -1,4 +1,4 @@
-"""What a job's answer depends on, as one number: the content of its inputs, its settings, the version."""
+"""Fingerprint of all determinants of a job's result: content of its inputs, settings, version."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..errors import FileError
 from ..io.records import plain
 
 _BLOCK = 2**20
-#: Files of two parts: the other one lies beside it under the same name.
+#: File formats in two parts: the other file has the same stem.
 _IN_TWO = (".hdr", ".img", ".mhd", ".nhdr")
 
 
 def fingerprint(
     work: Callable[..., Any], contents: Mapping[str, str | None], settings: Mapping[str, Any]
 ) -> str:
-    """SHA-256 of everything that decides an answer, in hexadecimal.
+    """SHA-256 of all determinants of a result, in hexadecimal.
 
     Parameters
     ----------
     work : callable
-        What is done; its name counts.
+        Executed function; its name is included.
     contents : mapping
-        Role -> :func:`content_hash` of that input, None for one that is absent.
+        Role -> :func:`content_hash` of that input, None if absent.
     settings : mapping
         Plain JSON values, or dataclasses of them.
 
@@ -49,19 +49,19 @@ def fingerprint(
 
 
 def content_hash(path: Path, known: Mapping[str, Any] | None = None) -> str:
-    """SHA-256 of a file, or of all files of a folder with their names.
+    """SHA-256 of a file, or of all files of a folder including their names.
 
     Parameters
     ----------
     path : Path
     known : mapping, optional
-        A :func:`described` of earlier.  Where path, size and time of change are what they were, its hash is taken
-        and nothing is read.
+        An earlier result of :func:`described`.  If path, size and modification time are unchanged, its hash is returned
+        without reading.
 
     Raises
     ------
     FileError
-        If it cannot be read.
+        If a file cannot be read.
     """
     try:
         if is_unchanged(path, known):
@@ -79,7 +79,7 @@ def content_hash(path: Path, known: Mapping[str, Any] | None = None) -> str:
 
 
 def is_unchanged(path: Path, known: Mapping[str, Any] | None) -> bool:
-    """Whether an input has the path, the size and the time of change of a :func:`described` of earlier."""
+    """Whether an input has the path, size and modification time of an earlier :func:`described`."""
     if known is None or "sha256" not in known:
         return False
     try:
@@ -89,7 +89,7 @@ def is_unchanged(path: Path, known: Mapping[str, Any] | None) -> bool:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """The hash of an input, with what tells without reading it that it is still the same.
+    """The hash of an input, and the file attributes for detecting changes without reading.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def described(path: Path) -> dict[str, Any]:
     ...     content_hash(Path(folder) / "a", known) == known["sha256"]
     True
     """
-    found = states(path)  # before it is read: what changes meanwhile is looked at again
+    found = states(path)  # before reading: a change in the meantime is detected later
     return {"files": found, "sha256": content_hash(path)}
 
 
@@ -113,7 +113,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def states(path: Path) -> list[list[Any]]:
-    """Path, bytes and time of change (ns) of every file."""
+    """Path, size in bytes and modification time (ns) of every file."""
     try:
         found = [(file, os.stat(file)) for file in _files(path)]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One job of many, and how it ended."""
+"""One of many jobs, and its outcome."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do once, on whatever machine; it can be sent there by pickle.
+    """A unit of work that is executed once, on any machine; serialisable by pickle.
 
     Parameters
     ----------
     name : str
-        For messages and tables; no two jobs of a run share it.
+        For messages and tables; unique within a run.
     work : callable
-        Takes the job and the number of threads it may use; writes its files, each whole or not at all, over
-        those that are there, and returns a :class:`Done`.  What it writes depends on `inputs` and `settings` alone.
+        Takes the job and the number of threads; writes its files atomically, replacing existing ones,
+        and returns a :class:`Done`.  Its outputs depend on `inputs` and `settings` only.
     record : Path
-        The JSON file that says how the job ended; written after everything else, by the worker of the job.
+        JSON file with the outcome of the job; written last, by the worker of the job.
     inputs : mapping
-        Role -> file or folder (None if it is absent) that is read.  Their content decides whether the job is to be
-        done again, their names do not.
+        Role -> input file or folder (None if absent).  The job is repeated if their content changes,
+        not if their names do.
     settings : mapping
-        Plain JSON values that change the answer.
+        Plain JSON values that affect the result.
     places : mapping
-        What `work` needs besides and does not change the answer, such as the folder of the outputs.
+        Other parameters of `work`, which do not affect the result, such as the output folder.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Job:
     places: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # a worker may count relative paths from another folder
+        # the working folder of a worker may differ
         paths = {role: path and Path(os.path.abspath(path)) for role, path in self.inputs.items()}
         object.__setattr__(self, "inputs", paths)
         object.__setattr__(self, "record", Path(os.path.abspath(self.record)))
@@ -49,14 +49,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What a job leaves behind.
+    """Output of a job.
 
     Parameters
     ----------
     outputs : tuple of Path
-        The files it wrote, in the folder of its record or below.
+        The written files, in the folder of its record or below.
     facts : mapping
-        Plain JSON values, which are kept in the record for tables and pages.
+        Plain JSON values, recorded for tables and pages.
     """
 
     outputs: tuple[Path, ...] = ()
@@ -64,7 +64,7 @@ class Done:
 
 
 class State(Enum):
-    """How a job ended in this run."""
+    """State of a job after a run."""
 
     FINISHED = "finished"
     SKIPPED = "finished before"
@@ -73,20 +73,20 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """Outcome of a job.
 
     Parameters
     ----------
     name : str
     state : State
     facts : mapping
-        Of its :class:`Done`; empty if it failed.
+        From :class:`Done`; empty if it failed.
     seconds : float
-        That the job took, also if that was in an earlier run.
+        Run time of the job, also if executed in an earlier run.
     error : Exception or None
-        Why it failed.
+        Reason for the failure.
     lost : int
-        How many workers were lost with it in their hands.
+        Number of workers lost during the job.
     """
 
     name: str
@@ -97,5 +97,5 @@ class Outcome:
     lost: int = 0
 
     def after(self, lost: int) -> Outcome:
-        """The same, with the number of workers that were lost before."""
+        """The same, with the number of workers lost before."""
         return dataclasses.replace(self, lost=lost)

@@ -1,4 +1,4 @@
-"""Jobs in worker processes of this machine; one that is killed takes nothing with it."""
+"""Jobs in local worker processes; the other jobs survive if a worker is killed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .job import Job, Outcome
 
 
 def in_processes(jobs: list[Job], processes: int, threads: int, retries: int) -> Iterator[Outcome]:
-    """Do jobs in worker processes, as many at a time as there are.
+    """Execute jobs in worker processes, in parallel.
 
-    The end of one worker ends the others, and the job that caused it cannot be identified.  So
-    each of these is done alone afterwards, and one that `retries` + 1 workers were lost with is given up.
+    If one worker dies, all others end, and the job that caused it cannot be identified.  So
+    each candidate is repeated alone, and given up after the loss of `retries` + 1 workers.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def in_processes(jobs: list[Job], processes: int, threads: int, retries: int) ->
     Yields
     ------
     Outcome
-        In the order in which the jobs end.
+        In the order of completion.
     """
     pool = _Pool(min(processes, max(1, len(jobs))), threads)
     try:
@@ -43,7 +43,7 @@ def in_processes(jobs: list[Job], processes: int, threads: int, retries: int) ->
 
 
 def _together(pool: _Pool, source: Iterator[Job], suspects: list[Job]) -> Iterator[Outcome]:
-    """Outcomes of jobs side by side; those whose workers were lost are added to `suspects`."""
+    """Outcomes of parallel jobs; jobs whose workers were lost are added to `suspects`."""
     running = dict[Future[Outcome], Job]()
     while True:
         while len(running) < pool.size and (job := next(source, None)) is not None:
@@ -62,7 +62,7 @@ def _together(pool: _Pool, source: Iterator[Job], suspects: list[Job]) -> Iterat
 
 
 def _alone(pool: _Pool, job: Job, retries: int) -> Outcome:
-    """Outcome of a job with which a worker was lost, with nothing beside it."""
+    """Outcome of a job during which a worker was lost, executed alone."""
     for lost in range(1, retries + 1):
         with suppress(BrokenProcessPool):
             return _outcome(job, pool.submit(job)).after(lost)
@@ -71,7 +71,7 @@ def _alone(pool: _Pool, job: Job, retries: int) -> Outcome:
 
 
 def lost_workers(count: int) -> VarregError:
-    """The error of a job that workers do not survive."""
+    """The error of a job that repeatedly kills its worker."""
     times = "once" if count == 1 else f"{count} times"
     return VarregError(
         f"varreg: the worker that had it in hand was killed {times}, perhaps because memory ran out; see "
@@ -89,14 +89,14 @@ def _outcome(job: Job, future: Future[Outcome]) -> Outcome:
 
 
 class _Pool:
-    """Processes of loky, replaced by others when one of them is killed."""
+    """Worker processes of loky, replaced when one of them is killed."""
 
     def __init__(self, size: int, threads: int) -> None:
         self.size, self._threads = size, threads
         self._executor: Any = None
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Hand a job to a worker."""
+        """Send a job to a worker."""
         call = (do_pickled, __version__, pickled(job), self._threads)
         if self._executor is None:
             self._executor = _started(self.size)
@@ -107,7 +107,7 @@ class _Pool:
             return self._executor.submit(*call)  # type: ignore[no-any-return]
 
     def end(self) -> None:
-        """End the workers, with what they have in hand."""
+        """End the workers, including running jobs."""
         if self._executor is not None:
             self._executor.shutdown(wait=True, kill_workers=True)
 
@@ -116,5 +116,5 @@ def _started(size: int) -> Any:
     from loky import ProcessPoolExecutor
     from loky.backend import get_context
 
-    context = get_context("loky")  # neither forks nor runs the script of the user again
+    context = get_context("loky")  # neither forks nor runs the user's script again
     return ProcessPoolExecutor(size, context=context, initializer=follow, initargs=(os.getpid(),))

@@ -1,4 +1,4 @@
-"""The record of a job: a JSON file beside its outputs that says how it ended and of what."""
+"""The record of a job: a JSON file beside its outputs with its outcome and the state of its inputs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FORMAT = "varreg job 1"
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a job that was done.
+    """Recorded outcome of a job.
 
     Parameters
     ----------
     facts : mapping
     seconds : float
     error : str
-        The sentence of a failure; empty if it is finished.
+        Message of a failure; empty if finished.
     exit_code : int
-        Of the command line; 0 if it is finished.
+        Exit code for the command line; 0 if finished.
     """
 
     facts: Mapping[str, Any]
@@ -39,16 +39,16 @@ class Record:
 
 
 def finished(job: Job, *, read: bool = True) -> Record | None:
-    """The record of a job that need not be done again; else None.
+    """The record of a finished job; None if the job must be executed.
 
-    It is finished if its record says so, of the same content of the inputs, settings and version, and its outputs
-    are there.  Inputs whose size and time of change are as recorded are not read.
+    A job is finished if its record states so for the same content of inputs, settings and version, and its outputs
+    exist.  Inputs of unchanged size and modification time are not read.
 
     Parameters
     ----------
     job : Job
     read : bool
-        Whether inputs may be read; without it, one that may have changed counts as changed.
+        Whether inputs may be read; otherwise one that may have changed counts as changed.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def finished(job: Job, *, read: bool = True) -> Record | None:
 
 
 def stored_record(path: Path) -> dict[str, Any] | None:
-    """What a record holds, whole or None: one that is damaged is as good as absent."""
+    """The content of a record; None if absent or damaged."""
     with suppress(FileError, OSError):
         content = read_json(path)
         wanted = {"fingerprint": str, "inputs": dict, "outputs": dict, "facts": dict}
@@ -80,18 +80,18 @@ def stored_record(path: Path) -> dict[str, Any] | None:
 
 
 def inputs_of(job: Job) -> dict[str, Any]:
-    """Role -> content and state of each input, to be asked before the work begins."""
+    """Role -> content and state of each input, to be determined before execution."""
     return {role: None if path is None else described(path) for role, path in job.inputs.items()}
 
 
 def write_finished(job: Job, inputs: Mapping[str, Any], done: Done, seconds: float) -> None:
-    """Write that a job is finished; the last thing that is done of it.
+    """Write the record of a finished job, as the last step of its execution.
 
     Parameters
     ----------
     job : Job
     inputs : mapping
-        :func:`inputs_of` before the work.
+        Result of :func:`inputs_of` before execution.
     done : Done
     seconds : float
     """
@@ -102,7 +102,7 @@ def write_finished(job: Job, inputs: Mapping[str, Any], done: Done, seconds: flo
 def finished_record(
     job: Job, inputs: Mapping[str, Any], done: Done, seconds: float
 ) -> dict[str, Any]:
-    """The content of the record of a job that is finished; as :func:`write_finished`."""
+    """The content of the record of a finished job; see :func:`write_finished`."""
     outputs = {
         str(path.relative_to(job.record.parent)): path.stat().st_size for path in done.outputs
     }
@@ -117,13 +117,13 @@ def finished_record(
 def write_failed(
     job: Job, inputs: Mapping[str, Any], seconds: float, error: str, exit_code: int
 ) -> None:
-    """Write how a job failed; it is tried again in the next run."""
+    """Write the record of a failed job, which is repeated in the next run."""
     said = {"state": "failed", "outputs": {}, "facts": {}, "error": error, "exit_code": exit_code}
     write_json(job.record, _content(job, inputs, seconds) | said, overwrite=True)
 
 
 def _outputs_there(job: Job, stored: Mapping[str, Any]) -> bool:
-    """Whether all outputs have the sizes that were written."""
+    """Whether all outputs have the recorded sizes."""
     for name, size in stored["outputs"].items():
         try:
             if (job.record.parent / name).stat().st_size != size:
@@ -147,7 +147,7 @@ def _content(job: Job, inputs: Mapping[str, Any], seconds: float) -> dict[str, A
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has had so far; None where the system does not say."""
+    """Peak memory of this process; None if the system does not provide it."""
     try:
         import resource
         import sys

@@ -1,4 +1,4 @@
-"""``run_jobs``: what is not finished is done, what fails stops nothing else."""
+"""``run_jobs``: execution of unfinished jobs; failures do not stop the others."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def run_jobs(
     ended: Callable[[Outcome], None] | None = None,
     unit: str = "jobs",
 ) -> list[Outcome]:
-    """Do every job that is not finished.
+    """Execute every unfinished job.
 
-    Each writes its own files and then its record, so that nothing is lost when this process ends, and the next call
-    resumes it.
+    Each job writes its files and then its record, so that nothing is lost when this process ends, and the next call
+    resumes.
 
     Parameters
     ----------
     jobs : sequence of Job
     engine : Engine, optional
-        Where they run; by default one after the other in this process.
+        Executor; by default this process, one job after the other.
     again : bool
-        Do finished ones too: their records are removed first.
+        Repeat finished jobs, whose records are removed first.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
     ended : callable, optional
-        Takes each outcome as soon as it is there.
+        Takes each outcome when it is available.
     unit : str
-        What the bar counts.
+        Unit of the progress bar.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def run_jobs(
     InputError
         If two jobs have the same name or the same record.
     KeyboardInterrupt
-        Says how many are finished; they stay.
+        With the number of finished jobs, which are kept.
     """
     _refuse_same(jobs)
     outcomes = dict[str, Outcome]()
@@ -80,7 +80,7 @@ def run_jobs(
 
 
 def _known(job: Job, note: Callable[[Outcome], None]) -> bool:
-    """Whether a job is finished, as far as that can be told without reading its inputs."""
+    """Whether a job is finished, as far as known without reading its inputs."""
     before = finished(job, read=False)
     if before is None:
         return False

@@ -1,4 +1,4 @@
-"""What is said of an exception, and the exit code of the command line that it stands for."""
+"""Message and exit code of an exception."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ REFUSED, DEFECT = 1, 70
 
 
 def verdict(error: Exception) -> tuple[str, int]:
-    """The line to show and the exit code.
+    """The message to show and the exit code.
 
     Parameters
     ----------
@@ -39,6 +39,6 @@ def verdict(error: Exception) -> tuple[str, int]:
 
 
 def _without_prefix(words: str) -> str:
-    """The message without the Python function that raised it."""
+    """The message without the name of the Python function."""
     head, separator, rest = words.partition(": ")
     return rest if separator and head.split(".")[0] == "varreg" and " " not in head else words

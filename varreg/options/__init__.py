@@ -1,1 +1,1 @@
-"""What is minimised and how: validated options and their presets."""
+"""Options of energy and minimisation, with validation and presets."""

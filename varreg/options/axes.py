@@ -1,4 +1,4 @@
-"""The axes along which a displacement may point."""
+"""Weights of the axes of the displacement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .options import Options
 
 
 def axis_weights(options: Options, dimension: int) -> tuple[float, ...] | None:
-    """The weight of each axis of the displacement; None if none is favoured.
+    """The weight of each axis of the displacement; None if all are equal.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The backend that is asked for by its name."""
+"""Selection of the backend by name."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..backends.compilation import kernel_awaited
 from ..errors import BackendError, InputError
 from .validation import named
 
-#: "auto" is the GPU if there is one whose self-test has passed here, else "numba".
+#: "auto" is the GPU if there is one whose self-test has passed on this machine, otherwise "numba".
 BACKENDS = ("auto", "numba", "cupy", "numpy")
 
 
 def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -> Any:
-    """The backend; never another than the one asked for.
+    """The backend of the given name, without fallback.
 
     Parameters
     ----------
     name : {"auto", "numba", "cupy", "numpy"}
     device : int
-        Which GPU, for "cupy" and "auto"; it becomes the current device of this thread.
+        Index of the GPU, for "cupy" and "auto"; it becomes the current device of this thread.
     function : str
-        For messages.
+        For the messages.
     """
     name = named(name, BACKENDS)
     if not isinstance(name, str) or name not in BACKENDS:
@@ -36,7 +36,7 @@ def chosen_backend(name: str, device: int = 0, function: str = "varreg.solve") -
             f"{function}: `device` must be the number of a GPU, from 0; got {device!r}."
         )
     if name in ("numba", "numpy"):
-        with kernel_awaited():  # Numba takes half a second to import
+        with kernel_awaited():  # importing Numba takes half a second
             return importlib.import_module(f"varreg.backends.{name}.backend")
     selection = importlib.import_module("varreg.backends.cupy.selection")
     if name == "auto" and not selection.is_proven(int(device)):

@@ -1,4 +1,4 @@
-"""Single fields of Options as keywords, with their types, so that editors complete and check them."""
+"""Types of single fields of Options as keywords, for completion and type checking in editors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Range = tuple[float, float]
 
 
 class EnergyChanges(TypedDict, total=False):
-    """Any fields of :class:`varreg.Options` but ``iterations``, which :func:`varreg.certify` has of its own."""
+    """Any fields of :class:`varreg.Options` except ``iterations``, which :func:`varreg.certify` defines itself."""
 
     similarity: str
     regions: int | None

@@ -1,4 +1,4 @@
-"""Validation of the fields of the options, which also become plain Python values."""
+"""Validation of the option fields, and conversion to plain Python values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TUPLES = ("weights", "similarities", "axes", "fixed_range", "moving_range", "lev
 
 
 def check_fields(options: Options) -> None:
-    """Refuse what is no value of its field; lists become tuples, NumPy's numbers Python's.
+    """Validate all fields; lists become tuples, and NumPy numbers Python numbers.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""The names that options take, and which options are numbers of which kind."""
+"""Names of option values, and numeric types of the options."""
 
-#: The similarities, and what to call their values.
+#: Similarities, and the names of their values.
 SIMILARITIES = {
     "regional-mi": "mutual information",
     "mi": "mutual information",
@@ -10,17 +10,17 @@ SIMILARITIES = {
     "ssd": "squared differences",
 }
 REGULARITIES = ("auto", "smooth", "fine")
-#: What a regularity decides where nobody else does.
+#: Options determined by the regularity by default.
 REGULARITY_NUMBERS = (
     "smoothness_weight", "smoothness_length", "smoothness_order", "volume_weight",
 )  # fmt: skip
-#: Similarities of which it is known how much they gain by chance.
+#: Similarities whose gains by chance are calibrated.
 JUDGES = ("regional-mi", "mi")
-#: Letters of the axes of an array, as BIDS has them in PhaseEncodingDirection.
+#: Letters of the array axes, as in BIDS PhaseEncodingDirection.
 AXES = "ijk"
-#: Initial alignments that a search is started from.
+#: Initial alignments of the affine search.
 STARTS = ("header", "centres", "moments")
-#: Models of the maps in each round of a template.
+#: Models of the maps in the rounds of a template.
 ROUNDS = ("rigid", "affine", "deformable", "deformable")
 AFFINE_MODELS = ("translation", "rigid", "similarity", "affine")
 WHOLE_NUMBERS = (

@@ -1,7 +1,7 @@
-"""Every choice that defines what is minimised and how: one frozen, validated dataclass.
+"""Options of the energy and its minimisation: a frozen, validated dataclass.
 
-What only concerns the machine (backend, threads, progress) is not an option of the problem and is
-an argument of :func:`varreg.solve` instead.
+Settings of the machine (backend, threads, progress) are not part of the problem and are
+arguments of :func:`varreg.solve` instead.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Options:
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[Changes]) -> Options:
-        """The named choice, with single fields changed.
+        """The options of a preset, with single fields changed.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Options:
             ``"cfir"``: the same with the parent paper's estimator (100 bins on [0, 1], Gaussian
             windows normalised per pixel); ``"precise"``: the default energy run to convergence.
         **changes
-            Fields of :class:`Options` to set on top.
+            Fields of :class:`Options` that override the preset.
 
         Examples
         --------
@@ -176,9 +176,9 @@ class Options:
         return cls().replace(**PRESETS[name]).replace(**changes)
 
     def for_dimension(self, dimension: int) -> Options:
-        """These options with all numbers that only the dimension decides.
+        """These options with the default values that depend only on the dimension.
 
-        A regularity that is left open stays so, with its numbers, until there is evidence.
+        An open regularity, and the values that depend on it, stay open until there is evidence.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class Options:
         return self.decided(dimension)
 
     def decided(self, dimension: int) -> Options:
-        """These options with all numbers, and a smooth map where the regularity is left open.
+        """These options with all values, where an open regularity is smooth.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class Options:
         return dataclasses.replace(self, **missing) if missing else self
 
     def of_regularity(self, regularity: str) -> Options:
-        """These options with another regularity and its own numbers, iterations too unless others were given.
+        """These options with another regularity and its default values, including iterations unless given.
 
         Parameters
         ----------
@@ -239,6 +239,6 @@ class Options:
         return self.replace(regularity=regularity, iterations=iterations, **open_)
 
     def replace(self, **changes: Unpack[Changes]) -> Options:
-        """A copy with fields changed; an unknown field is an error that suggests the nearest one."""
+        """A copy with changed fields; an unknown field raises an error that suggests the nearest name."""
         refuse_unknown(changes, [field.name for field in dataclasses.fields(self)])
         return dataclasses.replace(self, **changes)

@@ -1,4 +1,4 @@
-"""What the options say of several pairs of images that are registered together."""
+"""Options for several pairs of images that are registered together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from .options import Options
 
 
 def similarity_names(options: Options, pairs: int) -> tuple[str, ...]:
-    """The similarity of each of so many pairs; of fewer than the options name the first ones."""
+    """The similarity of each pair; for fewer pairs than options, the first ones."""
     return (options.similarities or (options.similarity,) * pairs)[:pairs]
 
 
 def pair_weights(options: Options, pairs: int) -> tuple[float, ...]:
-    """The weight of each of so many pairs; they add up to 1.
+    """The normalised weight of each pair.
 
     Examples
     --------
@@ -25,5 +25,5 @@ def pair_weights(options: Options, pairs: int) -> tuple[float, ...]:
 
 
 def first_pair(options: Options) -> Options:
-    """The options for the first of several pairs alone."""
+    """The options for the first of several pairs."""
     return dataclasses.replace(options, weights=None, similarities=None)

@@ -1,10 +1,10 @@
-"""Presets of the options, and what only the dimension decides."""
+"""Presets of the options, and values that depend only on the dimension."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: What the options leave open: a volume has more voxels for each box.
+#: Default values by dimension: a volume has more voxels per box.
 BY_DIMENSION: dict[int, dict[str, Any]] = {2: {"regions": 8}, 3: {"regions": 10}}
 _SMOOTH: dict[str, Any] = {"smoothness_order": 4, "volume_weight": 0.0}
 _FINE: dict[str, Any] = {
@@ -13,7 +13,7 @@ _FINE: dict[str, Any] = {
     "volume_weight": 0.8,
     "iterations": (12, 12, 32),
 }
-#: Regularity -> dimension -> numbers: a volume has more voxels for each node, and gains from more steps.
+#: Regularity -> dimension -> values: a volume has more voxels per node, and benefits from more steps.
 BY_REGULARITY: dict[str, dict[int, dict[str, Any]]] = {
     "smooth": {
         2: {"smoothness_weight": 0.35, "iterations": (12, 10, 18), **_SMOOTH},

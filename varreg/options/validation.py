@@ -1,4 +1,4 @@
-"""Validation of the fields of a dataclass of options."""
+"""Validators of the fields of an options dataclass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .names import AXES
 
 
 def is_real(value: Any) -> bool:
-    """Numpy's scalars are numbers.Real too, its bool and complex are not."""
+    """Whether a value is a real number; NumPy scalars are numbers.Real too, except its bool and complex types."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -67,12 +67,12 @@ def are_axes(value: Any) -> bool:
 
 
 def are_choices(choices: tuple[str, ...]) -> Callable[[Any], bool]:
-    """Whether a value is a tuple of some of these."""
+    """Whether a value is a tuple of allowed choices."""
     return lambda value: isinstance(value, tuple) and 0 < len(value) and set(value) <= set(choices)
 
 
 def refuse_unknown(names: Iterable[str], known: list[str]) -> None:
-    """Refuse a name that is no field of the options, and suggest the nearest."""
+    """Refuse an unknown option name, and suggest the nearest."""
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -81,17 +81,17 @@ def refuse_unknown(names: Iterable[str], known: list[str]) -> None:
 
 
 def as_tuple(options: Any, name: str) -> None:
-    """Turn lists and arrays into tuples, so that options stay hashable and compare by value."""
+    """Convert lists and arrays to tuples, so that options stay hashable and compare by value."""
     value = getattr(options, name)
     if isinstance(value, np.ndarray) and value.ndim:
         value = value.tolist()
     if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)):
-        with suppress(Exception):  # `check` says what is wanted
+        with suppress(Exception):  # `check` reports the expected form
             object.__setattr__(options, name, tuple(value))
 
 
 def plain_numbers(value: Any, number: type) -> Any:
-    """Python's own numbers instead of any other, in tuples too; what is not a number as it is."""
+    """Convert numbers to Python numbers, in tuples too; other values are unchanged."""
     if isinstance(value, tuple):
         return tuple(plain_numbers(v, number) for v in value)
     return number(value) if isinstance(value, Real) else value
@@ -101,19 +101,19 @@ def check(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) ->
     value = getattr(options, name)
     try:
         good = valid(value)
-    except Exception:  # whatever objects raise that are something else
+    except Exception:  # other objects may raise anything
         good = False
     if not good:
         raise InputError(f"`Options({name}=...)` must be {wanted}; got {value!r}.")
 
 
 def check_or_none(options: Any, name: str, valid: Callable[[Any], bool], wanted: str) -> None:
-    """As :func:`check`; None leaves the choice open."""
+    """As :func:`check`; None is allowed too."""
     check(options, name, lambda value: value is None or valid(value), f"{wanted}, or None")
 
 
 def named(value: Any, choices: Collection[str]) -> Any:
-    """A name in the letters of the choices, whatever its case; anything else as it came.
+    """A name in the case of the choices, ignoring its own case; any other value unchanged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The page, the notebook view, plots and progress bars."""
+"""HTML report, notebook display, plots and progress bars."""
 
 from .page import write_report
 

@@ -1,4 +1,4 @@
-"""Curves of the descent as coordinates of an SVG drawing."""
+"""Convergence curves as coordinates of an SVG drawing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOX = (78.0, 26.0, 628.0, 216.0)
 
 @dataclass(frozen=True)
 class Tick:
-    """Where a number stands on an axis."""
+    """Position of a number on an axis."""
 
     place: float
     text: str
@@ -29,11 +29,11 @@ class Band:
     ----------
     stage : str
     label : str
-        The coarsening, as a fraction.
+        Coarsening factor, as a fraction.
     left, right : float
-        Where it begins and ends in the drawing.
+        Start and end in the drawing.
     points : str
-        Of the polyline, ``"x,y x,y"``.
+        Points of the polyline, ``"x,y x,y"``.
     """
 
     stage: str
@@ -45,12 +45,12 @@ class Band:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with a curve for each level.
+    """A chart with one curve per level.
 
     Attributes
     ----------
     identifier, title, description : str
-        The description says in words and numbers what is seen.
+        The description states the content in words and numbers.
     bands : tuple of Band
     x_ticks, y_ticks : tuple of Tick
     """
@@ -64,9 +64,9 @@ class Chart:
 
 
 def charts(history: tuple[Iteration, ...]) -> list[Chart]:
-    """Energy and gradient norm over the accepted steps, each counted from the start of its level.
+    """Energy and gradient norm over the accepted steps, each relative to the start of its level.
 
-    Levels see different images, so only what happens within a level can be compared.
+    Levels use different images, so that values are comparable only within a level.
     """
     levels = descents(history)
     if not levels:

@@ -1,4 +1,4 @@
-"""One page for a cohort: every registration with its picture and its checks, in the order it is handed."""
+"""One page for a cohort: every registration with its picture and its checks, in the given order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from .rendering import rendered
 
-#: Characters of all pictures in the page; those of further rows stay in their files.
+#: Total size of the pictures in the page, in characters; those of further rows are linked.
 LARGEST = 4_000_000
-#: What is shown of each registration: key, heading, format.
+#: Columns of the table: key, heading, format.
 COLUMNS = (
     ("similarity_before", "Similarity before", "{:.3f}"),
     ("similarity_after", "after", "{:.3f}"),
@@ -29,9 +29,9 @@ def cohort_page(rows: Sequence[Any], folder: Path) -> str:
     Parameters
     ----------
     rows : sequence of varreg.cohort.group.Row
-        In the order in which they are shown.
+        In the order of display.
     folder : Path
-        From which their pictures count.
+        Base folder of the relative paths of pictures.
     """
     registered = [row for row in rows if not row.error]
     return rendered(
@@ -50,7 +50,7 @@ def cohort_page(rows: Sequence[Any], folder: Path) -> str:
 
 
 def pictures(rows: Sequence[Any], folder: Path, most: int = LARGEST) -> dict[str, str]:
-    """Path -> data URI of the pictures of the first rows, as many as the page has room for."""
+    """Path -> data URI of the pictures of the first rows, up to the size limit."""
     found, room = dict[str, str](), most
     for row in rows:
         file = folder / row.picture

@@ -1,4 +1,4 @@
-"""What the page says in words and numbers besides the certificate."""
+"""Text and numbers of the page besides the certificate."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .subject import Subject
 
 
 class Figure(NamedTuple):
-    """A number that answers one question."""
+    """A value that answers one question."""
 
     question: str
     answer: str
 
 
 class View(NamedTuple):
-    """A kind of picture: its name, and what is seen, in numbers."""
+    """A type of picture: its name, and its numeric caption."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 def key_figures(c: Certificate) -> list[Figure]:
-    """Six questions, six answers; none of them is a score of the whole."""
+    """Six values for six questions; there is no total score."""
     name = SIMILARITIES[c.options.similarity]
     gradient = (
         f"{_percent(100 * c.gradients.here / c.gradients.affine)} of that after affine"
@@ -126,7 +126,7 @@ def map_views(subject: Subject, layers: Layers) -> list[View]:
 
 
 def histogram_captions(subject: Subject) -> list[str]:
-    """What the two joint histograms show."""
+    """Captions of the two joint histograms."""
     return [
         f"{when.capitalize()}: {int(h.sum())} voxels of the head fill {int((h > 0).sum())} of {h.size} bins and "
         f"share {mutual_information(h):.3f} nats."
@@ -135,19 +135,19 @@ def histogram_captions(subject: Subject) -> list[str]:
 
 
 def option_rows(options: Options, dimension: int) -> list[tuple[str, str, bool]]:
-    """Name, value, and whether it is not the default of images of a dimension: with the numbers of its regularity."""
+    """Name, value, and whether it differs from the default for this dimension, for the given regularity."""
     usual = Options(regularity=options.regularity).for_dimension(dimension)
-    if usual.regularity == "fine":  # smooth is what an open one is without evidence
+    if usual.regularity == "fine":  # without evidence, an open regularity is smooth
         usual = usual.replace(regularity="auto")
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return [(name, repr(value), value != getattr(usual, name)) for name, value in values.items()]
 
 
 def provenance_rows(subject: Subject) -> list[tuple[str, str]]:
-    """Versions, machine, seconds, and which images these were."""
+    """Versions, machine, run time, and image files."""
     rows = []
     for name, value in subject.result.provenance.items():
-        if name not in ("call", "command"):  # which are shown as they are typed
+        if name not in ("call", "command"):  # shown separately, as typed
             rows.append((name, _plain(value)))
     for side in ("fixed", "moving"):
         image = getattr(subject, side)

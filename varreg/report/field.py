@@ -1,4 +1,4 @@
-"""The displacement field as pictures: hue is direction, brightness length, and arrows say the same."""
+"""Pictures of the displacement field: hue for direction, brightness for length, with arrows."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 
-#: Least length of full colour, as a share of the extent of what is shown: 1.5 to 2 mm for a head, so that 0.2 mm stay dark.
+#: Smallest length of full brightness, as a share of the extent: 1.5 to 2 mm for a head, so that 0.2 mm stay dark.
 LEAST_SHARE = 0.01
-#: Pixels between arrows, and the share of it that the longest one takes.
+#: Pixels between arrows, and the length of the longest arrow as a share of this.
 ARROW_STEP, ARROW_LENGTH = 20, 0.85
-#: Arrows shorter than this, in pixels, are left out.
+#: Arrows shorter than this, in pixels, are omitted.
 SHORTEST = 4.0
 
 
 def full_colour(lengths: Float, extent: float) -> float:
-    """The length of full colour, a round number: what 99.5 % stay below, and not less than a share of the extent.
+    """Length of full brightness, a round number: the 99.5 percentile, at least a share of the extent.
 
     Parameters
     ----------
     lengths : array
-        abs(u) of what is shown, in mm.
+        abs(u) of the shown voxels, in mm.
     extent : float
-        Mean extent of what is shown, in mm.
+        Mean extent of the shown region, in mm.
 
     Examples
     --------
@@ -46,14 +46,14 @@ def field_colours(down: Float, right: Float, full: float) -> Pixels:
     Parameters
     ----------
     down, right : (rows, columns) array
-        Components of the field downwards and to the right of the picture, in mm.
+        Components of the displacement downwards and to the right of the picture, in mm.
     full : float
-        Length of full colour, in mm.
+        Length of full brightness, in mm.
 
     Returns
     -------
     (rows, columns, 3) array
-        Black is no displacement.
+        Black for zero displacement.
 
     Examples
     --------
@@ -62,21 +62,21 @@ def field_colours(down: Float, right: Float, full: float) -> Pixels:
     """
     hue = np.mod(np.arctan2(-down, right) / (2 * np.pi), 1.0)
     value = np.clip(np.hypot(down, right) / full, 0, 1)
-    # of the hue's colour, each channel is a trapezium around the circle
+    # for the hue, each channel is a trapezium function around the colour circle
     channels = [np.clip(np.abs(np.mod(6 * hue + s, 6) - 3) - 1, 0, 1) for s in (0.0, 4.0, 2.0)]
     colour = 1 - 0.85 * (1 - np.stack(channels, axis=-1))
     return np.round(255 * value[..., None] * colour).astype(np.uint8)
 
 
 def arrows(down: Float, right: Float, full: float) -> Float:
-    """Opacity of arrows, (rows, columns) on [0, 1]: from a point to where u takes it, not to scale.
+    """Opacity of arrows, (rows, columns) in [0, 1]: along u, not to scale.
 
-    An arrow of full length has full colour.  Parameters are those of :func:`field_colours`.
+    Arrows of full length have full brightness.  For the parameters see :func:`field_colours`.
     """
     from PIL import Image, ImageDraw
 
     rows, columns = down.shape
-    drawing = Image.new("L", (2 * columns, 2 * rows))  # twice as large, for smooth borders
+    drawing = Image.new("L", (2 * columns, 2 * rows))  # twice the size, for smooth edges
     pen = ImageDraw.Draw(drawing)
     for row in range(ARROW_STEP // 2, rows, ARROW_STEP):
         for column in range(ARROW_STEP // 2, columns, ARROW_STEP):
@@ -95,7 +95,7 @@ def with_arrows(down: Float, right: Float, full: float) -> Pixels:
 
 
 def wheel(side: int = 120) -> Pixels:
-    """The legend: a disc of all directions, full colour at its rim; (side, side, 4), transparent around."""
+    """The legend: a disc of all directions, full brightness at the rim; (side, side, 4), transparent outside."""
     place = (np.arange(side) + 0.5) / (side / 2) - 1
     down, right = place[:, None] + 0 * place, place + 0 * place[:, None]
     radius = np.hypot(down, right)

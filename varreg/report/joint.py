@@ -1,4 +1,4 @@
-"""Joint histograms of two images that lie on one grid, and their picture."""
+"""Joint histograms of two images on one grid, and their pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Float = NDArray[np.floating]
 Range = tuple[float, float]
 
 BINS = 64
-#: Few voxels -> many, on a logarithmic scale.
+#: Colour scale from few to many voxels, logarithmic.
 COLOURS = (
     (0.0, (16, 18, 24)),
     (0.05, (38, 33, 84)),
@@ -30,14 +30,14 @@ def joint_histogram(
     fixed, moving : (n,) array
         Intensities of the voxels inside the mask.
     fixed_range, moving_range : (float, float)
-        Intensities of the first and the last bin's outer borders; what lies beyond is clipped.
+        Intensities of the outer edges of the first and the last bin; values outside are clipped.
     bins : int
-        Along either axis.
+        Number of bins of either axis.
 
     Returns
     -------
     (bins, bins) array
-        Row: bin of the fixed intensity; column: bin of the moving one.  The sum is n.
+        Row: bin of the fixed intensity; column: bin of the moving intensity.  The sum is n.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def mutual_information(histogram: NDArray[np.integer]) -> float:
 
 
 def histogram_picture(histogram: NDArray[np.integer], most: int) -> NDArray[np.uint8]:
-    """(bins, bins, 3) pixels: fixed intensities to the right, moving upwards, counts as logarithms.
+    """(bins, bins, 3) pixels: fixed intensities to the right, moving upwards, counts on a logarithmic scale.
 
     Parameters
     ----------
     histogram : (bins, bins) array
-        As :func:`joint_histogram` gives it.
+        As returned by :func:`joint_histogram`.
     most : int
-        The count with the brightest colour; larger ones have it too.
+        Count of the brightest colour; larger counts are clipped.
     """
     unit = np.log1p(histogram.T[::-1]) / np.log1p(max(most, 1))
     stops = [stop for stop, _ in COLOURS]

@@ -1,4 +1,4 @@
-"""The layers of which the page puts its pictures together, a sprite for each plane and layer."""
+"""Picture layers of the page: one sprite per plane and layer."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from .tiles import Stack, sprite, stacks
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 
-#: Grid lines along the longer side of a plane.
+#: Number of grid lines along the longer side of a plane.
 GRID_LINES = 20
-#: WebP qualities: of images and colours, and of lines, whose opacity is kept as it is.
+#: WebP qualities: of images and colours, and of lines, whose opacity is lossless.
 QUALITY_2D, QUALITY_3D, QUALITY_LINES = 88, 72, 60
-#: Standard deviation of the Gaussian before edges are sought, in voxels (at least a pixel).
+#: Standard deviation of the Gaussian before edge detection, in voxels (at least a pixel).
 EDGE_SMOOTHING = 1.3
 
 
 @dataclass(frozen=True)
 class PlaneLayers:
-    """One plane with its sprites.
+    """One plane and its sprites.
 
     Attributes
     ----------
@@ -51,15 +51,15 @@ class PlaneLayers:
 
 @dataclass(frozen=True)
 class Layers:
-    """All planes, and what they have in common.
+    """All planes, and their common scales.
 
     Attributes
     ----------
     planes : tuple of PlaneLayers
     full_colour : float
-        Length that has full colour in the picture of the field, in mm.
+        Length of full brightness in the picture of the field, in mm.
     grid_step : float
-        Between the lines of the deformation grid, in voxels.
+        Distance between the lines of the deformation grid, in voxels.
     """
 
     planes: tuple[PlaneLayers, ...]
@@ -68,18 +68,18 @@ class Layers:
 
     @property
     def size(self) -> int:
-        """Characters of all sprites."""
+        """Total size of all sprites, in characters."""
         return sum(len(uri) for plane in self.planes for uri in plane.sprites.values())
 
 
 def fitting_layers(subject: Subject, largest: int) -> Layers:
-    """Layers whose sprites together have at most `largest` characters.
+    """Layers with sprites of at most `largest` characters in total.
 
     Parameters
     ----------
     subject : Subject
     largest : int
-        Tiles are made smaller until it is met.
+        Tiles are reduced in size until the limit is met.
     """
     scale = 1.0
     while True:
@@ -90,7 +90,7 @@ def fitting_layers(subject: Subject, largest: int) -> Layers:
 
 
 def build(subject: Subject, scale: float = 1.0) -> Layers:
-    """Draw all layers of all planes, with tiles shrunk by `scale`."""
+    """Draw all layers of all planes, with tiles scaled down by `scale`."""
     grid, box = subject.fixed.grid, subject.box
     extents = [
         (part.stop - part.start) * size for part, size in zip(box, grid.spacing, strict=True)
@@ -136,17 +136,17 @@ def _grey(stack: Stack, image: Float, window: tuple[float, float]) -> list[Pixel
 
 
 def _outlines(subject: Subject, stack: Stack, fixed: list[Pixels]) -> list[Float]:
-    """Opacity of the edges of the fixed image; one threshold serves all slices."""
+    """Opacity of the edges of the fixed image, with one threshold for all slices."""
     sigma = max(1.0, EDGE_SMOOTHING * stack.pixels_per_voxel)
     thresholds = edge_thresholds(fixed[stack.middle] / 255.0, sigma)
-    width = 0.8 if len(stack.indices) == 1 else 0.5  # tiles of volumes are enlarged when shown
+    width = 0.8 if len(stack.indices) == 1 else 0.5  # tiles of volumes are displayed enlarged
     return [soft_line(edges(picture / 255.0, sigma, thresholds), width) for picture in fixed]
 
 
 def _grid_lines(subject: Subject, stack: Stack, step: float) -> list[Float]:
-    """Opacity of the lines of constant moving coordinate: a grid on the moving image, carried along."""
+    """Opacity of the lines of constant moving coordinate, i.e. the deformed grid of the moving image."""
     shape = subject.fixed.grid.shape
-    width = 1.6 if len(stack.indices) == 1 else 0.9  # tiles of volumes are enlarged when shown
+    width = 1.6 if len(stack.indices) == 1 else 0.9  # tiles of volumes are displayed enlarged
     total: list[Float] = [np.zeros((stack.height, stack.width))] * len(stack.indices)
     for axis in stack.plane.in_plane:
         index = np.arange(shape[axis], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: a small picture and the paragraph; it never fails."""
+"""Notebook display of a result: a small picture and the text summary; it never raises."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SIDE = 240
 
 
 def notebook_html(result: Any) -> str:
-    """Checkerboards of fixed and moving image before and after, and ``str(result)``.
+    """Checkerboards of fixed and moving image before and after registration, and ``str(result)``.
 
     Parameters
     ----------
     result : Result or Prediction
-        One that was loaded shows the warped image only.
+        For a loaded result, only the warped image is shown.
 
     Returns
     -------
     str
-        HTML; words alone if the pictures cannot be made.
+        HTML; text only if the pictures cannot be drawn.
     """
     try:
         words = str(result)
@@ -37,7 +37,7 @@ def notebook_html(result: Any) -> str:
         words = object.__repr__(result)
     try:
         pictures = "".join(_figure(*item) for item in _pictures(result))
-    except Exception:  # a display must not hide the result behind a traceback
+    except Exception:  # an error of the display must not hide the result
         pictures = ""
     return (
         f'<div class="varreg"><div style="display:flex;flex-wrap:wrap;gap:12px">{pictures}</div>'

@@ -1,4 +1,4 @@
-"""The page: everything in one HTML file that needs no network."""
+"""The HTML report: one self-contained file that needs no network."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from ..results.result import Result
 
 Write = Callable[["Result", Certificate, str], None]
-#: Characters of all sprites together, so that the page stays below 5 MB; with a viewer in 3D below 6 MB.
+#: Total size of the sprites in characters, so that the page stays below 5 MB; with the 3D viewer below 6 MB.
 LARGEST, LARGEST_BESIDE_VIEWER = 4_300_000, 3_500_000
-#: det J on the legend: from, to, step of the colours.
+#: Range of det J in the legend: from, to, step of the colours.
 LEGEND = (-0.5, 2.0, 0.05)
 
 
@@ -48,20 +48,20 @@ def write_report(
     moving: Any = None,
     fixed: Any = None,
 ) -> Path:
-    """Write one HTML page that shows a registration and says what can be said of it.
+    """Write one HTML page with the images, map, checks and certificate of a registration.
 
     Parameters
     ----------
     result : Result or Prediction
-        What was found.
+        Registration to report.
     path : str or PathLike
-        The file to be made, ending in ``.html`` or ``.htm``; below 5 MB, of volumes below 6 MB.
+        The file to be created, ending in ``.html`` or ``.htm``; below 5 MB, for volumes below 6 MB.
     certificate : Certificate, optional
-        What :func:`varreg.certify` said of it; by default it is asked, without masks.
+        Result of :func:`varreg.certify`; by default it is computed, without masks.
     overwrite : bool
         Replace an existing file.
     moving, fixed : array, path, nibabel image or varreg.Image, optional
-        The images that were registered, which a loaded result does not hold.
+        The registered images, which a loaded result does not contain.
 
     Returns
     -------
@@ -71,9 +71,9 @@ def write_report(
     Raises
     ------
     InputError
-        If the images are absent or not those that were registered, or the certificate is not of them.
+        If the images are absent or not the registered ones, or the certificate belongs to another result.
     FileError
-        If the file exists or cannot be written; what existed before is untouched.
+        If the file exists or cannot be written; an existing file is then unchanged.
 
     Examples
     --------
@@ -89,12 +89,12 @@ def write_report(
 
 @contextmanager
 def reserved(path: str | os.PathLike[str], overwrite: bool) -> Iterator[Write]:
-    """Find out before the work whether the page can be written; it appears when the block ends.
+    """Verify before the computation that the page can be written; it appears when the block ends.
 
     Yields
     ------
     callable
-        Takes the result, with its images, the certificate, and the result in words.
+        Takes the result, with its images, the certificate, and the summary of the result.
     """
     target = usable_path(path, "varreg.report")
     if target.suffix.lower() not in (".html", ".htm"):
@@ -108,14 +108,14 @@ def _write(file: Path, text: str) -> None:
 
 
 def _certified(found: Result, result: Any) -> Certificate:
-    """What is said of it as it came: a prediction stays one."""
+    """Certificate of the original object, so that a prediction is described as one."""
     from ..certificate.certification import certify
 
     return certify(found.moving, found.fixed, result)
 
 
 def page(found: Result, certificate: Certificate, words: str) -> str:
-    """The page of a result with its images, as text; see :func:`write_report`."""
+    """The page of a result with images, as text; see :func:`write_report`."""
     shape = found.transform.fixed.shape
     if not isinstance(certificate, Certificate) or certificate.shape != shape:
         came = getattr(certificate, "shape", type(certificate).__name__)
@@ -137,7 +137,7 @@ def page(found: Result, certificate: Certificate, words: str) -> str:
 
 
 def _scripts(solid: dict[str, Any] | None) -> dict[str, Any]:
-    """The scripts, which run by their hashes alone."""
+    """The scripts, which the content security policy allows by their hashes only."""
     script, viewer_script = own_text("report.js"), own_text("viewer.js")
     hashes = [policy_hash(script.encode())]
     if solid is not None:
@@ -168,7 +168,7 @@ def _pictures(subject: Subject, layers: Layers) -> dict[str, Any]:
 
 
 def _reproduction(subject: Subject, certificate: Certificate) -> dict[str, Any]:
-    """How to get the result again."""
+    """Instructions to reproduce the result."""
     result = subject.result
     options = result.options if result.levels else certificate.options
     return {
@@ -180,7 +180,7 @@ def _reproduction(subject: Subject, certificate: Certificate) -> dict[str, Any]:
 
 
 def _planes(subject: Subject, layers: Layers) -> list[dict[str, Any]]:
-    """What the script knows of each plane."""
+    """Data of each plane for the script."""
     shape = subject.fixed.grid.shape
     return [
         {
@@ -200,9 +200,9 @@ def _planes(subject: Subject, layers: Layers) -> list[dict[str, Any]]:
 
 
 def _histograms(subject: Subject) -> list[dict[str, str]]:
-    """The two pictures, on one scale of colours."""
+    """The two pictures, with a common colour scale."""
     counts = np.concatenate([h[h > 0] for h in subject.histograms])
-    # of all but the fullest bins, which hold the background and would leave the rest dark
+    # excluding the fullest bins, which hold the background and would darken all others
     most = int(np.percentile(counts, 99.5)) if counts.size else 1
     return [
         {"uri": data_uri(histogram_picture(h, most), None), "caption": caption}
@@ -211,7 +211,7 @@ def _histograms(subject: Subject) -> list[dict[str, str]]:
 
 
 def _legend() -> dict[str, Any]:
-    """Colours of det J along a linear axis, and the places of its marks in percent."""
+    """Colours of det J along a linear axis, and the positions of its ticks in percent."""
     low, high, step = LEGEND
     values = np.arange(low, high + step / 2, step)
     share = 100 * (values - low) / (high - low)

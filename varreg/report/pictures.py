@@ -1,4 +1,4 @@
-"""Pictures of scalars and fields as arrays of pixels; every function is pure."""
+"""Pictures of scalars and fields as arrays of pixels; all functions are pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 
-#: det(id + grad u) -> colour: blue shrinks, dark keeps, orange grows.  Colours are taken at the signed
-#: power 0.6 of the distance from 1, so that small changes show; the legend's axis stays linear.
+#: det(id + grad u) -> colour: blue for contraction, dark for no change, orange for expansion.  The colour scale uses
+#: the signed power 0.6 of the difference from 1, so that small changes are visible; the axis of the legend is linear.
 DETERMINANT_COLOURS = (
     (-1.0, (158, 202, 255)),
     (-0.5, (64, 128, 214)),
@@ -23,7 +23,7 @@ EDGE_COLOUR, GRID_COLOUR = (255, 157, 46), (255, 221, 87)
 
 
 def to_bytes(image: Float, low: float, high: float) -> Pixels:
-    """Grey values: `low` and below is black, `high` and above white.
+    """Grey values: black up to `low`, white from `high`.
 
     Examples
     --------
@@ -35,35 +35,35 @@ def to_bytes(image: Float, low: float, high: float) -> Pixels:
 
 
 def edge_thresholds(picture: Float, sigma: float) -> tuple[float, float]:
-    """Thresholds of the gradient between which :func:`edges` decides, from a typical picture.
+    """Hysteresis thresholds of the gradient for :func:`edges`, from a typical picture.
 
     Parameters
     ----------
     picture : (rows, columns) array
-        On [0, 1].
+        Values in [0, 1].
     sigma : float
-        Of the Gaussian that is applied first, in pixels.
+        Standard deviation of the Gaussian, in pixels.
 
     Returns
     -------
     low, high : float
-        Above 0, so that a picture without a gradient has no edge.
+        Above 0, so that a constant picture has no edges.
     """
     strong = float(np.percentile(_steepness(picture, sigma), 97))
     return max(0.16 * strong, 1e-4), max(0.4 * strong, 2e-4)
 
 
 def edges(picture: Float, sigma: float, thresholds: tuple[float, float]) -> NDArray[np.bool_]:
-    """Where the intensity changes most: Canny's edges (doi 10.1109/TPAMI.1986.4767851).
+    """Canny edges (doi 10.1109/TPAMI.1986.4767851).
 
     Parameters
     ----------
     picture : (rows, columns) array
-        On [0, 1].
+        Values in [0, 1].
     sigma : float
-        Of the Gaussian, in pixels.
+        Standard deviation of the Gaussian, in pixels.
     thresholds : (float, float)
-        Of the gradient, per pixel: edges start above the second and go on above the first.
+        Hysteresis thresholds of the gradient, per pixel: low and high.
 
     Returns
     -------
@@ -71,30 +71,30 @@ def edges(picture: Float, sigma: float, thresholds: tuple[float, float]) -> NDAr
     """
     from skimage.feature import canny
 
-    low, high = (8 * threshold for threshold in thresholds)  # what Sobel's filter makes of a slope
+    low, high = (8 * threshold for threshold in thresholds)  # gain of the Sobel filter
     picture = np.asarray(picture, dtype=np.float64)
     found = canny(picture, sigma, low_threshold=low, high_threshold=high, mode="nearest")
     return np.asarray(found, dtype=bool)
 
 
 def soft_line(mask: NDArray[np.bool_], width: float = 0.5) -> Float:
-    """Opacity, on [0, 1], of lines one pixel wide whose staircase is smoothed away."""
+    """Opacity, in [0, 1], of anti-aliased lines one pixel wide."""
     from scipy.ndimage import gaussian_filter
 
     return np.clip(3.15 * width * gaussian_filter(mask.astype(np.float64), width), 0, 1)
 
 
 def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:
-    """Opacity of the lines where a coordinate is a multiple of `spacing`, smooth at their borders.
+    """Opacity of the lines where a coordinate is a multiple of `spacing`, anti-aliased.
 
     Parameters
     ----------
     coordinate : (rows, columns) array
         Any smooth scalar.
     spacing : float
-        Between lines, in the unit of the coordinate.
+        Distance of lines, in the unit of the coordinate.
     width : float
-        Of a line, in pixels.
+        Line width, in pixels.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def level_lines(coordinate: Float, spacing: float, width: float = 1.0) -> Float:
 
 
 def determinant_colours(values: Float) -> Pixels:
-    """Colours of det(id + grad u), from 0 to 2; at 0 and below the colour of folds.
+    """Colours of det(id + grad u), from 0 to 2; a separate colour for folds, at 0 and below.
 
     Parameters
     ----------

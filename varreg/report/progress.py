@@ -1,4 +1,4 @@
-"""A progress bar for people at a terminal or a notebook; silent everywhere else."""
+"""Progress bars at a terminal or in a notebook; silent otherwise."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _COUNT = "|{bar:24}| {n_fmt}/{total_fmt} {unit}  {elapsed}<{remaining}"
 class ProgressBar:
     """One line on a terminal or in a notebook: stage, level, iteration and energy.
 
-    How many iterations a level takes is not known beforehand, so the bar counts finished levels.
+    The number of iterations of a level is unknown beforehand, so the bar counts finished levels.
 
     Parameters
     ----------
     total_levels : int
-        Levels of all stages together.
+        Number of levels of all stages.
     stream : text file, optional
-        Where to draw, stderr by default.  Nothing is drawn if it is neither a terminal nor a notebook's.
+        Output stream, stderr by default.  Nothing is drawn unless it is a terminal or belongs to a notebook.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class ProgressBar:
         Parameters
         ----------
         iteration : varreg.optimise.history.Iteration
-            The step, as handed to the `callback` of :func:`varreg.solve`.
+            The step, as passed to the `callback` of :func:`varreg.solve`.
         """
         level = (iteration.stage, iteration.level)
         if level not in self._levels:
@@ -58,7 +58,7 @@ class ProgressBar:
         self._bar.update(0)  # redraws at most ten times a second
 
     def close(self) -> None:
-        """Remove the bar from the terminal; harmless if called twice."""
+        """Remove the bar from the terminal; may be called twice."""
         self._bar.close()
 
     def __enter__(self) -> ProgressBar:
@@ -74,12 +74,12 @@ class ProgressBar:
 
 
 def bar(total_levels: int) -> ProgressBar:
-    """The bar :func:`varreg.solve` shows, on stderr.
+    """The bar of :func:`varreg.solve`, on stderr.
 
     Parameters
     ----------
     total_levels : int
-        Levels of all stages together.
+        Number of levels of all stages.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def bar(total_levels: int) -> ProgressBar:
 def observer(
     progress: bool | None, callback: Callable[[Iteration], None] | None, levels: int
 ) -> Iterator[Callable[[Iteration], None] | None]:
-    """What is told of each step of a registration: the progress bar, the caller, both or none."""
+    """Callback for each step of a registration: progress bar, callback of the caller, both or none."""
     wanted = is_watched(sys.stderr) and (progress is None or progress)
     if not wanted:
         yield callback
@@ -115,23 +115,23 @@ def observer(
 def count_bar(
     total: int | None, progress: bool | None, stream: TextIO | None = None, unit: str = "pairs"
 ) -> Any:
-    """The bar :func:`varreg.solve_batch` shows: how many pairs, or other things, are done.
+    """The bar of :func:`varreg.solve_batch`: number of finished pairs, or of other items.
 
     Parameters
     ----------
     total : int or None
-        How many there are, if that is known.
+        Total number, if known.
     progress : bool or None
-        False shows nothing.
+        False for no output.
     stream : text file, optional
-        Where to draw, stderr by default.  Nothing is drawn if it is neither a terminal nor a notebook's.
+        Output stream, stderr by default.  Nothing is drawn unless it is a terminal or belongs to a notebook.
     unit : str
-        What is counted.
+        Name of the counted items.
 
     Returns
     -------
     tqdm.tqdm
-        A context manager; ``update()`` counts one.
+        A context manager; ``update()`` increments the count.
 
     Examples
     --------
@@ -143,34 +143,34 @@ def count_bar(
 
 
 def _drawn(form: str, stream: TextIO | None, silent: bool = False, **settings: Any) -> Any:
-    """A bar of tqdm: a widget in a notebook, characters elsewhere."""
+    """A tqdm bar: a widget in a notebook, text elsewhere."""
     from tqdm.auto import tqdm
 
     stream = sys.stderr if stream is None else stream
     if "tqdm.notebook" in (kind.__module__ for kind in tqdm.__mro__):
-        form = form.replace("{bar:24}", "{bar}")  # the widget has a width of its own
+        form = form.replace("{bar:24}", "{bar}")  # the widget sets its width itself
     hidden = silent or not is_watched(stream)
     return tqdm(file=stream, disable=hidden, leave=False, bar_format=form, **settings)
 
 
 def is_watched(stream: TextIO | None) -> bool:
-    """Whether somebody sees a bar on a stream: at a terminal, or in a notebook, whose streams are no terminals."""
+    """Whether a bar on a stream is visible: at a terminal, or in a notebook, whose streams are not terminals."""
     return is_terminal(stream) or (stream is sys.stderr and in_notebook())
 
 
 def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook; False without IPython, which is not imported to know."""
+    """Whether this is the kernel of a notebook; False without IPython, which is not imported for this test."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody reads a stream at a terminal.
+    """Whether a stream is a terminal.
 
     Parameters
     ----------
     stream : text file or None
-        None is what ``sys.stderr`` is without a console, e.g. under ``pythonw``.
+        None is the value of ``sys.stderr`` without a console, e.g. under ``pythonw``.
 
     Examples
     --------

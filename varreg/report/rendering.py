@@ -1,4 +1,4 @@
-"""Pages from the templates of varreg: text that needs no other file."""
+"""Rendering of the package's templates to self-contained pages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .. import __version__
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A page as text.
+    """Render a template to text.
 
     Parameters
     ----------
     template : str
-        Name of the file.
+        Name of the template file.
     **values
-        What it names, besides the style sheet and the version.  Text is escaped.
+        Template variables, besides style sheet and version.  Text is escaped.
     """
     import jinja2
 
@@ -35,5 +35,5 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def own_text(name: str) -> str:
-    """The text of a file of varreg; it stands in the page as it is."""
+    """The text of a package file, inserted into the page unchanged."""
     return (resources.files("varreg.report") / "templates" / name).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""How to repeat a registration: the arguments of ``solve`` as source text, and the call that they make."""
+"""Reproduction of a registration: the arguments of ``solve`` as source text, and the resulting call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..images.image_file import ImageFile
 if TYPE_CHECKING:
     from ..results.result import Result
 
-#: Arguments of ``solve`` that change the answer and are no options, with their defaults.
+#: Arguments of ``solve`` that affect the result but are not options, with their defaults.
 DEFAULTS = {
     "affine": "auto", "deformable": None, "fixed_mask": None, "moving_mask": None,
     "fixed_rigid_mask": None, "moving_rigid_mask": None,
@@ -25,18 +25,18 @@ DEFAULTS = {
 
 
 def call_record(moving: Any, fixed: Any, **given: Any) -> dict[str, str]:
-    """What a result keeps of its call: Python source of the images and of all that is not the default.
+    """Record of a call in a result: Python source of the images and of all arguments that are not the default.
 
     Parameters
     ----------
-    moving, fixed : as they came
+    moving, fixed : as passed to ``solve``
     **given
         Arguments of :func:`varreg.solve` among `DEFAULTS`.
 
     Returns
     -------
     dict
-        Name -> source text.  What has no source (an array of voxels, a map in memory) is a variable of its name.
+        Name -> source text.  Arguments without source (arrays of voxels, maps in memory) become a variable of that name.
 
     Examples
     --------
@@ -53,12 +53,12 @@ def call_record(moving: Any, fixed: Any, **given: Any) -> dict[str, str]:
 
 
 def call(result: Result) -> str:
-    """The lines of Python that repeat a registration; "" if nothing was minimised.
+    """Python code that repeats a registration; "" if nothing was minimised.
 
     Parameters
     ----------
     result : Result
-        One of an earlier version does not know its affine model, masks and start: they are left out.
+        Results of earlier versions lack affine model, masks and start, which are then omitted.
     """
     from .facts import option_rows
 
@@ -74,7 +74,7 @@ def call(result: Result) -> str:
 
 
 def _usable(known: Any) -> bool:
-    """Whether a record, which a file may have brought, is one."""
+    """Whether a call record, possibly read from a file, is valid."""
     sources = isinstance(known, dict) and all(isinstance(part, str) for part in known.values())
     return sources and {"moving", "fixed"} <= known.keys()
 
@@ -85,7 +85,7 @@ def _of_names(result: Result) -> dict[str, str]:
 
 
 def _variables(known: dict[str, str]) -> str:
-    """What the reader has to provide, in a comment."""
+    """Comment that lists the variables to define."""
     absent = []
     for name, source in known.items():
         bare = re.sub(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", "", source)
@@ -96,7 +96,7 @@ def _variables(known: dict[str, str]) -> str:
 
 
 def _source(name: str, value: Any) -> str:
-    """Python text of a value, or the name of a variable that holds it."""
+    """Python source of a value, or the name of a variable for it."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return repr(value)
     if isinstance(value, ImageFile):
@@ -117,7 +117,7 @@ def _are_paths(values: Any) -> bool:
 
 
 def _matrix(value: Any) -> NDArray[np.float64] | None:
-    """The homogeneous matrix that a value is, if it is one."""
+    """The homogeneous matrix given by a value, if it is one."""
     try:
         matrix = np.asarray(brought_to_host(value), dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Which side of the subject is where in a picture."""
+"""Anatomical labels at the sides of a picture."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from ..images.image import Image
 from .plots.planes import Plane
 
-#: Of the axes of RAS+ world: what their negative and their positive end is called.
+#: Labels of the negative and positive end of the RAS+ axes.
 ENDS = ("LR", "PA", "IS")
 
 
 def sides(image: Image, plane: Plane) -> tuple[str, str]:
-    """What to write at the left and the right of a picture: "L" and "R", "P" and "A", "I" and "S".
+    """Labels at the left and right of a picture: "L" and "R", "P" and "A", "I" and "S".
 
     Parameters
     ----------
     image : Image
     plane : Plane
-        Of that image.
+        Plane of this image.
 
     Returns
     -------
     left, right : str
-        Empty where they are not known: of arrays without a place in space, and of pictures.
+        Empty if unknown: for arrays without geometry, and for pictures.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def sides(image: Image, plane: Plane) -> tuple[str, str]:
 
 
 def _across(image: Image, plane: Plane) -> NDArray[np.floating] | None:
-    """The world vector of a step to the right in the picture."""
+    """World vector of a step to the right in the picture."""
     if not image.placed or (image.grid.dim == 2 and image.frame is None):
         return None
     right = plane.in_plane[1]

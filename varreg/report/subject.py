@@ -1,4 +1,4 @@
-"""What a report is made of: a registration with its two images, brought to the fixed grid."""
+"""Input of a report: a registration and its two images on the fixed grid."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.floating]
 
-#: Share of the fixed image below which "before" is not what the headers say.
+#: Share of the fixed image in view below which the state before registration is not shown by the headers.
 LEAST_OVERLAP = 0.4
-#: Margin around the head, as a share of its size; slices with fewer voxels of it than this share of the fullest are air.
+#: Margin around the head, as a share of its size; and smallest share of the fullest slice for a slice of the head.
 MARGIN, FEW = 0.04, 0.01
 
 
 def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
-    """The result with the two images that were registered, which a saved result does not hold.
+    """The result with the two registered images, which a saved result does not contain.
 
     Parameters
     ----------
-    result : Result or what has ``as_result``
-        A prediction of ``learned`` has it.
+    result : Result or object with ``as_result``
+        Such as a prediction of ``learned``.
     moving, fixed : array, path, nibabel image or varreg.Image, optional
         Both or neither.
 
     Raises
     ------
     InputError
-        If there are none, or they are not those that were registered.
+        If there are none, or they are not the registered images.
     """
     found: Result = result.as_result() if hasattr(result, "as_result") else result
     if (moving is None) != (fixed is None):
@@ -59,7 +59,7 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
             "registered: varreg.report.write_report(result, path, moving=..., fixed=...) or "
             "varreg.plots.overview(result, fixed, moving) (command line: --moving and --fixed)."
         )
-    # images that are not those of the result would make a report that lies
+    # with other images the report would be false
     refuse_other_grids(found.transform, found.moving, found.fixed, "varreg.report")
     refuse_other_moving(found.transform, found.moving, found.warped, "varreg.report")
     return found
@@ -67,12 +67,12 @@ def with_images(result: Any, moving: Any = None, fixed: Any = None) -> Result:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A registration and what the page says of its images.
+    """A registration and its images for the report.
 
     Attributes
     ----------
     result : Result
-        With its images.
+        With images.
     """
 
     result: Result
@@ -89,7 +89,7 @@ class Subject:
 
     @cached_property
     def placed(self) -> Transform:
-        """The map before registration: by the headers, or by the centres if that shows too little."""
+        """The map before registration: by the headers, or by the centres if the headers leave too little in view."""
         transform = self.result.transform
         fixed, moving = transform.fixed, transform.moving
         matrix = np.eye(fixed.dim + 1)
@@ -110,11 +110,11 @@ class Subject:
 
     @cached_property
     def after(self) -> NDArray[np.float32]:
-        """The same through the map, (*S)."""
+        """The warped moving image, (*S)."""
         return self._seen(self.result.transform)
 
     def _seen(self, transform: Transform) -> NDArray[np.float32]:
-        """The moving image through a map; what holds no data as dark as what is out of view."""
+        """The moving image warped by a map; voxels without data are as dark as those out of view."""
         dark = self.moving_window[0]
         return np.nan_to_num(transform.warp(self.moving, fill=dark), nan=dark, copy=False)
 
@@ -128,18 +128,18 @@ class Subject:
 
     @cached_property
     def head(self) -> NDArray[np.bool_]:
-        """The voxels of the fixed head, (*S): averages leave the air out."""
+        """The voxels of the fixed head, (*S), used for averages."""
         image = LevelImage(unit_intensities(self.fixed.data, None), None, self.fixed.grid)
         return head_of(image).shown
 
     @cached_property
     def box(self) -> Box:
-        """What the pictures show: the head and a margin, along all axes."""
+        """Displayed region: the head and a margin, along all axes."""
         return _box_of(self.head)
 
     @cached_property
     def determinant(self) -> Float:
-        """det(id + grad u) at every fixed voxel, (*S): the affine part is left out."""
+        """det(id + grad u) at every fixed voxel, (*S), without the affine part."""
         return self.result.jacobian() / np.linalg.det(self.result.affine[:-1, :-1])
 
     @cached_property
@@ -160,7 +160,7 @@ class Subject:
 
 
 def _box_of(shown: NDArray[np.bool_]) -> Box:
-    """The box around most of a mask, with a margin; single bright voxels in the air do not count."""
+    """Bounding box of most of a mask, with a margin, ignoring isolated bright voxels in the background."""
     box = []
     for axis in range(shown.ndim):
         others = tuple(a for a in range(shown.ndim) if a != axis)

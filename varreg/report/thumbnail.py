@@ -1,4 +1,4 @@
-"""One small picture by which an eye tells whether a registration went wrong."""
+"""Small picture for visual quality control of a registration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .tiles import resized
 if TYPE_CHECKING:
     from ..results.result import Result
 
-#: Pixels: height of the picture; and of the Gaussian before edges are looked for.
+#: Pixels: height of the picture; and standard deviation of the Gaussian before edge detection.
 HEIGHT, SIGMA = 150, 1.2
 
 
 def thumbnail(result: Result) -> Any:
-    """The middle planes of the fixed image, with the edges of the moving image over them.
+    """The middle planes of the fixed image, overlaid with the edges of the warped image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Slices of a volume as tiles of one picture, which a browser cuts apart again."""
+"""Slices of a volume as tiles of one sprite, which the browser separates."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Float = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 Box = tuple[slice, ...]
 
-#: Slices of a plane that are shown at most.
+#: Largest number of slices per plane.
 SLICES = 60
-#: Longest side of a tile in pixels: of a slice, and of a volume at most.
+#: Longest side of a tile in pixels: for a 2D image, and the maximum for a volume.
 SIDE_2D, SIDE_3D = 640, 240
-#: Pixels of all tiles of one layer of a volume, before the page is found too large.
+#: Pixels of all tiles of one layer of a volume, before any reduction to the size limit of the page.
 PIXELS = 7_000_000
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The slices of one plane, and how large they are drawn.
+    """The slices of one plane, and their size in the picture.
 
     Attributes
     ----------
     plane : Plane
-        The middle one.
+        The middle plane.
     indices : tuple of int
-        Where the array is cut.
+        Positions of the slices along the axis.
     height, width : int
-        Of a tile, in pixels; both axes have the same scale in mm.
+        Size of a tile, in pixels; both axes have the same scale in mm.
     columns : int
-        Tiles in a row of the picture.
+        Number of tiles per row of the sprite.
     box : tuple of slice
-        What is shown of the array, along all its axes.
+        Displayed region of the array, along all axes.
     """
 
     plane: Plane
@@ -52,7 +52,7 @@ class Stack:
 
     @property
     def middle(self) -> int:
-        """Which of the slices lies nearest to the middle plane."""
+        """Index of the slice nearest to the middle plane."""
         away = [abs(index - self.plane.index) for index in self.indices]
         return away.index(min(away))
 
@@ -62,12 +62,12 @@ class Stack:
 
     @property
     def pixels_per_voxel(self) -> float:
-        """Along the longer side of the tile."""
+        """Scale along the longer side of the tile."""
         down, right = (self.box[axis].stop - self.box[axis].start for axis in self.plane.in_plane)
         return max(self.height / down, self.width / right)
 
     def cuts(self, array: Float) -> list[Float]:
-        """The slices of an (*S) array, resized to the tiles: float64, linear in between."""
+        """The slices of an (*S) array, resized to the tiles: float64, linear interpolation."""
         shown = array[self.box]
         first = 0 if self.plane.axis is None else self.box[self.plane.axis].start
         return [
@@ -76,7 +76,7 @@ class Stack:
         ]
 
     def mosaic(self, tiles: Sequence[Pixels]) -> Pixels:
-        """All tiles in one picture, in rows of `columns`; what is left over is 0."""
+        """All tiles in one picture, in rows of `columns`; unused tiles are 0."""
         first = tiles[0]
         whole = np.zeros(
             (self.rows * self.height, self.columns * self.width, *first.shape[2:]), np.uint8
@@ -91,7 +91,7 @@ class Stack:
 def stacks(
     shape: tuple[int, ...], affine: Float, scale: float = 1.0, box: Box | None = None
 ) -> list[Stack]:
-    """The planes of an image: itself in 2D, axial, coronal and sagittal slices in 3D.
+    """The planes of an image: the image itself in 2D, axial, coronal and sagittal slices in 3D.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def stacks(
     affine : (d+1, d+1) array
         Voxel -> world (RAS+ mm).
     scale : float
-        Shrinks the tiles, to make the page smaller.
+        Reduction of the tile size, to limit the size of the page.
     box : tuple of slice, optional
-        What is shown, by default all.
+        Displayed region, by default all.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def stacks(
 
 
 def resized(picture: Float, height: int, width: int) -> Float:
-    """Another size, averaged where it shrinks and linear where it grows."""
+    """Resize a picture, by averaging for reduction and linear interpolation for enlargement."""
     from PIL import Image
     from PIL.Image import Resampling
 
@@ -141,7 +141,7 @@ def resized(picture: Float, height: int, width: int) -> Float:
 
 
 def data_uri(pixels: Pixels, quality: int | None) -> str:
-    """The picture as a WebP file in a data URI; without a quality it loses nothing."""
+    """The picture as WebP in a data URI; lossless without a quality."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -151,7 +151,7 @@ def data_uri(pixels: Pixels, quality: int | None) -> str:
 
 
 def sprite(stack: Stack, draw: Callable[[int], Pixels], quality: int | None) -> str:
-    """The data URI of all tiles, drawn one after the other.
+    """The data URI of a sprite of all tiles.
 
     Parameters
     ----------
@@ -159,20 +159,20 @@ def sprite(stack: Stack, draw: Callable[[int], Pixels], quality: int | None) -> 
     draw : callable
         Position of the slice -> (height, width[, channels]) pixels.
     quality : int or None
-        As in :func:`data_uri`.
+        See :func:`data_uri`.
     """
     return data_uri(stack.mosaic([draw(k) for k in range(len(stack.indices))]), quality)
 
 
 def _moved(plane: Plane, box: Box) -> Plane:
-    """A plane of the box as one of the whole array."""
+    """A plane of the box as a plane of the whole array."""
     return (
         plane if plane.axis is None else replace(plane, index=plane.index + box[plane.axis].start)
     )
 
 
 def _indices(shown: slice) -> tuple[int, ...]:
-    """Evenly spaced slices, the first and the last among them, at most SLICES."""
+    """Evenly spaced slices, including the first and the last, at most SLICES."""
     count = min(shown.stop - shown.start, SLICES)
     return tuple(int(i) for i in np.round(np.linspace(shown.start, shown.stop - 1, count)))
 

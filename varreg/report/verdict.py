@@ -1,4 +1,4 @@
-"""The verdict at the top of the page: the checks, and the certificate in words."""
+"""The verdict at the top of the page: the checks, and the summary of the certificate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .facts import key_figures
 
 
 def verdict(checks: tuple[Check, ...], certificate: Certificate, words: str) -> dict[str, Any]:
-    """What the template shows of them.
+    """Template variables of the verdict.
 
     Parameters
     ----------
     checks : tuple of Check
-        Of the result; if there are none, those of the certificate are shown.
+        Checks of the result; if there are none, those of the certificate are shown.
     certificate : Certificate
     words : str
-        The result in words.
+        Summary of the result.
     """
     shown = checks or certificate.checks
     return {
@@ -34,7 +34,7 @@ def verdict(checks: tuple[Check, ...], certificate: Certificate, words: str) -> 
 
 
 def _headline(checks: tuple[Check, ...]) -> str:
-    """The verdict in a line; what the warnings say stands below it."""
+    """The verdict in one line; the warnings are listed below it."""
     count = len(failed(checks))
     if count:
         return (
@@ -44,5 +44,5 @@ def _headline(checks: tuple[Check, ...]) -> str:
 
 
 def _without_checks(words: str, checks: tuple[Check, ...]) -> list[str]:
-    """The lines after those on the checks, which stand at the top of the page."""
+    """The summary without the lines about the checks, which are at the top of the page."""
     return words.splitlines()[2 if remedies(checks) else 1 :]

@@ -1,4 +1,4 @@
-"""The two images of a registration in an interactive viewer of notebooks, NiiVue."""
+"""Interactive display of both registered images in notebooks by NiiVue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def view(result: Any, *, moving: Any = None, fixed: Any = None, height: int = 48
     Returns
     -------
     ipyniivue.NiiVue
-        Volume 0 is the fixed image, volume 1 the warped one, half transparent; both may be changed, e.g.
+        Volume 0 is the fixed image, volume 1 the warped one, half transparent; both can be changed, e.g.
         ``widget.volumes[1].opacity = 0.0``.
 
     Raises

@@ -1,7 +1,7 @@
-"""What the page needs to show a head in 3D: NiiVue, and both images with few voxels.
+"""3D viewer of the page: NiiVue, and both images with few voxels.
 
-NiiVue (https://niivue.com) is kept compressed in ``vendor``, with its licence.  The page holds it compressed too, and
-unpacks and runs it when somebody asks for the picture; the policy of the page allows that by its hash, and nothing else.
+NiiVue (https://niivue.com) is stored compressed in ``vendor``, with its licence.  The page contains it compressed,
+and unpacks and runs it on demand, which the content security policy allows by hash only.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .pictures import to_bytes
 from .subject import Subject
 from .tiles import Box
 
-#: Voxels of each of the two images at most: some 2.5 mm for a head, 0.4 MB of the page.
+#: Most voxels of each of the two images: about 2.5 mm for a head, 0.4 MB of the page.
 MOST_VOXELS = 600_000
-#: Along an axis with fewer voxels there is nothing to turn.
+#: Smallest number of voxels along an axis for a 3D view.
 LEAST_VOXELS = 12
 
 
 def viewer(subject: Subject) -> dict[str, Any] | None:
-    """Script, its hash, its licences and the two images, as text of the page; None where there is no volume.
+    """Script, its hash, its licences and the two images, as text of the page; None for 2D images.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def _volume(
 def small(
     grey: NDArray[np.uint8], box: Box, affine: NDArray[np.floating], most: int = MOST_VOXELS
 ) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
-    """An image with at most `most` voxels, as near to cubes as they were or nearer, and its affine.
+    """An image with at most `most` nearly isotropic voxels, and its affine.
 
     Parameters
     ----------
     grey : (*S) array
-        What `box` cuts out of a larger image.
+        The region `box` of a larger image.
     box : tuple of slice
     affine : (4, 4) array
         Voxel of the larger image -> world, mm.
@@ -88,7 +88,7 @@ def small(
         max(1, min(n, int(n * size / wanted + 1e-6)))
         for n, size in zip(grey.shape, sizes, strict=True)
     ]
-    while np.prod(shape) > most:  # one axis was coarser than the cubes, and stays
+    while np.prod(shape) > most:  # axes coarser than isotropic are not reduced above
         shape = [max(1, int(0.98 * n)) for n in shape]
     factor = np.array(grey.shape) / shape
     smooth = gaussian_filter(grey.astype(np.float32), 0.4 * np.maximum(factor - 1, 0))
@@ -101,13 +101,13 @@ def small(
 
 @cache
 def _script() -> tuple[str, str]:
-    """NiiVue, compressed and in base64, and the hash of what it is unpacked to."""
+    """NiiVue, compressed and in base64, and the hash of the unpacked script."""
     packed = _vendored("niivue.js.gz")
     return base64.b64encode(packed).decode(), policy_hash(gzip.decompress(packed))
 
 
 def policy_hash(script: bytes) -> str:
-    """By which a content security policy knows a script."""
+    """The hash of a script in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}"
 
 

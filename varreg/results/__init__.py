@@ -1,1 +1,1 @@
-"""The result of a registration, in memory and in words."""
+"""The result of a registration, and its text summary."""

@@ -1,4 +1,4 @@
-"""Where a result came from: versions, machine, seconds."""
+"""Provenance of a result: versions, machine, run time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .._version import __version__
 
 
 def provenance(kernels: Any, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
-    """Versions of the packages that compute, the backend and its device, and the seconds of each part.
+    """Versions of the numerical packages, the backend and its device, and the run time of each stage.
 
     Parameters
     ----------
     kernels : Backend
     threads : int
     seconds : dict
-        Part -> seconds.
+        Stage -> seconds.
     """
     packages = ("numpy", "scipy", *({"numba", "cupy"} & {kernels.NAME}))
     versions = {name: importlib.import_module(name).__version__ for name in packages}

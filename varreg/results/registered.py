@@ -1,4 +1,4 @@
-"""The map of a registration by any method, and its pictures."""
+"""The map of a registration by any method, with plots and report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def _of_transform(name: str, doc: str | None = None) -> Any:
-    """A property or method of the transform as one of the registration."""
+    """A property or method of the transform, available on the registration."""
     doc = getattr(Transform, name).__doc__ if doc is None else doc
     return property(lambda self: getattr(self.transform, name), doc=doc)
 
 
 def short(found: Any) -> str:
-    """What was brought onto what, what kind of map, and what the checks warn of."""
+    """One-line summary: images, type of the map, and warnings of the checks."""
     moving, fixed = found.moving_name or "moving image", found.fixed_name or "fixed image"
     shape = " x ".join(map(str, found.transform.fixed.shape))
     kind = "affine map" if found.transform.nodes is None else "affine and deformable map"
@@ -34,7 +34,7 @@ def short(found: Any) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Registered:
-    """The map fixed -> moving of a registration, with all that a :class:`Transform` can do.
+    """The map fixed -> moving of a registration, with all methods of a :class:`Transform`.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Registered:
         certificate: Certificate | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write one HTML page that shows it all; see :func:`varreg.report.write_report`."""
+        """Write one HTML page with all results; see :func:`varreg.report.write_report`."""
         from ..report import write_report
 
         return write_report(self, path, certificate, overwrite)
@@ -74,12 +74,12 @@ class Registered:
         return overview(found, found.fixed, found.moving, path, **settings)
 
     def __repr__(self) -> str:
-        """A few lines; ``print`` says more."""
+        """Short summary; ``print`` shows the complete one."""
         kind = type(self).__name__
         return f"<varreg.{kind}: {short(self)}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Representation in notebooks."""
         from ..report.notebook import notebook_html
 
         return notebook_html(self)

@@ -1,4 +1,4 @@
-"""What a registration returns: the map, the warped image, and everything that explains them."""
+"""The result of a registration: map, warped image, energies, checks and provenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .registered import Registered
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Registered):
-    """The result of :func:`varreg.solve`.  ``print(result)`` explains it in a paragraph.
+    """The result of :func:`varreg.solve`.  ``print(result)`` gives a summary in words.
 
     The map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 
@@ -120,12 +120,12 @@ class Result(Registered):
 
     @property
     def stop(self) -> Stop | None:
-        """Why the last level ended; None if no level was run."""
+        """Reason for the end of the last level; None if no level was run."""
         return self.levels[-1].stop if self.levels else None
 
     @property
     def similarity_name(self) -> str:
-        """What the energies measure, in words: the affine stage takes mutual information, mostly."""
+        """Name of the similarity in the energies; the affine stage mostly uses mutual information."""
         if len(set(self.options.similarities or ())) > 1:
             return "mean similarity"
         name = self.options.similarity
@@ -134,14 +134,14 @@ class Result(Registered):
 
     @property
     def call(self) -> str:
-        """The lines of Python that repeat the registration; "" if nothing was minimised."""
+        """Python code that repeats the registration; "" if nothing was minimised."""
         from ..report.repetition import call
 
         return call(self)
 
     @property
     def seconds(self) -> float:
-        """Time of all stages together, without :attr:`compilation_seconds`."""
+        """Run time of all stages, excluding :attr:`compilation_seconds`."""
         seconds = self.provenance.get("seconds")
         if isinstance(seconds, dict):
             return float(sum(map(float, seconds.values()))) - self.compilation_seconds
@@ -149,35 +149,35 @@ class Result(Registered):
 
     @property
     def compilation_seconds(self) -> float:
-        """Time until kernels were compiled, or loaded from the cache on disk: next to none from the second call on."""
+        """Time for compiling kernels, or loading them from the cache on disk; negligible after the first call."""
         seconds = self.provenance.get("seconds")
         return float(seconds.get("compilation", 0.0)) if isinstance(seconds, dict) else 0.0
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the result to one folder, whole or not at all.
+        """Write the result to a folder, atomically.
 
         Parameters
         ----------
         path : str or PathLike
-            The folder to be made, with ``result.json``, ``warped.nii.gz`` and ``u_nodes.nii.gz``.
+            The folder to be created, with ``result.json``, ``warped.nii.gz`` and ``u_nodes.nii.gz``.
         overwrite : bool
-            Replace a result that is there already.
+            Replace an existing result.
 
         Raises
         ------
         FileError
-            If it exists or cannot be written; what existed before is untouched.
+            If it exists or cannot be written; an existing folder is then unchanged.
         """
         save(self, path, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
-        """Read a result that :meth:`save` wrote; the same bits, without the two images.
+        """Read a result written by :meth:`save`, bitwise identical, without the two images.
 
         Parameters
         ----------
         path : str or PathLike
-            The folder, or the ``result.json`` in it.
+            The folder, or its ``result.json``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A result in words."""
+"""Summary of a result in words."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def summary(result: Result) -> str:
-    """The paragraph that ``print(result)`` shows.
+    """The text that ``print(result)`` shows.
 
     Parameters
     ----------
     result : Result
-        In memory or loaded: the words are the same.
+        In memory or loaded: the text is the same.
 
     Returns
     -------
     str
-        One statement a line.
+        One statement per line.
     """
     lines = [
         first_line(result.checks),
@@ -67,7 +67,7 @@ def _subject(result: Result) -> str:
 
 
 def _start(result: Result) -> str:
-    """What was refined, if anything was."""
+    """Description of the start, if there is one."""
     start = result.start
     if start is None:
         return ""
@@ -108,8 +108,8 @@ def _deformable(result: Result) -> str:
         return "Deformable: none."
     bound = result.smallest_determinant
     folds = "it folds nowhere" if bound > 0 else "it may FOLD"
-    if result.motion is None:  # of an earlier version, without its images: air counts too
-        norm = np.linalg.norm(nodes, axis=0)  # linear in between, so no point exceeds the nodes
+    if result.motion is None:  # of an earlier version, without its images: background included
+        norm = np.linalg.norm(nodes, axis=0)  # u is multilinear, so that the maximum is at a node
         moves = f"u has mean {length(norm.mean())} mm, largest {length(norm.max())} mm"
     else:
         moves = (
@@ -128,7 +128,7 @@ def _energy(result: Result) -> str:
 
 
 def _ending(level: Level, motion: HeadMotion | None) -> str:
-    """What the end of the last level says about the minimisation, and what it does not."""
+    """What the end of the last level implies for convergence, and what it does not."""
     if level.stop is Stop.IDENTICAL:
         return "The two images are identical voxel by voxel, so there was nothing to minimise."
     near = {

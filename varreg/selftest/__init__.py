@@ -1,1 +1,1 @@
-"""Whether a device computes what the CPU does: fifty-four cases, and a report of them."""
+"""Self-test of a device: comparison with the CPU in fifty-four cases, and a report."""

@@ -1,4 +1,4 @@
-"""The cases: energies with their gradients at one map, and whole registrations."""
+"""Test cases: energies with gradients at one map, and complete registrations."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ..similarity.choice import similarity
 from .images import level_pair
 
 SHAPES = {2: (70, 64), 3: (26, 30, 28)}
-#: Voxels between nodes.
+#: Node spacing in voxels.
 VOXELS_PER_NODE = 4
 
 
 @dataclass(frozen=True)
 class ValueCase:
-    """The energy of one similarity at one map, its gradient and the bound of folds.
+    """The energy of one similarity at one map, its gradient and the bound on the determinant.
 
     Attributes
     ----------
     name : str
-        Of the similarity.
+        Name of the similarity.
     dimension : {2, 3}
     masks : bool
     constraint : {"zero-mean", "zero-boundary"}
     interpolation : {"linear", "cubic"}
     volume_weight : float
-        Of the volume term, which counts as an energy if it is above 0.
+        Weight of the volume term, which is evaluated as an energy if positive.
     weighted : bool
         Whether the masks are weights.
     """
@@ -57,7 +57,7 @@ class ValueCase:
         return f"{said}, volume term" if self.volume_weight else said
 
     def evaluate(self, kernels: Any) -> tuple[Array, Array]:
-        """(energy, part in view and bound; gradient) by a backend."""
+        """Evaluate (energy, share in view and bound; gradient) by a backend."""
         shape = SHAPES[self.dimension]
         similarity_option = "mi" if self.name == "overlap-mi" else self.name
         options = Options(
@@ -90,7 +90,7 @@ class AnswerCase:
     ----------
     shape : tuple of int
     arguments : dict
-        Of :func:`varreg.solve`.
+        Arguments of :func:`varreg.solve`.
     """
 
     shape: tuple[int, ...]
@@ -106,7 +106,7 @@ class AnswerCase:
 
 
 def value_cases() -> list[ValueCase]:
-    """Every similarity in both dimensions, with masks and without; cubic splines, both constraints, the volume term."""
+    """Every similarity in 2D and 3D, with and without masks; cubic splines, both constraints, the volume term."""
     cases = [
         ValueCase(name, dimension, masks, "zero-boundary" if masks else "zero-mean")
         for name, dimension, masks in itertools.product(
@@ -121,9 +121,9 @@ def value_cases() -> list[ValueCase]:
 
 
 def answer_cases() -> list[AnswerCase]:
-    """Registrations by default, by affine maps alone, by fine ones, under another constraint and with other energies.
+    """Registrations with default options, affine only, with fine regularity, with the other constraint and other energies.
 
-    Of images on which the CPU, too, finds answers within a hundredth of a voxel when they are changed by rounding.
+    With images for which CPU results change by less than a hundredth of a voxel under perturbations of rounding size.
     """
     slice_, volume = (96, 88), (40, 44, 42)
     return [

@@ -1,4 +1,4 @@
-"""Images whose registration is easy: any two devices must agree about them."""
+"""Test images with a well-conditioned registration, on which all devices must agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..backends.arrays import Array
 from ..geometry.grid import Grid
 from ..images.level_image import LevelImage
 
-#: Waves that an image is made of.
+#: Number of waves in an image.
 WAVES = 24
 
 
@@ -21,7 +21,7 @@ def smooth_image(shape: tuple[int, ...], seed: int, cycles: float = 3.0) -> Arra
     shape : tuple of int
     seed : int
     cycles : float
-        Most waves along an axis.
+        Largest number of periods along an axis.
     """
     rng = np.random.default_rng(seed)
     places = [
@@ -38,7 +38,7 @@ def smooth_image(shape: tuple[int, ...], seed: int, cycles: float = 3.0) -> Arra
 def level_pair(
     shape: tuple[int, ...], masks: bool, seed: int, weighted: bool = False
 ) -> tuple[LevelImage, LevelImage]:
-    """Two unrelated images of different sizes, with masks or without; masks may be weights."""
+    """Two unrelated images of different sizes, with or without masks; masks may be weights."""
     grid = Grid.with_spacing(shape, (1.0,) * len(shape))
     other = grid.resized(tuple(n + 3 for n in shape))
     weight = smooth_image(shape, seed + 2, 0.7)
@@ -51,7 +51,7 @@ def level_pair(
 
 
 def deformed_pair(shape: tuple[int, ...], seed: int) -> tuple[Array, Array]:
-    """(moving, fixed): one anatomy in two contrasts, one of them bent by up to two voxels."""
+    """(moving, fixed): one anatomy in two contrasts, one of them deformed by up to two voxels."""
     anatomy = smooth_image(shape, seed, 8.0)
     index = np.indices(shape).astype(float)
     angles = [2 * np.pi * index[(k + 1) % len(shape)] / shape[k] for k in range(len(shape))]

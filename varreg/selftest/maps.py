@@ -1,4 +1,4 @@
-"""The case of a map: its inverse, and images that it warps where they are."""
+"""Test case of a transform: its inverse, and warped images on the device."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..transforms.transform import Transform
 from .images import smooth_image
 
 SHAPES = {2: ((70, 64), (66, 72)), 3: ((26, 30, 28), (28, 25, 31))}
-#: Voxels between nodes; largest displacement in voxels.
+#: Node spacing in voxels; largest displacement in voxels.
 VOXELS_PER_NODE, LARGEST = 6, 1.5
 
 
 @dataclass(frozen=True)
 class MapCase:
-    """A map with an affine part and a displacement.
+    """A transform with an affine part and a displacement.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class MapCase:
         return f"inverse and warped images, {self.dimension}D, {self.constraint}"
 
     def evaluate(self, kernels: Any, device: int = 0) -> tuple[Array, ...]:
-        """The inverse in voxels, and an image in [0, 1] warped linearly and by cubic splines, by a backend."""
+        """The inverse in voxels, and an image in [0, 1] warped by linear and cubic interpolation, computed by a backend."""
         shapes, rng = SHAPES[self.dimension], np.random.default_rng(3)
         affine = np.eye(self.dimension + 1)
         affine[:-1] += rng.uniform(-0.03, 0.03, affine[:-1].shape)
@@ -54,5 +54,5 @@ class MapCase:
 
 
 def map_cases() -> list[MapCase]:
-    """Both dimensions and constraints."""
+    """All combinations of dimension and constraint."""
     return [MapCase(d, c) for d in (2, 3) for c in ("zero-mean", "zero-boundary")]

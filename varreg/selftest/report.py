@@ -1,4 +1,4 @@
-"""The report of a self-test, to paste."""
+"""The text report of a self-test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .running import Outcome
 
 
 def line(outcome: Outcome) -> str:
-    """One outcome.
+    """Line of one outcome.
 
     Examples
     --------
@@ -27,12 +27,12 @@ def line(outcome: Outcome) -> str:
 
 
 def heading(device: str) -> str:
-    """What was tested where."""
+    """Tested device and versions."""
     return f"varreg {__version__} self-test: {device}; {platform.platform()}"
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
-    """The last line.
+    """Last line.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Running the cases on a device and on the CPU, and comparing them."""
+"""Execution of the cases on a device and on the CPU, and comparison."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .cases import AnswerCase, ValueCase, answer_cases, value_cases
 from .images import deformed_pair
 from .maps import MapCase, map_cases
 
-#: Largest relative difference of energies; of gradients relative to the largest entry.
+#: Largest relative difference of energies; and of gradients, relative to the largest entry.
 VALUES, GRADIENTS = 1e-5, 1e-4
-#: Largest mean distance of two answers, in voxels.
+#: Largest mean distance of two maps, in voxels.
 ANSWERS = 0.02
-#: Largest difference of two inverses in voxels, and of two warped images in shares of their range.
+#: Largest difference of two inverses in voxels, and of two warped images relative to their intensity range.
 MAPS = 1e-4
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one case.
+    """Outcome of one case.
 
     Attributes
     ----------
     case : str
     difference, limit : float
     same_bits : bool
-        Whether a second run gave the same bits, and of a registration one beside another pair.
+        Whether a second run was bitwise identical; for a registration, also in a batch with another pair.
     seconds, cpu_seconds : float
-        On the device (the second run), and on the CPU.
+        Run time on the device (second run), and on the CPU.
     further : str
-        What else was measured.
+        Further measurements.
     """
 
     case: str
@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the case is within its limit, twice with the same bits."""
+        """Whether the case is within its limit, and bitwise reproducible."""
         return bool(self.difference <= self.limit) and self.same_bits
 
 
@@ -63,13 +63,13 @@ def run(
     Parameters
     ----------
     kernels : backend
-        That of the device.
+        Backend of the device.
     device : int
-        Its number.
+        Index of the device.
     cases : sequence of ValueCase, MapCase and AnswerCase, optional
         All by default.
     observe : callable, optional
-        Told of every outcome.
+        Called with every outcome.
     """
     outcomes = []
     for case in all_cases() if cases is None else cases:
@@ -90,7 +90,7 @@ def all_cases() -> list[Any]:
 
 
 def compared_values(case: ValueCase, kernels: Any) -> Outcome:
-    """The energy and the gradient of one case."""
+    """Compare the energy and the gradient of one case."""
     first = case.evaluate(kernels)
     (again, seconds), (wanted, cpu_seconds) = (
         _timed(lambda: case.evaluate(kernels)), _timed(lambda: case.evaluate(cpu)),
@@ -105,7 +105,7 @@ def compared_values(case: ValueCase, kernels: Any) -> Outcome:
 
 
 def compared_maps(case: MapCase, kernels: Any, device: int) -> Outcome:
-    """The inverse of a map, and images that it warps."""
+    """Compare the inverse of a map, and images warped by it."""
     first = case.evaluate(kernels, device)
     (again, seconds), (wanted, cpu_seconds) = (
         _timed(lambda: case.evaluate(kernels, device)), _timed(lambda: case.evaluate(cpu)),
@@ -117,7 +117,7 @@ def compared_maps(case: MapCase, kernels: Any, device: int) -> Outcome:
 
 
 def compared_answers(case: AnswerCase, kernels: Any, device: int) -> Outcome:
-    """The maps that one registration finds, alone and in a batch."""
+    """Compare the maps of one registration, alone and in a batch."""
     moving, fixed = deformed_pair(case.shape, seed=11)
     settings: dict[str, Any] = dict(device=device, progress=False, **case.arguments)
 

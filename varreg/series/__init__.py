@@ -1,1 +1,1 @@
-"""Series of volumes: motion correction, its parameters, and maps applied volume by volume."""
+"""Image series: motion correction, motion parameters, and transforms applied volume by volume."""

@@ -1,4 +1,4 @@
-"""The result of aligning a series: a map for every volume, and what may be said of them."""
+"""The result of aligning an image series: a map for every volume, motion parameters and checks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AlignedSeries:
     name : str
         File name of the series, or "".
     step : float
-        Seconds from one volume to the next; 0 if unknown.
+        Repetition time in seconds; 0 if unknown.
     checks : tuple of Check
     notes : tuple of str
     provenance : dict
@@ -81,23 +81,23 @@ class AlignedSeries:
     def parameters(self) -> Array:
         """trans_x, trans_y, trans_z (mm), rot_x, rot_y, rot_z (radians) of every volume, (n, 6).
 
-        Of the map that corrects the volume, by the convention of FSL and fMRIPrep: :mod:`varreg.series.motion`.
+        Of the map that corrects the volume, in the convention of FSL and fMRIPrep: :mod:`varreg.series.motion`.
         """
         return motion_parameters(self.affines, self.grid, self.head.centre)
 
     @cached_property
     def framewise_displacement(self) -> Array:
-        """Of Power et al. (2012) with a sphere of 50 mm, (n,) in mm; NaN for the first volume."""
+        """Framewise displacement of Power et al. (2012) with a sphere of 50 mm, (n,) in mm; NaN for the first volume."""
         return framewise_displacement(self.parameters)
 
     @cached_property
     def motion(self) -> Array:
-        """Distance of the head from where it is in the reference, root mean square, (n,) in mm."""
+        """Root mean square displacement of the head relative to the reference, (n,) in mm."""
         return mean_motion(self.affines, self.head)
 
     @property
     def bvecs(self) -> Array | None:
-        """Directions of diffusion weighting of the aligned volumes by FSL's convention, (3, n), if they were given."""
+        """b-vectors of the aligned volumes in FSL's convention, (3, n), if they were given."""
         given = self.given_bvecs
         return None if given is None else rotated(given, self.affines, self.grid)
 
@@ -119,27 +119,39 @@ class AlignedSeries:
         progress: bool | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write everything to a folder, which :func:`varreg.load_series` and ``varreg apply`` read.
+        """Write all results to a folder, which :func:`varreg.load_series` and ``varreg apply`` read.
 
         Parameters
         ----------
         path : str or PathLike
-            The folder to be made.
+            The folder to be created.
         interpolation : {"cubic", "linear", "nearest"}
-            Of the aligned series.
+            Interpolation of the aligned series.
         threads : int, optional
-            How many volumes are brought over at once. All available by default.
+            Number of volumes that are resampled in parallel. All available by default.
         progress : bool, optional
             Whether to show a progress bar; by default on a terminal only.
         overwrite : bool
-            Replace a folder that exists.
+            Replace an existing folder.
         """
         save_series(self, path, interpolation, threads, progress, overwrite)
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False
     ) -> Figure:
-        """Draw rotations, shifts and framewise displacement, and write the figure if a path is given."""
+        """Draw rotations, translations and framewise displacement.
+
+        Parameters
+        ----------
+        path : str or PathLike, optional
+            File for the figure; ends in .png, .pdf or .svg.
+        overwrite : bool
+            Replace an existing file.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         from ..report.plots.motion import motion_figure
         from .checks import DISPLACED
 
@@ -151,7 +163,7 @@ class AlignedSeries:
 
 
 def summary(result: AlignedSeries) -> str:
-    """The paragraph that ``print(result)`` shows."""
+    """The text that ``print(result)`` shows."""
     shape = " x ".join(map(str, result.grid.shape))
     spacing = " x ".join(f"{size:.3g}" for size in result.grid.spacing)
     onto = "their mean" if result.reference == "mean" else f"volume {result.reference}"
@@ -178,21 +190,21 @@ def summary(result: AlignedSeries) -> str:
 
 
 def load_series(path: str | os.PathLike[str]) -> AlignedSeries:
-    """The aligned series that :meth:`AlignedSeries.save` or ``varreg series`` wrote, without its images.
+    """The aligned series written by :meth:`AlignedSeries.save` or ``varreg series``, without its images.
 
     Parameters
     ----------
     path : path
-        The folder, or the ``series.json`` in it.
+        The folder, or its ``series.json``.
 
     Returns
     -------
     AlignedSeries
-        With bitwise the same maps.
+        With bitwise identical maps.
 
     Raises
     ------
     FileError
-        If it is absent or damaged; the message says what is wrong.
+        If it is absent or damaged; the message gives the reason.
     """
     return AlignedSeries(**read_fields(path))

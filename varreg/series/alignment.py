@@ -1,4 +1,4 @@
-"""``align_series``: motion correction of a series of volumes."""
+"""``align_series``: motion correction of an image series."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def align_series(
 
 
 def reference_number(reference: Any, count: int) -> int:
-    """The volume that a series is brought to, or in whose place the mean is."""
+    """The reference volume, or the volume that initialises the mean."""
     if isinstance(reference, str) and reference == "mean":
         return count // 2
     if isinstance(reference, bool) or not isinstance(reference, (int, np.integer)):
@@ -131,8 +131,8 @@ def aligned_to(
     reference: Reference, volumes: Volumes, model: str, starts: Array, levels: slice, threads: int,
     done: Callable[[], Any],
 ) -> list[Fit]:  # fmt: skip
-    """The maps of all volumes onto one reference."""
-    _ = reference.levels  # once, before there are several threads
+    """The maps of all volumes to one reference."""
+    _ = reference.levels  # computed once, before the threads start
 
     def fit(number: int, array: NDArray[Any]) -> Fit:
         image = volumes.registrable(number, array)
@@ -146,13 +146,13 @@ def aligned_to(
 
 
 def mean_image(volumes: Volumes, affines: Array, threads: int) -> Image:
-    """The mean of the volumes, each brought to the reference."""
+    """The mean of the volumes, each resampled onto the reference."""
     grid = volumes.grid
     total, count = np.zeros(grid.shape), np.zeros(grid.shape, np.int32)
 
     def warped(number: int, array: NDArray[Any]) -> NDArray[Any]:
         transform = Transform(grid, grid, affines[number])
-        # NaN where there is no volume: what a motion brings into view is no part of the mean
+        # NaN outside a volume: the mean excludes what is out of view of a volume
         return transform.warp(volumes.image(number, array), "linear", np.nan, threads=1)
 
     for one in volumes.each(warped, threads):

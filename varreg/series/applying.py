@@ -1,4 +1,4 @@
-"""Maps applied to a series, volume by volume: one interpolation, in memory that does not grow with the volumes."""
+"""Application of transforms to an image series, volume by volume: one interpolation, and constant memory."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def apply_series(
 
 
 def composed(transforms: Any, volumes: Volumes) -> tuple[Transform, AlignedSeries | None]:
-    """The map that all volumes share, and the motion that comes after it, if there is one."""
+    """The map common to all volumes, and the motion that is applied after it, if any."""
     parts = list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
     motion = None
     if parts and (isinstance(parts[-1], AlignedSeries) or is_aligned(parts[-1])):
@@ -142,7 +142,7 @@ def composed(transforms: Any, volumes: Volumes) -> tuple[Transform, AlignedSerie
 
 
 def moved(total: Transform, motion: AlignedSeries | None, number: int) -> Transform:
-    """The whole map of one volume: its motion comes after all else."""
+    """The complete map of one volume, whose motion is applied last."""
     if motion is None:
         return total
     return replace(total, affine=motion.affines[number] @ total.affine)
@@ -170,7 +170,7 @@ def _turned_round(total: Transform, motion: AlignedSeries | None) -> Transform:
 
 
 def _placed(volumes: Volumes, moving: Grid) -> Volumes:
-    """A series whose array, if it has no place, lies on the moving grid."""
+    """An image series whose array, if it has no geometry, lies on the moving grid."""
     if volumes.placed:
         return volumes
     if volumes.grid.shape != moving.shape:

@@ -1,10 +1,11 @@
-r"""Directions of diffusion weighting (b-vectors), which turn with the head.
+r"""Diffusion gradient directions (b-vectors), which rotate with the head.
 
-By FSL's convention they are along the axes of the array, unit vectors of its voxels scaled to mm, and the first
-component is turned round if the determinant of the image's affine is positive: FSL's images are radiological
-(FDT user guide, "What conventions do the bvecs use?").  With D the directions of the axes in world and S the change of sign, a direction g
-is D S g in the scanner.  Where the head of a volume is turned by R against the reference, the direction that the tissue has felt is
-:math:`R^T D S g` in the world of the reference (Leemans and Jones 2009, doi 10.1002/mrm.21890).
+In FSL's convention they are along the array axes, in units of mm, and the first
+component is reversed if the determinant of the image's affine is positive: FSL's images are radiological
+(FDT user guide, "What conventions do the bvecs use?").  With D the directions of the axes in world and S the sign
+change, a direction g is D S g in the scanner.  If the head of a volume is rotated by R relative to the reference, the
+direction with respect to the tissue is :math:`R^T D S g` in the world of the reference (Leemans and Jones 2009, doi
+10.1002/mrm.21890).
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from .motion import rotation_of
 
 
 def read_bvectors(value: Any, count: int, function: str) -> Array:
-    """Directions as (3, n), one for each volume.
+    """Directions as (3, n), one per volume.
 
     Parameters
     ----------
     value : path or (3, n) or (n, 3) array
-        A text file of 3 rows of n numbers, or n rows of 3; 3 x 3 are rows of components.  Zeros where there is no weighting.
+        A text file of 3 rows of n numbers, or n rows of 3; 3 x 3 are rows of components.  Zero without weighting.
     count : int
-        n, of the volumes.
+        n, number of volumes.
     function : str
-        For messages.
+        For the messages.
 
     Raises
     ------
     FileError, InputError
-        If there are other numbers of directions than of volumes, or it holds anything but numbers.
+        If the number of directions differs from that of volumes, or values are not numbers.
 
     Examples
     --------
@@ -71,29 +72,29 @@ def read_bvectors(value: Any, count: int, function: str) -> Array:
 
 
 def write_bvectors(path: Path, vectors: Array) -> None:
-    """Write directions as FSL has them: 3 rows."""
+    """Write directions in FSL's format: 3 rows."""
     rows = (" ".join(f"{value:.10g}" for value in row) for row in vectors + 0.0)
     path.write_text("\n".join(rows) + "\n", encoding="ascii")
 
 
 def rotated(vectors: Array, affines: NDArray[Any], grid: Grid, target: Grid | None = None) -> Array:
-    """Directions in the axes of the volumes that are brought to a reference.
+    """Directions along the axes of volumes resampled onto a reference.
 
     Parameters
     ----------
     vectors : (3, n) array
-        By FSL's convention, along the axes of the series.
+        FSL's convention, along the axes of the series.
     affines : (n, 4, 4) array
-        Reference world -> volume world (mm), of which the rotations are taken.
+        Reference world -> volume world (mm), whose rotations are used.
     grid : Grid
-        Of the series.
+        Grid of the series.
     target : Grid, optional
-        Of the reference, if that is another.
+        Grid of the reference, if different.
 
     Returns
     -------
     (3, n) array
-        Of the same lengths.
+        Of unchanged lengths.
 
     Examples
     --------
@@ -108,7 +109,7 @@ def rotated(vectors: Array, affines: NDArray[Any], grid: Grid, target: Grid | No
 
 
 def scanner_axes(grid: Grid) -> Array:
-    """D S, (3, 3): FSL's directions -> world; orthonormal, whatever shear the header has."""
+    """D S, (3, 3): FSL's directions -> world; orthonormal, even if the header has shear."""
     axes = rotation_of(grid.direction)
     if np.linalg.det(axes) > 0:
         axes = axes * np.array([-1.0, 1.0, 1.0])

@@ -1,4 +1,4 @@
-"""What could be wrong with an aligned series."""
+"""Checks of an aligned image series."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..optimise.check import Check
 if TYPE_CHECKING:
     from .aligned import AlignedSeries
 
-#: Framewise displacement (mm) above which Power et al. (2012) leave a volume out.
+#: Framewise displacement (mm) above which Power et al. (2012) exclude a volume.
 DISPLACED = 0.5
-#: Motion against the reference (mm, root mean square over the head) that distortion, and the field of view, do not follow.
+#: Motion relative to the reference (mm, root mean square over the head) above which distortion and field of view change.
 FAR = 3.0
-#: Fraction of the head in view below which a volume lacks a part of it.
+#: Fraction of the head in view below which a volume is truncated.
 IN_VIEW = 0.95
-#: A volume shares too little with the reference if its similarity is so many robust standard deviations, and this share,
-#: below the median.
+#: A volume shares too little with the reference if its similarity is lower than the median by this number of robust
+#: standard deviations, and by this share.
 DEVIATIONS, LESS = 6.0, 0.15
-#: Motion of both neighbours (mm) from which on one that stays where it was is odd.
+#: Motion of both neighbours (mm) from which a volume without motion is suspicious.
 NEIGHBOURS = 0.5
-#: Volumes that a sentence names.
+#: Largest number of volumes listed in a message.
 NAMED = 6
 
 
 def checks_of(result: AlignedSeries) -> tuple[Check, ...]:
-    """All checks of an aligned series, passed or not."""
+    """All checks of an aligned series, passed or failed."""
     return (_jumps(result), _far(result), _unlike(result), _kept(result), _out_of_view(result))
 
 
@@ -70,7 +70,7 @@ def _unlike(result: AlignedSeries) -> Check:
 
 
 def _kept(result: AlignedSeries) -> Check:
-    """Volumes for which no motion had less energy than the identity, although their neighbours moved."""
+    """Volumes for which no motion had lower energy than the identity, although their neighbours moved."""
     motion = result.motion
     around = np.minimum(motion[np.r_[1, : len(motion) - 1]], motion[np.r_[1 : len(motion), -2]])
     kept = (result.energies >= result.start_energies) & (around > NEIGHBOURS)
@@ -95,7 +95,7 @@ def _out_of_view(result: AlignedSeries) -> Check:
 
 
 def named(numbers: NDArray[np.integer], count: int) -> str:
-    """Some volumes in words.
+    """List of volume numbers in words.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The map of one volume: descents from where it is expected to be, on the lattices of the reference."""
+"""The map of one volume: local optimisation from a predicted start, on the lattices of the reference."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ..stages.levels import lower
 from ..stages.problem import FEWEST_BINS
 from .reference import Reference, smoothed
 
-#: Finer bins than those of two contrasts: images of one contrast tell small motions by small differences.
+#: Finer bins than for two contrasts: with one contrast, small motion causes small intensity differences.
 OPTIONS = Options(similarity="mi", bins=48, kernel_width=1.0)
 
 
 class Fit(NamedTuple):
-    """The map of a volume and what it is worth.
+    """The map of a volume, with its energy.
 
     Attributes
     ----------
     matrix : (4, 4) array
         Reference world -> volume world.
     energy, start_energy : float
-        Of the map, and of no motion, on the last lattice.
+        Of the map, and without motion, on the last lattice.
     in_view : float
-        Fraction of the mask that is inside the volume.
+        Fraction of the mask inside the volume.
     evaluations : int
     """
 
@@ -56,12 +56,12 @@ def fitted(reference: Reference, image: Image, model: str, start: Array, levels:
     model : {"rigid", "affine"}
     start : (4, 4) array
     levels : slice
-        Of the lattices, coarse to fine.
+        Lattices, from coarse to fine.
 
     Returns
     -------
     Fit
-        Never of more energy than no motion at the last lattice.
+        With an energy not higher than without motion, on the last lattice.
     """
     data, valid = smoothed(image)
     moving = LevelImage(unit_intensities(data, robust_range(data)), valid, image.grid)
@@ -79,7 +79,7 @@ def fitted(reference: Reference, image: Image, model: str, start: Array, levels:
 
 
 def objective_of(fixed: LevelImage, moving: LevelImage, model: str) -> AffineObjective:
-    """The energy of the maps of a volume on one lattice."""
+    """The energy of maps of a volume on one lattice."""
     most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
     options = OPTIONS.replace(bins=min(OPTIONS.bins, most))
     kernels = chosen_backend("numba")

@@ -1,8 +1,8 @@
-"""An aligned series on disk: one folder with the images, the motion for every tool, and one file that holds all maps.
+"""An aligned image series on disk: a folder with images, motion tables, and one file with all maps.
 
-``series.json`` is what :func:`varreg.load_series`, :func:`varreg.apply_series` and ``varreg apply`` read.  Beside it are the aligned
-series and its mean (NIfTI), the confounds (BIDS: ``desc-confounds_timeseries.tsv`` with its ``.json``), a figure, the maps one
-by one for ITK and ANTs (``itk/0000.mat``, ...), and the rotated b-vectors if there are any.
+``series.json`` is read by :func:`varreg.load_series`, :func:`varreg.apply_series` and ``varreg apply``.  Beside it are
+the aligned series and its mean (NIfTI), the confounds (BIDS: ``desc-confounds_timeseries.tsv`` with its ``.json``), a
+figure, the maps of the volumes for ITK and ANTs (``itk/0000.mat``, ...), and the rotated b-vectors if there are any.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ def save_series(
     result: AlignedSeries, path: str | os.PathLike[str], interpolation: str, threads: int | None,
     progress: bool | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Write an aligned series to a folder, whole or not at all.
+    """Write an aligned image series to a folder, atomically.
 
     Parameters
     ----------
     result : AlignedSeries
-        Fresh: the series that it aligned is read again.
+        Not loaded from disk: the input series is read again.
     path : path
-        Of the folder to be made; its parent must exist.
+        The folder to be created; its parent must exist.
     interpolation : {"linear", "nearest", "cubic"}
-        Of the aligned volumes, the only one.  Linear blurs the more the further a volume lies between voxels, and so brings the
-        motion back into the signal; cubic hardly does.
+        The only interpolation of the aligned volumes.  Linear interpolation blurs, depending on the distance from voxel
+        centres, and so introduces motion-related signal changes; cubic interpolation hardly does.
     threads, progress, overwrite
-        As for :func:`varreg.apply_series`; a folder is replaced if it holds an aligned series.
+        As for :func:`varreg.apply_series`; an existing folder is replaced if it holds an aligned series.
     """
     function = "AlignedSeries.save"
     check_choice(interpolation, INTERPOLATIONS, function, "interpolation")
@@ -103,7 +103,7 @@ def save_series(
 
 
 def write_tables(result: AlignedSeries, folder: Path) -> None:
-    """Everything but images: confounds, figure, maps for ITK and b-vectors."""
+    """Write all except images: confounds, figure, maps for ITK and b-vectors."""
     write_confounds(folder / f"{CONFOUNDS}.tsv", result)
     write_json(folder / f"{CONFOUNDS}.json", _SIDECAR)
     result.plot(folder / FIGURE)
@@ -116,7 +116,7 @@ def write_tables(result: AlignedSeries, folder: Path) -> None:
 
 
 def write_confounds(path: Path, result: AlignedSeries) -> None:
-    """A BIDS table: a row for each volume, ``n/a`` where there is nothing."""
+    """Write a BIDS table: one row per volume, ``n/a`` for missing values."""
     names = (*COLUMNS, "framewise_displacement")
     rows = np.column_stack([result.parameters, result.framewise_displacement])
     lines = ["\t".join(names), *("\t".join(_cells(row)) for row in rows)]
@@ -124,12 +124,12 @@ def write_confounds(path: Path, result: AlignedSeries) -> None:
 
 
 def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of an aligned series that :func:`save_series` wrote.
+    """The fields of an aligned series written by :func:`save_series`.
 
     Raises
     ------
     FileError
-        If it is absent or damaged; the message says what is wrong.
+        If it is absent or damaged; the message gives the reason.
     """
     place = Path(os.fsdecode(path)).expanduser()
     file = place if place.name == RECORD else place / RECORD
@@ -149,7 +149,7 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def is_aligned(value: Any) -> bool:
-    """Whether it is a path to an aligned series: its folder, or the ``series.json`` in it."""
+    """Whether the value is the path of an aligned series: its folder, or its ``series.json``."""
     if not isinstance(value, (str, os.PathLike)):
         return False
     place = Path(os.fsdecode(value)).expanduser()

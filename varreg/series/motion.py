@@ -1,17 +1,18 @@
-r"""Motion in numbers: rotations and shifts by the convention of FSL and fMRIPrep, and framewise displacement.
+r"""Motion parameters: rotations and translations in the convention of FSL and fMRIPrep, and framewise displacement.
 
-The six numbers of a volume describe the map that *corrects* it, from the volume to the reference, in FSL's scaled
-voxels (mm along the axes of the array, the first of them turned round if the determinant of the image's affine is
-positive), as MCFLIRT's ``.par`` and the confounds of fMRIPrep do:
+The six parameters of a volume describe the map that *corrects* it, from the volume to the reference, in FSL's
+scaled-voxel coordinates (mm along the array axes, the first reversed if the determinant of the image's affine is
+positive), like MCFLIRT's ``.par`` and the confounds of fMRIPrep:
 
 .. math:: y = R_z^T R_y^T R_x^T (x - c) + c + t
 
-with c the centre of mass of what was compared, :math:`R_x, R_y, R_z` right-handed rotations about the axes by
-``rot_x, rot_y, rot_z`` (radians), and t = ``trans_x, trans_y, trans_z`` (mm).  An affine map is represented by the rotation
-of its polar decomposition.
+with c the centre of mass of the mask, :math:`R_x, R_y, R_z` right-handed rotations about the axes by
+``rot_x, rot_y, rot_z`` (radians), and t = ``trans_x, trans_y, trans_z`` (mm).  An affine map is represented by the
+rotation of its polar decomposition.
 
-Framewise displacement is that of Power et al. (2012), doi 10.1016/j.neuroimage.2011.10.018: the sum of the absolute
-changes of the six numbers from the volume before, rotations as arcs on a sphere of 50 mm.  The first volume has none.
+Framewise displacement is defined by Power et al. (2012), doi 10.1016/j.neuroimage.2011.10.018: the sum of the
+absolute changes of the six parameters from the previous volume, rotations as arcs on a sphere of 50 mm.  It is undefined
+for the first volume.
 """
 
 from __future__ import annotations
@@ -27,32 +28,32 @@ from ..geometry.grid import Grid
 from ..geometry.matrices import transform_points
 
 COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
-#: Radius of the sphere on which rotations are arcs, mm.
+#: Radius of the sphere for the arcs of rotations, mm.
 RADIUS = 50.0
 
 
 class Head(NamedTuple):
-    """What was compared: its centre of mass in world (mm), and its second moments about it (mm^2)."""
+    """Moments of the mask: its centre of mass in world (mm), and its second moments about it (mm^2)."""
 
     centre: Array  # (3,)
     spread: Array  # (3, 3)
 
 
 def rotation_of(linear: Array) -> Array:
-    """The rotation of linear maps, (..., 3, 3), by their polar decompositions."""
+    """The rotations of linear maps, (..., 3, 3), by polar decomposition."""
     left, _, right = np.linalg.svd(linear)
     return np.asarray(left @ right)
 
 
 def motion_parameters(affines: Array, grid: Grid, centre: Array) -> Array:
-    """The six numbers of every volume.
+    """The six motion parameters of every volume.
 
     Parameters
     ----------
     affines : (n, 4, 4) array
         Reference world -> volume world (mm).
     grid : Grid
-        Of the series.
+        Grid of the series.
     centre : (3,) array
         c, world (mm).
 
@@ -77,7 +78,7 @@ def motion_parameters(affines: Array, grid: Grid, centre: Array) -> Array:
 
 
 def framewise_displacement(parameters: Array) -> Array:
-    """Of (n, 6) numbers, (n,) in mm; NaN for the first volume.
+    """Framewise displacement from (n, 6) parameters, (n,) in mm; NaN for the first volume.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def framewise_displacement(parameters: Array) -> Array:
 
 
 def mean_motion(affines: Array, head: Head) -> Array:
-    """How far each volume's head is from where it is in the reference, root mean square, (n,) in mm.
+    """Root mean square displacement of the head of each volume relative to the reference, (n,) in mm.
 
     Examples
     --------

@@ -1,12 +1,13 @@
-"""The reference of a series, made ready once for all volumes.
+"""The reference of an image series, prepared once for all volumes.
 
-A volume that lies exactly on the voxels of the reference is not blurred by interpolation, and one half a voxel away is
-blurred most: similarity has a dent at every half voxel, and is drawn to whole ones.  So the reference is read (by cubic
-splines) on a lattice that is turned against the voxels and has another spacing: its points meet the voxels of a volume
-in every possible way at once, whatever the motion is, and the dents cancel.  Both images are smoothed alike before that.
+A volume whose voxels coincide with those of the reference is not blurred by interpolation, and one shifted by half a
+voxel is blurred most: the similarity has artefacts at every half voxel, and favours integer shifts.  So the reference is
+sampled (by cubic splines) on a lattice that is rotated relative to the voxels and has another spacing: its points have
+all positions relative to the voxels of a volume, for any motion, and the artefacts cancel.  Both images are smoothed
+equally before.
 
-The default mask is the head and its surroundings, except for a border along the field of view: points that a motion carries
-out of the volume would be in view for one motion and not for another.
+The default mask is the head and its surroundings, except for a border along the field of view, whose points would be
+in view for some motions only.
 """
 
 from __future__ import annotations
@@ -28,38 +29,38 @@ from ..images.image import Image
 from ..images.intensities import robust_range, unit_intensities
 from ..images.level_image import LevelImage
 
-#: Points of the finer lattice in the field of view, unless its voxels are fewer.
+#: Points of the finer lattice in the field of view, unless there are fewer voxels.
 POINTS = 80_000
-#: Spacing of the coarser lattice, in units of that of the finer one.
+#: Spacing of the coarser lattice, relative to the finer one.
 COARSER = 1.6
-#: Of the smoothing of both images, in voxels (geometric mean of their sizes).
+#: Standard deviation of the smoothing of both images, in voxels (geometric mean of their sizes).
 SMOOTHING = 0.7
-#: Variance (voxels^2) that linear interpolation adds along an axis, the mean of f (1 - f) over fractions f of a voxel: a volume
-#: is blurred by it wherever it is read, and the reference by as much, or an affine map would make up for the difference.
+#: Variance (voxels^2) added by linear interpolation along an axis, the mean of f (1 - f) over fractions f of a voxel:
+#: it blurs every sampled volume, and the reference is blurred equally, or an affine map would compensate the difference.
 INTERPOLATED = 1 / 6
-#: Of the weights of a smoothed voxel those of data; with less it is none.
+#: Smallest share of the smoothing weights on voxels with data, for a voxel with data.
 WHOLE = 0.95
-#: Turn of the lattice, radians about the three axes: no axis, and no plane, of the one is near any of the other.
+#: Rotation of the lattice, radians about the three axes, so that no axes or planes of lattice and voxels nearly coincide.
 TURN = np.deg2rad(20) * np.array([1.0, 2.0, 3.0]) / np.sqrt(14.0)
-#: Of unit intensities: what differs this much from the background is the head.
+#: Difference from the background, in unit intensities, for voxels of the head.
 HEAD = 0.15
-#: Points of the finer lattice around the head that count, and next to the border that do not.
+#: Lattice points around the head that are included, and next to the border that are excluded.
 AROUND, BORDER = 2, 1.0
-#: With fewer points in the head than this share of all, all count.
+#: If the head contains less than this share of the points, all are included.
 LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """An image that volumes are aligned to.
+    """An image to which volumes are aligned.
 
     Parameters
     ----------
     image : Image
     mask : (*S) bool or float array or None
-        Voxels that are compared, or their weights; by default the head, which is detected.
+        Voxels inside the mask, or their weights; by default the head, which is detected.
     is_mean : bool
-        Whether it is the mean of interpolated volumes.
+        Whether it is the mean of resampled volumes.
     """
 
     image: Image
@@ -97,7 +98,7 @@ class Reference:
         self, coefficients: Array, valid: NDArray[np.bool_] | None, background: float | None, spacing: float,
         around: int, border: float,
     ) -> LevelImage:  # fmt: skip
-        """The reference on a turned lattice, and which of its points count."""
+        """The reference on a rotated lattice, with the mask of its points."""
         own, grid = self.image.grid, turned_lattice(self.image.grid, spacing)
         place = transform_points(np.linalg.inv(own.affine) @ grid.affine, grid.coordinates())
         data = ndimage.map_coordinates(
@@ -116,13 +117,13 @@ class Reference:
 
 
 def _at(mask: NDArray[Any], place: Array) -> NDArray[Any]:
-    """Which points (voxels) lie in a mask, or their weights."""
+    """Mask or weights at points (voxels)."""
     share = ndimage.map_coordinates(mask.astype(np.float32), place, order=1)
     return np.asarray(share > 0.5) if mask.dtype == bool else np.asarray(share)
 
 
 def head(data: Array, background: float | None, around: int) -> NDArray[np.bool_]:
-    """Where an image in unit intensities shows no background, and so many voxels around; all of it without one."""
+    """Dilated foreground of an image in unit intensities; the whole image if it has no background."""
     if background is None:
         return np.ones(data.shape, bool)
     found = ndimage.binary_opening(np.abs(data - np.float32(background)) > HEAD)
@@ -132,7 +133,7 @@ def head(data: Array, background: float | None, around: int) -> NDArray[np.bool_
 
 
 def fine_spacing(grid: Grid) -> float:
-    """Spacing of the finer lattice, mm: of voxels of the mean size, or so that it has a certain number of points."""
+    """Spacing of the finer lattice, mm: the mean voxel size, or larger to limit the number of points."""
     return max(voxel_size(grid), float(np.prod(grid.extent) / POINTS) ** (1 / 3))
 
 
@@ -142,7 +143,7 @@ def voxel_size(grid: Grid) -> float:
 
 
 def turned_lattice(grid: Grid, spacing: float) -> Grid:
-    """A lattice over the field of view of a grid, turned against it.
+    """A lattice over the field of view of a grid, rotated relative to it.
 
     Examples
     --------
@@ -162,7 +163,7 @@ def turned_lattice(grid: Grid, spacing: float) -> Grid:
 def smoothed(
     image: Image, further: float = 0.0
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """An image as it is compared, (*S), and where it is data: what is smoothed with voxels without data is none.
+    """A smoothed image, (*S), and the mask of its data: voxels smoothed with too few voxels with data are excluded.
 
     further: variance in voxels^2 along each axis, besides the smoothing of all images.
     """

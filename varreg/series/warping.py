@@ -1,4 +1,4 @@
-"""Warped volumes written one by one."""
+"""Writing of warped volumes one by one."""
 
 from __future__ import annotations
 

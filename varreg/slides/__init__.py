@@ -1,1 +1,1 @@
-"""Slides through a map, tile by tile: memory does not grow with their size."""
+"""Warping of slides tile by tile: memory does not grow with their size."""

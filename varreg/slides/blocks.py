@@ -1,4 +1,4 @@
-"""Smaller sizes of a picture that is made tile by tile: each tile leaves a quarter of it for the next size."""
+"""Pyramid of a picture that is computed tile by tile: each tile contributes a quarter of a tile of the next level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shape = tuple[int, int]
 
 
 def sizes(shape: Shape, tile: int) -> list[Shape]:
-    """The sizes of a pyramid, down to one that fits into a tile.
+    """Shapes of the levels of a pyramid, down to one that fits into a tile.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def sizes(shape: Shape, tile: int) -> list[Shape]:
 
 
 def halved(pixels: Pixels, nearest: bool) -> Pixels:
-    """Every two by two pixels as one: their mean, or the first of them; at an odd end fewer.
+    """Downsample by two: mean or first of every two by two pixels; fewer at an odd end.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def halved(pixels: Pixels, nearest: bool) -> Pixels:
 
 
 class Ladder:
-    """The tiles of every size of a plane, from the full size down; what waits for a smaller size waits on disk.
+    """The tiles of every level of a plane, from full resolution down; pixels for coarser levels are stored on disk.
 
     Parameters
     ----------
     shape : (int, int)
-        Of the full size.
+        Shape at full resolution.
     tile : int
         Edge of a tile in pixels, even.
     channels : int
@@ -65,7 +65,7 @@ class Ladder:
     nearest : bool
         See :func:`halved`.
     folder : Path
-        Where the files that wait are; they have no name and end with this object.
+        Folder of the temporary files; they are unnamed and vanish with this object.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class Ladder:
     def tiles(
         self, number: int, make: Callable[[tuple[slice, slice]], Pixels] | None = None
     ) -> Iterator[tuple[tuple[slice, slice], Pixels]]:
-        """The tiles of a size, row by row, cut at its ends.
+        """The tiles of a level, row by row, truncated at the ends.
 
         Parameters
         ----------
         number : int
-            0 is the full size; every size must have been gone through before the next.
+            Level, 0 for full resolution; every level must be completed before the next.
         make : callable, optional
-            Of the full size: tile -> pixels.
+            For full resolution: tile -> pixels.
         """
         rows, columns = self.sizes[number]
         for top in range(0, rows, self.tile):
@@ -117,7 +117,7 @@ class Ladder:
         return (row * across + column) * self._block.nbytes
 
     def _keep(self, number: int, place: tuple[slice, slice], quarter: Pixels) -> None:
-        """Put what a tile of a size leaves for the next."""
+        """Store the contribution of a tile to the next level."""
         block = np.zeros_like(self._block)
         block[: quarter.shape[0], : quarter.shape[1]] = quarter
         file = self._waiting[number]
@@ -125,7 +125,7 @@ class Ladder:
         file.write(block.tobytes())
 
     def _fetched(self, number: int, place: tuple[slice, slice]) -> Pixels:
-        """A tile of up to four of the blocks that the size above has left."""
+        """A tile, from up to four contributions of the finer level."""
         half, (above_rows, above_columns) = self.tile // 2, self.sizes[number - 1]
         whole = np.zeros((self.tile, self.tile, self._block.shape[2]), self._block.dtype)
         first = [2 * (part.start // self.tile) for part in place]

@@ -1,4 +1,4 @@
-"""Where the pixels of a tile of a large picture go, without a number for any other pixel."""
+"""Mapped coordinates of the pixels of one tile of a large picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..geometry.grid import Grid
 from ..geometry.resampling import Vectors, affine_coordinates, voxel_matrix
 from ..transforms.transform import Transform
 
-_OBLIQUE = 1e-6  # of a pixel along the other axis, for each pixel along one
+_OBLIQUE = 1e-6  # largest obliqueness, in pixels per pixel
 
 Tile = tuple[slice, slice]
 
@@ -24,16 +24,16 @@ class TileMap:
     Parameters
     ----------
     transform : Transform
-        2D; its displacement is read at the pixels of the target, wherever they are among those of its fixed image.
+        2D; its displacement is interpolated at the pixels of the target.
     target : Grid
-        On the fixed side, its axes along those of the fixed image.
+        On the fixed side, with axes along those of the fixed image.
     source : Grid
         On the moving side.
 
     Raises
     ------
     GeometryError
-        If the axes of the target are turned against those of the fixed image.
+        If the axes of the target are rotated relative to those of the fixed image.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class TileMap:
         self._linear = by_fixed[:-1, :-1] / fixed.spacing
 
     def __call__(self, tile: Tile) -> NDArray[np.float32]:
-        """Pixels of the source, (2, n, m) float32."""
+        """Source coordinates in pixels, (2, n, m) float32."""
         vectors = None
         if self.transform.nodes is not None:
             vectors = Vectors(self._linear, self._u(tile))
@@ -66,7 +66,7 @@ class TileMap:
         return np.asarray(found)
 
     def _u(self, tile: Tile) -> NDArray[np.float32]:
-        """u (mm) at the pixels of a tile: the bits of :func:`varreg.geometry.field.expand_slab` where both grids are one."""
+        """u (mm) at the pixels of a tile: for equal grids bitwise as from :func:`varreg.geometry.field.expand_slab`."""
         field: NDArray[Any] = np.asarray(self.transform.nodes)
         for axis, part in enumerate(tile):
             count = self.transform.fixed.shape[axis]

@@ -1,4 +1,4 @@
-"""The pixels of one tile: only what it needs of the source is read, and never more than a limit."""
+"""Computation of one tile: only the required part of the source is read, up to a limit."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ..images.pyramid import Level
 from ..images.warping import warped
 from .coordinates import Tile, TileMap
 
-#: Pixels of the source that are held at a time; a tile that needs more is worked on in quarters.
+#: Source pixels in memory at a time; a tile that needs more is divided into quarters.
 HELD = 2**21
-_SMALLEST = 16  # pixels: a tile is not divided further
+_SMALLEST = 16  # pixels: smaller tiles are not divided
 
 Pixels = NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
 class Sampler:
-    """Makes tiles of the warped picture.
+    """Computes tiles of the warped picture.
 
     Parameters
     ----------
     place : TileMap
-        Into the pixels of the level.
+        Map to the pixels of the level.
     level : Level
-        The source.
+        Level of the source.
     dtype : numpy dtype
-        Of the pixels.
+        Data type of the pixels.
     kind : {"linear", "nearest", "labels"}
-        "labels" takes the label with the largest share.
+        "labels" is the label with the largest interpolated fraction.
     fill : tuple of float
-        Of each channel, beyond the source.
+        Value of each channel outside the source.
     threads : int or None
         The result does not depend on it.
     """
@@ -69,11 +69,11 @@ class Sampler:
         return result
 
     def _needed(self, points: NDArray[np.float32]) -> Tile:
-        """The part of the source that points read: their pixels and one more on either side, empty if they are all outside."""
+        """The part of the source needed for points: their pixels and one more on either side, empty if all are outside."""
         parts = []
         for coordinate, size in zip(points, self.level.grid.shape, strict=True):
             low, high = float(coordinate.min()), float(coordinate.max())
-            # an even start: of two pixels that are equally near the nearest is the even one
+            # an even start: ties of nearest-neighbour interpolation are resolved to even pixels
             start = max(int(np.floor(low)) - 1, 0) // 2 * 2
             stop = min(int(np.ceil(high)) + 2, size)
             parts.append(slice(start, max(start, stop)))

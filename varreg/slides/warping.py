@@ -1,4 +1,4 @@
-"""``warp_slide``: a slide of the moving side onto the fixed side, at its full size, in bounded memory."""
+"""``warp_slide``: warping of a slide to the fixed side, at full resolution, in bounded memory."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from .writing import Make, Written, tile_count, write_tiff, write_zarr
 FUNCTION = "varreg.warp_slide"
 INTERPOLATIONS = ("linear", "nearest")
 _TILE = 512
-_GLIMPSE, _WINDOW, _WINDOWS = 2**20, 32, 16  # pixels that are looked at for a background
-_FINER = 1.01  # a size of the source may be this much coarser than the target
+_GLIMPSE, _WINDOW, _WINDOWS = 2**20, 32, 16  # pixels sampled for the background
+_FINER = 1.01  # a source level may be coarser than the target by this factor
 
 
 def warp_slide(
@@ -123,7 +123,7 @@ def warp_slide(
 
 
 def _checked(transform: Any, image: Any, path: Any, interpolation: Any) -> Transform:
-    """The transform; refuses what cannot become a slide."""
+    """Validate the arguments; returns the transform."""
     map_ = held_transform(transform)
     if map_ is None or map_.fixed.dim != 2:
         came = type(transform).__name__ if map_ is None else "map between volumes"
@@ -151,7 +151,7 @@ def _opened(given: ImageFile, argument: str) -> Iterator[Pyramid]:
 
 
 def _target(map_: Transform, source: Pyramid, reference: Any) -> Grid:
-    """The grid of the full size of the output."""
+    """The grid of the output at full resolution."""
     if reference is None:
         if len(source.levels) == 1:
             return map_.fixed
@@ -170,7 +170,7 @@ def _target(map_: Transform, source: Pyramid, reference: Any) -> Grid:
 
 
 def _level(map_: Transform, source: Pyramid, target: Grid) -> Level:
-    """The coarsest size of the source that is as fine as the target, seen through the map."""
+    """The coarsest level of the source that is as fine as the target under the map."""
     scale = float(np.sqrt(abs(np.linalg.det(map_.affine[:-1, :-1]))))
     wanted = scale * float(target.spacing.min()) * _FINER
     fine = [level for level in source.levels if level.grid.spacing.max() <= wanted]
@@ -178,7 +178,7 @@ def _level(map_: Transform, source: Pyramid, target: Grid) -> Level:
 
 
 def _fills(source: Pyramid, kind: str, fill: float | None) -> tuple[float, ...]:
-    """What each channel shows beyond the source: by default its background, of the smallest size."""
+    """Value of each channel outside the source: by default its background, from the coarsest level."""
     if kind == "labels":
         return (0.0,) * source.channels
     opacity = source.channels - 1 if source.coloured and source.channels in (2, 4) else None
@@ -192,7 +192,7 @@ def _fills(source: Pyramid, kind: str, fill: float | None) -> tuple[float, ...]:
 
 
 def _glimpse(level: Level) -> NDArray[np.generic]:
-    """A size, or of a large one windows of it side by side, those at its border among them."""
+    """A level, or windows of a large one side by side, including windows at its border."""
     shape = level.grid.shape
     if level.grid.size <= _GLIMPSE:
         return level.read(slice(0, shape[0]), slice(0, shape[1]))
@@ -223,7 +223,7 @@ def _makes(
     fills: tuple[float, ...],
     threads: int | None,
 ) -> list[Make]:
-    """What makes the tiles of each plane."""
+    """The function of each plane that computes its tiles."""
 
     def of(channels: slice) -> Sampler:
         def read(rows: slice, columns: slice) -> NDArray[np.generic]:
@@ -239,7 +239,7 @@ def _makes(
 
 @contextmanager
 def _bar(picture: Written, progress: bool | None) -> Iterator[Any]:
-    """A progress bar of tiles; yields the function that counts one tile."""
+    """A progress bar of tiles; yields the function that counts a tile."""
     from tqdm import tqdm
 
     wanted = is_watched(sys.stderr) and (progress is None or progress)

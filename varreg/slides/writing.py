@@ -1,4 +1,4 @@
-"""Pyramids written tile by tile: OME-TIFF, and OME-Zarr (OME-NGFF 0.4)."""
+"""Writing of pyramids tile by tile: OME-TIFF, and OME-Zarr (OME-NGFF 0.4)."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from .blocks import Ladder
 
 Pixels = NDArray[np.generic]
 Tile = tuple[slice, slice]
-#: Of a plane: tile -> (n, m, channels) pixels.
+#: Function of a plane: tile -> (n, m, channels) pixels.
 Make = Callable[[Tile], Pixels]
 
-_BIG = 2**31  # bytes, from which TIFF needs 64-bit offsets; compression may not help
+_BIG = 2**31  # bytes, from which TIFF needs 64-bit offsets, since compression may be ineffective
 _MM = 1000.0  # micrometres
 _COLOURS = ("FF0000", "00FF00", "0000FF")
 
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A picture that is to be written.
+    """Format of a picture to be written.
 
     Parameters
     ----------
     grid : Grid
-        Of the full size; axes along those of the array.
+        Grid at full resolution; axes along those of the array.
     channels : int
     dtype : numpy dtype
     coloured : bool
-        Channels are colours, in one plane; else each is a plane of its own.
+        Whether channels are colours, in one plane; otherwise each is a separate plane.
     sized : bool
-        Whether the size of a pixel is known.
+        Whether the pixel size is known.
     nearest : bool
-        Smaller sizes have single pixels of the larger, not means.
+        Whether coarser levels consist of single pixels of the finer level instead of means.
     tile : int
-        Edge of a tile in pixels.
+        Edge length of a tile in pixels.
     """
 
     grid: Grid
@@ -55,11 +55,11 @@ class Written:
 
     @property
     def planes(self) -> int:
-        """How many planes there are; a plane of colours has several channels."""
+        """Number of planes; a plane of colours has several channels."""
         return 1 if self.coloured else self.channels
 
     def ladders(self, stack: ExitStack, folder: Path) -> list[Ladder]:
-        """One for each plane."""
+        """One ladder per plane."""
         shape = self.grid.shape[0], self.grid.shape[1]
         within = self.channels if self.coloured else 1
         given = shape, self.tile, within, self.dtype, self.nearest, folder
@@ -67,15 +67,15 @@ class Written:
 
 
 def write_tiff(path: Path, picture: Written, makes: list[Make], done: Callable[[], Any]) -> None:
-    """Write an OME-TIFF, whose smaller sizes are in sub-files of the full one.
+    """Write an OME-TIFF, with coarser levels in sub-files of full resolution.
 
     Parameters
     ----------
     path : Path
-        What is there is replaced.
+        An existing file is replaced.
     picture : Written
     makes : list of callable
-        Of each plane: tile -> pixels.
+        Function of each plane: tile -> pixels.
     done : callable
         Called after each tile.
     """
@@ -105,9 +105,9 @@ def write_tiff(path: Path, picture: Written, makes: list[Make], done: Callable[[
 
 
 def write_zarr(path: Path, picture: Written, makes: list[Make], done: Callable[[], Any]) -> None:
-    """Write an OME-Zarr of axes c, y, x, or y, x.
+    """Write an OME-Zarr with axes c, y, x, or y, x.
 
-    Parameters, see :func:`write_tiff`; the folder is there and empty.
+    For the parameters see :func:`write_tiff`; the folder exists and is empty.
     """
     group = zarr_library().open_group(str(path), mode="a", zarr_format=2)
     axes = ["c"] * (picture.channels > 1) + ["y", "x"]
@@ -142,7 +142,7 @@ def write_zarr(path: Path, picture: Written, makes: list[Make], done: Callable[[
 
 
 def tile_count(picture: Written) -> int:
-    """How many tiles all sizes of all planes have, as they call `done`."""
+    """Number of tiles of all levels and planes, i.e. of calls of `done`."""
     from .blocks import sizes
 
     shapes = sizes((picture.grid.shape[0], picture.grid.shape[1]), picture.tile)
@@ -152,7 +152,7 @@ def tile_count(picture: Written) -> int:
 def _tiles(
     picture: Written, ladders: list[Ladder], makes: list[Make], number: int, done: Callable[[], Any]
 ) -> Iterator[Pixels]:
-    """Whole tiles of a size, plane by plane: TIFF has no smaller ones at the ends."""
+    """Complete tiles of a level, plane by plane: TIFF has no smaller ones at the ends."""
     for ladder, make in zip(ladders, makes, strict=True):
         for _, pixels in ladder.tiles(number, make if number == 0 else None):
             ends = [(0, picture.tile - n) for n in pixels.shape[:2]]
@@ -168,7 +168,7 @@ def _stored_shape(picture: Written, shape: tuple[int, int]) -> tuple[int, ...]:
 
 
 def _first(picture: Written, count: int) -> dict[str, Any]:
-    """What the full size says for all."""
+    """Metadata of full resolution, which apply to all levels."""
     axes = "YXS" if picture.coloured else "YX" if picture.planes == 1 else "CYX"
     metadata: dict[str, Any] = {"axes": axes}
     if picture.sized:
@@ -201,7 +201,7 @@ def _described(picture: Written, axes: list[str], count: int) -> dict[str, Any]:
     datasets = []
     for number in range(count):
         factor = 2**number
-        # a single pixel of the larger size is where it was; a mean is in the middle of what it is of
+        # a single pixel keeps its position; a mean is at the centre of its pixels
         shift = 0.0 if picture.nearest else (factor - 1) / 2
         places = [
             {"type": "scale", "scale": [*front, *(spacing * factor).tolist()]},

@@ -1,1 +1,1 @@
-"""Unbiased templates: the mean shape and the mean intensity of a group of people."""
+"""Unbiased templates: mean shape and mean intensity of a group of participants."""

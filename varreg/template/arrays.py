@@ -1,4 +1,4 @@
-"""Images of a round in one file, to the bit."""
+"""Images of a round in one file, bitwise exact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..io.atomic import atomic_path
 
 
 def write_images(path: Path, images: Sequence[Image]) -> Path:
-    """Write images of one grid; what is there already and the same stays as it is."""
+    """Write images on one grid; an identical existing file is not rewritten."""
     first = images[0]
     parts = {"affine": first.grid.affine, "data": np.stack([image.data for image in images])}
     if first.frame is not None:
@@ -28,7 +28,7 @@ def write_images(path: Path, images: Sequence[Image]) -> Path:
 
 
 def read_images(path: Path) -> list[Image]:
-    """The images of :func:`write_images`."""
+    """The images written by :func:`write_images`."""
     with np.load(path) as kept:
         parts = {name: kept[name] for name in kept.files}
     grid = Grid(parts["data"].shape[1:], parts["affine"])

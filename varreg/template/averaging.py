@@ -1,4 +1,4 @@
-"""The robust average of images that lie on one grid, and where enough of them show something."""
+"""The robust average of images on one grid, and its domain."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from ..images.image import Image
 from ..images.warping import outside_value
 
 AVERAGES = ("trimmed", "median", "mean")
-#: Share of the people that the trimmed mean leaves out at either end.
+#: Share of the participants excluded by the trimmed mean at either end.
 TRIMMED = 0.2
-#: Share of the people who must show a voxel.
+#: Smallest share of the participants with data at a voxel.
 ENOUGH = 0.5
 
 
 def average(
     stack: Sequence[NDArray[np.float32]], rule: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The average voxel by voxel, and where at least half of the images show something.
+    """The voxelwise average, and the voxels where at least half of the images have data.
 
     Parameters
     ----------
     stack : sequence of (*S) float32 arrays
-        NaN where an image shows nothing.  They may be memory-mapped: a slab of each is read at a time.
+        NaN where an image has no data.  They may be memory-mapped: one slab of each is read at a time.
     rule : {"trimmed", "median", "mean"}
-        "trimmed" is the mean without the fifth of the values at either end (none of fewer than five).
+        "trimmed" is the mean without the fifth of the values at either end (of fewer than five, the plain mean).
 
     Returns
     -------
     values : (*S) float32 array
-        NaN where fewer show something.
+        NaN where fewer images have data.
     shown : (*S) bool array
 
     Examples
@@ -64,7 +64,7 @@ def _middle(part: NDArray[np.float32], count: NDArray[np.int_], rule: str) -> ND
 
 
 def template_image(like: Image, values: NDArray[np.float32], name: str) -> Image:
-    """The average as an image: its own background where too few show something, which is no data."""
+    """The average as an image: where too few images have data, its background, marked as no data."""
     shown = np.isfinite(values)
     if not shown.all():
         values = np.where(shown, values, np.float32(outside_value(values)))

@@ -1,13 +1,13 @@
 r"""The mean of affine maps: their exponential barycentre.
 
-The arithmetic mean of matrices shrinks what rotates.  The mean :math:`M` here is that of the group: the solution of
+The arithmetic mean of rotation matrices has a scale below 1.  The mean :math:`M` here is that of the group: the solution of
 
 .. math:: \sum_i \log(A_i M^{-1}) = 0
 
 (Pennec and Arsigny 2013, *Exponential barycenters of the canonical Cartan connection and invariant means on Lie groups*,
-doi:10.1007/978-3-642-30232-9_7; Arsigny et al. 2009, doi:10.1007/s10851-008-0135-9).  It is invariant from both sides: the mean
-of :math:`B A_i C` is :math:`B M C`, so that neither the origin of the world nor the image that all are brought to first
-matters.  Of rigid maps it is rigid, of scalings the geometric mean.
+doi:10.1007/978-3-642-30232-9_7; Arsigny et al. 2009, doi:10.1007/s10851-008-0135-9).  It is bi-invariant: the mean
+of :math:`B A_i C` is :math:`B M C`, so that it depends neither on the origin of the world nor on the first
+reference image.  The mean of rigid maps is rigid, of scalings the geometric mean.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from ..errors import GeometryError
 from ..geometry.displacement import Float
 
-#: Near the identity the series of the two functions need few terms.
+#: Distance from the identity within which the series of the two functions need few terms.
 NEAR, TERMS = 0.1, 9
-#: Steps of the fixed point, which converges quadratically near the mean; and the change that is none.
+#: Maximum number of fixed-point iterations, which converge quadratically near the mean; and tolerance.
 STEPS, ENOUGH = 50, 1e-12
 
 
@@ -31,9 +31,9 @@ def mean_affine(maps: Sequence[Float], names: Sequence[str] = ()) -> Float:
     Parameters
     ----------
     maps : sequence of (d + 1, d + 1) arrays
-        With a positive determinant, as all of one world's maps to another have.
+        With a positive determinant, like all maps between two worlds.
     names : sequence of str, optional
-        Whose maps they are, for the message.
+        Names of the participants, for the message.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def mean_affine(maps: Sequence[Float], names: Sequence[str] = ()) -> Float:
     Raises
     ------
     GeometryError
-        If two maps are half a turn or more apart: there is no mean then.
+        If two maps differ by a rotation of half a turn or more: their mean is undefined.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def _logarithm(affine: Float, mean: Float, number: int, names: Sequence[str]) ->
     if np.array_equal(between, np.eye(len(between))):
         return np.zeros_like(between)
     turned = np.linalg.eigvals(between[:-1, :-1])
-    # on the negative axis, where the principal logarithm ends, and a little before it
+    # on the negative axis, where the principal logarithm is undefined, with a small margin
     if (np.abs(np.angle(turned)) > np.radians(179)).any():
         who = names[number] if names else f"map {number}"
         raise GeometryError(
@@ -76,9 +76,9 @@ def _logarithm(affine: Float, mean: Float, number: int, names: Sequence[str]) ->
 
 
 def logarithm(matrix: Float) -> Float:
-    """The principal logarithm: square roots until the matrix is near the identity, then the series of artanh.
+    """The principal logarithm: repeated square roots until the matrix is near the identity, then the series of artanh.
 
-    SciPy's ``logm`` gives the same, by calls of a parallel library that on matrices of this size take a hundred times as long.
+    SciPy's ``logm`` is equivalent, but uses a parallel library that takes a hundred times as long for matrices of this size.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def logarithm(matrix: Float) -> Float:
 
 
 def exponential(matrix: Float) -> Float:
-    """The exponential: of a part of the matrix by its series, then squared.
+    """The exponential: power series of the scaled matrix, then repeated squaring.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def exponential(matrix: Float) -> Float:
 
 
 def _square_root(matrix: Float) -> Float:
-    """By the product form of the iteration of Denman and Beavers (Higham 2008, *Functions of Matrices*, ch. 6)."""
+    """Principal square root by the product Denman-Beavers iteration (Higham 2008, *Functions of Matrices*, ch. 6)."""
     root, rest, identity = matrix, matrix, np.eye(len(matrix))
     for _ in range(50):
         back = np.linalg.inv(rest)

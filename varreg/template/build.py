@@ -1,4 +1,4 @@
-"""``build_template``: register all to the current mean, average, take the mean map off, repeat."""
+"""``build_template``: iterated registration to the current mean, averaging, and subtraction of the mean map."""
 
 from __future__ import annotations
 
@@ -66,29 +66,30 @@ def build_template(
     progress: bool | None = None,
     **changes: Unpack[Changes],
 ) -> Template:
-    r"""The unbiased mean of a group of people, in shape and in intensity.
+    r"""The unbiased mean of a group of participants, in shape and intensity.
 
-    Each round registers all people to the current template, subtracts the mean of the maps, so that the template is
-    their mean (:mod:`varreg.template.mean_map` has the mathematics), and averages the images, each interpolated
+    Each round registers all participants to the current template, subtracts the mean of the maps, so that the template
+    is their mean (:mod:`varreg.template.mean_map`), and averages the images, each interpolated
     once through these maps.
 
     Parameters
     ----------
     images : sequence
-        One image per person, or a list of contrasts per person, the same number for each; one map then applies to all contrasts of a person.
+        One image per participant, or a list of contrasts per participant, the same number for each; one map then applies
+        to all contrasts of a participant.
     masks : sequence, optional
-        Mask of each person's images, or None; voxels outside are not averaged either. Of weights between 0 and
+        Mask of each participant's images, or None; voxels outside are not averaged either. Of weights between 0 and
         1, voxels of at least half the largest are inside, in full.
     labels : sequence, optional
-        One label map per person: their mean overlap (Dice) is reported for each round.  They do not affect the template.
+        One label map per participant: their mean overlap (Dice) is reported for each round.  They do not affect the template.
     names : sequence of str, optional
-        By default those of the files.
+        By default the file names.
     rounds : sequence of {"translation", "rigid", "similarity", "affine", "deformable"}
         Model of the maps in each round; the first may not be deformable.
     first : int
-        Index of the person to whom all are registered in the first round.  It only initialises the search.
+        Index of the participant to whom all are registered in the first round.  It only initialises the search.
     spacing : float or sequence of floats, optional
-        Voxel size of the template in mm; by default the median over the people.
+        Voxel size of the template in mm; by default the median over the participants.
     average : {"trimmed", "median", "mean"}
         Average of intensities, voxel by voxel; "trimmed" is the mean without the fifth at either end.
     normalise : bool
@@ -119,7 +120,7 @@ def build_template(
     InputError, GeometryError, FileError
         If an argument is invalid, or images have no mean orientation.
     Exception
-        The error of :func:`varreg.solve` for the first person that cannot be registered.
+        The error of :func:`varreg.solve` for the first participant that cannot be registered.
 
     Examples
     --------
@@ -143,7 +144,7 @@ def build_template(
 
 @contextmanager
 def _folder(state: Any) -> Iterator[Path]:
-    """Where the files of the rounds are: in the state, or nowhere for long."""
+    """Folder of the files of the rounds: the state, or a temporary folder."""
     if state is None:
         with tempfile.TemporaryDirectory(prefix="varreg-template-") as folder:
             yield Path(folder)
@@ -162,7 +163,7 @@ def _rounds(
     people: list[Person], rounds: tuple[str, ...], first: int, spacing: Any, rule: str,
     normalise: bool, work: Work,
 ) -> Template:  # fmt: skip
-    """All rounds, from the first person."""
+    """All rounds, starting from the first participant."""
     template: Sequence[Image] = people[first].images()
     names = tuple(person.name for person in people)
     maps: list[Transform] = []
@@ -193,14 +194,14 @@ def _rounds(
 def _grid(
     people: Sequence[Person], found: Sequence[Transform], mean: Transform, spacing: Any
 ) -> Grid:
-    """The grid of the template, once it is known where the people lie to each other."""
+    """The grid of the template, from the maps to the participants."""
     back = np.linalg.inv(mean.affine)
     affines = [each.affine @ back for each in found]
     return template_grid([person.grid for person in people], affines, spacing)
 
 
 def _like(grid: Grid, person: Person) -> Image:
-    """An image on the grid of the template, in the plane of the people's slices."""
+    """An image on the grid of the template, in the plane of the participants' slices."""
     return Image(np.zeros(grid.shape, np.float32), grid, frame=person.frame)
 
 

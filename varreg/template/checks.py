@@ -1,4 +1,4 @@
-"""What could be wrong with a template."""
+"""Checks of a template."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from ..optimise.check import Check
 from ..optimise.lengths import length
 
-#: Voxels by which the last round may still have moved the template.
+#: Largest motion of the template in the last round, in voxels.
 STILL = 0.5
-#: Correlation with the template: this many median absolute deviations below the median, and at least so much, is odd.
+#: Outliers of the correlation with the template: this many median absolute deviations, and this much, below the median.
 ODD, LEAST = 5.0, 0.05
-#: People below whom a mean is that of a few.
+#: Smallest number of participants for a meaningful mean.
 FEW = 4
 
 
@@ -27,13 +27,13 @@ def template_checks(
     ----------
     names : sequence of str
     likeness : sequence of float
-        Correlation of each person with the template.
+        Correlation of each participant with the template.
     moved : float
-        By the last round, mm.
+        Mean displacement by the last round, mm.
     spacing : float
-        Smallest of the template, mm.
+        Smallest voxel size of the template, mm.
     warned : sequence of tuple of str
-        What the last registration of each person was warned of.
+        Warnings of the last registration of each participant.
     """
     return (
         _unlike(names, np.asarray(likeness)),

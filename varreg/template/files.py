@@ -1,4 +1,4 @@
-"""A template on disk."""
+"""Templates on disk."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def save(template: Template, path: str | os.PathLike[str], overwrite: bool) -> N
 
 
 def content(template: Template) -> dict[str, Any]:
-    """All of a template but its arrays, as JSON.
+    """All of a template except its arrays, as JSON.
 
-    ``affine`` are the matrices of the maps, template world -> person's world (RAS+ mm).
+    ``affine`` contains the matrices of the maps, template world -> participant's world (RAS+ mm).
     """
     return {
         "format": "varreg template",

@@ -1,19 +1,19 @@
-r"""The mean of the maps from a template to people, and the maps without it.
+r"""The mean of the maps from a template to participants, and its subtraction from the maps.
 
-Each person's map is :math:`\varphi_i = A_i \circ (\mathrm{id} + u_i)`, template -> person.  Their mean is
+The map of each participant is :math:`\varphi_i = A_i \circ (\mathrm{id} + u_i)`, template -> participant.  Their mean is
 
 .. math:: \bar\varphi = \bar A \circ (\mathrm{id} + \bar u)
 
 with the exponential barycentre of the affine parts (:mod:`varreg.template.barycentre`) and the arithmetic mean of the
-displacements.  A template is unbiased when that is the identity (Guimond, Meunier and Thirion 2000,
-doi:10.1006/cviu.1999.0815; Avants et al. 2010, doi:10.1016/j.neuroimage.2009.09.062).  It becomes so in one step: the new
-template lies where the mean takes the old one, and the maps from there are
+displacements.  A template is unbiased when this mean is the identity (Guimond, Meunier and Thirion 2000,
+doi:10.1006/cviu.1999.0815; Avants et al. 2010, doi:10.1016/j.neuroimage.2009.09.062).  One step suffices: the new
+template is the old one mapped by the mean, and the maps from there are
 :math:`\psi_i = \varphi_i \circ \bar\varphi^{-1}`, that is, with :math:`x = \bar\varphi^{-1}(y)`,
 
 .. math:: \psi_i(y) = A_i \bar A^{-1} (y + u'_i(y)), \qquad u'_i(y) = \bar A (x + u_i(x)) - y .
 
-:math:`\sum_i u'_i(y) = n (\bar\varphi(x) - y) = 0` at every node, and the affine parts have the barycentre 1: exactly, not only
-to first order as where the mean displacement is subtracted.
+:math:`\sum_i u'_i(y) = n (\bar\varphi(x) - y) = 0` at every node, and the barycentre of the affine parts is the identity:
+exactly, not only to first order as with subtraction of the mean displacement.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from ..transforms.inversion import default_tolerance
 from ..transforms.transform import Transform
 from .barycentre import mean_affine
 
-#: Most steps of the inverse of a mean map; means are smooth, and a few dozen are enough.
+#: Maximum number of iterations for the inverse of a mean map; means are smooth, and a few dozen suffice.
 ITERATIONS = 500
 
 
 def mean_map(maps: Sequence[Transform], names: Sequence[str] = ()) -> Transform:
-    """The mean of maps from one grid; its moving grid is that grid, for people's own worlds have a mean there.
+    """The mean of maps with one fixed grid; its moving grid is the same, as the participants' worlds are averaged in it.
 
     Parameters
     ----------
     maps : sequence of Transform
-        Of one fixed grid; with nodes or without.
+        Maps of one fixed grid, with or without nodes.
     names : sequence of str, optional
-        Whose they are, for messages.
+        Names of the participants, for messages.
 
     Returns
     -------
@@ -61,15 +61,15 @@ def mean_map(maps: Sequence[Transform], names: Sequence[str] = ()) -> Transform:
 def without_mean(
     maps: Sequence[Transform], mean: Transform, grid: Grid | None = None
 ) -> list[Transform]:
-    """The maps from where their mean takes the template: of these the mean is the identity.
+    """The maps after subtraction of their mean, i.e. with the identity as mean.
 
     Parameters
     ----------
     maps : sequence of Transform
     mean : Transform
-        Of :func:`mean_map`.
+        Result of :func:`mean_map`.
     grid : Grid, optional
-        Of the new template; that of the old one by default.  Only of affine maps another one.
+        Grid of the new template, by default that of the old one.  Another grid is supported for affine maps only.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def without_mean(
     Raises
     ------
     GeometryError
-        If the mean map cannot be inverted: it folds.
+        If the mean map cannot be inverted because it folds.
     """
     here = mean.fixed if grid is None else grid
     back = np.linalg.inv(mean.affine)
@@ -103,13 +103,13 @@ def without_mean(
 
 
 def node_shape(maps: Sequence[Transform]) -> tuple[int, ...] | None:
-    """The finest displacement grid of some maps; None if none of them deforms."""
+    """The shape of the finest displacement grid of several maps; None if all are affine."""
     shapes = [each.nodes.shape[1:] for each in maps if each.nodes is not None]
     return max(shapes, key=np.prod) if shapes else None
 
 
 def nodes_of(each: Transform, shape: tuple[int, ...]) -> Float:
-    """u of a map at the nodes of a grid of another size."""
+    """u of a map, interpolated at the nodes of a grid of another shape."""
     if each.nodes is None:
         return np.zeros((each.fixed.dim, *shape))
     if each.nodes.shape[1:] == shape:

@@ -1,4 +1,4 @@
-"""What is measured of a template in each round."""
+"""Measures of a template in each round."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ..images.image import Image
 from ..images.intensities import unit_intensities
 from ..transforms.transform import Transform
 
-#: Distance from the background above which a voxel is of the head, in units of the range.
+#: Smallest difference from the background for voxels of the head, as a share of the intensity range.
 HEAD = 0.1
-#: Most pairs of people whose labels are compared.
+#: Largest number of pairs of participants for the overlap of labels.
 PAIRS = 100
 
 
 def head_of_template(image: Image) -> NDArray[np.bool_]:
-    """Voxels of the template that show the head, (*S); all that are data if none does."""
+    """Voxels of the head in the template, (*S); all voxels with data if there are none."""
     valid = np.ones(image.grid.shape, bool) if image.valid is None else image.valid
     head = valid & (foreground_weight(unit_intensities(image.data, None)) > HEAD)
     return head if head.any() else valid
 
 
 def steepness(values: NDArray[np.float32], head: NDArray[np.bool_], spacing: np.ndarray) -> float:
-    """Mean length of the gradient over the head, per mm."""
+    """Mean gradient magnitude over the head, per mm."""
     slopes = np.gradient(values, *map(float, spacing))
     length = np.sqrt(sum(np.square(slope) for slope in slopes))
     return float(np.nanmean(length[head]))
 
 
 def likeness(values: NDArray[np.float32], image: Image, head: NDArray[np.bool_]) -> float:
-    """Correlation of a person's warped image with the template over the head."""
+    """Correlation of a participant's warped image with the template over the head."""
     known = head & np.isfinite(values)
     here, there = values[known].astype(np.float64), image.data[known].astype(np.float64)
     if not here.size or here.std() == 0 or there.std() == 0:
@@ -44,7 +44,7 @@ def likeness(values: NDArray[np.float32], image: Image, head: NDArray[np.bool_])
 
 
 def moved(maps: Transform, head: NDArray[np.bool_], whole: bool) -> float:
-    """Mean distance (mm) that a map moves the points of the head: by u alone, or as a whole."""
+    """Mean displacement (mm) of points of the head by a map: by u alone, or by the whole map."""
     voxels = np.argwhere(head)
     points = voxels[:: max(1, len(voxels) // 20_000)].T.astype(np.float64)
     change = maps.fixed.direction @ maps.u_at(points)
@@ -55,18 +55,18 @@ def moved(maps: Transform, head: NDArray[np.bool_], whole: bool) -> float:
 
 
 def pairs_of(people: int) -> Iterator[tuple[int, int]]:
-    """All pairs, or as many of them as are compared, evenly taken."""
+    """All pairs of participants, or an evenly spaced subset."""
     pairs = list(itertools.combinations(range(people), 2))
     return iter(pairs[:: max(1, -(-len(pairs) // PAIRS))])
 
 
 def mean_dice(labels: Sequence[NDArray[np.integer]]) -> float:
-    """Mean over pairs of people of the mean Dice over labels that both or one of them has; 0 is no label."""
+    """Mean Dice overlap over pairs of participants and over labels present in either; label 0 is excluded."""
     return float(np.mean([dice(labels[i], labels[j]) for i, j in pairs_of(len(labels))]))
 
 
 def dice(one: NDArray[np.integer], other: NDArray[np.integer]) -> float:
-    """Mean Dice over the labels of two label maps; NaN if there are none.
+    """Mean Dice overlap over the labels of two label maps; NaN if there are none.
 
     >>> float(dice(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])))
     0.6666666666666666

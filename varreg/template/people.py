@@ -1,4 +1,4 @@
-"""The people of a template: what is given of each, read once."""
+"""The participants of a template: their images and masks, validated once."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ FUNCTION = "varreg.build_template"
 
 @dataclass(frozen=True)
 class Person:
-    """One person's images, on the grid of the first one.
+    """The images of one participant, on the grid of the first one.
 
     Attributes
     ----------
     name : str
     given : tuple
-        The images as they were given: paths are read again when they are needed.
+        The given images: paths are read again when needed.
     mask, labels : Any
         As given, or None.
     grid : Grid
     frame : (4, 4) array or None
-        Of slices of volumes: that of the first person.
+        For slices of volumes: frame of the first participant.
     ranges : tuple of (float, float)
-        Robust range of each contrast.
+        Robust intensity range of each contrast.
     digest : str
-        SHA-256 of all voxels, of where they are, and of the mask.
+        SHA-256 of voxels, geometry and mask.
     """
 
     name: str
@@ -56,32 +56,32 @@ class Person:
     digest: str
 
     def images(self) -> list[Image]:
-        """Every contrast, with what the mask leaves out as no data."""
+        """All contrasts, with voxels outside the mask marked as no data."""
         return [image for image, _ in _read(self.given, self.mask, self.frame, self.name)]
 
     def labels_at(self) -> tuple[NDArray[Any], Grid]:
-        """The label map and where it is."""
+        """The label map and its grid."""
         return labels_on(self.grid, self.frame, self.labels, FUNCTION)
 
 
 def as_people(
     images: Any, masks: Any = None, labels: Any = None, names: Sequence[str] | None = None
 ) -> list[Person]:
-    """The people of whom there are images, as many contrasts of each.
+    """The participants with their images, each with the same number of contrasts.
 
     Parameters
     ----------
     images : sequence
-        Of an image for each person, or of a list of as many contrasts for each.
+        One image, or one list of contrasts, per participant.
     masks, labels : sequence, optional
-        One for each person, or None.
+        One per participant, or None.
     names : sequence of str, optional
-        By default those of the files.
+        By default the file names.
 
     Raises
     ------
     InputError, GeometryError, FileError
-        If these are not images of at least two people, or not of the same dimension.
+        If these are not images of at least two participants, or of different dimensions.
     """
     given = _each_person(images)
     sides = [
@@ -102,7 +102,7 @@ def as_people(
         ranges = tuple(span for _, span in read)
         person = Person(name, contrasts, mask, label, first.grid, first.frame, ranges, digest)
         if label is not None:
-            person.labels_at()  # what cannot be used is said before the work
+            person.labels_at()  # errors are raised before the computation
         found.append(person)
     return found
 
@@ -128,7 +128,7 @@ def _each_person(images: Any) -> list[tuple[Any, ...]]:
 
 
 def _absolute(value: Any) -> Any:
-    """A path as a worker finds it that runs in another folder."""
+    """An absolute path, for a worker with another working folder."""
     return Path(value).expanduser().absolute() if isinstance(value, (str, os.PathLike)) else value
 
 
@@ -177,7 +177,7 @@ def _stem(value: Any) -> str:
 def _read(
     given: tuple[Any, ...], mask: Any, frame: np.ndarray | None, name: str
 ) -> list[tuple[Image, tuple[float, float]]]:
-    """Images on the grid of the first one with their masks, and their robust ranges."""
+    """Images on the grid of the first one with their masks, and their robust intensity ranges."""
     argument = f"images ({name})"
     first = as_image(given[0], argument=argument, function=FUNCTION)
     planes = f"{FUNCTION}: the slice of {name} and that of the first person"
@@ -194,7 +194,7 @@ def _read(
 
 
 def _digest(images: Sequence[Image]) -> str:
-    """Of the voxels, of which of them count, and of where they are."""
+    """Digest of the voxels, the mask and the geometry."""
     digest = hashlib.sha256()
     for image in images:
         parts = [image.data, image.grid.affine]

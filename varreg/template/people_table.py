@@ -1,4 +1,4 @@
-"""A table of people: images of one or more contrasts, and what else there is of each."""
+"""Table of participants: images of one or several contrasts, masks and labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_people(path: str | os.PathLike[str]) -> dict[str, Any]:
     ----------
     path : str or PathLike
         Text separated by tabs or commas.  Columns: ``image``, and optionally ``image2`` ... ``image9`` for further contrasts,
-        ``name``, ``mask`` and ``labels``; a line for each person.  Paths count from its folder; masks may be empty.
+        ``name``, ``mask`` and ``labels``; one row per participant.  Paths are relative to its folder; masks may be empty.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_people(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     InputError, FileError
-        If it is not such a table, or a file is not there.
+        If it is not such a table, or a file does not exist.
     """
     place = Path(os.fsdecode(path)).expanduser()
     try:

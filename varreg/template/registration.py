@@ -1,4 +1,4 @@
-"""The registrations of one round: the template with every person, each a job that is done once."""
+"""The registrations of one round: the template with every participant, each as an idempotent job."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ..transforms.transform import Transform
 from .arrays import read_images, write_images
 from .people import FUNCTION, Person
 
-#: Kinds of rounds, by what they find.
+#: Types of rounds, by their model.
 AFFINE = ("translation", "rigid", "similarity", "affine")
 KINDS = (*AFFINE, "deformable")
-#: Steps of the deformable rounds in 3D where the options leave it open: of the first one coarse to fine, less at the
-#: finest level if another one goes on from there, and of those.
+#: Iterations of the deformable rounds in 3D by default: of the first one from coarse to fine, fewer at the
+#: finest level if a further round continues it, and of the further ones.
 ITERATIONS, BEFORE_ANOTHER, FURTHER = (12, 12, 8), (8, 8, 4), (0, 0, 5)
 Warnings = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Minimised:
-    """A map that the solver found: taken up at the finest level, not questioned as that of another tool is."""
+    """A map computed by the solver: continued at the finest level, and not compared with the alternative."""
 
     transform: Transform
     levels: tuple[str, ...] = ("found in an earlier round",)
@@ -44,16 +44,16 @@ class Minimised:
 
 @dataclass(frozen=True)
 class Work:
-    """How the registrations are done, the same in all rounds.
+    """Settings of the registrations, common to all rounds.
 
     Attributes
     ----------
     options : Options
     arguments : dict
-        What else :func:`varreg.solve` takes, the same for all: backend and device.
+        Further arguments of :func:`varreg.solve`, common to all: backend and device.
     engine : Engine
     folder : Path
-        For the files of every round.
+        Folder of the files of all rounds.
     progress : bool or None
     """
 
@@ -65,21 +65,21 @@ class Work:
 
 
 def round_options(options: Options, grid: Grid, kinds: Sequence[str], number: int) -> Options:
-    """Options of a round, with what different people of one contrast need where they leave it open.
+    """Options of a round, with defaults for images of different participants in one contrast.
 
-    In 3D the mean is blurred for as long as the maps are affine, and registrations that a finer round goes on from need
+    In 3D the mean is blurred until the deformable rounds, and registrations that a further round continues need
     no finest level.
 
     Parameters
     ----------
     options : Options
-        Of all registrations.
+        Options of all registrations.
     grid : Grid
-        Of the template of the round.
+        Grid of the template in this round.
     kinds : sequence of str
-        Of all rounds.
+        Types of all rounds.
     number : int
-        Of the round, from 1.
+        Number of the round, from 1.
     """
     if grid.dim == 2:
         return options
@@ -106,27 +106,27 @@ def register_all(
     work: Work,
     whole: int | None = None,
 ) -> tuple[list[Transform], list[Warnings]]:
-    """The map from the template to each person, and what the checks warn of.
+    """The map from the template to each participant, and the warnings of the checks.
 
     Parameters
     ----------
     template : sequence of Image
-        One for each contrast.
+        One image per contrast.
     people : sequence of Person
     starts : sequence of Transform or None
-        From this template; None where the search begins again.
+        Maps from this template; None to search again.
     kinds : sequence of str
-        Of all rounds, from `KINDS`.
+        Types of all rounds, from `KINDS`.
     number : int
-        Of the round, from 1.
+        Number of the round, from 1.
     work : Work
     whole : int, optional
-        The person who is the template; the map is the identity.
+        Index of the participant who is the template; the map is the identity.
 
     Raises
     ------
     Exception
-        Of the first person who cannot be registered, after all others have been.
+        Error of the first participant that cannot be registered, after the registration of all others.
     """
     folder = work.folder / f"round-{number:02d}"
     folder.mkdir(exist_ok=True)
@@ -153,8 +153,8 @@ def register_all(
 def starts_of(
     maps: Sequence[Transform], kind: str, warned: Sequence[Warnings]
 ) -> list[Transform | None]:
-    """Where the registrations of a round start: from the maps so far; an affine round searches again for those people
-    whose checks warned in the round before.
+    """Starts of the registrations of a round: the previous maps; an affine round repeats the search for participants
+    with failed checks in the previous round.
     """
     again = kind != "deformable"
     return [None if again and said else each for each, said in zip(maps, warned, strict=True)]
@@ -179,7 +179,7 @@ def _job(person: Person, start: Transform | None, kind: str, file: Path, work: W
 
 
 def register_person(job: Job, threads: int) -> Done:
-    """Register one person to a template and write the map: the work of a job."""
+    """Register one participant to a template and write the map: the work of a job."""
     person, start, kind = job.places["person"], job.places["start"], job.settings["kind"]
     file = job.inputs["template"]
     assert file is not None
@@ -203,7 +203,7 @@ def register_person(job: Job, threads: int) -> Done:
 
 
 def _asked(kind: str, start: Transform | None) -> Mapping[str, Any]:
-    """What a registration of a kind is asked for."""
+    """Arguments of ``solve`` for a type of round."""
     if kind != "deformable":
         return {"affine": kind, "deformable": False, "start": start and start.affine}
     assert start is not None

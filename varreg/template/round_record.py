@@ -1,4 +1,4 @@
-"""What a round did, measured."""
+"""Measurements of a round."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def told_of(
     ----------
     kind : str
     template : sequence of Image
-        The new one, a contrast each.
+        New template, one image per contrast.
     people : sequence of Person
     maps : sequence of Transform
-        From the new template, without their mean.
+        From the new template, after subtraction of their mean.
     mean : Transform
-        That mean.
+        The subtracted mean.
     stacks : sequence of list of arrays
-        The people's images on the template, for each contrast.
+        The participants' images warped to the template, for each contrast.
     begun : float
-        When the round began, by ``time.perf_counter``.
+        Start time of the round, by ``time.perf_counter``.
     """
     image = template[0]
     head, spacing = head_of_template(image), image.grid.spacing

@@ -1,4 +1,4 @@
-"""The grid of a template: position and size of the mean person, independent of the order of the people."""
+"""The grid of a template: mean position and size of the participants, independent of their order."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..geometry.matrices import transform_points
 def template_grid(
     grids: Sequence[Grid], maps: Sequence[Float], spacing: float | Sequence[float] | None = None
 ) -> Grid:
-    """A grid that shows what any of the people's does.
+    """A grid that covers the fields of view of all participants.
 
-    Its axes are the mean of theirs, its centre the mean of their centres, its voxels the median of theirs.  Of people
-    who share one grid, as after a registration to a common space, it is that grid.
+    Its axes are the mean of theirs, its centre the mean of their centres, its voxel size the median of theirs.  If all
+    participants share one grid, as after registration to a common space, it is that grid.
 
     Parameters
     ----------
     grids : sequence of Grid
-        Of the people's images.
+        Grids of the participants' images.
     maps : sequence of (d + 1, d + 1) arrays
-        Of the template's world to each person's.
+        Template world -> world of each participant.
     spacing : float or sequence of d floats, optional
         Voxel size in mm.
 
@@ -74,7 +74,7 @@ def _centred(centre: Float, axes: Float, spacing: Float, extent: Float) -> Grid:
 
 
 def _matched(axes: Float, like: Float) -> tuple[Float, Float]:
-    """The axes (columns) in the order and with the signs that come nearest to others; and the order."""
+    """The axes (columns) permuted and reversed to best match others; and the permutation."""
     agreement = like.T @ axes
     _, order = linear_sum_assignment(-np.abs(agreement))
     signs = np.sign(np.take_along_axis(agreement, order[:, None], axis=1)[:, 0])

@@ -1,4 +1,4 @@
-"""The images of all people on the template, in files for as long as they are needed."""
+"""Warped images of all participants, stored in temporary files."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Stack = list[NDArray[np.float32]]
 def stacked(
     people: Sequence[Person], maps: Sequence[Transform], normalise: bool
 ) -> Iterator[list[Stack]]:
-    """For each contrast the images of all people, brought onto the template; NaN where one shows nothing.
+    """For each contrast, the images of all participants warped to the template; NaN for no data.
 
     Parameters
     ----------
     people : sequence of Person
     maps : sequence of Transform
-        Template -> person.
+        Template -> participant.
     normalise : bool
-        Bring each image's robust range to the median of those of all people.
+        Whether to scale each image's robust range to the median over all participants.
 
     Yields
     ------
     list of list of (*S) float32 arrays
-        Memory-mapped, gone when the block ends.
+        Memory-mapped; deleted at the end of the block.
     """
     spans = np.array([person.ranges for person in people])  # (people, contrasts, 2)
     common = np.median(spans, axis=0)

@@ -1,4 +1,4 @@
-"""What :func:`varreg.build_template` returns: the template, the maps to the people, and how it came about."""
+"""The result of :func:`varreg.build_template`: the template, the maps to the participants, and the history of rounds."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ..transforms.transform import Transform
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did.
+    """Summary of one round.
 
     Attributes
     ----------
     kind : {"translation", "rigid", "similarity", "affine", "deformable"}
     moved : float
-        Mean distance (mm, over the head) by which the mean map moved the template: what was biased before.
+        Mean displacement (mm, over the head) of the template by the mean map, i.e. the bias before this round.
     distance : float
-        Mean distance (mm) by which u moves the template's points to a person's, besides the affine maps.
+        Mean displacement (mm) of the template's points by u, in addition to the affine maps.
     sharpness : float
-        Mean length of the gradient of the template, relative to that of the people's warped images: 1 is as sharp as they.
+        Mean gradient magnitude of the template, relative to that of the participants' warped images.
     likeness : tuple of float
-        Correlation of each person's warped image with the template over the head, mean of the contrasts.
+        Correlation of each participant's warped image with the template over the head, mean over the contrasts.
     dice : float or None
-        Mean Dice between people over their labels, if they were given.
+        Mean Dice overlap between participants over their labels, if given.
     seconds : float
     """
 
@@ -55,16 +55,16 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """The mean of a group in shape and intensity.  ``print(template)`` explains it.
+    """The mean of a group in shape and intensity.  ``print(template)`` gives a summary.
 
     Attributes
     ----------
     images : tuple of Image
-        One image per contrast; ``valid`` is False where fewer than half of the people have data.
+        One image per contrast; ``valid`` is False where fewer than half of the participants have data.
     names : tuple of str
-        Names of the people.
+        Names of the participants.
     transforms : tuple of Transform
-        Maps from the template (fixed) to each person (moving); their mean is the identity.
+        Maps from the template (fixed) to each participant (moving); their mean is the identity.
     rounds : tuple of Round
     options : Options
         Options of the registrations.
@@ -92,22 +92,57 @@ class Template:
         return failed(self.checks)
 
     def warp(self, images: Sequence[Any], **settings: Any) -> list[NDArray[Any]]:
-        """One image of every person, brought onto the template; `settings` as for :meth:`Transform.warp`."""
+        """Warp one image of every participant to the template.
+
+        Parameters
+        ----------
+        images : sequence
+            Images in the order of `names`.
+        **settings
+            As for :meth:`Transform.warp`.
+
+        Returns
+        -------
+        list of (*S) arrays
+            On the grid of the template.
+        """
         return [
             each.warp(image, **settings)
             for each, image in zip(self.transforms, images, strict=True)
         ]
 
     def warp_labels(self, labels: Sequence[Any], rule: str = "linear") -> list[NDArray[Any]]:
-        """The label map of every person, brought onto the template; see :meth:`Transform.warp_labels`."""
+        """Warp the label map of every participant to the template.
+
+        Parameters
+        ----------
+        labels : sequence
+            Label maps in the order of `names`.
+        rule : {"linear", "nearest"}
+            See :meth:`Transform.warp_labels`.
+
+        Returns
+        -------
+        list of (*S) integer arrays
+            On the grid of the template.
+        """
         return [
             each.warp_labels(label, rule)
             for each, label in zip(self.transforms, labels, strict=True)
         ]
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write a folder, whole or not at all: ``template.nii.gz`` (``template-2.nii.gz`` ... of further contrasts),
-        ``shown.nii.gz``, ``maps/NAME.nii.gz`` (displacement fields of ITK, template -> person) and ``template.json``.
+        """Write the template to a folder, atomically.
+
+        It contains ``template.nii.gz`` (``template-2.nii.gz`` ... for further contrasts), ``shown.nii.gz``,
+        ``maps/NAME.nii.gz`` (ITK displacement fields, template -> participant) and ``template.json``.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to be created.
+        overwrite : bool
+            Replace an existing template.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The deformation of a map: u at the voxels of its grid and between them, 0 where there are no nodes."""
+"""The deformation u of a transform, evaluated at and between voxels; zero if there are no nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Deformation:
     Parameters
     ----------
     grid : Grid
-        Of the fixed image.
+        Grid of the fixed image.
     nodes : (d, \*m) array or None
         u in mm along the axes of the grid, on the host or on a device.
     constraint : {"zero-mean", "zero-boundary"}
@@ -48,19 +48,19 @@ class Deformation:
         return field.expand_slab(self.nodes, self.grid.shape, self.constraint, slab)
 
     def at(self, voxels: Float) -> Float:
-        """u (mm) at (d, ...) voxel coordinates, where they are."""
+        """u (mm) at (d, ...) voxel coordinates, on their device."""
         if self.nodes is None:
             return np.zeros_like(voxels, dtype=np.float64)
         return evaluate(self.nodes, self.grid.shape, voxels, self.constraint)
 
     def beside(self, like: Any) -> Deformation:
-        """The same with its nodes where the array `like` is, so that they are brought there once."""
+        """A copy with its nodes on the device of the array `like`, so that they are transferred only once."""
         if self.nodes is None or isinstance(like, np.ndarray):
             return self
         return replace(self, nodes=beside(self.nodes, like))
 
     def coordinates(self, index: Float, matrix: Float, like: Any = HOST) -> Coordinates:
-        """Slab -> index @ i + matrix @ (u(i) / spacing) for its voxels i, where the array `like` is."""
+        """Slab -> index @ i + matrix @ (u(i) / spacing) at its voxels i, on the device of the array `like`."""
         there, shape = self.beside(like), self.grid.shape
         if there.nodes is None:
             return lambda slab: affine_coordinates(index, shape, slab, like=like)

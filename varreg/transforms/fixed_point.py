@@ -21,9 +21,9 @@ def fixed_point(
     Parameters
     ----------
     deformation : Deformation
-        Its nodes may be on the device of w; else they are brought there in each iteration.
+        Its nodes may be on the device of w; otherwise they are transferred in each iteration.
     w : (d, n) float64 array
-        On the host or on a device; what comes back is where it is.
+        On the host or on a device; results are on the same.
     tolerance, iterations, method
         See :func:`varreg.transforms.inversion.invert`.
     """
@@ -37,8 +37,8 @@ def fixed_point(
     while True:
         error = v[:, active] + deformation.at(w[:, active] + v[:, active] / spacing)
         size = np.linalg.norm(error, axis=0)
-        # Plain steps need |grad u| < 1.  A point that gains little steps shorter, which makes the
-        # iteration contract wherever id + grad u keeps its eigenvalues in the right half-plane.
+        # Plain iteration needs |grad u| < 1.  Points with slow convergence take shorter steps, so that the
+        # iteration contracts wherever the eigenvalues of id + grad u are in the right half-plane.
         relaxation[active[size > 0.9 * residual[active]]] *= 0.5
         residual[active] = size
         open_ = size > tolerance

@@ -1,4 +1,4 @@
-"""The transform that a value is, or holds."""
+"""Extraction of the transform from a result or prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def held_transform(value: Any) -> Transform | None:
     Returns
     -------
     Transform or None
-        None of anything else, and of an :class:`Inverse`, which maps the other way.
+        None for any other value, and for an :class:`Inverse`, which maps moving -> fixed.
 
     Examples
     --------

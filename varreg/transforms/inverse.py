@@ -1,4 +1,4 @@
-"""The map moving -> fixed: it warps images, labels and points, and states its residual."""
+"""The map moving -> fixed: application to images, labels and points, with its residual."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .warping import Warping
 if TYPE_CHECKING:
     from .transform import Transform
 
-#: Of the iteration at given points: they are few, and only the exact answer is of use there.
+#: Tolerance and iterations at given points, which are few and require an accurate inverse.
 _POINT_ITERATIONS = 1000
 
 
@@ -33,10 +33,10 @@ class Inverse:
 
     v solves :math:`v(w) = -u(w + v(w))` (Chen et al. 2008, doi:10.1118/1.2816107), with shorter
     steps where the plain iteration does not contract.  It is solved at the pre-image of every
-    moving voxel, so nothing is interpolated when an image is warped back.
+    moving voxel, so that no interpolation of v is needed when an image is warped back.
 
-    The method "paper" is :math:`v(w) = -u(w + u(w))` of the parent paper instead.  It is not an
-    inverse: to second order its error is twice that of simply taking -u.
+    The method "paper" is the parent paper's :math:`v(w) = -u(w + u(w))`.  It is not an
+    inverse: to second order its error is twice that of the approximation -u.
 
     Attributes
     ----------
@@ -92,30 +92,30 @@ class Inverse:
         fill: float | None = None,
         modulate: bool = False,
     ) -> NDArray[Any]:
-        """Bring an image of the fixed side onto the moving grid, (*T); as Transform.warp."""
+        """Warp an image of the fixed side onto the moving grid, (*T); see :meth:`Transform.warp`."""
         modulation = (np.divide, self._forward_jacobian) if modulate else None
         return self._warping.image(image, interpolation, fill, None, modulation)
 
     def _forward_jacobian(self) -> NDArray[Any]:
-        """Determinant of the gradient of the map fixed -> moving where it leads to the moving voxels, (*T)."""
+        """Determinant of the gradient of the map fixed -> moving at the pre-images of the moving voxels, (*T)."""
         forward = self.transform.jacobian()
         outside = float(np.linalg.det(self.transform.affine[:-1, :-1]))
         place = self.transform.moving.shape, self._coordinates(self.transform.fixed, forward)
         return warped(forward, None, *place, "linear", outside)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring a label map of the fixed side onto the moving grid; as Transform.warp_labels."""
+        """Warp a label map of the fixed side onto the moving grid; see :meth:`Transform.warp_labels`."""
         return self._warping.labels(labels, rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:
-        """Map points of the moving image to the fixed image, solved at each point.
+        """Map points of the moving image to the fixed image, by inversion at each point.
 
         Parameters
         ----------
         points : (n, d) or (d,) array
-            One point a row.
+            One point per row.
         space : {"world", "voxel"}
-            World: RAS+ mm to RAS+ mm.  Voxel: index of the moving array to index of the fixed.
+            World: RAS+ mm to RAS+ mm.  Voxel: index of the moving array to index of the fixed array.
 
         Returns
         -------
@@ -163,13 +163,13 @@ class Inverse:
         return voxel_matrix(moving.affine, back, grid.affine), linear
 
     def _coordinates(self, grid: Grid, like: Any) -> resampling.Coordinates:
-        """Slab of the moving grid -> voxel coordinates of a grid on the fixed side, where the array `like` is."""
+        """Slab of the moving grid -> voxel coordinates of a grid on the fixed side, on the device of the array `like`."""
         return self._coordinates_by(*self._matrices(grid), like)
 
     def _coordinates_by(
         self, matrix: Float, linear: Float, like: Any = HOST
     ) -> resampling.Coordinates:
-        """Slab of the moving grid -> matrix @ j + linear @ v(j) for its voxels j."""
+        """Slab of the moving grid -> matrix @ j + linear @ v(j) at its voxels j."""
         shape = self.transform.moving.shape
         return lambda slab: resampling.affine_coordinates(
             matrix, shape, slab, resampling.Vectors(linear, beside(self.v[:, slab], like)), like

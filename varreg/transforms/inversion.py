@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .transform import Transform
 
 METHODS = ("fixed-point", "paper")
-#: Of the residual of an inverse, in units of the smallest spacing of the fixed image.
+#: Default tolerance of the residual of an inverse, in units of the smallest spacing of the fixed image.
 TOLERANCE = 1e-4
-_DEVICE_SLAB_VOXELS = 2**20  # some 250 bytes each
+_DEVICE_SLAB_VOXELS = 2**20  # about 250 bytes each
 
 
 def invert(
@@ -42,19 +42,19 @@ def invert(
     tolerance : float, optional
         In mm, above 0; by default 1e-4 of the smallest spacing of the fixed image.
     iterations : int
-        Most iterations.
+        Maximum number of iterations.
     method : {"fixed-point", "paper"}
         See :class:`varreg.transforms.inverse.Inverse`.
     backend : {"auto", "numba", "cupy", "numpy"}
-        Where the iterations are computed, as for :func:`varreg.solve`: "cupy" is a GPU, "auto" takes it if its self-test
-        has passed on this machine.  The two others are the same here.
+        Backend of the iterations, as for :func:`varreg.solve`: "cupy" is a GPU, "auto" uses it if its self-test
+        has passed on this machine.  The two others are equivalent here.
     device : int
-        Which GPU, from 0.
+        Index of the GPU, from 0.
 
     Returns
     -------
     Inverse
-        Also when the tolerance is not reached: look at `converged` and `residual`.
+        Also if the tolerance is not reached: see `converged` and `residual`.
 
     Examples
     --------
@@ -89,14 +89,14 @@ def invert(
 
 
 def default_tolerance(transform: Transform) -> float:
-    """Of the residual of an inverse in mm: a part of a voxel, since images may be of microns."""
+    """Default tolerance of the residual of an inverse in mm: relative to the voxel size, as images may be microscopic."""
     return TOLERANCE * float(transform.fixed.spacing.min())
 
 
 def residuals(
     transform: Transform, voxels: Float, tolerance: float, iterations: int = 100
 ) -> Float:
-    """abs(v + u(w + v)) in mm at (d, n) voxels of the moving image, (n,): as :func:`invert` leaves it."""
+    """abs(v + u(w + v)) in mm at (d, n) voxels of the moving image, (n,), with v as computed by :func:`invert`."""
     if transform.nodes is None:
         return np.zeros(voxels.shape[1])
     back = np.linalg.inv(transform.affine)

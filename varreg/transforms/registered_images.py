@@ -1,4 +1,4 @@
-"""Whether images are those that a transform was found between."""
+"""Verification that images are those that a transform was computed from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..errors import InputError
 from ..images.image import Image
 from .transform import Transform
 
-#: Mean difference that rounding may make, in shares of the range of the warped image.
+#: Largest mean difference attributed to rounding, as a share of the intensity range of the warped image.
 TOLERANCE = 1e-3
 
 
 def refuse_other_grids(transform: Transform, moving: Image, fixed: Image, function: str) -> None:
-    """Raise InputError if an image does not lie where that of the transform lay."""
+    """Raise InputError if an image does not lie on the grid of the transform."""
     for side, image in (("fixed", fixed), ("moving", moving)):
         grid = getattr(transform, side)
         if not image.grid.same_space(grid):
@@ -26,16 +26,16 @@ def refuse_other_grids(transform: Transform, moving: Image, fixed: Image, functi
 
 
 def refuse_other_moving(transform: Transform, moving: Image, warped: Image, function: str) -> None:
-    """Raise InputError if a moving image does not warp to what the registered one did.
+    """Raise InputError if a moving image, warped, differs from the warped image of the registration.
 
-    Swapped images of one grid are found so too.
+    This also detects swapped images on one grid.
     """
     stored, again = warped.values, transform.warp(moving)
     low, high = float(warped.data.min()), float(warped.data.max())
     ones = np.ones(moving.grid.shape, np.float32)
     seen = (
         transform.warp(replace(moving, data=ones), "nearest", fill=0) > 0
-    )  # beyond it anything may stand
+    )  # outside, the fill value is arbitrary
     known = np.isfinite(stored) & seen
     other = bool((np.isfinite(again) & seen != known).any())
     difference = float(np.abs(again - stored)[known].mean()) if known.any() else 0.0

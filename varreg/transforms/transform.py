@@ -1,4 +1,4 @@
-"""The map that a registration finds: it warps images, labels and points, and can be inverted.
+"""The map found by a registration: application to images, labels and points, and inversion.
 
 Every map goes fixed -> moving: the fixed point x corresponds to the moving point A(x + u(x)).
 """
@@ -106,7 +106,7 @@ class Transform:
     def displacement(self) -> NDArray[np.float32]:
         """Total displacement at every fixed voxel, affine part included, in fixed voxels.
 
-        (d, *S) float32: the moving world point that belongs to the voxel, expressed in voxels of
+        (d, *S) float32: the moving world point corresponding to the voxel, expressed in voxels of
         the fixed array, minus the voxel.  When both images share one grid, the fixed index i
         corresponds to the moving index i + displacement(i).
         """
@@ -115,7 +115,7 @@ class Transform:
         return resampling.on_every_slab(moved, self.fixed.shape)
 
     def moving_coordinates(self, slab: slice | None = None) -> NDArray[np.float32]:
-        """Voxels of the moving image, (d, *S) float32, of a slab of the fixed (None: all of it)."""
+        """Voxel coordinates in the moving image, (d, *S) float32, of a slab of the fixed grid (None: of all of it)."""
         start, stop, _ = (slab or slice(None)).indices(self.fixed.shape[0])
         return self.coordinates(self.moving)(slice(start, max(start, stop)))
 
@@ -127,55 +127,55 @@ class Transform:
         threads: int | None = None,
         modulate: bool = False,
     ) -> NDArray[Any]:
-        """Bring an image of the moving side onto the fixed grid.
+        """Warp an image of the moving side onto the fixed grid.
 
         Parameters
         ----------
         image : array, nibabel image, varreg Image or path
-            An array must have the shape of the moving image.  Anything that brings its own
-            geometry is read by that, so another scan of the moving side may have another grid.
-            An array on a GPU, of any library with DLPack, is warped there.
+            An array must have the shape of the moving image.  Images with their own geometry are read with
+            it, so that other scans of the moving side may have other grids.
+            Arrays on a GPU, of any library with DLPack, are warped there.
         interpolation : {"linear", "nearest", "cubic"}
-            Between voxels.
+            Interpolation method.
         fill : float, optional
-            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].  By default its
-            background: what most of its border shows, or its darkest value if that is nothing even.
+            Value of fixed voxels that map outside the image, which covers [-1/2, n - 1/2].  By default its background:
+            the dominant intensity of its border, or its smallest intensity if the border is not uniform.
         threads : int, optional
             Threads to use; the result does not depend on it. All available by default.
         modulate : bool
-            Whether intensities are multiplied by the absolute :meth:`jacobian`, so that their sum (per mm^d) stays what
-            it was: of distorted EPI, where signal piles up, and of densities.
+            Multiply intensities by the absolute :meth:`jacobian`, so that their integral is preserved: for distorted EPI,
+            where signal piles up, and for densities.
 
         Returns
         -------
-        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).  Nearest voxels
-        of an image of integers keep their type.  If the image is an array on a GPU, so is this, of the same library.
+        (*S) float32 array on the fixed grid, NaN where the image holds no data (NaN, transparent).  With
+        nearest-neighbour interpolation, integer types are kept.  For an array on a GPU, an array of the same library there.
 
         Raises
         ------
         InputError
-            If the image is unusable or an array of another shape.
+            If the image is invalid, or an array of another shape.
         BackendError
-            If it is on a GPU, and CuPy is not installed.
+            If it is on a GPU, but CuPy is not installed.
         """
         modulation = (np.multiply, self.jacobian) if modulate else None
         return self._warping.image(image, interpolation, fill, threads, modulation)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Bring a label map of the moving side onto the fixed grid.
+        """Warp a label map of the moving side onto the fixed grid.
 
         Parameters
         ----------
         labels : integer or bool array, nibabel image, varreg Image or path
-            Whole numbers; 0 is taken where there is no moving image.  Geometry and arrays on a GPU as in :meth:`warp`.
+            Integers; 0 outside the moving image.  Geometry and arrays on a GPU as in :meth:`warp`.
         rule : {"linear", "nearest"}
-            Linear takes the label whose indicator image, linearly interpolated, is largest (ties
-            to the lower label); nearest takes the nearest voxel.  State the rule beside a Dice.
+            Linear: the label whose indicator image, linearly interpolated, is largest (ties
+            to the lower label); nearest: the label of the nearest voxel.  State the rule with any Dice overlap.
 
         Returns
         -------
         (*S) array
-            On the fixed grid, of the integer type that came.
+            On the fixed grid, of the original integer type.
         """
         return self._warping.labels(labels, rule)
 
@@ -185,7 +185,7 @@ class Transform:
         Parameters
         ----------
         points : (n, d) or (d,) array
-            One point a row.  Beyond the fixed field of view u has its border value.
+            One point per row.  Outside the fixed field of view u is continued constantly.
         space : {"world", "voxel"}
             World: RAS+ mm to RAS+ mm (of a 2D image: within its plane).  Voxel: index of the fixed
             array to index of the moving array.
@@ -209,10 +209,9 @@ class Transform:
     ) -> Inverse:  # fmt: skip
         """The map moving -> fixed, with a measured residual.
 
-        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the
-        smallest spacing of the fixed image), or after so many `iterations`; the method "paper" only reproduces the parent paper.
-        `backend` and `device` say where it is computed, as for :func:`varreg.solve`.  See
-        :func:`varreg.transforms.inversion.invert`.
+        The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the smallest
+        spacing of the fixed image), or after `iterations` steps; the method "paper" is for reproducing the parent paper.
+        `backend` and `device` as for :func:`varreg.solve`.  See :func:`varreg.transforms.inversion.invert`.
         """
         from .inversion import invert
 
@@ -223,8 +222,8 @@ class Transform:
 
         Volume of moving tissue per volume of fixed tissue (mm per mm, not the logarithm):
         det(A) det(id + grad u), with central differences between voxels, one-sided at the border.
-        This is for looking at.  The certified bound ``Result.smallest_determinant`` is another
-        number: it holds at every point between the voxels too, and leaves out det(A).
+        Intended for inspection.  The certified bound ``Result.smallest_determinant`` is a different
+        quantity: it holds at every point, also between voxels, and excludes det(A).
         """
         return np.float32(np.linalg.det(self.affine[:-1, :-1])) * self.deformation.determinant()
 
@@ -240,10 +239,10 @@ class Transform:
         )
 
     def coordinates(self, grid: Grid, like: Any = HOST) -> resampling.Coordinates:
-        """Slab of the fixed grid -> voxel coordinates of a grid on the moving side, where the array `like` is."""
+        """Slab of the fixed grid -> voxel coordinates of a grid on the moving side, on the device of the array `like`."""
         matrix = resampling.voxel_matrix(self.fixed.affine, self.affine, grid.affine)
         return self.deformation.coordinates(matrix, matrix, like)
 
     def u_at(self, voxels: Float) -> Float:
-        """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image, where they are."""
+        """u (mm along the axes of the fixed array) at (d, ...) voxel coordinates of the fixed image, on their device."""
         return self.deformation.at(voxels)

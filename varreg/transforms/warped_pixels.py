@@ -1,4 +1,4 @@
-"""Pictures through a map as they are: every channel, in the number type that came."""
+"""Warping of pictures with all channels, in their original data type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a picture, by its ending.
+    """Whether a path has the suffix of a picture.
 
     >>> is_picture("slide.TIF"), is_picture("t1.nii.gz")
     (True, False)
@@ -35,7 +35,7 @@ def warped_pixels(
     *,
     function: str,
 ) -> np.ndarray:
-    """A picture through a map, colours and opacity as well.
+    """A warped picture, with colours and opacity.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ def warped_pixels(
         Between 2D images.
     path : str, PathLike or ImageFile
     interpolation, fill
-        As for :meth:`Transform.warp`, for each channel; outside it is transparent if it has opacity.
+        As for :meth:`Transform.warp`, for each channel; a picture with opacity is transparent outside.
     function : str
         Name for the messages.
 
     Returns
     -------
     (n, m) or (n, m, channels) array
-        Of the type of the picture; integers are rounded.
+        Of the data type of the picture; integers are rounded.
     """
     stored = read_pixels(path, argument="image", function=function)
     pixels = rows_by_columns(stored.array)

@@ -1,4 +1,4 @@
-"""Images and label maps of one side of a map on the grid of the other, in either direction."""
+"""Warping of images and label maps of one side of a map onto the grid of the other, in either direction."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from ..images.device_arrays import as_came
 from ..images.inputs import image_on, labels_on
 from ..images.warping import fill_value, warped
 
-#: np.multiply or np.divide, and the determinant on the target grid by which it is done.
+#: Modulation: np.multiply or np.divide, and the determinant on the target grid.
 Modulation = tuple[Callable[[Any, Any], Any], Callable[[], NDArray[Any]]]
 
 
 @dataclass(frozen=True)
 class Warping:
-    """From the grid of one image onto that of the other.
+    """Warping from the grid of one image onto the grid of the other.
 
     Parameters
     ----------
     name : str
-        Of the class that warps, for the messages.
+        Class of the transform, for the messages.
     source : Grid
-        Of the image that is warped, if it brings none.
+        Grid of the warped image, if it has no geometry.
     frame : (4, 4) array or None
         See :class:`varreg.Transform`.
     shape : tuple of int
-        Of the target grid.
+        Shape of the target grid.
     coordinates : callable
-        Grid on the side of the source, and an array -> what takes slabs of the target to voxels of that grid, where the array is.
+        Grid on the side of the source, and an array -> function from slabs of the target to voxels of that grid,
+        on the device of the array.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""``varreg bids``: derivatives that BIDS knows, one idempotent job a visit, and failures that stop nothing."""
+"""``varreg bids``: valid BIDS derivatives, one idempotent job per session, and independent failures."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ NAMES = [
 def test_one_that_fails_stops_nobody_and_is_named(registered):
     output, ended = registered
     assert ended.exit_code == 1
-    assert "3 visits: 2 finished, 1 failed" in ended.stdout
+    assert "3 sessions: 2 finished, 1 failed" in ended.stdout
     assert "varreg: sub-03: error: sub-03 has no image of T1w" in ended.stderr
     record = json.loads((output / "sub-03" / ".varreg.json").read_text())
     assert record["state"] == "failed" and record["exit_code"] == 1

@@ -1,4 +1,4 @@
-"""A brain-like phantom in two contrasts with a known deformation: needs no file and no network."""
+"""A brain-like phantom in two contrasts with a known deformation, generated without files or network."""
 
 from .accuracy import ErrorSummary, mean_dice
 from .pairs import DeformedPair, Phantom, brain_phantom, deformed_pair

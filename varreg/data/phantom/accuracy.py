@@ -1,4 +1,4 @@
-"""How far a registration is from a known answer: distances and overlap."""
+"""Accuracy of a registration with known ground truth: distances and overlap."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class ErrorSummary:
         Parameters
         ----------
         displacement, truth : (d, *S) array
-            In voxels.
+            Voxels.
         mask : (*S) array of bool
-            Where to judge.
+            Evaluated voxels.
 
         Returns
         -------
@@ -67,7 +67,7 @@ def mean_dice(first: NDArray[np.integer], second: NDArray[np.integer]) -> float:
     Parameters
     ----------
     first, second : (*S) array of int
-        Labels of :data:`varreg.data.phantom.anatomy.LABELS`; tissues that neither has are left out.
+        Labels of :data:`varreg.data.phantom.anatomy.LABELS`; tissues absent in both are excluded.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """The label map of an artificial brain: simple shapes, a folded cortex, one lesion.
 
-Lengths are in units of half the field of view.  White matter fills an egg-shaped head up to a depth that sulci
-push inwards; grey matter is the ribbon of constant thickness around white matter, as in a real
-cortex, and fluid fills the rest.  Sulci follow the zero lines of a random sum of plane waves over
-directions, so they are thin, branch and never repeat.
+Lengths are in units of half the field of view.  White matter fills an egg-shaped head up to a depth reduced
+by sulci; grey matter is a layer of constant thickness around white matter, like a real
+cortex, and fluid fills the rest.  Sulci follow the zero lines of a random sum of plane waves,
+so that they are thin, branch and never repeat.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LABELS = {
     "ventricle": 5,
     "lesion": 6,
 }
-AXIAL_HEIGHT = 0.05  # where the 2D phantom cuts the 3D one: through ventricles and deep nuclei
+AXIAL_HEIGHT = 0.05  # position of the 2D phantom in the 3D one: through ventricles and deep nuclei
 HEAD = (0.74, 0.88, 0.76)  # half axes: right, anterior, superior
 RIBBON = 0.046  # thickness of the cortex
-FOLD_FREQUENCY = 20.0  # of the plane waves; about this many sulci meet an axial slice
+FOLD_FREQUENCY = 20.0  # of the plane waves; about this many sulci intersect an axial slice
 
 
 def brain_labels(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -38,7 +38,7 @@ def brain_labels(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np
         (n, m): an axial slice laid out as a picture (first axis front to back, second axis left to
         right); or (n, m, k): a volume with axes right, anterior, superior.
     rng : numpy.random.Generator
-        Source of the folds and of the lesion's place and outline.
+        Random generator of the folds and of position and shape of the lesion.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def brain_labels(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np
 
 
 def _points(shape: tuple[int, ...]) -> Float:
-    """(3, *S): right, anterior, superior of every voxel centre, in [-1, 1]."""
+    """(3, *S): right, anterior, superior coordinates of every voxel centre, in [-1, 1]."""
     axes = [(2 * np.arange(n, dtype=np.float32) + 1) / n - 1 for n in shape]
     if len(shape) == 3:
         return np.stack(np.meshgrid(*axes, indexing="ij"))
@@ -80,7 +80,7 @@ def _points(shape: tuple[int, ...]) -> Float:
 
 
 def _depth(points: Float) -> Float:
-    """How far below the surface of the head, as a fraction of its radius; negative outside."""
+    """Depth below the surface of the head, as a fraction of its radius; negative outside."""
     right, anterior, superior = points
     width = HEAD[0] * (1 - 0.12 * anterior)  # the back of a head is wider than its front
     radius = (right / width) ** 2 + (anterior / HEAD[1]) ** 2 + (superior / HEAD[2]) ** 2
@@ -88,7 +88,7 @@ def _depth(points: Float) -> Float:
 
 
 def _white_depth(points: Float, depth: Float, rng: np.random.Generator) -> Float:
-    """Positive inside white matter: deep enough, away from sulci and from the midline fissure."""
+    """Positive inside white matter: sufficiently deep, outside sulci and the midline fissure."""
     right, anterior, superior = points
     bent = points + 0.05 * np.stack([_waves(points, 6.0, 6, rng) for _ in range(3)])
     direction = bent / np.maximum(np.linalg.norm(bent, axis=0), 1e-6)
@@ -102,7 +102,7 @@ def _white_depth(points: Float, depth: Float, rng: np.random.Generator) -> Float
     side = (anterior - 0.12) ** 2 + (superior - AXIAL_HEIGHT) ** 2
     sylvian = 0.28 * np.exp(-side / 0.06**2) * (np.abs(right) > 0.2)
     white = depth - 0.10 - np.maximum(length * sulcus, sylvian)
-    # The hemispheres touch only in the middle (corpus callosum and below).
+    # The hemispheres are connected only in the middle (corpus callosum and below).
     bridge = 1 - np.sqrt((anterior / 0.42) ** 2 + (superior / 0.35) ** 2)
     fissure = np.abs(right) - 0.06
     return np.minimum(white, np.maximum(fissure, bridge * 0.5))
@@ -120,12 +120,12 @@ def _waves(points: Float, frequency: float, count: int, rng: np.random.Generator
 
 
 def _mirrored(points: Float) -> Float:
-    """Both hemispheres folded onto the right one."""
+    """Coordinates with both hemispheres reflected to the right one."""
     return np.concatenate([np.abs(points[:1]), points[1:]])
 
 
 def _ellipsoid(points: Float, centre: Vector, radii: Vector) -> NDArray[np.bool_]:
-    """Inside an ellipsoid with axes along the coordinates."""
+    """Mask of an ellipsoid with axes along the coordinates."""
     total = sum(((p - c) / r) ** 2 for p, c, r in zip(points, centre, radii, strict=True))
     return np.asarray(total) < 1
 
@@ -133,7 +133,7 @@ def _ellipsoid(points: Float, centre: Vector, radii: Vector) -> NDArray[np.bool_
 def _capsule(
     points: Float, start: Vector, end: Vector, radius: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """Inside a rod from start to end whose radius varies linearly between two values."""
+    """Mask of a rod from start to end whose radius varies linearly between two values."""
     axis = np.subtract(end, start).astype(np.float32)
     column = (3,) + (1,) * (points.ndim - 1)
     offset = points - np.asarray(start, dtype=np.float32).reshape(column)
@@ -162,7 +162,7 @@ def _deep_grey(points: Float) -> NDArray[np.bool_]:
 
 
 def _lesion(points: Float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A ragged blob in the white matter behind the ventricle of one hemisphere."""
+    """An irregular lesion in the white matter posterior to the ventricle of one hemisphere."""
     side = rng.choice([-1.0, 1.0])
     place = np.array([side * 0.36, -0.30, AXIAL_HEIGHT]) + rng.uniform(-0.03, 0.03, 3)
     radius = np.linalg.norm(points - place.reshape((3,) + (1,) * (points.ndim - 1)), axis=0)

@@ -1,4 +1,4 @@
-"""A small artificial BIDS dataset: people with a T1w and a T2w image each, and a template."""
+"""A small artificial BIDS dataset: participants with a T1w and a T2w image each, and a template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .random_map import random_invertible_map, sample, voxel_grid
 
 #: Field of view, in mm along every axis.
 EXTENT = 192.0
-#: Voxels in 224: displacement of a person and the length on which it varies.
+#: Voxels in 224: root mean square of the displacement of a participant, and its correlation length.
 RMS, LENGTH = 7.0, 42.0
 BIAS, NOISE = 0.08, 0.02
 LABELS = Path("derivatives", "labels")
@@ -34,31 +34,31 @@ def bids_dataset(
 ) -> Path:
     """Write a BIDS dataset of artificial brains.
 
-    Everybody has the anatomy of the template, seen through a random invertible map and a mild affine map of their own
-    (``varreg.data.phantom.random_map``); the T2w image lies up to two voxels beside the T1w image.  Label maps lie in
-    ``derivatives/labels``.
+    Each participant is the anatomy of the template, deformed by an individual random invertible map and a mild affine map
+    (``varreg.data.phantom.random_map``); the T2w image is shifted by up to two voxels relative to the T1w image.  Label maps
+    are in ``derivatives/labels``.
 
     Parameters
     ----------
     folder : str or PathLike
-        To be made.
+        Folder to be created.
     people : int
     shape : tuple of int
-        Of every image, at least 32 voxels along each axis.
+        Shape of every image, at least 32 voxels along each axis.
     seed : int
-        Person k is drawn from (seed, k), whatever the number of people.
+        The seed of participant k is (seed, k), whatever the number of participants.
     sessions : tuple of str
-        Labels, each with images of its own; none by default.
+        Labels, each with separate images; none by default.
 
     Returns
     -------
     Path
-        The template, ``tpl-phantom_T1w.nii.gz``, which lies beside the people.
+        The template, ``tpl-phantom_T1w.nii.gz``, beside the participants' folders.
 
     Raises
     ------
     varreg.errors.InputError
-        If the folder exists, or the shape is unusable.
+        If the folder exists, or the shape is invalid.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def bids_dataset(
 
 
 def _person(root: Path, name: str, labels: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    """Both images and the label map of one visit."""
+    """Write both images and the label map of one session."""
     rms, length = (part / 224 * float(np.mean(labels.shape)) for part in (RMS, LENGTH))
     psi, _ = random_invertible_map(labels.shape, rng, rms, length, True)
     place = root / name.replace("_", "/") / "anat"
@@ -104,7 +104,7 @@ def _person(root: Path, name: str, labels: NDArray[np.uint8], rng: np.random.Gen
 def _seen(
     labels: NDArray[np.uint8], table: tuple[float, ...], points: Any, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The anatomy in a contrast, at points of it."""
+    """The anatomy in one contrast, sampled at points."""
     values = sample(contrast(labels, table, BLUR), points).astype(np.float32)
     head = sample(labels, points, order=0) > 0
     return np.asarray(acquire(values, head, BIAS, NOISE, rng), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Images with a known answer: a brain in two contrasts, and a pair related by a known map."""
+"""Images with known ground truth: a brain in two contrasts, and a pair related by a known map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLUR = 0.6  # voxels
 
 @dataclass(frozen=True)
 class Phantom:
-    """One anatomy and the two images of it.
+    """An anatomy, with two images of it.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class DeformedPair:
     fixed, moving : (*S) array, float32
         The images, on one grid.
     displacement : (d, *S) array, float32
-        The answer, in voxels: ``moving`` at x + displacement(x) shows the tissue of ``fixed`` at x.
+        The true displacement, in voxels: ``moving`` at x + displacement(x) shows the tissue of ``fixed`` at x.
     mask : (*S) array, bool
         Voxels of the fixed head whose counterpart lies inside the moving image.
     labels_fixed, labels_moving : (*S) array, uint8
@@ -67,7 +67,7 @@ def brain_phantom(
     bias: float = 0.08,
     noise: float = 0.02,
 ) -> Phantom:
-    """A random brain-like anatomy, seen in a T1-like and a T2-like contrast.
+    """A random brain-like anatomy, imaged in a T1-like and a T2-like contrast.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ def brain_phantom(
         (n, m) or (n, m, k), at least 32 per axis; see :func:`varreg.data.phantom.anatomy.brain_labels` for the
         direction of the axes.
     rng : numpy.random.Generator
-        Source of everything random.
+        Random generator.
     blur : float
-        Standard deviation of the point spread, in voxels.
+        Standard deviation of the point spread function, in voxels.
     bias : float
-        Standard deviation of the logarithm of the smooth intensity bias, one field per contrast.
+        Standard deviation of the logarithm of the bias field, one field per contrast.
     noise : float
         Standard deviation of the noise in each channel of the (complex) signal; Rician in effect.
 
@@ -90,7 +90,7 @@ def brain_phantom(
     Raises
     ------
     varreg.errors.InputError
-        If the shape is not 2D or 3D, or an axis is too short to hold a brain.
+        If the shape is not 2D or 3D, or an axis is too short.
 
     Examples
     --------
@@ -118,23 +118,23 @@ def deformed_pair(
     bias: float = 0.08,
     noise: float = 0.02,
 ) -> DeformedPair:
-    """A T1-like image and a T2-like image of the same brain seen through a random invertible map.
+    """A T1-like image and a T2-like image of the same brain, related by a random invertible map.
 
-    The moving image shows the brain at psi(y), with psi(y) = A(y + v(y)); the answer psi^-1 is
-    found by fixed-point iteration, to rounding.
+    The moving image shows the brain at psi(y), with psi(y) = A(y + v(y)); the true map psi^-1 is
+    computed by fixed-point iteration, to rounding.
 
     Parameters
     ----------
     shape : tuple of int
         (n, m) or (n, m, k), at least 32 per axis.
     rng : numpy.random.Generator
-        Source of everything random.
+        Random generator.
     affine : bool
         Whether A is a mild affine map (up to 6 degrees, 5 % scale, 3 % shift) or the identity.
     displacement_rms : float, optional
         Root mean square of v over the central part, in voxels; by default 3 voxels in 224.
     correlation_length : float, optional
-        Length on which v varies (standard deviation of the Gaussian that smooths it), in voxels; by default
+        Correlation length of v (standard deviation of the Gaussian that smooths it), in voxels; by default
         22 voxels in 224.
     bias, noise : float
         As for :func:`brain_phantom`.
@@ -146,7 +146,7 @@ def deformed_pair(
     Raises
     ------
     varreg.errors.InputError
-        If the shape is unusable, or v is so rough that the map would fold.
+        If the shape is invalid, or v is so rough that the map would fold.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def check_shape(shape: tuple[int, ...], function: str) -> None:
 
 
 def contrast(labels: NDArray[np.uint8], table: tuple[float, ...], blur: float) -> Float:
-    """Noise-free image: one intensity per tissue, then the point spread."""
+    """Noise-free image: one intensity per tissue, convolved with the point spread function."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(np.asarray(table, dtype=np.float32)[labels], blur)
@@ -191,7 +191,7 @@ def contrast(labels: NDArray[np.uint8], table: tuple[float, ...], blur: float) -
 def acquire(
     image: Float, head: NDArray[np.bool_], bias: float, noise: float, rng: np.random.Generator
 ) -> Float:
-    """What the scanner adds: a smooth bias, noise; then the skull is stripped."""
+    """Simulated acquisition: bias field and noise; then skull stripping."""
     shading = smooth_field(image.shape, 1.0, 0.2 * float(np.mean(image.shape)), rng)[0]
     real = image * np.exp(np.float32(bias) * shading)
     real += np.float32(noise) * rng.standard_normal(image.shape, dtype=np.float32)

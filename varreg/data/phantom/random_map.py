@@ -1,4 +1,4 @@
-"""Random smooth invertible maps whose inverse is known: the truth behind the phantom pairs."""
+"""Random smooth invertible maps with known inverse, the ground truth of the phantom pairs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def random_invertible_map(
     correlation_length: float,
     affine: bool,
 ) -> tuple[Float, NDArray[np.float32]]:
-    """A map psi(y) = A(y + v(y)) of the voxel grid and the displacement of its inverse.
+    """A map psi(y) = A(y + v(y)) of the voxel grid, and the displacement of its inverse.
 
     Parameters
     ----------
     shape : tuple of int
         (*S), the grid.
     rng : numpy.random.Generator
-        Source of A and v.
+        Random generator of A and v.
     displacement_rms : float
         Root mean square of v over the central part of the grid, in voxels.
     correlation_length : float
@@ -66,9 +66,9 @@ def random_invertible_map(
     grid = voxel_grid(shape).astype(np.float64)
 
     psi = np.tensordot(matrix, grid + field - centre, 1) + centre + shift
-    target = np.tensordot(np.linalg.inv(matrix), grid - shift - centre, 1) + centre  # A^-1 x
+    target = np.tensordot(np.linalg.inv(matrix), grid - shift - centre, 1) + centre
     point = target.copy()
-    for _ in range(FIXED_POINT_STEPS):  # y = A^-1 x - v(y): a contraction, because v is smooth
+    for _ in range(FIXED_POINT_STEPS):  # y = A^-1 x - v(y) contracts, as v is smooth
         last, point = point, target - np.stack([sample(component, point) for component in field])
         if np.abs(point - last).max() < FIXED_POINT_TOLERANCE:
             break
@@ -81,7 +81,7 @@ def smooth_field(
     correlation_length: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """A random smooth vector field: white noise seen through a Gaussian, then scaled.
+    """A random smooth vector field: white noise smoothed by a Gaussian, then scaled.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def voxel_grid(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def sample(image: NDArray[Any], points: Float, order: int = 1) -> Float:
-    """The image at voxel coordinates; beyond the border the border value holds.
+    """The image at voxel coordinates; border values are continued constantly.
 
     Parameters
     ----------
     image : (*S) array
-        Any numbers; labels with ``order=0``.
+        Any numbers; for labels use ``order=0``.
     points : (d, ...) array
         Voxel coordinates.
     order : int
@@ -158,7 +158,7 @@ def sample(image: NDArray[Any], points: Float, order: int = 1) -> Float:
 
 
 def _mild_affine(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Float, Float]:
-    """(d, d) linear part and (d,) shift in voxels, to be applied about the centre."""
+    """(d, d) linear part and (d,) translation in voxels, applied about the centre."""
     dim = len(shape)
     linear = np.diag(1 + rng.uniform(-0.05, 0.05, dim))
     for i in range(dim):
@@ -172,7 +172,7 @@ def _mild_affine(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Floa
 
 
 def _refuse_folds(field: NDArray[np.float32]) -> None:
-    """id + v is invertible where no slope of v reaches 1."""
+    """Refuse v unless all its slopes are below 1, so that id + v is invertible."""
     slopes = np.stack([slope for component in field for slope in np.gradient(component)])
     largest = float(np.linalg.norm(slopes, axis=0).max())
     if not largest < 0.9:

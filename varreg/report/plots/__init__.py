@@ -1,4 +1,4 @@
-"""Pictures of a registration (matplotlib)."""
+"""Figures of a registration (matplotlib)."""
 
 from .overview import overview
 

@@ -1,4 +1,4 @@
-"""The figure of a motion: shifts, rotations and framewise displacement, volume by volume."""
+"""The motion figure: translations, rotations and framewise displacement per volume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: One colour for each axis.
+#: Colours of the axes.
 COLOURS = ("#b06a00", "#1f5fa8", "#3c8d40")
 LARGE = "#c03028"
 
@@ -30,21 +30,21 @@ def motion_figure(
     *,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw the motion of a series.
+    """Draw the motion of an image series.
 
     Parameters
     ----------
     parameters : (n, 6) array
-        Shifts (mm), then rotations (radians).
+        Translations (mm), then rotations (radians).
     displacement : (n,) array
         Framewise displacement (mm); NaN for the first volume.
     limit : float
-        Framewise displacement from which on a volume is marked.
+        Framewise displacement from which volumes are marked.
     title : str
     path : path, optional
-        Where to write the figure; ends in .png, .pdf or .svg.
+        Path of the figure; ends in .png, .pdf or .svg.
     overwrite : bool
-        Whether an existing file is replaced.
+        Whether to replace an existing file.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One figure a person can judge at a glance: images, checkerboards, grid, volume change, energy."""
+"""The overview figure: images, checkerboards, grid, volume change, energy."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ def overview(
     title: str = "",
     overwrite: bool = False,
 ) -> Figure:
-    """Draw what a registration did; 2D images, or the three middle planes of volumes.
+    """Draw an overview of a registration; of 2D images, or of the three middle planes of volumes.
 
     Parameters
     ----------
     result : varreg.Result
-        What :func:`varreg.solve` returned.
+        Result of :func:`varreg.solve`.
     fixed, moving : varreg.Image or (*S) array
-        The images given to it. Arrays must have the shape of the fixed grid; an image on another
-        grid is brought there in world space for the "before" panels.
+        The registered images. Arrays must have the shape of the fixed grid; an image on another
+        grid is resampled in world space for the panels before registration.
     path : path, optional
-        Where to write the figure; the extension chooses the format (PNG, PDF, SVG).
+        Path of the figure; the suffix determines the format (PNG, PDF, SVG).
     truth : (d, *S) array, optional
-        The known displacement in voxels; its error is written into the figure.
+        True displacement in voxels; its error is written into the figure.
     mask : (*S) array of bool, optional
-        Where the error is judged; by default where the fixed image is not its darkest value.
+        Evaluation region of the error; by default all voxels above the minimum of the fixed image.
     title : str
-        A line above the figure.
+        Title above the figure.
     overwrite : bool
-        Whether an existing file at `path` is replaced.
+        Whether to replace an existing file.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _panels(planes: int) -> tuple[Figure, NDArray[Any]]:
 
 
 def _make_room(axes: Axes, height: float) -> None:
-    """Leave room for the numbers and words of a chart, in a figure of so many inches."""
+    """Reserve space for the labels of a chart, in a figure of the given height in inches."""
     place = axes.get_position()
     axes.set_position(
         (
@@ -136,7 +136,7 @@ def _array(image: Any) -> Float:
 
 
 def _on_fixed_grid(moving: Any, fixed: Any, shape: tuple[int, ...]) -> Float:
-    """The moving image as it lay before registration, on the fixed grid."""
+    """The moving image before registration, on the fixed grid."""
     from scipy.ndimage import affine_transform
 
     data = _array(moving)
@@ -183,7 +183,7 @@ def _draw_images(axes: Any, planes: list[Plane], fixed: Float, before: Float, af
 def _errors(
     result: Result, reference: Float, truth: Float | None, mask: NDArray[np.bool_] | None
 ) -> tuple[float, float] | None:
-    """Mean distance to the known map before and after, in voxels."""
+    """Mean distance to the true map before and after registration, in voxels."""
     if truth is None:
         return None
     truth = np.asarray(truth)
@@ -201,14 +201,14 @@ def _errors(
 def _write_numbers(
     figure: Figure, result: Result, title: str, errors: tuple[float, float] | None
 ) -> None:
-    """The title and the numbers that decide, above the panels."""
+    """The title and the main numbers, above the panels."""
     before, after = result.start_energy.similarity, result.energy.similarity
     steps = sum(step.iteration > 0 for step in result.history)
     numbers = [
         (f"{result.smallest_determinant:.3f}", "smallest det J (above 0: no folds)"),
         (f"{steps}", "accepted steps"),
     ]
-    if np.isfinite(after):  # a prediction knows no energy
+    if np.isfinite(after):  # predictions have no energy
         text = f"{before:.2f} {ARROW} {after:.2f} nats"
         numbers.insert(0, (text, f"{result.similarity_name}, before and after"))
     if errors is not None:
@@ -230,7 +230,7 @@ def _write_numbers(
 
 
 def _save(figure: Figure, place: str | os.PathLike[str], overwrite: bool) -> None:
-    """Write the figure whole or not at all."""
+    """Write the figure atomically."""
     from ...io.destination import usable_path
     from ...io.files import atomic_path
 

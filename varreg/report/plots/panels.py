@@ -1,4 +1,4 @@
-"""The panels of the overview figure, one function each; all draw on given axes."""
+"""The panels of the overview figure, one function each; all draw on the given axes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.floating]
 
-TILES = 8  # of a checkerboard along the longer side
-GRID_LINES = 26  # along the longer side
+TILES = 8  # of a checkerboard, along the longer side
+GRID_LINES = 26  # number, along the longer side
 OUTLINE_LEVEL = 0.35
 INK, PALE = "#222222", "#777777"
 STAGE_COLOURS = {"affine": "#b06a00", "deformable": "#1f5fa8"}
@@ -33,7 +33,7 @@ def checkerboard(first: Float, second: Float, tiles: int = TILES) -> Float:
     first, second : (n, m) array
         Pictures on a common grey scale.
     tiles : int
-        Tiles along the longer side.
+        Number of tiles along the longer side.
 
     Returns
     -------
@@ -52,14 +52,14 @@ def checkerboard(first: Float, second: Float, tiles: int = TILES) -> Float:
 
 
 def intensity_window(image: Float) -> tuple[float, float]:
-    """What is shown black and white: the 0.5 percentile of all, the 99.5 of the brighter voxels."""
+    """Intensities shown black and white: the 0.5 percentile of all, the 99.5 percentile of the brighter voxels."""
     low = float(np.percentile(image, 0.5))
     bright = image[image > low]
     return low, float(np.percentile(bright, 99.5)) if bright.size else low + 1.0
 
 
 def grey(image: Float) -> Float:
-    """On [0, 1], by :func:`intensity_window`."""
+    """Scaled to [0, 1] by :func:`intensity_window`."""
     low, high = intensity_window(image)
     return np.clip((image - low) / max(high - low, 1e-12), 0, 1)
 
@@ -70,7 +70,7 @@ def draw_picture(axes: Axes, picture: Float, plane: Plane, title: str) -> None:
 
 
 def draw_outline(axes: Axes, picture: Float, colour: str, width: float) -> None:
-    """Where a picture on [0, 1] crosses from dark to medium: ventricles, cortex, skin."""
+    """Contour of a picture in [0, 1] at medium intensity: ventricles, cortex, skin."""
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(np.asarray(picture, dtype=np.float64), max(picture.shape) / 250)
@@ -87,7 +87,7 @@ def _frame(axes: Axes, title: str) -> None:
 
 
 def draw_grid(axes: Axes, plane: Plane, result: Result) -> None:
-    """Lines of constant moving coordinate: a grid drawn on the moving image and carried along."""
+    """Lines of constant moving coordinate, i.e. the deformed grid of the moving image."""
     draw_picture(axes, 0.75 * plane.cut(grey(np.asarray(result.warped.data))), plane, "")
     shape = result.displacement.shape[1:]
     step = max(2.0, max(shape[axis] for axis in plane.in_plane) / GRID_LINES)
@@ -108,8 +108,8 @@ def draw_grid(axes: Axes, plane: Plane, result: Result) -> None:
 
 
 def draw_determinant(axes: Axes, plane: Plane, result: Result, outline: Float) -> None:
-    """Local volume change: 1 is none; at or below 0 the map folds."""
-    # Of the deformable part: a uniform scaling by the affine part would hide it.
+    """Local volume change: 1 for none; folds at or below 0."""
+    # Of the deformation only: a uniform scaling by the affine part would hide it.
     determinant = np.asarray(result.jacobian()) / np.linalg.det(result.affine[:-1, :-1])
     spread = float(np.percentile(np.abs(determinant - 1), 99.5))
     spread = min(max(np.ceil(spread * 10) / 10, 0.1), 1.0)
@@ -134,9 +134,9 @@ def draw_determinant(axes: Axes, plane: Plane, result: Result, outline: Float) -
 
 
 def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
-    """What every accepted step gained; one band per level, one colour per stage.
+    """Energy after every accepted step; one band per level, one colour per stage.
 
-    Levels see different images, so only differences within a level mean something.
+    Levels use different images, so that only differences within a level are meaningful.
     """
     if not history:
         axes.text(0.5, 0.5, "no energy was minimised", ha="center", color=PALE)
@@ -151,7 +151,7 @@ def draw_energy(axes: Axes, history: tuple[Iteration, ...]) -> None:
 
 
 def _draw_level(axes: Axes, band: int, start: int, steps: list[Iteration]) -> int:
-    """The energies of one level from step `start` on; the step after the last one."""
+    """Draw the energies of one level starting at step `start`; returns the next step."""
     stage, factor = steps[0].stage, steps[0].factor
     energies = np.array([step.energy for step in steps])
     end = start + len(energies)
@@ -168,7 +168,7 @@ def _draw_level(axes: Axes, band: int, start: int, steps: list[Iteration]) -> in
 
 
 def _finish_energy(axes: Axes, stages: list[str]) -> None:
-    """Words, ticks and the names of the colours."""
+    """Labels, ticks and legend."""
     axes.set_title("Energy since the start of each level", fontsize=11, color=INK, pad=5)
     axes.set_xlabel("accepted steps", fontsize=9, color=INK, labelpad=2)
     axes.tick_params(labelsize=8, length=2, color=PALE, labelcolor=INK)

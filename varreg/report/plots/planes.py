@@ -1,4 +1,4 @@
-"""Middle planes of a volume, turned the way people look at them."""
+"""Middle planes of a volume, in anatomical orientation."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAMES = ("Sagittal", "Coronal", "Axial")
-POSITIONS = (0.4, 0.5, 0.5)  # sagittal beside the fissure, where there is something to see
+POSITIONS = (0.4, 0.5, 0.5)  # sagittal plane beside the interhemispheric fissure
 
 
 @dataclass(frozen=True)
 class Plane:
-    """How to cut a picture, rows downwards, out of an array.
+    """A plane of an array as a picture with rows downwards.
 
     Attributes
     ----------
     name : str
-        "Axial", "Coronal", "Sagittal"; empty for a 2D image, which is its own picture.
+        "Axial", "Coronal", "Sagittal"; empty for a 2D image.
     axis : int or None
-        The array axis that is cut; None in 2D.
+        The array axis perpendicular to the plane; None in 2D.
     index : int
-        Where it is cut, in voxels.
+        Position along this axis, in voxels.
     in_plane : (int, int)
-        The array axes shown downwards and to the right.
+        The array axes of the rows and the columns of the picture.
     flipped : (bool, bool)
-        Whether each of them is shown against its direction in the array.
+        Whether each of them is reversed.
     aspect : float
-        Height of a voxel divided by its width.
+        Ratio of height to width of a voxel.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Plane:
 
 
 def middle_planes(shape: tuple[int, ...], affine: NDArray[np.floating]) -> list[Plane]:
-    """The planes through the middle of a grid: axial, coronal, sagittal; in 2D the image itself.
+    """The planes through the centre of a grid: axial, coronal, sagittal; in 2D the image itself.
 
-    Volumes are shown with the subject's head or front upwards and right on the right.
+    Volumes are displayed with superior or anterior upwards and right on the right.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def middle_planes(shape: tuple[int, ...], affine: NDArray[np.floating]) -> list[
                 cut,
                 shape[cut] - 1 - index if reversed_[world] else index,
                 (rows, columns),
-                # Pictures run downwards, anterior and superior point up.
+                # Rows run downwards, anterior and superior point upwards.
                 (not reversed_[down], reversed_[right]),
                 float(spacing[rows] / spacing[columns]),
             )
@@ -111,7 +111,7 @@ def middle_planes(shape: tuple[int, ...], affine: NDArray[np.floating]) -> list[
 
 
 def _anatomical_axes(affine: NDArray[np.floating]) -> tuple[list[int], list[bool]]:
-    """For right, anterior, superior: the nearest array axis, and whether it runs the other way."""
+    """For right, anterior, superior: the nearest array axis, and whether it is reversed."""
     from nibabel.orientations import io_orientation
 
     orientation = io_orientation(affine)  # one row per array axis: world axis, direction

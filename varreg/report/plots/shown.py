@@ -1,4 +1,4 @@
-"""A figure that shows itself in any notebook."""
+"""Figures that are displayed in any notebook."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-#: Dots per inch of the picture in a notebook: an overview is 15 inches wide.
+#: Dots per inch of the picture in a notebook; an overview is 15 inches wide.
 DPI = 72
 
 
 class ShownFigure(Figure):
-    """A figure made without pyplot, which notebooks show only after ``%matplotlib inline``; this one always."""
+    """A figure created without pyplot, which notebooks would display only after ``%matplotlib inline``."""
 
     def _repr_png_(self, *_: Any, **__: Any) -> bytes:
         file = io.BytesIO()
