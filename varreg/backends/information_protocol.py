@@ -1,6 +1,6 @@
 """Interface of a backend for joint histograms, their mutual information, and the gradients of both.
 
-Arrays, `threads` and `workspace` are those of :mod:`varreg.backends.protocol`.
+For arrays, `threads` and `workspace` see :mod:`varreg.backends.protocol`.
 """
 
 from __future__ import annotations

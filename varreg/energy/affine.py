@@ -94,7 +94,7 @@ class AffineObjective:
         return self.generators.reshape(len(self.generators), -1)
 
     def evaluate(self, state: Array, ahead: Ahead | None = None) -> Evaluation:
-        """Energy of a matrix: similarity 0 without overlap, NaN if the matrix is not finite."""
+        """Energy of a matrix; the similarity is 0 without overlap, and the energy NaN for a matrix that is not finite."""
         if not np.isfinite(state).all():
             return Evaluation(
                 Energy(np.nan, np.nan, np.nan), lambda: np.full(len(self.generators), np.nan)

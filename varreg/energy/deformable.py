@@ -118,7 +118,7 @@ class DeformableObjective:
         smoothness = self.smoothness.value_later(z)
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        # lazy and computed once; what it was computed from is released then
+        # lazy and computed once; its inputs are released then
         gradient = Later(lambda: self._gradient(state, wider, found).result())
         if ahead is not None and not found.is_known:
             gradient = self._gradient(state, wider, found)

@@ -22,7 +22,7 @@ class Check:
     passed : bool
         Whether the value is within the limit.
     sentence : str
-        Finding in words.
+        Text of the finding.
     remedy : str
         Advice in case of a warning.
     """

@@ -144,8 +144,8 @@ class HeadMotion:
     mean, largest : float
         Mean and largest length of u over the foreground.
     further : float or None
-        Estimate of the mean displacement by 20 further steps: that of the last steps together, correct to an
-        order of magnitude (``examples/benchmarks/further_steps.py``); None if there was no descent, or no memory.
+        Estimate of the mean displacement by 20 further steps, from the sum of the last steps; an
+        order of magnitude (``examples/benchmarks/further_steps.py``).  None if there was no descent, or no memory.
     """
 
     mean: float

@@ -112,7 +112,7 @@ class WarpedSimilarity(Similarity):
 
     @property
     def everything_in_view(self) -> bool:
-        """Whether all voxels are marked as in view, so that the weights are constant; never on a device, without marks."""
+        """Whether all rows are marked as full, so that the weights are constant; rows are marked on the CPU only."""
         full = self._buffers.full
         return isinstance(full, np.ndarray) and bool(full.all())
 

@@ -29,7 +29,7 @@ LEAST_OVERLAP = 0.01
 def merged_options(
     options: Options | None, preset: str, changes: Mapping[str, Any], function: str = "varreg.solve"
 ) -> Options:
-    """The given options, or those of the preset, with single fields changed."""
+    """The given options, or the options of the preset, with single fields changed."""
     if options is None:
         return Options.preset(preset, **changes)
     if not isinstance(options, Options):

@@ -66,9 +66,9 @@ def deformable_stage(
     start : (d, \*m) array, optional
         Initial u on the displacement grid of the finest level, without folds; zero by default.  Each
         level restarts from it if the result of coarser levels has a higher energy, so that the final
-        energy never exceeds that of the start.
+        energy never exceeds the energy of the start.
     first : int
-        First level; its iteration budget includes that of the omitted level before it.
+        First level; its iteration budget includes the budget of the omitted level before it.
     last : int, optional
         Last level, by default the finest.
     carried : (Smoothness, array), optional

@@ -20,7 +20,7 @@ ANGLES_3D = (-30, 0, 30)
 SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
 #: Least ratio of sizes for which scaled initialisations are added.
 LEAST_SCALE = 1.15
-#: An end slice is background if its standard deviation is below this fraction of that of the image.
+#: An end slice is background if its standard deviation is below this fraction of the standard deviation of the image.
 CUT = 0.25
 
 

@@ -24,7 +24,7 @@ from ..similarity.weighted import weighted
 from .deformable import Coordinates, level_smoothness
 from .problem import Problem
 
-#: Steps of the smooth and of the fine fit; more for the smooth one, so that it has converged.
+#: Steps of the smooth and of the fine fit; the smooth fit must be close to convergence.
 STEPS = {"smooth": 15, "fine": 8}
 #: Number of blocks of rows along each axis for the estimate of the standard error.
 BLOCKS = 2

@@ -24,7 +24,7 @@ from .evaluation import gathered, scene_arguments
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 from .vectors import DeviceVectors
 
-#: Memory for the registration of a pair: twice that of the default options, whose similarity needs the least.
+#: Memory for the registration of a pair: twice the need of the default options, whose similarity needs the least.
 BYTES_PER_VOXEL = 130
 Shape = tuple[int, ...]
 

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 def scene_arguments(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, shape: Shape
 ) -> tuple[Any, ...]:
-    """First arguments of all kernels over fixed voxels; `shape` is that of the fixed image."""
+    """First arguments of all kernels over fixed voxels; `shape` is the shape of the fixed image."""
     flags = int(moving.cubic), int(moving.masked)
     sizes = np.array([*shape, *nodes.shape[1:], *moving.image.shape, *flags], np.int32)
     tables = device.tables.tables(where, nodes.shape[1:], shape)

@@ -31,7 +31,7 @@ class Gathering:
     """Threads whose requests are sent together, as soon as all of them wait for a result.
 
     Requests are also sent if no other has arrived for `SILENCE` seconds, so that a thread that reads a file, or waits for
-    a lock of another thread (that of a cached property before Python 3.12), does not delay the others for longer.  One of the
+    a lock of another thread (of a cached property before Python 3.12), does not delay the others for longer.  One of the
     waiting threads sends all pending requests.  Results do not depend on which requests are sent together.
 
     Parameters

@@ -101,7 +101,7 @@ class _Batch:
 
 
 class _Asked:
-    """A request, and the position of its results in those of its batch."""
+    """A request, and the position of its results in the results of its batch."""
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -65,7 +65,7 @@ def full_rows(warped: Warped) -> NDArray[np.bool_]:
 
 
 def defined_weight(warped: Warped) -> NDArray[Any]:
-    """Weights of host buffers, with those of full rows set to 1."""
+    """Weights of host buffers, with 1 in full rows."""
     return np.where(full_rows(warped), warped.weight.dtype.type(1), warped.weight)
 
 

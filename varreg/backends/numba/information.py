@@ -172,7 +172,7 @@ def smooth(source, table, band, room, r, out):
 
 @part(fastmath={"reassoc"})
 def _marginals(r, table, used, fixed, moving):
-    """Logarithms of the marginals of table[r], 0 for empty bins; those of the moving bins minus that of the total."""
+    """Logarithms of the marginals of table[r], 0 for empty bins; for moving bins minus the logarithm of the total."""
     size, mass = fixed.size, 0.0
     for m in range(size):
         moving[m] = 0

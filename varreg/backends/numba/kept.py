@@ -27,7 +27,7 @@ class TolerantCache(FunctionCache):
         """Compiled code for a signature, or None."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # unpickling a damaged file may raise anything
+        except Exception as error:  # unpickling a damaged file may raise any exception
             logger.debug("dropped from the cache of compiled kernels: %r: %r", self, error)
             self._drop()
             return None
