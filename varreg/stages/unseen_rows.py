@@ -74,7 +74,7 @@ def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
-    """Similarity of some rows at the coarsest level, regional if the options are, unlike the descent at this level."""
+    """Similarity of the options on some rows at the coarsest level, where the descent replaces local ones by "mi"."""
     place, parts = (problem.options, problem.kernels, problem.threads), []
     pairs = problem.levels(problem.factors[0])
     for name, (fixed, moving) in zip(problem.names, pairs, strict=True):

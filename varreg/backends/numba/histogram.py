@@ -40,7 +40,7 @@ def joint_histograms(first, stop, moving, mask, where, nodes, fixed, weight, out
     planes, rows, n = fixed.row.shape
     height, bins = fixed.voxels.shape[1], out.shape[1]
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
-    missing = np.empty(height)  # weight lost outside the field of view, by row of the tables
+    missing = np.empty(height)  # weight lost out of view, by row of the tables
     for tile in range(first, stop):
         _, _, b, down = tile_nodes(tile, tiles, where, planes)
         base, nowhere = tile * height, tiles.shape[0] * height + tile
