@@ -1,5 +1,5 @@
-"""Array kernels, once in NumPy and once in Numba: the only code that visits every voxel.
+"""Array kernels of the computations over voxels, in NumPy, Numba and CUDA.
 
-They know nothing of files, options or spaces, and import nothing of the package.  All of them see
-volumes: a two-dimensional image is a volume with one plane, and its maps leave the first axis alone.
+They are independent of files, options and coordinate spaces, and import nothing from the rest of the package.  All
+images are volumes: a two-dimensional image is a volume of one plane, and its maps do not displace the first axis.
 """

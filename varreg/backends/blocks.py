@@ -1,4 +1,4 @@
-"""Blocks of an image that threads share out: they depend on its size only, never on the threads."""
+"""Blocks of an image for parallel processing; they depend on its size only, not on the number of threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def block_count(voxels: int) -> int:
 def row_tiles(
     planes: tuple[int, int], rows: tuple[int, int], count: int
 ) -> list[tuple[int, int, int, int]]:
-    """Rows [rows) of planes [planes) cut into at most `count` tiles of rows.
+    """Partition of the rows [rows) of the planes [planes) into at most `count` tiles.
 
     A tile is (first plane, plane after the last, first row, row after the last).
     """

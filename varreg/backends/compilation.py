@@ -1,7 +1,7 @@
-"""Time that goes into kernels before they can run, apart from the time of what they compute.
+"""Time for the compilation and loading of kernels, measured separately from computing time.
 
-A kernel is compiled when it is first called with new types, or loaded from the cache on disk.  A clock belongs to the
-computation that started it and to the threads that help it, so that two computations at once do not count each
+A kernel is compiled at its first call with new types, or loaded from the cache on disk.  A clock belongs to the
+computation that started it and to its worker threads, so that concurrent computations do not count each
 other's kernels.
 """
 
@@ -13,17 +13,17 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-#: Seconds of compilation from which on they are told.
+#: Least time of compilation, in seconds, that is reported.
 SHOWN = 0.1
 
 
 class CompilationClock:
-    """Wall-clock time during which one thread of a computation or several wait for a kernel.
+    """Wall-clock time during which one or more threads of a computation wait for a kernel.
 
     Attributes
     ----------
     seconds : float
-        So far.
+        Total time so far.
     """
 
     def __init__(self) -> None:
@@ -31,14 +31,14 @@ class CompilationClock:
         self._lock, self._waiting, self._begun = threading.Lock(), 0, 0.0
 
     def start(self) -> None:
-        """A thread begins to wait."""
+        """Count one more waiting thread."""
         with self._lock:
             if self._waiting == 0:
                 self._begun = time.perf_counter()
             self._waiting += 1
 
     def stop(self) -> None:
-        """It goes on."""
+        """Count one waiting thread less."""
         with self._lock:
             self._waiting -= 1
             if self._waiting == 0:
@@ -50,7 +50,7 @@ _clocks: ContextVar[tuple[CompilationClock, ...]] = ContextVar("compilation", de
 
 @contextlib.contextmanager
 def compilation_clock() -> Iterator[CompilationClock]:
-    """A context, or decorator, in which kernels that are waited for are counted; also by the clocks outside it.
+    """Context manager, or decorator, that measures waiting for kernels; enclosing clocks include this time.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def compilation_clock() -> Iterator[CompilationClock]:
 
 @contextlib.contextmanager
 def kernel_awaited() -> Iterator[None]:
-    """A context in which a backend makes a kernel ready."""
+    """Context manager around the compilation or loading of a kernel by a backend."""
     clocks = _clocks.get()
     for clock in clocks:
         clock.start()
@@ -81,18 +81,18 @@ def kernel_awaited() -> Iterator[None]:
 
 
 def compilation_seconds() -> float:
-    """Time that the innermost clock has counted; 0 without one."""
+    """Time in seconds measured by the innermost clock; 0 without a clock."""
     clocks = _clocks.get()
     return clocks[-1].seconds if clocks else 0.0
 
 
 def computing_time() -> float:
-    """The time, in seconds, that does not pass while kernels are made ready; only differences have a meaning."""
+    """Clock, in seconds, that stops during the compilation and loading of kernels; only differences are meaningful."""
     return time.perf_counter() - compilation_seconds()
 
 
 def duration_text(seconds: float, compilation: float) -> str:
-    """How long a computation took, and its kernels where that shows.
+    """Text of the duration of a computation, and of the compilation of kernels if that is noticeable.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What backends on the CPU have in common: arrays stay where they are, and results are there at once."""
+"""Functions common to the backends on the CPU, which need no transfers and compute synchronously."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .later import Later, known
 
 
 def resident(arrays: Any) -> Any:
-    """The arrays themselves."""
+    """The arrays, unchanged."""
     return arrays
 
 
 def later(function: Callable[..., Any], *arguments: Any) -> Later[Any]:
-    """The result, computed at once."""
+    """The result, computed immediately."""
     return known(function(*arguments))

@@ -1,8 +1,8 @@
-"""What the backends share of the bound on det(id + grad u)."""
+"""Constant of the bound on det(id + grad u), common to all backends."""
 
 from __future__ import annotations
 
-#: In three dimensions a cell whose Bernstein coefficients fall below this is cut in halves along each axis, which brings
-#: its bound four times as near to its smallest value (the blossom of Farin, Curves and Surfaces for CAGD, 5th ed., ch. 4).
-#: Without it descents stop at folds that are not there.
+#: In 3D, cells with Bernstein coefficients below this value are bisected along each axis, which reduces the distance of
+#: the bound from the minimum to a quarter (blossoms: Farin, Curves and Surfaces for CAGD, 5th ed., ch. 4).
+#: Without bisection, descents would be stopped by folds that do not exist.
 HALVED_BELOW = 0.25

@@ -1,6 +1,6 @@
-"""What a backend computes of joint histograms: the histograms, their mutual information, the gradients of both.
+"""Interface of a backend for joint histograms, their mutual information, and the gradients of both.
 
-Arrays, `threads` and `workspace` are those of :mod:`varreg.backends.protocol`.
+For arrays, `threads` and `workspace` see :mod:`varreg.backends.protocol`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from .arrays import Array, HistogramRows, Moving, VoxelMap, Warped, Windows, Wor
 
 
 class InformationFunctions(Protocol):
-    """The functions of every backend on joint histograms, by B-splines or by Gaussian windows.
+    """Functions of every backend on joint histograms, by B-splines or by Gaussian windows.
 
-    In what follows ``Backend`` is :class:`varreg.backends.protocol.Backend`.
+    Below, ``Backend`` is :class:`varreg.backends.protocol.Backend`.
     """
 
     def joint_histogram(
         self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, workspace: Workspace,
         threads: int,
     ) -> Array:  # fmt: skip
-        """Sum of weights, fixed row x moving bin, without an image in between.
+        """Joint histogram, fixed row x moving bin, without an intermediate warped image.
 
-        The weight of a voxel is that of :meth:`Backend.warp`; a quadratic B-spline spreads it over the
+        The weight of a voxel is computed as in :meth:`Backend.warp`; a quadratic B-spline distributes it over the
         three moving bins around its value.
 
         Parameters
@@ -30,12 +30,12 @@ class InformationFunctions(Protocol):
         moving, where, nodes
             As for :meth:`Backend.warp`.
         fixed : HistogramRows
-            Which row of which table each fixed voxel adds to.
+            Row and table of each fixed voxel.
 
         Returns
         -------
         (R B, B) float64 array
-            One table per region, those of a group of tiles below each other.  Valid until the next
+            One table per region; tables of a group of tiles are stacked.  Valid until the next
             call.
         """
 
@@ -43,7 +43,7 @@ class InformationFunctions(Protocol):
         self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, table: Array,
         workspace: Workspace, threads: int,
     ) -> Array:  # fmt: skip
-        """The transposed derivative of :meth:`joint_histogram`, short of the matrix V of the map.
+        """Transposed derivative of :meth:`joint_histogram`, without the matrix V of the map.
 
         Parameters
         ----------
@@ -61,15 +61,16 @@ class InformationFunctions(Protocol):
     def windowed_histogram(
         self, fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
     ) -> Array:
-        """Sum of weights by Gaussian windows normalised at each voxel, fixed bin x moving bin.
+        """Joint histogram by Gaussian windows normalised at each voxel, fixed bin x moving bin.
 
         Parameters
         ----------
         fixed : (*S) array
-            Fixed value in bins; a negative one takes the voxel out.
+            Fixed value in bins; voxels of negative value are excluded.
         warped : Warped
-            As :meth:`Backend.warp` left it.
+            Filled by :meth:`Backend.warp`.
         bins : int
+            B, bins per image.
         shape : Windows
 
         Returns
@@ -80,9 +81,9 @@ class InformationFunctions(Protocol):
     def windowed_slope(
         self, fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
     ) -> None:
-        """The transposed derivative of :meth:`windowed_histogram`, applied to `table`, (B, B).
+        """Transposed derivative of :meth:`windowed_histogram`, applied to `table`, (B, B).
 
-        Writes ``slope`` (0 for voxels taken out) and, in rows that are not full, ``weight_slope``.
+        Writes ``slope`` (0 for excluded voxels) and, in rows that are not full, ``weight_slope``.
 
         Parameters
         ----------
@@ -96,21 +97,21 @@ class InformationFunctions(Protocol):
         self, moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array,
         workspace: Workspace, threads: int,
     ) -> tuple[float, float]:  # fmt: skip
-        """Mutual information of every region times its weight, added up.
+        """Sum over regions of their weight times their mutual information.
 
         Parameters
         ----------
         moving, where, nodes, fixed
             As for :meth:`joint_histogram`.
         kernel : (B, 2 r + 1) array
-            As for :meth:`smooth_table`, which is done to each joint histogram.
+            Smoothing of each joint histogram, as for :meth:`smooth_table`.
 
         Returns
         -------
         weight : float
-            N, of all voxels in view.
+            N, total weight of the voxels in view.
         value : float
-            Sum of N_r MI_r in nats; a region without weight adds nothing.
+            Sum of N_r MI_r in nats; regions without weight contribute 0.
         """
 
     def information_gradient(
@@ -122,23 +123,23 @@ class InformationFunctions(Protocol):
         Parameters
         ----------
         moving, where, nodes, fixed, kernel
-            Those of the last call of :meth:`mutual_information` with the same workspace.
+            Arguments of the last call of :meth:`mutual_information` with the same workspace.
         scale : float
 
         Returns
         -------
         (3, a, b, c) array
-            By y, gathered at the nodes, as by :meth:`backproject_table`.  Valid until the next call.
+            Derivative with respect to y at the nodes, as by :meth:`backproject_table`.  Valid until the next call.
         """
 
     def smooth_table(self, table: Array, kernel: Array) -> Array:
-        """K table K^T of every region.
+        """Smoothed tables K table K^T of every region.
 
         Parameters
         ----------
         table : (R B, B) array
         kernel : (B, 2 r + 1) array
-            Columns of the banded matrix: K[b, c] = kernel[c, b - c + r].
+            Columns of the banded matrix K: K[b, c] = kernel[c, b - c + r].
 
         Returns
         -------
@@ -149,19 +150,19 @@ class InformationFunctions(Protocol):
         """K^T table K of every region: the transpose of :meth:`smooth_table`, with its parameters."""
 
     def information(self, table: Array, kernel: Array) -> tuple[float, Array]:
-        """Mutual information of every region of a table of its own.
+        """Sum over regions of their weight times their mutual information, from given tables.
 
         Parameters
         ----------
         table : (R B, B) array
             Joint histograms.
         kernel : (B, 2 r + 1) array
-            As for :meth:`smooth_table`, which is done to each of them.
+            Smoothing of each joint histogram, as for :meth:`smooth_table`.
 
         Returns
         -------
         value : float
-            Sum of N_r MI_r in nats; empty regions add nothing.
+            Sum of N_r MI_r in nats; empty regions contribute 0.
         ratio : (R B, B) array
-            Its derivative by the smoothed table: log(p / (p_F p_M)), 0 where p = 0.
+            Derivative with respect to the smoothed table: log(p / (p_F p_M)), 0 where p = 0.
         """

@@ -1,4 +1,4 @@
-"""An answer that may still be on its way: what several of them need from a device is waited for once."""
+"""Asynchronous results: one wait for the results of several computations on a device."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ U = TypeVar("U")
 
 
 class Later(Generic[T]):
-    """The result of a computation that has been asked for.
+    """Result of a requested computation, which may not be available yet.
 
     Parameters
     ----------
     collect : callable
-        Waits for the result and returns it; called once.
+        Waits for the result and returns it; called at most once.
     """
 
     __slots__ = ("_collect", "_result")
@@ -27,30 +27,30 @@ class Later(Generic[T]):
 
     @property
     def is_known(self) -> bool:
-        """Whether the result is there."""
+        """Whether the result is available without waiting."""
         return self._collect is None
 
     def result(self) -> T:
-        """The result, waited for if it is not there."""
+        """The result, waited for if necessary."""
         if self._collect is not None:
             self._result, self._collect = self._collect(), None
         return self._result
 
     def then(self, function: Callable[[T], U]) -> Later[U]:
-        """A function of the result, as soon as that is there."""
+        """Function of the result, applied when the result is available."""
         if self._collect is None:
             return known(function(self._result))
         return Later(lambda: function(self.result()))
 
 
 def known(result: T) -> Later[T]:
-    """A result that is there.
+    """An available result.
 
     Examples
     --------
     >>> known(3).then(lambda n: n + 1).result()
     4
     """
-    found: Later[T] = Later.__new__(Later)  # made often, so without a function that returns it
+    found: Later[T] = Later.__new__(Later)  # called often: avoids a closure
     found._collect, found._result = None, result
     return found

@@ -1,4 +1,4 @@
-"""The logarithm in entropies, where 0 log 0 is 0."""
+"""Logarithm for entropies, with 0 log 0 = 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of SciPy goes with an array: functions of NumPy find those of a device by themselves, SciPy's do not."""
+"""Functions for arrays on the host or on a device: NumPy dispatches by array type, SciPy does not."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-#: What stands for "on the host" where a function asks for an array that is where its answer is to be.
+#: Argument for results on the host, in functions whose result is on the device of a given array.
 HOST = np.empty(0)
 
 
 def kernels_for(array: Any) -> Any:
-    """The compiled backend of where an array is: Numba's, or that of its device."""
+    """Compiled backend for an array: Numba on the host, CUDA on a device."""
     if isinstance(array, np.ndarray):
         return importlib.import_module("varreg.backends.numba.backend")
     selection = importlib.import_module("varreg.backends.cupy.selection")
@@ -21,39 +21,39 @@ def kernels_for(array: Any) -> Any:
 
 
 def scipy_for(array: Any, name: str) -> ModuleType:
-    """The part of SciPy of this name for an array of NumPy, that of CuPy for one on a device."""
+    """SciPy submodule of a given name for NumPy arrays, the corresponding CuPy submodule for device arrays."""
     host = isinstance(array, np.ndarray)
     return importlib.import_module(f"{'scipy' if host else 'cupyx.scipy'}.{name}")
 
 
 def beside(array: Any, other: Any) -> Any:
-    """An array where another one is: one of NumPy copied there, one that is there already as it is."""
+    """Array on the device of another one, copied only if necessary."""
     return (
         array if isinstance(other, np.ndarray) else importlib.import_module("cupy").asarray(array)
     )
 
 
 def empty(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
-    """An array of any content where another one is."""
+    """Uninitialised array on the device of another one."""
     if isinstance(like, np.ndarray):
         return np.empty(shape, dtype)
     return importlib.import_module("cupy").empty(shape, dtype)
 
 
 def on_host(array: Any) -> Any:
-    """An array of NumPy as it is, one on a device copied."""
+    """NumPy array, copied from the device if necessary."""
     return array if isinstance(array, np.ndarray) else array.get()
 
 
 def contiguous(array: Any, dtype: Any = None) -> Any:
-    """The array where it is, in rows and in a precision; copied only if it is not."""
+    """C-contiguous array of a given precision on the same device, copied only if necessary."""
     if isinstance(array, np.ndarray):
         return np.ascontiguousarray(array, dtype=dtype)
     return array.astype(array.dtype if dtype is None else dtype, order="C", copy=False)
 
 
 def quotient(numerator: Any, denominator: Any, where: Any) -> Any:
-    """numerator / denominator, 0 elsewhere than `where`; on a device functions have no such argument.
+    """numerator / denominator inside `where`, 0 elsewhere; CuPy does not support the argument `where`.
 
     Examples
     --------

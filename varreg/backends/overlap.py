@@ -1,7 +1,7 @@
-"""Mutual information of a weighted joint histogram: what the similarity of the affine stage asks of a backend.
+"""Mutual information of a weighted joint histogram, for the similarity of the affine stage.
 
-With weights W of the entries of the joint histogram H, M the sum of W H, and g(s) = s (2 - s) below s = 1 and 1 above,
-s = M / least, it is g(s) MI(W H): see :mod:`varreg.similarity.overlap`.
+With weights W of the entries of the joint histogram H, M the sum of W H, s = M / least, and g(s) = s (2 - s) for
+s < 1 and 1 otherwise, the similarity is g(s) MI(W H): see :mod:`varreg.similarity.overlap`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .arrays import Array, VoxelMap, Workspace
 
 
 def overlap_for(kernels: Any) -> Any:
-    """What computes it with a backend: the backend itself if it can do so at once, else :class:`Overlap`."""
+    """Implementation for a backend: a specialised one of the backend if there is one, else :class:`Overlap`."""
     return getattr(kernels, "overlap", None) or Overlap(kernels)
 
 
 def scales(mass: float, value: float, least: float) -> tuple[float, float, float]:
-    """g(s), and the factors of M MI and of M in the differential of g(s) MI.
+    """g(s), and the coefficients of d(M MI) and of dM in the differential of g(s) MI.
 
     Examples
     --------
@@ -34,11 +34,12 @@ def scales(mass: float, value: float, least: float) -> tuple[float, float, float
 
 
 class Overlap:
-    """By the functions of a backend, one after the other.
+    """Generic implementation by the functions of a backend.
 
     Parameters
     ----------
     kernels : module
+        The backend.
     """
 
     def __init__(self, kernels: Any) -> None:
@@ -69,9 +70,9 @@ class Overlap:
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, kernel: Array, weights: Array,
         least: float, workspace: Workspace, threads: int,
     ) -> Array:  # fmt: skip
-        """The derivative of g(s) MI, for what :meth:`information` has computed last with this workspace.
+        """Derivative of g(s) MI, after the last call of :meth:`information` with this workspace.
 
-        By y, gathered at the nodes, as by ``backproject_table`` of a backend.
+        With respect to y at the nodes, (3, a, b, c), as by ``backproject_table`` of a backend.
         """
         mass, value = workspace["overlap"].tolist()
         _, by_value, by_mass = scales(mass, value, least)

@@ -1,8 +1,8 @@
-"""What a backend is: a module with these functions.
+"""Interface of a backend: a module with these functions.
 
-All arrays are volumes: a two-dimensional image is one plane.  A function gives the same bits for
-any number of `threads` (int).  `workspace` (Workspace) holds what a backend keeps between calls; what is
-valid until the next call is until the next one with the same workspace.
+All images are volumes: a two-dimensional image is one plane.  Results are bitwise independent of the
+number of `threads` (int).  `workspace` (Workspace) holds arrays reused between calls; "valid until the
+next call" refers to the next call with the same workspace.
 """
 
 from __future__ import annotations
@@ -18,41 +18,42 @@ from .later import Later
 
 
 class Backend(InformationFunctions, Protocol):
-    """The functions that every backend has, those on joint histograms included.
+    """Functions of every backend, including those on joint histograms.
 
-    ``varreg.backends.numba.backend`` compiles them with Numba; ``varreg.backends.numpy.backend`` is NumPy.
+    Implementations for the CPU are ``varreg.backends.numba.backend``, compiled with Numba, and
+    ``varreg.backends.numpy.backend``, the NumPy reference.
     """
 
     NAME: str
 
     def resident(self, arrays: Any) -> Any:
-        """What this backend is given in every call: where it computes, in a layout of its own.
+        """Transfer arrays to the memory and layout of this backend.
 
         Parameters
         ----------
         arrays : Moving, HistogramRows, Warped or array
-            Not to be written to afterwards, but for a Warped.
+            They must not be written to afterwards, except a Warped.
 
         Returns
         -------
         object
-            To be handed to this backend in their place; on the CPU they themselves.
+            Replacement of the arrays in calls of this backend; on the CPU the arrays themselves.
         """
 
     def later(self, function: Callable[..., Any], *arguments: Any) -> Later[Any]:
-        """The result of one of these functions, which may still be on its way.
+        """Asynchronous result of one of these functions.
 
-        On a device such results are sent for together, and waited for once, as soon as one of them is wanted.
-        They are computed in the order in which they are asked for.  On the CPU each is computed at once.
+        On a device, pending results are transferred together, with a single wait, when the first of them is needed.
+        They are computed in the order of the requests.  On the CPU each result is computed immediately.
         """
 
     def warp(
         self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int
     ) -> None:
-        """Value and weight of the moving image at every fixed voxel.
+        """Warp the moving image: value and weight at every fixed voxel.
 
-        Writes ``value``, ``full`` and, in rows that are not full, ``weight``.  A value beyond the
-        outermost voxel centres is continued constantly, while its weight falls from 1 to 0 over
+        Writes ``value``, ``full`` and, in rows that are not full, ``weight``.  Values beyond the
+        outermost voxel centres are continued constantly, while the weight decreases from 1 to 0 over
         one voxel, axis by axis, and is multiplied by the interpolated mask.
 
         Parameters
@@ -60,16 +61,16 @@ class Backend(InformationFunctions, Protocol):
         moving : Moving
         where : VoxelMap
         nodes : (3, a, b, c) array
-            u at the nodes; what it means is up to `where`.
+            u at the nodes, interpreted by `where`.
         warped : Warped
-            Written to.
+            Output.
         """
 
     def backproject(
         self, moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, workspace: Workspace,
         threads: int,
     ) -> Array:  # fmt: skip
-        """The transposed derivative of :meth:`warp`, short of the matrix V of the map.
+        """Transposed derivative of :meth:`warp`, without the matrix V of the map.
 
         Parameters
         ----------
@@ -77,48 +78,50 @@ class Backend(InformationFunctions, Protocol):
             As for :meth:`warp`.
         warped : Warped
             ``slope`` and, in rows that are not full, ``weight_slope`` hold dE/dvalue and dE/dweight;
-            ``full`` is as :meth:`warp` left it.
+            ``full`` was written by :meth:`warp`.
 
         Returns
         -------
         (3, a, b, c) array
-            Valid until the next call: dE/dy gathered at the nodes, y being moving voxels: dE/du is
-            V^T times this.
+            dE/dy backprojected to the nodes, y in moving voxels; dE/du is V^T times this array.  Valid until
+            the next call.
         """
 
     def determinant_bound(
         self, field: Array, spacing: Array, threads: int
     ) -> tuple[float, tuple[int, ...]]:
-        """Lower bound of det(id + grad u) over every point of every cell between nodes.
+        """Lower bound of det(id + grad u) over all cells between nodes.
 
         Parameters
         ----------
         field : (d, *m) array
             u at the nodes, d = 2 or 3, in the unit of `spacing`.
         spacing : (d,) array
+            Node spacing.
 
         Returns
         -------
         bound : float
-            Exact in 2D; the smallest Bernstein coefficient in 3D.
+            Exact minimum in 2D; the smallest Bernstein coefficient in 3D.
         cell : tuple of int
-            First node of the cell where it is found.
+            First node of the cell that attains the bound.
         """
 
     def volume(self, field: Array, spacing: Array, threads: int) -> float:
-        """The mean over the corners of all cells of (J^2 + J^-2 - 2) / 8, J = det(id + grad u).
+        """Volume term: mean over the corners of all cells of (J^2 + J^-2 - 2) / 8, J = det(id + grad u).
 
-        Below ``varreg.backends.volume.SMALLEST`` the function of J is continued by its parabola.
+        Below ``varreg.backends.volume.SMALLEST`` the function of J is replaced by its second-order Taylor polynomial.
 
         Parameters
         ----------
         field : (d, *m) array
             u at the nodes, in the unit of `spacing`.
         spacing : (d,) array
+            Node spacing.
         """
 
     def volume_gradient(self, field: Array, spacing: Array, threads: int) -> Array:
-        """The derivative of :meth:`volume` by the field, (d, *m)."""
+        """Derivative of :meth:`volume` with respect to the field, (d, *m)."""
 
     def average_axis(
         self, image: Array, axis: int, start: NDArray, weights: Array, threads: int
@@ -132,7 +135,7 @@ class Backend(InformationFunctions, Protocol):
         start : (m,) int array
             First neighbour of each sum.
         weights : (m, w) array
-            Weights; each row sums to 1.
+            Each row sums to 1.
 
         Returns
         -------
@@ -140,17 +143,17 @@ class Backend(InformationFunctions, Protocol):
         """
 
     def read_linear(self, image: Array, points: Array, fill: float, out: Array) -> None:
-        """An image at any points, linearly interpolated: what warping with a finished map needs.
+        """Linear interpolation of an image at arbitrary points, for warping with a given map.
 
         Parameters
         ----------
         image : (p, q, r) array
-            A plane has p = 1.
+            The image; p = 1 for a plane.
         points : (d, n) array
-            Voxels; for d = 2 of the last two axes.
+            Voxel coordinates; for d = 2 of the last two axes.
         fill : float
-            Value beyond [-1/2, n - 1/2]; between the outermost voxel centre and there the image is
-            continued constantly.
+            Value outside the field of view [-1/2, n - 1/2]; inside, the image is continued constantly
+            beyond the outermost voxel centres.
         out : (n,) array
-            Written to.
+            Output.
         """

@@ -1,6 +1,6 @@
-"""One pool of threads for everything: who computes a block is left open, what comes out is not.
+"""Thread pool of all computations, with results independent of the scheduling.
 
-Compiled kernels release the GIL and never share what they write, so that the answer has the same bits for
+Compiled kernels release the GIL and write to disjoint memory, so that results are bitwise the same for
 any number of threads.
 """
 
@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-#: Variables that limit the number of threads; the first one that is set rules.
+#: Environment variables that limit the number of threads; the first one that is set applies.
 VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 
-#: Few, for each costs a switch between threads; several, for one thread may begin late or be slowed down.
+#: Few, to limit context switches; more than one, to balance the load if a thread starts late or is slow.
 TASKS_PER_THREAD = 4
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 def available_threads() -> int:
     """Default number of threads.
 
-    The cores that this thread may run on: by its affinity, by the quota of its control group (a container)
-    and by ``LOKY_MAX_CPU_COUNT``; no more than ``NUMBA_NUM_THREADS``, or else ``OMP_NUM_THREADS``, allows.
+    The number of available cores, by CPU affinity, by the quota of the control group (of a container)
+    and by ``LOKY_MAX_CPU_COUNT``, limited by ``NUMBA_NUM_THREADS``, or else by ``OMP_NUM_THREADS``.
     """
     from loky.backend.context import cpu_count
 
@@ -39,7 +39,7 @@ def available_threads() -> int:
     name = next((name for name in VARIABLES if os.environ.get(name)), None)
     if name is None:
         return cores
-    value = os.environ[name].split(",")[0].strip()  # OpenMP: one number for each level of nesting
+    value = os.environ[name].split(",")[0].strip()  # OpenMP: one number per nesting level
     if not value.isdecimal() or int(value) < 1:
         logger.warning("varreg: %s=%r is not a number of threads; ignored.", name, os.environ[name])
         return cores
@@ -47,15 +47,18 @@ def available_threads() -> int:
 
 
 def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) -> None:
-    """Call ``kernel(first, stop, *arguments)`` until all blocks are computed, and wait.
+    """Call ``kernel(first, stop, *arguments)`` for ranges of blocks in parallel, and wait for all.
 
     Parameters
     ----------
     kernel : callable
-        Computes the blocks first, ..., stop - 1 without the GIL; no two blocks write to the same place.
+        Computes the blocks first, ..., stop - 1 without the GIL; blocks write to disjoint memory.
     blocks : int
+        Number of blocks.
     threads : int
-        At most; the calling thread is one of them.
+        Largest number of threads, including the calling thread.
+    arguments
+        Further arguments of the kernel.
     """
     if min(threads, blocks) <= 1:
         kernel(0, blocks, *arguments)
@@ -66,10 +69,10 @@ def run(kernel: Callable[..., Any], blocks: int, threads: int, *arguments: Any) 
 
 
 def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> list[Made]:
-    """What a task makes of every item; whichever thread is free takes the next one.
+    """Results of a task for every item, in order; the items are distributed dynamically over threads.
 
-    The calling thread takes part and waits for no thread that has not begun, so that tasks may call this
-    function.
+    The calling thread participates, and waits only for threads that have started, so that tasks may call
+    this function themselves.
     """
     items = list(items)
     made: dict[int, Made] = {}
@@ -78,12 +81,12 @@ def each(task: Callable[[Item], Made], items: Iterable[Item], threads: int) -> l
     def work() -> None:
         while left:
             try:
-                number = left.popleft()  # atomic, as its documentation says
+                number = left.popleft()  # atomic, according to its documentation
             except IndexError:  # another thread was faster
                 return
             made[number] = task(items[number])
 
-    # each in a copy of this thread's context: kernels that it waits for are counted with this computation
+    # in a copy of the context of this thread, so that waiting for kernels is counted for this computation
     helpers = [
         _pool().submit(copy_context().run, work) for _ in range(min(threads, len(items)) - 1)
     ]
@@ -103,4 +106,4 @@ def _pool() -> ThreadPoolExecutor:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no such threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork

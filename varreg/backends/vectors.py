@@ -1,4 +1,4 @@
-"""Sums and products of arrays of any size, where the arrays are."""
+"""Linear combinations and inner products of arrays, on the host or on a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .arrays import Array
 from .later import Later, known
 from .namespace import kernels_for
 
-#: Entries of arrays that BLAS never shares between threads.
+#: Size up to which BLAS does not use several threads.
 SHORT = 4096
 Pairs = Sequence[tuple[Array, Array]]
 
@@ -22,7 +22,7 @@ def dot(a: Array, b: Array) -> float:
 
 
 def inner_products(pairs: Pairs) -> Later[list[float]]:
-    """The inner product of each pair of arrays, all of one size.
+    """Inner products of pairs of arrays, all of the same size.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def inner_products(pairs: Pairs) -> Later[list[float]]:
 
 
 def combination(coefficients: Sequence[float], arrays: Sequence[Array]) -> Array:
-    """Sum of coefficient times array.
+    """Linear combination of arrays.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def combination(coefficients: Sequence[float], arrays: Sequence[Array]) -> Array
 
 
 def largest_length(field: Array) -> Later[float]:
-    """Length of the longest vector of a (d, ...) field; on a device infinite if one is not finite."""
+    """Largest length of the vectors of a field (d, ...); on a device infinite if a vector is not finite."""
     if isinstance(field, np.ndarray):
         return known(float(np.sqrt(np.square(field).sum(0).max())))
     kernels = kernels_for(field)
@@ -70,7 +70,7 @@ def largest_length(field: Array) -> Later[float]:
 
 
 def number(value: Any) -> Later[float]:
-    """An array of one number, on the host."""
+    """Value of an array of one element, on the host."""
     if isinstance(value, (float, np.ndarray, np.generic)):
         return known(float(value))
     kernels = kernels_for(value)
@@ -79,7 +79,7 @@ def number(value: Any) -> Later[float]:
 
 
 def _dot(a: Array, b: Array) -> float:
-    """Of long arrays not by BLAS, whose sums then depend on the number of threads."""
+    """Inner product; not by BLAS for long arrays, where its rounding depends on the number of threads."""
     if a.size <= SHORT:
         return float(np.vdot(a, b))
     return float(np.einsum("i,i->", a.ravel(), b.ravel()))

@@ -1,1 +1,1 @@
-"""The smoothness term, and the objectives of both stages."""
+"""Terms of the energy, and the objectives of the affine and the deformable stage."""

@@ -1,19 +1,19 @@
-r"""The affine stage: the same mutual information over a Lie group of matrices.
+r"""Objective of the affine stage: optimisation of the similarity over a Lie group of matrices.
 
 The current matrix A is updated on the fixed side, :math:`A \leftarrow A\,T_c\exp(\sum_k z_k G_k)\,T_c^{-1}`
 with c the centre of the fixed image and G_k a basis of the Lie algebra of the model (translation,
-rigid, similarity, affine) that is orthonormal for the mean squared displacement over the field of
-view: one unit of any z_k moves the image by the same root-mean-square distance.  Value and gradient
-come from the kernels of the deformable stage, with the 2^d corners of the image as nodes, where the
-displacement stays zero: A is the linear part of the map.
+rigid, similarity, affine), orthonormal with respect to the mean squared displacement over the field of
+view: a unit change of any z_k moves the image by the same root-mean-square distance.  Value and gradient
+are computed by the kernels of the deformable stage, with the 2^d corners of the image as nodes and a
+displacement of zero there: A is the affine part of the map.
 
-Nothing in the images holds a stretch along an axis that they hardly resolve.  So the energy of the search and of
-the coarsest level has a term
+The images do not determine the scale along an axis with few slices.  The energy of the search and of
+the coarsest level therefore has a penalty on stretches,
 
 .. math:: P(A) = \tfrac w2 |M|^2, \qquad M = \tfrac12 \log(B^T B), \qquad B = A_0^{-1} A,
 
-of the linear parts, with A_0 the start if it was given and the identity otherwise: |M|^2 is the sum of
-the squared logarithms of the scales.  Along :math:`A \exp(z G)` its derivative is
+of the linear parts, with A_0 the given initial matrix, or else the identity: |M|^2 is the sum of
+the squared logarithms of the scales.  Along :math:`A \exp(z G)` the derivative of P is
 :math:`w \langle M, G\rangle`.
 """
 
@@ -33,16 +33,17 @@ from ..similarity.volumes import as_volume_field, from_volume_field, voxel_map
 from .lie_algebra import exponential, log_stretch, orthonormal_generators
 from .points import MatchedPoints
 
-#: Root-mean-square displacement of one unit of a coordinate, in voxels of the level.
+#: Root-mean-square displacement by a unit change of a coordinate, in voxels of the level.
 UNIT = 4.0
-#: w in nats: scales of 1.1 along three axes cost 0.003, a collapse to 0.4 along one 0.08.
+#: w in nats: scales of 1.1 along three axes add 0.003, a collapse to 0.4 along one axis adds 0.08.
 STRETCH_WEIGHT = 0.2
 
 
 class AffineObjective:
-    """-lambda MI, and what a stretch costs, over matrices: an :class:`varreg.optimise.objective.Objective`.
+    """Objective over matrices, -lambda * similarity + stretch penalty + eta * point distance.
 
-    A state is a (d + 1, d + 1) matrix, fixed world -> moving world.
+    An :class:`varreg.optimise.objective.Objective` whose states are (d + 1, d + 1) matrices, fixed
+    world -> moving world (mm).
 
     Parameters
     ----------
@@ -51,13 +52,13 @@ class AffineObjective:
     weight : float
         lambda.
     stretch_weight : float
-        w.
+        w, nats.
     reference : (d + 1, d + 1) array, optional
-        A_0.
+        A_0; by default the identity.
     points : MatchedPoints, optional
-        Guides.
+        Matching points.
     points_weight : float
-        eta.
+        eta, nats per mm^2.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class AffineObjective:
 
     @cached_property
     def generators(self) -> Array:
-        """See :func:`orthonormal_generators`; energies alone do without."""
+        """Basis of :func:`orthonormal_generators`, computed with the first gradient."""
         unit = UNIT * self.voxel
         return orthonormal_generators(self.similarity.fixed_grid, self.model, unit)
 
@@ -93,7 +94,7 @@ class AffineObjective:
         return self.generators.reshape(len(self.generators), -1)
 
     def evaluate(self, state: Array, ahead: Ahead | None = None) -> Evaluation:
-        """Energy of a matrix; 0 if nothing is in view, NaN if the matrix is not finite."""
+        """Energy of a matrix; the similarity is 0 without overlap, and the energy NaN for a matrix that is not finite."""
         if not np.isfinite(state).all():
             return Evaluation(
                 Energy(np.nan, np.nan, np.nan), lambda: np.full(len(self.generators), np.nan)
@@ -119,7 +120,7 @@ class AffineObjective:
         asked: Later[Array] | None,
         stretch: Array | None,
     ) -> Array:
-        """dE/dz at a state, (number of parameters,)."""
+        """dE/dz at a state, shape (parameters,)."""
         by_position = (asked or found.gradient_later()).result()
         pushed = from_volume_field(by_position.astype(float), len(state) - 1)
         d = len(state) - 1
@@ -133,15 +134,15 @@ class AffineObjective:
         return self.generator_list @ by_element.ravel()
 
     def distances(self, states: Array) -> Array:
-        """Largest distance that each two of n matrices put between the images of a corner of the
-        fixed image, (n, n), in voxels of the level.
+        """Pairwise distances of n matrices, (n, n), in voxels of the level: the largest distance
+        between the mapped positions of a corner of the fixed image.
         """
         moved = (states @ self.corner_list)[:, :-1]
         apart = np.square(moved[:, None] - moved[None]).sum(2).max(2)
         return np.sqrt(apart) / self.voxel
 
     def move(self, state: Array, direction: Array, step: float, largest: float = np.inf) -> Move:
-        """The matrix moved along a direction in the Lie algebra."""
+        """Update of the matrix along a direction in the Lie algebra."""
         step = limited(step, self.largest_step(direction), largest)
         moved = state @ exponential(step * self._element(direction))
         return Move(moved, step * direction, known(step))
@@ -157,21 +158,21 @@ class AffineObjective:
         return float(np.sqrt(np.square(moved).sum(0).max()))
 
     def _element(self, direction: Array) -> Array:
-        """The element of the Lie algebra with these coordinates, (d + 1, d + 1)."""
+        """Element of the Lie algebra with the given coordinates, (d + 1, d + 1)."""
         size = self.generators.shape[1:]
         return (direction @ self.generator_list).reshape(size)
 
     def precondition(self, gradient: Array) -> Array:
-        """The gradient: its coordinates are scaled so that the identity is good."""
+        """The gradient unchanged: the orthonormal basis already scales the coordinates."""
         return gradient
 
     def direction_off_fold(self, direction: Array) -> None:
-        """None: an affine map has no cells that fold."""
+        """None: an affine map has no folded cells."""
         return
 
 
 def _corner_table(voxels: int) -> AxisTable:
-    """Linear interpolation between the first and the last voxel of an axis."""
+    """Weights of linear interpolation between the first and the last voxel of an axis."""
     weight1 = np.arange(voxels) / (voxels - 1)
     first = np.zeros(voxels, np.int32)
-    return AxisTable(first, first + 1, 1 - weight1, weight1)  # float64: no rounding of corners
+    return AxisTable(first, first + 1, 1 - weight1, weight1)  # float64: corners are not rounded

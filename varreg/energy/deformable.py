@@ -1,4 +1,4 @@
-"""The deformable stage at one level: the energy in coordinates z, kept free of folds."""
+"""Objective of the deformable stage at one level: the energy in coordinates z, infinite for folds."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ State = tuple[Array, Array]  # coordinates z, and the field at the nodes (d, *m)
 
 
 class DeformableObjective:
-    """E(z) = -lambda MI(S z) + |z|^2 / 2 + nu V(S z) + eta P(S z) + kappa K(S z) of one level: an
-    :class:`varreg.optimise.objective.Objective`.
+    """E(z) = -lambda D(S z) + |z|^2 / 2 + nu V(S z) + eta P(S z) + kappa K(S z) of one level, D the similarity.
 
-    A state is a pair (z, u): coordinates and the field at the nodes (d, *m), mm.
+    An :class:`varreg.optimise.objective.Objective` whose states are pairs (z, u): the coordinates and
+    the displacement u = S z at the nodes, both (d, *m), u in mm along the axes of the array.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class DeformableObjective:
         Of the displacement grid.
     options : Options
     long_waves_first : bool
-        Whether L-BFGS begins with the identity in z, by which long waves move first, instead of with
-        :class:`varreg.energy.preconditioner.Preconditioner`.
+        Whether the initial inverse Hessian of L-BFGS is the identity in z, which favours long wavelengths,
+        instead of :class:`varreg.energy.preconditioner.Preconditioner`.
     points : MatchedPoints, optional
-        Guides.
+        Matching points.
     rigid : RigidMasks, optional
-        What is to keep its shape.
+        Masks of rigid structures.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class DeformableObjective:
         self._length: tuple[Array | None, Later[float]] = None, known(0.0)  # of a field on a device
 
     def evaluate(self, state: State, ahead: Ahead | None = None) -> Evaluation:
-        """Energy at (z, u); infinite if some cell folds, which is then remembered."""
+        """Energy at (z, u); infinite if a cell folds, which is stored for :meth:`direction_off_fold`."""
         field = state[1]
         is_finite = self._is_finite(field)
         if is_finite.is_known and not is_finite.result():
@@ -107,22 +107,22 @@ class DeformableObjective:
         return refused() or evaluated.result()
 
     def evaluate_folded(self, state: State) -> Evaluation:
-        """Energy at (z, u), also where it folds: what the descent never sees."""
+        """Energy at (z, u) even if it folds; for reports, not used by the descent."""
         return self._evaluated(state, *self._fold(state[1])).result()
 
     def _evaluated(
         self, state: State, wider: Array, bound: Later[Bound], ahead: Ahead | None = None
     ) -> Later[Evaluation]:
-        """The evaluation of a state, all terms of which are waited for together."""
+        """Evaluation of a state, with a single wait for all terms."""
         z, field = state
         smoothness = self.smoothness.value_later(z)
         volume = self.volume.value_later(wider) if self.volume_weight > 0 else known(0.0)
         found = self.similarity.evaluate(self.where, as_volume_field(field))
-        # once, and forgets the rest then
+        # lazy and computed once; its inputs are released then
         gradient = Later(lambda: self._gradient(state, wider, found).result())
         if ahead is not None and not found.is_known:
             gradient = self._gradient(state, wider, found)
-            # on a device it stays there, and nothing is waited for
+            # the gradient stays on the device, so that this does not wait
             if not isinstance(z, np.ndarray):
                 ahead(gradient.result())
 
@@ -146,7 +146,7 @@ class DeformableObjective:
         return found.gradient_later().then(partial(self._pulled, state, volume))
 
     def _pulled(self, state: State, volume: Later[Array] | None, by_position: Array) -> Array:
-        """dE/dz from the gradients of the terms."""
+        """dE/dz, pulled back from the gradients of the terms."""
         pushed = by_position.astype(np.float64)
         force = np.einsum("de,d...->e...", beside(self.by_mm, pushed), pushed)
         force *= -self.options.similarity_weight
@@ -161,12 +161,12 @@ class DeformableObjective:
         return self.smoothness.pull_gradient(force) + z
 
     def move(self, state: State, direction: Array, step: float, largest: float = np.inf) -> Move:
-        """(z, u) moved along a direction in z."""
+        """Update of (z, u) along a direction in z."""
         z, field = state
         along = self._along(direction)
         if isinstance(direction, np.ndarray):
             taken = limited(step, along.unit.result(), largest)
-        else:  # which is known there before it is here
+        else:  # the largest step is computed on the device, without waiting for its transfer
             taken = np.minimum(step, largest / along.unit_there)
         change = taken * direction
         moved = z + change, field + taken * along.field
@@ -182,19 +182,19 @@ class DeformableObjective:
         return (length if field is state[1] else largest_length(state[1])).result()
 
     def precondition(self, gradient: Array) -> Array:
-        """An approximate inverse Hessian times a gradient in z."""
+        """Product of the approximate inverse Hessian with a gradient in z."""
         return gradient if self.long_waves_first else self._preconditioner(gradient)
 
     @cached_property
     def _preconditioner(self) -> Preconditioner:
-        """Made when a descent asks for it: judges never do, nor descents without memory."""
+        """Made on demand: mere evaluations and descents without memory do not use it."""
         weights = self.options.similarity_weight, self.volume_weight
         return Preconditioner(self.smoothness, self.node_spacing, *weights)
 
     def direction_off_fold(self, direction: Array) -> Array | None:
-        """S^-1 chi S d with chi = 0 at the cell that folded last, 1 far from it: all others go on.
+        """S^-1 chi S d, with chi = 0 at the last folded cell and 1 far from it.
 
-        Otherwise one nearly folded cell would stop all.
+        Without it a single nearly folded cell would block the step everywhere.
         """
         if self.folded_cell is None:
             return None
@@ -202,11 +202,11 @@ class DeformableObjective:
         return self.smoothness.to_coordinates(self._along(direction).field * chi)
 
     def bound(self, field: Array) -> float:
-        """Lower bound of det(id + grad u) over every point."""
+        """Lower bound of det(id + grad u) over the field of view."""
         return self._fold(field)[1].result()[0]
 
     def _fold(self, field: Array) -> tuple[Array, Later[Bound]]:
-        """The field with one more node beyond each face, and the bound with the cell where it is found."""
+        """Field extended by one node beyond each face, and the bound with its cell."""
         wider, kernels = self.volume.wider(field), self.similarity.kernels
         place = self.node_spacing, self.options.constraint, kernels, self.similarity.threads
         return wider, smallest_determinant_later(field, *place, wider)
@@ -218,7 +218,7 @@ class DeformableObjective:
         return self._length[1].then(np.isfinite)
 
     def _along(self, direction: Array) -> _Along:
-        """S d and its size, computed once for all trials along one direction."""
+        """S d and its largest component, computed once for all trials along one direction."""
         if self._last is None or self._last.direction is not direction:
             field = self.smoothness.to_field(direction)
             unit = np.abs(field).max() / self.smallest_voxel
@@ -227,14 +227,14 @@ class DeformableObjective:
 
 
 class _Along(NamedTuple):
-    """A direction d."""
+    """A search direction d."""
 
     direction: Array
     field: Array  # S d
-    unit_there: Any  # largest displacement of a unit step (voxels of the level), where d is
-    unit: Later[float]  # and here
+    unit_there: Any  # largest displacement of a unit step (voxels of the level), on the device of d
+    unit: Later[float]  # the same on the host
 
 
 def _worthless(field: Array, total: float, bound: float = 1.0) -> Evaluation:
-    """The evaluation of a field that has no energy."""
+    """Evaluation of an inadmissible field, with NaN for all terms."""
     return Evaluation(Energy(np.nan, np.nan, total), partial(np.full_like, field, np.nan), bound)

@@ -1,4 +1,4 @@
-"""Lie algebras of the affine models: their bases, the exponential, and the logarithm of a stretch."""
+"""Lie algebras of the affine models: bases, matrix exponential, and logarithm of the stretch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..backends.arrays import Array
 from ..errors import GeometryError
 from ..geometry.grid import Grid
 
-#: 1 / k! for k = 0 to 8, three in a row.
+#: 1 / k! for k = 0 to 8, three per row.
 TAYLOR = 1 / np.array([[1, 1, 2], [6, 24, 120], [720, 5040, 40320]])
 
 
 def log_stretch(linear: Array) -> Array:
-    """M = log(B^T B) / 2, (d, d), of a linear map B: its eigenvalues are the logarithms of the scales.
+    """M = log(B^T B) / 2, (d, d), of a linear map B; its eigenvalues are the logarithms of the scales.
 
     Examples
     --------
@@ -29,9 +29,9 @@ def log_stretch(linear: Array) -> Array:
 def exponential(matrix: Array) -> Array:
     """Exponential of an element of the Lie algebra, (d + 1, d + 1) with a last row of zeros.
 
-    Scaling and squaring of a Taylor series of order 8, exact to rounding: the linear part alone decides
-    how fast it converges.  scipy's wakes threads even for a matrix this small: milliseconds each on a
-    busy machine.
+    Scaling and squaring with a Taylor series of order 8, exact to rounding; its convergence depends on
+    the linear part only.  scipy.linalg.expm starts threads even for a matrix this small, which takes
+    milliseconds on a busy machine.
     """
     linear = matrix[:-1, :-1]
     halvings = max(0, math.frexp(math.sqrt(np.vdot(linear, linear)))[1] + 4)
@@ -47,9 +47,10 @@ def exponential(matrix: Array) -> Array:
 
 
 def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
-    """Basis of the Lie algebra about the centre of `grid`, (parameters, d + 1, d + 1).
+    """Basis of the Lie algebra of a model about the centre of `grid`, (parameters, d + 1, d + 1).
 
-    Orthonormal for the mean squared displacement over the field of view, times `unit` mm.
+    The basis is orthogonal with respect to the mean squared displacement over the field of view, and
+    each element moves it by `unit` mm (root mean square).
     """
     d = grid.dim
     generators = np.array(_algebra(model, d))

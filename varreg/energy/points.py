@@ -1,11 +1,11 @@
-r"""Matching points as guides: what it costs that a map does not take them to each other.
+r"""Point term: the penalty on distances between matching points.
 
 .. math:: P(\varphi) = \frac{\sum_i w_i\,|\varphi(x_i) - y_i|^2}{\sum_i w_i}, \qquad \varphi(x) = A(x + u(x)),
 
-the weighted mean of the squared distances, mm\ :sup:`2`, of where the map takes the fixed points from the moving ones.
-In the energy it has a weight of :math:`\eta` nats per mm\ :sup:`2`: that all points are 1 mm off costs :math:`\eta` nats, whatever
-their number.  u at a point is interpolated between its nodes as everywhere, so that P is quadratic in u, and its
-gradient at the nodes is the transpose of that interpolation.
+is the weighted mean of the squared distances, mm\ :sup:`2`, between the mapped fixed points and the moving points.
+Its weight in the energy is :math:`\eta` nats per mm\ :sup:`2`: a distance of 1 mm at all points adds :math:`\eta` nats,
+independently of their number.  u at a point is interpolated linearly between the nodes, so that P is quadratic in u, and its
+gradient at the nodes is obtained with the transpose of this interpolation.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..geometry.matrices import transform_points
 
 @dataclass(frozen=True, eq=False)
 class MatchedPoints:
-    """Points of the fixed image and where they lie in the moving one.
+    """Pairs of corresponding points of the fixed and the moving image.
 
     Parameters
     ----------
     fixed, moving : (d, n) array
-        World mm.
+        World coordinates, mm.
     weights : (n,) array
-        Above 0; only their ratios count.
+        Positive weights; only their ratios matter.
     """
 
     fixed: Array
@@ -41,11 +41,11 @@ class MatchedPoints:
 
     @cached_property
     def shares(self) -> Array:
-        """The weights, which add up to 1."""
+        """Weights normalised to a sum of 1, (n,)."""
         return np.asarray(self.weights / self.weights.sum())
 
     def squared(self, there: Array) -> float:
-        """P where the fixed points come to lie at `there`, (d, n) world mm."""
+        """P for mapped fixed points `there`, (d, n) world mm."""
         return float(self.shares @ np.square(there - self.moving).sum(0))
 
     def affine_value(self, matrix: Array) -> float:
@@ -53,12 +53,12 @@ class MatchedPoints:
         return self.squared(transform_points(matrix, self.fixed))
 
     def affine_gradient(self, matrix: Array) -> Array:
-        """dP/dA, (d, d + 1)."""
+        """dP/dA at an affine map, (d, d + 1)."""
         force = 2 * self.shares * (transform_points(matrix, self.fixed) - self.moving)
         return np.asarray(np.concatenate([force @ self.fixed.T, force.sum(1)[:, None]], axis=1))
 
     def rigid(self) -> Array:
-        """The rotation and shift of least P, (d + 1, d + 1); of points on a line without a turn about it."""
+        """Rigid map of least P, (d + 1, d + 1); without rotation if the points do not determine one."""
         here, there = (
             (side * self.shares).sum(1, keepdims=True) for side in (self.fixed, self.moving)
         )
@@ -74,17 +74,17 @@ class MatchedPoints:
 
 
 class PointTerm:
-    """P of a displacement on its grid.
+    """The point term on one displacement grid.
 
     Parameters
     ----------
     points : MatchedPoints
     grid : Grid
-        Of the fixed image.
+        Grid of the fixed image.
     affine : (d + 1, d + 1) array
-        A.
+        A, fixed world -> moving world (mm).
     nodes : tuple of int
-        Of the displacement grid.
+        (*m), nodes of the displacement grid.
     constraint : {"zero-mean", "zero-boundary"}
     """
 
@@ -106,16 +106,16 @@ class PointTerm:
             for table, bit, m in zip(tables, corner, nodes, strict=True):
                 flat[row] = flat[row] * m + table[bit]
                 self.weights[row] *= table[2 + bit]
-        #: The nodes that points touch, and which of them each corner of each point is, (2^d, n).
+        #: Flat indices of the nodes around points, and for each corner and point its index into them, (2^d, n).
         self.touched, where = np.unique(flat, return_inverse=True)
         self.corners: NDArray[np.intp] = where.reshape(flat.shape)
 
     def value(self, field: Array) -> float:
-        r"""P of u at the nodes, (d, \*m) mm."""
+        r"""P, mm\ :sup:`2`, of u at the nodes, (d, \*m) mm."""
         return self.points.squared(self.mapped(field))
 
     def gradient(self, field: Array) -> Array:
-        r"""dP/du at the nodes, (d, \*m) mm, where u is."""
+        r"""dP/du at the nodes, (d, \*m) mm, on the device of u."""
         apart = 2 * self.points.shares * (self.mapped(field) - self.points.moving)
         pushed = self.linear.T @ apart
         at = np.zeros((len(pushed), len(self.touched)))

@@ -1,14 +1,14 @@
-r"""An approximate inverse Hessian of the energy: where L-BFGS begins.
+r"""Preconditioner: an approximate inverse Hessian of the energy, the initial matrix of L-BFGS.
 
-In the coordinates z of the smoothness term the Hessian of that term is the identity.  The data curve the
-energy too, by about the same amount for all wavelengths, and the volume term by
+In the coordinates z of the smoothness term the Hessian of this term is the identity.  The similarity
+contributes about the same curvature at all wavelengths, and the volume term
 :math:`\nu\Lambda/d` on average over directions.  With :math:`s = 2\mu\rho`, see
-:mod:`varreg.energy.smoothness`, the inverse of the three together is
+:mod:`varreg.energy.smoothness`, the inverse of the sum of the three is
 
 .. math:: P = \frac{s}{s + \kappa + \nu\Lambda/d}, \qquad \kappa = \lambda\,C / L^2 .
 
-Without it steps follow long waves, for which smoothness costs almost nothing, and leave short ones behind: good while
-images are far apart, slow near the answer.
+Without preconditioning, steps are dominated by long wavelengths, whose smoothness penalty is small, and short
+wavelengths converge slowly: an advantage while the images are far apart, a disadvantage near the minimum.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..backends.arrays import Array
 from ..backends.namespace import beside
 from .smoothness import Smoothness, laplacian_symbol
 
-#: C: what a similarity loses, twice over, when anatomy is L out of place; between 0.3 and 3 it makes little difference.
+#: C: twice the loss of similarity by a misalignment of L; the result hardly depends on it between 0.3 and 3.
 CURVATURE = 0.3
-#: L as a share of the geometric mean extent.
+#: L as a fraction of the geometric mean extent of the field of view.
 CURVATURE_LENGTH = 0.05
 
 
 class Preconditioner:
-    """The approximate inverse Hessian of one displacement grid, diagonal in z.
+    """Approximate inverse Hessian on one displacement grid, diagonal in z.
 
     Parameters
     ----------

@@ -1,17 +1,17 @@
-r"""The rigidity term: what it costs to change shapes within a mask.
+r"""Rigidity term: the penalty on deformation within masks of rigid structures.
 
 .. math:: K(u) = \frac1n \sum_i w_i\,\frac1{|C_i|} \sum_{c \in C_i} |G_c|^2, \qquad G = \tfrac12 (F^T F - 1), \quad
           F = 1 + \nabla u,
 
-with G the Green-Lagrange strain at the corners c of the cells that meet at node i, of n, where :math:`\nabla u` is made of the
-edges of a cell.  G is 0 for translations and rotations of any size and for nothing else: what is within the mask is
-carried along as a rigid body, up to the affine map.  (:math:`|G|^2` is the energy of Saint Venant and Kirchhoff, the
-simplest one of an elastic body that turns freely; a rigidity penalty in registration: Staring, Klein and Pluim,
-Medical Physics 34, 2007, doi 10.1118/1.2776236.)
+with G the Green-Lagrange strain at the corners c of the cells that meet at node i of n, and :math:`\nabla u` the differences
+along the edges of the cell.  G vanishes exactly for translations and rotations of any size: up to the affine map, a
+structure in the mask moves as a rigid body.  (:math:`|G|^2` is the Saint Venant-Kirchhoff energy, the
+simplest elastic energy that is invariant under rotations; for a rigidity penalty in registration see Staring, Klein and
+Pluim, Medical Physics 34, 2007, doi 10.1118/1.2776236.)
 
-The weight of a node is what lies in a mask of the volume around it: :math:`w_i = 1 - (1 - f_i)(1 - m(\varphi(x_i)))`, with
-the share :math:`f_i` of a mask of the fixed image and m one of the moving image, which is carried along by the map, interpolated
-linearly between means over cells of half the distance of the nodes.  The derivative by u has both parts:
+The weight of a node is the fraction of its cell inside a mask, :math:`w_i = 1 - (1 - f_i)(1 - m(\varphi(x_i)))`, with
+:math:`f_i` the fraction inside the mask of the fixed image, and m the mask of the moving image, warped by the map and
+interpolated linearly between means over cells of half the node spacing.  The derivative with respect to u has two parts:
 
 .. math:: \frac{\partial |G|^2}{\partial F} = 2 F G, \qquad
           \frac{\partial w_i}{\partial u_i} = (1 - f_i)\,\nabla m .
@@ -42,12 +42,12 @@ from .strain import Box, logarithmic_stretches, squared_strain, squared_strain_g
 
 @dataclass(frozen=True)
 class RigidMasks:
-    """What is to keep its shape, in either image.
+    """Masks of rigid structures in the two images.
 
     Parameters
     ----------
     fixed, moving : LevelImage or None
-        Its ``data`` are shares or weights in [0, 1].
+        Masks whose ``data`` are fractions or weights in [0, 1].
     """
 
     fixed: LevelImage | None
@@ -61,17 +61,17 @@ class RigidityTerm:
     ----------
     masks : RigidMasks
     grid : Grid
-        Of the fixed image.
+        Grid of the fixed image.
     affine : (d + 1, d + 1) array
-        Fixed world -> moving world.
+        Fixed world -> moving world (mm).
     nodes : tuple of int
-        Of the displacement grid.
+        (*m), nodes of the displacement grid.
     constraint : {"zero-mean", "zero-boundary"}
     kernels : module
         The backend.
     threads : int
     dtype : dtype
-        Precision in which the moving mask is read.
+        Precision of the warped moving mask.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RigidityTerm:
             self._place(masks.moving, grid.resized(nodes), affine, constraint)
 
     def _place(self, mask: LevelImage, lattice: Grid, affine: Array, constraint: str) -> None:
-        """The moving mask in cells of half the distance of the nodes, and the map from them to it."""
+        """Coarsen the moving mask to cells of half the node spacing, and prepare its warping."""
         shrunk = float(np.linalg.svd(affine[:-1, :-1], compute_uv=False)[-1])
         length = 0.5 * shrunk * float(self.spacing.min())
         shape = tuple(
@@ -113,7 +113,7 @@ class RigidityTerm:
         self.workspace = Workspace()
 
     def value(self, field: Array) -> float:
-        r"""K of u at the nodes, (d, \*m) mm; no unit."""
+        r"""K, dimensionless, of u at the nodes, (d, \*m) mm."""
         weight = self.weights(field)
         box = _box(weight)
         if box is None:
@@ -134,7 +134,7 @@ class RigidityTerm:
         return found / self.fixed.size
 
     def weights(self, field: Array) -> Array:
-        r"""w at the nodes, (\*m), where u is."""
+        r"""Weights w at the nodes, (\*m), on the device of u."""
         fixed = _beside(self.fixed, field)
         if self.moving is None:
             return fixed
@@ -143,14 +143,14 @@ class RigidityTerm:
         return 1 - (1 - fixed) * (1 - np.clip(there.astype(np.float64), 0, 1))
 
     def _warp(self, field: Array) -> None:
-        """Value and weight of the moving mask at all nodes, also in rows that are in view as a whole."""
+        """Warp the moving mask to all nodes, with weights also in rows entirely inside the field of view."""
         nodes = as_volume_field(field).astype(self.dtype)
         self.kernels.warp(self.moving, self.where, nodes, self.warped, self.threads)
         full = self.warped.full.reshape(*self.warped.weight.shape[:2], 1)
         np.copyto(self.warped.weight, 1, where=full.astype(bool))
 
     def _through_weights(self, field: Array, box: Box) -> Array:
-        """n dK/du by what of the moving mask meets the nodes; :meth:`weights` has been called for this field."""
+        """n dK/du through the warped moving mask; :meth:`weights` must have been called for this field."""
         slope = np.zeros_like(field[0])
         slope[box] = squared_strain(field[(slice(None), *box)], self.spacing)
         slope = _beside(slope * (1 - _beside(self.fixed, field)), self.warped.value)
@@ -164,18 +164,18 @@ class RigidityTerm:
         return np.einsum("de,d...->e...", _beside(self.by_mm, force), force)
 
     def stretches(self, field: Array) -> tuple[Array, Array]:
-        r"""Logarithms of the principal stretches within the masks, (d, N), and weights, (N,), on the host; u (d, \*m) mm."""
+        r"""Logarithms of the principal stretches within the masks, (d, N), and weights, (N,), on the host; u is (d, \*m) mm."""
         weight = on_host(self.weights(field))
         return logarithmic_stretches(on_host(field), self.spacing, weight)
 
 
 def _beside(array: Array, other: Array) -> Array:
-    """An array where another one is, whichever of the two is on a device."""
+    """Array on the device of another, or on the host like it."""
     return on_host(array) if isinstance(other, np.ndarray) else beside(array, other)
 
 
 def _box(weight: Array) -> Box | None:
-    """The smallest box of all nodes of some weight and their neighbours; None without any, all nodes on a device."""
+    """Bounding box of the nodes of positive weight and their neighbours, or None; all nodes for arrays on a device."""
     if not isinstance(weight, np.ndarray):
         return tuple(slice(0, n) for n in weight.shape)
     found = []

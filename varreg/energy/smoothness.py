@@ -1,23 +1,23 @@
-r"""The smoothness term, and the coordinates in which it is half a squared norm.
+r"""Smoothness term, and the coordinates in which it is half a squared norm.
 
 On a displacement grid of n nodes with spacing h the discrete term is
 
 .. math:: R(u) = \frac1n \sum_{c} \langle u_c, (L + \ell^{2m-2} L^m) u_c\rangle,
 
-with L minus the finite-difference Laplacian: forward differences, no flux through the border (zero
+with L the negative finite-difference Laplacian: forward differences, no flux through the border (zero
 mean) or u = 0 on it (zero boundary).  L is diagonal in the orthonormal cosine (DCT-II) or sine
 (DST-II) basis with eigenvalues :math:`\Lambda = \sum_k (2 - 2\cos\theta_k) / h_k^2`.  In the
 coordinates :math:`z = \sqrt{2\mu\rho/n}\,\hat u`, :math:`\rho = \Lambda + \ell^{2m-2}\Lambda^m`,
 
 .. math:: \mu R(u) = \tfrac12 |z|^2 ,
 
-so that the Euclidean gradient in z is the Sobolev gradient in u.  With weights :math:`w_c` of the axes component c
-is :math:`u_c = w_c\,S z_c`: moving along it costs :math:`1 / w_c^2` times as much,
+so that the Euclidean gradient in z is the Sobolev gradient in u.  With axis weights :math:`w_c` the components are
+:math:`u_c = w_c\,S z_c`, and displacement along axis c is penalised :math:`1 / w_c^2` times as strongly,
 
 .. math:: R(u) = \frac1n \sum_c \frac1{w_c^2} \langle u_c, (L + \ell^{2m-2} L^m) u_c\rangle,
 
-and a component of weight 0 is zero whatever z is.  The mean (:math:`\Lambda = 0`) is
-not a coordinate: it stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.3390/math14122131.
+and a component of weight 0 vanishes for every z.  The mean (:math:`\Lambda = 0`) is
+not a degree of freedom and stays zero.  Source: sections 2.3.1 and 2.3.3 of doi 10.3390/math14122131.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from ..backends.later import Later
 from ..backends.namespace import beside, scipy_for
 from ..backends.vectors import inner_products
 
-#: Transforms of fewer coefficients, of all components together, take less time than waking a thread.
+#: Transforms of fewer coefficients, over all components, take less time than starting a thread.
 LEAST_COEFFICIENTS_FOR_THREADS = 50_000
-#: Planes of up to this many nodes along each axis are transformed by matrices, without the many checks
-#: of a transform; products this small are never shared between threads, so that no bit depends on them.
+#: 2D grids of up to this many nodes per axis are transformed by matrix products, without the overhead
+#: of scipy.fft; products this small are not multithreaded, so that the result does not depend on threads.
 MOST_FOR_MATRICES = 48
 
 
@@ -46,20 +46,20 @@ class Smoothness:
     Parameters
     ----------
     shape : tuple of int
-        (*m), nodes.
+        (*m), nodes of the grid.
     spacing : (d,) array
         Node spacing in mm.
     weight : float
         mu.
     length : float
-        ell in mm.
+        Length scale ell in mm.
     constraint : {"zero-mean", "zero-boundary"}
     threads : int
-        Workers of the transforms; the result does not depend on it.
+        Threads of the transforms; the result does not depend on their number.
     order : int
-        m, of the derivatives that the length weighs.
+        Order m of the derivatives in the term with the length scale.
     axes : sequence of float, optional
-        w, from 0 to 1; by default all 1.
+        Axis weights w, from 0 to 1; by default all 1.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Smoothness:
         self.weight = weight
         self.scale = np.sqrt(2 * weight * symbol / np.prod(shape))  # z = scale * coefficients
         self.inverse_scale = np.divide(1.0, self.scale, out=np.zeros(shape), where=self.scale > 0)
-        #: The squared scale of a wave of a component of weight 1.
+        #: Squared scale of each mode, for an axis weight of 1.
         self.symbol = np.square(self.scale)
         if axes is not None:
             each = np.reshape(axes, (-1,) + (1,) * len(shape)).astype(float)
@@ -88,27 +88,27 @@ class Smoothness:
         self._on_device: dict[str, Array] = {}
 
     def to_field(self, z: Array) -> Array:
-        """u at the nodes, (d, *m) mm, from coordinates z, (d, *m)."""
+        """Displacement u = S z at the nodes, (d, *m) mm, from coordinates z, (d, *m)."""
         return self.backward(z * self._beside(z, "inverse_scale"))
 
     def to_coordinates(self, field: Array) -> Array:
-        """z from u at the nodes; a mean that the constraint forbids is dropped."""
+        """Coordinates z of u at the nodes, (d, *m); the mean is dropped under the zero-mean constraint."""
         return self.forward(field) * self._beside(field, "scale")
 
     def pull_gradient(self, gradient: Array) -> Array:
-        """dE/dz from dE/du: the transpose of :meth:`to_field`."""
+        """Pullback of the gradient, dE/dz from dE/du: the transpose of :meth:`to_field`."""
         return self.forward(gradient) * self._beside(gradient, "inverse_scale")
 
     def value(self, z: Array) -> float:
-        """R(u), no unit; mu R(u) is half the squared norm of z."""
+        """R(u), dimensionless; mu R(u) is half the squared norm of z."""
         return self.value_later(z).result()
 
     def value_later(self, z: Array) -> Later[float]:
-        """R(u) when it is there."""
+        """R(u) as a :class:`varreg.backends.later.Later`."""
         return inner_products([(z, z)]).then(lambda found: 0.5 * found[0] / self.weight)
 
     def transfer(self, z: Array, other: Smoothness) -> Array:
-        """The same field on another grid of the same field of view: shared frequencies are kept."""
+        """Coordinates of the field on another grid of the same field of view; common frequencies are kept."""
         if self.shape == other.shape:
             return z * (self.inverse_scale * other.scale)
         coefficients = z * self.inverse_scale
@@ -123,11 +123,11 @@ class Smoothness:
         return self._each("dctn" if self.constraint == "zero-mean" else "dstn", field)
 
     def backward(self, coefficients: Array) -> Array:
-        """The field at the nodes from its coefficients: inverse and transpose of :meth:`forward`."""
+        """Field at the nodes, (d, *m), from its coefficients: inverse and transpose of :meth:`forward`."""
         return self._each("idctn" if self.constraint == "zero-mean" else "idstn", coefficients)
 
     def _beside(self, values: Array, name: str) -> Array:
-        """`scale` or `inverse_scale`, where the values are."""
+        """`scale` or `inverse_scale` on the device of the values."""
         if isinstance(values, np.ndarray):
             return getattr(self, name)
         if name not in self._on_device:
@@ -149,12 +149,12 @@ class Smoothness:
 
 @lru_cache(maxsize=16)
 def _matrix(transform: Callable[..., Array], nodes: int) -> Array:
-    """A transform of one axis as a matrix, (nodes, nodes)."""
+    """Matrix of a transform along one axis, (nodes, nodes)."""
     return transform(np.eye(nodes), axes=(0,), norm="ortho")
 
 
 def laplacian_symbol(shape: tuple[int, ...], spacing: Array, constraint: str) -> Array:
-    """Eigenvalues of minus the discrete Laplacian, (*m), in 1 / mm^2."""
+    """Eigenvalues of the negative discrete Laplacian, (*m), in 1 / mm^2."""
     first = 0 if constraint == "zero-mean" else 1
     symbol = np.zeros(shape)
     for axis, (nodes, step) in enumerate(zip(shape, spacing, strict=True)):

@@ -1,4 +1,4 @@
-"""The strain of a displacement at the corners of the cells between its nodes."""
+"""Strain of a displacement at the corners of the cells between its nodes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Box = tuple[slice, ...]
 
 
 class Corner(NamedTuple):
-    """One corner of all cells."""
+    """The same corner of all cells."""
 
-    nodes: Box  # where it is
-    gradient: Array  # (d, d, ...) F = 1 + grad u, of the edges that meet there
-    ends: list[tuple[Box, Box]]  # of the edge along each axis, into the field
+    nodes: Box  # nodes at this corner
+    gradient: Array  # (d, d, ...) F = 1 + grad u, from the edges that meet there
+    ends: list[tuple[Box, Box]]  # slices of the field at the two ends of the edge along each axis
 
 
 def corners(field: Array, spacing: Array) -> Iterator[Corner]:
-    r"""Every corner of the cells of a field (d, \*m), spacing (d,) in the same unit."""
+    r"""Corners of the cells of a field (d, \*m), with spacing (d,) in the same unit."""
     shape, axes = field.shape[1:], range(len(field))
     identity = np.eye(len(field)).reshape(len(field), len(field), *(1 for _ in axes))
     for corner in itertools.product((0, 1), repeat=len(field)):
@@ -40,7 +40,7 @@ def corners(field: Array, spacing: Array) -> Iterator[Corner]:
 
 
 def strain(gradient: Array) -> Array:
-    """Green-Lagrange strain (F^T F - 1) / 2, (d, d, ...), of F (d, d, ...).
+    """Green-Lagrange strain (F^T F - 1) / 2, (d, d, ...), of a deformation gradient F, (d, d, ...).
 
     Examples
     --------
@@ -55,7 +55,7 @@ def strain(gradient: Array) -> Array:
 
 
 def squared_strain(field: Array, spacing: Array) -> Array:
-    r"""Mean over the corners at each node of the squared norm of the strain, (\*m)."""
+    r"""Squared norm of the strain, averaged over the corners of cells at each node, (\*m)."""
     total = np.zeros_like(field[0])
     for corner in corners(field, spacing):
         total[corner.nodes] += np.square(strain(corner.gradient)).sum((0, 1))
@@ -63,9 +63,9 @@ def squared_strain(field: Array, spacing: Array) -> Array:
 
 
 def squared_strain_gradient(field: Array, spacing: Array, weight: Array) -> Array:
-    r"""Derivative by the field, (d, \*m), of the sum of `weight` (\*m) times :func:`squared_strain`.
+    r"""Derivative with respect to the field, (d, \*m), of the sum of `weight` (\*m) times :func:`squared_strain`.
 
-    With F at a corner it is that of the squared strain G by F, 2 F G.
+    At each corner the derivative of :math:`|G|^2` with respect to F is 2 F G.
     """
     share = weight / beside(corners_at(field.shape[1:]), field)
     found = np.zeros_like(field)
@@ -80,7 +80,7 @@ def squared_strain_gradient(field: Array, spacing: Array, weight: Array) -> Arra
 
 
 def corners_at(shape: tuple[int, ...]) -> Array:
-    """How many corners of cells meet at each node.
+    """Number of corners of cells that meet at each node.
 
     >>> corners_at((2, 3)).tolist()
     [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
@@ -94,7 +94,7 @@ def corners_at(shape: tuple[int, ...]) -> Array:
 
 
 def logarithmic_stretches(field: Array, spacing: Array, weight: Array) -> tuple[Array, Array]:
-    r"""Logarithms of the singular values of F, (d, N), at the corners of nodes of some weight (\*m), and the weights."""
+    r"""Logarithms of the singular values of F, (d, N), at the corners at nodes of positive weight (\*m), and their weights, (N,)."""
     sizes, weights = [], []
     for corner in corners(field, spacing):
         inside = weight[corner.nodes] > 0

@@ -1,4 +1,4 @@
-"""Away from folds: a field that folds is damped, and a step that would fold a cell goes on elsewhere."""
+"""Treatment of folds: damping of fields that fold, and search directions masked at folded cells."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..backends.arrays import Array
 if TYPE_CHECKING:
     from .deformable import DeformableObjective, State
 
-#: Standard deviation, in nodes, of the mask around a cell that a step would fold.
+#: Standard deviation, in nodes, of the mask around a cell folded by a trial step.
 MASK_RADIUS = 3.0
 
 
 def unfold(objective: DeformableObjective, z: Array) -> State:
-    """The state (z, u) of coordinates z, with just enough of its high frequencies damped that no
-    cell folds: a field carried to a finer grid may fold between its old nodes.
+    """State (z, u) without folds: high frequencies of z are damped as little as necessary.
+
+    A field transferred to a finer grid may fold between the nodes of the coarser grid.
     """
     smoothness, least = objective.smoothness, objective.options.smallest_determinant
     symbol = smoothness.symbol / smoothness.symbol.max()
@@ -28,19 +29,23 @@ def unfold(objective: DeformableObjective, z: Array) -> State:
         if objective.bound(field) >= least:
             return state, field
         damping = 2 * damping if damping else 0.25
-        if damping > 1e12:  # even the smoothest modes fold: shrink the whole field
+        if damping > 1e12:  # even the lowest frequencies fold: scale down the whole field
             z, damping = 0.5 * z, 0.0
 
 
 def away_from(cell: tuple[int, ...], shape: tuple[int, ...]) -> Array:
-    """chi at the nodes of a displacement grid: 0 in the middle of a cell, 1 far from it.
+    """Mask chi at the nodes of a displacement grid: 0 in the middle of a cell, 1 far from it.
 
     Parameters
     ----------
     cell : tuple of int
-        Its first node.
+        Index of the first node of the cell.
     shape : tuple of int
-        (*m), of the grid.
+        (*m), nodes of the grid.
+
+    Returns
+    -------
+    (*m) array
 
     Examples
     --------

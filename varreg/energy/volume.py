@@ -1,15 +1,14 @@
-r"""The volume term: what it costs to change volumes, and what keeps a map from folding.
+r"""Volume term: the penalty on changes of volume, which also prevents folding.
 
 .. math:: V(u) = \operatorname{mean} \tfrac18 (J^2 + J^{-2} - 2), \qquad J = \det(\mathrm{id} + \nabla u),
 
-over the corners of the cells, where a multilinear map has its extreme edges: of those between the nodes and of those
-that the border cuts, beyond which the displacement goes on by reflection (zero mean) or with its sign turned (zero
-boundary).  To
-second order it is :math:`\tfrac12 (\log J)^2`: halving a volume costs as much as doubling it.  It grows
-without bound towards J = 0, so that descents turn away from folds before the bound on det(id + grad u)
-stops them, and is a convex function of J, hence polyconvex in the gradient, the condition of the existence
-theorems of elasticity (Ball 1977, doi 10.1007/BF00279992).  Below J = 0.05 it is continued by its parabola: it has a
-value for maps that fold, too.
+over the corners of all cells, at which the edges of a multilinear map are extreme: cells between the nodes, and
+cells cut by the border, beyond which the displacement is continued by an even (zero mean) or an odd (zero
+boundary) reflection.  To second order the term is :math:`\tfrac12 (\log J)^2`: halving a volume is penalised as
+strongly as doubling it.  It grows without bound towards J = 0, which keeps the descent away from folds before the
+bound on det(id + grad u) rejects a step, and is a convex function of J, hence polyconvex in the gradient, as the
+existence theorems of elasticity require (Ball 1977, doi 10.1007/BF00279992).  Below J = 0.05 it is replaced by its
+second-order Taylor polynomial, so that it is defined for maps that fold, too.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ..geometry.folding import extended
 
 
 class VolumeTerm:
-    """The volume term on one displacement grid.
+    """Volume term on one displacement grid.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ class VolumeTerm:
         self.sign = 1.0 if constraint == "zero-mean" else -1.0
 
     def value(self, field: Array) -> float:
-        r"""V(u), no unit, of u at the nodes, (d, \*m) mm."""
+        r"""V(u), dimensionless, of u at the nodes, (d, \*m) mm."""
         return self.value_later(self.wider(field)).result()
 
     def gradient(self, field: Array) -> Array:
@@ -47,17 +46,17 @@ class VolumeTerm:
         return self.gradient_later(self.wider(field)).result()
 
     def value_later(self, wider: Array) -> Later[float]:
-        r"""V(u) from :meth:`wider` of u, when it is there."""
+        r"""V(u), not waited for, from the extension of u by :meth:`wider`."""
         found: Later[float] = self.kernels.later(self.kernels.volume, wider, self.spacing, self.threads)  # fmt: skip
         return found
 
     def gradient_later(self, wider: Array) -> Later[Array]:
-        r"""dV/du from :meth:`wider` of u, when it is there."""
+        r"""dV/du, not waited for, from the extension of u by :meth:`wider`."""
         place = wider, self.spacing, self.threads
         return self.kernels.later(self.kernels.volume_gradient, *place).then(self._folded_back)
 
     def wider(self, field: Array) -> Array:
-        r"""u at the nodes, (d, \*m) mm, with one more node beyond each face, (d, .. m + 2 ..)."""
+        r"""Extension of u at the nodes, (d, \*m) mm, by one node beyond each face, (d, .. m + 2 ..)."""
         field = extended(field)
         if self.sign < 0:
             for axis in range(1, field.ndim):
@@ -66,7 +65,7 @@ class VolumeTerm:
         return field
 
     def _folded_back(self, gradient: Array) -> Array:
-        """The transpose of :meth:`wider`."""
+        """Transpose of :meth:`wider`."""
         for axis in range(1, gradient.ndim):
             inner = gradient[_at(axis, slice(1, -1))].copy()
             inner[_at(axis, 0)] += self.sign * gradient[_at(axis, 0)]

@@ -1,4 +1,4 @@
-"""The nearest map of an affine model."""
+"""Projection of an affine map onto an affine model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .grid import Grid
 
 
 def nearest_of_model(affine: Float, model: str, grid: Grid) -> Float:
-    r"""The map of a model that differs least from an affine map, in the mean square over a field of view.
+    r"""Nearest map of a model to an affine map, in the mean square over a field of view.
 
-    With L the linear part and M the second moments of the field of view about its centre, a rigid map
+    With L the linear part and M the second moments of the field of view about its centre, the rigid map
     has the rotation R that maximises :math:`\mathrm{tr}(R^T L M)` (Procrustes; Umeyama 1991, doi
-    10.1109/34.88573), and the centre goes where it went.
+    10.1109/34.88573), and maps the centre to the same point as the affine map.
 
     Parameters
     ----------
@@ -21,11 +21,12 @@ def nearest_of_model(affine: Float, model: str, grid: Grid) -> Float:
         World -> world (mm).
     model : {"translation", "rigid", "similarity", "affine"}
     grid : Grid
-        Of the field of view.
+        Grid that defines the field of view.
 
     Returns
     -------
     (d + 1, d + 1) array
+        World -> world (mm).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rotation, scales and shift of an affine map."""
+"""Decomposition of an affine map into rotation, scales and shift."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .grid import Grid
 
 
 def affine_parts(affine: Float, grid: Grid) -> tuple[float, Float, float]:
-    """Rotation, scale and shift of an affine map, by the polar decomposition L = R P.
+    """Rotation angle, scales and shift of an affine map, by the polar decomposition L = R P.
 
     Parameters
     ----------
     affine : (d+1, d+1) array
         World -> world (mm).
     grid : Grid
-        The shift is that of the centre of its field of view.
+        Grid of the image; the shift is measured at the centre of its field of view.
 
     Returns
     -------
     degrees : float
-        Angle of R (a reflection, if any, is left to the scale).
+        Rotation angle of R; a reflection is included in the scales instead.
     scales : (d,) array
-        Eigenvalues of P, the stretches along its axes, largest first; the last is negative if
-        the map reflects.
+        Eigenvalues of P, the principal stretches, largest first; the last is negative for a map
+        with a reflection.
     shift : float
-        In mm.
+        Displacement of the centre in mm.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def affine_parts(affine: Float, grid: Grid) -> tuple[float, Float, float]:
     if np.linalg.det(linear) < 0:
         scales[-1], left[:, -1] = -scales[-1], -left[:, -1]
     rotation = left @ right
-    # Sine and cosine together, because arccos alone is blind to angles below 1e-6 degrees.
+    # Sine and cosine together: arccos alone does not resolve angles below 1e-6 degrees.
     if len(rotation) == 2:
         angle = abs(math.atan2(rotation[1, 0] - rotation[0, 1], np.trace(rotation)))
     else:

@@ -1,4 +1,4 @@
-"""Linear interpolation between grids whose axes are parallel: one axis after the other."""
+"""Separable linear interpolation between grids with parallel axes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from numpy.typing import NDArray
 
 from .displacement import Float
 
-#: Off-axis part of a matrix that counts as none, in voxels of the source per voxel of the target.
+#: Tolerance of off-axis entries of a matrix, in voxels of the source per voxel of the target.
 PARALLEL = 1e-9
 
 
 def parallel_axes(matrix: Float) -> tuple[int, ...] | None:
-    """For each source axis the axis of the target that alone leads along it; None if there are several.
+    """Target axis parallel to each source axis; None if the axes of the grids are not parallel.
 
     Parameters
     ----------
     matrix : (d + 1, d + 1) array
-        Target voxel -> source voxel, as of :func:`varreg.geometry.resampling.voxel_matrix`.
+        Target voxel -> source voxel, see :func:`varreg.geometry.resampling.voxel_matrix`.
+
+    Returns
+    -------
+    tuple of int or None
 
     Examples
     --------
@@ -36,17 +40,18 @@ def parallel_axes(matrix: Float) -> tuple[int, ...] | None:
 def resize_along_axes(
     data: NDArray[np.floating], matrix: Float, axes: tuple[int, ...], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    r"""An array read on another grid, linearly, and continued constantly beyond its outermost voxels.
+    r"""Resample an array linearly on a grid with parallel axes, with constant extrapolation.
 
     Parameters
     ----------
     data : (\*S) array
+        Values on the source grid.
     matrix : (d + 1, d + 1) array
         Target voxel -> source voxel.
     axes : tuple of int
-        Of :func:`parallel_axes`.
+        Result of :func:`parallel_axes`.
     shape : tuple of int
-        (\*T), of the target.
+        (\*T), shape of the target grid.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""The displacement between its nodes: (bi/tri)linear, on a grid that covers the fixed image.
+"""Displacement grids: (bi/tri)linear interpolation between nodes that cover the fixed image.
 
 Nodes are cell-centred: an axis of n voxels covered by m nodes has node j at voxel coordinate
 (j + 1/2) n / m - 1/2, so node and voxel grids cover the same field of view [-1/2, n - 1/2] and
 coincide when m = n.  Between the outermost node and the border the field is constant (zero mean:
-the even extension that the cosine basis has) or falls linearly to zero (zero boundary: the odd
+the even extension of the cosine basis) or decreases linearly to zero (zero boundary: the odd
 extension of the sine basis).
 """
 
@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backends.namespace import beside
 
-#: Continuations beyond the outermost nodes.
+#: Constraints of the displacement, which determine the extension beyond the outermost nodes.
 CONSTRAINTS = ("zero-mean", "zero-boundary")
 Float = NDArray[np.floating]
 
 
 class AxisTable(NamedTuple):
-    """For each of n positions: value = weight0 * node[index0] + weight1 * node[index1]."""
+    """Linear interpolation at n positions: value = weight0 * node[index0] + weight1 * node[index1]."""
 
     index0: NDArray[np.int32]  # (n,)
     index1: NDArray[np.int32]  # (n,)
@@ -31,16 +31,21 @@ class AxisTable(NamedTuple):
 
 
 def axis_table(positions: ArrayLike, voxels: int, nodes: int, constraint: str) -> AxisTable:
-    """Two-node weights of every position along one axis.
+    """Nodes and weights of linear interpolation at positions along one axis.
 
     Parameters
     ----------
     positions : (n,) array
-        Voxel coordinates along the axis; the tables are where they are.
+        Voxel coordinates along the axis, on the host or a device.
     voxels, nodes : int
-        How many voxels and nodes cover the axis.
+        Number of voxels and of nodes that cover the axis.
     constraint : {"zero-mean", "zero-boundary"}
-        Which extension holds beyond the outermost nodes.
+        Extension beyond the outermost nodes.
+
+    Returns
+    -------
+    AxisTable
+        Arrays on the device of `positions`, weights in float32.
     """
     where: Any = positions if hasattr(positions, "astype") else np.asarray(positions)
     p = (where.astype(np.float64, copy=False) + 0.5) * nodes / voxels - 0.5
@@ -62,20 +67,20 @@ def axis_table(positions: ArrayLike, voxels: int, nodes: int, constraint: str) -
 
 
 def expand(nodes: Float, shape: tuple[int, ...], constraint: str) -> Float:
-    """The field at every voxel of the fixed image.
+    """Interpolate a field from the nodes to every voxel of the fixed image.
 
     Parameters
     ----------
     nodes : (d, *m) array
-        Values at the nodes (mm, or any unit: the map is linear).
+        Values at the nodes (mm, or any unit: interpolation is linear).
     shape : tuple of int
-        (*S), the voxels that cover the same field of view.
+        (*S), voxels that cover the same field of view.
     constraint : {"zero-mean", "zero-boundary"}
-        The constraint the nodes were found under; it rules the border.
+        Constraint of the field, which determines its values near the border.
 
     Returns
     -------
-    (d, *S) array of the dtype of `nodes`, where they are.
+    (d, *S) array of the dtype of `nodes`, on the same device.
     """
     field: Any = nodes
     for axis, voxels in enumerate(shape, start=1):
@@ -95,20 +100,21 @@ def expand(nodes: Float, shape: tuple[int, ...], constraint: str) -> Float:
 
 
 def evaluate(nodes: Float, shape: tuple[int, ...], points: Float, constraint: str) -> Float:
-    """The field at arbitrary points.
+    """Interpolate a field at arbitrary points.
 
     Parameters
     ----------
     nodes : (d, *m) array
-        Values at the nodes; where the points are, else they are brought there.
+        Values at the nodes; transferred to the device of the points if necessary.
     shape : tuple of int
         (*S), voxels of the fixed image.
     points : (d, ...) array
-        Voxel coordinates of the fixed image; beyond its field of view the border value holds.
+        Voxel coordinates of the fixed image; the border value is continued beyond its field of view.
+    constraint : {"zero-mean", "zero-boundary"}
 
     Returns
     -------
-    (d, ...) array, float64, where the points are.
+    (d, ...) float64 array, on the device of the points.
     """
     flat = points.astype(np.float64, copy=False).reshape(len(shape), -1)
     values = beside(nodes, flat)

@@ -1,4 +1,4 @@
-"""u at the voxels of the fixed image, a slab at a time: its values and det(id + grad u)."""
+"""Displacement at the voxels of the fixed image, slab by slab: values and det(id + grad u)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ from .resampling import slabs
 
 
 def checked_nodes(nodes: Any, dim: int) -> NDArray[np.float64]:
-    """A read-only float64 view of node values that are possible.
+    """Validate node values and return a read-only float64 view of them.
 
     Parameters
     ----------
     nodes : (d, *m) array
-        Of the displacement grid.
+        Values at the nodes of the displacement grid.
     dim : int
-        The d that is wanted.
+        Required dimension d.
+
+    Returns
+    -------
+    (d, *m) float64 array
+        Not writeable.
 
     Raises
     ------
+    InputError
+        If `nodes` is not an array of real numbers.
     GeometryError
-        If the shape or a value is not usable.
+        If the shape is wrong, or a value is not finite or impossibly large.
 
     Examples
     --------
@@ -50,18 +57,19 @@ def checked_nodes(nodes: Any, dim: int) -> NDArray[np.float64]:
 
 
 def refuse_impossible(vectors: NDArray[Any], name: str) -> None:
-    """Raise unless every number is one that a length in an image can be.
+    """Raise if a value is not finite, or larger than any length in an image.
 
     Parameters
     ----------
     vectors : array
-        In mm or voxels.
+        Values in mm or voxels.
     name : str
         Function and argument, for the message.
 
     Raises
     ------
     GeometryError
+        If a value is NaN, infinite, or larger than `LONGEST` in magnitude.
 
     Examples
     --------
@@ -85,7 +93,7 @@ def refuse_impossible(vectors: NDArray[Any], name: str) -> None:
 def expand_slab(
     nodes: Float, shape: tuple[int, ...], constraint: str, slab: slice
 ) -> NDArray[np.float32]:
-    """The field at the voxels of a slab, the same bits as that part of the whole in float32.
+    """Field at the voxels of a slab, bitwise equal to this part of the whole field in float32.
 
     Parameters
     ----------
@@ -96,11 +104,11 @@ def expand_slab(
     constraint : {"zero-mean", "zero-boundary"}
         See :mod:`varreg.geometry.displacement`.
     slab : slice
-        Of the first axis, with start and stop.
+        Slice of the first axis, with start and stop.
 
     Returns
     -------
-    (d, k, ...) float32 array in the unit of `nodes`, where they are.
+    (d, k, ...) float32 array in the unit of `nodes`, on the same device.
 
     Examples
     --------
@@ -128,13 +136,13 @@ def determinant(
     Parameters
     ----------
     nodes, shape, constraint
-        As in :func:`expand_slab`, in mm along the axes of the array.
+        As in :func:`expand_slab`; `nodes` in mm along the axes of the array.
     spacing : (d,) array
         Voxel size in mm.
 
     Returns
     -------
-    (*S) float32 array, mm per mm.
+    (*S) float32 array, dimensionless.
 
     Examples
     --------
@@ -146,7 +154,7 @@ def determinant(
     """
     result = np.empty(shape, dtype=np.float32)
     for slab in slabs(shape):
-        # One more voxel on either side, so that differences at the slab's ends are central.
+        # One more voxel on either side, for central differences at the ends of the slab.
         start = max(slab.start - 1, 0)
         wider = slice(start, min(slab.stop + 1, shape[0]))
         u = expand_slab(nodes, shape, constraint, wider)
@@ -155,7 +163,7 @@ def determinant(
 
 
 def _determinant(u: Float, spacing: Float) -> Float:
-    """det(id + grad u) of a (d, ...) array."""
+    """det(id + grad u) at the voxels of a field (d, ...)."""
     g = [[_derivative(part, spacing, axis) for axis in range(len(u))] for part in u]
     for axis in range(len(u)):
         g[axis][axis] += 1
@@ -166,7 +174,7 @@ def _determinant(u: Float, spacing: Float) -> Float:
 
 
 def _derivative(values: Float, spacing: Float, axis: int) -> Float:
-    """Central difference; along an axis of one voxel a field does not change."""
+    """Derivative by central differences; 0 along an axis of one voxel."""
     if values.shape[axis] == 1:
         return np.zeros_like(values)
     return np.asarray(np.gradient(values, values.dtype.type(spacing[axis]), axis=axis))

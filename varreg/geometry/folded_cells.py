@@ -1,4 +1,4 @@
-"""Cells of a displacement that fold or nearly fold, and where they lie."""
+"""Location of the cells of a displacement grid that fold or nearly fold."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ from ..backends.numpy.folding import cell_bounds
 from .displacement import Float
 from .folding import extended, halved
 
-#: Cells that are looked at one by one; larger boxes are bounded as a whole first.
+#: Most cells that are bounded one by one; larger boxes are first bounded as a whole.
 LEAF = 4096
 
 
 def nearly_folded_cells(
     nodes: Float, spacing: Float, constraint: str, below: float, kernels: ModuleType, threads: int
 ) -> tuple[Float, Float, int]:
-    r"""The cells whose bound is at most `below`, the smallest bound first.
+    r"""Cells whose lower bound of det(id + grad u) is at most `below`, in increasing order of the bound.
 
     Parameters
     ----------
     nodes : (d, \*m) array
         u at the nodes, in the unit of `spacing`.
     spacing : (d,) array
+        Node spacing.
     constraint : {"zero-mean", "zero-boundary"}
-        It decides the cells between the outermost nodes and the border.
+        Constraint of the displacement, which determines the cells between the outermost nodes and the border.
     below : float
+        Threshold of the bound.
     kernels : module
+        The backend.
     threads : int
 
     Returns
     -------
     places : (n, d) array
-        Centres of the cells, in units of nodes: node j is at j.
+        Centres of the cells in node coordinates.
     bounds : (n,) array
+        Lower bounds of det(id + grad u).
     cells : int
-        How many cells there are in all.
+        Total number of cells.
 
     Examples
     --------
@@ -51,7 +55,7 @@ def nearly_folded_cells(
     """
     if constraint == "zero-mean":
         field, first, step = extended(nodes), -1.0, 1.0
-    else:  # zero half a node spacing beyond the outermost nodes, and linear up to there
+    else:  # linear to zero at half a node spacing beyond the outermost nodes
         field, first, step = halved(nodes), -0.5, 0.5
     found = list(_below(field, spacing * step, below, kernels, threads, (0,) * len(nodes)))
     cells = math.prod(n - 1 for n in field.shape[1:])
@@ -67,7 +71,7 @@ def _below(
     field: Float, spacing: Float, below: float, kernels: ModuleType, threads: int,
     corner: tuple[int, ...],
 ) -> Iterator[tuple[Float, Float]]:  # fmt: skip
-    """(cells, bounds) of a box of cells, whose halves are looked at only if its own bound is at most `below`."""
+    """(cells, bounds) within a box of cells, by bisection of the boxes whose bound is at most `below`."""
     cells = tuple(n - 1 for n in field.shape[1:])
     if kernels.determinant_bound(np.ascontiguousarray(field), spacing, threads)[0] > below:
         return

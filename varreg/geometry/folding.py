@@ -1,7 +1,7 @@
-"""A bound on det(id + grad u) over the whole field of view, up to its border.
+"""Lower bound of det(id + grad u) over the whole field of view, including its border.
 
-The kernels bound it over the cells between nodes.  Half a node spacing is left at every face, where
-the field is constant (zero mean) or falls linearly to zero (zero boundary): see
+The kernels bound it over the cells between nodes.  The remaining half a node spacing at every face, where
+the field is constant (zero mean) or decreases linearly to zero (zero boundary), is added here: see
 :mod:`varreg.geometry.displacement`.
 """
 
@@ -24,7 +24,7 @@ Bound = tuple[float, tuple[int, ...]]
 def smallest_determinant(
     field: Array, spacing: Array, constraint: str, kernels: ModuleType, threads: int
 ) -> Bound:
-    """Lower bound of det(id + grad u) at every point of the field of view, and its cell.
+    """Lower bound of det(id + grad u) over the field of view, and its cell.
 
     See :func:`smallest_determinant_later` for the parameters.
     """
@@ -35,23 +35,25 @@ def smallest_determinant_later(
     field: Array, spacing: Array, constraint: str, kernels: ModuleType, threads: int,
     wider: Array | None = None,
 ) -> Later[Bound]:  # fmt: skip
-    """The same when it is there.
+    """:func:`smallest_determinant` as a :class:`varreg.backends.later.Later`.
 
     Parameters
     ----------
     field : (d, *m) array
         u at the nodes, in the unit of `spacing`.
     spacing : (d,) array
+        Node spacing.
     constraint : {"zero-mean", "zero-boundary"}
     kernels : module
+        The backend.
     threads : int
     wider : (d, .. m + 2 ..) array, optional
-        :func:`extended` of the field, if that is known.
+        :func:`extended` of the field, if already computed.
 
     Returns
     -------
     Later of (float, tuple of int)
-        The bound, exact in 2D, and the first node of its cell; of the nearest one for a place next to the border.
+        The bound, exact in 2D, and the first node of its cell, or of the nearest cell for a position near the border.
     """
     last = np.array(field.shape[1:]) - 2
 
@@ -59,12 +61,12 @@ def smallest_determinant_later(
         found: Later[Bound] = kernels.later(kernels.determinant_bound, part, step, threads)
         return found
 
-    if constraint == "zero-mean":  # one more node on either side continues the field constantly
+    if constraint == "zero-mean":  # constant continuation by one more node on either side
         inside = asked(extended(field) if wider is None else wider, spacing)
         return inside.then(lambda found: (found[0], _nearest(np.array(found[1]) - 1, last)))
     inside = asked(field, spacing)
     faces = list(itertools.product(range(len(spacing)), (0, -1)))
-    # nodes of a strip are half as far apart
+    # the node spacing of a strip is halved
     strips = [asked(_strip(field, axis, face), spacing / 2) for axis, face in faces]
 
     def smallest(found: Bound) -> Bound:
@@ -81,7 +83,7 @@ def smallest_determinant_later(
 
 
 def extended(field: Array) -> Array:
-    """The field with the values at the border repeated once: (d, .. m + 2 ..)."""
+    """Field padded by one node of its border values on every side: (d, .. m + 2 ..)."""
     shape = field.shape[1:]
     if not isinstance(field, np.ndarray):
         return np.pad(field, ((0, 0), *((1, 1) for _ in shape)), mode="edge")
@@ -91,7 +93,7 @@ def extended(field: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _extension(shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Which node each node of the extended field repeats: np.pad takes ten times as long."""
+    """Index of the node repeated at each node of the extended field; np.pad takes ten times as long."""
     return np.pad(np.arange(np.prod(shape)).reshape(shape), 1, mode="edge").ravel()
 
 
@@ -100,10 +102,10 @@ def _nearest(cell: Array, last: Array) -> tuple[int, ...]:
 
 
 def _strip(field: Array, axis: int, face: int) -> Array:
-    """The field between one face, where it is zero, and the nodes next to it: (d, .., 2, ..).
+    """Field between one face, where it is zero, and the nodes next to it: (d, .., 2, ..).
 
-    Along the other axes it has nodes half as far apart, from face to face: the field is linear
-    between them.
+    Along the other axes the node spacing is halved, from face to face, so that the field is linear
+    between the nodes.
     """
     edge = field[(slice(None),) * (axis + 1) + (slice(0, 1) if face == 0 else slice(-1, None),)]
     for other in range(len(field)):
@@ -114,14 +116,14 @@ def _strip(field: Array, axis: int, face: int) -> Array:
 
 
 def halved(field: Array) -> Array:
-    """The same field under zero boundary values by nodes half as far apart, from face to face."""
+    """Field with zero boundary values on nodes of half the spacing, from face to face."""
     for axis in range(len(field)):
         field = _halved(field, axis + 1)
     return np.ascontiguousarray(field)
 
 
 def _halved(field: Array, axis: int) -> Array:
-    """Zero at the border, the nodes, and the means between them: 2 m + 1 along the axis."""
+    """Values along one axis at 2 m + 1 nodes: zero at the border, the nodes, and the means between them."""
     values = np.moveaxis(field, axis, 0)
     out = np.zeros_like(values, order="C", shape=(2 * len(values) + 1, *values.shape[1:]))
     out[1::2] = values

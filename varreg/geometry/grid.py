@@ -1,8 +1,8 @@
-"""Where the voxels of an image are: the only owner of the conversions between spaces.
+"""Grids of voxels: the only place with conversions between coordinate spaces.
 
-Spaces are *voxel* (array index, 'ij' order, voxel centres at integers), *mm* (voxel x spacing,
-along the axes of the array) and *world* (RAS+ millimetres).  Points have their components first,
-shape ``(d, ...)``.
+The spaces are *voxel* (array index, 'ij' order, voxel centres at integers), *mm* (voxel x spacing,
+along the axes of the array) and *world* (RAS+ millimetres).  Arrays of points have shape ``(d, ...)``,
+components first.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Grid:
     Raises
     ------
     GeometryError
-        If the shape is not 2D or 3D or not positive, or if the affine has another size, is not
-        finite, does not end in the row ``0 .. 0 1``, or is singular.
+        If the shape is not 2D or 3D or not positive, or if the affine has the wrong size, is not
+        finite, does not have the last row ``0 .. 0 1``, or is singular.
 
     Examples
     --------
@@ -54,14 +54,14 @@ class Grid:
 
     @classmethod
     def with_spacing(cls, shape: Sequence[int], spacing: float | Sequence[float] = 1.0) -> Grid:
-        """Make a grid along the world axes whose voxel (0, .., 0) is at the world origin.
+        """Make a grid aligned with the world axes, with voxel (0, .., 0) at the world origin.
 
         Parameters
         ----------
         shape : sequence of int
             Number of voxels along each axis.
         spacing : float or sequence of d floats
-            Voxel size in mm; `GeometryError` if it is not positive or their count is not ``d``.
+            Voxel size in mm; `GeometryError` if a size is not positive or their number is not ``d``.
 
         Returns
         -------
@@ -87,14 +87,14 @@ class Grid:
 
     @cached_property
     def spacing(self) -> np.ndarray:
-        """Voxel size along each array axis in mm, shape (d,); not to be written to."""
+        """Voxel size along each array axis in mm, shape (d,); read-only."""
         spacing = np.asarray(np.linalg.norm(self.affine[:-1, :-1], axis=0))
         spacing.flags.writeable = False
         return spacing
 
     @property
     def direction(self) -> np.ndarray:
-        """Unit vectors of the array axes in world space, one a column, shape (d, d)."""
+        """Unit vectors of the array axes in world space, as columns, shape (d, d)."""
         return np.asarray(self.affine[:-1, :-1] / self.spacing)
 
     @property
@@ -104,7 +104,7 @@ class Grid:
 
     @property
     def centre(self) -> np.ndarray:
-        """World position (mm) of the middle of the field of view, shape (d,)."""
+        """World coordinates (mm) of the centre of the field of view, shape (d,)."""
         return self.voxel_to_world((np.array(self.shape) - 1) / 2)
 
     def voxel_to_world(self, points: np.ndarray) -> np.ndarray:
@@ -156,10 +156,10 @@ class Grid:
         return np.indices(self.shape, dtype=np.float64)
 
     def resized(self, shape: Sequence[int]) -> Grid:
-        """Cover the same field of view by another number of voxels.
+        """Grid of another shape with the same field of view.
 
-        Voxels are cells: along an axis, the new voxel ``j`` sits at the old voxel coordinate
-        ``(j + 0.5) * n_old / n_new - 0.5``, so ``[-0.5, n - 0.5]`` is kept.
+        Voxels are cells: along an axis, the new voxel ``j`` is at the old voxel coordinate
+        ``(j + 0.5) * n_old / n_new - 0.5``, which preserves ``[-0.5, n - 0.5]``.
 
         Parameters
         ----------
@@ -188,16 +188,16 @@ class Grid:
         return Grid(shape, self.affine @ new_to_old)
 
     def overlap_fraction(self, other: Grid, affine: np.ndarray | None = None) -> float:
-        """Fraction of this grid's voxels that lie inside the field of view of another grid.
+        """Fraction of the voxels of this grid inside the field of view of another grid.
 
-        It is counted on a fixed lattice of at most 32 voxels per axis, border voxels included.
+        The fraction is estimated on a fixed lattice of at most 32 voxels per axis, including the border.
 
         Parameters
         ----------
         other : Grid
-            A grid of the same dimension; `GeometryError` if it is not.
+            A grid of the same dimension; `GeometryError` otherwise.
         affine : (d+1, d+1) array, optional
-            World -> world map applied to this grid's positions first; identity by default.
+            World -> world map (mm) applied to the positions of this grid; identity by default.
 
         Returns
         -------
@@ -213,7 +213,7 @@ class Grid:
         return fraction_inside(self, other, affine)
 
     def same_space(self, other: Grid, tolerance: float = 1e-4) -> bool:
-        """Tell whether two grids have the same shape and the same voxel positions.
+        """Whether two grids have the same shape and the same voxel positions.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class Grid:
             The grid to compare with.
         tolerance : float
             Largest distance between corresponding corner voxels, in units of the smallest voxel
-            edge.  NIfTI headers keep float32, so exact equality would ask too much.
+            edge.  NIfTI headers are stored in float32, so exact equality would be too strict.
 
         Returns
         -------

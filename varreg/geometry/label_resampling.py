@@ -1,4 +1,4 @@
-"""Resampling of label maps: the label with the largest share."""
+"""Resampling of label maps: the label of largest interpolated weight."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def resampled_labels(
     rule: str,
     fill: int = 0,
 ) -> NDArray[Any]:
-    """The label with the largest linearly interpolated share at every point.
+    """Warp a label map: the label of largest linearly interpolated weight at every point.
 
-    The same as warping the indicator image of each label linearly and taking the largest, ties to
-    the lower label, but only the 2^d voxels around a point are looked at, so neither time nor
-    memory grows with the number of labels.
+    Equivalent to linear warping of the indicator image of each label and the label of the largest
+    value, the lower one in case of ties.  Only the 2^d voxels around a point are used, so that time
+    and memory do not depend on the number of labels.
 
     Parameters
     ----------
     labels : (*T) array
-        Whole numbers; on the host or on a device, as the coordinates.
+        Integers, on the host or on the device of the coordinates.
     shape, coordinates
-        As in :func:`warp`.
+        As in :func:`varreg.geometry.resampling.warp`.
     rule : {"linear", "nearest"}
-        Nearest takes the label of the nearest voxel.
+        "nearest" for the label of the nearest voxel.
     fill : int
-        The label beyond the field of view.
+        Label outside the field of view.
 
     Returns
     -------
-    (*S) array of the dtype of `labels`, where they are.
+    (*S) array of the dtype of `labels`, on the same device.
     """
     result = empty(shape, labels.dtype, labels)
 
@@ -59,7 +59,7 @@ def resampled_labels(
 
 
 def _largest_share(labels: NDArray[Any], points: Float) -> NDArray[Any]:
-    """Arg-max of the one-hot linear interpolation at points inside the array."""
+    """Argmax over labels of the interpolated one-hot encoding, at points inside the array."""
     dim = labels.ndim
     low = [
         np.minimum(p.astype(np.intp), max(n - 2, 0))
@@ -73,7 +73,7 @@ def _largest_share(labels: NDArray[Any], points: Float) -> NDArray[Any]:
     mixed = np.zeros_like(winner, dtype=bool)
     for other in found[1:]:
         mixed |= other != winner
-    # Most points lie inside one structure: only the others need the contest.
+    # Most points lie inside one structure and need no comparison of weights.
     candidates = np.stack([value[mixed] for value in found])
     fraction = [points[axis][mixed].astype(np.float64) - low[axis][mixed] for axis in range(dim)]
     shares = np.stack([_corner_weight(fraction, corner) for corner in corners])
@@ -90,7 +90,7 @@ def _corner_weight(fraction: list[Float], corner: tuple[int, ...]) -> Float:
 
 
 def _contest(candidates: NDArray[Any], shares: Float) -> NDArray[Any]:
-    """Per column of (2^d, n): the candidate whose shares add to most, ties to the lower."""
+    """Candidate of the largest summed weight in each column of (2^d, n), the lower one in case of ties."""
     winner, best = candidates[0].copy(), np.full_like(shares[0], -1.0)
     for candidate in candidates:
         total = np.where(candidates == candidate, shares, 0).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Homogeneous matrices: checking them and applying them to points (components first)."""
+"""Homogeneous matrices: validation, and application to points (components first)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import GeometryError, InputError
 
-#: Longest and shortest length (mm) that anything in an image can have: beyond, a header or a field is damaged, and
-#: rounding leaves nothing of positions.
+#: Longest and shortest admissible length (mm): beyond, a header or a field is damaged, and positions are lost
+#: to rounding.
 LONGEST, SHORTEST = 1e10, 1e-10
-_FLATTEST = 1e-6  # smallest singular value of axes of unit length; below it they are one plane
+_FLATTEST = 1e-6  # smallest singular value of unit-length axes that are not coplanar
 
 
 def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -21,14 +21,14 @@ def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     affine : (d+1, d+1) array
-        Its last row is taken to be ``0 .. 0 1``.
+        The last row is assumed to be ``0 .. 0 1``.
     points : (d, ...) array
-        Components first, in the space that the matrix maps from.
+        Components first, in the source space of the matrix.
 
     Returns
     -------
     (d, ...) float64 array
-        The points in the space that the matrix maps to.
+        The points in the target space of the matrix.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
-    """Return a shape as 2 or 3 positive ints.
+    """Validate a shape and return it as 2 or 3 positive ints.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     Raises
     ------
     GeometryError
-        If it is anything else.
+        If `shape` is not a sequence of 2 or 3 positive integers.
 
     Examples
     --------
@@ -85,14 +85,14 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def checked_affine(affine: Any, dim: int) -> np.ndarray:
-    """Return a read-only float64 copy of an invertible homogeneous matrix.
+    """Validate an invertible homogeneous matrix and return a read-only float64 copy.
 
     Parameters
     ----------
     affine : (d+1, d+1) array
         Voxel -> world (mm).
     dim : int
-        The ``d`` that is wanted.
+        Required dimension ``d``.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def checked_affine(affine: Any, dim: int) -> np.ndarray:
     Raises
     ------
     GeometryError
-        If it has another shape, is not finite, larger than any image, does not end in ``0 .. 0 1``, or
-        is singular.
+        If the matrix has the wrong shape, has entries that are not finite or impossibly large, does not have
+        the last row ``0 .. 0 1``, or is singular.
 
     Examples
     --------
@@ -140,14 +140,14 @@ def checked_affine(affine: Any, dim: int) -> np.ndarray:
 
 
 def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
-    """Return voxel sizes as a float64 array.
+    """Validate voxel sizes and return them as a float64 array.
 
     Parameters
     ----------
     spacing : float or sequence of d floats
         Voxel size in mm.
     dim : int
-        The ``d`` that is wanted.
+        Required dimension ``d``.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
     Raises
     ------
     GeometryError
-        If a size is not a positive number that is possible, or their count is not ``d``.
+        If a size is not positive or not plausible, or the number of sizes is not ``d``.
 
     Examples
     --------
@@ -176,12 +176,12 @@ def checked_spacing(spacing: Any, dim: int) -> np.ndarray:
 
 
 def _largest(matrix: np.ndarray) -> float:
-    """The entry of the largest absolute value."""
+    """Entry of largest absolute value."""
     return float(matrix.flat[np.abs(matrix).argmax()])
 
 
 def _refuse_singular(linear: np.ndarray) -> None:
-    """Judge the axes at unit length: neither small nor anisotropic voxels are a fault."""
+    """Raise if the axes are coplanar; they are normalised, as small or anisotropic voxels are valid."""
     spacing = np.linalg.norm(linear, axis=0)
     if not (spacing >= SHORTEST).all():
         raise GeometryError(

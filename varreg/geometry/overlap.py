@@ -1,4 +1,4 @@
-"""The overlap of two fields of view, counted on a lattice."""
+"""Overlap of two fields of view, estimated on a lattice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .matrices import transform_points
 if TYPE_CHECKING:
     from .grid import Grid
 
-#: Points per axis: 1 % accuracy in 3D for a few milliseconds.
+#: Points per axis: an accuracy of 1 % in 3D within a few milliseconds.
 LATTICE = 32
 
 
 def fraction_inside(grid: Grid, other: Grid, affine: np.ndarray | None) -> float:
-    """Fraction of the voxels of a grid that lie in another field of view: see :meth:`varreg.Grid.overlap_fraction`."""
+    """Fraction of the voxels of a grid inside another field of view: see :meth:`varreg.Grid.overlap_fraction`."""
     matrix = np.eye(grid.dim + 1) if affine is None else np.asarray(affine, dtype=np.float64)
     if other.dim != grid.dim or matrix.shape != (grid.dim + 1, grid.dim + 1):
         raise GeometryError(

@@ -1,4 +1,4 @@
-"""A displacement brought from one grid of nodes to another by least squares."""
+"""Least-squares projection of a displacement from one displacement grid onto another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .displacement import Float, axis_table, expand
 
 
 def mean_and_largest(field: Float) -> tuple[float, float]:
-    """Mean and largest length of the vectors of a (d, ...) field, in its unit.
+    """Mean and largest length of the vectors of a field (d, ...), in its unit.
 
     Examples
     --------
@@ -28,25 +28,26 @@ def project(
     onto: tuple[int, ...],
     onto_constraint: str,
 ) -> Float:
-    r"""The displacement on other nodes that differs least at the fixed voxels, in the mean square.
+    r"""Least-squares fit of a displacement on another displacement grid, over the fixed voxels.
 
-    Interpolation is a product over the axes, so its pseudo-inverse is too, and an axis costs one
-    product with a small matrix.  What the other nodes can hold is kept exactly.
+    Interpolation is separable, hence so is its pseudo-inverse, and each axis takes one
+    product with a small matrix.  A displacement that the other grid can represent is preserved exactly.
 
     Parameters
     ----------
     nodes : (d, \*m) array
-        In mm, under `constraint`.
+        Displacement at the nodes in mm, under `constraint`.
     constraint, onto_constraint : {"zero-mean", "zero-boundary"}
-        Before and after; the mean is not taken out here.
+        Constraints before and after; the mean is not removed here.
     voxels : tuple of int
-        (\*S), of the fixed image.
+        (\*S), voxels of the fixed image.
     onto : tuple of int
-        Nodes wanted.
+        Nodes of the other grid.
 
     Returns
     -------
     (d, \*onto) array
+        Displacement at the nodes of the other grid, mm.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def _inverse(voxels: int, nodes: int, constraint: str) -> Float:
 
 
 def interpolation(voxels: int, nodes: int, constraint: str) -> Float:
-    """The interpolation from nodes to voxels along one axis, (voxels, nodes)."""
+    """Matrix of the interpolation from nodes to voxels along one axis, (voxels, nodes)."""
     table = axis_table(np.arange(voxels), voxels, nodes, constraint)
     weights = np.zeros((voxels, nodes))
     rows = np.arange(voxels)

@@ -1,8 +1,8 @@
-"""Reading an array between its voxels: one rule for images, one for labels, slab by slab.
+"""Resampling of images, slab by slab.
 
-The edge rule is the same everywhere.  An image of n voxels along an axis covers [-1/2, n - 1/2];
-inside that field of view the border value is continued from the outermost voxel centre to the
-border, and beyond it there is no image, only `fill`.
+The boundary rule is the same everywhere.  An image of n voxels along an axis covers [-1/2, n - 1/2];
+inside this field of view the border value is continued constantly from the outermost voxel centre to the
+border, and outside the value is `fill`.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from .displacement import Float
 
 INTERPOLATIONS = ("linear", "nearest", "cubic")
 ORDER = {"nearest": 0, "cubic": 3}
-# Voxels worked on at a time: small enough for the cache and for 3D memory, large enough for NumPy.
+# Voxels per slab: few enough for the cache, enough to amortise the overhead of NumPy.
 SLAB_VOXELS = 2**17
-# On a device: few launches, and no more memory for coordinates than a registration has had.
+# On a device: few launches, but no more memory for coordinates than a registration uses.
 DEVICE_SLAB_VOXELS = 2**22
 
-Coordinates = Callable[[slice], Float]  # slab of the target -> (d, k, ...) voxels of the source
+Coordinates = Callable[[slice], Float]  # slab of the target -> (d, k, ...) source voxel coordinates
 
 
 class Vectors(NamedTuple):
-    """A vector field on a slab and the matrix that brings it to voxels of the target."""
+    """A vector field on a slab and the matrix that converts it to voxels of the source."""
 
     matrix: Float  # (d, d)
     field: Float  # (d, k, ...)
 
 
 def slabs(shape: tuple[int, ...], voxels: int = SLAB_VOXELS) -> Iterator[slice]:
-    """Slices of the first axis that hold about `voxels` voxels each and cover it in order."""
+    """Consecutive slices of the first axis, with about `voxels` voxels each."""
     thickness = max(1, voxels // max(1, int(np.prod(shape[1:]))))
     for start in range(0, shape[0], thickness):
         yield slice(start, min(start + thickness, shape[0]))
 
 
 def voxel_matrix(start: Float, world_map: Float, end: Float) -> Float:
-    """Voxel of one grid -> voxel of another by way of a map between their worlds.
+    """Voxel -> voxel matrix between two grids, from a map between their world spaces.
 
     Parameters
     ----------
     start, end : (d+1, d+1) array
         Voxel -> world (mm) of the two grids.
     world_map : (d+1, d+1) array
-        World of the first -> world of the second (mm).
+        World -> world (mm), from the first grid to the second.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def voxel_matrix(start: Float, world_map: Float, end: Float) -> Float:
     [0.5, 0.0, 0.0]
     """
     if np.array_equal(start, end):
-        # Written so that the identity gives exactly the identity: no motion is exactly no motion.
+        # In this form the identity is exact, without rounding errors.
         identity = np.eye(len(start))
         return identity + np.linalg.solve(end, (world_map - identity) @ start)
     return np.linalg.solve(end, world_map @ start)
@@ -74,20 +74,20 @@ def affine_coordinates(
     matrix: Float, shape: tuple[int, ...], slab: slice | tuple[slice, ...], vectors: Vectors | None = None,
     like: Any = HOST,
 ) -> Float:  # fmt: skip
-    """The affine image of every index of a slab or tile, plus a linearly mapped vector field.
+    """Affinely mapped voxel indices of a slab or tile, plus a linearly mapped vector field.
 
     Parameters
     ----------
     matrix : (d, d+1) or (d+1, d+1) array
         Maps the index i (voxel) to matrix[:d, :d] i + matrix[:d, d].
     shape : tuple of int
-        (*S), the whole grid.
+        (*S), shape of the whole grid.
     slab : slice or tuple of slices
-        Of the first axis, or of every axis, with start and stop.
+        Slice of the first axis, or of every axis, with start and stop.
     vectors : Vectors or None
         Adds vectors.matrix @ vectors.field.
     like : array
-        The answer is where it is, as the vectors are.
+        Array whose device is used, the device of the vectors.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def affine_coordinates(
     dim = len(shape)
     tile = slab if isinstance(slab, tuple) else (slab, *(slice(0, n) for n in shape[1:]))
     ranges = [np.arange(part.start, part.stop) for part in tile]
-    # (k, 1, 1), (1, n, 1), (1, 1, n): broadcast, never a full array
+    # (k, 1, 1), (1, n, 1), (1, 1, n): broadcast, without full index arrays
     indices = [beside(index, like) for index in np.ix_(*ranges)]
     result = empty((dim, *map(len, ranges)), np.float32, like)
     for row, out in enumerate(result):
@@ -126,28 +126,28 @@ def warp(
     threads: int | None = None,
     kernels: ModuleType | None = None,
 ) -> NDArray[np.float32]:
-    """The array `data` read at coordinates given slab by slab.
+    """Interpolate an image at coordinates computed slab by slab.
 
     Parameters
     ----------
     data : (*T) array
         The source image, on the host or on a device.
     shape : tuple of int
-        (*S), of the target grid.
+        (*S), shape of the target grid.
     coordinates : callable
-        Slab of the target -> (d, k, ...) coordinates in voxels of the source, where the source is.
+        Slab of the target -> (d, k, ...) source voxel coordinates, on the device of the source.
     interpolation : {"linear", "nearest", "cubic"}
-        Cubic is the interpolating cubic B-spline with mirrored ends.
+        "cubic" is interpolation by cubic B-splines with mirror boundary conditions.
     fill : float
-        Value where there is no source image.
+        Value outside the field of view of the source.
     threads : int, optional
         All available by default.
     kernels : module, optional
-        The backend of linear interpolation; by default the compiled one of where the source is.
+        Backend of linear interpolation; by default the compiled backend of the device of the source.
 
     Returns
     -------
-    (*S) float32 array, where the source is.
+    (*S) float32 array, on the device of the source.
     """
     source = contiguous(data, np.float32)
     if interpolation == "linear":
@@ -176,7 +176,7 @@ def _warp_linear(
     source: NDArray[np.float32], shape: tuple[int, ...], coordinates: Coordinates, fill: float,
     threads: int | None, kernels: ModuleType | None,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """:func:`warp` by a compiled loop: ten times as fast as the general one."""
+    """:func:`warp` by a compiled loop, ten times as fast as the generic implementation."""
     compiled: Any = kernels_for(source) if kernels is None else kernels
     volume = compiled.resident(source if source.ndim == 3 else source[None])
     result = empty(shape, np.float32, source)
@@ -194,9 +194,9 @@ def _warp_linear(
 def each_slab(
     work: Callable[[slice], None], shape: tuple[int, ...], threads: int | None = None, like: Any = HOST
 ) -> None:  # fmt: skip
-    """Call `work` for every slab, several at a time: what it does with one must not meet another.
+    """Call `work` for every slab, in parallel threads; the calls must be independent.
 
-    threads: all available by default.  Of arrays on the device of `like` one slab after the other.
+    All available threads are used by default.  For arrays on a device (`like`) the slabs are processed sequentially.
     """
     if not isinstance(like, np.ndarray):
         with kernels_for(like).device.current():
@@ -207,7 +207,7 @@ def each_slab(
 
 
 def on_every_slab(field: Coordinates, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A field that is given slab by slab at every voxel of a grid (*S): (d, *S) float32, on the host."""
+    """Field at every voxel of a grid (*S) from a function of slabs: (d, *S) float32, on the host."""
     result = np.empty((len(shape), *shape), dtype=np.float32)
 
     def fill(slab: slice) -> None:
@@ -218,19 +218,19 @@ def on_every_slab(field: Coordinates, shape: tuple[int, ...]) -> NDArray[np.floa
 
 
 def outside(points: Float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which (d, ...) points (voxel) lie beyond the field of view [-1/2, n - 1/2] of an array."""
+    """Mask of points (d, ...), in voxels, outside the field of view [-1/2, n - 1/2] of an array."""
     absent = np.zeros_like(points[0], dtype=bool)
     for coordinate, n in zip(points, shape, strict=True):
         absent |= ~(
             (coordinate >= -0.5) & (coordinate <= n - 0.5)
-        )  # so what is not a number is, too
+        )  # negated, so that NaN is outside
     return absent
 
 
 def clamp(points: Float, shape: tuple[int, ...]) -> None:
-    """Bring (d, ...) points (voxel) in place to the nearest point between outermost centres.
+    """Clamp points (d, ...), in voxels, to the range of voxel centres, in place.
 
-    What is not a number goes to 0: it must not become an index.
+    NaN becomes 0, because it must not be used as an index.
     """
     for coordinate, n in zip(points, shape, strict=True):
         np.fmax(coordinate, 0, out=coordinate)
@@ -238,7 +238,7 @@ def clamp(points: Float, shape: tuple[int, ...]) -> None:
 
 
 def check_choice(value: Any, choices: tuple[str, ...], function: str, argument: str) -> None:
-    """Refuse a word that is not one of the choices."""
+    """Raise :class:`varreg.errors.InputError` if a value is not one of the choices."""
     if not isinstance(value, str) or value not in choices:
         known = ", ".join(map(repr, choices))
         raise InputError(f"{function}: `{argument}` must be one of {known}; got {value!r}.")

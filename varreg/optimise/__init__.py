@@ -1,1 +1,1 @@
-"""Descent, line search, L-BFGS, history: it knows no images."""
+"""Descent, line search, L-BFGS, history, and reports, independent of images."""

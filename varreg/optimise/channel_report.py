@@ -1,4 +1,4 @@
-"""What each of several pairs of images contributes to the similarity."""
+"""Report of the similarity of each of several pairs of images."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ChannelReport:
-    """One of several pairs of images that were registered by one map.
+    """Similarity of one of several jointly registered pairs of images.
 
     Attributes
     ----------
     moving, fixed : str
         File names; "" for arrays.
     similarity : str
-        What is measured of the pair, as the options name it.
+        Name of the similarity of the pair, as in the options.
     weight : float
-        In the mean; the weights add up to 1.
+        Weight in the mean; the weights sum to 1.
     start, end : float
-        Its similarity (nats) at the finest level: as the headers place the images, and of the map.
+        Similarity (nats) of the pair at the finest level, before registration and after it.
     """
 
     moving: str
@@ -31,7 +31,7 @@ class ChannelReport:
 
 
 def told(channels: Sequence[ChannelReport]) -> str:
-    """The channels in words; nothing of one pair alone.
+    """Text of the report of several pairs; empty for a single pair.
 
     >>> print(told([ChannelReport("t2", "t1", "mi", 0.75, 0.1, 0.4), ChannelReport("", "", "mi", 0.25, 0.2, 0.3)]))
     Similarity: weighted mean of 2 pairs.

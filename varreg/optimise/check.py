@@ -1,4 +1,4 @@
-"""Check of an answer: a figure, its limit, and what to do beyond it."""
+"""Checks of a result: a measured value, its limit, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ SILENT = "Checks: no warnings (this is not a proof; inspect the images)."
 
 @dataclass(frozen=True)
 class Check:
-    """One question that an answer was asked.
+    """One check of a result.
 
     Attributes
     ----------
     name : str
-        Short, the same in every version.
+        Short name, the same in every version.
     value, limit : float
-        What was measured, and where the warning begins.
+        Measured value, and the limit beyond which the check warns.
     passed : bool
+        Whether the value is within the limit.
     sentence : str
-        What was measured, in words.
+        Text of the finding.
     remedy : str
-        What to do if it did not pass.
+        Advice in case of a warning.
     """
 
     name: str
@@ -54,12 +55,12 @@ class Check:
 
 
 def failed(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """The checks that did not pass, in their order."""
+    """Checks that did not pass, in the given order."""
     return tuple(check for check in checks if not check.passed)
 
 
 def first_line(checks: Sequence[Check]) -> str:
-    """All checks in one line: the first that is said of an answer.
+    """Summary of all checks in one line.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def first_line(checks: Sequence[Check]) -> str:
 
 
 def remedies(checks: Sequence[Check]) -> str:
-    """What to do about those that failed, each piece of advice once; empty if all passed.
+    """Distinct remedies of the failed checks, in one line; empty if all passed.
 
     >>> remedies([Check("folds", -0.1, 0.0, False, "The map folds.", "Raise smoothness_weight.")])
     'Possible remedies: Raise smoothness_weight.'

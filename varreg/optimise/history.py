@@ -1,4 +1,4 @@
-"""What happened during the descent: one record per accepted step, one stop reason per level."""
+"""History of a registration: one record per accepted step, one stopping reason per level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .lengths import length
 
 
 class Stop(Enum):
-    """Why a level ended; the value is the sentence shown to people."""
+    """Stopping reason of a level; the value is the clause of the message."""
 
     GRADIENT = "the gradient fell below its tolerance"
     STAGNATION = "the last steps gained almost nothing"
@@ -29,22 +29,22 @@ class Stop(Enum):
 
 @dataclass(frozen=True)
 class Energy:
-    """The energy and its split.
+    """The energy and its terms.
 
     Attributes
     ----------
     similarity : float
         Mutual information in nats (larger is better).
     smoothness : float
-        mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, no unit; 0 in the affine stage.
+        mean(abs(grad u)^2 + ell^(2 m - 2) abs(D^m u)^2) of order m, dimensionless; 0 in the affine stage.
     total : float
-        -lambda * similarity + mu * smoothness + nu * volume + eta * points + kappa * rigidity, what is minimised.
+        The minimised energy, -lambda * similarity + mu * smoothness + nu * volume + eta * points + kappa * rigidity.
     volume : float
-        mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), no unit; 0 where it has no weight.
+        mean((J^2 + J^-2 - 2) / 8), J = det(id + grad u), dimensionless; 0 if its weight is 0.
     points : float
         Weighted mean of the squared distances of matching points, mm^2; 0 without points.
     rigidity : float
-        Mean of the squared strain within rigid masks over all of the image, no unit; 0 without them.
+        Squared strain within rigid masks, averaged over the whole image, dimensionless; 0 without masks.
     """
 
     similarity: float
@@ -56,7 +56,7 @@ class Energy:
 
     @property
     def terms(self) -> str:
-        """In words, without their weights.
+        """Text of the terms, without their weights.
 
         >>> Energy(0.5123, 0.02, -0.5, 0.031).terms
         '0.5123 nats, smoothness 0.0200, volume 0.0310'
@@ -71,7 +71,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class Iteration:
-    """One accepted step (iteration 0 is the start of a level)."""
+    """Record of one accepted step; iteration 0 is the start of a level."""
 
     stage: str  # "affine" or "deformable"
     level: int  # 0 is the coarsest
@@ -84,26 +84,26 @@ class Iteration:
     backtracks: int
     gradient_norm: float
     largest_displacement: float  # mm, of u (deformable) or of the update (affine)
-    smallest_determinant: float  # bound on det(id + grad u) over every point
+    smallest_determinant: float  # lower bound of det(id + grad u) over the field of view
 
 
 @dataclass(frozen=True)
 class Trial(Iteration):
-    """A step from one of several starts of the affine stage: it does not enter the history.
+    """A step from one of several initialisations of the affine stage, not part of the history.
 
     Attributes
     ----------
     start : str
-        Where it began, in words.
+        Description of the initialisation.
     """
 
     start: str = ""
 
 
 def descents(history: Iterable[Iteration]) -> list[list[Iteration]]:
-    """The steps of each descent: a fine map descends twice at the coarsest level, with two energies.
+    """Steps grouped by descent; a fine map has two descents at the coarsest level, with different energies.
 
-    Every descent has its start as iteration 0.
+    Every descent starts with iteration 0.
     """
     found: list[list[Iteration]] = []
     for step in history:
@@ -115,7 +115,7 @@ def descents(history: Iterable[Iteration]) -> list[list[Iteration]]:
 
 @dataclass(frozen=True)
 class Level:
-    """How one level of one stage ended."""
+    """Summary of one level of one stage."""
 
     stage: str
     level: int
@@ -137,16 +137,15 @@ class Level:
 
 @dataclass(frozen=True)
 class HeadMotion:
-    """How far the deformation moves the head, not the air around it, in mm.
+    """Displacement of the foreground by the deformation, in mm.
 
     Attributes
     ----------
     mean, largest : float
-        Of abs(u) over the head.
+        Mean and largest length of u over the foreground.
     further : float or None
-        Estimate of how far 20 further steps would move it on average: as far as the last steps did together,
-        which is an order of magnitude (``examples/benchmarks/further_steps.py``); None if nothing was minimised last, or without
-        memory.
+        Estimate of the mean displacement by 20 further steps, from the sum of the last steps; an
+        order of magnitude (``examples/benchmarks/further_steps.py``).  None if there was no descent, or no memory.
     """
 
     mean: float
@@ -156,14 +155,14 @@ class HeadMotion:
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Damping of a start that folds, or comes too near to it: the least that ends this.
+    """Minimal damping of a start that folds or nearly folds.
 
     Attributes
     ----------
     before, after : float
-        Bound on det(id + grad u) over every point.
+        Lower bound of det(id + grad u) over the field of view.
     mean, largest : float
-        How far points were moved by it, in mm.
+        Mean and largest change of the displacement, in mm.
     """
 
     before: float
@@ -185,22 +184,22 @@ class Unfolding:
 
 @dataclass(frozen=True)
 class StartReport:
-    """The map that a registration started from, and what had to be done to it first.
+    """The initial map of a registration, and its preparation.
 
     Attributes
     ----------
     kind : str
-        What it was given as.
+        Kind of the given start.
     energy : Energy
-        At the finest level, after what follows: the solver never ends above it.
+        Energy at the finest level after the preparation, an upper bound of the final energy.
     smallest_determinant : float
-        Bound on det(id + grad u) of the map as it was given, over every point.
+        Lower bound of det(id + grad u) of the given map over the field of view.
     mean_moved, largest_moved : float
-        How far points were moved (mm) to bring u to the displacement grid; 0 if it was there.
+        Change of the displacement (mm) by its projection onto the displacement grid; 0 without projection.
     unfolding : Unfolding or None
-        If it folded on the displacement grid.
+        Damping, if the start folded on the displacement grid.
     instead : str or None
-        What of less energy was taken instead of it.
+        Start of lower energy used instead.
     """
 
     kind: str

@@ -1,8 +1,8 @@
-"""Limited-memory BFGS (Liu and Nocedal, doi 10.1007/BF01589116) by a matrix of inner products.
+"""Limited-memory BFGS (Liu and Nocedal, doi 10.1007/BF01589116), vector-free: with a matrix of inner products.
 
-All vectors that the two-loop recursion makes are combinations of the gradient, the steps and the changes of the
-gradient that are kept; the recursion is done with their coefficients.  So the inner products of a step are known
-before it begins, and on a device they are one launch.
+All vectors of the two-loop recursion are linear combinations of the gradient and of the stored steps and changes of
+the gradient; the recursion operates on their coefficients.  All inner products of a step are therefore available
+before the recursion starts, and take one launch on a device.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from ..backends.arrays import Array
 from ..backends.later import Later
 from ..backends.vectors import combination, inner_products
 
-#: Steps whose sum tells how far further ones go.
+#: Number of last steps whose sum estimates the effect of further steps.
 RECENT = 6
 
 
 class Arrival(NamedTuple):
-    """A new gradient, the step that led there, and their inner products; P is the first inverse Hessian."""
+    """A new gradient, the step to it, and their inner products; P is the initial inverse Hessian."""
 
     gradient: Array
     step: Array | None
-    change: Array | None  # y, of the gradient
+    change: Array | None  # y, the change of the gradient
     products: list[
         float
     ]  # <g, g>, <g, P g>, and if there is a step s: <s, y>, <s, s>, <y, y>, <y, P y>, <s, g>, <g, P y>
-    by_steps: list[float]  # <s_i, y> of all pairs that are kept
+    by_steps: list[float]  # <s_i, y> for all stored pairs
     by_changes: list[float]  # <y_i, P y>
 
 
 class LBFGS:
-    """Approximation of the inverse Hessian by the last pairs (step, change of the gradient).
+    """Approximation of the inverse Hessian from the last pairs (step, change of the gradient).
 
-    Without memory it is the identity: in coordinates in which the smoothness term is half a squared
-    norm, that is the inverse of the smoothness operator.
+    Without memory it is the identity, which is the inverse of the smoothness operator in coordinates
+    in which the smoothness term is half a squared norm.
 
     Parameters
     ----------
     memory : int
-        Most pairs kept; 0 leaves the identity.
+        Largest number of stored pairs; 0 for the identity.
     precondition : callable, optional
-        A symmetric positive definite approximation of the inverse Hessian, times an array; by default the identity.
+        Product of the initial inverse Hessian P, symmetric and positive definite, with an array; by default the identity.
     """
 
     def __init__(self, memory: int, precondition: Callable[[Array], Array] | None = None) -> None:
@@ -59,11 +59,11 @@ class LBFGS:
         self._changes_gradient: deque[float] = deque()  # <y_i, P g>
         self._curvatures: Array = np.zeros(
             (0, 0)
-        )  # <s_i, y_j> of j >= i, and the same below the diagonal
+        )  # <s_i, y_j> for j >= i, symmetrically continued below the diagonal
         self._squares: Array = np.zeros((0, 0))  # <y_i, P y_j>
 
     def ask(self, gradient: Array, step: Array | None = None) -> Later[Arrival]:
-        """The inner products of a new gradient, and of the step that has led there from the last one."""
+        """Inner products of a new gradient, and of the step to it from the previous one."""
         known = self._preconditioned(gradient)
         pairs = [(gradient, gradient), (gradient, known)]
         if step is None or not self._memory:
@@ -83,9 +83,9 @@ class LBFGS:
         )
 
     def update(self, arrival: Arrival) -> float:
-        """Follow the descent to a new gradient, and return the norm of that.
+        """Update with a new gradient, and return its norm.
 
-        A pair is kept if the energy curves upwards along it (else the matrix would be indefinite).
+        A pair is stored if its curvature is positive; otherwise the matrix would become indefinite.
         """
         self._gradient = arrival.gradient
         self._squared, self._preconditioned_squared = arrival.products[:2]
@@ -112,7 +112,10 @@ class LBFGS:
         self._squares = _bordered(self._squares, arrival.by_changes, changes)
 
     def direction(self) -> tuple[Array, float]:
-        """Minus the inverse Hessian times the last gradient, by the two-loop recursion; its product with the gradient."""
+        """Search direction by the two-loop recursion, and its inner product with the gradient.
+
+        The direction is the product of the negative inverse Hessian with the last gradient.
+        """
         gradient = self._gradient
         assert gradient is not None
         if not self._steps:
@@ -124,16 +127,19 @@ class LBFGS:
         return direction, slope + _product(weights, self._steps_gradient)
 
     def _coefficients(self) -> tuple[list[float], list[float], float]:
-        """Of -y_i before P is applied, of s_i after it, and what P is multiplied by: right along the last change."""
+        """Coefficients of -y_i before and of s_i after the product with P, and the scale of P.
+
+        The scale matches the curvature along the last change of the gradient.
+        """
         count, curvatures, squares = len(self._steps), self._curvatures.tolist(), self._squares.tolist()  # fmt: skip
         factors, weights = [0.0] * count, [0.0] * count
         for i in reversed(range(count)):
-            after = _product(curvatures[i], factors)  # of newer pairs: the others are still 0
+            after = _product(curvatures[i], factors)  # newer pairs: the rest are still 0
             factors[i] = (-self._steps_gradient[i] - after) / curvatures[i][i]
         scale = curvatures[-1][-1] / squares[-1][-1]
         for i in range(count):
             by_change = -scale * (self._changes_gradient[i] + _product(squares[i], factors))
-            before = _product(curvatures[i], weights)  # of older pairs
+            before = _product(curvatures[i], weights)  # over older pairs
             weights[i] = factors[i] - (by_change + before) / curvatures[i][i]
         return factors, weights, scale
 
@@ -141,12 +147,12 @@ class LBFGS:
         return array if self._precondition is None else self._precondition(array)
 
     def recent(self) -> Array | None:
-        """Sum of the last `RECENT` steps; None if fewer are kept."""
+        """Sum of the last `RECENT` steps; None if fewer are stored."""
         steps = list(self._steps)[-RECENT:]
         return sum(steps[1:], steps[0]) if len(steps) == RECENT else None
 
     def reset(self) -> bool:
-        """Drop all pairs; whether there were any."""
+        """Discard all pairs; return whether there were any."""
         had = len(self._steps) > 0
         for kept in (self._steps, self._changes, self._steps_gradient, self._changes_gradient):
             kept.clear()
@@ -163,7 +169,7 @@ def _sum(before: deque[float], more: list[float]) -> deque[float]:
 
 
 def _bordered(matrix: Array, column: list[float], corner: float) -> Array:
-    """The matrix with one more row and column, which are the same."""
+    """Matrix bordered by the same row and column."""
     count = len(matrix)
     wider = np.empty((count + 1, count + 1))
     wider[:count, :count] = matrix

@@ -1,13 +1,13 @@
-"""Lengths in words, of images of metres as of microns."""
+"""Formatting of lengths, for images of any scale."""
 
 from __future__ import annotations
 
-#: What is shorter than this (mm) is 0 but for rounding.
+#: Shorter lengths (mm) are rounding errors of 0.
 ROUNDING = 1e-9
 
 
 def length(millimetres: float, digits: int = 2) -> str:
-    """A length in mm with so many decimals; with two figures if those would show almost nothing.
+    """Length in mm with a number of decimals, or with two significant digits if it is too short for them.
 
     >>> length(2.861), length(0.00012345), length(0.0), length(12.3, 0)
     ('2.86', '0.00012', '0.00', '12')

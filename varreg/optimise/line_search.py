@@ -1,12 +1,12 @@
-r"""The backtracking line search: shorten the step until the energy falls enough and nothing folds.
+r"""Backtracking line search: the step is shortened until the Armijo condition holds without folds.
 
 A step t along a direction d is accepted if (Armijo, doi 10.2140/pjm.1966.16.1)
 
 .. math:: E(z + t d) \le E(z) + c\,t\,\langle g, d\rangle .
 
-Trials that fold have infinite energy.  The direction is then made to vanish around the cell that folds, for a few
-cells one after the other: a nearly folded cell must not stop all others.  Only if little of the slope is left, or more
-cells fold, the step is shortened.
+Trials that fold have infinite energy.  The direction is then masked around the folded cell, for up to a few
+cells in succession, because one nearly folded cell would block the step everywhere.  The step is shortened only
+if the masked direction has too small a slope, or if too many cells fold.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .objective import Ahead, Evaluation, Objective
 
 ARMIJO = 1e-4
 MOST_BACKTRACKS = 25
-#: Fraction of the energy that its rounding errors cannot be told from: shorter steps show nothing.
+#: Relative rounding error of the energy: smaller decreases cannot be resolved.
 RESOLUTION = 1e-8
-#: Trials after which steps too short to show are given up.
+#: Number of trials after which the search ends if the expected decrease cannot be resolved.
 PATIENCE = 3
-#: Trials of a search that are likely to be accepted: on a device their gradient is computed with their energy.
+#: First trials of a search, which are likely to be accepted: a device computes their gradient with their energy.
 LIKELY = 2
-#: Folding cells that one search takes out of its direction, and the least share of its slope that must be left.
+#: Most folded cells masked in one search, and the least fraction of the slope that must remain.
 MOST_CELLS, LEAST_SLOPE = 12, 0.1
 
 
@@ -46,40 +46,44 @@ def backtrack(
     shortest_step: float = 0.0,
     ahead: Callable[[Array], Ahead] | None = None,
 ) -> tuple[Any, Evaluation, Array, float, int] | None:
-    """The first acceptable step, or None if none lowers the energy.
+    """First step that satisfies the Armijo condition; None if no step lowers the energy.
 
     Parameters
     ----------
     objective : Objective
     state, evaluation, gradient
-        Where the search starts, and its energy and gradient there.
+        Start of the search, with its energy and gradient.
     direction : array
-        In the coordinates of the gradient.
+        Search direction in the coordinates of the gradient.
     slope : float
         Inner product of gradient and direction.
     step : float
-        First step tried, shortened so that no point moves further than `largest_step` voxels.
+        Length of the first trial step.
+    largest_step : float
+        Largest displacement of a point, in voxels of the level; longer steps are shortened.
     where : str
         Stage, level and iteration, for messages.
     shortest_step : float
-        A step that moves no point further than this, in voxels, is not shortened any more.
+        Steps with a smaller largest displacement, in voxels of the level, are not shortened further.
     ahead : callable, optional
-        If the first trials are likely to be accepted: change of the coordinates -> what is done with the gradient
-        there before its energy is waited for; see :meth:`varreg.optimise.objective.Objective.evaluate`.
+        For trials that are likely to be accepted, a function of the change of the coordinates; it returns the
+        argument `ahead` of :meth:`varreg.optimise.objective.Objective.evaluate`.
 
     Returns
     -------
     state, evaluation
-        Where the step leads.
+        New state and its evaluation.
     change : array
-        Of the coordinates: `step` times the direction that was taken.
+        Change of the coordinates: `step` times the direction, masked if necessary.
     step : float
+        Length of the step.
     backtracks : int
+        Number of rejected trials.
 
     Raises
     ------
     DivergenceError
-        If an energy is not a number.
+        If an energy is NaN or minus infinity.
     """
     before, folds = evaluation.energy.total, 0
     for backtracks in range(MOST_BACKTRACKS if slope < 0 else 0):
@@ -107,7 +111,7 @@ def backtrack(
 
 
 def _shrink(energy: float, slope: float, step: float, new_energy: float) -> float:
-    """Minimiser of the parabola through the two energies and the slope, kept in [0.1, 0.5]."""
+    """Minimiser of the parabola through the two energies and the slope, clipped to [0.1, 0.5]."""
     curvature = new_energy - energy - slope * step
     best = -slope * step / (2 * curvature) if curvature > 0 else 0.5
     return min(max(best, 0.1), 0.5)

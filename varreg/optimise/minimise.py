@@ -1,8 +1,8 @@
-"""Descent: one loop for the affine and the deformable stage.
+"""Descent: the optimisation loop of the affine and of the deformable stage.
 
-In coordinates z in which the smoothness term is half a squared norm, the steepest descent direction
-is the Sobolev gradient.  ``memory = 0`` follows it with backtracking: the method of section 2.3.3 of
-doi 10.3390/math14122131.  ``memory > 0`` takes the directions of limited-memory BFGS, which begins with an
+In coordinates z in which the smoothness term is half a squared norm, the direction of steepest descent
+is the negative Sobolev gradient.  ``memory = 0`` is steepest descent with backtracking, the method of section
+2.3.3 of doi 10.3390/math14122131.  ``memory > 0`` is limited-memory BFGS, initialised with an
 approximate inverse Hessian of the objective.
 """
 
@@ -23,22 +23,24 @@ from .lbfgs import LBFGS, Arrival
 from .line_search import backtrack
 from .objective import Evaluation, Objective
 
-#: Energy gained by this many steps together decides about stagnation.
+#: Number of steps whose total decrease of the energy decides about stagnation.
 WINDOW = 5
 
 
 @dataclass(frozen=True)
 class Descent:
-    """The end of a descent.
+    """Result of a descent.
 
     Attributes
     ----------
     state : Any
+        Final state.
     evaluation : Evaluation
-        Of the state.
+        Evaluation of the final state.
     stop : Stop
+        Stopping reason.
     iterations, evaluations : int
-        Accepted steps, and energies that were computed.
+        Number of accepted steps, and of evaluations of the energy.
     gradient_reduction : float
         Norm of the last gradient / norm of the first.
     recent : Array or None
@@ -67,21 +69,21 @@ def minimise(
     factor: float = 1.0,
     observe: Callable[[Iteration], None] | None = None,
 ) -> Descent:
-    """Descend until a stopping rule holds.
+    """Minimise an objective until a stopping criterion is met.
 
     Parameters
     ----------
     objective : Objective
     state : Any
-        The start; it must not fold.
+        Initial state, without folds.
     options : Options
         Memory, tolerances and the largest step.
     iterations : int
-        Most accepted steps.
+        Largest number of accepted steps.
     start : Evaluation, optional
-        Of the state, if that is known.
+        Evaluation of the initial state, if already computed.
     shortest_step : float
-        A step that moves no point further than this, in voxels, is not shortened any more.
+        Steps with a smaller largest displacement, in voxels of the level, are not shortened further.
     stage, level, factor
         For records and messages: see :class:`varreg.optimise.history.Iteration`.
     observe : callable, optional
@@ -109,7 +111,7 @@ def minimise(
 
 
 class _Run:
-    """A descent under way."""
+    """State of a running descent."""
 
     def __init__(
         self,
@@ -128,7 +130,7 @@ class _Run:
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
         self.lbfgs, self.norm = LBFGS(options.memory, objective.precondition), 0.0
-        self.asked: tuple[Array, Later[Arrival]] | None = None  # of a change that is tried
+        self.asked: tuple[Array, Later[Arrival]] | None = None  # products of a trial step
         self.arrived(self.lbfgs.ask(self.gradient))
         self.first_norm = self.norm
         self.energies = [self.evaluation.energy.total]
@@ -136,7 +138,7 @@ class _Run:
         self.record(0.0, 0)
 
     def rule_that_holds(self, iterations: int) -> Stop | None:
-        """The stopping rule that holds, if one does."""
+        """Stopping criterion that is met, or None."""
         if self.iteration >= iterations:
             return Stop.BUDGET
         if self.norm <= self.options.gradient_tolerance * self.first_norm:
@@ -146,7 +148,7 @@ class _Run:
         return None
 
     def step(self) -> bool:
-        """One step; whether the energy could be lowered, from the plain gradient if need be."""
+        """One step, without L-BFGS memory if that fails; return whether the energy decreased."""
         found = self._search()
         if found is None and self.lbfgs.reset():
             found = self._search()
@@ -158,9 +160,9 @@ class _Run:
         self.gradient = self.evaluation.gradient()
         ahead = self.asked[1] if self.asked and self.asked[0] is change else None
         self.arrived(ahead or self.lbfgs.ask(self.gradient, change))
-        # without memory steps become longer until they are too long
+        # without memory step lengths grow until a trial is rejected
         self.is_easy = self.options.memory > 0 or backtracks == 0
-        # without memory the last step is the only hint of the next one's length
+        # without memory only the last step indicates the length of the next
         self.first_step = 1.0 if self.options.memory else 2 * length
         self.energies.append(self.evaluation.energy.total)
         self.record(length, backtracks)
@@ -174,7 +176,7 @@ class _Run:
         )  # fmt: skip
 
     def ahead(self, change: Array) -> Callable[[Array], None]:
-        """What asks for the products of the gradient where a change leads, as if that were accepted."""
+        """Callback that requests the inner products of the gradient after a change before the step is accepted."""
 
         def ask(gradient: Array) -> None:
             self.asked = change, self.lbfgs.ask(gradient, change)
@@ -182,7 +184,7 @@ class _Run:
         return ask
 
     def arrived(self, asked: Later[Arrival]) -> None:
-        """Take note of the gradient at a new state."""
+        """Update L-BFGS and the norm with the gradient at a new state."""
         self.asked = None
         self.norm = self.lbfgs.update(asked.result())
         if not np.isfinite(self.norm):
@@ -191,7 +193,7 @@ class _Run:
             )
 
     def record(self, length: float, backtracks: int) -> None:
-        """Tell the observer of the state that was reached."""
+        """Pass the current iteration to the observer."""
         if self.observe is None:
             return
         energy, bound = self.evaluation.energy, self.evaluation.smallest_determinant

@@ -1,39 +1,40 @@
-"""Choice of the model of the map, if it is not given."""
+"""Automatic choice of the transformation model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Share of the energy that scales and shear must gain over a rigid map, and a deformation over an affine one.
+#: Least relative gain of energy by scales and shear over a rigid map, and by a deformation over an affine map.
 AFFINE_GAIN, DEFORMABLE_GAIN = 0.02, 0.05
-#: What a rigid map must gain over the headers, or how far it must move the head (root mean square, voxels): two contrasts
-#: put their edges in different places, and that moves images that coincide.
+#: Least relative gain by a rigid map over the headers, or least motion of the foreground (root mean square, voxels):
+#: edges of different contrasts differ in position, which displaces even images that coincide.
 RIGID_GAIN, LEAST_MOTION = 0.04, 0.5
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Choice of the model of the map, if it is not given, and its reason.
+    """Automatic choice of the transformation model, and its reasons.
 
     Attributes
     ----------
     affine : {"headers", "rigid", "affine", "similarity", "translation"} or None
-        Model of the affine part; "headers" if the affine stage found nothing that is clearly better than what they
-        say, None for a matrix that was given.
+        Model of the affine part; "headers" if no affine map is clearly better than the headers, None for a given
+        matrix.
     deformable : bool
+        Whether there is a deformation.
     bending : float or None
-        Root-mean-square distance that the deformation puts between the head and its nearest affine image, mm; None if
-        none was sought.
+        Root-mean-square distance over the foreground between the map and the nearest affine map, mm; None without
+        a deformation.
     affine_gain, deformable_gain : float or None
-        What scales and shear would gain over a rigid map, and a deformation over an affine one, as a share of the
-        energy; None if it was not compared.
+        Relative gain of energy by scales and shear over a rigid map, and by a deformation over an affine map;
+        None if not compared.
     apart : float or None
-        How far a deformation would move a point of the head at most, mm; None likewise.
+        Largest displacement of the foreground by a deformation, mm; None if not compared.
     affine_limit, deformable_limit : float
-        What they must gain to count.
+        Least gains for which the larger model is chosen.
     rigid_gain, motion : float or None
-        What a rigid map gains over the headers, as a share of its energy, and how far it moves the head, root mean
-        square, mm; None if it was not compared.
+        Relative gain of energy by a rigid map over the headers, and its root-mean-square displacement of the
+        foreground, mm; None if not compared.
     """
 
     affine: str | None
@@ -77,7 +78,7 @@ class ModelChoice:
         return f"Model: {name} (chosen: {', '.join(reasons)}; gains below {limits} may be chance)."
 
     def _kept(self) -> str:
-        """Why the headers have the last word.
+        """Reason for keeping the alignment of the headers.
 
         >>> print(ModelChoice("headers", False, 0.1, 0.0, 0.021, 0.8, rigid_gain=0.011, motion=0.2))
         Model: as given by the headers (chosen: a rigid map would gain 1.1 % of the energy and move the head by 0.2 mm, less than 4 % and half a voxel, scales and shear would gain 0.0 % of the energy, a deformation would gain 2.1 % and move the head by 0.8 mm at most; gains below 2 % and 5 % may be chance).

@@ -1,4 +1,4 @@
-"""The problem that a descent minimises: energies at states, their gradients, moves."""
+"""Interface of objectives: energies of states, their gradients, and updates of states."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Ahead = Callable[[Array], Any]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The energy of one state, with its gradient.
+    """Energy of one state, with its gradient.
 
     Attributes
     ----------
     energy : Energy
-        Its total is infinite where the state folds.
+        Its total is infinite if the state folds.
     gradient : callable
-        Gradient of the energy at this state in the coordinates of the descent, computed when it is
-        called.  What was evaluated since makes no difference but that of time.
+        Gradient of the energy at this state in the coordinates of the descent, computed on
+        call.  It may be called after other evaluations, at additional cost.
     smallest_determinant : float
-        Bound of det(id + grad u) over every point.
+        Lower bound of det(id + grad u) over the field of view.
     in_view : float
         Fraction of the fixed voxels inside the mask which map to moving voxels inside the mask.
     """
@@ -38,15 +38,15 @@ class Evaluation:
 
 
 class Move(NamedTuple):
-    """Where a step leads."""
+    """Update of a state by a step."""
 
     state: Any
-    change: Array  # of the coordinates
-    step: Later[float]  # its length: on a device waited for with the energy that it leads to
+    change: Array  # change of the coordinates
+    step: Later[float]  # length of the step; on a device it is waited for together with the energy
 
 
 class Objective(Protocol):
-    """The energy as a function of a state."""
+    """Energy as a function of a state."""
 
     def evaluate(self, state: Any, ahead: Ahead | None = None) -> Evaluation:
         """Energy at a state.
@@ -55,12 +55,12 @@ class Objective(Protocol):
         ----------
         state : Any
         ahead : callable, optional
-            Says that the gradient will probably be wanted, too: on a device it is then computed before the energy is
-            waited for, and handed to this if it stays there.
+            Given if the gradient will probably be needed: on a device it is then computed before the wait for the
+            energy, and passed to this function if it is a device array.
         """
 
     def move(self, state: Any, direction: Array, step: float, largest: float = math.inf) -> Move:
-        """The state reached from `state` by `step * direction`, or by less: no point moves further than `largest` voxels."""
+        """State after the change `step * direction`, shortened so that no point moves further than `largest` voxels."""
 
     def largest_step(self, direction: Array) -> float:
         """Largest displacement of a unit step along `direction`, in voxels of the level."""
@@ -69,14 +69,14 @@ class Objective(Protocol):
         """Largest displacement of the state, in mm."""
 
     def precondition(self, gradient: Array) -> Array:
-        """A symmetric positive definite approximation of the inverse Hessian, times a gradient."""
+        """Product of a symmetric positive definite approximation of the inverse Hessian with a gradient."""
 
     def direction_off_fold(self, direction: Array) -> Array | None:
-        """The direction without its part where the last trial folded, if there is such a place."""
+        """Direction masked where the last trial folded; None if it did not fold."""
 
 
 def limited(step: float, unit: float, largest: float) -> float:
-    """The step, or the longest one that moves no point further than `largest`, where a unit step moves one by `unit`.
+    """Step shortened so that no point moves further than `largest`, if a unit step moves one by `unit`.
 
     Examples
     --------

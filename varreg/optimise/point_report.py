@@ -1,4 +1,4 @@
-"""How far matching points are from each other under a map."""
+"""Report of the distances between matching points."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from .check import Check
 from .lengths import length
 
-#: A point this many times as far off as the median of the others, and by more than so many voxels, may be wrong.
+#: A distance above this multiple of the median of the others, and above this many voxels, suggests a misplaced point.
 RATIO, VOXELS = 3.0, 3.0
-#: Points that are printed one by one.
+#: Most points that are listed individually.
 MOST = 20
 
 
 @dataclass(frozen=True)
 class PointReport:
-    """A pair of matching points.
+    """Distances of a pair of matching points.
 
     Attributes
     ----------
     name : str
-        Of the point, or its number from 1.
+        Name of the point, or its number from 1.
     weight : float
-        As given.
+        Weight as given.
     before, after : float
-        Distance (mm) where the headers place the images, and where the map takes the fixed point.
+        Distance (mm) between the points before registration, and between the mapped fixed point and the moving point.
     """
 
     name: str
@@ -37,7 +37,7 @@ class PointReport:
 
 
 def told_points(points: Sequence[PointReport]) -> str:
-    """The points in words, the farthest first.
+    """Text of the report, points in decreasing order of distance.
 
     >>> print(told_points([PointReport("AC", 1.0, 8.0, 0.4), PointReport("PC", 2.0, 9.0, 0.6)]))
     Points: 2 guides, median distance 8.5 mm before, 0.50 mm after, largest 0.60 mm.
@@ -60,13 +60,13 @@ def told_points(points: Sequence[PointReport]) -> str:
 
 
 def point_checks(points: Sequence[PointReport], voxel: float) -> tuple[Check, ...]:
-    """Whether a point is much further off than the others: it may be in a wrong place.
+    """Warnings about points with a much larger distance than the others, which may be misplaced.
 
     Parameters
     ----------
     points : sequence of PointReport
     voxel : float
-        Of the fixed image, mm.
+        Voxel size of the fixed image, mm.
     """
     if len(points) < 3:
         return ()

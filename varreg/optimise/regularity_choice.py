@@ -1,31 +1,30 @@
-"""Choice between a smooth and a fine map, if it is not given."""
+"""Automatic choice between a smooth and a fine map."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Share of the similarity of unseen voxels that a fine map must gain over a smooth one, less this many standard errors.
+#: Least relative gain of similarity on held-out voxels by a fine map, after subtraction of this many standard errors.
 FINE_GAIN, STANDARD_ERRORS = 0.02, 2.0
 
 
 @dataclass(frozen=True)
 class RegularityChoice:
-    """Choice between a smooth and a fine map, if it is not given, and its reason.
+    """Automatic choice between a smooth and a fine map, and its reason.
 
-    A fine and a smooth map descend by the same number of steps on every other pair of rows; the others,
-    which neither has seen, judge them.
+    A smooth and a fine map are fitted to every other pair of rows, and compared on the held-out rows.
 
     Attributes
     ----------
     regularity : {"smooth", "fine"}
     gain : float
-        Similarity of the unseen voxels by the fine map above that by the smooth one, as a share of it.
+        Relative gain of similarity on held-out voxels by the fine map over the smooth one.
     noise : float
         Standard error of the gain, from blocks of rows.
     length : float
         ell of the fine map, mm.
     limit : float
-        What must be left of the gain when twice its noise is taken off.
+        Least value of the gain minus two standard errors for which the fine map is chosen.
     """
 
     regularity: str
@@ -36,7 +35,7 @@ class RegularityChoice:
 
     @property
     def least_gain(self) -> float:
-        """The gain less two standard errors."""
+        """Gain minus two standard errors."""
         return self.gain - STANDARD_ERRORS * self.noise
 
     def __str__(self) -> str:
@@ -57,6 +56,6 @@ class RegularityChoice:
 
 
 def choice_of(gain: float, noise: float, length: float) -> RegularityChoice:
-    """The stiffest that is not clearly worse on unseen voxels."""
+    """Choice of the fine map if it is clearly better on held-out voxels, of the smooth map otherwise."""
     clear = gain - STANDARD_ERRORS * noise >= FINE_GAIN
     return RegularityChoice("fine" if clear else "smooth", gain, noise, length)

@@ -1,4 +1,4 @@
-"""How far what is in a rigid mask kept its shape."""
+"""Report of the remaining deformation within rigid masks."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from .check import Check
 
-#: Change of length above which a shape is not kept.
+#: Relative change of length above which a structure is considered deformed.
 LARGEST = 0.02
 
 
 @dataclass(frozen=True)
 class RigidityReport:
-    """Shapes within rigid masks, apart from the affine map.
+    """Deformation within rigid masks, without the affine part of the map.
 
     Attributes
     ----------
     mean, p95 : float
-        Of the largest change of length at a point, as a share: 0.01 is one per cent.
+        Mean and 95th percentile of the largest relative change of length at a point.
     volume : float
-        Mean change of volume as a share, without its sign.
+        Mean absolute relative change of volume.
     """
 
     mean: float
@@ -32,7 +32,7 @@ class RigidityReport:
 
     @classmethod
     def of(cls, stretches: NDArray[Any], weights: NDArray[Any]) -> RigidityReport | None:
-        """From logarithms of principal stretches, (d, N), and weights, (N,); None without weight.
+        """Report from logarithms of principal stretches, (d, N), and weights, (N,); None without weight.
 
         Examples
         --------
@@ -54,7 +54,7 @@ class RigidityReport:
 
 
 def told_rigidity(report: RigidityReport | None) -> str:
-    """The report in words.
+    """Text of the report.
 
     >>> told_rigidity(RigidityReport(0.0012, 0.0031, 0.0004))
     'Rigid masks: lengths in them change by 0.12 % on average (95th percentile 0.31 %), volumes by 0.04 %.'
@@ -69,7 +69,7 @@ def told_rigidity(report: RigidityReport | None) -> str:
 
 
 def rigidity_checks(report: RigidityReport | None) -> tuple[Check, ...]:
-    """Whether shapes within rigid masks are kept."""
+    """Warning if structures within rigid masks are deformed."""
     if report is None or report.p95 <= LARGEST:
         return ()
     check = Check(

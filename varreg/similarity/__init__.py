@@ -1,1 +1,1 @@
-"""Similarities of two images at one level, each with its exact analytic gradient."""
+"""Similarity measures of two images at one level, with exact analytic gradients."""

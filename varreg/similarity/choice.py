@@ -1,4 +1,4 @@
-"""The choice of a similarity by its name, level and stage."""
+"""Similarity by name, level and stage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARPED: dict[str, type[WarpedSimilarity]] = {
     "mind": SelfSimilarity,
     "ssd": SquaredDifferences,
 }
-#: They compare places, and are led astray by ones far apart.
+#: Local similarities, which have a small capture range.
 LOCAL = ("regional-mi", "lncc", "mind")
 
 
@@ -36,12 +36,12 @@ def similarity(
     dtype: np.dtype | type = np.float32,
     stride: int = 1,
 ) -> Similarity:
-    """The similarity of this name at one level.
+    """Similarity of a given name at one level.
 
     Parameters
     ----------
     name : {"regional-mi", "mi", "nmi", "lncc", "mind", "ssd", "overlap-mi"}
-        The last one is that of the affine stage.
+        "overlap-mi" is the similarity of the affine stage.
     fixed, moving : LevelImage
         The two images at this level.
     options : Options
@@ -51,7 +51,11 @@ def similarity(
     dtype : dtype
         Precision of images and maps.
     stride : int
-        Every how many rows of the fixed image one enters a histogram; the others need all of them.
+        Subsampling of the rows of the fixed image for joint histograms; other similarities use all rows.
+
+    Returns
+    -------
+    Similarity
     """
     common = fixed, moving, options, kernels, threads, dtype
     if name in WARPED:
@@ -64,18 +68,18 @@ def similarity(
 
 
 def affine_choice(name: str) -> str:
-    """The similarity of the affine stage: what is local sees too little from afar."""
+    """Similarity of the affine stage, never a local one because of their small capture range."""
     return "ssd" if name == "ssd" else "overlap-mi"
 
 
 def deformable_choice(name: str, coarsest: bool) -> str:
-    """The similarity of a level of the deformable stage.
+    """Similarity of a level of the deformable stage.
 
     Parameters
     ----------
     name : str
-        The option.
+        Similarity of the options.
     coarsest : bool
-        Whether it is the coarsest of several levels; what is local leaves that to the whole image.
+        Whether it is the coarsest of several levels, where "mi" replaces local similarities.
     """
     return "mi" if coarsest and name in LOCAL else name

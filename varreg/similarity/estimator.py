@@ -1,18 +1,18 @@
-r"""Mutual information of a joint histogram, and its derivative table.
+r"""Estimators of mutual information from a joint histogram, with its derivative.
 
-With the histogram :math:`H` of the voxels in view (total weight :math:`N`), the Parzen matrix
+With the joint histogram :math:`H` of the voxels in view (total weight :math:`N`), the Parzen matrix
 :math:`K` and :math:`p = K H K^T / N`,
 
 .. math:: \mathrm{MI}_{\mathrm{view}} = \sum_{ab} p_{ab} \log\frac{p_{ab}}{p_a\,p_b}, \qquad
           \frac{\partial (N\,\mathrm{MI}_{\mathrm{view}})}{\partial H} = K^T L K,
           \qquad L_{ab} = \log\frac{p_{ab}}{p_a\,p_b}.
 
-A voxel that maps out of view is in none of the three densities, and shares no information.  The
-similarity is therefore the mutual information *given what is in view*,
+Voxels that map outside the field of view are excluded from all three densities, and share no information.  The
+similarity is therefore the mutual information of the overlap times its fraction,
 :math:`\mathrm{MI} = (N / N_F)\,\mathrm{MI}_{\mathrm{view}}` with :math:`N_F` the fixed voxels inside the mask:
-without the factor an image gains by pushing its background out of view.
+without this factor the similarity could be increased by moving background out of view.
 
-Smoothing the table is the same as smoothing every sample, so nothing of size N x B exists
+Smoothing the histogram is equivalent to smoothing every sample, which avoids arrays of size N x B
 (Thevenaz and Unser, IEEE TIP 2000, doi 10.1109/83.887976, for the Parzen estimator; the energy is
 eq. (13) of doi 10.3390/math14122131).
 """
@@ -27,29 +27,29 @@ import numpy as np
 from ..backends.arrays import Array, Windows
 from ..options.options import Options
 
-#: The parent paper's guard inside its logarithms.
+#: Guard in the logarithms of the parent paper.
 GUARD = 1e-7
-#: Weights of the Parzen kernel below this share of the largest are dropped ...
+#: The Parzen kernel is truncated at this fraction of its maximum ...
 LEAST_WEIGHT = 1e-3
-#: ... and those of the parent paper's windows beyond this many standard deviations (share 1e-8).
+#: ... and the windows of the parent paper at this many standard deviations (fraction 1e-8).
 WINDOW_REACH = 6.0
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """How intensities become bins and a histogram becomes mutual information.
+    """Binning of intensities, and estimation of mutual information from the histogram.
 
     Parameters
     ----------
     bins : int
         B, bins per image.
     kernel : (B, 2 r + 1) array or None
-        Columns of the Parzen matrix: ``kernel[c, k]`` is the share of fine bin c that goes to bin
-        c + k - r.  None for the parent paper's per-pixel windows.
+        Columns of the Parzen matrix: ``kernel[c, k]`` is the weight of fine bin c in bin
+        c + k - r.  None for the per-pixel windows of the parent paper.
     windows : Windows or None
-        The parent paper's windows.
+        Windows of the parent paper.
     margin : float
-        Bins left free at either end: one for the spline, another for what cubic splines overshoot.
+        Empty bins at either end: one for the B-spline, another for the overshoot of cubic interpolation.
     """
 
     bins: int
@@ -59,7 +59,7 @@ class Estimator:
 
     @classmethod
     def from_options(cls, options: Options) -> Estimator:
-        """The estimator that the options name."""
+        """Estimator selected by the options."""
         if options.estimator == "per-pixel":
             reach = math.ceil(WINDOW_REACH * options.kernel_width)
             return cls(options.bins, None, Windows(reach, 0.5 / options.kernel_width**2))
@@ -81,23 +81,23 @@ class Estimator:
         return bins
 
     def of_histogram(self, histogram: Array, total: float) -> tuple[float, float, Array]:
-        """Mutual information of a histogram by the parent paper's windows, given what is in view.
+        """Mutual information of a histogram by the windows of the parent paper, times the fraction in view.
 
         Parameters
         ----------
         histogram : (B, B) array
             Sums of weights.
         total : float
-            Number of fixed voxels inside the mask, in view or not.
+            Number of fixed voxels inside the mask, whether in view or not.
 
         Returns
         -------
         value : float
-            In nats; 0 if nothing is in view.
+            Mutual information in nats; 0 without overlap.
         in_view : float
-            Fraction of `total` that is in view.
+            Fraction of `total` in view.
         slope : (B, B) array
-            Derivative of the value by the histogram.
+            Derivative of the value with respect to the histogram.
         """
         mass = float(histogram.sum())
         if not mass > 0:
@@ -107,13 +107,18 @@ class Estimator:
 
 
 def parzen_kernel(bins: int, width: float) -> Array:
-    """Gaussian shares, (B, 2 r + 1), each row summing to 1 within the table: mass is kept.
+    """Gaussian Parzen kernel, (B, 2 r + 1), with each row normalised within the table to preserve mass.
 
     Parameters
     ----------
     bins : int
+        B, bins per image.
     width : float
         Standard deviation in bins.
+
+    Returns
+    -------
+    (B, 2 r + 1) array
     """
     reach = max(1, math.floor(width * math.sqrt(-2 * math.log(LEAST_WEIGHT))))
     offset = np.arange(-reach, reach + 1)
@@ -123,8 +128,8 @@ def parzen_kernel(bins: int, width: float) -> Array:
 
 
 def _guarded(density: Array) -> tuple[float, Array]:
-    """The parent paper's sum p log(p / (p_F p_M + eps) + eps), and N times its exact derivative
-    with respect to the histogram, shifted so that it is that of N times the sum.
+    """Sum of p log(p / (p_F p_M + eps) + eps), as in the parent paper, and the exact derivative of N
+    times this sum with respect to the histogram.
     """
     fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
     product = fixed * moving + GUARD

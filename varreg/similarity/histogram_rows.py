@@ -1,4 +1,4 @@
-"""The fixed image as the joint histogram sees it: tables, tiles of rows, and the mask."""
+"""Preparation of the fixed image for joint histograms: rows of the tables, tiles, and the mask."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..backends.blocks import block_count, row_tiles
 from ..geometry.grid import Grid
 from .regions import region_cuts
 
-#: Tiles over which the threads share the work, if there are voxels enough.
+#: Number of tiles for parallel processing, if there are enough voxels.
 TILES = 16
-#: Rows (i, j) with (i + SKEW j) divisible by the stride are kept, which spreads them evenly; of a
-#: single plane those with j divisible by it.
+#: Rows (i, j) with (i + SKEW j) divisible by the stride are kept, which distributes them evenly; in a
+#: single plane those with j divisible by the stride.
 SKEW = {1: 0, 2: 1, 4: 2}
 
 
@@ -29,7 +29,7 @@ def histogram_rows(
     stride: int = 1,
     span: tuple[float, float] = (0.0, 1.0),
 ) -> HistogramRows:
-    """Assign every voxel to a row of a table.
+    """Assign every fixed voxel to a row of a joint histogram.
 
     Parameters
     ----------
@@ -38,13 +38,17 @@ def histogram_rows(
     size : int
         B, bins per image.
     counts : (3,) tuple of int
-        Regions along each axis, each with a table of its own.
+        Number of regions along each axis, each with a separate joint histogram.
     mask : (planes, rows, n) bool or float array or None
-        Voxels inside the mask, or the weights in [0, 1] by which they do.
+        Mask of the voxels, or their weights in [0, 1].
     stride : {1, 2, 4}
-        Every how many rows one is kept.
+        Subsampling of the rows.
     span : (float, float)
         Bins of the values 0 and 1; by default the values are bins.
+
+    Returns
+    -------
+    HistogramRows
     """
     height = counts[2] * size
     cuts = [region_cuts(n, count) for n, count in zip(values.shape, counts, strict=True)]
@@ -67,7 +71,7 @@ def histogram_rows(
 
 
 def _kept_rows(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.intp], ...]:
-    """(i, j) of the rows that are compared."""
+    """Indices (i, j) of the rows kept by the subsampling."""
     i, j = np.ogrid[: shape[0], : shape[1]]
     skew = SKEW[stride] if shape[0] > 1 else 1
     return np.nonzero((i + skew * j) % stride == 0)
@@ -77,7 +81,7 @@ def _voxels(
     row: NDArray[Any], weight: NDArray[Any], occupied: NDArray[np.uint8], tile: NDArray[np.int64],
     height: int,
 ) -> NDArray[Any]:  # fmt: skip
-    """Voxels of a tile with each row, or the sum of their weights."""
+    """Number of voxels of a tile in each row of the table, or the sum of their weights."""
     box = slice(tile[0], tile[1]), slice(tile[2], tile[3])
     live = occupied[box] > 0
     weights = weight[box][live].ravel() if weight.size else None
@@ -87,7 +91,7 @@ def _voxels(
 def _tiles(
     shape: tuple[int, ...], cuts: list[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tiles, none of which crosses the border of a region, and the group of regions of each."""
+    """Tiles that do not cross the borders of regions, and the group of regions of each tile."""
     tiles, group = [], []
     boxes = list(itertools.product(*(zip(c[:-1], c[1:], strict=True) for c in cuts[:2])))
     wanted = max(TILES, block_count(math.prod(shape))) if len(boxes) < TILES else len(boxes)
@@ -101,9 +105,9 @@ def _tiles(
 
 
 def row_stride(grid: Grid, nodes: tuple[int, ...], wanted: float | None, share: float = 1.0) -> int:
-    """The largest stride that leaves `wanted` voxels per node of the displacement.
+    """Largest stride that keeps at least `wanted` voxels per node of the displacement grid.
 
-    share is that of the voxels inside the mask: rows of a small mask are all compared.
+    `share` is the fraction of voxels inside the mask, so that small masks are not subsampled.
     """
     if wanted is None:
         return 1

@@ -1,23 +1,23 @@
-r"""Local normalised cross-correlation, as mutual information.
+r"""Local normalised cross-correlation, expressed as mutual information.
 
-In a box around every fixed voxel x, the weights w of the warped voxels give the moments of both
-images: with G the mean over the box, e.g. :math:`\mathrm{cov} = G(wfm)/G(w) - G(wf)\,G(wm)/G(w)^2`.
+The local moments of both images in a box around every fixed voxel x are weighted by the weights w of the warped
+voxels: with G the mean over the box, e.g. :math:`\mathrm{cov} = G(wfm)/G(w) - G(wf)\,G(wm)/G(w)^2`.
 With
 
 .. math:: \rho^2 = \frac{\mathrm{cov}^2}{(\mathrm{var}_f + \varepsilon)(\mathrm{var}_m + \varepsilon)},
           \qquad S = \frac1{N_F} \sum_x w_x\,g_x, \qquad g = -\tfrac12 \log(1 - \rho^2),
 
-g is the mutual information (nats) of two normal variables with correlation rho, so the usual weights
-serve.  It does not see affine changes of intensity, not even inverting ones, that vary little over a
-box (Avants et al., Medical Image Analysis 12, 2008, doi 10.1016/j.media.2007.06.004).  Voxels out of
-view share no information, and are in no box.
+g is the mutual information (nats) of two normal variables with correlation rho, so that the usual weights of
+the energy apply.  It is invariant under affine changes of intensity, including inversion, that vary slowly over
+a box (Avants et al., Medical Image Analysis 12, 2008, doi 10.1016/j.media.2007.06.004).  Voxels outside the
+field of view share no information, and are excluded from the boxes.
 
-G is its own adjoint.  With :math:`g_a` the derivative of g by the local mean of a, and
-:math:`c = w / (N_F\,G(w))`, the derivative of S by the products w a is :math:`G(c\,g_a)`, so
+G is self-adjoint.  With :math:`g_a` the derivative of g with respect to the local mean of a, and
+:math:`c = w / (N_F\,G(w))`, the derivative of S with respect to the products w a is :math:`G(c\,g_a)`, hence
 
-.. math:: \frac{\partial S}{\partial m} = w\,\bigl(G(c\,g_m) + 2 m\,G(c\,g_{mm}) + f\,G(c\,g_{fm})\bigr),
+.. math:: \frac{\partial S}{\partial m} = w\,\bigl(G(c\,g_m) + 2 m\,G(c\,g_{mm}) + f\,G(c\,g_{fm})\bigr).
 
-and the derivative by w adds what each of the five means, g itself and G(w) have of it.
+The derivative with respect to w has contributions of the five means, of g and of G(w).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from ..backends.namespace import quotient
 from .warped import WarpedSimilarity
 from .windows import averages
 
-#: Voxels of a box along the finest axis of the level, odd (a standard deviation of 2 voxels); about
-#: the same length in mm along the others.
+#: Odd number of voxels of a box along the finest axis of the level (a standard deviation of 2 voxels); along the
+#: other axes about the same length in mm.
 WIDTH = 7
-#: Standard deviation of the noise, as a fraction of the range of an image.  Its square is epsilon: where
-#: both images are constant the correlation is 0, and 1 - rho^2 stays above 0.
+#: Standard deviation of the noise, as a fraction of the intensity range.  Its square is epsilon, by which
+#: the correlation is 0 where both images are constant, and 1 - rho^2 remains positive.
 NOISE = 0.01
-#: Voxels of less weight than this share nothing: running sums over boxes have rounding errors.
+#: Voxels of smaller weight are ignored, because running sums over boxes have rounding errors.
 LEAST_WEIGHT = 1e-8
 
 
 class Slopes(NamedTuple):
-    """Derivatives of g by the local means of f, m, f^2, m^2 and f m."""
+    """Derivatives of g with respect to the local means of f, m, f^2, m^2 and f m."""
 
     f: Array
     m: Array
@@ -65,7 +65,7 @@ class Moments(NamedTuple):
     def about_means(
         cls, f: Array, m: Array, ff: Array, mm: Array, fm: Array, noise: np.floating
     ) -> Moments:
-        """From the local means of f, m, f^2, m^2 and f m, which are overwritten."""
+        """Central moments from the local means of f, m, f^2, m^2 and f m, which are overwritten."""
         ff -= f * f
         mm -= m * m
         fm -= f * m
@@ -79,7 +79,7 @@ class Moments(NamedTuple):
         return product.dtype.type(0.5) * np.log(product / (product - self.cov**2))
 
     def slopes(self) -> Slopes:
-        """Derivatives of g."""
+        """Derivatives of g with respect to the five local means."""
         fm = self.cov / (self.f_var * self.m_var - self.cov**2)
         both = -0.5 * self.cov * fm
         ff, mm = both / self.f_var, both / self.m_var
@@ -88,7 +88,7 @@ class Moments(NamedTuple):
         return Slopes(f, m, ff, mm, fm)
 
     def scale_slope(self, g: Slopes, noise: np.floating) -> Array:
-        """Derivative of g by the logarithm of G(w), which divides all five means."""
+        """Derivative of g with respect to log G(w), the divisor of all five means."""
         mean = (self.cov - self.f_mean * self.m_mean) * g.fm
         mean += (self.f_var - noise - self.f_mean**2) * g.ff
         mean += (self.m_var - noise - self.m_mean**2) * g.mm
@@ -96,15 +96,15 @@ class Moments(NamedTuple):
 
 
 class LocalCorrelation(WarpedSimilarity):
-    """Local correlation: see :mod:`varreg.similarity.lncc`.
+    """Local normalised cross-correlation: see :mod:`varreg.similarity.lncc`.
 
     Parameters are those of :class:`varreg.similarity.warped.WarpedSimilarity`.
     """
 
     def prepare(self, moving: Array, mask: Array) -> None:
-        """The size of the box, and the fixed image about the middle of its range.
+        """Set the size of the box, and shift the fixed image by the middle of its range.
 
-        Without a constant the moments about the mean are the same, but for less rounding.
+        The shift does not change central moments, but reduces their rounding errors.
         """
         spacing = self.fixed_grid.spacing
         half = np.round(WIDTH // 2 * spacing.min() / spacing).astype(int)
@@ -113,7 +113,7 @@ class LocalCorrelation(WarpedSimilarity):
         self.f = self.fixed[0] - self.centre
 
     def measure(self) -> float:
-        """S; ``warped`` loses the constant."""
+        """S; shifts ``warped`` by the middle of the range."""
         w, f, m = self.weight, self.f, self.warped[0]
         m -= self.centre
         wf, wm = w * f, w * m

@@ -1,20 +1,20 @@
-r"""Self-similarity descriptors (MIND-SSC): what is like what around a voxel, in any contrast.
+r"""Self-similarity descriptors (MIND-SSC), independent of the contrast.
 
-Around a voxel x the image is compared with itself: for each pair (r, s) of neighbours at right
-angles, 12 of the six in 3D and 4 of the four in 2D,
+The descriptor of a voxel x compares patches around its neighbours: for each pair (r, s) of neighbours at right
+angles, 12 pairs of six neighbours in 3D and 4 pairs of four in 2D,
 
 .. math:: D_{rs}(x) = G \ast \bigl(I(x + r) - I(x + s)\bigr)^2, \qquad
           c_{rs}(x) = \exp\Bigl(-\frac{D_{rs}(x) - \min D(x)}{V(x)}\Bigr), \qquad
           V = \mathrm{mean}_{rs}(D_{rs} - \min D),
 
-with a Gaussian G for the patches and V kept near its mean over the image, so that noise in a flat
-place stays small (Heinrich et al., MICCAI 2013, doi 10.1007/978-3-642-40811-3_24).  These channels
-are warped like images and compared by their squares (:mod:`varreg.similarity.ssd`); they are
-made once per level, so that their gradient is exact.
+with a Gaussian G for the patches and V clipped to a range around its mean over the image, so that noise in
+homogeneous regions is not amplified (Heinrich et al., MICCAI 2013, doi 10.1007/978-3-642-40811-3_24).  The channels
+are warped like images and compared by squared differences (:mod:`varreg.similarity.ssd`); they are
+computed once per level, so that the gradient is exact.
 
 Directions and lengths are those of the fixed grid for both images, in mm: grids may differ in
-orientation, order of axes and spacing.  Rotations are taken from the headers; what the affine map
-adds is not followed.
+orientation, order of axes and spacing.  Rotations in the headers are taken into account, the rotation of the
+affine map is not.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from ..images.level_image import LevelImage
 from .ssd import SquaredDifferences
 from .windows import blurred, gaussian
 
-#: Neighbours are this far away, in voxels of the finest axis of the fixed level.
+#: Distance of the neighbours, in voxels of the finest axis of the fixed level.
 DISTANCE = 1.0
 #: Standard deviation of the patches, in the same unit.
 PATCH_WIDTH = 0.7
-#: V stays between this share of its mean over the image and the inverse of it.
+#: V is clipped to this multiple of its mean over the image from below, and to the inverse multiple from above.
 LEAST_VARIANCE = 1e-3
-#: V of an image that is constant, where D is 0.
+#: V of a constant image, where D is 0.
 TINY = 1e-20
-#: Offsets this near a whole voxel are one, in voxels.
+#: Tolerance, in voxels, within which offsets are integers.
 ROUNDING = 1e-6
 
 
@@ -52,20 +52,25 @@ class SelfSimilarity(SquaredDifferences):
     """
 
     def channels(self, image: LevelImage) -> list[Array]:
-        """The descriptor of an image, C times (*S)."""
+        """Descriptor of an image, C arrays (*S)."""
         return self_similarity(image, self.fixed_grid, self.threads)
 
 
 def self_similarity(image: LevelImage, frame: Grid, threads: int = 1) -> list[Array]:
-    """The descriptor of an image, 4 or 12 times (*S), in (0, 1]; 1 where it is constant.
+    """MIND-SSC descriptor of an image; 1 where it is constant.
 
     Parameters
     ----------
     image : LevelImage
-        Voxels outside its mask, and beyond its border, are compared with nothing.
+        Voxels outside its mask, or outside the field of view, are excluded from the patches.
     frame : Grid
-        Its axes are the directions of the neighbours, its finest spacing their unit.
+        Grid whose axes are the directions of the neighbours, and whose finest spacing is their unit.
     threads : int
+
+    Returns
+    -------
+    list of (*S) array
+        4 channels in 2D, 12 in 3D, in (0, 1].
     """
     length = float(frame.spacing.min())
     weight = np.ones_like(image.data) if image.mask is None else image.mask.astype(image.data.dtype)
@@ -73,7 +78,7 @@ def self_similarity(image: LevelImage, frame: Grid, threads: int = 1) -> list[Ar
     neighbours = _neighbours(image.data, weight, _offsets(image.grid, frame, DISTANCE * length))
     pairs = [
         (here, there) for here, there in itertools.combinations(range(len(neighbours)), 2)
-        if here // 2 != there // 2  # the two of one axis are opposite
+        if here // 2 != there // 2  # excludes opposite neighbours along one axis
     ]  # fmt: skip
     distance = each(
         lambda pair: _distance(neighbours[pair[0]], neighbours[pair[1]], patch), pairs, threads
@@ -86,14 +91,14 @@ def self_similarity(image: LevelImage, frame: Grid, threads: int = 1) -> list[Ar
 
 
 def _offsets(grid: Grid, frame: Grid, length: float) -> list[Array]:
-    """Both neighbours along every axis of `frame`, `length` mm away, in voxels of `grid`."""
+    """Offsets of both neighbours along every axis of `frame`, `length` mm away, in voxels of `grid`."""
     to_voxels = np.linalg.inv(grid.affine[:-1, :-1])
     steps = (length * to_voxels @ axis for axis in frame.direction.T)
     return [sign * step for step in steps for sign in (1, -1)]
 
 
 def _neighbours(image: Array, weight: Array, offsets: Sequence[Array]) -> list[tuple[Array, Array]]:
-    """Value and weight of every voxel's neighbours at the offsets (voxels)."""
+    """Value and weight of the neighbours of every voxel at the offsets (voxels)."""
     found = []
     for offset in offsets:
         near = _shifted(weight, offset)
@@ -103,7 +108,7 @@ def _neighbours(image: Array, weight: Array, offsets: Sequence[Array]) -> list[t
 
 
 def _shifted(image: Array, offset: Array) -> Array:
-    """The image at x + offset, linear between voxels, 0 beyond its border."""
+    """Image at x + offset by linear interpolation, 0 outside the field of view."""
     for axis, step in enumerate(offset):
         whole = math.floor(step + ROUNDING)
         part = step - whole
@@ -115,7 +120,7 @@ def _shifted(image: Array, offset: Array) -> Array:
 
 
 def _moved(image: Array, axis: int, by: int) -> Array:
-    """The image at x + by along an axis, 0 beyond its border."""
+    """Image shifted by a number of voxels along an axis, 0 outside the field of view."""
     if by == 0:
         return image
     moved = np.zeros_like(image)
@@ -130,7 +135,7 @@ def _moved(image: Array, axis: int, by: int) -> Array:
 def _distance(
     here: tuple[Array, Array], there: tuple[Array, Array], patch: Sequence[Array]
 ) -> Array:
-    """D of two neighbours: weighted mean squared difference over a patch, 0 where there is none."""
+    """D of two neighbours: weighted mean squared difference over a patch, 0 where the weights are 0."""
     weight = here[1] * there[1]
     total = blurred(weight, patch)
     weight *= np.square(here[0] - there[0])
@@ -139,7 +144,7 @@ def _distance(
 
 
 def _variance(variance: Array, weight: Array) -> Array:
-    """V, kept near its mean over the image and above 0."""
+    """V, clipped to a positive range around its mean over the image."""
     total = max(float(weight.sum(dtype=np.float64)), 1.0)
     typical = float((variance * weight).sum(dtype=np.float64)) / total
     least = max(LEAST_VARIANCE * typical, TINY)

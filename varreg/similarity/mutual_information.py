@@ -1,4 +1,4 @@
-"""Mutual information of one level: of the whole image, or conditioned on regions of it."""
+"""Mutual information at one level, of the whole image or regional."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .volumes import as_volume, moving_image
 
 
 class MutualInformation(Similarity):
-    """Mutual information of one level, in nats.
+    """Mutual information at one level, in nats.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class MutualInformation(Similarity):
     dtype : dtype
         Precision of images and maps (float32; float64 for derivative checks).
     regional : bool
-        Whether each region of the fixed image has a table of its own.
+        Whether each region of the fixed image has a separate joint histogram.
     stride : int
-        Every how many rows of the fixed image one is compared.
+        Subsampling of the rows of the fixed image.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class MutualInformation(Similarity):
         self._prepare(fixed, moving, stride)
 
     def _prepare(self, fixed: LevelImage, moving: LevelImage, stride: int) -> None:
-        """Whatever else a subclass needs that does not depend on the map, once; here nothing."""
+        """Precompute quantities of a subclass that do not depend on the map; called once."""
 
     def _measure(self) -> Later[Measured]:
         kernels, kernel, threads = self.kernels, self.estimator.kernel, self.threads
@@ -99,7 +99,7 @@ class MutualInformation(Similarity):
         return kernels.later(kernels.backproject, *moving, self.warped, self.workspace, threads)
 
     def _measure_windows(self) -> Measured:
-        """By the parent paper's windows, normalised at each pixel."""
+        """Mutual information by the windows of the parent paper, normalised at each pixel."""
         kernels, windows, bins = self.kernels, self.estimator.windows, self.estimator.bins
         kernels.warp(self.moving, *self.place, self.warped, self.threads)
         if self.weight is not None:
@@ -111,7 +111,7 @@ class MutualInformation(Similarity):
 
 
 def weigh(warped: Warped, weight: Array) -> None:
-    """Multiply the weights of a warped image by those of the fixed one, in all of its rows."""
+    """Multiply the weights of a warped image by the weights of the fixed image, in all rows."""
     full = warped.full.reshape(*warped.weight.shape[:2], 1)
     np.copyto(warped.weight, 1, where=full.astype(bool))
     warped.weight[...] *= weight

@@ -3,23 +3,23 @@ r"""Normalised mutual information of the whole image, in nats.
 With the smoothed joint histogram Q of the voxels in view (total weight N, p = Q / N) and the
 entropies H_F, H_M and H_FM of p and its marginals, normalised mutual information is
 :math:`(H_F + H_M) / H_{FM} = 1 + \mathrm{MI}_{\mathrm{view}} / H_{FM}` (Studholme et al., Pattern
-Recognition 32, 1999, doi 10.1016/S0031-3203(98)00091-0).  It is a ratio; what is maximised is
+Recognition 32, 1999, doi 10.1016/S0031-3203(98)00091-0).  The maximised similarity is
 
 .. math:: S = \frac{N}{N_F}\,H_0\,(\mathrm{NMI} - 1)
             = \frac{N}{N_F}\,\mathrm{MI}_{\mathrm{view}}\,\frac{H_0}{H_{FM}},
 
-with H_0 the entropy of the fixed image, a constant: mutual information (nats) that counts in full
-where the moving image follows from the fixed one (then H_FM = H_F), and less the more it has of its
-own.  So the usual weights serve.  As with mutual information (:mod:`varreg.similarity.estimator`), the
-factor N / N_F says that a voxel out of view shares nothing; without it an image gains by pushing its
-background out of view.
+with H_0 the constant entropy of the fixed image.  S has the unit (nats) and the scale of mutual information, so
+that the usual weights of the energy apply: the last factor is about 1 if the moving image is a function of the
+fixed image (then H_FM = H_F), and decreases with the conditional entropy of the moving image.  As for mutual
+information (:mod:`varreg.similarity.estimator`), the factor N / N_F accounts for voxels out of view; without it the
+similarity could be increased by moving background out of view.
 
 With :math:`L = \log(p / (p_F p_M))`,
 
 .. math:: \frac{\partial S}{\partial Q} = \frac{H_0}{N_F H_{FM}} \Bigl(\mathrm{MI}_{\mathrm{view}} + L
           + \frac{\mathrm{MI}_{\mathrm{view}}}{H_{FM}} \log p\Bigr).
 
-H_FM is not 0: the B-spline spreads even a constant moving image over two bins.
+H_FM is positive, because the B-spline distributes even a constant moving image over two bins.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class NormalisedMutualInformation(MutualInformation):
         density = kernels.smooth_table(histogram, kernel) / mass
         joint = logarithm(density)
         fixed, moving = density.sum(1, keepdims=True), density.sum(0, keepdims=True)
-        ratio = joint - logarithm(fixed) - logarithm(moving)  # L; where p = 0 it meets no voxel
+        ratio = joint - logarithm(fixed) - logarithm(moving)  # L; arbitrary where p = 0
         information = float((density * ratio).sum())
         entropy = -float((density * joint).sum())
         scale = self.fixed_entropy / (self.count * entropy)
@@ -74,7 +74,7 @@ class NormalisedMutualInformation(MutualInformation):
 
 
 def fixed_entropy(rows: HistogramRows, estimator: Estimator, kernels: ModuleType) -> float:
-    """Entropy (nats) of the smoothed histogram of the fixed voxels inside the mask."""
+    """H_0: entropy (nats) of the smoothed histogram of the fixed voxels inside the mask."""
     count = rows.voxels.sum(0)
     if estimator.kernel is None or not count.sum() > 0:
         return 0.0

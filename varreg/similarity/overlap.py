@@ -1,19 +1,19 @@
-r"""Mutual information of what both images show where they overlap: the similarity of the affine stage.
+r"""Mutual information of the overlap of both images: the similarity of the affine stage.
 
-An affine map is free to push images out of each other's view, and to blow one up until a part of it
-fills the other.  Mutual information times the fraction in view, right for a displacement that is near
-already, rewards the latter: an image of few voxels in view loses against a collapsed one that fills
-them.  Here only what is in view counts,
+An affine map can move the images out of each other's field of view, and can enlarge an image until a part
+of it fills the other.  Mutual information times the fraction in view is suited to deformations of aligned
+images, but rewards such enlargement: a correct map with a small overlap has a lower value than a degenerate one
+with full overlap.  Here mutual information is computed within the overlap only,
 
 .. math:: S = g(s)\,\mathrm{MI}(p), \qquad p \propto W \odot H, \qquad
           s = \frac{\sum W \odot H}{s_0\,\min(V_F, V_M)},
 
-with H the joint histogram of the voxels in view and W = 1, but :math:`W = w_0` where both images show
-their background (:mod:`varreg.images.background`), with w_0 so small that the background of the fixed
-image weighs no more than what it shows: two backgrounds that agree tell little of what they surround,
-and would often be most of the voxels.  :math:`g(s) = s (2 - s)` below s = 1 and 1 above keeps the
-overlap from vanishing: :math:`V_F` and :math:`V_M` are the foregrounds of both images, in fixed voxels,
-and what they share must be a part s_0 of the smaller one to count in full.
+with H the joint histogram of the voxels in view and W = 1, except :math:`W = w_0` where both images are
+background (:mod:`varreg.images.background`), with w_0 so small that the background of the fixed
+image has no more weight than its foreground: matching backgrounds are not informative, but often are most
+of the voxels.  The factor :math:`g(s) = s (2 - s)` for s < 1, and 1 otherwise, prevents the
+overlap from vanishing: :math:`V_F` and :math:`V_M` are the volumes of the foregrounds in fixed voxels,
+and g is 1 if the overlap is at least a fraction s_0 of the smaller foreground.
 
 With :math:`L = \log(p / (p_F p_M))` and :math:`M = \sum W \odot H`,
 
@@ -33,11 +33,11 @@ from ..images.level_image import LevelImage
 from .mutual_information import MutualInformation
 from .similarity import Measured
 
-#: Largest weight of the fixed background together, in units of what the fixed image shows.
+#: Largest total weight of the fixed background, relative to the fixed foreground.
 BACKGROUND = 1.0
-#: s_0, part of the smaller foreground that must be in view of the other image.
+#: s_0, fraction of the smaller foreground that must be in view of the other image.
 LEAST = 0.3
-#: Bins on either side of that of the background that belong to it.
+#: Number of bins on either side of the background value that are background, too.
 MARGIN = 1
 
 
@@ -55,7 +55,7 @@ class OverlapInformation(MutualInformation):
         shown, around = float(counts @ (1 - here)), float(counts @ here)
         weight = min(1.0, BACKGROUND * max(shown, 1.0) / max(around, 1.0))
         self.weights = 1 - (1 - weight) * np.outer(here, there)
-        # of the moving image, in fixed voxels, of which one row of `stride` is compared
+        # foreground of the moving image in fixed voxels, after subsampling of rows
         volumes = (np.linalg.det(image.grid.affine) for image in (moving, fixed))
         ratio = abs(next(volumes) / next(volumes)) / stride
         self.least = LEAST * max(min(shown, ratio * self._shown(moving, there)), 1.0)
@@ -65,7 +65,7 @@ class OverlapInformation(MutualInformation):
         return np.floor(data * (high - low) + (low + 0.5)).astype(int)
 
     def _background(self, data: Array) -> Array:
-        """(B,) 1 for the bins of the background, else 0; beyond a background at an end there is nothing."""
+        """(B,) 1 for the bins of the background, else 0; a background near an end extends to that end."""
         found = np.zeros(self.estimator.bins)
         value = background_value(data)
         if value is not None:
@@ -76,7 +76,7 @@ class OverlapInformation(MutualInformation):
         return found
 
     def _shown(self, image: LevelImage, background: Array) -> float:
-        """voxels of an image inside its mask and are no background."""
+        """Number of foreground voxels of an image inside its mask, or the sum of their weights."""
         weight = None if image.mask is None else np.asarray(image.mask, float).ravel()
         bins = self._bins(image.data).ravel()
         counts = np.bincount(bins, weights=weight, minlength=len(background))

@@ -1,13 +1,13 @@
-"""Regions: disjoint boxes of the fixed image within which intensities are compared.
+"""Regions of regional mutual information: disjoint boxes of the fixed image.
 
-One table for the whole image cannot know that the same T1 value means grey matter here and, under a
-bias field, white matter there.  regional mutual information,
+A joint histogram of the whole image cannot distinguish grey matter in one region from white matter of the
+same intensity in another, as under a bias field.  Regional mutual information,
 
 .. math:: \\mathrm{MI}(F; M \\mid \\text{region}) = \\sum_r \\frac{N_r}{N_F}\\,\\mathrm{MI}_r,
 
-has one table per box.  Which box a voxel belongs to does not depend on the displacement, so the
-energy stays as smooth as with one table, and a voxel costs the same three additions: the region is
-part of its label (Studholme et al., IEEE Trans. Medical Imaging 25, 2006, introduced regional mutual information).
+has one joint histogram per box (Studholme et al., IEEE Trans. Medical Imaging 25, 2006).  The box of a voxel does
+not depend on the displacement, so that the energy is as smooth as with one histogram, and the cost per voxel is the
+same: the region is part of the row index.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..geometry.grid import Grid
 
 
 def region_counts(grid: Grid, regions: int) -> tuple[int, ...]:
-    """Boxes along each axis: `regions` along the longest, nearly cubes in mm, never below 4 voxels."""
+    """Number of boxes along each axis: `regions` along the longest, nearly cubic in mm, at least 4 voxels long."""
     share = grid.extent / grid.extent.max()
     counts = np.maximum(np.round(regions * share), 1).astype(int)
     return tuple(int(min(c, max(n // 4, 1))) for c, n in zip(counts, grid.shape, strict=True))
@@ -28,7 +28,7 @@ def region_counts(grid: Grid, regions: int) -> tuple[int, ...]:
 def region_cuts(voxels: int, count: int) -> NDArray[np.int64]:
     """First voxel of each of `count` boxes along an axis, and the end, (count + 1,).
 
-    Boxes of a mirrored image are mirrored boxes: a voxel whose middle is on an edge is in the outer
+    The boxes are symmetric under reflection: a voxel whose centre is on an edge belongs to the outer
     box.
     """
     middle = 2 * np.arange(voxels) + 1

@@ -1,4 +1,4 @@
-"""The similarity of two images at one level as a function of the map, with its exact analytic gradient."""
+"""Base class of similarities at one level: functions of the map with exact analytic gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Measured = tuple[float, float]  # similarity, fraction in view
 
 
 class SimilarityValue:
-    """The similarity under one map, with its gradient; on a device waited for when it is looked at.
+    """Similarity under one map, with its gradient; results on a device are waited for on access.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class SimilarityValue:
     place : (VoxelMap, array)
         The map.
     number : int
-        Of the evaluation.
+        Number of the evaluation.
     measured : Later
-        Of the value and the fraction in view.
+        Value and fraction in view.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class SimilarityValue:
 
     @property
     def is_known(self) -> bool:
-        """Whether nothing has to be waited for."""
+        """Whether the value is available without waiting."""
         return self._measured.is_known
 
     @property
     def value(self) -> float:
-        """In nats, larger is better; 0 if nothing is in view."""
+        """Similarity in nats, larger is better; 0 without overlap."""
         return self._measured.result()[0]
 
     @property
@@ -51,26 +51,26 @@ class SimilarityValue:
         return self._measured.result()[1]
 
     def gradient(self) -> Array:
-        """Derivative of the value by the moving voxel positions y, gathered at the nodes, (3, a, b, c).
+        """Derivative of the value with respect to the moving voxel positions y, backprojected to the nodes, (3, a, b, c).
 
-        Valid until the similarity is evaluated again; measured again if it has been evaluated elsewhere since.
+        The array is valid until the next evaluation of the similarity; after another evaluation the value is recomputed first.
         """
         return self.gradient_later().result()
 
     def gradient_later(self) -> Later[Array]:
-        """The gradient, which may be asked for before the value is there."""
+        """The gradient, which may be requested before the value is available."""
         return self._similarity.gradient_at(self._place, self._number)
 
 
 class Similarity(ABC):
-    """The similarity of the fixed image and the moving one under a map, at one level.
+    """Similarity of the fixed image and the warped moving image at one level.
 
-    A subclass measures and differentiates; here is what belongs to which map.
+    Subclasses compute value and gradient; this class associates them with maps.
 
     Parameters
     ----------
     fixed_grid, moving_grid : Grid
-        Of the level.
+        Grids of the two images at the level.
     kernels : module
         The backend.
     threads : int
@@ -87,14 +87,14 @@ class Similarity(ABC):
         self._evaluations = 0
 
     def evaluate(self, where: VoxelMap, nodes: Array) -> SimilarityValue:
-        """Similarity with the nodes at `nodes`, (3, a, b, c)."""
-        # `where` may be changed before the value is there
+        """Similarity under the map `where` with values `nodes`, (3, a, b, c), at the nodes."""
+        # copied, as `where` may change before the value is available
         place = where._replace(linear=where.linear.copy()), contiguous(nodes, self.dtype)
         measured = self._measured(place)
         return SimilarityValue(self, place, self._evaluations, measured)
 
     def gradient_at(self, place: tuple[VoxelMap, Array], number: int) -> Later[Array]:
-        """The gradient of evaluation `number`, which was made at `place`."""
+        """Gradient of evaluation `number`, at the map `place`."""
         if number != self._evaluations:
             self._measured(place).result()
         return self._gradient()
@@ -106,8 +106,8 @@ class Similarity(ABC):
 
     @abstractmethod
     def _measure(self) -> Later[Measured]:
-        """(similarity, fraction in view) under the map of ``place``."""
+        """(similarity, fraction in view) under the map ``place``."""
 
     @abstractmethod
     def _gradient(self) -> Later[Array]:
-        """Derivative of what was measured last, gathered at the nodes; valid until the next measurement."""
+        """Derivative of the last measured value, backprojected to the nodes; valid until the next measurement."""

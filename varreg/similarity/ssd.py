@@ -1,19 +1,19 @@
-r"""Squared differences, as a gain of log-likelihood.
+r"""Squared differences, expressed as a gain of log-likelihood.
 
 With the weights w of the warped voxels, :math:`W = \sum w`, and N_F the fixed voxels inside the mask,
 
 .. math:: r = \frac1W \sum_i w_i \frac1C \sum_c (m_{ci} - f_{ci})^2, \qquad
           S = \frac{W}{N_F}\,\frac12 \log\frac{v_0 + \varepsilon}{r + \varepsilon} .
 
-If the differences are normal with a variance that is estimated, r, then S is what a voxel gains of
-log-likelihood (nats) over a placement at random, whose differences have the variance
+For normally distributed differences of estimated variance r, S is the gain of log-likelihood (nats) per voxel over a
+random alignment, whose differences have the variance
 
 .. math:: v_0 = \mathrm{var}(f) + \mathrm{var}(m) + (\bar f - \bar m)^2 .
 
-So S has the unit and the size of mutual information, and the same weights serve.  (The logarithm of
-the squares is their maximum likelihood over the unknown variance; of correlated channels only the
-mean counts, as if they were one.)  A voxel out of view gains nothing, as one placed at random: with
-var(f) in place of v_0, a poor start would lose against one that has nothing in view.
+S thus has the unit and the scale of mutual information, so that the usual weights of the energy apply.  (The
+logarithm of the mean square is the likelihood maximised over the unknown variance; correlated channels are averaged,
+as if they were one.)  A voxel out of view has the gain of a random alignment, zero: with
+var(f) in place of v_0, a poor start could have a lower value than a map without overlap.
 
 The derivatives are
 
@@ -33,8 +33,8 @@ import numpy as np
 from ..backends.arrays import Array
 from .warped import WarpedSimilarity
 
-#: Standard deviation that differences are never taken to be below, of the range of an image: noise.
-#: Its square is epsilon; images that agree exactly then have S = log(v_0 / epsilon) / 2, about 3.
+#: Standard deviation of the noise, as a fraction of the intensity range: the least one of the differences.
+#: Its square is epsilon; identical images have S = log(v_0 / epsilon) / 2, about 3.
 NOISE = 0.01
 
 
@@ -45,14 +45,14 @@ class SquaredDifferences(WarpedSimilarity):
     """
 
     def prepare(self, moving: Array, mask: Array) -> None:
-        """v_0, and room for the differences."""
+        """Compute v_0, and allocate the differences."""
         weight = mask if mask.size else np.ones_like(moving[0])
         self.chance = chance_difference(self.fixed, self.inside, moving, weight)
         self.residual = 0.0  # r
         self.error = np.empty_like(self.weight)  # e
 
     def measure(self) -> float:
-        """S; ``warped`` becomes the differences."""
+        """S; overwrites ``warped`` with the differences."""
         self.error[...] = 0
         square = np.empty_like(self.error)
         for values, fixed in zip(self.warped, self.fixed, strict=True):
@@ -78,13 +78,13 @@ class SquaredDifferences(WarpedSimilarity):
 
 
 def chance_difference(fixed: Array, here: Array, moving: Array, there: Array) -> float:
-    """Mean squared difference of a fixed and a moving voxel drawn at random, mean over channels.
+    """v_0: expected squared difference of a random fixed and a random moving voxel, mean over channels.
 
     Parameters
     ----------
     fixed, moving : (C, ...) array
     here, there : (...) array
-        Weights of their voxels.
+        Weights of the fixed and of the moving voxels.
     """
     total = 0.0
     for one, other in zip(fixed, moving, strict=True):
@@ -94,7 +94,7 @@ def chance_difference(fixed: Array, here: Array, moving: Array, there: Array) ->
 
 
 def _moments(image: Array, weight: Array) -> tuple[float, float]:
-    """Mean and variance; 0 if all weights are."""
+    """Weighted mean and variance; 0 if all weights are 0."""
     total = max(float(weight.sum(dtype=np.float64)), float(np.finfo(np.float64).tiny))
     mean = float((image * weight).sum(dtype=np.float64)) / total
     off = image - image.dtype.type(mean)

@@ -1,4 +1,4 @@
-"""Images, maps and fields as the volumes that backends take: a slice becomes a volume of one plane."""
+"""Conversion of images, maps and fields to the volumes of the backends: a 2D image is a volume of one plane."""
 
 from __future__ import annotations
 
@@ -15,9 +15,22 @@ from ..geometry.grid import Grid
 def voxel_map(
     tables: list[AxisTable], linear: Array, displacement_matrix: Array, dtype: np.dtype | type
 ) -> VoxelMap:
-    """Pack the map i -> W (i, 1) + V u(i) for the kernels; 2D gets a plane axis that stands still.
+    """Pack the map i -> W (i, 1) + V u(i) for the kernels; 2D maps get a first axis without displacement.
 
-    tables: d two-node tables; linear (d, d + 1); displacement_matrix (d, d).
+    Parameters
+    ----------
+    tables : list of AxisTable
+        Interpolation weights of each of the d axes.
+    linear : (d, d + 1) array
+        W, fixed voxel -> moving voxel.
+    displacement_matrix : (d, d) array
+        V.
+    dtype : dtype
+        Precision of the map.
+
+    Returns
+    -------
+    VoxelMap
     """
     dimension = len(tables)
     full_linear, full_matrix = np.zeros((3, 4)), np.zeros((3, 3))
@@ -39,17 +52,17 @@ def voxel_map(
 
 
 def index_affine(fixed: Grid, moving: Grid, affine: Array) -> Array:
-    """Fixed voxel -> moving voxel, (d, d + 1), of a world affine."""
+    """Matrix fixed voxel -> moving voxel, (d, d + 1), of an affine map in world space."""
     return (np.linalg.inv(moving.affine) @ affine @ fixed.affine)[:-1]
 
 
 def as_volume(image: NDArray[Any]) -> NDArray[Any]:
-    """(n, m) -> (1, n, m); volumes as they are."""
+    """(n, m) -> (1, n, m); volumes unchanged."""
     return image if image.ndim == 3 else image[None]
 
 
 def as_volume_field(nodes: Array) -> Array:
-    """(2, b, c) -> (3, 1, b, c) with a first component of zero; (3, a, b, c) as it is."""
+    """(2, b, c) -> (3, 1, b, c) with a zero first component; (3, a, b, c) unchanged."""
     if nodes.shape[0] == 3:
         return nodes
     field = np.zeros_like(nodes, shape=(3, 1, *nodes.shape[1:]))
@@ -58,24 +71,29 @@ def as_volume_field(nodes: Array) -> Array:
 
 
 def from_volume_field(field: Array, dimension: int) -> Array:
-    """Undo :func:`as_volume_field`."""
+    """Inverse of :func:`as_volume_field`."""
     return field if dimension == 3 else field[1:, 0]
 
 
 def moving_image(
     values: NDArray[Any], mask: NDArray[Any] | None, span: tuple[float, float], cubic: bool
 ) -> Moving:
-    """The moving image for the kernels, in the precision of its values.
+    """Pack the moving image for the kernels, in the precision of its values.
 
     Parameters
     ----------
     values : (*S) array
+        Values of the image.
     mask : (*S) array or None
         Weights in [0, 1].
     span : (float, float)
         Range of the values; the lowest is the background.
     cubic : bool
-        Whether it is interpolated by cubic B-splines.
+        Whether the image is interpolated by cubic B-splines.
+
+    Returns
+    -------
+    Moving
     """
     data, dtype = as_volume(values), values.dtype
     if cubic:
@@ -93,7 +111,7 @@ def moving_image(
 
 
 def _content(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """First and last voxel inside, along the last axis, in patches of rows; (n, -1) where none is."""
+    """First and last voxel inside along the last axis, per patch of rows; (n, -1) for empty patches."""
     planes, rows, n = inside.shape
     first = np.where(inside.any(axis=2), inside.argmax(axis=2), n)
     last = np.where(inside.any(axis=2), n - 1 - inside[:, :, ::-1].argmax(axis=2), -1)

@@ -1,4 +1,4 @@
-"""What similarities of the warped image share: warp, weigh, and push the slopes back to the nodes."""
+"""Base class of similarities of the warped image: warping, weighting, and backprojection of derivatives to the nodes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .volumes import as_volume, moving_image
 
 
 class WarpedSimilarity(Similarity):
-    """A similarity S of the fixed image and the warped moving one, each of C channels.
+    """A similarity S of the fixed image and the warped moving image, each of C channels.
 
-    A subclass says what the channels are, and computes S and its derivatives by the warped values
-    and weights; here they become a derivative by the positions.
+    Subclasses define the channels, and compute S and its derivatives with respect to the warped values
+    and weights; this class backprojects them to the nodes.
 
     Parameters
     ----------
@@ -37,16 +37,17 @@ class WarpedSimilarity(Similarity):
     Attributes
     ----------
     fixed : (C, planes, rows, n) array
+        Channels of the fixed image.
     inside : (planes, rows, n) array
-        Weights of the fixed voxels: without weights of their own 1 for those that count, else 0.
+        Weights of the fixed voxels; of a binary mask 1 inside and 0 outside.
     count : float
-        Their sum, N_F.
+        N_F, the sum of these weights.
     warped : (C, planes, rows, n) array
-        Moving values; a subclass may write to them.
+        Channels of the warped image; subclasses may overwrite them.
     weight : (planes, rows, n) array
-        w, in [0, 1]: in view, in the moving mask, and among those that count.
+        w, in [0, 1]: field of view times moving mask times fixed mask.
     total : float
-        W, the sum of the weights.
+        W, the sum of w.
     """
 
     def __init__(
@@ -78,28 +79,28 @@ class WarpedSimilarity(Similarity):
         self.prepare(there, images[0].mask)
 
     def channels(self, image: LevelImage) -> Sequence[Array]:
-        """What is compared of an image, C times (*S), with values in [0, 1]: its intensities."""
+        """Compared channels of an image, C arrays (*S) with values in [0, 1]; by default its intensities."""
         return [image.data]
 
     @abstractmethod
     def prepare(self, moving: Array, mask: Array) -> None:
-        """Whatever does not depend on the map, once.
+        """Precompute quantities that do not depend on the map; called once.
 
         Parameters
         ----------
         moving : (C, p, q, r) array
             Channels of the moving image.
         mask : (p, q, r) array
-            Their weights; size 0 for none.
+            Weights of the moving voxels; size 0 without a mask.
         """
 
     @abstractmethod
     def measure(self) -> float:
-        """S, from ``warped``, ``weight`` and ``total``; something is in view."""
+        """S from ``warped``, ``weight`` and ``total``; called only if ``total`` is positive."""
 
     @abstractmethod
     def slopes(self, by_weight: bool) -> tuple[Iterator[Array], Array | None]:
-        """Derivatives of what :meth:`measure` returned last.
+        """Derivatives of the last value of :meth:`measure`.
 
         Returns
         -------
@@ -111,7 +112,7 @@ class WarpedSimilarity(Similarity):
 
     @property
     def everything_in_view(self) -> bool:
-        """Whether the weights are known to be those of the fixed mask, with no slope: rows are marked on the CPU only."""
+        """Whether all rows are marked as full, so that the weights are constant; rows are marked on the CPU only."""
         full = self._buffers.full
         return isinstance(full, np.ndarray) and bool(full.all())
 

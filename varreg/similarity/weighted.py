@@ -1,9 +1,9 @@
-r"""The similarity of several pairs of images under one map: the weighted mean of theirs, in nats.
+r"""Similarity of several pairs of images under one map: the weighted mean of their similarities, in nats.
 
 .. math:: S = \frac{\sum_k w_k S_k}{\sum_k w_k}
 
-The images of either side share one grid, so one map serves all, and the gradient is the same mean of the gradients.
-Each pair has a table, a range of intensities and a mask of its own, and may have a similarity of its own.
+All fixed images share one grid, and so do all moving images; the gradient is the weighted mean of the gradients.
+Joint histogram, intensity range, mask and the choice of the similarity are specific to each pair.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .similarity import Measured, Similarity, SimilarityValue
 
 
 class WeightedSimilarity(Similarity):
-    """The weighted mean of similarities on the same grids.
+    """Weighted mean of similarities on the same grids.
 
     Parameters
     ----------
     parts : sequence of Similarity
     weights : sequence of float
-        Above 0; only their ratios count.
+        Positive weights; only their ratios matter.
     """
 
     def __init__(self, parts: Sequence[Similarity], weights: Sequence[float]) -> None:
@@ -31,11 +31,11 @@ class WeightedSimilarity(Similarity):
         super().__init__(one.fixed_grid, one.moving_grid, one.kernels, one.threads, one.dtype)
         self.parts = tuple(parts)
         self.weights = tuple(weight / sum(weights) for weight in weights)
-        #: Of what was measured last, pair by pair.
+        #: Values of the last evaluation, one for each pair.
         self.found: list[SimilarityValue] = []
 
     def _measure(self) -> Later[Measured]:
-        # all pairs are asked before any is waited for
+        # all pairs are requested before the first wait
         self.found = [part.evaluate(*self.place) for part in self.parts]
         later: Later[Measured] = Later(partial(self._mean, self.found))
         if all(one.is_known for one in self.found):
@@ -64,5 +64,5 @@ class WeightedSimilarity(Similarity):
 
 
 def weighted(parts: Sequence[Similarity], weights: Sequence[float]) -> Similarity:
-    """The weighted mean of similarities; one alone as it is."""
+    """Weighted mean of similarities; a single one unchanged."""
     return parts[0] if len(parts) == 1 else WeightedSimilarity(parts, weights)

@@ -1,4 +1,4 @@
-"""Windows: sums over what is near every voxel, several images at a time."""
+"""Local means over boxes and Gaussian windows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from ..backends.arrays import Array
 from ..backends.namespace import scipy_for
 from ..backends.threads import each
 
-#: A Gaussian window ends at this many standard deviations.
+#: Truncation of Gaussian windows, in standard deviations.
 REACH = 2.0
 
 
 def averages(images: Sequence[Array], sizes: Sequence[int], threads: int) -> list[Array]:
-    """Means over boxes, with zeros beyond the border: a linear map that is its own adjoint.
+    """Means over boxes, with zero padding: a self-adjoint linear map.
 
     Parameters
     ----------
     images : sequence of array
     sizes : sequence of int
-        Voxels of the box along each axis, odd.
+        Odd number of voxels of the box along each axis.
     threads : int
+
+    Returns
+    -------
+    list of array
     """
 
     filters = scipy_for(images[0], "ndimage")
@@ -39,13 +43,17 @@ def averages(images: Sequence[Array], sizes: Sequence[int], threads: int) -> lis
 
 
 def blurred(image: Array, windows: Sequence[Array]) -> Array:
-    """Weighted means over windows, with zeros beyond the border.
+    """Weighted means over separable windows, with zero padding.
 
     Parameters
     ----------
     image : array
     windows : sequence of array
         Weights along each axis.
+
+    Returns
+    -------
+    array of the shape of the image
     """
     for axis, weights in enumerate(windows):
         image = correlate1d(image, weights, axis, image.dtype, "constant")
@@ -53,12 +61,16 @@ def blurred(image: Array, windows: Sequence[Array]) -> Array:
 
 
 def gaussian(width: float) -> Array:
-    """Weights of the neighbours along an axis, with sum 1.
+    """Truncated Gaussian window along an axis, with sum 1.
 
     Parameters
     ----------
     width : float
         Standard deviation in voxels.
+
+    Returns
+    -------
+    (2 r + 1,) array
     """
     reach = math.ceil(REACH * width)
     weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)

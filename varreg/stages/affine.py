@@ -1,4 +1,4 @@
-"""The affine stage: a search over initialisations at the coarsest level, then levels coarse to fine."""
+"""Affine stage: a search over initialisations at the coarsest level, then coarse-to-fine optimisation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .initialisations import shows_all
 from .levels import Recorder, lower_start
 from .problem import Problem
 
-#: The affine search begins this much coarser than the deformable stage ...
+#: Coarsening of the first affine level relative to the coarsest deformable level ...
 COARSER = 2.0
-#: ... unless that leaves fewer voxels than this along the shortest axis ...
+#: ... if that level has at least this many voxels along the shortest axis.
 LEAST_VOXELS = 16
-#: ... and leaves this many of the finest levels to it.
+#: Number of finest levels omitted if the deformable stage follows.
 LEFT_TO_DEFORMABLE = 2
-#: Of images that are cut off fewer are left: thin slabs have few voxels at coarse levels.
+#: The same for truncated images: thin slabs have few voxels at coarse levels.
 LEFT_OF_CUT = 1
 
 
@@ -28,7 +28,7 @@ def affine_stage(
     problem: Problem, model: str, initialisations: tuple[str, ...] | Array, last: bool, recorder: Recorder,
     also: Array | None = None,
 ) -> Array:  # fmt: skip
-    """The affine map, (d + 1, d + 1) fixed world -> moving world.
+    """Affine registration.
 
     Parameters
     ----------
@@ -37,16 +37,21 @@ def affine_stage(
     initialisations : tuple of str, or (d + 1, d + 1) array
         Names for :func:`varreg.stages.initialisations.candidates`, or one initialisation.
     last : bool
-        Whether no deformable stage follows; then the finest level is worth its time.
+        Whether no deformable stage follows; then the finest levels are included.
     recorder : Recorder
     also : (d + 1, d + 1) array, optional
-        One more initialisation besides those of the names; by default what matching points say, if there are any.
+        One more initialisation; by default the fit to the matching points, if there are any.
+
+    Returns
+    -------
+    (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     """
     given = initialisations if isinstance(initialisations, np.ndarray) else None
     if problem.points is not None:
         if also is None:
             also = nearest_of_model(problem.points.rigid(), model, problem.fixed.grid)
-        if not last:  # what a deformation has to explain must not pull at the affine part
+        if not last:  # the deformation that the points require must not bias the affine part
             problem = replace(problem, points=None, energies={})
     if isinstance(initialisations, tuple):
         factors = affine_factors(problem, last=True)
@@ -63,25 +68,32 @@ def affine_levels(
     problem: Problem, model: str, matrix: Array, first: int, recorder: Recorder,
     stop: int | None = None, reference: Array | None = None,
 ) -> Array:  # fmt: skip
-    """Descents at the levels first, ..., stop - 1, from a map of the model.
+    """Optimisation at the levels first, ..., stop - 1, from an initial matrix.
 
     Parameters
     ----------
     problem : Problem
     model : {"translation", "rigid", "similarity", "affine"}
     matrix : (d + 1, d + 1) array
+        Initial map, fixed world -> moving world (mm).
     first : int
-        Below 0 it is 0.
+        First level; negative values mean 0.
     recorder : Recorder
     stop : int, optional
         All levels by default.
     reference : (d + 1, d + 1) array, optional
-        What was given, taken up again where coarser levels have led to more energy: by default what the headers say.
+        Given start, used again at levels where the result of coarser levels has a higher energy; by default the
+        identity.
+
+    Returns
+    -------
+    (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     """
     origin = np.eye(problem.fixed.grid.dim + 1) if reference is None else reference
     options, start, begun = problem.options, None, False
     for level, factor in list(enumerate(affine_factors(problem, last=True)))[max(first, 0) : stop]:
-        # finer levels stay where the coarsest has led; there the term would only pull at the answer
+        # stretches are penalised at the coarsest level only, as finer levels remain near its result
         objective = affine_objective(problem, model, factor, reference, held=level == 0)
         if begun:
             matrix, start = lower_start(objective, matrix, origin)
@@ -93,7 +105,7 @@ def affine_levels(
 
 
 def affine_factors(problem: Problem, last: bool) -> Sequence[float]:
-    """Levels of the affine stage: from one coarser than the deformable stage."""
+    """Coarsening factors of the affine stage, which starts coarser than the deformable stage."""
     factors = list(problem.factors)
     coarser = COARSER * factors[0]
     if (

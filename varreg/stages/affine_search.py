@@ -1,8 +1,8 @@
-"""The search over initialisations of the affine stage.
+"""Search over initialisations of the affine stage.
 
-Energies of many initialisations at the coarsest level, then a few steps from the best of them.  Where the field of
-view cuts off what is shown, images of few voxels do not tell a right one from a wrong one that
-overlaps more: then the best are taken on to the next level, and the energy at a fine level decides.
+The energies of many initialisations are compared at the coarsest level, followed by a few steps from the best of
+them.  If the field of view truncates the anatomy, coarse images cannot distinguish the correct initialisation from
+wrong ones with more overlap: then the best are continued at the next level, and compared at a fine level.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from .initialisations import candidates, described, shows_all, turned
 from .levels import Observer, check_view
 from .problem import Problem
 
-#: Initialisations that are refined at the coarsest affine level, and how many of images that are cut off.
+#: Number of initialisations refined at the coarsest affine level, of complete and of truncated images.
 KEPT, KEPT_OF_CUT = 3, 12
-#: Initialisations that put no corner further apart than this, in voxels of the level, count as one.
+#: Distance of corners, in voxels of the level, up to which initialisations are merged after their evaluation ...
 NEIGHBOURS = 3.0
-#: Initialisations as near as this are not even compared.
+#: ... and before it.
 SAME = 0.5
-#: Steps after which the most promising one is chosen.
+#: Number of steps from each refined initialisation.
 TRIAL_STEPS = 6
-#: What images that are cut off are tried by: scales and shear that squeeze a head into the part of it that the other
-#: image shows gain more at coarse levels than the right turn does.
+#: Model of the trials with truncated images: at coarse levels, scales and shear that squeeze a head into the visible part
+#: of the other image gain more than the correct rotation.
 TRIED = {"translation": "translation", "rigid": "rigid", "similarity": "rigid", "affine": "rigid"}
-#: Steps that move no corner further than this, in voxels of the level, show nothing about it.
+#: Trial steps with a smaller displacement of corners, in voxels of the level, are not shortened further.
 SHORTEST_TRIAL_STEP = 0.005
-#: Of images that are cut off, what has less than this share of the largest decrease is given up; what has this share of it
-#: at the next level without scales and shear is tried with them, too.
+#: Fraction of the lowest energy that initialisations of truncated images need at the coarsest level, and at the next
+#: level for a trial with scales and shear.
 CLOSE, ALIKE = 0.85, 0.95
-#: A map that is turned against the headers must have this much more of energy than one that is not.
+#: Least relative gain of energy by a map with a quarter or half turn over one without.
 LEAST_GAIN = 0.05
-#: Level whose energy decides between them, or the only one.
+#: Level of the final comparison, if there are several.
 JUDGE = -2
 
 
@@ -46,7 +46,7 @@ def best_initialisation(
     problem: Problem, model: str, names: tuple[str, ...], factors: Sequence[float],
     observer: Observer | None, also: Array | None = None,
 ) -> Array:  # fmt: skip
-    """The matrix that the coarsest level begins with, (d + 1, d + 1) fixed world -> moving world.
+    """Best initialisation for the coarsest level.
 
     Parameters
     ----------
@@ -55,11 +55,16 @@ def best_initialisation(
     names : tuple of str
         See :func:`varreg.stages.initialisations.candidates`.
     factors : sequence of float
-        Of all levels that an affine stage may have.
+        Coarsening factors of all possible affine levels.
     observer : callable or None
-        Told of every step; none is recorded.
+        Called with every step; steps of the search are not recorded.
     also : (d + 1, d + 1) array, optional
         One more initialisation.
+
+    Returns
+    -------
+    (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     """
     whole = shows_all(*problem.level(factors[0]))
     objective = affine_objective(problem, model, factors[0])
@@ -80,7 +85,7 @@ def _of_cut(
     problem: Problem, model: str, objective: AffineObjective, matrices: list[Array], factors: Sequence[float],
     observer: Observer | None,
 ) -> Array:  # fmt: skip
-    """The best initialisation of images that are cut off: finer levels decide between those that come near."""
+    """Best initialisation of truncated images: those of similar energy are compared at finer levels."""
     alternatives = _alternatives(objective, matrices, CLOSE)
     if len(alternatives) == 1:
         return alternatives[0]
@@ -99,7 +104,7 @@ def _of_cut(
 def affine_objective(
     problem: Problem, model: str, factor: float, reference: Array | None = None, held: bool = True
 ) -> AffineObjective:
-    """The energy of a level of the affine stage: if held, stretches cost, but for that of the reference."""
+    """Objective of a level of the affine stage; if held, stretches relative to the reference are penalised."""
     similarity = problem.similarity(factor, tuple(map(affine_choice, problem.names)))
     weight = problem.options.similarity_weight
     stretch = weight * STRETCH_WEIGHT * held
@@ -111,7 +116,7 @@ def _best(
     problem: Problem, objective: AffineObjective, names: tuple[str, ...], model: str, factor: float,
     also: Array | None,
 ) -> list[Array]:  # fmt: skip
-    """The initialisations that are apart, that of the lowest energy first."""
+    """Distinct initialisations in increasing order of energy."""
     given = [] if also is None else [also]
     turn, scaled = model != "translation", model in ("similarity", "affine")
     found = candidates(*problem.level(factor), names, turn, scaled)
@@ -123,7 +128,7 @@ def _best(
 
 
 def _apart(objective: AffineObjective, matrices: list[Array], least: float) -> list[Array]:
-    """The matrices that are further than `least` voxels from all before: others would end alike."""
+    """Matrices further than `least` voxels from all previous ones; others would converge to the same map."""
     apart = objective.distances(np.array(matrices))
     kept: list[int] = []
     for k in range(len(matrices)):
@@ -136,7 +141,7 @@ def _tried(
     problem: Problem, objective: AffineObjective, matrices: list[Array], factor: float,
     observer: Observer | None,
 ) -> list[Array]:  # fmt: skip
-    """Where a few steps from each initialisation lead, that of the lowest energy first."""
+    """Results of a few steps from each initialisation, in increasing order of energy."""
     if len(matrices) == 1:
         return matrices
     options = problem.options
@@ -155,10 +160,10 @@ def _least_turned(
     problem: Problem, objective: AffineObjective, matrices: list[Array], also: Array | None,
     observer: Observer | None,
 ) -> list[Array]:  # fmt: skip
-    """The matrices in their order, but an upright one first if the turned one before it gains too little.
+    """Matrices with the best upright one moved to the front, unless the turned first one is clearly better.
 
-    Blocks of different brightness share as much information when they are exchanged: of what is alike,
-    the orientation that the headers say is the likelier one.
+    Mutual information hardly changes if structures of different brightness are exchanged by a turn; of similar
+    energies, the one with the orientation of the headers is more plausible.
     """
     grid, options = problem.fixed.grid, problem.options
     upright = next((k for k, m in enumerate(matrices) if not turned(m, grid, also)), None)
@@ -182,14 +187,14 @@ def _least_turned(
 
 
 def _told(observer: Observer | None, start: str) -> Observer | None:
-    """An observer that is told which start every step is from."""
+    """Observer of trial steps, which include the description of their initialisation."""
     if observer is None:
         return None
     return lambda step: observer(Trial(**vars(step), start=start))
 
 
 def _alternatives(objective: AffineObjective, matrices: list[Array], share: float) -> list[Array]:
-    """Of matrices in the order of their energies those that are apart and have this share of the first's."""
+    """Distinct matrices, from a list sorted by energy, with at least a share of the energy of the first."""
     energies = [objective.evaluate(matrix).energy.total for matrix in matrices]
     near = [
         matrix

@@ -1,4 +1,4 @@
-"""The arguments of ``solve``: their valid values, and errors for all others."""
+"""Validation of the arguments of ``solve``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ..options.options import Options
 from ..options.pairs import similarity_names
 from ..options.validation import named
 
-#: Below this share of fixed voxels in view the header cannot be trusted as a start.
+#: Fraction of fixed voxels in view below which the headers are no plausible start.
 LEAST_OVERLAP = 0.01
 
 
 def merged_options(
     options: Options | None, preset: str, changes: Mapping[str, Any], function: str = "varreg.solve"
 ) -> Options:
-    """The options, or the preset, with single fields changed."""
+    """The given options, or the options of the preset, with single fields changed."""
     if options is None:
         return Options.preset(preset, **changes)
     if not isinstance(options, Options):
@@ -41,7 +41,7 @@ def merged_options(
 
 
 def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
-    """The number asked for, or all that this process may use."""
+    """Validated number of threads; by default all available ones."""
     if threads is None:
         return available_threads()
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
@@ -50,7 +50,7 @@ def thread_count(threads: int | None, function: str = "varreg.solve") -> int:
 
 
 def check_callback(callback: Any) -> None:
-    """Refuse what cannot be called, before it is."""
+    """Raise early if the callback is not callable."""
     if callback is not None and not callable(callback):
         raise InputError(
             f"varreg.solve: `callback` must be a function of an Iteration; got {callback!r}."
@@ -71,13 +71,13 @@ def _matrix(value: Any, dimension: int, argument: str) -> Array:
 
 
 def known_names(affine: Any, start: Any) -> tuple[Any, Any]:
-    """`affine` and `start` with their names in small letters, as on the command line; "none" is None."""
+    """`affine` and `start` with names in lower case, as on the command line; `affine` "none" becomes None."""
     affine = named(affine, ("auto", "none", *AFFINE_MODELS))
     return None if isinstance(affine, str) and affine == "none" else affine, named(start, STARTS)
 
 
 def affine_model(affine: Any, dimension: int) -> tuple[str | None, Array]:
-    """(model to search for, "auto" or None; matrix to use without one)."""
+    """Model of the affine stage, "auto" or None, and the matrix used if it is None."""
     if affine is None:
         return None, np.eye(dimension + 1)
     if not isinstance(affine, str):
@@ -111,7 +111,7 @@ def check_overlap(
     model: str | None,
     initialisations: tuple[str, ...] | Array,
 ) -> None:
-    """Refuse to guess when the headers put the images apart, unless a start was asked for."""
+    """Raise if the images hardly overlap at the start, unless another initialisation is requested."""
     start = matrix
     if model is not None:
         if isinstance(initialisations, np.ndarray):
@@ -131,9 +131,9 @@ def check_overlap(
 def intensity_ranges(
     fixed: Array, moving: Array, options: Options, pair: int = 0
 ) -> tuple[Range | None, Range | None]:
-    """The ranges that become [0, 1]: for "ssd" one for both images, else each its own.
+    """Given intensity ranges for the scaling to [0, 1]; for "ssd" one range common to both images.
 
-    Those of the options are of the first pair.
+    The ranges of the options apply to the first pair.
     """
     given = (None, None) if pair else (options.fixed_range, options.moving_range)
     if similarity_names(options, pair + 1)[-1] != "ssd" or None not in given:
@@ -147,7 +147,7 @@ def intensity_ranges(
 
 
 def refuse_other_counts(options: Options, pairs: int, dimension: int, function: str) -> None:
-    """Weights and similarities must be as many as there are pairs of images, axes those of the images."""
+    """Raise unless there is one weight and one similarity per pair of images, and one axis weight per axis."""
     for name in ("weights", "similarities"):
         given = getattr(options, name)
         if given is not None and len(given) != pairs:
@@ -165,7 +165,7 @@ def sampled(
     argument: str,
     function: str = "varreg.solve",
 ) -> LevelImage:
-    """The image in unit intensities; refused if its range leaves nothing to see."""
+    """The image in unit intensities; raises if it is constant within its range."""
     data = unit_intensities(image.data, limits)
     if data.min() == data.max():
         raise InputError(

@@ -1,4 +1,4 @@
-"""What each of several pairs of images contributes to the similarity of a map."""
+"""Similarity of each of several pairs of images under a map."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from .problem import Problem
 def channel_reports(
     problem: Problem, pairs: Sequence[Pair], affine: Array, nodes: Array | None
 ) -> tuple[ChannelReport, ...]:
-    r"""The similarity of each pair under a map, and where the headers place the images; none of one pair alone.
+    r"""Similarity of each pair before and after registration; empty for a single pair.
 
     Parameters
     ----------
     problem : Problem
     pairs : sequence of (moving, fixed)
     affine : (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     nodes : (d, \*m) array or None
-        u, mm.
+        u at the nodes, mm.
     """
     if not problem.further:
         return ()
@@ -43,7 +44,7 @@ def channel_reports(
         objective = deformable_objective(problem, len(problem.factors) - 1, affine)
         similarity.evaluate(objective.where, as_volume_field(nodes))
     end = [one.value for one in similarity.found]
-    said = [name.removeprefix("overlap-") for name in names]  # which that of the affine stage is
+    said = [name.removeprefix("overlap-") for name in names]  # the affine stage uses "overlap-mi"
     columns = zip(pairs, said, problem.weights, start, end, strict=True)
     return tuple(
         ChannelReport(moving.name, fixed.name, name, weight, before, after)

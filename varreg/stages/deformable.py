@@ -1,4 +1,4 @@
-"""The deformable stage: one descent per level, coarse to fine."""
+"""Deformable stage: one descent per level, coarse to fine."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from .pyramid import (
     smoothness_weight,
 )
 
-#: Coordinates of a field, and the smoothness term that they belong to.
+#: Coordinates of a field, after the smoothness term that defines them.
 Coordinates = tuple[Smoothness, Array]
 
 
 @dataclass(frozen=True)
 class Deformation:
-    r"""Where the deformable stage has ended.
+    r"""Result of the deformable stage.
 
     Attributes
     ----------
     nodes : (d, \*m) array
-        u, mm.
+        u at the nodes, mm.
     evaluation : Evaluation
-        At its last level.
+        Evaluation at the last level.
     coordinates : (Smoothness, array)
-        Of u, to go on with.
+        Coordinates of u, for continuation.
     """
 
     nodes: Array
@@ -47,7 +47,7 @@ class Deformation:
     coordinates: Coordinates
 
 
-#: Entries of a displacement at its nodes from which on it stays on a device.
+#: Number of entries of a displacement from which on the descent runs on the device.
 LEAST_ENTRIES_ON_DEVICE = 2**16
 
 
@@ -55,23 +55,28 @@ def deformable_stage(
     problem: Problem, affine: Array, recorder: Recorder, start: Array | None = None, first: int = 0,
     last: int | None = None, carried: Coordinates | None = None,
 ) -> Deformation:  # fmt: skip
-    r"""The displacement of least energy, coarse to fine.
+    r"""Minimise the energy over displacements, coarse to fine.
 
     Parameters
     ----------
     problem : Problem
     affine : (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     recorder : Recorder
     start : (d, \*m) array, optional
-        u to start from, on the displacement grid of the finest level and without folds; by default
-        it is zero.  Each level takes it up again where coarser ones have led to a higher energy, so
-        that the stage never ends above it.
+        Initial u on the displacement grid of the finest level, without folds; zero by default.  Each
+        level restarts from it if the result of coarser levels has a higher energy, so that the final
+        energy never exceeds the energy of the start.
     first : int
-        The level to begin with; it may spend what the one before it would have spent, too.
+        First level; its iteration budget includes the budget of the omitted level before it.
     last : int, optional
-        The level to end with, by default the finest.
+        Last level, by default the finest.
     carried : (Smoothness, array), optional
-        Where another descent has ended, to go on from.
+        Coordinates from another descent to continue from.
+
+    Returns
+    -------
+    Deformation
     """
     finest = len(problem.factors) - 1
     given = None
@@ -96,7 +101,7 @@ def deformable_stage(
         )
         shape = objective.similarity.fixed_grid.shape
         placed = _placed(objective, state)
-        known = evaluation if placed[0] is state[0] else None  # its gradient is where the state was
+        known = evaluation if placed[0] is state[0] else None  # else its gradient is on the host
         ended = recorder.run(objective, placed, problem.options, budget, place, shape, start=known)
         carried = objective.smoothness, on_host(ended.state[0])
         if level == finest and ended.recent is not None:
@@ -106,9 +111,9 @@ def deformable_stage(
 
 
 def _placed(objective: DeformableObjective, state: State) -> State:
-    """The state where the descent is to work: where the images are, if it has many nodes.
+    """The state on the device of the images, if it has enough entries.
 
-    Few nodes are best left to the host: there a device does nothing but wait for launches.
+    Small states stay on the host, because on a device the latency of launches would dominate.
     """
     if state[0].size < LEAST_ENTRIES_ON_DEVICE:
         return state
@@ -117,26 +122,26 @@ def _placed(objective: DeformableObjective, state: State) -> State:
 
 
 def _budget(problem: Problem, level: int, first: int) -> int:
-    """Most steps of a level; the first one may spend what the last one left out would have spent."""
+    """Iteration budget of a level; the first level also has the budget of the omitted level before it."""
     spent = (level - 1, level) if level == first > 0 else (level,)
     levels, dimension = len(problem.factors), problem.fixed.grid.dim
     return sum(iteration_budget(problem.options, k, levels, dimension) for k in spent)
 
 
 def _origin(objective: DeformableObjective, given: tuple[Smoothness, Array, Array] | None) -> State:
-    """The state that a level falls back on: the start, or u = 0."""
+    """Fallback state of a level: the given start, or u = 0."""
     smoothness = objective.smoothness
     if given is None:
         zero = np.zeros((objective.dimension, *smoothness.shape))
         return zero, zero
     source, coordinates, nodes = given
-    if source.shape == smoothness.shape:  # as it is: the last bits of its energy count
+    if source.shape == smoothness.shape:  # unchanged, so that its energy is reproduced exactly
         return coordinates, nodes
     return unfold(objective, source.transfer(coordinates, smoothness))
 
 
 def state_of(objective: DeformableObjective, nodes: Array) -> State:
-    """The state (z, u) of a field at the nodes."""
+    """State (z, u) of a displacement at the nodes."""
     return objective.smoothness.to_coordinates(nodes), nodes
 
 
@@ -144,8 +149,8 @@ def deformable_objective(
     problem: Problem, level: int, affine: Array, nodes: tuple[int, ...] | None = None,
     constraint: str | None = None,
 ) -> DeformableObjective:  # fmt: skip
-    """The energy of a level; `nodes` and `constraint` other than those of the options are for
-    displacements that come from elsewhere.
+    """Objective of a level; `nodes` and `constraint` override the options, for displacements from
+    another source.
     """
     options = problem.options
     if constraint not in (None, options.constraint):
@@ -154,7 +159,7 @@ def deformable_objective(
     names = tuple(deformable_choice(name, coarsest) for name in problem.names)
     similarity = problem.similarity(problem.factors[level], names)
     smoothness = level_smoothness(problem, level, nodes, options.constraint)
-    # far from the answer the data say little about the Hessian; a fine map goes on from a smooth one
+    # far from the minimum the preconditioner is inaccurate; a fine map starts from a smooth one
     long_waves_first = level == 0 and options.regularity != "fine"
     return DeformableObjective(
         similarity, affine, smoothness, options, long_waves_first, problem.points, problem.rigid
@@ -167,9 +172,10 @@ def level_smoothness(
     nodes: tuple[int, ...] | None = None,
     constraint: str | None = None,
 ) -> Smoothness:
-    """The smoothness term of a level.
+    """Smoothness term of a level.
 
-    Its displacement grid is that of every level if ell is above 0; of fine maps where no voxel is larger.
+    If ell is positive, all levels share one displacement grid, except that grids of fine maps are no finer than
+    the voxels of the level.
     """
     grid, options = problem.fixed.grid, problem.options
     length = level_length(problem, level)
@@ -184,7 +190,7 @@ def level_smoothness(
 
 
 def level_length(problem: Problem, level: int) -> float:
-    """ell of a level, mm: of fine maps what its voxels do not show is left to finer ones."""
+    """ell of a level, mm; of fine maps at least the voxel size of the level."""
     length = smoothness_length(problem.fixed.grid, problem.options)
     fine = problem.options.regularity == "fine"
     if not fine or length == 0 or level == len(problem.factors) - 1:

@@ -1,4 +1,4 @@
-"""Matching points as arguments of ``solve``: arrays or files, paired by name or by their order."""
+"""Matching points as arguments of ``solve``: arrays or files, paired by name or by order."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from ..io.point_files import PointList, read_points
 from ..optimise.point_report import PointReport
 
 FUNCTION = "varreg.solve"
-#: Voxels beyond the border at which a point is still taken to be in an image.
+#: Tolerance, in voxels, for points outside the field of view.
 MARGIN = 0.5
 
 
 @dataclass(frozen=True)
 class Guides:
-    """Matching points with their names.
+    """Matching points with names.
 
     Attributes
     ----------
     points : MatchedPoints
+        Positions and weights.
     names : tuple of str
+        Name of each point, or its number from 1.
     """
 
     points: MatchedPoints
     names: tuple[str, ...]
 
     def reports(self, there: Array) -> tuple[PointReport, ...]:
-        """How far each is off where the map takes the fixed points to `there`, (d, n) world mm."""
+        """Distances of the points before and after registration, with the mapped fixed points `there`, (d, n) world mm."""
         points = self.points
         before, after = (np.linalg.norm(at - points.moving, axis=0) for at in (points.fixed, there))
         columns = zip(self.names, points.weights, before, after, strict=True)
@@ -47,20 +49,25 @@ class Guides:
 def as_guides(
     moving_points: Any, fixed_points: Any, weights: Any, moving: Grid, fixed: Grid
 ) -> Guides | None:
-    """The matching points that arguments of ``solve`` ask for; None without any.
+    """Matching points from the arguments of ``solve``; None without points.
 
     Parameters
     ----------
     moving_points, fixed_points : None, (n, d) array or path
         World RAS+ mm; see :func:`varreg.io.point_files.read_points`.
     weights : None or (n,) array
-        By default what the files say, else 1.
+        By default the weights in the files, else 1.
     moving, fixed : Grid
+        Grids of the two images.
+
+    Returns
+    -------
+    Guides or None
 
     Raises
     ------
     InputError, FileError
-        If only one is given, the numbers differ, or a point lies outside its image.
+        If only one list is given, the numbers of points differ, or a point lies outside its image.
     """
     if moving_points is None and fixed_points is None:
         if weights is not None:
@@ -85,7 +92,7 @@ def as_guides(
 
 
 def _listed(value: Any, argument: str, grid: Grid) -> PointList:
-    """The points of an argument, all of them in the image."""
+    """Points of an argument; raises if a point is outside the image."""
     if isinstance(value, (str, os.PathLike)):
         found = read_points(value, grid.dim, FUNCTION)
     else:
@@ -113,7 +120,7 @@ def _listed(value: Any, argument: str, grid: Grid) -> PointList:
 
 
 def _paired(here: PointList, there: PointList) -> PointList:
-    """The moving points in the order of the fixed ones: by name if both lists have the same names, each once."""
+    """Moving points in the order of the fixed points: by name if both lists have the same unique names."""
     if len(here.positions) != len(there.positions):
         raise InputError(
             f"{FUNCTION}: `fixed_points` has {len(here.positions)} points and `moving_points` "

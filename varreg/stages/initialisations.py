@@ -1,4 +1,4 @@
-"""Initialisations of the affine search: header, centres, moments, each under a coarse grid of rotations."""
+"""Initialisations of the affine search: header, centres, moments, each with a coarse grid of rotations."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ from ..geometry.grid import Grid
 from ..images.background import foreground_weight
 from ..images.level_image import LevelImage
 
-#: Rotations tried about every axis, in degrees.
+#: Rotation angles about every axis, in degrees.
 ANGLES_2D = (-60, -45, -30, -15, 0, 15, 30, 45, 60)
 ANGLES_3D = (-30, 0, 30)
-#: Shifts tried along an axis at which something is cut off, in shares of the field of view.
+#: Shifts along an axis of truncation, as fractions of the field of view.
 SHIFTS = (0.0, -0.125, 0.125, -0.25, 0.25)
-#: Sizes that differ by less are left to the descent.
+#: Least ratio of sizes for which scaled initialisations are added.
 LEAST_SCALE = 1.15
-#: An end of an axis is background if it varies by less than this share of what the image does.
+#: An end slice is background if its standard deviation is below this fraction of the standard deviation of the image.
 CUT = 0.25
 
 
 def candidates(
     fixed: LevelImage, moving: LevelImage, names: tuple[str, ...], turn: bool, scaled: bool = False
 ) -> list[Array]:
-    """Initial matrices, fixed world -> moving world; the first needs no rotation.
+    """Initial matrices, fixed world -> moving world; the first is without rotation.
 
     Parameters
     ----------
     fixed, moving : LevelImage
-        A coarse level.
+        The images at a coarse level.
     names : tuple of {"header", "centres", "moments"}
+        Translations of the initial matrices.
     turn : bool
-        Whether rotations about the centre of mass of the fixed image are tried too.
+        Whether to add rotations about the centre of mass of the fixed image.
     scaled : bool
-        Whether what is whole in both images may have different sizes.
+        Whether to add scaled maps if the foregrounds of complete images differ in size.
+
+    Returns
+    -------
+    list of (d + 1, d + 1) array
     """
     d, centre = fixed.grid.dim, centre_of_mass(fixed)
     shift = {
@@ -61,7 +66,7 @@ def candidates(
 
 
 def described(matrix: Array, fixed: LevelImage, moving: LevelImage) -> str:
-    """An initial matrix in words: the name of its shift, and its turn and scale about the centre of mass."""
+    """Description of an initial matrix: name of its shift, rotation and scale about the centre of mass."""
     centre = centre_of_mass(fixed)
     shift = (matrix @ np.append(centre, 1.0))[:-1] - centre
     known = {
@@ -82,18 +87,18 @@ def described(matrix: Array, fixed: LevelImage, moving: LevelImage) -> str:
 
 
 def shows_all(fixed: LevelImage, moving: LevelImage) -> bool:
-    """Whether neither image ends at anything but background, so that their centres of mass agree."""
+    """Whether both images are complete, surrounded by background, so that their centres of mass correspond."""
     return not (cut_axes(fixed) or cut_axes(moving))
 
 
 def further_shifts(fixed: LevelImage, moving: LevelImage) -> list[Array]:
-    """Shifts (mm, world) to try besides that of the centres of mass, which say little where the field
-    of view cuts off what is shown: along the axes where either image does so.
+    """Further shifts (mm, world) for truncated images, whose centres of mass do not correspond: along the
+    axes at which either image is truncated.
 
-    None for images that are whole.
+    Empty for complete images.
     """
     grid = fixed.grid
-    # the axis of the fixed image along which each axis of the moving one lies, or nearly
+    # for each axis of the moving image the most parallel axis of the fixed image
     along = np.abs(grid.direction.T @ moving.grid.direction).argmax(0)
     cut = cut_axes(fixed) | {int(along[axis]) for axis in cut_axes(moving)}
     shares = [SHIFTS if axis in cut else (0.0,) for axis in range(grid.dim)]
@@ -102,7 +107,7 @@ def further_shifts(fixed: LevelImage, moving: LevelImage) -> list[Array]:
 
 
 def cut_axes(image: LevelImage) -> set[int]:
-    """Axes at one of whose ends the image is not as even as a background."""
+    """Axes at which the image is truncated: one of the end slices is not homogeneous like background."""
     even = CUT * float(image.data.std())
     return {
         axis
@@ -112,7 +117,7 @@ def cut_axes(image: LevelImage) -> set[int]:
 
 
 def relative_size(fixed: LevelImage, moving: LevelImage) -> float:
-    """How much larger what the moving image shows is, by the spread of the foregrounds; 1 if one is cut off."""
+    """Ratio of the sizes of the foregrounds, moving to fixed; 1 for truncated images."""
     if not shows_all(fixed, moving):
         return 1.0
     here, there = _spread(fixed), _spread(moving)
@@ -120,7 +125,7 @@ def relative_size(fixed: LevelImage, moving: LevelImage) -> float:
 
 
 def centre_of_mass(image: LevelImage) -> Array:
-    """World position of the centre of what is not background; the centre of the grid if there is nothing."""
+    """World coordinates (mm) of the centre of mass of the foreground; centre of the grid if it is empty."""
     data = _foreground(image)
     total = data.sum()
     if not total > 0:
@@ -134,7 +139,7 @@ def centre_of_mass(image: LevelImage) -> Array:
 
 
 def _spread(image: LevelImage) -> float:
-    """Root-mean-square distance of the foreground from its centre of mass, mm."""
+    """Root-mean-square distance of the foreground from its centre of mass, mm; 0 if it is empty."""
     data = _foreground(image)
     axes, total, squared = range(data.ndim), float(data.sum()), 0.0
     for axis, spacing in enumerate(image.grid.spacing if total > 0 else ()):
@@ -145,20 +150,22 @@ def _spread(image: LevelImage) -> float:
 
 
 def _foreground(image: LevelImage) -> Array:
-    """Weights of the voxels inside the mask that are not background."""
+    """Weights of the foreground voxels inside the mask."""
     data = foreground_weight(image.data).astype(np.float64)
     return data if image.mask is None else data * image.mask
 
 
 def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:
-    """Whether the rotation of a map is nearer to a quarter or half turn about the axes of a grid than to none.
+    """Whether the rotation of a map is closer to a permutation of the axes of a grid than to the identity.
 
     Parameters
     ----------
     matrix : (d + 1, d + 1) array
+        World -> world (mm).
     grid : Grid
+        Grid whose axes are used.
     reference : (d + 1, d + 1) array, optional
-        Orientation without rotation; the identity by default.
+        Map of upright orientation; the identity by default.
     """
     linear = matrix[:-1, :-1]
     if reference is not None:
@@ -172,7 +179,7 @@ def turned(matrix: Array, grid: Grid, reference: Array | None = None) -> bool:
 
 @lru_cache(maxsize=2)
 def quarter_turns(d: int) -> tuple[Array, ...]:
-    """Rotations of the axes onto each other, (d, d), but for the identity: 3 in the plane, 23 in space."""
+    """Rotations that permute the axes, (d, d), except the identity: 3 in 2D, 23 in 3D."""
     found: list[Array] = []
     for order in itertools.permutations(range(d)):
         for signs in itertools.product((1.0, -1.0), repeat=d):

@@ -1,4 +1,4 @@
-"""One level of a stage: its descent and record, and the energy of an affine map."""
+"""Levels of a stage: descents with their records, and energies of affine maps."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class Recorder:
     Parameters
     ----------
     observer : callable or None
-        Told of every iteration.
+        Called with every iteration.
     """
 
     def __init__(self, observer: Observer | None) -> None:
         self.observer = observer
         self.history: list[Iteration] = []
         self.levels: list[Level] = []
-        #: u of the last steps of the deformable stage together, at the nodes (mm), if it ran.
+        #: Sum of the last steps of the deformable stage, u at the nodes (mm), if it ran.
         self.recent: Array | None = None
-        #: Of u = 0 at the finest level, if the deformable stage has evaluated it.
+        #: Energy of u = 0 at the finest level, if the deformable stage evaluated it.
         self.still: Energy | None = None
 
     def run(
@@ -57,16 +57,20 @@ class Recorder:
         shape: tuple[int, ...],
         **settings: Any,
     ) -> Descent:
-        """One level of one stage.
+        """Run and record the descent of one level of one stage.
 
         Parameters
         ----------
-        objective, state, options, iterations
-            As for :func:`varreg.optimise.minimise.minimise`, which takes the `settings` too.
+        objective, state, options, iterations, settings
+            Arguments of :func:`varreg.optimise.minimise.minimise`.
         place : (str, int, float)
             Stage, level and coarsening factor.
         shape : tuple of int
-            Of the fixed image at the level.
+            Shape of the fixed image at the level.
+
+        Returns
+        -------
+        Descent
         """
         stage, level, factor = place
         begun = computing_time()
@@ -88,34 +92,34 @@ class Recorder:
             self.observer(iteration)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Clear all records."""
         self.recent = self.still = None
         self.history.clear()
         self.levels.clear()
 
     def affine_alone(self) -> Recorder:
-        """A recorder that holds what this one does of the affine stage."""
+        """Copy of the recorder with the records of the affine stage only."""
         other = Recorder(self.observer)
         other.history = [step for step in self.history if step.stage == "affine"]
         other.levels = [level for level in self.levels if level.stage == "affine"]
         return other
 
     def adopt(self, other: Recorder) -> None:
-        """Append what another recorder holds."""
+        """Append the records of another recorder."""
         self.recent, self.still = other.recent, other.still
         self.levels += other.levels
         self.history += other.history
 
 
 def lower_start(objective: Objective, carried: Any, origin: Any) -> tuple[Any, Evaluation]:
-    """The state of lower energy, and that energy: coarser levels may have drifted off a good start."""
+    """State of lower energy, with its evaluation: coarser levels may have moved away from a good start."""
     return lower(objective, carried, origin, objective.evaluate(origin))
 
 
 def lower(
     objective: Objective, carried: Any, origin: Any, there: Evaluation
 ) -> tuple[Any, Evaluation]:
-    """As :func:`lower_start`, with the evaluation of the origin."""
+    """:func:`lower_start` with a given evaluation of the origin."""
     states = [(origin, there), (carried, objective.evaluate(carried))]
     return min(states, key=lambda pair: pair[1].energy.total)
 
@@ -123,17 +127,17 @@ def lower(
 def affine_evaluation(
     problem: Problem, affine: Array, deformable: bool = False, level: int = -1
 ) -> Evaluation:
-    """An affine map at a level, the finest by default, by the similarity of either stage.
+    """Evaluation of an affine map at a level, with the similarity of the affine or of the deformable stage.
 
     Parameters
     ----------
     problem : Problem
     affine : (d + 1, d + 1) array
-        Fixed world -> moving world.
+        Fixed world -> moving world (mm).
     deformable : bool
-        Whether it is the similarity of the deformable stage rather than that of the affine one.
+        Whether to use the similarity of the deformable stage.
     level : int
-        Index into the levels of the problem.
+        Index into the levels of the problem; the finest by default.
     """
     choose = partial(deformable_choice, coarsest=False) if deformable else affine_choice
     similarity = problem.similarity(problem.factors[level], tuple(map(choose, problem.names)))
@@ -145,7 +149,7 @@ def affine_evaluation(
 
 
 def affine_energy(problem: Problem, affine: Array, deformable: bool = False) -> Energy:
-    """The energy of an affine map at the finest level; see :func:`affine_evaluation`.  A map is measured once."""
+    """Energy of an affine map at the finest level, cached; see :func:`affine_evaluation`."""
     key = affine.tobytes(), deformable
     if key not in problem.energies:
         problem.energies[key] = affine_evaluation(problem, affine, deformable).energy
@@ -153,30 +157,31 @@ def affine_energy(problem: Problem, affine: Array, deformable: bool = False) -> 
 
 
 def starting_energy(problem: Problem, deformable: bool) -> Energy:
-    """The energy of the images as their headers place them, by the similarity of the last stage."""
+    """Energy before registration, with the similarity of the last stage."""
     return affine_energy(problem, np.eye(problem.fixed.grid.dim + 1), deformable)
 
 
 def identical_level(problem: Problem) -> Level:
-    """The record of a problem whose answer is the identity."""
+    """Record of a registration of identical images."""
     shape = problem.fixed.grid.shape
     return Level("affine", 0, 1.0, shape, 0, 0, Stop.IDENTICAL, 0.0, 0.0)
 
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """The time that something took, added to a dictionary, without that of compiling or loading kernels."""
+    """Store the time spent in the context in a dictionary, without the compilation and loading of kernels."""
     clock = computing_time()
     yield
     seconds[name] = computing_time() - clock
 
 
 def check_view(evaluation: Evaluation) -> Evaluation:
-    """The evaluation, refused if nothing is in view.
+    """Return the evaluation, or raise if there is no overlap.
 
     Raises
     ------
     OverlapError
+        If no voxel is in view.
     """
     if evaluation.in_view == 0:
         raise OverlapError(NOTHING_IN_VIEW)

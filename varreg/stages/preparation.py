@@ -1,4 +1,4 @@
-"""Images, their masks and the options, made one problem."""
+"""Preparation of a registration problem from images, masks and options."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ def prepared(
     moving: Image, fixed: Image, fixed_mask: Any, moving_mask: Any, options: Options,
     kernels: ModuleType, threads: int, function: str = "varreg.solve", further: Sequence[Pair] = (),
 ) -> Problem:  # fmt: skip
-    """All images in unit intensities, with their masks.
+    """Registration problem with all images in unit intensities, and their masks.
 
     Parameters
     ----------
     moving, fixed : Image
     fixed_mask, moving_mask : see :func:`varreg.images.accepted.read_mask`
-        Of all images of their side.
+        Masks of all fixed, and of all moving images.
     options : Options
     kernels : module
+        The backend.
     threads : int
     function : str
-        For messages.
+        Name of the calling function, for messages.
     further : sequence of (moving, fixed)
         More pairs, on the same grids.
+
+    Returns
+    -------
+    Problem
     """
     refuse_other_counts(options, 1 + len(further), fixed.grid.dim, function)
     pairs: list[Levels] = []
@@ -57,7 +62,7 @@ def prepared(
 
 
 def _counted(mask: Any, image: Image, argument: str, function: str) -> Any:
-    """The voxels of an image inside its mask, or their weights: without a mask those that hold data."""
+    """Voxels of an image inside its mask, or their weights; by default the voxels with valid data."""
     mask = image.valid if mask is None else mask
     return read_mask(mask, image, argument=argument, function=function).counts
 
@@ -67,8 +72,15 @@ def prepared_with_masks(
     kernels: ModuleType, threads: int, function: str = "varreg.solve", further: Sequence[Pair] = (),
     rigid_masks: tuple[Any, Any] = (None, None),
 ) -> tuple[Problem, tuple[Check, ...], tuple[str, ...]]:  # fmt: skip
-    """As :func:`prepared`, with anything that is accepted as a mask, and the rigid masks (of the moving and of the
-    fixed image); what is odd about images and masks, and what was done to them.
+    """:func:`prepared` with anything that is accepted as a mask, and with rigid masks (moving, fixed).
+
+    Returns
+    -------
+    problem : Problem
+    checks : tuple of Check
+        Warnings about images and masks.
+    notes : tuple of str
+        Remarks on their processing.
     """
     masks = (
         read_mask(fixed_mask, fixed, argument="fixed_mask", function=function),
@@ -76,7 +88,7 @@ def prepared_with_masks(
     )
     others = (image for pair in further for image in pair)
     checks, notes = remarks(moving, fixed, *others, *masks)
-    # what one image does not show, another of its side may
+    # voxels without data in one image may have data in another on the same grid
     inside = (
         None if fixed_mask is None else masks[0].counts,
         None if moving_mask is None else masks[1].counts,
@@ -90,9 +102,9 @@ def unit_ranges(
     fixed: Array, moving: Array, masks: tuple[Array | None, Array | None], options: Options,
     pair: int = 0,
 ) -> tuple[Range, Range]:  # fmt: skip
-    """The intensities that become 0 and 1, of either image: as given, or of the voxels inside the mask.
+    """Intensity ranges that are scaled to [0, 1]: as given, or the robust range of the voxels inside the mask.
 
-    Voxels outside the mask, such as a bright lesion, must not compress all others into a few bins.
+    Voxels outside the mask, such as a bright lesion, must not compress the others into a few bins.
     """
     inside = _inside(fixed, masks[0]), _inside(moving, masks[1])
     given = intensity_ranges(*inside, options, pair)
@@ -100,7 +112,7 @@ def unit_ranges(
 
 
 def _inside(data: Array, mask: Array | None) -> Array:
-    """The values that count, as often as their weights say; all, if those that a mask leaves do not differ."""
+    """Values inside the mask, repeated according to their weights; all values if those in the mask are constant."""
     if mask is None:
         return data
     values = data[mask] if mask.dtype == bool else by_weight(data, mask)

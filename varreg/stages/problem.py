@@ -1,4 +1,4 @@
-"""A registration problem: images in unit intensities, and their levels made on demand."""
+"""Registration problem: images in unit intensities, with levels computed on demand."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .pyramid import level_factors, node_shape
 
 #: Fewest bins at a coarse level.
 FEWEST_BINS = 16
-#: With fewer voxels than this an evaluation takes less time than waking a thread.
+#: Least number of voxels for multithreading; smaller evaluations take less time than starting a thread.
 LEAST_VOXELS_FOR_THREADS = 2**16
 
-#: A fixed image and the moving one that belongs to it.
+#: A pair of a fixed and a moving image.
 Levels = tuple[LevelImage, LevelImage]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What both stages work on.
+    """Images, masks, points and options of a registration, common to both stages.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ class Problem:
     further : tuple of (LevelImage, LevelImage)
         More pairs (fixed, moving) on the same grids.
     points : MatchedPoints, optional
-        Guides.
+        Matching points.
     rigid : RigidMasks, optional
-        What is to keep its shape.
+        Masks of rigid structures.
 
     Attributes
     ----------
     energies : dict
-        Of affine maps at the finest level, as far as :func:`varreg.stages.levels.affine_energy` has measured them.
+        Cache of :func:`varreg.stages.levels.affine_energy`, energies of affine maps at the finest level.
     """
 
     fixed: LevelImage
@@ -68,19 +68,19 @@ class Problem:
     _similarities: dict[tuple[float, tuple[str, ...]], Similarity] = field(default_factory=dict)
 
     def with_options(self, options: Options) -> Problem:
-        """The same images with other options: similarities are made again, unless they only name what was decided."""
+        """The same images with other options; cached similarities are kept if only defaults become explicit."""
         if options == self.options.decided(self.fixed.grid.dim):
             return replace(self, options=options)
         return replace(self, options=options, energies={}, _similarities={})
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The similarity of each pair, as the options name it."""
+        """Name of the similarity of each pair, as in the options."""
         return similarity_names(self.options, 1 + len(self.further))
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Of the pairs; they add up to 1."""
+        """Weights of the pairs, with sum 1."""
         return pair_weights(self.options, 1 + len(self.further))
 
     @property
@@ -89,11 +89,11 @@ class Problem:
         return level_factors(self.fixed.grid, self.options)
 
     def level(self, factor: float) -> Levels:
-        """Both images at a coarsening factor of the smallest fixed spacing; of several pairs the first."""
+        """First pair of images at a coarsening factor, relative to the smallest fixed spacing."""
         return self.levels(factor)[0]
 
     def levels(self, factor: float) -> tuple[Levels, ...]:
-        """All pairs at a coarsening factor."""
+        """All pairs of images at a coarsening factor."""
         if factor not in self._levels:
             missing = sorted({*self.factors, factor} - self._levels.keys())
             spacings = [f * float(self.fixed.grid.spacing.min()) for f in missing]
@@ -105,7 +105,7 @@ class Problem:
         return self._levels[factor]
 
     def similarity(self, factor: float, names: str | Sequence[str]) -> Similarity:
-        """The similarity of these names, one for all pairs or one for each, at a level."""
+        """Similarity at a level, from one name for all pairs or one name for each."""
         count = 1 + len(self.further)
         each = (names,) * count if isinstance(names, str) else tuple(names)
         if (factor, each) not in self._similarities:
@@ -117,7 +117,7 @@ class Problem:
         return self._similarities[factor, each]
 
     def _similarity(self, name: str, fixed: LevelImage, moving: LevelImage) -> Similarity:
-        """That of one pair, with no more bins than the root of its voxels."""
+        """Similarity of one pair, with at most as many bins as the square root of the number of voxels."""
         most = max(FEWEST_BINS, math.isqrt(fixed.data.size))
         options = self.options
         if options.estimator == "fine-histogram" and options.bins > most:

@@ -1,4 +1,4 @@
-"""Image levels: the same fields of view with fewer voxels, coarse to fine."""
+"""Multiresolution pyramid: levels, displacement grids, and options that depend on the level or dimension."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..geometry.grid import Grid
 from ..images.level_image import level_shape
 from ..options.options import Options
 
-#: The coarsest level has between this many voxels and twice as many along a typical axis.
+#: Least number of voxels of the coarsest level along a typical axis; the largest is twice as many.
 COARSEST = 40
 #: Nodes of the displacement grid per smoothness length.
 NODES_PER_LENGTH = 1
-#: Shares of the geometric mean extent that the smoothness length takes by default.
+#: Default smoothness length of smooth and of fine maps, as a fraction of the geometric mean extent.
 LENGTH_SHARE, FINE_LENGTH_SHARE = 0.05, 0.015
-#: Fewest voxels per length of a fine map by default: closer nodes would follow noise.
+#: Least default smoothness length of fine maps, in voxels: closer nodes would fit noise.
 FINE_VOXELS = 2.0
 
 
@@ -29,16 +29,21 @@ def level_factors(grid: Grid, options: Options) -> tuple[float, ...]:
 
 
 def node_shape(grid: Grid, options: Options, length: float | None = None) -> tuple[int, ...]:
-    """Nodes of the displacement grid: every voxel for the H1 energy, else at most ell apart.
+    """Shape of the displacement grid: one node per voxel for the H1 energy, else a spacing of at most ell.
 
-    Their numbers are good for Fourier transforms.
+    The numbers of nodes are efficient for Fourier transforms.
 
     Parameters
     ----------
     grid : Grid
+        Grid of the fixed image.
     options : Options
     length : float, optional
-        ell in mm, by default that of the finest level.
+        ell in mm, by default its value at the finest level.
+
+    Returns
+    -------
+    tuple of int
     """
     length = smoothness_length(grid, options) if length is None else length
     if length == 0:
@@ -49,7 +54,7 @@ def node_shape(grid: Grid, options: Options, length: float | None = None) -> tup
 
 
 def smoothness_length(grid: Grid, options: Options) -> float:
-    """ell in mm: the option, or a share of the field of view."""
+    """ell in mm: the option, or by default a fraction of the field of view."""
     if options.smoothness_length is not None:
         return float(options.smoothness_length)
     extent = float(np.exp(np.mean(np.log(grid.extent))))
@@ -59,9 +64,10 @@ def smoothness_length(grid: Grid, options: Options) -> float:
 
 
 def iteration_budget(options: Options, level: int, levels: int, dimension: int) -> int:
-    """Largest number of iterations at one of some levels (0 is the coarsest).
+    """Largest number of iterations at a level (0 is the coarsest).
 
-    Of fewer levels than numbers the finest have the last ones; further levels have the last.
+    The last numbers of the option apply to the finest levels; if there are fewer numbers than levels, the last
+    number is repeated.
     """
     budget = options.decided(dimension).iterations
     assert budget is not None
@@ -72,21 +78,21 @@ def iteration_budget(options: Options, level: int, levels: int, dimension: int) 
 
 
 def smoothness_weight(options: Options, dimension: int) -> float:
-    """mu: the option, or what the dimension decides."""
+    """mu: the option, or its default for the dimension."""
     weight = options.decided(dimension).smoothness_weight
     assert weight is not None
     return weight
 
 
 def smoothness_order(options: Options, dimension: int) -> int:
-    """m: the option, or what the regularity decides."""
+    """m: the option, or its default for the regularity."""
     order = options.decided(dimension).smoothness_order
     assert order is not None
     return order
 
 
 def volume_weight(options: Options, dimension: int) -> float:
-    """nu: the option, or what the regularity decides."""
+    """nu: the option, or its default for the regularity."""
     weight = options.decided(dimension).volume_weight
     assert weight is not None
     return weight

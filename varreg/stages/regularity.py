@@ -1,4 +1,4 @@
-"""The deformable stage with the regularity of the options, or with the one that there is evidence for."""
+"""Deformable stage with a given, or with an automatically chosen regularity."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .unseen_rows import unseen_gain
 
 @dataclass(frozen=True)
 class RegularDeformation:
-    """A deformation, and the regularity that it has.
+    """A deformation and the choice of its regularity.
 
     Attributes
     ----------
     deformation : Deformation
     problem : Problem
-        With the options whose energy was minimised last.
+        Problem with the options of the last minimised energy.
     choice : RegularityChoice or None
-        None if it was given.
+        None if the regularity was given.
     """
 
     deformation: Deformation
@@ -39,16 +39,21 @@ class RegularDeformation:
 
 
 def regular_deformation(problem: Problem, affine: Array, recorder: Recorder) -> RegularDeformation:
-    """The displacement from an affine map.
+    """Deformable stage from an affine map.
 
-    A fine map starts from the coarsest level of a smooth one: it would follow noise where images are still
-    far apart.
+    A fine map starts from the coarsest level of a smooth one, because it would fit noise while the images are
+    still misaligned.
 
     Parameters
     ----------
     problem : Problem
     affine : (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     recorder : Recorder
+
+    Returns
+    -------
+    RegularDeformation
     """
     options = problem.options
     if options.regularity == "smooth":
@@ -67,10 +72,10 @@ def regular_deformation(problem: Problem, affine: Array, recorder: Recorder) -> 
 def refined_deformation(
     problem: Problem, affine: Array, recorder: Recorder, start: Array, first: int
 ) -> RegularDeformation:
-    """The displacement from one to refine: see :func:`varreg.stages.deformable.deformable_stage`.
+    """Refinement of a displacement: see :func:`varreg.stages.deformable.deformable_stage`.
 
-    An open regularity is decided at the coarsest level, as without a start: a smooth map of all levels would be of no
-    use where a fine one is taken.
+    Regularity "auto" is decided at the coarsest level, as without a start; the finer levels of a smooth map would be
+    discarded if the fine map is chosen.
     """
     if problem.options.regularity != "auto":
         return RegularDeformation(
@@ -95,7 +100,7 @@ def refined_deformation(
 
 
 def _on_its_nodes(problem: Problem, before: Problem, affine: Array, nodes: Array) -> Array:
-    """A displacement of another regularity on the nodes of the finest level, unfolded there."""
+    """Displacement of another regularity, transferred to the nodes of the finest level and unfolded."""
     finest = len(problem.factors) - 1
     objective, smoothness = (
         deformable_objective(problem, finest, affine),
@@ -106,7 +111,7 @@ def _on_its_nodes(problem: Problem, before: Problem, affine: Array, nodes: Array
 
 
 def with_regularity(problem: Problem, regularity: str) -> Problem:
-    """The problem with a regularity: with its own numbers, if it is not that of the options."""
+    """The problem with a given regularity, and its defaults if the options have another."""
     options, dimension = problem.options, problem.fixed.grid.dim
     if options.regularity == regularity:
         return problem
@@ -116,7 +121,7 @@ def with_regularity(problem: Problem, regularity: str) -> Problem:
 def chosen_regularity(
     smooth: Problem, fine: Problem, affine: Array, carried: Coordinates
 ) -> RegularityChoice:
-    """The regularity that voxels speak for which were left out of a trial."""
+    """Choice of the regularity on held-out voxels."""
     length = smoothness_length(fine.fixed.grid, fine.options)
     return choice_of(*unseen_gain(smooth, fine, affine, carried), length)
 
@@ -124,7 +129,7 @@ def chosen_regularity(
 def _finished(
     problem: Problem, affine: Array, recorder: Recorder, coarsest: Deformation
 ) -> Deformation:
-    """The levels after the coarsest one, if there are any."""
+    """Continuation at the levels after the coarsest one, if there are any."""
     if len(problem.factors) == 1:
         return coarsest
     carried = coarsest.coordinates

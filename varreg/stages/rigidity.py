@@ -1,4 +1,4 @@
-"""Masks of what is to keep its shape, as arguments of ``solve``."""
+"""Masks of rigid structures as arguments of ``solve``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ from .problem import Problem
 def as_rigid_masks(
     moving_mask: Any, fixed_mask: Any, moving: Image, fixed: Image, function: str = "varreg.solve"
 ) -> tuple[RigidMasks | None, tuple[Check, ...], tuple[str, ...]]:
-    """The rigid masks of either image, None without any; what is odd about them, and how much they take.
+    """Rigid masks from the arguments of ``solve``.
 
     Parameters
     ----------
     moving_mask, fixed_mask : see :func:`varreg.images.masks.read_mask`
     moving, fixed : Image
     function : str
-        For messages.
+        Name of the calling function, for messages.
+
+    Returns
+    -------
+    masks : RigidMasks or None
+        None without masks.
+    checks : tuple of Check
+        Warnings about the masks.
+    notes : tuple of str
+        Fraction of voxels in each mask.
     """
     found: list[LevelImage | None] = []
     checks: list[Check] = []
@@ -37,7 +46,7 @@ def as_rigid_masks(
             found.append(None)
             continue
         argument = f"{name}_rigid_mask"
-        everywhere = replace(image, valid=None)  # where there are no data shapes are kept as well
+        everywhere = replace(image, valid=None)  # also voxels without valid data may be rigid
         mask = read_mask(value, everywhere, argument=argument, function=function)
         assert mask.counts is not None
         share = np.asarray(mask.counts, np.float32)
@@ -50,7 +59,7 @@ def as_rigid_masks(
 
 
 def shapes_kept(problem: Problem, affine: Array, nodes: Array | None) -> RigidityReport | None:
-    """How far what is in the rigid masks kept its shape under a map; None without masks or without a displacement."""
+    """Report of the deformation within rigid masks; None without masks or without a displacement."""
     if problem.rigid is None or nodes is None:
         return None
     place = problem.fixed.grid, affine, nodes.shape[1:], problem.options.constraint

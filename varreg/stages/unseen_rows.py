@@ -1,8 +1,7 @@
-"""Whether a fine map explains more than a smooth one of voxels that neither has seen.
+"""Cross-validation of a fine against a smooth map on held-out rows.
 
-More freedom always raises the similarity of the voxels that it is fitted to.  Every other pair of rows is
-left out of a short fit, and judges it: what the freedom has found is really there if the rows in between
-share more, too.
+More degrees of freedom always increase the similarity of the voxels used for fitting.  Every other pair of rows is
+therefore held out of a short fit: the fine map is justified if the similarity of the held-out rows increases, too.
 """
 
 from __future__ import annotations
@@ -25,28 +24,32 @@ from ..similarity.weighted import weighted
 from .deformable import Coordinates, level_smoothness
 from .problem import Problem
 
-#: Steps of the smooth and of the fine fit: what a smooth map can explain it should have explained.
+#: Steps of the smooth and of the fine fit; the smooth fit must be close to convergence.
 STEPS = {"smooth": 15, "fine": 8}
-#: Blocks of rows along each axis, whose differences tell how certain their mean is.
+#: Number of blocks of rows along each axis for the estimate of the standard error.
 BLOCKS = 2
-#: Blocks with fewer voxels say nothing.
+#: Blocks with fewer voxels are ignored.
 FEWEST_VOXELS = 1000
 
 
 def unseen_gain(
     problem: Problem, fine: Problem, affine: Array, carried: Coordinates
 ) -> tuple[float, float]:
-    """What a fine map gains on unseen rows over a smooth one, as a share of their similarity; its standard error.
-
-    At the coarsest level.
+    """Relative gain of similarity by a fine over a smooth map on held-out rows at the coarsest level.
 
     Parameters
     ----------
     problem, fine : Problem
         The same images with the options of smooth and of fine maps.
     affine : (d + 1, d + 1) array
+        Fixed world -> moving world (mm).
     carried : (Smoothness, array)
-        Where both start.
+        Coordinates of the common start.
+
+    Returns
+    -------
+    gain, noise : float
+        The relative gain and its standard error.
     """
     fixed = problem.level(problem.factors[0])[0]
     counts = np.full(fixed.grid.shape, True) if fixed.counted is None else fixed.counted
@@ -65,13 +68,13 @@ def unseen_gain(
 
 
 def seen_rows(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Every other pair of rows along the last axis, as in a checkerboard of pairs."""
+    """Rows used for fitting: every other pair of rows along the last axis, in a checkerboard pattern."""
     pairs = np.sum(np.indices(shape[:-1]) // 2, axis=0)
     return np.broadcast_to((pairs % 2 == 0)[..., None], shape)
 
 
 def _similarity(problem: Problem, rows: NDArray[np.bool_]) -> Similarity:
-    """The similarity of some rows of the coarsest level, by region though that level leaves regions out."""
+    """Similarity of the options on some rows at the coarsest level, where the descent replaces local ones by "mi"."""
     place, parts = (problem.options, problem.kernels, problem.threads), []
     pairs = problem.levels(problem.factors[0])
     for name, (fixed, moving) in zip(problem.names, pairs, strict=True):
@@ -97,7 +100,7 @@ def _value(judge: Similarity, objective: DeformableObjective, state: State) -> f
 
 
 def _blocks(rows: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """The rows cut into those of boxes that together are the field of view."""
+    """Partition of the rows by boxes that cover the field of view."""
     shape = rows.shape
     cuts = [np.arange(BLOCKS + 1) * n // BLOCKS for n in shape]
     found = []
@@ -110,7 +113,7 @@ def _blocks(rows: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
 
 
 def _share(values: Array, voxels: Array) -> tuple[float, float]:
-    """Weighted mean of the differences and its standard error, as shares of the first column's mean."""
+    """Weighted mean of the differences and its standard error, relative to the mean of the first column."""
     weights: Array = voxels / voxels.sum()
     difference: Array = values[:, 1] - values[:, 0]
     mean, before = float(weights @ difference), float(weights @ values[:, 0])

@@ -1,1 +1,1 @@
-"""The CuPy backend: CUDA kernels in ``.cu`` files, and the code that holds images on the device and launches them."""
+"""CuPy backend: CUDA kernels in ``.cu`` files, management of device memory, and kernel launches."""

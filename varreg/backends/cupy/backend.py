@@ -1,7 +1,7 @@
-"""The CuPy backend: the functions that every backend has, on one device.
+"""CuPy backend: the functions of every backend, on one device.
 
-Images, masks and histograms live on the device (:meth:`CuPyBackend.resident`).  Of one evaluation the nodes go up
-and a few numbers come back.
+Images, masks and histograms reside on the device (:meth:`CuPyBackend.resident`).  An evaluation transfers the nodes
+to the device and a few numbers back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .evaluation import gathered, scene_arguments
 from .residence import defined_weight, full_rows, moving_on_device, rows_on_device, warped_on_device
 from .vectors import DeviceVectors
 
-#: Memory of a pair while it is solved: twice that of the default options, whose similarity needs least.
+#: Memory for the registration of a pair: twice the need of the default options, whose similarity needs the least.
 BYTES_PER_VOXEL = 130
 Shape = tuple[int, ...]
 
@@ -32,12 +32,12 @@ Shape = tuple[int, ...]
 class CuPyBackend:
     """The functions of :class:`varreg.backends.protocol.Backend` on a device.
 
-    An answer is an array of NumPy if `nodes` is one, else an array on the device.
+    Results are NumPy arrays if `nodes` is one, else device arrays.
 
     Parameters
     ----------
     device : int
-        Its number.
+        Number of the device.
     cupy : module, optional
         CuPy by default.
     """
@@ -52,33 +52,33 @@ class CuPyBackend:
         self.overlap = information.DeviceOverlap(self.device)
 
     def use(self) -> None:
-        """Make it the current device of this thread: functions of NumPy compute on that one."""
+        """Make this the current device of the thread, on which CuPy arrays are allocated."""
         self.cupy.cuda.Device(self.device.number).use()
 
     def describe(self) -> str:
-        """The name of the device."""
+        """Name of the device."""
         name = self.cupy.cuda.runtime.getDeviceProperties(self.device.number)["name"]
         return name.decode() if isinstance(name, bytes) else str(name)
 
     def together(self) -> Callable[[], AbstractContextManager[None]]:
-        """What makes contexts, one for each of several threads, whose evaluations share launches and waits.
+        """Factory of context managers, one per thread, in which evaluations of several threads share launches and waits.
 
-        Not a function of every backend: it is for many pairs on a device.
+        For the registration of many pairs on one device; other backends do not have this function.
         """
         return self.device.together()
 
     def room_for(self, voxels: int) -> int:
-        """How many pairs of images of so many voxels the free memory is enough for, at least one."""
+        """Number of pairs of images of a given number of voxels that fit into the free memory, at least one."""
         return max(1, self.device.free_bytes() // (BYTES_PER_VOXEL * voxels))
 
     def later(self, function: Callable[..., Any], *arguments: Any) -> Later[Any]:
-        """The result of a function of this backend, sent with what else is asked for once one result is wanted."""
+        """Asynchronous result of a function of this backend; pending requests are sent together when a result is needed."""
         with self.device.deferring():
             found = function(*arguments)
         return found if isinstance(found, Later) else known(found)
 
     def resident(self, arrays: Any) -> Any:
-        """The same on the device: a moving image, histogram rows, buffers or an array."""
+        """Copy a moving image, histogram rows, buffers or an array to the device if necessary."""
         with self.device.current():
             if isinstance(arrays, Moving):
                 return moving_on_device(self.cupy, arrays)
@@ -95,7 +95,7 @@ class CuPyBackend:
     def warp(
         self, moving: Any, where: VoxelMap, nodes: Array, warped: Warped, threads: int
     ) -> None:
-        """Value and weight of the moving image at every fixed voxel; no row is marked as full."""
+        """Warp the moving image: value and weight at every fixed voxel; no row is marked as full."""
         with self.device.current():
             request, on_device = self.device.request(nodes.dtype), self.device.holds(warped.value)
             shape, place = warped.value.shape, (self.resident(moving), where, nodes)
@@ -130,7 +130,7 @@ class CuPyBackend:
     def joint_histogram(
         self, moving: Any, where: VoxelMap, nodes: Array, fixed: Any, workspace: Workspace, threads: int
     ) -> Array:  # fmt: skip
-        """(R B, B) sum of weights, fixed row x moving bin, on the host."""
+        """Joint histogram (R B, B), fixed row x moving bin, on the host."""
         with self.device.current():
             place = self.resident(moving), where, nodes, self.resident(fixed)
             return information.joint_histogram(self.device, *place)
@@ -165,7 +165,7 @@ class CuPyBackend:
     def windowed_histogram(
         self, fixed: Any, warped: Warped, bins: int, shape: Windows, threads: int
     ) -> Array:
-        """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin, on the host."""
+        """Joint histogram (B, B) by per-pixel windows, fixed bin x moving bin, on the host."""
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
             return windows.windowed_histogram(self.device, images, bins, shape)
@@ -173,7 +173,7 @@ class CuPyBackend:
     def windowed_slope(
         self, fixed: Any, warped: Warped, table: Array, shape: Windows, threads: int
     ) -> None:
-        """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+        """Compute the slopes in `warped` from dE/dhistogram, (B, B), by per-pixel windows."""
         with self.device.current():
             images = self._values_and_weights(fixed, warped)
             slopes = [self.resident(slope) for slope in (warped.slope, warped.weight_slope)]
@@ -182,27 +182,27 @@ class CuPyBackend:
                 warped.slope[...], warped.weight_slope[...] = map(self.cupy.asnumpy, slopes)
 
     def _values_and_weights(self, fixed: Any, warped: Warped) -> tuple[Any, Any, Any]:
-        """Fixed values, moving values and weights, which on the host are not defined in full rows."""
+        """Fixed values, moving values and weights on the device, with the weights of full rows set to 1."""
         weight = warped.weight if self.device.holds(warped.weight) else defined_weight(warped)
         return self.resident(fixed), self.resident(warped.value), self.resident(weight)
 
-    # one table of B x B, a few kB whose numbers are wanted on the host anyway: no launch is worth it
+    # single tables of B x B, a few kB needed on the host anyway, do not justify launches
     smooth_table = staticmethod(host.smooth_table)
     smooth_table_transposed = staticmethod(host.smooth_table_transposed)
     information = staticmethod(host.information)
 
     def determinant_bound(self, field: Array, spacing: Array, threads: int) -> tuple[float, Shape]:
-        """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
+        """Lower bound of det(id + grad u) over all cells, and the cell that attains it."""
         with self.device.current():
             return fields.determinant_bound(self.device, field, spacing)
 
     def volume(self, field: Array, spacing: Array, threads: int) -> float:
-        """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+        """Volume term of a field (d, *m); spacing (d,) in the same unit."""
         with self.device.current():
             return fields.volume(self.device, field, spacing)
 
     def volume_gradient(self, field: Array, spacing: Array, threads: int) -> Any:
-        """Its derivative by the field, (d, *m)."""
+        """Derivative of :meth:`volume` with respect to the field, (d, *m)."""
         with self.device.current():
             return fields.volume_gradient(self.device, field, spacing)
 
@@ -226,7 +226,7 @@ class CuPyBackend:
             return out if self.device.holds(image) else self.cupy.asnumpy(out)
 
     def read_linear(self, image: Any, points: Array, fill: float, out: Array) -> None:
-        """An image at any points, linearly interpolated."""
+        """Linear interpolation of an image at arbitrary points."""
         with self.device.current():
             source, axes = self.resident(image), len(points)
             places = self.cupy.asarray(points, dtype=source.dtype, order="C")

@@ -1,4 +1,4 @@
-"""One device: its kernels, small constants, memory that is kept between evaluations, and its answers."""
+"""One device: its kernels, constants, reused memory, and the results of requests."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from .request import Request
 from .sending import Answer, fetched, send, sent
 from .tables import TableCache
 
-#: Small arrays kept on the device; with more they are all dropped.
+#: Most small arrays cached on the device; the cache is cleared when it is full.
 MOST_CONSTANTS = 256
 
 
 class DeviceMemoryError(MemoryError):
-    """The memory of a GPU is not enough; the message says what was wanted, what is free, and what to do."""
+    """Insufficient GPU memory; the message has the requested and the free memory, and remedies."""
 
 
 class Device:
-    """A device.
+    """A CUDA device.
 
     Parameters
     ----------
     cupy : module
     number : int
+        Number of the device.
     """
 
     def __init__(self, cupy: Any, number: int) -> None:
@@ -47,11 +48,12 @@ class Device:
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
-        """A context in which it is the current device of this thread.
+        """Context manager that makes this the current device of the thread.
 
         Raises
         ------
         DeviceMemoryError
+            If memory on the device is insufficient.
         """
         with self.cupy.cuda.Device(self.number):
             try:
@@ -67,17 +69,17 @@ class Device:
                 ) from error
 
     def free_bytes(self) -> int:
-        """Memory that arrays can have, on the device or kept by CuPy."""
+        """Memory available for arrays, in bytes: free on the device or in the memory pool of CuPy."""
         with self.current():
             free, _ = self.cupy.cuda.runtime.memGetInfo()
             return int(free + self.cupy.get_default_memory_pool().free_bytes())
 
     def holds(self, array: Any) -> bool:
-        """Whether an array lives on a device."""
+        """Whether an array is on a device."""
         return isinstance(array, self.cupy.ndarray)
 
     def kernels(self, dtype: Any) -> Kernels:
-        """The kernels in a precision."""
+        """Kernels in a given precision."""
         dtype = np.dtype(dtype)
         with self._compiling, kernel_awaited():
             if dtype not in self._kernels:
@@ -85,22 +87,22 @@ class Device:
             return self._kernels[dtype]
 
     def request(self, dtype: Any) -> Request:
-        """A request to be, of kernels in a precision."""
+        """A new request for kernels in a given precision."""
         return Request(self.kernels(dtype))
 
     def answered(self, request: Request, finish: Finish) -> Any:
-        """What is made of the answer to a request; in a context of :meth:`deferring` a Later of it."""
+        """Result of a request, processed by `finish`; inside :meth:`deferring` a Later of it."""
         later = self._queue.add(request, finish)
         return later if getattr(self._thread, "defers", False) else later.result()
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request, sent together with those of other threads in a context of :meth:`together`."""
+        """Result of a request, sent together with those of other threads inside :meth:`together`."""
         answer: Answer = self._queue.add(request, list).result()
         return answer
 
     @contextlib.contextmanager
     def deferring(self) -> Iterator[None]:
-        """A context in which requests of this thread are sent when an answer to one of them is wanted."""
+        """Context manager in which requests of this thread are sent when the first of their results is needed."""
         before = getattr(self._thread, "defers", False)
         self._thread.defers = True
         try:
@@ -110,14 +112,14 @@ class Device:
 
     @property
     def _queue(self) -> Queue:
-        """Of this thread."""
+        """Queue of this thread."""
         if not hasattr(self._thread, "queue"):
             self._thread.queue = Queue(self._sent, partial(fetched, self.cupy), self.current)
         queue: Queue = self._thread.queue
         return queue
 
     def _sent(self, request: Request) -> Post:
-        """Send a request, without waiting for its answer if this thread is alone."""
+        """Send a request, without waiting for its result unless several threads send together."""
         gathering: Gathering | None = getattr(self._thread, "gathering", None)
         if gathering is not None:
             answer = gathering.answer(request)
@@ -126,11 +128,11 @@ class Device:
         return Post(parcel.back, lambda content: parcel.answers(content)[0])
 
     def answer_alone(self, request: Request) -> Answer:
-        """The answer to a request, sent by itself."""
+        """Result of a request, sent individually."""
         return send(self.cupy, [request])[0]
 
     def together(self) -> Callable[[], AbstractContextManager[None]]:
-        """What makes contexts, one for each of several threads, whose requests are sent together."""
+        """Factory of context managers, one per thread, in which requests of several threads are sent together."""
         return partial(self._member, Gathering(partial(send, self.cupy)))
 
     @contextlib.contextmanager
@@ -144,7 +146,7 @@ class Device:
                 self._thread.gathering = before
 
     def constant(self, array: NDArray[Any]) -> Any:
-        """A small array on the device, kept by its content."""
+        """Small array on the device, cached by its content."""
         key = f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
         found = self._constants.get(key)
         if found is None:
@@ -154,7 +156,7 @@ class Device:
         return found
 
     def buffer(self, workspace: Workspace, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Device memory that a workspace keeps, with any content."""
+        """Device array of a workspace, with arbitrary content."""
         found = workspace.get(name)
         if found is None or found.shape != shape or found.dtype != dtype:
             found = workspace[name] = self.cupy.empty(shape, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The steps of an evaluation on the device: histograms, forces on the voxels, and their sums at the nodes."""
+"""Steps of an evaluation on the device: histograms, forces on the voxels, and their backprojection to the nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 def scene_arguments(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, shape: Shape
 ) -> tuple[Any, ...]:
-    """The first arguments of all kernels over fixed voxels, of which there are `shape`."""
+    """First arguments of all kernels over fixed voxels; `shape` is the shape of the fixed image."""
     flags = int(moving.cubic), int(moving.masked)
     sizes = np.array([*shape, *nodes.shape[1:], *moving.image.shape, *flags], np.int32)
     tables = device.tables.tables(where, nodes.shape[1:], shape)
@@ -35,7 +35,7 @@ def add_histogram(
     request: Request, device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows,
     table: Any,
 ) -> None:  # fmt: skip
-    """The steps that fill a table, (R, B, B) joint histograms in units of 2^-bits."""
+    """Add the steps that compute the joint histograms, (R, B, B), in units of 2^-bits."""
     scene, bins = scene_arguments(device, moving, where, nodes, rows.shape), rows.bins
     entries = rows.regions * bins * bins
     request.cover("clear_table", entries, entries, table)
@@ -63,7 +63,7 @@ def backprojection(
 def gathered(
     request: Request, device: Device, force: Any, where: VoxelMap, nodes: Any, workspace: Workspace
 ) -> Any:
-    """The forces on the voxels (3, planes, rows, n), summed at the nodes, (3, a, b, c), where the nodes are."""
+    """Backprojection of forces on the voxels, (3, planes, rows, n), to the nodes, (3, a, b, c), on the device of `nodes`."""
     voxels, counts, on_device = force.shape[1:], nodes.shape[1:], device.holds(nodes)
     tables = device.tables.tables(where, counts, voxels)
     shape = [3, *voxels]

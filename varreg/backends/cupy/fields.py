@@ -1,4 +1,4 @@
-"""What a displacement costs by itself: the bound on folds and the volume term, in double precision."""
+"""Functions of the displacement alone: bound on det(id + grad u) and volume term, in double precision."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .device import Device
 from .request import Request, Sent
 from .sending import Answer
 
-#: Threads and most blocks of the kernels that take a grid of any size.
+#: Threads per block, and most blocks, of kernels that accept any size of the launch grid.
 THREADS, MOST_BLOCKS = 128, 1024
 Shape = tuple[int, ...]
 
 
 def determinant_bound(device: Device, field: Any, spacing: Array) -> Any:
-    """Lower bound of det(id + grad u) over every point, and the cell where it is found."""
+    """Lower bound of det(id + grad u) over all cells, and the cell that attains it."""
     cells, blocks = _cells(field)
     request = _request(device)
     both = request.wants((blocks,), np.float64), request.wants((blocks,), np.int64)
     name = "plane_bound" if len(field) == 2 else "volume_bound"
     place = _field(device, field, spacing)
-    below = () if len(field) == 2 else (HALVED_BELOW,)  # in two dimensions the bound is exact
+    below = () if len(field) == 2 else (HALVED_BELOW,)  # in 2D the bound is exact
     request.launch(name, blocks, *place, *below, blocks, *both, threads=THREADS)
 
     def smallest(answer: Answer) -> tuple[float, Shape]:
@@ -38,7 +38,7 @@ def determinant_bound(device: Device, field: Any, spacing: Array) -> Any:
 
 
 def volume(device: Device, field: Any, spacing: Array) -> Any:
-    """The volume term: the mean cost of all corners of all cells."""
+    """Volume term: the mean over all corners of all cells."""
     cells, blocks = _cells(field)
     request = _request(device)
     sums = request.wants((blocks,), np.float64)
@@ -49,7 +49,7 @@ def volume(device: Device, field: Any, spacing: Array) -> Any:
 
 
 def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
-    """Its derivative by the field, (d, *m), where the field is."""
+    """Derivative of :func:`volume` with respect to the field, (d, *m), on the device of the field."""
     cells, _ = _cells(field)
     request, on_device = _request(device), device.holds(field)
     shape = field.shape, np.float64
@@ -61,7 +61,7 @@ def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
 
 
 def _cells(field: Any) -> tuple[Shape, int]:
-    """Cells between the nodes along each axis, and the blocks that share them."""
+    """Number of cells between the nodes along each axis, and number of blocks."""
     cells = tuple(m - 1 for m in field.shape[1:])
     return cells, min(MOST_BLOCKS, -(-math.prod(cells) // THREADS))
 
@@ -71,12 +71,12 @@ def _corners(cells: Shape) -> int:
 
 
 def _request(device: Device) -> Request:
-    """In these kernels all numbers are doubles, whatever the precision of the images."""
+    """New request; these kernels use double precision independently of the precision of the images."""
     return device.request(np.float32)
 
 
 def _field(device: Device, field: Any, spacing: Array) -> tuple[Any, ...]:
-    """The first arguments of these kernels: the field, its nodes along each axis and their spacing."""
+    """First arguments of these kernels: the field, its number of nodes along each axis, and their spacing."""
     nodes = (
         device.cupy.asarray(field, dtype=np.float64, order="C")
         if device.holds(field)

@@ -1,6 +1,6 @@
-// A lower bound of det(id + grad u) over every cell between nodes; see varreg/backends/numba/folding.py.
+// Lower bound of det(id + grad u) over each cell between nodes; see varreg/backends/numba/folding.py.
 
-// Keeps the smaller bound, of equal ones the first cell: the same in any order.
+// Keeps the smaller bound, and the first cell in case of ties, so that the result does not depend on the order.
 __device__ __forceinline__ void keep_smaller(double* bound, long long* cell, double other, long long place)
 {
     if (other < *bound || (other == *bound && place < *cell)) {
@@ -9,7 +9,7 @@ __device__ __forceinline__ void keep_smaller(double* bound, long long* cell, dou
     }
 }
 
-// The smallest bound of the threads of a block of 128, left by thread 0 in bounds[block], cells[block].
+// Minimum over the threads of a block of 128, written by thread 0 to bounds[block], cells[block].
 __device__ __forceinline__ void block_smallest(double bound, long long cell, double* bounds, long long* cells)
 {
     __shared__ double low[128];
@@ -27,7 +27,7 @@ __device__ __forceinline__ void block_smallest(double bound, long long cell, dou
     }
 }
 
-// Exact minimum over each cell of a bilinear field (2, b, c), b, c nodes, by any number of blocks.
+// Exact minimum over the cells of a bilinear field (2, b, c), b, c nodes, for any number of blocks.
 extern "C" __global__ void __launch_bounds__(128)
 plane_bound(const double* __restrict__ field, int b, int c, double step0, double step1, int blocks, double* bounds,
             long long* cells)
@@ -50,7 +50,7 @@ plane_bound(const double* __restrict__ field, int b, int c, double step0, double
     block_smallest(bound, cell, bounds, cells);
 }
 
-// Share of coefficient `old` of 0 .. 2 in coefficient `now` of 0 .. 4 on the halves of a cell.
+// Weight of coefficient `old`, 0 to 2, in coefficient `now`, 0 to 4, on the halves of a cell.
 __device__ __forceinline__ double half_share(int now, int old)
 {
     if (now == 2) return old == 1 ? 0.5 : 0.25;
@@ -58,7 +58,7 @@ __device__ __forceinline__ double half_share(int now, int old)
     return old == now / 2 || old == now / 2 + 1 ? 0.5 : 0.0;
 }
 
-// Smallest of the coefficients [27] on the halves of a cell along each axis.
+// Smallest Bernstein coefficient on the halves of a cell along each axis, from its coefficients [27].
 __device__ __noinline__ double halved_smallest(const double* coefficient)
 {
     double smallest = 1e300;
@@ -71,8 +71,8 @@ __device__ __noinline__ double halved_smallest(const double* coefficient)
     return smallest;
 }
 
-// Smallest Bernstein coefficient over each cell of a trilinear field (3, a, b, c), of low cells over their halves, by any
-// number of blocks.
+// Smallest Bernstein coefficient over the cells of a trilinear field (3, a, b, c), with bisection of cells of low
+// coefficients, for any number of blocks.
 extern "C" __global__ void __launch_bounds__(128)
 volume_bound(const double* __restrict__ field, int a, int b, int c, double step0, double step1, double step2,
              double halved_below, int blocks, double* bounds, long long* cells)
@@ -84,7 +84,7 @@ volume_bound(const double* __restrict__ field, int a, int b, int c, double step0
     for (long long v = (long long)blockIdx.x * blockDim.x + threadIdx.x; v < count; v += (long long)blocks * blockDim.x) {
         const int k = (int)(v % (c - 1)), j = (int)(v / (c - 1) % (b - 1)), i = (int)(v / (c - 1) / (b - 1));
         const double* u = field + ((long long)i * b + j) * c + k;
-        double d0[2][2][3], d1[2][2][3], d2[2][2][3];  // edges along each axis: [two other places][component]
+        double d0[2][2][3], d1[2][2][3], d2[2][2][3];  // edges along each axis: [two other coordinates][component]
         for (int d = 0; d < 3; d++, u += component)
             for (int p = 0; p < 2; p++)
                 for (int q = 0; q < 2; q++) {
@@ -93,7 +93,7 @@ volume_bound(const double* __restrict__ field, int a, int b, int c, double step0
                     d2[p][q][d] = (u[p * plane + q * c + 1] - u[p * plane + q * c]) / step2 + (d == 2);
                 }
         double coefficient[27], low = 1e300;
-        for (int x = 0; x < 3; x++)  // coefficient (x, y, z): the mean of the products of edges that add up to it
+        for (int x = 0; x < 3; x++)  // coefficient (x, y, z): mean of the products of edges whose indices sum to it
             for (int y = 0; y < 3; y++)
                 for (int z = 0; z < 3; z++) {
                     double total = 0;

@@ -1,4 +1,4 @@
-"""Requests of several pairs that are solved at the same time, each in a thread of its own, sent together."""
+"""Joint sending of the requests of several pairs that are registered concurrently, one per thread."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from .request import Request
 from .sending import Answer
 
-#: Seconds without another request after which those that are there no longer wait for the other pairs.
+#: Seconds without a new request after which the pending ones are sent without waiting for the other pairs.
 SILENCE = 0.005
 
 
 class _Pending:
-    """A request on its way."""
+    """A pending request."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -28,16 +28,16 @@ class _Pending:
 
 
 class Gathering:
-    """Threads whose requests are sent together: once all of them wait for an answer.
+    """Threads whose requests are sent together, as soon as all of them wait for a result.
 
-    Also once none has come for `SILENCE`: a thread that reads a file, or waits for what another of them holds (the lock of
-    a cached property before Python 3.12), does not hold up the others for longer.  One of the waiting threads sends what there is.  Answers do not depend on what is sent
-    together.
+    Requests are also sent if no other has arrived for `SILENCE` seconds, so that a thread that reads a file, or waits for
+    a lock of another thread (of a cached property before Python 3.12), does not delay the others for longer.  One of the
+    waiting threads sends all pending requests.  Results do not depend on which requests are sent together.
 
     Parameters
     ----------
     send : callable
-        Requests -> their answers; it may be called again with some of the same requests.
+        Requests -> their results; it may be called again with some of the same requests.
     """
 
     def __init__(self, send: Callable[[Sequence[Request]], list[Answer]]) -> None:
@@ -48,7 +48,7 @@ class Gathering:
 
     @contextmanager
     def member(self) -> Iterator[None]:
-        """A context in which the others wait for requests of this thread."""
+        """Context manager in which other threads wait for the requests of this thread."""
         with self._changed:
             self._members += 1
         try:
@@ -59,12 +59,12 @@ class Gathering:
                 self._changed.notify_all()
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request of this thread, a member.
+        """Result of a request of this thread, which must be a member.
 
         Raises
         ------
         Exception
-            Whatever sending this request alone raises.
+            The exception raised by sending this request alone.
         """
         own = _Pending(request)
         with self._changed:
@@ -85,14 +85,14 @@ class Gathering:
         return bool(self._waiting) and (all_wait or time.monotonic() - self._last >= SILENCE)
 
     def _send_waiting(self) -> None:
-        """Send what there is, without the lock meanwhile: who comes now waits for the next time."""
+        """Send all pending requests, with the lock released; requests that arrive meanwhile are sent the next time."""
         sent, self._waiting, self._is_sending = self._waiting, [], True
         self._changed.release()
         try:
             _settle(sent, self._send)
         except (
             BaseException
-        ) as error:  # an interruption of this thread: nobody may wait for it any more
+        ) as error:  # an interruption of this thread, for which the others must not wait
             for one in sent:
                 if not one.is_done:
                     one.error = error
@@ -105,7 +105,7 @@ class Gathering:
 
 
 def _settle(sent: list[_Pending], send: Callable[[Sequence[Request]], list[Answer]]) -> None:
-    """An answer or an error for each: if they cannot be sent together, one by one, so that an error meets its pair."""
+    """Assign a result or an error to each request; after an error they are sent one by one, to attribute it."""
     try:
         answers = send([one.request for one in sent])
     except Exception as error:

@@ -1,6 +1,6 @@
-// Joint histograms straight from the moving image, and their derivative as a force on every fixed voxel.
+// Fused kernels: joint histograms from the moving image, and their derivative as a force on every fixed voxel.
 
-// Zeros in a table of so many entries.
+// Clears a table.
 extern "C" __global__ void __launch_bounds__(256)
 clear_table(long long entries, unsigned long long* table)
 {
@@ -10,10 +10,10 @@ clear_table(long long entries, unsigned long long* table)
 
 // Adds the voxels of one box of rows to the joint histogram of its region.
 //
-// A block takes one item (first row, stop row, first column, stop column, region): rows [first, stop) of the list
-// `lines`, whose entries are i * rows + j.  Its own table is in shared memory, in units of 2^-bits: integers, so that
-// the sums have the same bits in any order.  If `room` is 0 the table is too large for that and the sums go straight
-// to the 64-bit ones.  If `weighted`, every voxel counts by its voxel_weight.
+// A block processes one item (first row, stop row, first column, stop column, region): rows [first, stop) of the list
+// `lines`, whose entries are i * rows + j.  Its table is in shared memory, with integers in units of 2^-bits, so that
+// the sums do not depend on the order.  If `room` is 0 the table is too large for shared memory, and the sums are
+// computed in the 64-bit table.  If `weighted`, voxels have the weights voxel_weight.
 extern "C" __global__ void __launch_bounds__(256, 2)
 joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
                 real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,
@@ -41,7 +41,7 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
         if (!(w > 0)) continue;
         const int centre = (int)(m + half);
         const real t = m - centre, below = half - t, above = half + t;
-        const int all = (int)(one * w + half);  // the three parts add up to this, whatever they are rounded to
+        const int all = (int)(one * w + half);  // the sum of the three parts, independent of their rounding
         const int left = (int)(one * w * half * below * below + half);
         const int right = (int)(one * w * half * above * above + half);
         const int cell = f * bins + centre;
@@ -60,9 +60,9 @@ joint_histogram(const real* __restrict__ image, const real* __restrict__ mask, c
         if (cells[cell]) atomicAdd(total + cell, (unsigned long long)cells[cell]);
 }
 
-// dE/dy of every fixed voxel from the derivative of E by the joint histogram.
+// dE/dy of every fixed voxel from dE/dhistogram.
 //
-// region: of a voxel it is line_region[i * rows + j] + column_region[k]; table (R, B, B) is dE/dhistogram.
+// The region of a voxel is line_region[i * rows + j] + column_region[k]; table (R, B, B) is dE/dhistogram.
 extern "C" __global__ void __launch_bounds__(256)
 table_forces(const real* __restrict__ image, const real* __restrict__ mask, const int* __restrict__ sizes,
              real low, real high, const real* __restrict__ place, const real* __restrict__ nodes,

@@ -1,11 +1,11 @@
-// Mutual information of every region from its joint histogram, and its derivative by that.
+// Mutual information of every region from its joint histogram, and its derivative with respect to the histogram.
 
-// Weight N, N MI and log(p / (p_F p_M)) of one region; a block takes one region.
+// Weight N, N MI and log(p / (p_F p_M)) of one region; one block per region.
 //
 // table (R, B, B) is in units of `unit`; kernel (B, 2 reach + 1) holds the columns of the Parzen matrix, K[b, c] =
-// kernel[c, b - c + reach]; work, ratio (R, B, B) and marginal (R, 3, B) are written to.  If `weighted`, entries are
-// multiplied by `weights` (B, B) first; mass is the weight in view, kept what is left of it.  Each sum has one order,
-// whatever the number of threads.
+// kernel[c, b - c + reach]; work, ratio (R, B, B) and marginal (R, 3, B) are outputs.  If `weighted`, entries are
+// multiplied by `weights` (B, B) first; mass is the weight in view before, kept after this multiplication.  The order
+// of each sum does not depend on the number of threads.
 extern "C" __global__ void __launch_bounds__(256)
 region_information(const unsigned long long* __restrict__ table, const double* __restrict__ kernel, int bins, int reach,
                    double unit, const double* __restrict__ weights, int weighted, double* work, double* ratio,
@@ -77,7 +77,7 @@ region_information(const unsigned long long* __restrict__ table, const double* _
     }
 }
 
-// found = (sum of mass, sum of value) over the regions, in one order; one block of 256.
+// found = (sum of mass, sum of value) over the regions, in fixed order; one block of 256.
 extern "C" __global__ void __launch_bounds__(256)
 sum_regions(const double* __restrict__ mass, const double* __restrict__ value, int regions, double* __restrict__ found)
 {
@@ -100,7 +100,7 @@ sum_regions(const double* __restrict__ mass, const double* __restrict__ value, i
     if (threadIdx.x < 2) found[threadIdx.x] = sums[threadIdx.x][0];
 }
 
-// dE/d(table) of one table whose entries were weighted, from the derivative of N MI by its weighted entries; see
+// dE/dtable of a table with weighted entries, from the derivative of N MI with respect to the weighted entries; see
 // varreg/backends/overlap.py.
 __device__ __forceinline__ double overlap_slope(double by_entry, double weight, double mass, double value, double least)
 {
@@ -109,7 +109,7 @@ __device__ __forceinline__ double overlap_slope(double by_entry, double weight, 
     return weight * (factor / mass * by_entry + value / mass * (rise / least - factor / mass));
 }
 
-// slope = scale K^T ratio K of one region, or, if `least` is above 0, overlap_slope of that; a block takes one region.
+// slope = scale K^T ratio K of one region, or, if `least` is positive, its overlap_slope; one block per region.
 extern "C" __global__ void __launch_bounds__(256)
 smooth_transposed(const double* __restrict__ ratio, const double* __restrict__ kernel, int bins, int reach,
                   double scale, const double* __restrict__ weights, const double* __restrict__ mass,

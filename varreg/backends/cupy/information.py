@@ -1,4 +1,4 @@
-"""Joint histograms on the device, mutual information, and the derivatives of both at the nodes."""
+"""Joint histograms and mutual information on the device, and the backprojection of their derivatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sending import Answer
 def joint_histogram(
     device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows
 ) -> Any:
-    """(R B, B) sum of weights, fixed row x moving bin, on the host."""
+    """Joint histogram (R B, B), fixed row x moving bin, on the host."""
     request = device.request(nodes.dtype)
     table = request.wants((rows.regions * rows.bins, rows.bins), np.uint64)
     add_histogram(request, device, moving, where, nodes, rows, table)
@@ -49,7 +49,7 @@ def _regions(
     request: Request, device: Device, moving: DeviceMoving, where: VoxelMap, nodes: Any, rows: DeviceRows,
     kernel: Array, weights: Array | None, workspace: Workspace,
 ) -> Any:  # fmt: skip
-    """The steps up to weight in view, N MI and N of each region, (3, R); entries of tables are weighted, if at all."""
+    """Add the steps that compute weight in view, N MI and N of each region, (3, R), with optional weights of the bins."""
     regions, bins = rows.regions, rows.bins
     size = regions, bins, bins
     table = device.buffer(workspace, "table", size, np.uint64)
@@ -91,7 +91,7 @@ def _gradient(
 
 
 class DeviceOverlap:
-    """What :class:`varreg.backends.overlap.Overlap` does, on a device.
+    """Implementation of :class:`varreg.backends.overlap.Overlap` on a device.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class DeviceOverlap:
         self, moving: Any, where: VoxelMap, nodes: Any, fixed: Any, kernel: Array, weights: Array,
         workspace: Workspace, threads: int,
     ) -> Any:  # fmt: skip
-        """(sum of the histogram, M, M MI in nats)."""
+        """Sum of the histogram, M, and M MI in nats."""
         with self._device.current():
             request = self._device.request(nodes.dtype)
             place = self._device, moving, where, nodes, fixed, kernel, weights, workspace
@@ -116,7 +116,7 @@ class DeviceOverlap:
         self, moving: Any, where: VoxelMap, nodes: Any, fixed: Any, kernel: Array, weights: Array,
         least: float, workspace: Workspace, threads: int,
     ) -> Any:  # fmt: skip
-        """The derivative of g(s) MI at the nodes, (3, a, b, c)."""
+        """Derivative of g(s) MI at the nodes, (3, a, b, c)."""
         with self._device.current():
             place = moving, where, nodes, fixed, kernel, weights, least, 1.0, workspace
             return _gradient(self._device, *place)

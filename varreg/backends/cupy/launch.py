@@ -1,7 +1,7 @@
-"""Compiling the kernels, and launching them with arguments that are what they say.
+"""Compilation of the kernels, and launches with validated arguments.
 
-CuPy passes addresses and numbers as they come: an array of another type, or a transposed one, would be read as if
-it were right.  So each launch is compared with the signature in the source.
+CuPy passes addresses and numbers without type checks: an array of the wrong type, or a transposed one, would be
+misinterpreted.  The arguments of each launch are therefore compared with the signature in the source.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from .request import Sent, Step, Wanted
 from .source import Parameter, signatures, source, source_for_many
 
-#: Bytes of shared memory that a block has on every device without asking for more.
+#: Bytes of shared memory available to a block on every device by default.
 SHARED_MEMORY = 48 * 1024
 
 
@@ -23,6 +23,7 @@ class Kernels:
     ----------
     cupy : module
     dtype : dtype
+        float32 or float64.
     """
 
     def __init__(self, cupy: Any, dtype: Any) -> None:
@@ -34,26 +35,30 @@ class Kernels:
     def checked(
         self, name: str, blocks: int, arguments: Sequence[Any], threads: int, shared: int
     ) -> list[Any]:
-        """The numbers and addresses of a launch that is what its kernel takes.
+        """Validate a launch, and return the numbers and addresses of its arguments.
 
         Parameters
         ----------
         name : str
+            Name of the kernel.
         blocks, threads : int
+            Number of blocks, and of threads per block.
         arguments : sequence
-            As in the source; numbers are converted, arrays are not.
+            Arguments in the order of the source; numbers are converted, arrays are not.
         shared : int
-            Bytes of dynamic shared memory of a block.
+            Bytes of dynamic shared memory per block.
 
         Returns
         -------
         list
-            Arrays that have no address yet, Sent and Wanted, as they are.
+            Numbers and addresses; arrays without an address yet, Sent and Wanted, are unchanged.
 
         Raises
         ------
-        ValueError, TypeError
-            If it is anything else.
+        ValueError
+            If the launch configuration is invalid.
+        TypeError
+            If the number of arguments, or the type or layout of an array is wrong.
         """
         limit, parameters, _ = self._signatures[name]
         if not (0 < blocks < 2**31 and 0 < threads <= limit and 0 <= shared <= SHARED_MEMORY):
@@ -80,11 +85,11 @@ class Kernels:
         return value.data.ptr if on_device else value
 
     def entry_size(self, name: str) -> int:
-        """Bytes of the arguments of one pair."""
+        """Size in bytes of the arguments of one pair."""
         return self._signatures[name].entry.size
 
     def entry(self, name: str, blocks: int, values: Sequence[Any]) -> bytes:
-        """The arguments of one pair: its numbers, and the addresses of its arrays."""
+        """Packed arguments of one pair: numbers, and addresses of arrays."""
         return self._signatures[name].entry.pack(*values, blocks)
 
     def launch(self, steps: Sequence[Step], entries: Any) -> None:
@@ -93,9 +98,9 @@ class Kernels:
         Parameters
         ----------
         steps : sequence of Step
-            Of one kind, each of another pair.
+            Steps of one kind, each of a different pair.
         entries : (pairs * size,) uint8 array on the device
-            :meth:`entry` of each of them.
+            Concatenation of :meth:`entry` of all steps.
         """
         grid = max(step.blocks for step in steps), len(steps)
         shared = max(step.shared for step in steps)

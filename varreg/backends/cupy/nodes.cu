@@ -1,7 +1,7 @@
 // Sums along one axis of an array (outer, length, inner).
 
-// The transposed interpolation along one axis: out[o, q, i] = sum over voxels k of the weight of node q in k times
-// values[o, k, i].  first, stop: the voxels that touch each node.  Every sum has one order.
+// Transposed interpolation along one axis: out[o, q, i] = sum over voxels k of the weight of node q at k times
+// values[o, k, i].  first, stop: range of voxels that depend on each node.  Sums are in fixed order.
 extern "C" __global__ void __launch_bounds__(256)
 gather_axis(const real* __restrict__ values, long long outer, int length, int inner, const unsigned* __restrict__ index,
             const real* __restrict__ weight, int begin, int total, const int* __restrict__ first,

@@ -1,4 +1,4 @@
-"""Requests of one thread that are sent together, in their order, once an answer to one of them is wanted."""
+"""Queue of the requests of one thread, sent together and in order when the first result is needed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Finish = Callable[[Answer], Any]
 class Post(NamedTuple):
     """A request that has been sent."""
 
-    back: Any  # bytes on the device that come back
-    read: Callable[[NDArray[np.uint8]], Answer]  # the answer from them
+    back: Any  # bytes on the device that are transferred back
+    read: Callable[[NDArray[np.uint8]], Answer]  # function that extracts the result from them
 
 
 class Queue:
-    """Requests of one thread.
+    """Queue of the requests of one thread.
 
     Parameters
     ----------
     send : callable
         Request -> Post, without waiting.
     fetch : callable
-        Waits once for what comes back of several posts.
+        Transfers the bytes of several posts to the host, with a single wait.
     place : callable
-        Makes a context in which both are done.
+        Factory of the context manager in which both are called.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Queue:
         self._unread: list[_Batch] = []
 
     def add(self, request: Request, finish: Finish) -> Later[Any]:
-        """What is made of the answer to a request.  Of one that wants nothing back it is there once it is sent."""
+        """Later of the result of a request, processed by `finish`; requests without results need only be sent."""
         asked = _Asked(request)
         self._waiting.append(asked)
 
@@ -71,10 +71,10 @@ class Queue:
         return asked.batch.answer[asked.begin : asked.begin + len(asked.request.wanted)]
 
     def _send_all(self, wanted: _Asked) -> None:
-        """Send all that wait; if that fails they wait no longer, so that what comes next is not hurt."""
+        """Send all pending requests; they are removed even if this fails, so that later requests are not affected."""
         together, self._waiting = self._waiting, []
         if wanted not in together:
-            together = [wanted]  # once more
+            together = [wanted]  # sent again after a failure
         batch = _Batch(self._send(joined([one.request for one in together])))
         begin = 0
         for one in together:
@@ -86,14 +86,14 @@ class Queue:
     def _fetch_all(self, wanted: _Batch) -> None:
         batches, self._unread = self._unread, []
         if wanted not in batches:
-            batches = [wanted]  # once more
+            batches = [wanted]  # fetched again after a failure
         contents = self._fetch([batch.post.back for batch in batches])
         for batch, content in zip(batches, contents, strict=True):
             batch.answer = batch.post.read(content)
 
 
 class _Batch:
-    """Requests that were sent together, and their answers once they are read."""
+    """Requests that were sent together, and their results once fetched."""
 
     def __init__(self, post: Post) -> None:
         self.post = post
@@ -101,7 +101,7 @@ class _Batch:
 
 
 class _Asked:
-    """A request, and which of the answers of its batch are its own."""
+    """A request, and the position of its results in the results of its batch."""
 
     def __init__(self, request: Request) -> None:
         self.request = request

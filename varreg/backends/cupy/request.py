@@ -1,4 +1,4 @@
-"""What one pair asks of the device at a time: launches one after the other, what they need and what comes back."""
+"""Requests: sequences of launches for one pair, with the arrays transferred to the device and back."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .launch import Kernels
 
-#: Threads of a block; the kernels say so, too.
+#: Threads per block, as in the launch bounds of the kernels.
 THREADS = 256
 
 
 class Sent:
-    """An array of the host that goes up with its request, in the place of one on the device.
+    """A host array that is transferred to the device with its request.
 
     Parameters
     ----------
     values : array
-        Not to be written to before the answer is there.
+        It must not be written to before the result is available.
     """
 
     def __init__(self, values: NDArray[Any]) -> None:
@@ -30,14 +30,14 @@ class Sent:
 
 
 class Wanted:
-    """An array on the device, with any content at first, that comes back with the answer.
+    """A device array, initially of arbitrary content, that is transferred back with the result.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : dtype
     source : array on the device, optional
-        What it is, once all launches are made, if it is not an argument of one of them.
+        Array whose content after all launches is transferred, if it is not itself an argument of a launch.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, source: Any = None) -> None:
@@ -51,34 +51,35 @@ class Step(NamedTuple):
     kernels: Kernels
     name: str
     blocks: int
-    arguments: tuple[Any, ...]  # whose memory must live until they are used
-    values: list[Any]  # the same as numbers and addresses
+    arguments: tuple[Any, ...]  # kept alive until the launch
+    values: list[Any]  # the arguments as numbers and addresses
     threads: int
     shared: int
 
     @property
     def kind(self) -> tuple[int, str, int]:
-        """Steps of one kind can be one launch."""
+        """Steps of the same kind can be combined into one launch."""
         return id(self.kernels), self.name, self.threads
 
 
 class Request:
-    """Launches for one pair, which may be made again from the first one on with the same answer.
+    """Sequence of launches for one pair, which can be repeated with the same result.
 
     Parameters
     ----------
     kernels : Kernels
-        In the precision of all launches.
+        Kernels in the precision of all launches.
 
     Attributes
     ----------
     steps : list of Step
+        The launches.
     sent : list of Sent
-        What goes up.
+        Arrays transferred to the device.
     wanted : list of Wanted
-        What comes back, in the order of the answer.
+        Arrays transferred back, in the order of the result.
     kept : tuple
-        What must live until the launches are made.
+        Objects kept alive until the launches.
     """
 
     def __init__(self, kernels: Kernels) -> None:
@@ -89,29 +90,29 @@ class Request:
         self.wanted: list[Wanted] = []
 
     def wants(self, shape: tuple[int, ...], dtype: Any) -> Wanted:
-        """An argument whose content comes back."""
+        """Add an argument of launches whose content is transferred back."""
         self.wanted.append(Wanted(shape, dtype))
         return self.wanted[-1]
 
     def brings(self, array: Any) -> None:
-        """An array on the device that comes back."""
+        """Add a device array that is transferred back."""
         self.wanted.append(Wanted(array.shape, array.dtype, array))
 
     def launch(
         self, name: str, blocks: int, *arguments: Any, threads: int = THREADS, shared: int = 0
     ) -> None:
-        """One more launch, after the others; see :meth:`varreg.backends.cupy.launch.Kernels.checked`."""
+        """Append a launch; see :meth:`varreg.backends.cupy.launch.Kernels.checked`."""
         values = self.kernels.checked(name, blocks, arguments, threads, shared)
         self.steps.append(Step(self.kernels, name, blocks, arguments, values, threads, shared))
         self.sent += [value for value in values if isinstance(value, Sent)]
 
     def cover(self, name: str, count: int, *arguments: Any) -> None:
-        """One more launch, with a thread for each of `count` entries."""
+        """Append a launch with one thread for each of `count` entries."""
         self.launch(name, -(-count // THREADS), *arguments)
 
 
 def joined(requests: Sequence[Request]) -> Request:
-    """One request for several, the answers of which follow each other."""
+    """Concatenation of several requests, and of their results."""
     if len(requests) == 1:
         return requests[0]
     found = Request(requests[0].kernels)

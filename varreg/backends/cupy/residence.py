@@ -1,4 +1,4 @@
-"""What lives on the device: images, masks and the bins of the fixed image, ready for the kernels."""
+"""Data on the device: images, masks and the bins of the fixed image, in the layout of the kernels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..arrays import HistogramRows, Moving, Warped
 
-#: Voxels that one block adds to its table, if a row of the image is no longer.
+#: Most voxels per block, unless a single row is longer.
 VOXELS_PER_BLOCK = 4096
-#: Bits of the sums of one block: below the sign of an int32.
+#: Bits of the sums of one block, which must fit into an int32.
 BITS = 30
 
 
@@ -19,7 +19,7 @@ class DeviceMoving(NamedTuple):
     """:class:`varreg.backends.arrays.Moving` on the device."""
 
     image: Any  # (p, q, r)
-    mask: Any  # (p, q, r), or one number for none
+    mask: Any  # (p, q, r), or one element without a mask
     masked: bool
     cubic: bool
     low: float
@@ -29,12 +29,12 @@ class DeviceMoving(NamedTuple):
 class DeviceRows(NamedTuple):
     """:class:`varreg.backends.arrays.HistogramRows` on the device."""
 
-    bin: Any  # (planes, rows, n) int16, -1 for none
-    weight: Any  # (planes, rows, n) float32 by which they count, or one number for none
+    bin: Any  # (planes, rows, n) int16, -1 outside the mask
+    weight: Any  # (planes, rows, n) float32 weights of the voxels, or one element without weights
     weighted: bool
-    lines: Any  # rows of the image that count, i * rows + j, those of a region together
+    lines: Any  # rows of the image with voxels inside the mask, i * rows + j, sorted by region
     items: Any  # (blocks, 5) first and stop row of `lines`, first and stop column, region
-    line_region: Any  # (planes * rows,) number of a region is the sum of these two
+    line_region: Any  # (planes * rows,) the index of a region is the sum of this and the next
     column_region: Any  # (n,)
     bits: int  # sums are in units of 2^-bits
     regions: int
@@ -45,7 +45,7 @@ class DeviceRows(NamedTuple):
 
 
 def moving_on_device(cupy: Any, moving: Moving) -> DeviceMoving:
-    """The moving image, copied."""
+    """Copy of a moving image on the device."""
     masked = moving.mask.size > 0
     mask = moving.mask if masked else np.ones(1, moving.image.dtype)
     return DeviceMoving(
@@ -55,22 +55,22 @@ def moving_on_device(cupy: Any, moving: Moving) -> DeviceMoving:
 
 
 def warped_on_device(cupy: Any, warped: Warped) -> Warped:
-    """Buffers of the same shapes."""
+    """Buffers of the same shapes on the device."""
     return Warped(*(cupy.zeros(buffer.shape, buffer.dtype) for buffer in warped))
 
 
 def full_rows(warped: Warped) -> NDArray[np.bool_]:
-    """Rows of buffers on the host whose weights are all 1, and not defined, (planes, rows, 1)."""
+    """Mask of the full rows of host buffers, whose weights are 1 but undefined in the array, (planes, rows, 1)."""
     return warped.full.reshape(*warped.value.shape[:2], 1).astype(bool)
 
 
 def defined_weight(warped: Warped) -> NDArray[Any]:
-    """The weights of buffers on the host, also where rows are full."""
+    """Weights of host buffers, with 1 in full rows."""
     return np.where(full_rows(warped), warped.weight.dtype.type(1), warped.weight)
 
 
 def rows_on_device(cupy: Any, rows: HistogramRows) -> DeviceRows:
-    """The bins of the fixed image, and how the blocks share them."""
+    """Bins of the fixed image on the device, with their distribution over blocks."""
     planes, height, n = rows.row.shape
     along = rows.height // rows.bins
     column_region = _column_regions(rows)
@@ -91,13 +91,13 @@ def rows_on_device(cupy: Any, rows: HistogramRows) -> DeviceRows:
 
 
 def _column_regions(rows: HistogramRows) -> NDArray[np.int64]:
-    """Region along the last axis of each column, (n,); of columns where nothing counts any."""
+    """Region of each column along the last axis, (n,); arbitrary for columns outside the mask."""
     found = rows.row.max(axis=(0, 1)).astype(np.int64) // rows.bins
     return np.maximum.accumulate(np.maximum(found, 0))
 
 
 def _line_groups(rows: HistogramRows) -> NDArray[np.int64]:
-    """Group of the tile of each row of the image, (planes * rows,)."""
+    """Group of tiles of each row of the image, (planes * rows,)."""
     found = np.zeros(rows.row.shape[:2], np.int64)
     for (i0, i1, j0, j1), group in zip(rows.tiles, rows.group, strict=True):
         found[i0:i1, j0:j1] = group
@@ -107,8 +107,8 @@ def _line_groups(rows: HistogramRows) -> NDArray[np.int64]:
 def _items(
     group: NDArray[np.int64], column: NDArray[np.int64], along: int
 ) -> tuple[NDArray[np.int32], int]:
-    """One box of rows and columns within one region for each block, and the most voxels of a box."""
-    items, most = [(0, 0, 0, 1, 0)], 1  # never none
+    """Box of rows and columns within one region for each block, and the largest number of voxels of a box."""
+    items, most = [(0, 0, 0, 1, 0)], 1  # an empty box, because launches need at least one block
     groups = int(group[-1]) + 1 if len(group) else 0
     cuts = np.searchsorted(group, np.arange(groups + 1))
     edges = np.searchsorted(column, np.arange(along + 1))

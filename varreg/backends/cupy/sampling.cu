@@ -1,13 +1,13 @@
-// Where a fixed voxel goes, and what the moving image is there: device functions of all other files.
+// Mapped positions of fixed voxels, and interpolation of the moving image: device functions of all other files.
 //
-// `real` is float, or double where derivatives are checked; it is defined by a line that comes before.  No #include
+// `real` is float, or double for derivative checks; it is defined by a preceding line.  There is no #include
 // and no #ifdef: the same text is compiled by NVRTC and, in the tests, by a compiler for the CPU.
 //
-// A kernel says what is done for one pair of images.  source.py makes it one for many: a launch has an array of
-// arguments, one entry for each pair, and blockIdx.y says which; a block whose pair needs fewer blocks ends at once.
-// So blockIdx.x is the block of the pair, and the size of the grid says nothing.
+// A kernel processes one pair of images.  source.py transforms it into a kernel for many pairs: a launch has an array of
+// arguments, with one entry per pair, indexed by blockIdx.y; blocks beyond the number of blocks of a pair return
+// immediately.  blockIdx.x is therefore the block of the pair, and gridDim must not be used.
 
-// What all kernels over fixed voxels share: sizes, and the map y = W (i, 1) + V u(i).
+// Data common to all kernels over fixed voxels: sizes, and the map y = W (i, 1) + V u(i).
 struct Sizes {
     int planes, rows, n;  // fixed voxels
     int a, b, c;          // nodes
@@ -28,8 +28,8 @@ __device__ __forceinline__ Sizes read_sizes(const int* sizes)
 __device__ __forceinline__ real larger(real a, real b) { return a > b ? a : b; }
 
 // Position in the moving image of fixed voxel (i, j, k).
-// place: W (3, 4), then V (3, 3); nodes: u at the nodes (3, a, b, c); index, weight: (2, planes + rows + n) two-node
-// tables.
+// place: W (3, 4), then V (3, 3); nodes: u at the nodes (3, a, b, c); index, weight: (2, planes + rows + n)
+// interpolation tables.
 __device__ __forceinline__ void position(const real* __restrict__ place, const real* __restrict__ nodes,
                                          const unsigned* __restrict__ index, const real* __restrict__ weight,
                                          const Sizes& s, int i, int j, int k, real* y)
@@ -53,8 +53,8 @@ __device__ __forceinline__ void position(const real* __restrict__ place, const r
     }
 }
 
-// Nearest position inside [0, n - 1], the weight that distance leaves (1 to 0 over one voxel) and its derivative.
-// What is not a number is out of view, at 0: it must not become an index.
+// Nearest position inside [0, n - 1], the weight (from 1 to 0 over one voxel outside) and its derivative.
+// NaN is out of view, at 0, because it must not be used as an index.
 __device__ __forceinline__ real clamp_axis(real y, int n, real* view, real* change)
 {
     const real last = real(n - 1);
@@ -75,7 +75,7 @@ __device__ __forceinline__ real clamp_axis(real y, int n, real* view, real* chan
     return 0;
 }
 
-// The trilinear interpolant at a position inside, and its gradient; along an axis of one voxel it is constant.
+// Trilinear interpolation at a position inside, and its gradient; constant along an axis of one voxel.
 __device__ __forceinline__ real linear_sample(const real* __restrict__ image, const Sizes& s, const real* y, real* g)
 {
     const int a = min((int)y[0], max(s.n0 - 2, 0)), b = min((int)y[1], max(s.n1 - 2, 0)),
@@ -128,7 +128,7 @@ __device__ __forceinline__ void cubic_taps(real y, int n, real* value, real* slo
     for (int q = 0; q < 4; q++) tap[q] = mirrored(cell + q - 1, n);
 }
 
-// The cubic B-spline at a position inside, from its coefficients, and its gradient.
+// Cubic B-spline interpolation at a position inside, from its coefficients, and its gradient.
 __device__ __forceinline__ real cubic_sample(const real* __restrict__ image, const Sizes& s, const real* y, real* g)
 {
     real v0[4], v1[4], v2[4], s0[4], s1[4], s2[4];
@@ -156,7 +156,7 @@ __device__ __forceinline__ real cubic_sample(const real* __restrict__ image, con
     return value;
 }
 
-// A value kept within one bin of [low, high], and the derivative of that: cubic splines overshoot.
+// Compression of the overshoot of cubic splines to within one bin of [low, high], and its derivative.
 __device__ __forceinline__ real bend(real value, real low, real high, real* live)
 {
     if (value < low) {
@@ -185,7 +185,7 @@ __device__ __forceinline__ real sample(const real* __restrict__ image, const rea
     return linear_sample(image, s, x, g);
 }
 
-// Value and weight at a position, and their gradients by it: g of the value, h of the weight.
+// Value and weight at a position, and their gradients: g of the value, h of the weight.
 __device__ __forceinline__ real sample_gradients(const real* __restrict__ image, const real* __restrict__ mask,
                                                  const Sizes& s, real low, real high, const real* y, real* weight,
                                                  real* g, real* h)
@@ -200,7 +200,7 @@ __device__ __forceinline__ real sample_gradients(const real* __restrict__ image,
     else
         value = linear_sample(image, s, x, g);
     if (s.masked && seen > 0) mark = linear_sample(mask, s, x, m);
-    if (!(seen > 0)) {  // nothing from beyond the view
+    if (!(seen > 0)) {  // no contribution from outside the field of view
         live = mark = 0;
         m[0] = m[1] = m[2] = 0;
     }
@@ -208,7 +208,7 @@ __device__ __forceinline__ real sample_gradients(const real* __restrict__ image,
     h[0] = mark * change[0] * view[1] * view[2];
     h[1] = mark * view[0] * change[1] * view[2];
     h[2] = mark * view[0] * view[1] * change[2];
-    for (int d = 0; d < 3; d++) {  // beyond the outermost voxel centres the value stands still
+    for (int d = 0; d < 3; d++) {  // beyond the outermost voxel centres the value is constant
         const bool free = x[d] == y[d];
         g[d] = free ? live * g[d] : real(0);
         if (free) h[d] += seen * m[d];

@@ -1,4 +1,4 @@
-"""The device that is asked for, and whether its self-test has passed here."""
+"""Selection of a device, and records of passed self-tests."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from typing import Any
 from .backend import CuPyBackend
 from .source import source, source_for_many
 
-#: The folder in which passed self-tests are remembered, if it is not that of the user's cache.
+#: Environment variable with the folder of the records of passed self-tests, by default the user's cache folder.
 FOLDER_VARIABLE = "VARREG_CACHE_DIR"
 
 
 class DeviceUnavailable(Exception):
-    """Why there is no such device, and the remedy."""
+    """The requested device is not available; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a self-test is about: another device, driver, CuPy or kernel has to pass again.
+    """Configuration covered by a self-test: after a change of any of these the test must be repeated.
 
     Attributes
     ----------
     name : str
+        Name of the device.
     driver : int
-        Version of CUDA that the driver knows, 12090 for 12.9.
+        CUDA version supported by the driver, 12090 for 12.9.
     cupy : str
-        Version.
+        Version of CuPy.
     kernels : str
-        Hash of their sources.
+        Hash of the sources of the kernels.
     """
 
     name: str
@@ -54,11 +55,12 @@ class Identity:
 
 @lru_cache(maxsize=16)
 def device_backend(number: int) -> CuPyBackend:
-    """The backend on a device: one for each, so that kernels are compiled once.
+    """Backend on a device, cached so that kernels are compiled once.
 
     Raises
     ------
     DeviceUnavailable
+        If CuPy cannot be imported, or there is no such device.
     """
     cupy = _cupy()
     count = _device_count(cupy)
@@ -70,7 +72,7 @@ def device_backend(number: int) -> CuPyBackend:
 
 
 def identity(number: int) -> Identity:
-    """What a self-test of a device is about."""
+    """Configuration of a device for its self-test."""
     backend = device_backend(number)
     runtime = backend.cupy.cuda.runtime
     name = runtime.getDeviceProperties(number)["name"]
@@ -87,7 +89,7 @@ def kernels_stamp() -> str:
 
 
 def is_proven(number: int) -> bool:
-    """Whether there is a device whose self-test has passed here; without a record CuPy is not even imported."""
+    """Whether the device exists and its self-test has passed; without records CuPy is not imported."""
     try:
         return _memory().is_file() and str(_record(identity(number))) in _records()
     except DeviceUnavailable:
@@ -95,7 +97,7 @@ def is_proven(number: int) -> bool:
 
 
 def remember(number: int) -> Path:
-    """Record that the self-test of a device has passed; the file of the records."""
+    """Record that the self-test of a device has passed, and return the file of the records."""
     path = _memory()
     records = sorted({*_records(), str(_record(identity(number)))})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ def _record(one: Identity) -> str:
 
 
 def _records() -> set[str]:
-    """The passed self-tests; what cannot be read holds none."""
+    """Records of passed self-tests; empty if the file cannot be read."""
     try:
         found = json.loads(_memory().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,5 +140,5 @@ def _cupy() -> Any:
 def _device_count(cupy: Any) -> int:
     try:
         return int(cupy.cuda.runtime.getDeviceCount())
-    except cupy.cuda.runtime.CUDARuntimeError:  # no driver, or none that is new enough
+    except cupy.cuda.runtime.CUDARuntimeError:  # no driver, or an outdated one
         return 0

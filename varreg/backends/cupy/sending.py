@@ -1,4 +1,4 @@
-"""Requests of any number of pairs: one launch for each kernel, one transfer up, one down, one wait for all."""
+"""Sending of requests of any number of pairs, with one launch per kernel, one transfer in each direction, and one wait."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from numpy.typing import NDArray
 
 from .request import Request, Sent, Step, Wanted
 
-#: Bytes: what is transferred together begins at multiples of this, as memory of its own would.
+#: Alignment, in bytes, of arrays that are transferred together, as for separate allocations.
 ALIGNMENT = 256
 Answer = list[NDArray[Any]]
 
 
 def send(cupy: Any, requests: Sequence[Request]) -> list[Answer]:
-    """The answers to requests: the arrays requested by each.
+    """Send requests and wait for their results.
 
-    What a request computes does not depend on those that it is sent with.
+    The result of a request does not depend on the other requests.
 
     Parameters
     ----------
     cupy : module
     requests : sequence of Request
-        No two write to the same memory.
+        Requests that write to disjoint memory.
 
     Returns
     -------
     list of list of array
+        Arrays transferred back, for each request.
     """
     parcel = sent(cupy, requests)
     return parcel.answers(fetched(cupy, [parcel.back])[0])
 
 
 def sent(cupy: Any, requests: Sequence[Request]) -> Parcel:
-    """As :func:`send`, without waiting for the answers."""
+    """:func:`send` without waiting for the results."""
     launches = list(_launches(requests))
     parcel = Parcel(cupy, requests, launches)
     for launch in launches:
@@ -46,7 +47,7 @@ def sent(cupy: Any, requests: Sequence[Request]) -> Parcel:
 
 
 def fetched(cupy: Any, backs: Sequence[Any]) -> list[NDArray[np.uint8]]:
-    """What comes back of several parcels, waited for once if it is anything."""
+    """Bytes transferred back from several parcels, with a single wait if there are any."""
     parts = [back for back in backs if back.size]
     if not parts:
         return [np.empty(0, np.uint8) for _ in backs]
@@ -56,7 +57,7 @@ def fetched(cupy: Any, backs: Sequence[Any]) -> list[NDArray[np.uint8]]:
 
 
 def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
-    """The steps of all requests: those of a kind together, those of a request in their order."""
+    """Steps of all requests, grouped by kind; the order within each request is preserved."""
     waiting = [deque(request.steps) for request in requests]
     while waiting := [steps for steps in waiting if steps]:
         kind = waiting[0][0].kind
@@ -64,11 +65,12 @@ def _launches(requests: Sequence[Request]) -> Iterator[list[Step]]:
 
 
 class Parcel:
-    """What goes up, and does so when it is made, and what comes back, each in one piece.
+    """Data of requests transferred to the device, on construction, and back, each as one block of memory.
 
     Attributes
     ----------
     back : (bytes,) uint8 array on the device
+        Data to be transferred back.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class Parcel:
         self._there.set(self._content(launches))
 
     def _content(self, launches: Sequence[list[Step]]) -> NDArray[np.uint8]:
-        """What goes up: the arguments of all launches, and the arrays that are sent."""
+        """Data transferred to the device: the arguments of all launches, and the sent arrays."""
         content = np.zeros(self._there.size, np.uint8)
         for launch in launches:
             entries = b"".join(map(self._entry, launch))
@@ -102,7 +104,7 @@ class Parcel:
         return step.kernels.entry(step.name, step.blocks, list(map(self._value, step.values)))
 
     def _value(self, value: Any) -> Any:
-        """A number, or the address of what has none before it is sent."""
+        """Number or address of an argument; arrays of the parcel have addresses only now."""
         if isinstance(value, Sent):
             return self._addresses[0] + self._up.of(value.values).start
         if isinstance(value, Wanted):
@@ -110,18 +112,18 @@ class Parcel:
         return value
 
     def entries(self, launch: list[Step]) -> Any:
-        """The arguments of a launch, on the device."""
+        """Arguments of a launch, on the device."""
         return self._there[self._up.of(launch)]
 
     def bring(self) -> None:
-        """What is no argument of a launch, put beside what is."""
+        """Copy the wanted arrays that are not arguments of a launch to the block transferred back."""
         for wanted in (wanted for request in self._requests for wanted in request.wanted):
             if wanted.source is not None:
                 place = self.back[self._down.of(wanted)].view(wanted.dtype)
                 place.reshape(wanted.shape)[...] = wanted.source
 
     def answers(self, content: NDArray[np.uint8]) -> list[Answer]:
-        """What is wanted, from what has come back."""
+        """Results of the requests, extracted from the transferred bytes."""
 
         def answer(wanted: Wanted) -> NDArray[Any]:
             return content[self._down.of(wanted)].view(wanted.dtype).reshape(wanted.shape)
@@ -130,18 +132,18 @@ class Parcel:
 
 
 class _Places:
-    """Where things are in one piece of memory."""
+    """Positions of objects in one block of memory."""
 
     def __init__(self) -> None:
         self.size = 0
         self._found: dict[int, slice] = {}
 
     def add(self, thing: Any, size: int) -> None:
-        """A place for a thing, unless it has one."""
+        """Reserve memory for an object, unless it has been reserved already."""
         if id(thing) not in self._found:
             self._found[id(thing)] = slice(self.size, self.size + size)
             self.size += -(-size // ALIGNMENT) * ALIGNMENT
 
     def of(self, thing: Any) -> slice:
-        """The bytes of a thing."""
+        """Slice of the bytes of an object."""
         return self._found[id(thing)]

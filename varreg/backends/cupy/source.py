@@ -1,8 +1,8 @@
-"""The source of the kernels, and what each of them takes.
+"""Source and signatures of the kernels.
 
-In the ``.cu`` files a kernel says what is done for one pair of images.  A launch is for any number of pairs: here
-each kernel is given an array of its arguments, one entry for each pair, and the second index of the grid says which.
-One pair is an array of one entry: the same machine code, hence the same bits.
+Kernels in the ``.cu`` files process one pair of images.  Launches are for any number of pairs: the kernels are
+transformed here to take an array of arguments, with one entry per pair, indexed by the second index of the launch grid.
+A single pair is an array of one entry, processed by the same machine code, hence with bitwise the same result.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: The files of the kernels; those of the first are used by all others.
+#: Files of the kernels; the functions of the first are used by all others.
 FILES = ("sampling", "histogram", "information", "windows", "warping", "nodes", "folding", "volume",
          "vectors")  # fmt: skip
 _KERNEL = re.compile(
     r'extern "C" __global__ void __launch_bounds__\((\d+)((?:, \d+)?)\)\s*(\w+)\((.*?)\)\s*\{',
     re.DOTALL,
 )
-#: The last argument is how many blocks the pair has: a grid is as wide as its widest pair.
+#: The last argument is the number of blocks of the pair: the launch grid has the largest number of all pairs.
 _MANY = """struct {name}_arguments {{ {members} unsigned pair_blocks; }};
 static_assert(sizeof({name}_arguments) == {size}, "another layout than that of source.py");
 
@@ -36,7 +36,7 @@ extern "C" __global__ void __launch_bounds__({threads}{least})
 
 __device__ __forceinline__ void {name}_of_pair({parameters})
 {{"""
-#: Types of the source, and their letters in the module struct.
+#: Types in the source, with NumPy type codes and format characters of the module struct.
 _TYPES: dict[str, tuple[str, str]] = {
     "double": ("f8", "d"), "float": ("f4", "f"), "int": ("i4", "i"), "short": ("i2", "h"), "unsigned": ("u4", "I"),
     "long long": ("i8", "q"), "unsigned long long": ("u8", "Q"),
@@ -49,12 +49,12 @@ class Parameter(NamedTuple):
     name: str
     dtype: np.dtype
     pointer: bool
-    letter: str  # in the module struct
-    declaration: str  # without its name
+    letter: str  # format character of the module struct
+    declaration: str  # type, without the name
 
 
 class Signature(NamedTuple):
-    """What a kernel takes, the most threads of a block, and the entry of a pair in the array of arguments."""
+    """Most threads per block of a kernel, its parameters, and the layout of the arguments of one pair."""
 
     threads: int
     parameters: tuple[Parameter, ...]
@@ -62,14 +62,14 @@ class Signature(NamedTuple):
 
 
 def source(dtype: Any) -> str:
-    """The source of all kernels for one pair in a precision, float32 or float64."""
+    """Source of all kernels for one pair, in float32 or float64."""
     folder = Path(__file__).parent
     parts = [(folder / f"{name}.cu").read_text(encoding="utf-8") for name in FILES]
     return "\n".join([f"typedef {_real(dtype)} real;", *parts])
 
 
 def source_for_many(code: str, dtype: Any) -> str:
-    """A source with kernels for one pair, turned into one with kernels for any number of them."""
+    """Transform the source of kernels for one pair into kernels for any number of pairs."""
 
     def many(match: re.Match[str]) -> str:
         threads, least, name, body = match.groups()
@@ -84,7 +84,7 @@ def source_for_many(code: str, dtype: Any) -> str:
 
 
 def signatures(code: str, dtype: Any) -> dict[str, Signature]:
-    """Every kernel of a source for one pair by its name."""
+    """Signatures of the kernels of a source for one pair, by name."""
     found = {}
     for threads, _, name, body in _KERNEL.findall(code):
         parameters = _parameters(body, dtype)
@@ -93,7 +93,7 @@ def signatures(code: str, dtype: Any) -> dict[str, Signature]:
 
 
 def _entry(parameters: tuple[Parameter, ...]) -> struct.Struct:
-    """As a compiler lays out the members, to a multiple of the eight bytes of an address."""
+    """Layout of the arguments as by a compiler, padded to a multiple of eight bytes, the size of an address."""
     return struct.Struct("@" + "".join(p.letter for p in parameters) + "I0Q")
 
 

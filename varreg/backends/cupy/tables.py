@@ -1,4 +1,4 @@
-"""The two-node tables of maps on the device, for as long as the maps are in use."""
+"""Cache of interpolation tables of maps on the device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..arrays import VoxelMap
 
 
 class DeviceTables(NamedTuple):
-    """The two-node tables of a map on the device, and for each node the voxels that touch it."""
+    """Interpolation tables of a map on the device, and the range of voxels that depend on each node."""
 
     index: Any  # (2, planes + rows + n)
     weight: Any
@@ -20,7 +20,7 @@ class DeviceTables(NamedTuple):
 
 
 class TableCache:
-    """The tables of maps that are in use, by the identity of their arrays, which become read-only.
+    """Cache of the tables of existing maps, by the identity of their arrays, which become read-only.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class TableCache:
     def tables(
         self, where: VoxelMap, nodes: tuple[int, ...], voxels: tuple[int, ...]
     ) -> DeviceTables:
-        """The tables of a map on the device."""
+        """Tables of a map on the device."""
         key = id(where.index), id(where.weight)
         index, weight, found = self._found.get(key, (lambda: None, lambda: None, None))
         if found is not None and index() is where.index and weight() is where.weight:

@@ -1,6 +1,6 @@
-// Products and sums of arrays in double, each in one order; `first`, `second`, `arrays` hold addresses.
+// Inner products and sums of arrays in double precision, in fixed order; `first`, `second`, `arrays` hold addresses.
 
-// Inner products of pairs of arrays of n numbers: the sums of `blocks` blocks for each pair.
+// Inner products of pairs of arrays of n entries: partial sums of `blocks` blocks for each pair.
 extern "C" __global__ void __launch_bounds__(128)
 inner_products(const unsigned long long* __restrict__ first, const unsigned long long* __restrict__ second, long long n,
                int blocks, double* sums)
@@ -13,7 +13,7 @@ inner_products(const unsigned long long* __restrict__ first, const unsigned long
     block_total(total, sums);
 }
 
-// out = sum of coefficient times array, of `count` arrays of n numbers.
+// out = linear combination of `count` arrays of n entries.
 extern "C" __global__ void __launch_bounds__(256)
 combination(const unsigned long long* __restrict__ arrays, const double* __restrict__ coefficients, int count, long long n,
             double* __restrict__ out)
@@ -25,7 +25,7 @@ combination(const unsigned long long* __restrict__ arrays, const double* __restr
     out[v] = total;
 }
 
-// The square of the longest vector of a field (d, n) that each block finds; beyond 1e300 for what is no number.
+// Largest squared length of the vectors of a field (d, n) in each block; above 1e300 if a vector is not finite.
 extern "C" __global__ void __launch_bounds__(128)
 largest_square(const double* __restrict__ field, int d, long long n, int blocks, double* squares)
 {

@@ -1,4 +1,4 @@
-"""Inner products of arrays on the device, their combinations, and numbers there that the host wants."""
+"""Inner products and linear combinations of device arrays, and transfers of scalars to the host."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..namespace import contiguous
 from .device import Device
 from .request import Request, Sent
 
-#: Threads of a block, its fewest numbers, and most blocks of one product.
+#: Threads per block, fewest entries per block, and most blocks of one product.
 THREADS, FEWEST, MOST_BLOCKS = 128, 1024, 128
-#: Squares above this stand for what is no number.
+#: Larger squares represent infinity or NaN.
 TOO_LARGE = 1e300
 
 
 class DeviceVectors:
-    """What :mod:`varreg.backends.vectors` does with arrays on a device.
+    """Implementation of :mod:`varreg.backends.vectors` on a device.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class DeviceVectors:
         self._device = device
 
     def inner_products(self, pairs: Sequence[tuple[Any, Any]]) -> Any:
-        """The inner products of pairs of arrays of one size, in one launch: a list of floats."""
+        """Inner products of pairs of arrays of the same size, in one launch: a list of float."""
         with self._device.current():
             first, second = (_aligned(side) for side in zip(*pairs, strict=True))
             size, request = first[0].size, self._request(*first, *second)
@@ -49,7 +49,7 @@ class DeviceVectors:
             return self._device.answered(request, lambda answer: answer[0].sum(1).tolist())
 
     def combination(self, coefficients: Sequence[float], arrays: Sequence[Any]) -> Any:
-        """Sum of coefficient times array, in one launch, on the device."""
+        """Linear combination of arrays, in one launch, on the device."""
         with self._device.current():
             aligned = _aligned(arrays)
             out, request = (
@@ -63,7 +63,7 @@ class DeviceVectors:
             return self._device.answered(request, lambda _: out)
 
     def largest_length(self, field: Any) -> Any:
-        """Length of the longest vector of a field (d, ...), infinite if one is not finite."""
+        """Largest length of the vectors of a field (d, ...), infinite if a vector is not finite."""
         with self._device.current():
             field = contiguous(field, np.float64)
             nodes, request = math.prod(field.shape[1:]), self._request()
@@ -80,14 +80,14 @@ class DeviceVectors:
             return self._device.answered(request, length)
 
     def number(self, value: Any) -> Any:
-        """An array of one number as a float."""
+        """Value of an array of one element as a float."""
         with self._device.current():
             request = self._request()
             request.brings(value)
             return self._device.answered(request, lambda answer: float(answer[0]))
 
     def _request(self, *kept: Any) -> Request:
-        """In these kernels all numbers are doubles; the arrays behind addresses must live until they are read."""
+        """New request for these kernels, which use double precision; arrays passed by address are kept alive."""
         request = self._device.request(np.float32)
         request.kept = kept
         return request
@@ -98,7 +98,7 @@ def _blocks(size: int) -> int:
 
 
 def _aligned(arrays: Sequence[Any]) -> list[Any]:
-    """The arrays as rows in double: kernels that get addresses cannot look at types."""
+    """Arrays as C-contiguous float64, because arrays passed by address are not type-checked."""
     found = [contiguous(array, np.float64) for array in arrays]
     if len({array.shape for array in found}) != 1:
         raise ValueError(f"arrays of several shapes: {[array.shape for array in found]}")

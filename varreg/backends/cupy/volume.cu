@@ -1,7 +1,7 @@
-// The volume term and its gradient; see varreg/energy/volume.py.  A corner of a cell is a node with the edges that lead
-// from it into the cell: det(id + grad u) there is the determinant of these edges.
+// Volume term and its gradient; see varreg/energy/volume.py.  A corner of a cell is a node with the edges of the cell
+// that meet there: det(id + grad u) at the corner is the determinant of these edges.
 
-// (J^2 + J^-2 - 2) / 8, continued by its parabola below `least`.
+// (J^2 + J^-2 - 2) / 8, below `least` its second-order Taylor polynomial.
 __device__ __forceinline__ double determinant_cost(double determinant, double least)
 {
     const double held = max(determinant, least), beyond = determinant - held, inverse = 1 / held, apart = held - inverse;
@@ -9,14 +9,14 @@ __device__ __forceinline__ double determinant_cost(double determinant, double le
     return 0.125 * apart * apart + beyond * (slope + 0.125 * beyond * (1 + 3 * square * square));
 }
 
-// Its derivative.
+// Derivative of this function.
 __device__ __forceinline__ double determinant_slope(double determinant, double least)
 {
     const double held = max(determinant, least), inverse = 1 / held, square = inverse * inverse;
     return 0.25 * (held - square * inverse + (determinant - held) * (1 + 3 * square * square));
 }
 
-// Derivatives of the determinant by each edge.
+// Derivatives of the determinant with respect to each edge.
 __device__ __forceinline__ void cofactors(const double (&edge)[2][2], double (&by)[2][2])
 {
     by[0][0] = edge[1][1];
@@ -35,8 +35,8 @@ __device__ __forceinline__ void cofactors(const double (&edge)[3][3], double (&b
     }
 }
 
-// The determinant of the edges [axis][component] from a node to the nodes `step` further on, and its derivatives by
-// them; `rate`: 1 / spacing, with the sign of the step.
+// Determinant of the edges [axis][component] from a node to the nodes at distance `step`, and its derivatives with
+// respect to them; `rate`: 1 / spacing, with the sign of the step.
 template <int D>
 __device__ __forceinline__ double corner(const double* __restrict__ field, long long component, long long node,
                                          const long long (&step)[D], const double (&rate)[D], double (&by)[D][D])
@@ -52,7 +52,7 @@ __device__ __forceinline__ double corner(const double* __restrict__ field, long 
     return determinant;
 }
 
-// The cost of all corners of the cell after a node.
+// Sum of the volume term over the corners of the cell that starts at a node.
 template <int D>
 __device__ __forceinline__ double cell_cost(const double* __restrict__ field, long long component, long long node,
                                             const long long (&stride)[D], const double (&inverse)[D], double least)
@@ -73,8 +73,9 @@ __device__ __forceinline__ double cell_cost(const double* __restrict__ field, lo
     return total;
 }
 
-// The derivative of the cost of all cells by one node.  Of each cell around it the corner at the node depends on it,
-// and along each axis the corner at its neighbour, by the edge between them.  All sums have one order.
+// Derivative of the sum over all cells with respect to one node.  In each cell around the node, the corner at the node
+// depends on it, and along each axis the corner at its neighbour, through the edge between them.  Sums are in fixed
+// order.
 template <int D>
 __device__ __forceinline__ void node_slope(const double* __restrict__ field, long long component, long long node,
                                            const int (&place)[D], const int (&count)[D], const long long (&stride)[D],
@@ -110,7 +111,7 @@ __device__ __forceinline__ void node_slope(const double* __restrict__ field, lon
     }
 }
 
-// The sum of the threads of a block of 128, in one order, left by thread 0 in sums[block].
+// Sum over the threads of a block of 128, in fixed order, written by thread 0 to sums[block].
 __device__ __forceinline__ void block_total(double own, double* sums)
 {
     __shared__ double part[128];
@@ -123,7 +124,7 @@ __device__ __forceinline__ void block_total(double own, double* sums)
     if (threadIdx.x == 0) sums[blockIdx.x] = part[0];
 }
 
-// Sums of the cost over the cells of a field (2, b, c), one a block, by any number of blocks.
+// Sums over the cells of a field (2, b, c), one per block, for any number of blocks.
 extern "C" __global__ void __launch_bounds__(128, 4)
 area_sum(const double* __restrict__ field, int b, int c, double step0, double step1, double least, int blocks, double* sums)
 {
@@ -150,7 +151,7 @@ volume_sum(const double* __restrict__ field, int a, int b, int c, double step0, 
     block_total(total, sums);
 }
 
-// `scale` times the derivative of the sum over all cells by each node of a field (2, b, c).
+// `scale` times the derivative of the sum over all cells with respect to each node of a field (2, b, c).
 extern "C" __global__ void __launch_bounds__(256)
 area_gradient(const double* __restrict__ field, int b, int c, double step0, double step1, double least, double scale,
               double* __restrict__ gradient)

@@ -1,4 +1,4 @@
-// The moving image at every fixed voxel, the transposed derivative of that, and images at any points.
+// Warping of the moving image, backprojection, its transposed derivative, and interpolation at arbitrary points.
 
 // Value and weight of the moving image at every fixed voxel.
 extern "C" __global__ void __launch_bounds__(256)
@@ -33,7 +33,7 @@ value_forces(const real* __restrict__ image, const real* __restrict__ mask, cons
     for (int d = 0; d < 3; d++) force[d * voxels + v] = slope[v] * g[d] + weight_slope[v] * h[d];
 }
 
-// An image at points (axes, count), `fill` beyond [-1/2, n - 1/2]; axes is 3, or 2 for a plane.
+// Interpolation of an image at points (axes, count), `fill` outside [-1/2, n - 1/2]; axes is 3, or 2 for a plane.
 extern "C" __global__ void __launch_bounds__(256)
 read_points(const real* __restrict__ image, int n0, int n1, int n2, const real* __restrict__ points, int axes,
             long long count, real fill, real* __restrict__ out)

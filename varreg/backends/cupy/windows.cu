@@ -1,8 +1,8 @@
-// Joint histogram by Gaussian windows that are normalised at each voxel: the parent paper's estimator.
+// Joint histogram by Gaussian windows normalised at each voxel, the estimator of the parent paper.
 
 // Gaussian windows of a value (in bins) around its nearest bin.
 struct Windows {
-    double x, precision, total, change;  // sum of the windows, and of their derivatives by x
+    double x, precision, total, change;  // sum of the window, and of its derivative with respect to x
     int start, stop;
 };
 
@@ -27,7 +27,7 @@ __device__ __forceinline__ Windows windows_of(double x, int reach, double precis
     return w;
 }
 
-// table (B, B), fixed bin x moving bin, in units of 2^-bits; a voxel whose fixed value is negative does not count.
+// table (B, B), fixed bin x moving bin, in units of 2^-bits; voxels of negative fixed value are excluded.
 extern "C" __global__ void __launch_bounds__(256)
 windowed_histogram(const real* __restrict__ fixed, const real* __restrict__ value, const real* __restrict__ weight,
                    long long voxels, int bins, int reach, double precision, int bits, unsigned long long* table)
@@ -43,7 +43,7 @@ windowed_histogram(const real* __restrict__ fixed, const real* __restrict__ valu
     }
 }
 
-// dE/dvalue and dE/dweight of every voxel from the derivative of E by the histogram, table (B, B).
+// dE/dvalue and dE/dweight of every voxel from dE/dhistogram, table (B, B).
 extern "C" __global__ void __launch_bounds__(256)
 windowed_slope(const real* __restrict__ fixed, const real* __restrict__ value, const real* __restrict__ weight,
                long long voxels, int bins, int reach, double precision, const double* __restrict__ table,

@@ -1,4 +1,4 @@
-"""Joint histograms by windows that are normalised at each voxel, and their derivative, on the device."""
+"""Joint histograms by Gaussian windows normalised at each voxel, and their derivatives, on the device."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..arrays import Array, Windows
 from .device import Device
 from .request import Sent
 
-#: Bits of a sum of weights, below the sign of an int64; and most bits of one weight, of the 53 of a double.
+#: Bits of a sum of weights, which must fit into an int64, and most bits of one weight, out of the 53 of a double.
 BITS, MOST_BITS = 62, 48
 Images = tuple[Any, Any, Any]  # fixed values, moving values and weights
 
 
 def windowed_histogram(device: Device, images: Images, bins: int, shape: Windows) -> Any:
-    """(B, B) sum of weights, fixed bin x moving bin, on the host."""
+    """Joint histogram (B, B), fixed bin x moving bin, on the host."""
     fixed = images[0]
     bits = min(BITS - fixed.size.bit_length(), MOST_BITS)
     request, entries = device.request(fixed.dtype), bins * bins
@@ -29,7 +29,7 @@ def windowed_histogram(device: Device, images: Images, bins: int, shape: Windows
 def windowed_slope(
     device: Device, images: Images, table: Array, shape: Windows, slopes: list[Any]
 ) -> None:
-    """Fill the slopes by value and by weight from dE/dhistogram, (B, B)."""
+    """Compute dE/dvalue and dE/dweight, `slopes`, from dE/dhistogram, (B, B)."""
     fixed = images[0]
     request, derivative = device.request(fixed.dtype), Sent(np.asarray(table, float))
     request.cover(

@@ -1,1 +1,1 @@
-"""The Numba backend: compiled kernels for the CPU."""
+"""Numba backend: compiled kernels for the CPU."""

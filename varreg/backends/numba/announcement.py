@@ -1,4 +1,4 @@
-"""A word before the first kernel is compiled: nothing else explains the wait."""
+"""Announcement of the compilation of kernels, which delays the first call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Announcement(event.Listener):
-    """Warns once per process, when a kernel is compiled that neither it nor Numba's cache on disk holds."""
+    """Listener that warns once per process when a kernel is compiled that is not in the cache on disk."""
 
     def __init__(self) -> None:
         self.made = False
@@ -21,17 +21,17 @@ class Announcement(event.Listener):
         module = event.data["dispatcher"].py_func.__module__
         if not self.made and module.startswith(__package__):
             self.made = True
-            if reasons:  # has been said, and "once" would be wrong
+            if reasons:  # already reported, and "once" would be wrong
                 return
-            # a warning, because it must be seen
+            # at level warning, because the default level hides others
             logger.warning(
                 "varreg: compiling kernels once, 10 to 15 s; later runs load them from the cache."
             )
 
     def on_end(self, event: event.Event) -> None:
-        """Nothing is left to say."""
+        """Do nothing; required by the interface."""
 
 
 def announce_compilation() -> None:
-    """Warn before the first kernel that is compiled from now on."""
+    """Register the warning for the next compilation of a kernel."""
     event.register("numba:compile", Announcement())

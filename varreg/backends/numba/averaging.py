@@ -1,4 +1,4 @@
-"""Coarse images by averaging over the exact area of each coarse voxel."""
+"""Coarsening of images by averaging over the exact extent of each coarse voxel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from .compiled import kernel
 
 @kernel
 def average_axis(first, stop, blocks, source, start, weights, out):
-    """out[p, j, q] = sum_t weights[j, t] source[p, start[j] + t, q].
+    """Weighted sums of neighbours: out[p, j, q] = sum_t weights[j, t] source[p, start[j] + t, q].
 
     source (a, n, c), out (a, m, c), start (m,) int array, weights (m, t) with rows that sum to 1;
-    blocks cut the first axis.
+    blocks partition the first axis.
     """
     planes, count = source.shape[0], start.shape[0]
     for block in range(first, stop):

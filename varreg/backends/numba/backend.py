@@ -1,4 +1,4 @@
-"""The Numba backend: the functions that every backend has, on the CPU."""
+"""Numba backend: the functions of every backend, compiled for the CPU."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ announce_compilation()
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
-    """Fill `warped` with value and weight of the moving image at every fixed voxel."""
+    """Warp the moving image: write value and weight at every fixed voxel to `warped`."""
     tiles = _tiles(warped.value.shape)
     images = moving, mask_or_none(moving), where, nodes
     out = warped.value, warped.weight, warped.full
@@ -65,13 +65,13 @@ def _tiles(shape: tuple[int, ...]) -> NDArray[np.int64]:
 def windowed_histogram(
     fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
 ) -> Array:
-    """(B, B) sum of weights by per-pixel windows, fixed bin x moving bin."""
+    """Joint histogram (B, B) by per-pixel windows, fixed bin x moving bin."""
     blocks = block_count(fixed.size)
     partial = np.empty((blocks, bins, bins))
     images = (fixed, warped.value, warped.weight, warped.full)
     run(windows.scatter_windows, blocks, threads, blocks, *images, *shape, partial)
     total = partial[0].copy()
-    for table in partial[1:]:  # in block order: the same bits for any number of threads
+    for table in partial[1:]:  # in block order, for bitwise independence of the number of threads
         total += table
     return total
 
@@ -79,7 +79,7 @@ def windowed_histogram(
 def windowed_slope(
     fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
 ) -> None:
-    """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+    """Compute the slopes in `warped` from dE/dhistogram, (B, B), by per-pixel windows."""
     blocks = block_count(fixed.size)
     images = (fixed, warped.value, warped.weight, warped.full)
     slopes = (table, warped.slope, warped.weight_slope)
@@ -87,9 +87,9 @@ def windowed_slope(
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:
-    """Lower bound of det(id + grad u) over every point, and the cell where it is found.
+    """Lower bound of det(id + grad u) over all cells, and the cell that attains it.
 
-    field (d, *m), spacing (d,) in the same unit.
+    Field (d, *m) and spacing (d,) in the same unit.
     """
     cells = tuple(m - 1 for m in field.shape[1:])
     blocks = min(cells[0], block_count(math.prod(cells)))
@@ -101,7 +101,7 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
 
 
 def volume(field: Array, spacing: Array, threads: int) -> float:
-    """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+    """Volume term of a field (d, *m); spacing (d,) in the same unit."""
     cuts, corners = _cell_blocks(field)
     blocks = len(cuts) - 1
     total = np.empty(blocks)
@@ -111,7 +111,7 @@ def volume(field: Array, spacing: Array, threads: int) -> float:
 
 
 def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
-    """Its derivative by the field, (d, *m)."""
+    """Derivative of :func:`volume` with respect to the field, (d, *m)."""
     cuts, corners = _cell_blocks(field)
     blocks = len(cuts) - 1
     out, last = np.empty(field.shape), np.empty((blocks, len(field), 2, *field.shape[2:]))
@@ -120,14 +120,14 @@ def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
     run(kernel, blocks, threads, blocks, field, spacing, 1 / corners, out, last)
     for number, planes in enumerate(
         last
-    ):  # in block order: the same bits for any number of threads
+    ):  # in block order, for bitwise independence of the number of threads
         end = cuts[number + 1]
         out[:, end - 1 : end + 1] += planes
     return out
 
 
 def _cell_blocks(field: Array) -> tuple[NDArray[np.int64], int]:
-    """Where the blocks of planes of cells begin and the last one ends, and the corners of all cells."""
+    """Boundaries of the blocks of planes of cells, (blocks + 1,), and the number of corners of all cells."""
     cells = tuple(m - 1 for m in field.shape[1:])
     blocks = min(cells[0], block_count(math.prod(cells)))
     cuts = np.arange(blocks + 1) * cells[0] // blocks
@@ -147,10 +147,10 @@ def average_axis(image: Array, axis: int, start: NDArray, weights: Array, thread
 
 
 def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
-    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
+    """Linear interpolation: out[k] = image at points[:, k], or `fill` outside the field of view."""
     read_points(image, points, np.float32(fill), out)
 
 
 def is_compiled() -> bool:
-    """Whether the kernels of mutual information are compiled, in this process or in the cache on disk."""
+    """Whether compiled kernels of mutual information exist, in this process or in the cache on disk."""
     return bool(backprojections.signatures) or is_kept(backprojections)

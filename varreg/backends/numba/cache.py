@@ -1,8 +1,8 @@
-"""Numba's cache on disk, kept honest.
+"""Invalidation of Numba's cache on disk.
 
-Numba decides by the source file of a function whether what it finds compiled is up to date, but not by
-the files of the functions that it calls: after an upgrade the old rows would live on inside the new
-kernels.  So a stamp of all sources lies beside the cache; where it differs, the index is dropped.
+Numba checks only the source file of a function to decide whether the cached machine code is up to date, not
+the files of the functions called by it: after an upgrade, kernels would contain outdated inlined functions.
+A hash of all sources is therefore stored beside the cache; if it differs, the index is deleted.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ STAMP = "varreg-kernels.stamp"
 
 
 def cache_folder(kernel: Any) -> Path | None:
-    """Where Numba keeps what it compiled of the file of a kernel, if anywhere."""
+    """Folder of Numba's cache for the file of a kernel, or None."""
     folder = kernel.stats.cache_path
     return None if folder is None else Path(folder)
 
 
 def drop_stale(kernel: Any) -> None:
-    """Forget what was compiled from other sources than these."""
+    """Delete the index of kernels compiled from different sources."""
     folder = cache_folder(kernel)
     if folder is None:
         return
@@ -37,18 +37,18 @@ def drop_stale(kernel: Any) -> None:
                 index.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STAMP).write_text(stamp)
-    except OSError as error:  # a folder that cannot be written holds no cache of ours
+    except OSError as error:  # a read-only folder has no cache of this package
         logger.debug("the cache of compiled kernels is left as it is: %s", error)
 
 
 def is_kept(kernel: Any) -> bool:
-    """Whether the cache on disk holds a kernel, for whatever arguments."""
+    """Whether the cache on disk holds a kernel, for any types of arguments."""
     folder, name = cache_folder(kernel), f"{kernel.__module__.split('.')[-1]}.{kernel.__name__}"
     return folder is not None and any(folder.glob(f"{name}-*.nbi"))
 
 
 def sources_stamp() -> str:
-    """Hash of all kernel sources, and of the tuples that they are called with."""
+    """Hash of all kernel sources, and of the definitions of their arguments."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for source in (here.parent / "arrays.py", *sorted(here.glob("*.py"))):

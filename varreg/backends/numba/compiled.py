@@ -1,4 +1,4 @@
-"""How functions are compiled: kernels, which Python calls, and the parts they are made of."""
+"""Compilation of functions: kernels, which are called from Python, and their parts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numba.core.options import DefaultOptions
 
 from .kept import kept
 
-#: Parts allocate nothing, so that nobody need count references to their arrays: a sixth of the time of a kernel.
-#: The option is Numba's own; without it the answers have the same bits.
+#: Parts do not allocate memory, so that reference counting of arrays, a sixth of the time of a kernel, can be disabled.
+#: The option is internal to Numba; results are bitwise the same without it.
 _UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
-#: Called by kernels only: nothing is compiled for calls from Python.
+#: Decorator of functions called by kernels only, without wrappers for calls from Python.
 part = partial(
     njit, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **_UNCOUNTED
 )
-#: A few lines written out where they are used, before types are known: also what allocates.
+#: Decorator of short functions that are inlined before type inference, including those that allocate memory.
 expanded = njit(error_model="numpy", inline="always")
 
 
 def kernel(function: Callable[..., None]) -> Any:
-    """A function that is called from Python: it runs without the GIL and is kept on disk, where that is possible."""
+    """Compile a function that is called from Python, releases the GIL, and is cached on disk if possible."""
     return kept(njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))

@@ -1,8 +1,8 @@
-"""Mutual information of every region and its derivative by the map, step by step.
+"""Mutual information of every region, and its derivative with respect to the map.
 
-Joint histograms of the tiles, shared out to threads; information of the regions; its derivative by the
-histograms; what that means for the nodes of each tile, shared out to threads; the sum over the tiles in their
-order.
+The steps are: joint histograms of the tiles, in parallel; mutual information of the regions; its derivative with
+respect to the histograms; backprojection to the nodes of each tile, in parallel; and the sum over the tiles in
+fixed order.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def joint_histogram(
     workspace: Workspace,
     threads: int,
 ) -> Array:
-    """(R B, B) sum of weights, fixed row x moving bin; valid until the next call."""
+    """Joint histogram (R B, B), fixed row x moving bin; valid until the next call."""
     tables = _tile_histograms(moving, where, nodes, fixed, workspace, threads)
     by_tile = tables.reshape(len(fixed.tiles), fixed.height, fixed.bins)
-    # in the order of the tiles: the same bits for any number of threads
+    # in the order of the tiles, for bitwise independence of the number of threads
     return np.add.reduceat(by_tile, fixed.first_tile[:-1], axis=0).reshape(-1, fixed.bins)
 
 
@@ -64,8 +64,8 @@ def information_gradient(
     moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, kernel: Array, scale: float,
     workspace: Workspace, threads: int,
 ) -> Array:  # fmt: skip
-    """`scale` times the derivative of the last :func:`mutual_information` with this workspace, by y at
-    the nodes, (3, a, b, c); valid until the next call.
+    """`scale` times the derivative of the last :func:`mutual_information` with this workspace, with respect
+    to y at the nodes, (3, a, b, c); valid until the next call.
     """
     ratio, derivative = workspace["ratio"], _derivative(fixed, workspace, nodes.dtype)
     smoothed = workspace.array("smoothed", ratio.shape, ratio.dtype)
@@ -83,7 +83,7 @@ def _tile_histograms(
     workspace: Workspace,
     threads: int,
 ) -> Array:
-    """(T L, B) joint histograms of all tiles."""
+    """Joint histograms of all tiles, (T L, B)."""
     count = len(fixed.tiles)
     room = (count * (fixed.height + 1), fixed.bins)
     tables = workspace.array("histograms", room, FLOAT64)
@@ -93,7 +93,7 @@ def _tile_histograms(
 
 
 def _derivative(fixed: HistogramRows, workspace: Workspace, dtype: np.dtype) -> Array:
-    """Room for dE/dhistogram, (R B + 1, B); the last row is for voxels that do not count: 0."""
+    """Workspace for dE/dhistogram, (R B + 1, B); the last row, for voxels outside the mask, is 0."""
     rows = (len(fixed.first_tile) - 1) * fixed.height + 1
     derivative = workspace.array("derivative", (rows, fixed.bins), dtype)
     derivative[-1] = 0
@@ -104,12 +104,12 @@ def _backprojection(
     moving: Moving, where: VoxelMap, nodes: Array, fixed: HistogramRows, derivative: Array,
     workspace: Workspace, threads: int,
 ) -> Array:  # fmt: skip
-    """dE/dy at the nodes from dE/dhistogram."""
+    """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram."""
     images = moving, mask_or_none(moving), where, nodes
     shape, tiles, more = fixed.row.shape, fixed.tiles, (fixed, weight_or_none(fixed), derivative)
     return sums_at_nodes(backprojections, images, more, shape, tiles, workspace, threads)
 
 
 def weight_or_none(fixed: HistogramRows) -> Array | None:
-    """The weights of the fixed voxels for the kernels: None where all are 1, so that nothing else is compiled."""
+    """Weights of the fixed voxels; None if all are 1, so that a kernel without weights is compiled."""
     return fixed.weight if fixed.weight.size else None

@@ -1,9 +1,9 @@
-"""A lower bound of det(id + grad u) over every point of every cell of a multilinear field.
+"""Lower bound of det(id + grad u) over all cells of a multilinear field.
 
-Two dimensions: the determinant of a bilinear cell is affine in the position, so its minimum over
-the four corners is exact.  Three dimensions: it is a polynomial of degree 2 in each coordinate; its
-27 Bernstein coefficients bound it from below (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5).
-Where they are low, those on the halves of the cell do.
+In 2D, the determinant of a bilinear cell is affine in the position, so that the minimum over
+the four corners is exact.  In 3D, it is a polynomial of degree 2 in each coordinate, bounded from below by its
+27 Bernstein coefficients (Farin, Curves and Surfaces for CAGD, 5th ed., ch. 5).
+If they are low, the coefficients on the halves of the cell are used.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from .compiled import kernel, part
 
 @part()
 def _row_edges(field, spacing, i, j, d0, d1, d2):
-    """Derivatives of id + u on the edges of the cells (i, j, :).
+    """Derivatives of id + u along the edges of the cells (i, j, :).
 
-    d0[q, d, k], d1[p, d, k]: along the first and second axis, at node column k, on the edge at
-    second (first) coordinate q (p); d2[p, q, d, k]: along the third axis, of cell k.
+    d0[q, d, k] and d1[p, d, k]: component d along the first and the second axis, at node column k, on the edge at
+    the second (first) coordinate q (p); d2[p, q, d, k]: along the third axis, of cell k.
     """
     one, two, three = 1 / spacing[0], 1 / spacing[1], 1 / spacing[2]
     for d in range(3):
@@ -39,7 +39,7 @@ def _row_slope(low, high, step, identity, slope):
 
 @part()
 def _row_products(a, b, c, d, out):
-    """a b - c d: one output a loop, or there are too many rows to tell apart for vector instructions."""
+    """out = a b - c d; with more outputs per loop, alias checks would prevent vectorisation."""
     for k in range(out.size):
         out[k] = a[k] * b[k] - c[k] * d[k]
 
@@ -50,7 +50,7 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
 
     The determinant is the triple product of three derivatives, each bilinear in the two other
     coordinates; the coefficient at (a, b, c) is the mean of the products of edge values whose
-    indices add up to it.
+    indices sum to (a, b, c).  Here the sums are computed, see :func:`_row_smallest` for the means.
     """
     cells = coefficient.shape[3]
     coefficient[:] = 0
@@ -72,7 +72,7 @@ def _row_coefficients(d0, d1, d2, cross, coefficient):
 
 @part(fastmath={"nnan", "nsz"})
 def _row_smallest(coefficient, low):
-    """Divide the coefficients by the number of products in each; the smallest of each cell is left in `low`."""
+    """Divide the coefficients by their numbers of products; write the smallest of each cell to `low`."""
     low[:] = np.inf
     for a in range(27):
         p, q, r = a // 9, a // 3 % 3, a % 3
@@ -85,7 +85,7 @@ def _row_smallest(coefficient, low):
 
 @part()
 def _halved_smallest(coefficient):
-    """Smallest coefficient (3, 3, 3) on the halves of a cell along each axis, by de Casteljau's means."""
+    """Smallest Bernstein coefficient on the halves of a cell along each axis, by the de Casteljau algorithm."""
     smallest = np.inf
     for a in range(125):
         total = 0.0
@@ -98,7 +98,7 @@ def _halved_smallest(coefficient):
 
 @part()
 def _half(new, old):
-    """Share of coefficient `old` of 0 .. 2 in coefficient `new` of 0 .. 4 on the halves."""
+    """Weight of coefficient `old`, 0 to 2, in coefficient `new`, 0 to 4, on the halves."""
     if new == 2:
         return 0.5 if old == 1 else 0.25
     if new % 2 == 0:
@@ -108,7 +108,7 @@ def _half(new, old):
 
 @kernel
 def volume_bound(first, stop, blocks, field, spacing, bound, place):
-    """Smallest bound and its cell for each block of cells; 3-D.
+    """Smallest bound and its cell for each block of cells in 3D.
 
     Parameters
     ----------
@@ -141,7 +141,10 @@ def volume_bound(first, stop, blocks, field, spacing, bound, place):
 
 @part(fastmath={"nnan", "nsz"})
 def _row_minimum(field, j, first, second, low):
-    """Smallest determinant in each cell (j, :), left in `low`, and of all; steps 1 / spacing."""
+    """Write the smallest determinant of each cell (j, :) to `low`, and return their minimum.
+
+    first, second: 1 / spacing along the two axes.
+    """
     smallest = np.inf
     for k in range(low.size):
         b0 = second * (field[0, j, k + 1] - field[0, j, k])
@@ -163,7 +166,7 @@ def _row_minimum(field, j, first, second, low):
 
 @kernel
 def plane_bound(first, stop, blocks, field, spacing, bound, place):
-    """Exact minimum and its cell for each block of cells; 2-D, `field` (2, b, c)."""
+    """Exact minimum and its cell for each block of cells in 2D, `field` (2, b, c)."""
     rows, low = field.shape[1] - 1, np.empty(field.shape[2] - 1)
     for block in range(first, stop):
         bound[block] = np.inf

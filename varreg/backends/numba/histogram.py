@@ -1,8 +1,8 @@
-"""Joint histograms straight from the moving image, and their derivative straight to the nodes.
+"""Fused kernels: joint histograms from the moving image, and backprojection of their derivatives to the nodes.
 
-Fine histogram: the fixed value is a bin number, the warped moving value (in bins) is spread by a
+In the fine histogram the fixed value is a bin index, and the warped moving value (in bins) is distributed by a
 quadratic B-spline over three bins; the table is smoothed afterwards.  Neither the warped image nor
-its derivative is ever stored: a voxel is interpolated, binned and forgotten.
+its derivative is stored: each row is interpolated and binned at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .nodes import add_row, clear_nodes, tile_nodes
 from .row_values import allocate_values, forces, gradients, values
 from .rows import allocate_placement, fill, fill_plane, place_row
 
-#: Sums of weights that should be 0 are below this share of what they are the rest of.
+#: Relative rounding error of differences of sums of weights.
 ROUNDING = 1e-9
 
 
@@ -31,16 +31,16 @@ def joint_histograms(first, stop, moving, mask, where, nodes, fixed, weight, out
         As for :func:`varreg.backends.numba.warping.warp`.
     fixed : HistogramRows
     weight : (planes, rows, n) array or None
-        Its weights, if there are any.
+        Weights of the fixed voxels, if not all are 1.
     out : (T L + T, B) float64 array, output
-        Sum of weights, L rows for each tile; the last axis is the moving bin.  The last T rows take
-        the voxels that do not count.
+        Sums of weights, L rows for each tile; the last axis is the moving bin.  The last T rows collect
+        the voxels outside the mask.
     """
     tiles, table, flat = fixed.tiles, out.ravel(), moving.image.ravel()
     planes, rows, n = fixed.row.shape
     height, bins = fixed.voxels.shape[1], out.shape[1]
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
-    missing = np.empty(height)  # of weight 1, by row of the tables
+    missing = np.empty(height)  # weight lost out of view, by row of the tables
     for tile in range(first, stop):
         _, _, b, down = tile_nodes(tile, tiles, where, planes)
         base, nowhere = tile * height, tiles.shape[0] * height + tile
@@ -65,9 +65,9 @@ def joint_histograms(first, stop, moving, mask, where, nodes, fixed, weight, out
 
 @part(forceinline=True)
 def _add_background(tile, base, total, weight, missing, low, bins, table):
-    """Add the voxels that meet only background: all others have been added or are missing.
+    """Add the voxels that map to background only: the difference of the total and of all other contributions.
 
-    Their number is a whole one; the sum of their weights is one unless it is rounding.
+    Without weights the difference is rounded to an integer; otherwise rounding errors are discarded.
     """
     for f in range(total.shape[1]):
         rest = total[tile, f] - missing[f]
@@ -84,7 +84,7 @@ def _add_background(tile, base, total, weight, missing, low, bins, table):
 
 @expanded
 def _add(table, row, m, w):
-    """Spread weight w over three moving bins of the row that begins at `row`."""
+    """Distribute weight w over three moving bins of the table row that starts at `row`."""
     centre = int(m + 0.5)
     t = m - centre
     below, above = 0.5 - t, 0.5 + t
@@ -119,14 +119,15 @@ def _add_weighted(i, j, first, stop, table_row, weight, base, row, bins, table, 
 
 @kernel
 def backprojections(first, stop, moving, mask, where, nodes, fixed, weight, table, out):
-    """dE/dy added up at the rows of nodes of each tile, from the derivative of E by the histogram.
+    """dE/dy summed at the rows of nodes of each tile, from dE/dhistogram.
 
     Parameters
     ----------
+    first, stop, moving, mask, where, nodes, fixed, weight
+        As for :func:`joint_histograms`.
     table : (G L + 1, B) array
         dE/dhistogram, L rows for each group of tiles; the last row is 0.
     out : (T, 3, a', b', n) array, output
-    Others as for :func:`joint_histograms`.
     """
     tiles, derivative, flat = fixed.tiles, table.ravel(), moving.image.ravel()
     planes, rows, n = fixed.row.shape
@@ -165,7 +166,7 @@ def _weigh(i, j, weight, row):
 
 @part(forceinline=True)
 def _look_up(i, j, begin, end, table_row, base, row, bins, table):
-    """dE/dvalue of a row: the derivative of the spline through a row of the table."""
+    """dE/dvalue of a row of voxels of weight 1, by the derivative of the B-spline."""
     value, slope, own, last = row.value, row.slope, np.int32(base), np.int32(table.size // bins - 1)
     one, two, width, half = np.uint32(1), np.uint32(2), np.int32(bins), value.dtype.type(0.5)
     for k in range(np.uint64(begin), np.uint64(end)):

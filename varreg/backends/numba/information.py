@@ -1,4 +1,4 @@
-"""What is done to the tables of all regions: smoothing, logarithms, and the transposed smoothing."""
+"""Mutual information of joint histograms, and their smoothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .compiled import expanded, kernel, part
 
 
 def smooth_table(table: Array, kernel: Array) -> Array:
-    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
+    """Smoothed tables K table K^T of every region, with the banded matrix K; table (R B, B)."""
     return _smoothed(table, banded(kernel))
 
 
@@ -24,7 +24,7 @@ def smooth_table_transposed(table: Array, kernel: Array) -> Array:
 
 
 def information(table: Array, kernel: Array) -> tuple[float, Array]:
-    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B)."""
+    """Sum over regions of N MI in nats, and its derivative with respect to the smoothed table, (R B, B)."""
     bins = table.shape[1]
     tables = np.array(table).reshape(-1, bins, bins)
     mass, value = np.empty((2, len(tables)))
@@ -42,7 +42,7 @@ def _smoothed(table: Array, band: Array) -> Array:
 
 
 def banded(kernel: Array) -> Array:
-    """band[k, b] = K[b, b + k - reach] of the kernel's columns kernel[c, k] = K[c + k - reach, c]."""
+    """Rows of the banded matrix, band[k, b] = K[b, b + k - reach], from its columns kernel[c, k] = K[c + k - reach, c]."""
     return _banded(kernel.shape, kernel.tobytes())
 
 
@@ -59,17 +59,17 @@ def _banded(shape: tuple[int, int], entries: bytes) -> Array:
 
 
 class TableWorkspace(NamedTuple):
-    """Arrays of one thread for tables of B x B."""
+    """Workspace of one thread for tables of B x B."""
 
-    rows: Array  # (B, B + 2 reach) half-smoothed rows, with a margin of zeros on either side
-    used: NDArray[np.bool_]  # (B,) rows that can be other than 0
-    fixed: Array  # (B,)
+    rows: Array  # (B, B + 2 reach) tables smoothed along the first axis, with zero padding of the rows
+    used: NDArray[np.bool_]  # (B,) rows that can be nonzero
+    fixed: Array  # (B,) logarithms of the marginals
     moving: Array  # (B,)
 
 
 @expanded
 def allocate_tables(bins, reach):
-    """A :class:`TableWorkspace`; the margin spares the inner loop of the smoothing its ends."""
+    """Allocate a :class:`TableWorkspace`; with the padding, the inner loop of the smoothing needs no bounds checks."""
     return TableWorkspace(
         np.zeros((bins, bins + 2 * reach)), np.zeros(bins, np.bool_), np.zeros(bins),
         np.zeros(bins),
@@ -78,13 +78,13 @@ def allocate_tables(bins, reach):
 
 @kernel
 def smooth_tables(first, stop, table, band, out):
-    """out[r] = K table[r] K^T for a banded matrix K, of the regions first, ..., stop - 1.
+    """out[r] = K table[r] K^T with a banded matrix K, for the regions first, ..., stop - 1.
 
     Parameters
     ----------
     table, out : (R, B, B) arrays
     band : (2 * reach + 1, B) array
-        band[k, b] = K[b, b + k - reach], zero where the column falls off the table.
+        band[k, b] = K[b, b + k - reach], zero outside the table.
     """
     workspace = allocate_tables(table.shape[1], band.shape[0] // 2)
     for r in range(first, stop):
@@ -93,27 +93,27 @@ def smooth_tables(first, stop, table, band, out):
 
 @kernel
 def region_information(first, stop, tables, along, first_tile, band, mass, value, ratio):
-    """Weight N, N MI and its derivative of the regions first, ..., stop - 1.
+    """Weight N, N MI and its derivative, for the regions first, ..., stop - 1.
 
     Parameters
     ----------
     tables : (T along, B, B) array
         Joint histograms of the tiles, `along` regions each; overwritten.
     first_tile : (G + 1,) int array
-        Of each group of tiles that share their regions.
+        First tile of each group of tiles with common regions.
     band
         As for :func:`smooth_tables`.
     mass, value : (R,) arrays, output
         N, and N MI in nats.
     ratio : (R, B, B) array, output
-        log(p / (p_F p_M)), the derivative of N MI by the smoothed histogram; 0 where p = 0.
+        log(p / (p_F p_M)), the derivative of N MI with respect to the smoothed histogram; 0 where p = 0.
     """
     bins = tables.shape[1]
     workspace = allocate_tables(bins, band.shape[0] // 2)
     for r in range(first, stop):
         group, place = r // along, r % along
         source = first_tile[group] * along + place
-        for tile in range(first_tile[group] + 1, first_tile[group + 1]):  # in their order
+        for tile in range(first_tile[group] + 1, first_tile[group + 1]):  # in fixed order
             for f in range(bins):
                 for m in range(bins):
                     tables[source, f, m] += tables[tile * along + place, f, m]
@@ -127,7 +127,7 @@ def table_information(source, tables, band, workspace, r, ratio):
     Parameters
     ----------
     tables, ratio : (.., B, B) arrays
-        Joint histograms; the derivative of N MI by the smoothed one, output.
+        Joint histograms; the derivative of N MI with respect to the smoothed histogram, output.
     band
         As for :func:`smooth_tables`.
     """
@@ -142,7 +142,7 @@ def table_information(source, tables, band, workspace, r, ratio):
 
 @part(fastmath={"reassoc"})
 def smooth(source, table, band, room, r, out):
-    """out[r] = K table[source] K^T; room.used[f] says whether row f of it can be other than 0."""
+    """out[r] = K table[source] K^T; room.used[f] marks the rows f that can be nonzero."""
     size, width = np.uint64(table.shape[1]), np.uint64(band.shape[0])
     rows, reach = table.shape[1], band.shape[0] // 2
     margin, workspace, used = np.uint64(reach), room.rows, room.used
@@ -172,7 +172,7 @@ def smooth(source, table, band, room, r, out):
 
 @part(fastmath={"reassoc"})
 def _marginals(r, table, used, fixed, moving):
-    """Logarithms of the marginals of table[r] (0 of nothing); the moving ones less that of the sum."""
+    """Logarithms of the marginals of table[r], 0 for empty bins; for moving bins minus the logarithm of the total."""
     size, mass = fixed.size, 0.0
     for m in range(size):
         moving[m] = 0
@@ -193,7 +193,7 @@ def _marginals(r, table, used, fixed, moving):
 
 @part()
 def _log_ratio(r, table, used, fixed, moving):
-    """Turn weights into log(p / (p_F p_M)); returns the sum of weight times that."""
+    """Replace weights by log(p / (p_F p_M)), and return the sum of their products."""
     size, value = fixed.size, 0.0
     for f in range(size):
         if used[f]:

@@ -1,7 +1,7 @@
-"""Compiled kernels on disk: what cannot be read there is dropped, and what cannot be kept is compiled again.
+"""Fault-tolerant cache of compiled kernels on disk.
 
-Numba by itself raises where no folder can be written, where a file of its cache is cut short, and where
-the disk is full.
+Files that cannot be read are deleted, and kernels that cannot be stored are compiled again.  Numba itself raises
+if no folder is writable, if a file of its cache is truncated, and if the disk is full.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from ..compilation import kernel_awaited
 
 logger = logging.getLogger(__name__)
 
-#: Why kernels are not kept in this process; empty if they are.
+#: Reason why kernels of this process are not cached; empty if they are.
 reasons: list[str] = []
 
 
 class TolerantCache(FunctionCache):
-    """Numba's cache of a function, whose faults cost time and nothing else."""
+    """Cache of a function whose errors cause recompilation instead of exceptions."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What was compiled for a signature, or None."""
+        """Compiled code for a signature, or None."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # unpickling a damaged file may raise anything
+        except Exception as error:  # unpickling a damaged file may raise any exception
             logger.debug("dropped from the cache of compiled kernels: %r: %r", self, error)
             self._drop()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for a signature, if that is possible."""
+        """Store the compiled code for a signature, if possible."""
         try:
             super().save_overload(sig, data)
         except OSError as error:
             warn_of_no_cache(f"{self.cache_path}: {error.strerror or error}")
-            self._drop()  # an index without its data is no use
-        except Exception as error:  # it reads the index first
+            self._drop()  # an index without its data is useless
+        except Exception as error:  # the index is read first, and may be damaged
             logger.debug("dropped from the cache of compiled kernels: %r: %r", self, error)
             self._drop()
 
@@ -52,23 +52,23 @@ class TolerantCache(FunctionCache):
 
 
 def kept(dispatcher: Any) -> Any:
-    """A compiled function whose machine code is kept on disk; as it is where no folder for that can be written."""
+    """Cache the machine code of a compiled function on disk, if there is a writable folder."""
     compiled = dispatcher.compile
 
-    def compile_or_load(signature: Any) -> Any:  # waits for another thread that does, too
+    def compile_or_load(signature: Any) -> Any:  # or waits for another thread
         with kernel_awaited():
             return compiled(signature)
 
     dispatcher.compile = compile_or_load
     try:
-        dispatcher._cache = TolerantCache(dispatcher.py_func)  # what enable_caching does
-    except RuntimeError:  # says no more than that there is "no locator"
+        dispatcher._cache = TolerantCache(dispatcher.py_func)  # as in enable_caching
+    except RuntimeError:  # its message is only "no locator"
         warn_of_no_cache("neither the package's folder nor one of the user's is writable")
     return dispatcher
 
 
 def warn_of_no_cache(reason: str) -> None:
-    """Say once per process that kernels are not kept, and why."""
+    """Warn once per process that kernels are not cached, with the reason."""
     if reasons:
         return
     reasons.append(reason)

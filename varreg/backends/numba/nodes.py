@@ -1,9 +1,9 @@
-"""From voxels to nodes: sums of what the voxels of a tile say, weighted by their node weights.
+"""Backprojection from voxels to nodes: sums over voxels weighted by the interpolation weights of the nodes.
 
-A tile is a box of rows, (first plane, plane after the last, first row, row after the last).  Each
-tile adds its rows up into the rows of nodes it touches, voxel by voxel, which compiles to vector
-instructions; the tiles are summed in their order, so that the result has the same bits for any number
-of threads; only then is anything gathered along the rows.
+A tile is a box of rows, (first plane, plane after the last, first row, row after the last).  The rows of
+each tile are first summed, voxel by voxel, into the rows of nodes that they touch, in vectorised loops; then the
+tiles are summed in fixed order, so that the result is bitwise independent of the number of threads; finally
+the voxels are gathered along the rows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..arrays import Array, VoxelMap, Workspace
 from ..threads import run
 from .compiled import kernel, part
 
-#: Sums over fewer entries take less time than waking a thread.
+#: Sums over fewer entries take less time than starting a thread.
 LEAST_ENTRIES_FOR_THREADS = 2**18
 
 
 @part(forceinline=True)
 def tile_nodes(tile, tiles, where, planes):
-    """(first node plane, node planes, first node row, node rows) that a tile touches."""
+    """Nodes that a tile touches: (first node plane, node planes, first node row, node rows)."""
     i0, i1, j0, j1 = tiles[tile, 0], tiles[tile, 1], tiles[tile, 2], tiles[tile, 3]
     a, b = np.int64(where.index[0, i0]), np.int64(where.index[0, planes + j0])
     return (
@@ -33,7 +33,7 @@ def tile_nodes(tile, tiles, where, planes):
 
 
 def most_nodes(tiles: NDArray[np.int64], where: VoxelMap, planes: int) -> tuple[int, int]:
-    """(node planes, node rows), the most of each that any tile touches: see :func:`tile_nodes`."""
+    """Largest numbers (node planes, node rows) that a tile touches: see :func:`tile_nodes`."""
     first, last = where.index[0].astype(np.int64), where.index[1].astype(np.int64)
     across = last[tiles[:, 1] - 1] - first[tiles[:, 0]]
     down = last[planes + tiles[:, 3] - 1] - first[planes + tiles[:, 2]]
@@ -52,9 +52,9 @@ def clear_nodes(tile, across, down, out):
 
 @part(forceinline=True)
 def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
-    """Add the force (3, n) of the voxels [begin, end) of row (i, j), times node weights, to out[tile].
+    """Add the force (3, n) on the voxels [begin, end) of row (i, j), times node weights, to out[tile].
 
-    out (T, 3, a', b', n); a and b are the first node plane and row of the tile.
+    out is (T, 3, a', b', n); a and b are the first node plane and row of the tile.
     """
     pair = planes + j
     for side in range(4):  # two node planes times two node rows
@@ -71,13 +71,14 @@ def add_row(tile, i, j, planes, a, b, begin, end, where, force, out):
 
 @kernel
 def sum_tiles(first, stop, partial, tiles, where, planes, column, rowwise, out):
-    """out[d] = the sum of all tiles, gathered along the rows, of the components d = first, ..., stop - 1.
+    """Sum of all tiles, gathered along the rows, for the components first, ..., stop - 1.
 
     Parameters
     ----------
     partial : (T, 3, a', b', n) array
+        Sums of each tile at its rows of nodes.
     column : int
-        Where the two-node table of the last axis begins in those of `where`.
+        Start of the last axis in the interpolation tables of `where`.
     rowwise : (3, a, b, n) array
         Workspace.
     out : (3, a, b, c) array, output
@@ -109,17 +110,25 @@ def sums_at_nodes(
     kernel: Callable[..., None], images: tuple, more: tuple, shape: tuple[int, ...], tiles: NDArray[np.int64],
     workspace: Workspace, threads: int,
 ) -> Array:  # fmt: skip
-    """What a kernel sums for the nodes of each tile, and then the sum of all tiles, (3, a, b, c).
+    """Run a kernel that sums at the rows of nodes of each tile, and sum all tiles.
 
     Parameters
     ----------
     kernel : callable
-        Computes tiles first, ..., stop - 1 of (T, 3, a', b', n) sums, its last argument.
+        Computes the tiles first, ..., stop - 1 of the sums (T, 3, a', b', n), its last argument.
     images : (Moving, mask, VoxelMap, nodes)
     more : tuple
-        Further arguments.
+        Further arguments of the kernel.
     shape : (3,) tuple of int
-        Of the fixed image.
+        Shape of the fixed image.
+    tiles : (T, 4) int array
+    workspace : Workspace
+    threads : int
+
+    Returns
+    -------
+    (3, a, b, c) array
+        Sums at the nodes, valid until the next call.
     """
     *_, where, nodes = images
     planes, rows, n = shape

@@ -1,4 +1,4 @@
-"""An image at any points, linearly interpolated: what warping a finished result needs."""
+"""Linear interpolation of an image at arbitrary points, for warping with a given map."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from .compiled import kernel
 
 @kernel
 def read_points(image, points, fill, out):
-    """out[k] = the image at points[:, k], or `fill` outside its field of view.
+    """out[k] = image at points[:, k], or `fill` outside the field of view.
 
     Parameters
     ----------
     image : (p, q, r) array
-        A plane has p = 1.
+        The image; p = 1 for a plane.
     points : (d, n) array
-        Voxels; for d = 2 of the last two axes.
+        Voxel coordinates; for d = 2 of the last two axes.
     fill : float
-        Value beyond [-1/2, n - 1/2]; between the outermost voxel centre and there the image is
-        continued constantly.
+        Value outside the field of view [-1/2, n - 1/2]; inside, the image is continued constantly
+        beyond the outermost voxel centres.
     out : (n,) array, output
     """
     n0, n1, n2 = image.shape
@@ -26,7 +26,7 @@ def read_points(image, points, fill, out):
         y0 = points[0, k] if first == 1 else zero
         y1, y2 = points[first, k], points[first + 1, k]
         inside = -0.5 <= y0 <= n0 - 0.5 and -0.5 <= y1 <= n1 - 0.5 and -0.5 <= y2 <= n2 - 0.5
-        if not inside:  # what is not a number is not inside either
+        if not inside:  # NaN is outside, too
             out[k] = fill
             continue
         y0, y1, y2 = max(y0, zero), max(y1, zero), max(y2, zero)

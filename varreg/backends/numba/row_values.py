@@ -1,8 +1,8 @@
-"""What the moving image is along a row: values, weights, and their gradients by the position.
+"""The moving image along a row: values, weights, and their gradients with respect to the position.
 
-The stretches of a row are those of :mod:`varreg.backends.numba.rows`.  Voxels in [begin, end) take loops that
-compile to vector instructions; the ones before `start` and from `stop` on are moved inside and take
-the same loops; with cubic interpolation or a moving mask voxels go one by one.
+The stretches of a row are defined in :mod:`varreg.backends.numba.rows`.  Voxels in [begin, end) are processed in
+vectorised loops; those before `start` and from `stop` on are clamped and processed in
+the same loops; with cubic interpolation or a moving mask voxels are processed individually.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from .sampling import bend, clamp_axis, cubic_sample, linear_sample, row_gradien
 
 
 def mask_or_none(moving: Moving) -> Array | None:
-    """The mask for the kernels: None where they may read rows in stretches, so that this is all that is compiled."""
+    """Mask for the kernels; None if rows are processed in stretches, so that only this case is compiled."""
     return moving.mask if moving.cubic or moving.mask.size else None
 
 
 class RowValues(NamedTuple):
     """Workspace of one thread."""
 
-    free: Array  # (3, n) 1 for the axes along which a voxel next to the border is not beyond it
-    t: Array  # (3, n) places within cells
-    offset: NDArray[np.uint32]  # (n,) cells
+    free: Array  # (3, n) 1 for axes along which a voxel was not clamped, else 0
+    t: Array  # (3, n) local coordinates within cells
+    offset: NDArray[np.uint32]  # (n,) flat indices of cells
     cubic: Array  # (6, 4) weights of cubic splines
     value: Array  # (n,)
     weight: Array  # (n,)
-    gradient: Array  # (3, n) of the value by the position
-    weight_gradient: Array  # (3, n) of the weight by the position
+    gradient: Array  # (3, n) dvalue/dy
+    weight_gradient: Array  # (3, n) dweight/dy
     slope: Array  # (n,) dE/dvalue
     weight_slope: Array  # (n,) dE/dweight
 
 
 @expanded
 def allocate_values(n, like):
-    """A :class:`RowValues` for rows of n voxels, in the precision of the array `like`."""
+    """Allocate a :class:`RowValues` for rows of n voxels, in the precision of the array `like`."""
     kind = like.dtype
     return RowValues(
         np.empty((3, n), kind), np.empty((3, n), kind), np.empty(n, np.uint32),
@@ -50,9 +50,9 @@ def allocate_values(n, like):
 
 @part(forceinline=True)
 def values(stretches, y, moving, flat, mask, row):
-    """Value of the voxels in [begin, end); value and weight of those before `start`, from `stop`.
+    """Values of the voxels in [begin, end); values and weights of those before `start` and from `stop` on.
 
-    y (3, n) are the positions, those of the latter are moved inside; `flat` is the image as one line.
+    y (3, n) are the positions, of which the latter are clamped in place; `flat` is the flattened image.
     """
     if mask is not None:
         _voxel_values(moving, mask, y, row)
@@ -70,7 +70,7 @@ def values(stretches, y, moving, flat, mask, row):
 
 @part(forceinline=True)
 def gradients(stretches, y, moving, flat, mask, row):
-    """As :func:`values`, with the gradients by the position."""
+    """:func:`values` with the gradients with respect to the position."""
     if mask is not None:
         _voxel_gradients(moving, mask, y, row)
         return
@@ -91,9 +91,9 @@ def gradients(stretches, y, moving, flat, mask, row):
 
 @part(forceinline=True)
 def _find_cells(low, high, moving, y, t, offset):
-    """Cell of each position: flat index of its first corner, and the place within, in [0, 1].
+    """Cell of each position: flat index of its first corner, and the local coordinates in [0, 1].
 
-    A row whose bounds touch the border may have positions beyond it, by the rounding of sums.
+    Cells are clamped, because rounding errors can place positions of a row slightly outside the image.
     """
     shape, limit = moving.image.shape, moving.limit
     stride0, stride1 = np.uint32(shape[1] * shape[2]), np.uint32(shape[2])
@@ -108,7 +108,7 @@ def _find_cells(low, high, moving, y, t, offset):
 
 @part(forceinline=True)
 def _clamp_edge(low, high, shape, y, row):
-    """Move positions inside; what that leaves of weight, its gradient, and axes that stay free."""
+    """Clamp positions to the image; compute weights, their gradients, and the axes without clamping."""
     free, change = row.free, row.weight_gradient
     for k in range(low, high):
         y0, w0, d0 = clamp_axis(y[0, k], shape[0])
@@ -162,10 +162,10 @@ def _voxel_gradients(moving, mask, y, row):
             level, g0, g1, g2 = linear_sample(image, y0, y1, y2)
         if mask.size and view > 0:
             mark, m0, m1, m2 = linear_sample(mask, y0, y1, y2)
-        if not view > 0:  # nothing from beyond the view
+        if not view > 0:  # no contribution from outside the field of view
             live = mark = m0 = m1 = m2 = zero
         value[k], weight[k] = level, view * mark
-        # beyond the outermost voxel centres the value stands still
+        # beyond the outermost voxel centres the value is constant
         free0, free1, free2 = y0 == y[0, k], y1 == y[1, k], y2 == y[2, k]
         gradient[0, k] = live * g0 if free0 else zero
         gradient[1, k] = live * g1 if free1 else zero
@@ -177,7 +177,7 @@ def _voxel_gradients(moving, mask, y, row):
 
 @part(forceinline=True)
 def forces(stretches, row):
-    """Turn the gradients of a row into dE/dy = dE/dvalue dvalue/dy + dE/dweight dweight/dy."""
+    """Replace the gradients of a row by dE/dy = dE/dvalue dvalue/dy + dE/dweight dweight/dy."""
     start, begin, end, stop = stretches
     slope, weight_slope, gradient, change = (
         row.slope, row.weight_slope, row.gradient, row.weight_gradient,

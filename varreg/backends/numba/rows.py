@@ -1,14 +1,14 @@
-"""One row of the fixed image: where its voxels go, and what the moving image is there.
+"""Mapped positions of a row of the fixed image, and its division into stretches.
 
-The map of a level, in voxels: y(i) = W (i, 1) + V u(i), with u interpolated linearly between nodes.
-A row falls into five stretches:
+The map of a level in voxels is y(i) = W (i, 1) + V u(i), with u interpolated linearly between nodes.
+A row is divided into five stretches:
 
     0 ... start ... begin ... end ... stop ... n
 
-Voxels in [start, stop) are inside the moving image and have weight 1; of those, the ones outside
-[begin, end) meet only background: they have the lowest value and no gradient.  Voxels before `start`
-and from `stop` on may be out of view.  With cubic interpolation or a moving mask all of them count as
-such.
+Voxels in [start, stop) map inside the moving image and have weight 1; among them, those outside
+[begin, end) map to background only, with the lowest value and zero gradient.  Voxels before `start`
+and from `stop` on may be out of view.  With cubic interpolation or a moving mask, all voxels are treated
+as possibly out of view.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import numpy as np
 from ..arrays import PATCH, Array
 from .compiled import expanded, part
 
-#: A voxel this far beyond what is not background meets only background; the excess over 1 is for the
-#: rounding of positions.
+#: Distance from the foreground beyond which a voxel maps to background only; the excess over 1 allows for
+#: rounding errors of positions.
 MARGIN = 1.01
-#: A voxel is surely in view if its bounds are, by this much.
+#: Margin by which the bounds of positions must be in view.
 SAFE = 0.01
-#: Largest displacement and largest position (voxels) whose rounding cannot outdo that in float32.
+#: Largest displacement and position (voxels) whose rounding errors in float32 are below that margin.
 LARGEST_DISPLACEMENT, LARGEST_POSITION = 2.0**12, 2.0**15
 
 
 class Stretches(NamedTuple):
-    """Where the stretches of a row begin and end."""
+    """Boundaries of the stretches of a row."""
 
     start: int
     begin: int
@@ -43,16 +43,16 @@ class Placement(NamedTuple):
     """Workspace of one thread."""
 
     plane: Array  # (3, b', n) V u of one plane, at the node rows of a tile
-    bounds: Array  # (2, 3, b') its smallest and largest values along each node row, and 0; infinite if too large
+    bounds: Array  # (2, 3, b') smallest and largest value along each node row, including 0; infinite if too large
     line: Array  # (columns,) one node row
-    limits: Array  # (2, 3) smallest and largest position of a row
-    origin: Array  # (3,) position of its first voxel, without u
+    limits: Array  # (2, 3) bounds of the positions of a row
+    origin: Array  # (3,) position of the first voxel of a row, without u
     y: Array  # (3, n) positions in the moving image
 
 
 @expanded
 def allocate_placement(n, nodes):
-    """A :class:`Placement` for rows of n voxels, in the precision of the nodes."""
+    """Allocate a :class:`Placement` for rows of n voxels, in the precision of the nodes."""
     kind, node_rows = nodes.dtype, nodes.shape[2]
     return Placement(
         np.empty((3, node_rows, n), kind), np.empty((2, 3, node_rows), kind),
@@ -65,7 +65,7 @@ def allocate_placement(n, nodes):
 def fill_plane(i, first, count, column, nodes, where, row):
     """V u of plane i at the node rows [first, first + count): ``plane`` and ``bounds`` of `row`.
 
-    The two-node table of the last axis stands from `column` on in those of `where`.
+    The interpolation table of the last axis starts at `column` in the tables of `where`.
     """
     a, b, w, v = where.index[0, i], where.index[1, i], where.weight[0, i], where.weight[1, i]
     line, index, weight = row.line, where.index, where.weight
@@ -78,14 +78,14 @@ def fill_plane(i, first, count, column, nodes, where, row):
             where.displacement_matrix[d, 2],
         )
         for j in range(count):
-            low = high = v0 * 0  # the border value of a zero-boundary field is between
+            low = high = v0 * 0  # includes 0, the border value under the zero-boundary constraint
             for c in range(line.size):
                 u0 = w * nodes[0, a, first + j, c] + v * nodes[0, b, first + j, c]
                 u1 = w * nodes[1, a, first + j, c] + v * nodes[1, b, first + j, c]
                 u2 = w * nodes[2, a, first + j, c] + v * nodes[2, b, first + j, c]
                 line[c] = v0 * u0 + v1 * u1 + v2 * u2
                 low, high = min(low, line[c]), max(high, line[c])
-            finite = 0  # min and max forget what is not a number
+            finite = 0  # min and max ignore NaN
             for c in range(np.uint64(line.size)):
                 finite += abs(line[c]) <= LARGEST_DISPLACEMENT
             if finite < line.size:
@@ -101,7 +101,7 @@ def fill_plane(i, first, count, column, nodes, where, row):
 def place_row(i, j, first, planes, moving, mask, where, row):
     """Positions of row (i, j), and its :class:`Stretches`.
 
-    :func:`fill_plane` has been called for plane i with `first`.
+    :func:`fill_plane` must have been called for plane i with `first`.
     """
     shape, n, linear, x = moving.image.shape, row.y.shape[1], where.linear, where.coordinate
     pair = planes + j
@@ -121,7 +121,7 @@ def place_row(i, j, first, planes, moving, mask, where, row):
     if mask is not None:
         return Stretches(0, 0, 0, 0)
     near = beyond = 0
-    # else turned far, near an edge, or so large that bounds say nothing of the positions as they are rounded
+    # otherwise: large rotation, row near the border, or positions so large that rounding invalidates the bounds
     if exact and linear[2, 2] > 0.1 and _across_in_view(shape, limits):
         near, beyond = _between(SAFE, shape[2] - 1 - SAFE, n, origin, linear[2, 2], low, high)
     if near >= beyond:
@@ -176,7 +176,7 @@ def _inside(k, y, shape):
 
 @expanded
 def _grown(near, beyond, y, shape):
-    """The stretch of voxels in view around [near, beyond), all of which are."""
+    """Stretch of voxels in view, extended from [near, beyond), which is in view."""
     start, stop = near, beyond
     while start > 0 and _inside(start - 1, y, shape):
         start -= 1
@@ -187,7 +187,7 @@ def _grown(near, beyond, y, shape):
 
 @expanded
 def _in_view(y, shape):
-    """The stretch [start, stop) of voxels in view; empty if there are several."""
+    """Stretch [start, stop) of voxels in view; empty if they are not contiguous."""
     start, stop, inside = 0, y.shape[1], 0
     while start < stop and not _inside(start, y, shape):
         start += 1
@@ -204,9 +204,9 @@ def _in_view(y, shape):
 
 @expanded
 def _content(limits, content):
-    """First and last voxel that is not background, in the rows of the moving image between limits.
+    """First and last foreground voxel in the rows of the moving image within the limits.
 
-    content (p', q', 2) holds these for patches of rows; the limits are in view.
+    content (p', q', 2) holds them for patches of rows; the limits are in view.
     """
     first, last = np.inf, -1.0
     p0, p1 = max(int(limits[0, 0]) // PATCH, 0), int(limits[1, 0] + 1) // PATCH + 1
@@ -220,6 +220,6 @@ def _content(limits, content):
 
 @part(forceinline=True)
 def fill(target, start, stop, value):
-    """target[start:stop] = value; a slice assignment takes the compiler half a second each."""
+    """target[start:stop] = value; every slice assignment would add half a second of compilation."""
     for k in range(start, stop):
         target[k] = value

@@ -1,11 +1,11 @@
-"""What an image is at a position: value and gradient, linear or cubic, and the weight in view.
+"""Interpolation of an image, linear or cubic: value, gradient, and weight in the field of view.
 
-A point more than one voxel outside the moving image is out of view; in between its weight falls
-smoothly (3 s^2 - 2 s^3), so that the energy stays differentiable when voxels leave.
+Points more than one voxel outside the moving image are out of view; in between the weight decreases
+smoothly (3 s^2 - 2 s^3), so that the energy remains differentiable when voxels leave the field of view.
 
-The functions for whole rows (``row_*``) are plain loops that the compiler turns into vector
-instructions.  Their counters are unsigned: a signed one that does not begin at zero might be
-negative, and Numba would look after that at every voxel.
+The functions of whole rows (``row_*``) are simple loops that the compiler vectorises.  Their counters
+are unsigned: a signed counter that does not start at zero could be negative, for which Numba would test
+at every voxel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .compiled import expanded, part
 
 @part()
 def row_values(flat, start, stop, shape, offset, t, value):
-    """Linear interpolation in the cells of a row; `flat` is the image as one line."""
+    """Linear interpolation in the cells of a row; `flat` is the flattened image."""
     one, row, plane = np.uint32(1), np.uint32(shape[2]), np.uint32(shape[1] * shape[2])
     if shape[0] == 1:
         for k in range(np.uint64(start), np.uint64(stop)):
@@ -79,7 +79,7 @@ def row_gradients(flat, start, stop, shape, offset, t, value, gradient):
 def clamp_axis(y, n):
     """(nearest position inside [0, n - 1], weight, d weight / dy) along one axis.
 
-    What is infinite or not a number is out of view, at 0 or n - 1: it must not become an index.
+    Infinite positions and NaN are out of view, at 0 or n - 1, because they must not be used as indices.
     """
     last = n - 1
     if y > last:
@@ -87,7 +87,7 @@ def clamp_axis(y, n):
         return last + 0.0, s * s * (3 - 2 * s), -6 * s * (1 - s)
     if y >= 0:
         return y, 1.0, 0.0
-    s = max(0.0, 1 + y)  # in this order 0 for what is not a number
+    s = max(0.0, 1 + y)  # with this order of arguments 0 for NaN
     return 0.0, s * s * (3 - 2 * s), 6 * s * (1 - s)
 
 
@@ -138,7 +138,7 @@ def _cubic_weights(t, value, slope):
 
 @part()
 def cubic_sample(coefficients, y0, y1, y2, weights):
-    """(value, g0, g1, g2) of a cubic B-spline image (coefficients prefiltered, mirrored border).
+    """(value, g0, g1, g2) of cubic B-spline interpolation (prefiltered coefficients, mirrored border).
 
     weights (6, 4) is workspace.
     """
@@ -172,9 +172,9 @@ def cubic_sample(coefficients, y0, y1, y2, weights):
 
 @expanded
 def bend(value, low, high):
-    """(value kept within one bin of [low, high], its derivative): once continuously differentiable.
+    """(value compressed to within one bin of [low, high], its derivative), continuously differentiable.
 
-    Cubic splines overshoot; clipping would put a kink exactly where the background lies.
+    Cubic splines overshoot; clipping would not be differentiable exactly at the background value.
     """
     if value < low:
         slope = math.exp(value - low)

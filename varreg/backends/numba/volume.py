@@ -1,4 +1,4 @@
-"""The volume term and its gradient: see :mod:`varreg.energy.volume` for what it is.
+"""Volume term and its gradient: see :mod:`varreg.energy.volume` for the definition.
 
 At a corner of a multilinear cell det(id + grad u) is the triple product of the three edges that meet there.
 """
@@ -11,12 +11,12 @@ from ..volume import SMALLEST
 from .compiled import kernel, part
 from .folding import _row_edges
 
-#: Curvature of the parabola below SMALLEST.
+#: Second derivative of the Taylor polynomial below SMALLEST.
 _CURVATURE = (1 + 3 * SMALLEST**-4) / 4
 
 
 @part(fastmath={"nnan", "nsz"})
-def _cost(determinant):  # without a branch, so that loops over it become vector instructions
+def _cost(determinant):  # without branches, so that loops are vectorised
     held = max(determinant, SMALLEST)
     beyond, square = determinant - held, held * held
     slope = 0.25 * (held - 1 / (square * held))
@@ -31,7 +31,7 @@ def _slope(determinant):
 
 @kernel
 def volume_sum(first, stop, blocks, field, spacing, total):
-    """Sum over the corners of the cells of each block of planes; 3-D.
+    """Sum of the volume term over the corners of the cells of each block of planes, in 3D.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def volume_sum(first, stop, blocks, field, spacing, total):
 
 @part()
 def _row_stress(d0, d1, d2, scale, weight, t0, t1, t2):
-    """Derivatives of a row of cells by its edges: t0, t1, t2 are added to, with the shapes of d0, d1, d2."""
+    """Add the derivatives with respect to the edges d0, d1, d2 of a row of cells to t0, t1, t2."""
     for corner in range(8):
         p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
         a0, a1, a2 = d0[q, 0, r:], d0[q, 1, r:], d0[q, 2, r:]
@@ -87,14 +87,14 @@ def _row_stress(d0, d1, d2, scale, weight, t0, t1, t2):
 
 @part()
 def _add_product(weight, a, b, c, d, out):
-    """weight (a b - c d) added: one output a loop, or there are too many rows to tell apart for vector instructions."""
+    """Add weight (a b - c d) to `out`; with more outputs per loop, alias checks would prevent vectorisation."""
     for k in range(weight.size):
         out[k] += weight[k] * (a[k] * b[k] - c[k] * d[k])
 
 
 @part()
 def _add_row(t0, t1, t2, spacing, out, i, j):
-    """Derivatives by the edges of the cells (i, j, :) taken to their nodes, out (3, a, b, c)."""
+    """Add the derivatives with respect to the edges of the cells (i, j, :) to their nodes, out (3, a, b, c)."""
     one, two, three = 1 / spacing[0], 1 / spacing[1], 1 / spacing[2]
     for d in range(3):
         for q in range(2):
@@ -117,12 +117,14 @@ def _add_scaled(row, factor, out):
 
 @kernel
 def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last):
-    """`scale` times the derivative of :func:`volume_sum` by the nodes of each block; 3-D.
+    """`scale` times the derivative of :func:`volume_sum` with respect to the nodes of each block, in 3D.
 
+    Parameters
+    ----------
     gradient : (3, a, b, c) array, output
-        A block fills its planes but for the last one, which is the first of the next block.
+        Each block writes its planes except the last, which is the first of the next block.
     last : (blocks, 3, 2, b, c) array, output
-        The last but one and the last plane of each block: what it adds to them.
+        Contributions of the last plane of cells of each block to its two planes of nodes.
     """
     planes, rows, nodes = field.shape[1] - 1, field.shape[2] - 1, field.shape[3]
     d0, d1, d2 = np.empty((2, 3, nodes)), np.empty((2, 3, nodes)), np.empty((2, 2, 3, nodes - 1))
@@ -147,7 +149,7 @@ def volume_gradients(first, stop, blocks, field, spacing, scale, gradient, last)
 
 @part()
 def _corner(field, j, k, q, r, one, two):
-    """Derivatives of id + u along the edges of the cell (j, k) that meet at its corner (q, r); steps 1 / spacing."""
+    """Derivatives of id + u along the edges of the cell (j, k) at its corner (q, r); one, two: 1 / spacing."""
     return (
         one * (field[0, j + 1, k + r] - field[0, j, k + r]) + 1,
         one * (field[1, j + 1, k + r] - field[1, j, k + r]),
@@ -158,7 +160,7 @@ def _corner(field, j, k, q, r, one, two):
 
 @kernel
 def area_sum(first, stop, blocks, field, spacing, total):
-    """As :func:`volume_sum` in a plane, `field` (2, b, c)."""
+    """:func:`volume_sum` in 2D, `field` (2, b, c)."""
     rows, cells = field.shape[1] - 1, field.shape[2] - 1
     one, two = 1 / spacing[0], 1 / spacing[1]
     for block in range(first, stop):
@@ -174,7 +176,7 @@ def area_sum(first, stop, blocks, field, spacing, total):
 
 @kernel
 def area_gradients(first, stop, blocks, field, spacing, scale, gradient, last):
-    """As :func:`volume_gradients` in a plane: `gradient` (2, b, c), `last` (blocks, 2, 2, c)."""
+    """:func:`volume_gradients` in 2D: `gradient` (2, b, c), `last` (blocks, 2, 2, c)."""
     rows, cells = field.shape[1] - 1, field.shape[2] - 1
     one, two = 1 / spacing[0], 1 / spacing[1]
     for block in range(first, stop):

@@ -1,8 +1,8 @@
-"""Pull the moving image onto the fixed grid, and push derivatives back to the nodes.
+"""Warping of the moving image to the fixed grid, and backprojection of derivatives to the nodes.
 
-``warp`` gives the moving value and the weight in view of every fixed voxel; ``backproject`` is its
-transposed derivative: from dE/dvalue and dE/dweight at the voxels to dE/dy at the nodes.  Any
-similarity can be built on these two; histograms have a shorter way (:mod:`varreg.backends.numba.matching`).
+``warp`` computes the moving value and the weight in view at every fixed voxel; ``backproject`` is its
+transposed derivative, from dE/dvalue and dE/dweight at the voxels to dE/dy at the nodes.  Any
+similarity can be built on these two; joint histograms have fused kernels (:mod:`varreg.backends.numba.histogram`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from .rows import allocate_placement, fill, fill_plane, place_row
 
 @kernel
 def warp(first, stop, moving, mask, where, nodes, tiles, value, weight, full):
-    """Moving value and weight at every fixed voxel, for tiles first, first + step, ...
+    """Moving value and weight at every fixed voxel, for the tiles first, ..., stop - 1.
 
     Parameters
     ----------
+    first, stop : int
     moving : Moving
     mask : (p, q, r) array or None
-        None for an image that is interpolated linearly and has no mask, whose rows are read in stretches; else
-        weights in [0, 1], of size 0 for 1 everywhere.
+        None for linear interpolation without a mask, with rows processed in stretches; else weights in [0, 1],
+        of size 0 if all are 1.
     where : VoxelMap
     nodes : (3, a, b, c) array
     tiles : (T, 4) int array
@@ -30,7 +31,7 @@ def warp(first, stop, moving, mask, where, nodes, tiles, value, weight, full):
     value, weight : (*S) arrays, output
         Warped value; weight in [0, 1].
     full : (rows,) uint8 array, output
-        1 where all weights of a row are 1.
+        1 for rows whose weights are all 1.
     """
     planes, rows, n = value.shape
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)
@@ -54,15 +55,16 @@ def warp(first, stop, moving, mask, where, nodes, tiles, value, weight, full):
 
 @kernel
 def backproject(first, stop, moving, mask, where, nodes, tiles, slope, weight_slope, out):
-    """dE/dy at every voxel, added up at the rows of nodes of each tile.
+    """dE/dy at every voxel, summed at the rows of nodes of each tile.
 
     Parameters
     ----------
+    first, stop, moving, mask, where, nodes, tiles
+        As for :func:`warp`.
     slope, weight_slope : (*S) arrays
         dE/dvalue and dE/dweight.
     out : (T, 3, a', b', n) array, output
-        Sums of the voxels' dE/dy times the weights of their node rows.
-    Others as for :func:`warp`.
+        Sums of dE/dy of the voxels times the weights of their node rows.
     """
     planes, rows, n = slope.shape
     placement, row = allocate_placement(n, nodes), allocate_values(n, nodes)

@@ -1,6 +1,6 @@
-"""Joint histogram by Gaussian windows that are normalised at each pixel: the parent paper's estimator.
+"""Joint histogram by Gaussian windows normalised at each pixel, the estimator of the parent paper.
 
-Both values are spread over all bins in reach, so that a voxel costs (2 reach + 1)^2 additions.
+Both values are distributed over all bins within reach, which takes (2 reach + 1)^2 additions per voxel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .rows import fill
 
 @expanded
 def _windows(x, reach, precision, bins, weights, slopes):
-    """Gaussian windows of value x (in bins) normalised to sum 1; returns the first bin."""
+    """Gaussian window of value x (in bins), normalised to sum 1, and its derivative; returns its range of bins."""
     start = max(int(x + 0.5) - reach, 0)
     stop = min(int(x + 0.5) + reach + 1, bins)
     total = change = 0.0
@@ -38,7 +38,7 @@ def scatter_windows(first, stop, blocks, fixed, value, weight, full, reach, prec
     Parameters
     ----------
     fixed : (*S) array
-        Fixed value in bins; a negative one takes the voxel out.
+        Fixed value in bins; voxels of negative value are excluded.
     value, weight, full : arrays
         Warped moving value in bins, its weight, and rows whose weights are all 1.
     reach : int
@@ -74,9 +74,9 @@ def scatter_windows(first, stop, blocks, fixed, value, weight, full, reach, prec
 @kernel
 def windows_slope(first, stop, blocks, fixed, value, weight, full, reach, precision, table,
                   slope, weight_slope):  # fmt: skip
-    """d/dvalue and d/dweight of a function of the histogram whose derivative is `table`, (B, B).
+    """dE/dvalue and dE/dweight from dE/dhistogram, `table`, (B, B).
 
-    slope (0 for voxels that are out) and weight_slope are written.
+    Writes slope (0 for excluded voxels) and weight_slope.
     """
     planes, rows, n = value.shape
     total, size = planes * rows, table.shape[0]

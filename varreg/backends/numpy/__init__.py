@@ -1,1 +1,1 @@
-"""The NumPy backend: the readable reference."""
+"""NumPy backend, the reference implementation."""

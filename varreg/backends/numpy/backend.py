@@ -1,7 +1,7 @@
-"""The NumPy backend: the same functions as :mod:`varreg.backends.numba.backend`, written to be read.
+"""NumPy backend: the functions of :mod:`varreg.backends.numba.backend`, optimised for readability.
 
-Every formula is written down once more, from docs/theory.md and in another way than in the Numba
-kernels, so that two derivations check each other.  Slow; `threads` is accepted and ignored.
+Every formula of docs/theory.md is implemented independently of the Numba kernels, so that the two
+derivations verify each other.  Slow; `threads` is ignored.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ NAME = "numpy"
 
 
 def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float, tuple[int, ...]]:
-    """Lower bound of det(id + grad u) over every point, and the cell where it is found.
+    """Lower bound of det(id + grad u) over all cells, and the cell that attains it.
 
-    field (d, *m), spacing (d,) in the same unit.
+    Field (d, *m) and spacing (d,) in the same unit.
     """
     bound = cell_bounds(field, spacing)
     cell = np.unravel_index(int(np.argmin(bound)), bound.shape)
@@ -38,10 +38,10 @@ def determinant_bound(field: Array, spacing: Array, threads: int) -> tuple[float
 
 
 def volume(field: Array, spacing: Array, threads: int) -> float:
-    """The volume term of a field (d, *m); spacing (d,) in the same unit."""
+    """Volume term of a field (d, *m); spacing (d,) in the same unit."""
     return volumes.volume(field, spacing)
 
 
 def volume_gradient(field: Array, spacing: Array, threads: int) -> Array:
-    """Its derivative by the field, (d, *m)."""
+    """Derivative of :func:`volume` with respect to the field, (d, *m)."""
     return volumes.volume_gradient(field, spacing)

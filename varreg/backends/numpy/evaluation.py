@@ -1,4 +1,4 @@
-"""Joint histograms under a map, their mutual information, and what both mean for the nodes."""
+"""Joint histograms under a map, their mutual information, and the backprojection of derivatives to the nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def joint_histogram(
     workspace: Workspace,
     threads: int,
 ) -> Array:
-    """(R B, B) sum of weights: fixed row x moving bin."""
+    """Joint histogram (R B, B), fixed row x moving bin."""
     warped = _warped(moving, where, nodes, fixed, threads)
     table = np.zeros(((int(fixed.group[-1]) + 1) * fixed.height, fixed.bins))
     for live, row, value, weight in rows(fixed.row, warped):
@@ -37,7 +37,7 @@ def backproject_table(
     """dE/dy at the nodes, (3, a, b, c), from dE/dhistogram, (R B, B)."""
     warped = _warped(moving, where, nodes, fixed, threads)
     for live, row, value, weight in rows(fixed.row, warped):
-        along = table[_table_row(fixed, row, live)]  # how E answers to weight in each moving bin
+        along = table[_table_row(fixed, row, live)]  # dE/dweight of each moving bin
         weights, change = _spline_weights(value, fixed.bins)
         own = _own_weight(fixed, row, live)
         warped.slope[row][live] = own * weight * (change * along).sum(1)
@@ -74,12 +74,12 @@ def _warped(
 
 
 def _own_weight(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> Array:
-    """Weight by which each voxel of a row counts, of those that do."""
+    """Fixed weights of the voxels of a row inside the mask."""
     return fixed.weight[row][live] if fixed.weight.size else np.ones(int(live.sum()))
 
 
 def _table_row(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> NDArray:
-    """Row of the stack of all tables, for the voxels of a row inside the mask."""
+    """Row of the stacked tables for each voxel of a row inside the mask."""
     i, j = row
     i0, i1, j0, j1 = fixed.tiles.T
     tile = np.flatnonzero((i0 <= i) & (i < i1) & (j0 <= j) & (j < j1))
@@ -87,7 +87,7 @@ def _table_row(fixed: HistogramRows, row: tuple[int, ...], live: NDArray) -> NDA
 
 
 def _spline_weights(value: Array, bins: int) -> tuple[Array, Array]:
-    """(voxels, B) weight of each bin, and its derivative by the value."""
+    """Weights of the bins, (voxels, B), and their derivatives with respect to the value."""
     t = value[:, None] - np.arange(bins)
     hat = np.maximum(1 - np.abs(t + 0.5), 0) - np.maximum(1 - np.abs(t - 0.5), 0)
     return quadratic(t), hat

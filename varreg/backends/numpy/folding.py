@@ -1,4 +1,4 @@
-"""Bound of det(id + grad u) over every cell between nodes."""
+"""Lower bound of det(id + grad u) over each cell between nodes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..folding import HALVED_BELOW
 
 #: Values of a polynomial of degree two at 0, 1/2, 1 -> its Bernstein coefficients.
 TO_BERNSTEIN = np.array([[1, 0, 0], [-0.5, 2, -0.5], [0, 0, 1]])
-#: Its Bernstein coefficients -> those on either half (de Casteljau); the third belongs to both.
+#: Bernstein coefficients -> coefficients on the two halves (de Casteljau), which share the third.
 HALVED = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.25, 0.5, 0.25], [0, 0.5, 0.5], [0, 0, 1]])
 
 
 def cell_bounds(field: Array, spacing: Array) -> Array:
     """Lower bound of det(id + grad u) over each cell between nodes, (.. m - 1 ..); exact in 2D."""
     d = len(field)
-    # 2D: affine in the position.  3D: of degree two in each coordinate.
+    # 2D: affine in the position.  3D: quadratic in each coordinate.
     stops = (0.0, 1.0) if d == 2 else (0.0, 0.5, 1.0)
     values = np.array(
         [_determinant(field, spacing, at) for at in itertools.product(stops, repeat=d)]
@@ -34,14 +34,14 @@ def cell_bounds(field: Array, spacing: Array) -> Array:
 
 
 def _transformed(matrix: Array, values: Array) -> Array:
-    """A matrix applied along each of the first three axes."""
+    """Product with a matrix along each of the first three axes."""
     for axis in range(3):
         values = np.moveaxis(np.tensordot(matrix, values, (1, axis)), 0, axis)
     return values
 
 
 def _determinant(field: Array, spacing: Array, at: tuple[float, ...]) -> Array:
-    """det(id + grad u) at the same place `at`, in [0, 1]^d, of every cell."""
+    """det(id + grad u) of every cell at the local coordinates `at`, in [0, 1]^d."""
     d = len(field)
     columns = []
     for axis in range(d):

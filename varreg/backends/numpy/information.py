@@ -1,4 +1,4 @@
-"""What is done to the tables of all regions: smoothing, logarithms, and the transposed smoothing."""
+"""Mutual information of joint histograms, and their smoothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..logarithm import logarithm
 
 
 def information(table: Array, kernel: Array) -> tuple[float, Array]:
-    """(sum over regions of N MI in nats, its derivative by the smoothed table), from (R B, B).
+    """Sum over regions of N MI in nats, and its derivative with respect to the smoothed table, (R B, B).
 
-    Empty cells and empty regions contribute nothing.
+    Empty bins and empty regions contribute 0.
     """
     weight = smooth_table(table, kernel).reshape(-1, table.shape[1], table.shape[1])
     mass, fixed, moving = weight.sum((1, 2)), weight.sum(2), weight.sum(1)
@@ -23,7 +23,7 @@ def information(table: Array, kernel: Array) -> tuple[float, Array]:
 
 
 def smooth_table(table: Array, kernel: Array) -> Array:
-    """K table K^T of every region, for the banded matrix K; table (R B, B)."""
+    """Smoothed tables K table K^T of every region, with the banded matrix K; table (R B, B)."""
     matrix = banded(kernel)
     tables = table.reshape(-1, len(matrix), len(matrix))
     return (matrix @ tables @ matrix.T).reshape(table.shape)
@@ -37,7 +37,7 @@ def smooth_table_transposed(table: Array, kernel: Array) -> Array:
 
 
 def banded(kernel: Array) -> Array:
-    """K[b, c] = kernel[c, b - c + reach], (B, B)."""
+    """Banded matrix K[b, c] = kernel[c, b - c + reach], (B, B)."""
     bins, reach = len(kernel), kernel.shape[1] // 2
     matrix = np.zeros((bins, bins))
     for c, offset in itertools.product(range(bins), range(-reach, reach + 1)):

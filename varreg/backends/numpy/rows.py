@@ -1,4 +1,4 @@
-"""The voxels of an image row by row, of those that the mask holds."""
+"""Iteration over the rows of an image, restricted to voxels inside the mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = tuple[NDArray, tuple[int, ...], Array, Array]
 
 
 def rows(fixed: NDArray, warped: Warped) -> Iterator[Row]:
-    """The voxels inside the mask, row by row: (which, row, moving value, weight)."""
+    """For each row: (mask of the row, its index, moving values and weights of the voxels inside the mask)."""
     for number, row in enumerate(np.ndindex(*fixed.shape[:2])):
         live = fixed[row] >= 0
         weight = np.ones(int(live.sum())) if warped.full[number] else warped.weight[row][live]

@@ -1,4 +1,4 @@
-"""Where voxels go and what an image is there: the part of the NumPy backend that samples."""
+"""Mapped positions of voxels, and interpolation of images, in the NumPy backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..arrays import Array, Moving, VoxelMap
 
 
 def interpolation(where: VoxelMap, nodes: Array, shape: tuple[int, ...]) -> list[Array]:
-    """Matrices (voxels, nodes) of the three axes, two entries a row."""
+    """Interpolation matrices (voxels, nodes) of the three axes, with two entries per row."""
     matrices, begin = [], 0
     for voxels, count in zip(shape, nodes.shape[1:], strict=True):
         matrix = np.zeros((voxels, count), nodes.dtype)
@@ -33,13 +33,13 @@ def positions(where: VoxelMap, nodes: Array, shape: tuple[int, ...]) -> Array:
 
 
 def nearest_inside(position: Array, shape: tuple[int, ...]) -> Array:
-    """The nearest point between the outermost voxel centres; 0 for what is not a number."""
+    """Nearest point between the outermost voxel centres; 0 for NaN."""
     last = np.array(shape, position.dtype).reshape(3, 1, 1, 1) - 1
     return np.minimum(np.fmax(position, 0), last)
 
 
 def excess(position: Array, inside: Array) -> Array:
-    """How far positions are from the nearest points inside; what is not a number is infinitely far."""
+    """Signed distance of positions from the nearest points inside, along each axis; infinite for NaN."""
     return np.nan_to_num(position - inside, nan=np.inf, posinf=np.inf, neginf=-np.inf)
 
 
@@ -50,13 +50,13 @@ def fade(distance: Array) -> Array:
 
 
 def fade_slope(distance: Array) -> Array:
-    """Its derivative."""
+    """Derivative of :func:`fade`."""
     left = np.maximum(1 - distance, 0)
     return -6 * left * (1 - left)
 
 
 def sample(image: Array, position: Array, cubic: bool) -> tuple[Array, Array]:
-    """Value (*S) and gradient (3, *S) of the interpolant, by summing over all neighbours."""
+    """Value (*S) and gradient (3, *S) of the interpolant, as a sum over all neighbours."""
     taps = [_taps(position[d], image.shape[d], cubic) for d in range(3)]
     value = np.zeros(position.shape[1:], position.dtype)
     gradient = np.zeros_like(position)
@@ -81,7 +81,7 @@ def average_axis(image: Array, axis: int, start: NDArray, weights: Array, thread
 
 
 def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
-    """out[k] = the image at points[:, k], or `fill` outside its field of view."""
+    """Linear interpolation: out[k] = image at points[:, k], or `fill` outside the field of view."""
     size = np.array(image.shape).reshape(3, 1)
     position = np.zeros((3, points.shape[1]), image.dtype)
     position[3 - len(points) :] = points
@@ -91,7 +91,7 @@ def read_linear(image: Array, points: Array, fill: float, out: Array) -> None:
 
 
 def bend(value: Array, moving: Moving) -> tuple[Array, Array]:
-    """Values beyond the range decay exponentially towards one bin from it; and the derivative."""
+    """Compression of values beyond the range, exponentially to at most one bin from it; and its derivative."""
     beyond = value - np.clip(value, moving.low, moving.high)
     slope = np.exp(-np.abs(beyond))
     return value - beyond + np.sign(beyond) * (1 - slope), slope
@@ -104,7 +104,7 @@ def quadratic(t: Array) -> Array:
 
 
 def _taps(y: Array, n: int, cubic: bool) -> tuple[list[NDArray], list[Array], list[Array]]:
-    """Neighbours of positions along one axis of n samples: index, weight and its derivative."""
+    """Neighbours of positions along one axis of n samples: indices, weights and their derivatives."""
     if n == 1:  # a plane: constant across
         return [np.zeros(y.shape, int)], [np.ones_like(y)], [np.zeros_like(y)]
     if not cubic:
@@ -124,5 +124,5 @@ def _cubic(t: Array) -> Array:
 
 
 def _cubic_slope(t: Array) -> Array:
-    """Its derivative: the difference of two quadratic B-splines half a unit away."""
+    """Derivative of the cubic B-spline: the difference of two quadratic B-splines shifted by half a unit."""
     return quadratic(t + 0.5) - quadratic(t - 0.5)

@@ -1,4 +1,4 @@
-"""The volume term in NumPy: see :mod:`varreg.energy.volume`."""
+"""Volume term in NumPy: see :mod:`varreg.energy.volume`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..volume import SMALLEST
 
 
 def cost(determinant: Array) -> Array:
-    """(J^2 + J^-2 - 2) / 8, continued by its parabola below `SMALLEST`."""
+    """(J^2 + J^-2 - 2) / 8, below `SMALLEST` its second-order Taylor polynomial."""
     held = np.maximum(determinant, SMALLEST)
     beyond = determinant - held
     curvature = (1 + 3 * held**-4) / 4
@@ -36,7 +36,7 @@ def volume(field: Array, spacing: Array) -> float:
 
 
 def volume_gradient(field: Array, spacing: Array) -> Array:
-    """Its derivative by the field, (d, *m)."""
+    """Derivative of :func:`volume` with respect to the field, (d, *m)."""
     out = np.zeros_like(field)
     corners = list(_corners(field, spacing))
     for corner, edges in corners:
@@ -51,7 +51,7 @@ def volume_gradient(field: Array, spacing: Array) -> Array:
 
 
 def _corners(field: Array, spacing: Array) -> list[tuple[tuple[int, ...], NDArray[Any]]]:
-    """Corner -> (*cells, d, d): derivative of component d (row) along each axis (column) in every cell."""
+    """Corners with id + grad u of every cell at the corner, (*cells, d, d): row component, column axis."""
     found = []
     for corner in itertools.product((0, 1), repeat=len(field)):
         columns = [
@@ -64,14 +64,14 @@ def _corners(field: Array, spacing: Array) -> list[tuple[tuple[int, ...], NDArra
 
 
 def _nodes(field: Array, corner: tuple[int, ...], axis: int, end: int) -> tuple[slice, ...]:
-    """Of every cell the node at one end of the edge along an axis that meets a corner."""
+    """Nodes of all cells at one end of the edge along an axis that meets a corner."""
     ends = [end if other == axis else c for other, c in enumerate(corner)]
     sizes = field.shape[1:]
     return slice(None), *(slice(e, n - 1 + e) for e, n in zip(ends, sizes, strict=True))
 
 
 def _cofactors(edges: Array) -> Array:
-    """Derivative of the determinant by each entry, (.., d, d)."""
+    """Derivative of the determinant with respect to each entry, (.., d, d)."""
     if edges.shape[-1] == 2:
         (a, b), (c, d) = (edges[..., 0, 0], edges[..., 0, 1]), (edges[..., 1, 0], edges[..., 1, 1])
         return np.stack([np.stack([d, -c], -1), np.stack([-b, a], -1)], -2)

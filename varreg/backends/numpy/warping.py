@@ -1,4 +1,4 @@
-"""The warped image and the transpose of its derivative: the part of the NumPy backend with an image in between."""
+"""Warping of the moving image, and backprojection, its transposed derivative, in the NumPy backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .sampling import (
 
 
 def warp(moving: Moving, where: VoxelMap, nodes: Array, warped: Warped, threads: int) -> None:
-    """Fill `warped` with value and weight of the moving image at every fixed voxel."""
+    """Warp the moving image: write value and weight at every fixed voxel to `warped`."""
     position = positions(where, nodes, warped.value.shape)
     inside = nearest_inside(position, moving.image.shape)
     value, _ = sample(moving.image, inside, moving.cubic)
@@ -42,7 +42,7 @@ def backproject(
     """dE/dy at the nodes, (3, a, b, c), from the slopes in `warped`."""
     position = positions(where, nodes, warped.value.shape)
     inside = nearest_inside(position, moving.image.shape)
-    free = position == inside  # along these axes the value follows the position
+    free = position == inside  # axes along which the value depends on the position
     value, change = sample(moving.image, inside, moving.cubic)
     live = warped.slope
     if moving.cubic:
@@ -61,6 +61,6 @@ def backproject(
         others = near[(axis + 1) % 3] * near[(axis + 2) % 3]
         force[axis] += weight_slope * marked * near_change[axis] * others
     force += weight_slope * np.prod(near, axis=0) * marked_change * free
-    force *= (near > 0).all(axis=0)  # nothing from beyond the view
+    force *= (near > 0).all(axis=0)  # no contribution from outside the field of view
     planes, rows, columns = interpolation(where, nodes, warped.value.shape)
     return np.einsum("dijk,ia,jb,kc->dabc", force, planes, rows, columns, optimize=True)

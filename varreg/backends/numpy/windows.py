@@ -1,4 +1,4 @@
-"""Joint histograms by Gaussian windows that are normalised at each voxel: the parent paper's estimator."""
+"""Joint histograms by Gaussian windows normalised at each voxel, the estimator of the parent paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import rows
 def windowed_histogram(
     fixed: Array, warped: Warped, bins: int, shape: Windows, threads: int
 ) -> Array:
-    """(B, B) sum of weights by per-pixel windows: fixed bin x moving bin."""
+    """Joint histogram (B, B) by per-pixel windows, fixed bin x moving bin."""
     table = np.zeros((bins, bins))
     for live, row, value, weight in rows(fixed, warped):
         here, there = (_windows(x.astype(float), bins, shape)[0] for x in (fixed[row][live], value))
@@ -22,7 +22,7 @@ def windowed_histogram(
 def windowed_slope(
     fixed: Array, warped: Warped, table: Array, shape: Windows, threads: int
 ) -> None:
-    """Fill the slopes in `warped` from dE/dhistogram, (B, B), of per-pixel windows."""
+    """Compute the slopes in `warped` from dE/dhistogram, (B, B), by per-pixel windows."""
     warped.slope[...] = 0
     warped.weight_slope[...] = 0
     bins = table.shape[1]
@@ -34,7 +34,7 @@ def windowed_slope(
 
 
 def _windows(value: Array, bins: int, windows: Windows) -> tuple[Array, Array]:
-    """(voxels, B) Gaussian windows normalised at each voxel, and their derivative by the value."""
+    """Gaussian windows normalised at each voxel, (voxels, B), and their derivatives with respect to the value."""
     bin_ = np.arange(bins)
     t = value[:, None] - bin_
     near = np.abs(bin_ - np.floor(value + 0.5)[:, None]) <= windows.reach
