@@ -65,7 +65,7 @@ class Device:
                 raise DeviceMemoryError(
                     f"varreg: the memory of GPU {self.number} is not enough: {error} ({free:.1f} of"
                     f" {total:.1f} GB are free). Use backend='numba', coarser `levels`, fewer `threads` of a"
-                    " batch, or end what else uses the GPU."
+                    " batch, or end other processes on the GPU."
                 ) from error
 
     def free_bytes(self) -> int:
