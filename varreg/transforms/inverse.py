@@ -92,7 +92,7 @@ class Inverse:
         fill: float | None = None,
         modulate: bool = False,
     ) -> NDArray[Any]:
-        """Warp an image of the fixed side onto the moving grid, (*T); see :meth:`Transform.warp`."""
+        """Warp an image of the fixed side onto the moving grid, (*T); see :meth:`varreg.Transform.warp`."""
         modulation = (np.divide, self._forward_jacobian) if modulate else None
         return self._warping.image(image, interpolation, fill, None, modulation)
 
@@ -104,7 +104,7 @@ class Inverse:
         return warped(forward, None, *place, "linear", outside)
 
     def warp_labels(self, labels: Any, rule: str = "linear") -> NDArray[Any]:
-        """Warp a label map of the fixed side onto the moving grid; see :meth:`Transform.warp_labels`."""
+        """Warp a label map of the fixed side onto the moving grid; see :meth:`varreg.Transform.warp_labels`."""
         return self._warping.labels(labels, rule)
 
     def points(self, points: Any, space: str = "world") -> NDArray[np.float64]:

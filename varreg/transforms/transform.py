@@ -211,7 +211,7 @@ class Transform:
 
         The iteration ends at a point once abs(v + u(w + v)) is below `tolerance` (mm; by default 1e-4 of the smallest
         spacing of the fixed image), or after `iterations` steps; the method "paper" is for reproducing the parent paper.
-        `backend` and `device` as for :func:`varreg.solve`.  See :func:`varreg.transforms.inversion.invert`.
+        `backend` and `device` as for :func:`varreg.solve`.  See also `varreg.transforms.inversion`.
         """
         from .inversion import invert
 
