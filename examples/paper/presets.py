@@ -50,7 +50,7 @@ PRESETS = {
         "smoke: 64 x 64 voxels, two steps of two pairs per network; its figures are meaningless",
         {"voxelmorph": 4, "transmorph": 12, "diffusemorph": 8},
     ),
-    # all tables in about two hours on two cores: slices at half the resolution, the width of section 3.3.2, and
+    # all tables in less than two hours on two cores: slices at half the resolution, the width of section 3.3.2, and
     # 1/6 of the steps with half the batch size
     "reduced": RunPreset(
         (
