@@ -152,13 +152,13 @@ def draw_images(rows: list[tuple[str, dict[str, NDArray[Any]]]], file: Path) -> 
     figure, grid = pyplot.subplots(
         len(rows), len(columns), figsize=size, squeeze=False, layout="constrained"
     )
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize=8)
     for line, (name, images) in zip(grid, rows, strict=True):
         for axes, title in zip(line, columns, strict=True):
             axes.imshow(images[title], cmap="gray", vmin=0, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
-            if line is grid[0]:
-                axes.set_title(title, fontsize=8)
         line[0].set_ylabel(name, fontsize=8)
     figure.savefig(file, dpi=130)
     pyplot.close(figure)
