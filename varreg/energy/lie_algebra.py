@@ -19,8 +19,8 @@ def log_stretch(linear: Array) -> Array:
 
     Examples
     --------
-    >>> log_stretch(np.diag([1.0, np.e])).tolist()
-    [[0.0, 0.0], [0.0, 1.0]]
+    >>> bool(np.allclose(log_stretch(np.diag([1.0, np.e])), np.diag([0.0, 1.0])))
+    True
     """
     squares, axes = np.linalg.eigh(linear.T @ linear)
     return (axes * (0.5 * np.log(np.maximum(squares, np.finfo(float).tiny)))) @ axes.T
