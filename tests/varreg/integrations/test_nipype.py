@@ -68,5 +68,5 @@ def test_a_refusal_reaches_the_user(files, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.nii.gz").write_text("no image")
     node = interfaces.Register(moving_image="text.nii.gz", fixed_image=files / "fixed.nii.gz")
-    with pytest.raises(RuntimeError, match="(?s)`moving` is .*Return code: 1"):
+    with pytest.raises(RuntimeError, match="(?s)MOVING is .*Return code: 1"):
         node.run()
