@@ -12,7 +12,7 @@ import click
 
 from ..errors import FileError, InputError
 from .backends import backend_options
-from .common_options import quiet
+from .common_options import quiet, strict
 from .engines import chosen_engine, engine_options
 from .exit_codes import Command, Failures, end_on_warnings
 from .parameters import chosen_options, energy_options
@@ -98,7 +98,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
 @backend_options
 @energy_options
 @click.option("--force", is_flag=True, help="Repeat finished sessions.")
-@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
+@strict
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome of each session as JSON.")
 @quiet
 @click.pass_context

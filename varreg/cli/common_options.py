@@ -10,3 +10,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the report
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Number of threads. [default: all cores]"
 )
+strict = click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with code 3 if a check warns; the result is written in any case.",
+)

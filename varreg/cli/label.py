@@ -10,7 +10,7 @@ import click
 
 from ..optimise.check import first_line
 from .backends import backend_options
-from .common_options import as_json, force, quiet
+from .common_options import as_json, force, quiet, strict
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_options
 from .outputs import is_image
@@ -57,7 +57,7 @@ from .spelling import spelled
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all cores]")
 @click.option("--processes", type=click.IntRange(min=0), help="Worker processes; 0 for none.")
 @backend_options
-@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
+@strict
 @force
 @as_json
 @quiet

@@ -10,7 +10,7 @@ import click
 from ..optimise.check import first_line
 from ..options.names import AFFINE_MODELS, STARTS
 from .backends import backend_options
-from .common_options import as_json, force, quiet, threads
+from .common_options import as_json, force, quiet, strict, threads
 from .exit_codes import Command, Failures, end_on_warnings, typed, with_command
 from .image_paths import ImagePath, image_options, mask_options
 from .outputs import figure_writer, is_image, result_writer, said_of_output
@@ -91,11 +91,7 @@ from .verbose import echo_options
 )
 @backend_options
 @click.option("--png", type=click.Path(), help="Also write an overview figure to this file.")
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Exit with code 3 if a check warns; the result is written in any case.",
-)
+@strict
 @force
 @as_json
 @quiet

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,15 +78,13 @@ def report(
 
 
 def _registered_file(result: Result, role: str) -> str:
-    """The file that a result was computed from, if it still exists."""
-    recorded = result.provenance.get("call", {}).get(role, "None")
-    try:
-        name = ast.literal_eval(recorded)
-    except (SyntaxError, ValueError):  # an array, or a file with reading options
-        name = None
-    if not isinstance(name, str):
+    """The image file of a result, if it still exists."""
+    from ..report.repetition import image_file
+
+    name = image_file(result, role)
+    if name is None:
         raise InputError(f"The result names no file of its {role} image; give it with --{role}.")
-    if not Path(name).exists():
+    if not os.path.exists(name):
         raise InputError(
             f"The {role} image of the result, {name}, does not exist (any more, or from here); "
             f"give it with --{role}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common_options import as_json, force, quiet
+from .common_options import as_json, force, quiet, strict
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, header_option, image_file
 from .spelling import spelled
@@ -69,11 +69,7 @@ class VolumeOrMean(click.ParamType):
     type=click.IntRange(min=1),
     help=("Volumes processed at once. [default: all cores]"),
 )
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Exit with code 3 if a check warns; the result is written in any case.",
-)
+@strict
 @force
 @as_json
 @quiet

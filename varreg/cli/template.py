@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..optimise.check import first_line
 from ..options.names import ROUNDS
 from .backends import backend_options
-from .common_options import as_json, force, quiet
+from .common_options import as_json, force, quiet, strict
 from .engines import chosen_engine, engine_options
 from .exit_codes import Command, end_on_warnings
 from .image_paths import ImagePath, image_file, image_options
@@ -64,7 +64,7 @@ SUFFIX = ".rounds"
 @engine_options
 @backend_options
 @click.option("--keep-rounds", is_flag=True, help=f"Keep OUTPUT{SUFFIX}, the folder of the rounds.")
-@click.option("--strict", is_flag=True, help="Exit with code 3 if a check warns.")
+@strict
 @force
 @as_json
 @quiet

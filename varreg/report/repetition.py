@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,24 @@ def call(result: Result) -> str:
     given = [f"{name}={known[name]}" for name in DEFAULTS if name in known]
     arguments = ",\n    ".join([known["moving"], known["fixed"], *given, *changes])
     return f"import varreg\n\n{_variables(known)}result = varreg.solve(\n    {arguments},\n)"
+
+
+def image_file(result: Result, side: str) -> str | None:
+    """Path of an image of a registration, as given at that time; None for arrays and files read with options.
+
+    Parameters
+    ----------
+    result : Result
+    side : {"moving", "fixed"}
+    """
+    kept: Any = result.provenance.get("call")
+    if not _usable(kept):
+        return None
+    try:
+        name = ast.literal_eval(kept[side])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # source text of any kind
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _usable(known: Any) -> bool:

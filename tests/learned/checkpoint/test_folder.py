@@ -43,7 +43,9 @@ def test_a_folder_with_later_steps_is_left_alone(tmp_path):
     folder, state, place = RunFolder(tmp_path), training(), tmp_path / "checkpoints"
     folder.save(state, CONFIG, Position("a", step=200), is_best=True)
     before = {name: (place / name).read_bytes() for name in os.listdir(place)}
-    with pytest.raises(FileError, match="contains 'step-000000000200.safetensors', later than step 3"):
+    with pytest.raises(
+        FileError, match="contains 'step-000000000200.safetensors', later than step 3"
+    ):
         folder.save(state, CONFIG, Position("a", step=3), is_best=True)
     assert {name: (place / name).read_bytes() for name in os.listdir(place)} == before
 

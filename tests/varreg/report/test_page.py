@@ -308,9 +308,16 @@ def test_the_command_line_writes_the_same_page(slices, tmp_path):
     lost = CliRunner().invoke(main, alone)
     assert lost.exit_code == 1 and "fixed image of the result" in lost.output
     assert "give it with --fixed" in lost.output and output.read_text("utf-8") == page
-    replace(result, provenance={}).save(tmp_path / "of arrays")
-    arrays = CliRunner().invoke(main, ["report", str(tmp_path / "of arrays"), *alone[2:]])
-    assert arrays.exit_code == 1 and "names no file of its moving image" in arrays.output
+    odd = (
+        [],
+        {"moving": 3, "fixed": 3},
+        {"moving": "a", "fixed": "a"},
+        {"moving": "(" * 9999, "fixed": ""},
+    )
+    for k, call in enumerate(({}, *odd)):
+        replace(result, provenance={"call": call}).save(tmp_path / str(k))
+        unnamed = CliRunner().invoke(main, ["report", str(tmp_path / str(k)), *alone[2:]])
+        assert unnamed.exit_code == 1 and "names no file of its moving image" in unnamed.output
 
 
 def test_a_figure_and_a_notebook_display_come_with_every_result(slices, volumes, tmp_path):
