@@ -23,6 +23,9 @@ TIMEOUT = 20
 def on_cluster(jobs: list[Job], engine: Engine) -> Iterator[Outcome]:
     """Execute jobs on the workers of a scheduler; jobs of a lost worker are repeated on others.
 
+    The scheduler counts the loss of a worker against every job that was assigned to it, including those
+    that had not begun.  So jobs that it gives up are repeated alone, after all others.
+
     Parameters
     ----------
     jobs : list of Job
@@ -46,40 +49,59 @@ def on_cluster(jobs: list[Job], engine: Engine) -> Iterator[Outcome]:
         return
     with ExitStack() as opened:
         client = opened.enter_context(_client(engine, opened))
-        yield from _outcomes(client, jobs, engine.threads_per_job)
+        suspects = list[tuple[Job, int]]()
+        yield from _together(client, jobs, engine.threads_per_job, suspects)
+        for job, lost in suspects:
+            yield _alone(client, job, engine.threads_per_job, lost)
 
 
-def _outcomes(client: Any, jobs: list[Job], threads: int) -> Iterator[Outcome]:
+def _together(
+    client: Any, jobs: list[Job], threads: int, suspects: list[tuple[Job, int]]
+) -> Iterator[Outcome]:
+    """Outcomes of parallel jobs; given up jobs are added to `suspects`, with the number of lost workers."""
     from distributed import as_completed
 
     sent = dict[Any, Job]()
     for job in jobs:
         try:
-            call = (do_pickled, __version__, pickled(job), threads)
+            sent[_submit(client, job, threads)] = job
         except InputError as error:
             yield failure(job, error, 0.0, {})
-            continue
-        # without a unique name a job would be identified with one of an earlier run
-        sent[client.submit(*call, pure=False)] = job
     ended = as_completed(sent)
     while sent:
         future = next(ended)
-        outcome = _outcome(sent.pop(future), future)
-        future.release()  # if kept, it would be repeated when its worker is lost
-        yield outcome
+        job = sent.pop(future)
+        lost, outcome = _outcome(job, future)
+        if outcome is None:
+            suspects.append((job, lost))
+        else:
+            yield outcome
 
 
-def _outcome(job: Job, future: Any) -> Outcome:
+def _alone(client: Any, job: Job, threads: int, before: int) -> Outcome:
+    """Outcome of a job that had `before` lost workers, executed alone."""
+    lost, outcome = _outcome(job, _submit(client, job, threads))
+    if outcome is not None:
+        return outcome.after(before)
+    return failure(job, lost_workers(lost), 0.0, {}).after(before + lost)
+
+
+def _submit(client: Any, job: Job, threads: int) -> Any:
+    call = (do_pickled, __version__, pickled(job), threads)
+    # without a unique name a job would be identified with one of an earlier run
+    return client.submit(*call, pure=False)
+
+
+def _outcome(job: Job, future: Any) -> tuple[int, Outcome | None]:
+    """The number of lost workers of a job that the scheduler gave up, and the outcome of any other job."""
     from distributed import KilledWorker
 
     error = future.exception()
-    if error is None:
-        outcome: Outcome = future.result()
-        return outcome
     if isinstance(error, KilledWorker):
-        lost = error.allowed_failures + 1
-        return failure(job, lost_workers(lost), 0.0, {}).after(lost)
-    return failure(job, error, 0.0, {})
+        return error.allowed_failures + 1, None
+    outcome: Outcome = future.result() if error is None else failure(job, error, 0.0, {})
+    future.release()  # if kept, it would be repeated when its worker is lost
+    return 0, outcome
 
 
 def _client(engine: Engine, opened: ExitStack) -> Any:

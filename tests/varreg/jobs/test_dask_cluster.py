@@ -19,10 +19,11 @@ distributed = pytest.importorskip("distributed", reason="'varreg[cluster]' is no
 cloudpickle.register_pickle_by_value(work)
 
 
-@pytest.fixture
-def cluster():
+@pytest.fixture(params=[(2, 1)], ids=["2 workers"])
+def cluster(request):
+    workers, threads = request.param
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=None
     ) as started:
         yield started
 
@@ -50,10 +51,14 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, cluster):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "cluster", [(2, 1), (1, 2)], ids=["2 workers", "1 worker, 2 threads"], indirect=True
+)
 def test_a_job_that_kills_its_workers_is_given_up(tmp_path, cluster):
-    jobs = jobs_of(tmp_path, 4, deadly=2, always=True)
+    """Only that job, though Dask blames those beside it in the same worker as well."""
+    jobs = jobs_of(tmp_path, 2, deadly=0, always=True, seconds=0.5)
     outcomes = run_jobs(jobs, Engine(scheduler=cluster.scheduler_address))
-    assert [outcome.state is State.FAILED for outcome in outcomes] == [False, False, True, False]
-    assert "was killed 4 times" in str(outcomes[2].error)
-    # answers that a killed worker still held are known from their records, not computed again
-    assert sorted(lines(tmp_path, "end")) == ["end job0", "end job1", "end job3"]
+    assert [outcome.state is State.FAILED for outcome in outcomes] == [True, False]
+    assert "was killed 4 times" in str(outcomes[0].error)
+    # an answer that a killed worker still held is known from its record, not computed again
+    assert lines(tmp_path, "end") == ["end job1"]
