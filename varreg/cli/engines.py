@@ -13,7 +13,10 @@ _OPTIONS = (
     click.option(
         "--threads",
         type=click.IntRange(min=1),
-        help=("Threads of each job. [default: all cores, divided among the jobs; 1 on a cluster]"),
+        help=(
+            "Threads of each worker, or of this process. [default: all cores, divided among the workers; "
+            "1 on a cluster]"
+        ),
     ),
     click.option(
         "--processes",

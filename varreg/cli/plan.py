@@ -58,9 +58,10 @@ def plan(
     """
     from ..backends.threads import available_threads
     from ..cohort.dataset import read_visits
-    from ..cohort.plan import fit, free_gibibytes, plan_of
+    from ..cohort.plan import fit, plan_of
     from ..cohort.template import template_of
     from ..cohort.wanted import Wanted
+    from ..jobs.memory import free_gibibytes
 
     wanted = Wanted(None if to is None else template_of(to), contrasts, onto)
     visits = read_visits(dataset, wanted.suffixes, participants, sessions)

@@ -80,6 +80,7 @@ def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
 
     output = free_folder(given["output"], overwrite=given["force"], marker=RECORD)
     rounds = output.with_name(output.name + SUFFIX)
+    elsewhere = given["processes"] or given["scheduler"] is not None
     found = build_template(
         **_people(ctx, images, given["people"]),
         rounds=[kind.strip() for kind in given["rounds"].split(",")],
@@ -90,7 +91,8 @@ def template(ctx: click.Context, images: tuple[Any, ...], **given: Any) -> None:
         options=chosen_options(ctx),
         backend=given["backend"],
         device=given["device"],
-        engine=chosen_engine(given, None),
+        threads=given["threads"],
+        engine=chosen_engine(given, None) if elsewhere else None,
         progress=False if given["quiet"] else None,
     )
     found.save(output, given["force"])

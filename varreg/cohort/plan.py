@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from ..errors import InputError, VarregError
 from ..images.loading import geometry
+from ..jobs.memory import GIBIBYTE, RESERVE, estimated_bytes
 from ..jobs.record import stored_record
 from ..jobs.verdict import verdict
 from .dataset import Visit
 from .wanted import RECORD, Wanted, nothing_to_do
 
-#: Bytes: of a process after a small registration, and per voxel of the largest images
-#: (``examples/benchmarks/cohort.py --sizes``).
-BASE, PER_VOXEL = 370e6, 180.0
 #: Seconds: per registration, and per million voxels of the fixed image, with one thread
 #: (same benchmark).  Replaced by the times of finished sessions, if there are any.
 FLOOR, PER_MILLION = 1.1, 2.3
-#: Safety factor of the memory of a worker.
-RESERVE = 1.3
-GIBIBYTE = 2**30
 
 
 @dataclass(frozen=True)
@@ -123,17 +116,6 @@ def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None)
     return Plan(tuple(found), tuple(refused), measured)
 
 
-def estimated_bytes(voxels: int) -> float:
-    """Memory of a session whose largest image has the given number of voxels.
-
-    Examples
-    --------
-    >>> round(estimated_bytes(182 * 218 * 182) / 2**30, 1)
-    1.6
-    """
-    return BASE + PER_VOXEL * voxels
-
-
 def gibibytes_of(visits: Sequence[Visit], wanted: Wanted) -> float:
     """Memory to request for a worker, from the largest image."""
     return RESERVE * max(need.gibibytes for need in plan_of(visits, wanted).needs)
@@ -157,24 +139,6 @@ def fit(found: Sequence[Need], cores: int, gibibytes: float) -> Fit:
     each = RESERVE * max(need.gibibytes for need in found)
     workers = min(cores, int(gibibytes / each), len(found))
     return Fit(workers, _makespan([n.seconds for n in found], max(1, workers)) / 3600, each)
-
-
-def free_gibibytes() -> float:
-    """Free memory of this machine, within the limit of its control group."""
-    free = math.inf
-    with suppress(OSError, ValueError):
-        pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        free = pages / GIBIBYTE
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = (
-            int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 2**20
-        )
-    with suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        free = min(free, (limit - used) / GIBIBYTE)
-    return free
 
 
 def _makespan(seconds: list[float], workers: int) -> float:

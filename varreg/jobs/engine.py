@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..stages.arguments import thread_count
 from .doing import do
 from .job import Job, Outcome
+from .threads import in_threads
 
 SLURM = "slurm"
 
@@ -21,13 +22,15 @@ class Engine:
     ----------
     processes : int
         Number of local worker processes; 0 for none.
+    parallel : int
+        Number of parallel jobs in this process, if it executes them; they share its memory.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``"tcp://node:8786"``; or ``"slurm"``, which starts `workers`
         by SLURM.
     workers : int
         Largest number of SLURM workers.
     threads : int, optional
-        Threads per job.  By default all threads are divided among the processes, and a worker of a cluster has one.
+        Threads per job.  By default all threads are divided among the parallel jobs, and a worker of a cluster has one.
     memory : float
         Memory requested from SLURM for each worker, GiB.
     hours : float
@@ -54,13 +57,18 @@ class Engine:
     memory: float = 4.0
     hours: float = 4.0
     retries: int = 2
+    parallel: int = 1
 
     def __post_init__(self) -> None:
         if self.processes and self.scheduler is not None:
             raise InputError(
                 "varreg.Engine: `processes` are of this machine and `scheduler` is of a cluster; give one of them."
             )
-        least = {"processes": 0, "workers": 1, "retries": 0}
+        if self.parallel != 1 and (self.processes or self.scheduler is not None):
+            raise InputError(
+                "varreg.Engine: `parallel` jobs are of this process; give it without `processes` and `scheduler`."
+            )
+        least = {"processes": 0, "workers": 1, "retries": 0, "parallel": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
@@ -78,7 +86,7 @@ class Engine:
         """Number of parallel jobs, as far as it is determined here."""
         if self.scheduler == SLURM:
             return self.workers
-        return max(1, self.processes)
+        return self.processes or self.parallel
 
     @property
     def threads_per_job(self) -> int:
@@ -104,4 +112,6 @@ class Engine:
 
             return in_processes(jobs, self.processes, self.threads_per_job, self.retries)
         threads = self.threads_per_job
+        if self.parallel > 1:
+            return in_threads(jobs, self.parallel, threads)
         return (do(job, threads) for job in jobs)

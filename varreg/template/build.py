@@ -18,12 +18,14 @@ from ..geometry.grid import Grid
 from ..images.image import Image
 from ..io.destination import explained, usable_path
 from ..jobs.engine import Engine
+from ..options.backend_choice import chosen_backend
 from ..options.names import ROUNDS
 from ..options.options import Options
 from ..stages.arguments import merged_options
 from ..transforms.transform import Transform
 from .averaging import AVERAGES, average, template_image
 from .checks import template_checks
+from .executor import default_engine
 from .mean_map import mean_map, without_mean
 from .people import FUNCTION, Person, as_people
 from .registration import (
@@ -104,10 +106,11 @@ def build_template(
     backend, device
         See :func:`varreg.solve`.
     engine : varreg.jobs.engine.Engine, optional
-        Executor of the registrations, which are independent of each other within a round: this process, several processes,
-        or a Dask cluster.  The result is the same.
+        Executor of the registrations, which are independent of each other within a round: several processes, or
+        a Dask cluster.  By default this process, with several participants in parallel if they are
+        volumes and its memory suffices.  The result is the same.
     threads : int, optional
-        Number of threads of each registration; all available by default.
+        Number of threads, if no `engine` is given; all available by default.
     progress : bool, optional
         Whether to show a progress bar for each round; by default on a terminal only.
 
@@ -136,7 +139,8 @@ def build_template(
     people = as_people(images, masks, labels, names)
     first = _checked_first(first, len(people))
     merged = merged_options(options, preset, changes)
-    engine = Engine(threads=threads) if engine is None else engine
+    if engine is None:
+        engine = default_engine(people, threads, chosen_backend(backend, device, FUNCTION))
     with _folder(state) as folder:
         work = Work(merged, {"backend": backend, "device": device}, engine, folder, progress)
         return _rounds(people, tuple(rounds), first, spacing, average, normalise, work)

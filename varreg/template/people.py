@@ -57,7 +57,7 @@ class Person:
 
     def images(self) -> list[Image]:
         """All contrasts, with voxels outside the mask marked as no data."""
-        return [image for image, _ in _read(self.given, self.mask, self.frame, self.name)]
+        return _read(self.given, self.mask, self.frame, self.name)
 
     def labels_at(self) -> tuple[NDArray[Any], Grid]:
         """The label map and its grid."""
@@ -92,14 +92,14 @@ def as_people(
     for contrasts, mask, label, name in zip(given, *sides, titles, strict=True):
         frame = found[0].frame if found else None
         read = _read(contrasts, mask, frame, name)
-        first = read[0][0]
+        first = read[0]
         if found and first.grid.dim != found[0].grid.dim:
             raise InputError(
                 f"{FUNCTION}: the image of {name} is {first.grid.dim}D and that of {found[0].name} {found[0].grid.dim}D; all "
                 "must be of one dimension."
             )
-        digest = _digest([image for image, _ in read])
-        ranges = tuple(span for _, span in read)
+        digest = _digest(read)
+        ranges = tuple(map(_range, read))
         person = Person(name, contrasts, mask, label, first.grid, first.frame, ranges, digest)
         if label is not None:
             person.labels_at()  # errors are raised before the computation
@@ -174,10 +174,8 @@ def _stem(value: Any) -> str:
     return name
 
 
-def _read(
-    given: tuple[Any, ...], mask: Any, frame: np.ndarray | None, name: str
-) -> list[tuple[Image, tuple[float, float]]]:
-    """Images on the grid of the first one with their masks, and their robust intensity ranges."""
+def _read(given: tuple[Any, ...], mask: Any, frame: np.ndarray | None, name: str) -> list[Image]:
+    """Images on the grid of the first one, with their masks."""
     argument = f"images ({name})"
     first = as_image(given[0], argument=argument, function=FUNCTION)
     planes = f"{FUNCTION}: the slice of {name} and that of the first person"
@@ -188,9 +186,12 @@ def _read(
     found = []
     for image in (first, *rest):
         inside = as_mask(mask, image, argument=f"masks ({name})", function=FUNCTION)
-        values = image.data if inside is None else image.data[inside]
-        found.append((replace(image, valid=inside), robust_range(values)))
+        found.append(replace(image, valid=inside))
     return found
+
+
+def _range(image: Image) -> tuple[float, float]:
+    return robust_range(image.data if image.valid is None else image.data[image.valid])
 
 
 def _digest(images: Sequence[Image]) -> str:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from varreg.cohort.group import LIMIT, Row, judge
-from varreg.cohort.plan import Need, estimated_bytes, fit
+from varreg.cohort.plan import Need, fit
+from varreg.jobs.memory import estimated_bytes
 
 
 def row(name, source="T2w", **figures):

@@ -16,6 +16,7 @@ from .work import jobs_of, lines
 
 cloudpickle.register_pickle_by_value(work)  # workers do not see the tests
 
+ENGINES = [Engine(), Engine(parallel=2, threads=1), Engine(processes=2, threads=1)]
 FINISHED, SKIPPED, FAILED = State.FINISHED, State.SKIPPED, State.FAILED
 
 
@@ -27,7 +28,7 @@ def squares(folder, count):
     return [(folder / f"job{k}.txt").read_text() for k in range(count)]
 
 
-@pytest.mark.parametrize("engine", [Engine(), Engine(processes=2, threads=1)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_job_is_done_once_and_not_again(tmp_path, engine):
     assert states(run_jobs(jobs_of(tmp_path, 5), engine)) == [FINISHED] * 5
     again = run_jobs(jobs_of(tmp_path, 5), engine)
@@ -55,7 +56,7 @@ def test_other_settings_or_absent_outputs_or_a_damaged_record_are_done_again(tmp
     assert states(run_jobs(jobs_of(tmp_path, 3, {"add": 1}), again=True)) == [FINISHED] * 3
 
 
-@pytest.mark.parametrize("engine", [Engine(), Engine(processes=2, threads=1)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_failure_stops_nothing_and_is_tried_again(tmp_path, engine):
     outcomes = run_jobs(jobs_of(tmp_path, 4, refused=1), engine)
     assert states(outcomes) == [FINISHED, FAILED, FINISHED, FINISHED]
@@ -104,6 +105,10 @@ def test_engines_that_contradict_themselves():
         Engine(processes=-1)
     with pytest.raises(InputError, match="`memory` must be above 0"):
         Engine(memory=float("nan"))
+    with pytest.raises(InputError, match="`parallel` must be a whole number >= 1"):
+        Engine(parallel=0)
+    with pytest.raises(InputError, match="without `processes`"):
+        Engine(processes=2, parallel=2)
 
 
 def test_the_script_of_slurm_asks_for_what_was_said():

@@ -9,7 +9,8 @@ import varreg
 from varreg.geometry.grid import Grid
 from varreg.jobs.engine import Engine
 from varreg.options.options import Options
-from varreg.template import registration
+from varreg.template import executor, registration
+from varreg.template.people import Person
 
 from .group import ROUNDS, SHAPE, group
 
@@ -111,11 +112,27 @@ def test_what_the_options_say_holds_in_every_round_of_volumes(number):
     assert registration.round_options(said, grid, ROUNDS, number) == said
 
 
-def test_processes_give_the_same_bits(people):
+@pytest.mark.parametrize("engine", [Engine(processes=2, threads=1), Engine(parallel=3, threads=1)])
+def test_parallel_jobs_give_the_same_bits(people, engine):
     quick = dict(rounds=["rigid"], progress=False)
     one = varreg.build_template(people[1], threads=1, **quick)
-    other = varreg.build_template(people[1], engine=Engine(processes=2, threads=1), **quick)
+    other = varreg.build_template(people[1], engine=engine, **quick)
     np.testing.assert_array_equal(one.image.data, other.image.data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "free", "parallel"),
+    [((64, 64, 64), 64.0, 3), ((256, 256, 256), 8.0, 2), ((256, 256, 256), 1.0, 1), ((64, 64), 64.0, 1)],
+)  # fmt: skip
+def test_participants_are_parallel_if_they_are_volumes_and_memory_suffices(
+    monkeypatch, shape, free, parallel
+):
+    """Three people on seven threads: 256^3 voxels require 3.7 GiB for each."""
+    monkeypatch.setattr(executor, "free_gibibytes", lambda: free)
+    grid = Grid.with_spacing(shape)
+    person = Person("one", (), None, None, grid, None, (), "")
+    engine = executor.default_engine([person] * 3, 7, None)
+    assert (engine.parallel, engine.threads) == (parallel, 7 // parallel)
 
 
 def test_a_lesion_that_is_masked_leaves_no_mark(people):
