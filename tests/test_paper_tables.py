@@ -208,6 +208,7 @@ def test_memory_grows_with_the_batch_and_with_gradients(paper):
     assert 0 < one < eight < training
 
 
+@pytest.mark.slow
 def test_the_table_of_memory_is_written(paper, output):
     table, text = run(paper, "memory", output)
     assert "Peak memory" in text and "DT-Net, training, batch 8" in text

@@ -162,6 +162,7 @@ def together(folder, count, *changes):
     return [finish(process) for process in processes]
 
 
+@pytest.mark.slow
 def test_two_processes_train_together_and_resume(tmp_path):
     """Both take a half of each batch and end with the weights of the first; a run that they began again,
     killed at a checkpoint, ends with the same bits.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import shlex
 import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,7 +19,7 @@ import click
 
 from ..jobs.verdict import DEFECT as DEFECT
 from ..jobs.verdict import REFUSED as REFUSED
-from ..jobs.verdict import verdict
+from ..jobs.verdict import verdict, without_prefix
 from .spelling import spelled
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; all exceptions except those of click are handled here."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _logged_as_spelled(ctx):
                 warnings.showwarning = partial(_show_warning, ctx)
                 _exit_on_termination()
                 return super().invoke(ctx)
@@ -149,6 +151,28 @@ def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _show_warning(ctx: click.Context, message: Warning | str, *_: Any, **__: Any) -> None:
     words = spelled(" ".join(str(message).split()), ctx)
     click.echo(f"varreg: warning: {words}", err=True)
+
+
+class _Spelled(logging.Handler):
+    """Handler that prints messages on stderr in the wording of a command."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        super().__init__(logging.WARNING)
+        self._ctx = ctx
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = spelled(without_prefix(record.getMessage()), self._ctx)
+        click.echo(f"varreg: {words}", err=True)
+
+
+@contextmanager
+def _logged_as_spelled(ctx: click.Context) -> Iterator[None]:
+    logger, handler = logging.getLogger("varreg"), _Spelled(ctx)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _exit_on_termination() -> None:

@@ -22,7 +22,7 @@ def verdict(error: Exception) -> tuple[str, int]:
     """
     words = " ".join(str(error).split())
     if isinstance(error, VarregError):
-        return _without_prefix(words), REFUSED
+        return without_prefix(words), REFUSED
     if isinstance(error, MemoryError):
         return (
             "not enough memory for images of this size; leave out the finest level "
@@ -38,7 +38,7 @@ def verdict(error: Exception) -> tuple[str, int]:
     )
 
 
-def _without_prefix(words: str) -> str:
+def without_prefix(words: str) -> str:
     """The message without the name of the Python function."""
     head, separator, rest = words.partition(": ")
     return rest if separator and head.split(".")[0] == "varreg" and " " not in head else words

@@ -118,6 +118,16 @@ def test_errors_name_options(tmp_path, pair):
     assert "varreg: error: --fixed-mask has no positive value" in outcome.stderr
 
 
+def test_logged_messages_name_options(tmp_path, pair):
+    """Of a start beside a matrix, which changes nothing."""
+    identity = tmp_path / "identity.txt"
+    np.savetxt(identity, np.eye(3))
+    given = ["--affine", identity, "--start", identity, "-o", tmp_path / "out", *FEW]
+    outcome = call("register", *pair, *given)
+    assert outcome.exit_code == 0
+    assert "varreg: --start is affine and changes nothing" in outcome.stderr
+
+
 def test_warnings_name_options():
     @click.command(cls=Command)
     @click.option("--fixed-mask")
