@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tables import markdown
 
-from varreg.cohort.dataset import read_visits
+from varreg.cohort.dataset import read_sessions
 from varreg.cohort.derivatives import write_description
 from varreg.cohort.group import write_group
 from varreg.cohort.template import template_of
@@ -43,7 +43,7 @@ def cohort_jobs(folder: Path, output: Path, preset: str) -> list[Job]:
     template = template_of(folder.parent / "tpl-phantom_T1w.nii.gz")
     wanted = Wanted(template, ("T2w",), options=Options.preset(preset))
     write_description(output, folder)
-    return jobs_of(read_visits(folder, wanted.suffixes), wanted, folder, output)
+    return jobs_of(read_sessions(folder, wanted.suffixes), wanted, folder, output)
 
 
 def processor_seconds() -> float:
@@ -89,7 +89,7 @@ def besides(folder: Path, output: Path, preset: str) -> dict[str, float]:
     """Overhead in milliseconds per session."""
     jobs, found = cohort_jobs(folder, output, preset), {}
     begun = time.perf_counter()
-    read_visits(folder, ("T1w", "T2w"))
+    read_sessions(folder, ("T1w", "T2w"))
     found["reading the dataset"] = time.perf_counter() - begun
     begun = time.perf_counter()
     run_jobs(jobs, progress=False)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 import varreg
-from varreg.cohort.dataset import read_visits
+from varreg.cohort.dataset import read_sessions
 from varreg.cohort.derivatives import write_description
 from varreg.cohort.group import write_group
 from varreg.cohort.template import template_of
@@ -57,7 +57,7 @@ wanted = Wanted(
     template=template_of(template), contrasts=("T2w",), options=varreg.Options.preset("fast")
 )
 write_description(output, dataset)
-jobs = jobs_of(read_visits(dataset, wanted.suffixes), wanted, dataset, output)
+jobs = jobs_of(read_sessions(dataset, wanted.suffixes), wanted, dataset, output)
 outcomes = run_jobs(jobs, Engine(processes=2), progress=False)
 print(
     {state.value: sum(o.state is state for o in outcomes) for state in {o.state for o in outcomes}}

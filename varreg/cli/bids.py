@@ -120,7 +120,7 @@ def bids(ctx: click.Context, dataset: str, output: str, level: str, **given: Any
 
 
 def _participants(ctx: click.Context, dataset: Path, output: Path, given: dict[str, Any]) -> None:
-    from ..cohort.dataset import read_visits
+    from ..cohort.dataset import read_sessions
     from ..cohort.derivatives import write_description
     from ..cohort.plan import gibibytes_of
     from ..cohort.template import template_of
@@ -135,13 +135,13 @@ def _participants(ctx: click.Context, dataset: Path, output: Path, given: dict[s
         given["backend"],
         given["device"],
     )
-    visits = read_visits(dataset, wanted.suffixes, given["participants"], given["sessions"])
-    memory = gibibytes_of(visits, wanted) if given["scheduler"] == "slurm" else None
+    sessions = read_sessions(dataset, wanted.suffixes, given["participants"], given["sessions"])
+    memory = gibibytes_of(sessions, wanted) if given["scheduler"] == "slurm" else None
     engine = chosen_engine(given, memory)
     write_description(output, dataset)
     progress = False if given["quiet"] else None
     outcomes = run_jobs(
-        jobs_of(visits, wanted, dataset, output),
+        jobs_of(sessions, wanted, dataset, output),
         engine,
         again=given["force"],
         progress=progress,

@@ -57,21 +57,21 @@ def plan(
     Only headers are read.  If OUT_DIR contains finished sessions, the times are derived from them.
     """
     from ..backends.threads import available_threads
-    from ..cohort.dataset import read_visits
+    from ..cohort.dataset import read_sessions
     from ..cohort.plan import fit, plan_of
     from ..cohort.template import template_of
     from ..cohort.wanted import Wanted
     from ..jobs.memory import free_gibibytes
 
     wanted = Wanted(None if to is None else template_of(to), contrasts, onto)
-    visits = read_visits(dataset, wanted.suffixes, participants, sessions)
-    planned = plan_of(visits, wanted, None if output is None else Path(output))
+    chosen = read_sessions(dataset, wanted.suffixes, participants, sessions)
+    planned = plan_of(chosen, wanted, None if output is None else Path(output))
     cores = available_threads() if cores is None else cores
     memory = free_gibibytes() if memory is None else memory
     fits = fit(planned.needs, cores, memory)
     if as_json:
         said = {
-            "visits": [dataclasses.asdict(need) for need in planned.needs],
+            "sessions": [dataclasses.asdict(need) for need in planned.needs],
             "refused": list(planned.refused),
         }
         machine = {"cores": cores, "gibibytes": memory, "measured": planned.measured}

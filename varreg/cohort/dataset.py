@@ -36,24 +36,24 @@ class Scan:
     entities: str
     kind: str
 
-    def named(self, visit: Visit) -> str:
+    def named(self, session: Session) -> str:
         """Prefix of the names of its derivatives."""
-        return "_".join(filter(None, (visit.name, self.entities)))
+        return "_".join(filter(None, (session.name, self.entities)))
 
 
 @dataclass(frozen=True)
-class Visit:
+class Session:
     """The images of one session of a participant, or of a participant without sessions.
 
     Parameters
     ----------
-    participant, session : str
-        Labels without "sub-" and "ses-"; "" without sessions.
+    participant, label : str
+        Labels of the participant and the session without "sub-" and "ses-"; "" without sessions.
     scans : tuple of Scan
     """
 
     participant: str
-    session: str
+    label: str
     scans: tuple[Scan, ...]
 
     @property
@@ -68,7 +68,7 @@ class Visit:
 
     @property
     def _parts(self) -> list[str]:
-        session = [f"ses-{self.session}"] if self.session else []
+        session = [f"ses-{self.label}"] if self.label else []
         return [f"sub-{self.participant}", *session]
 
     def of(self, suffix: str) -> list[Scan]:
@@ -76,12 +76,12 @@ class Visit:
         return [scan for scan in self.scans if scan.suffix == suffix]
 
 
-def read_visits(
+def read_sessions(
     dataset: str | os.PathLike[str],
     suffixes: Iterable[str],
     participants: Sequence[str] = (),
     sessions: Sequence[str] = (),
-) -> list[Visit]:
+) -> list[Session]:
     """The sessions of a dataset with at least one image of the given contrasts.
 
     Parameters
@@ -94,7 +94,7 @@ def read_visits(
 
     Returns
     -------
-    list of Visit
+    list of Session
         Sorted by name.
 
     Raises
@@ -114,18 +114,18 @@ def read_visits(
         found.setdefault(owner, []).append(scan)
     labels = [label.removeprefix("ses-") for label in sessions]
     _refuse_unknown("session", labels, sorted({session for _, session in found}), folder)
-    visits = [
-        Visit(*owner, tuple(sorted(scans, key=lambda scan: scan.path.name)))
+    read = [
+        Session(*owner, tuple(sorted(scans, key=lambda scan: scan.path.name)))
         for owner, scans in sorted(found.items())
         if not labels or owner[1] in labels
     ]
-    if not visits:
+    if not read:
         raise InputError(
             f"varreg.bids: no image of {' or '.join(wanted)} in {str(folder)!r} for {len(chosen)} "
             f"participant{'' if len(chosen) == 1 else 's'}; check the labels, and that names end in "
             f"_{wanted[0]}.nii.gz."
         )
-    return visits
+    return read
 
 
 def _chosen(folder: Path, labels: list[str]) -> list[str]:

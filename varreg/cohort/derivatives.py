@@ -17,7 +17,7 @@ from ..io.files import atomic_path, read_json, write_image, write_json
 from ..report.thumbnail import thumbnail
 from ..results.result import Result
 from ..transforms.transform import Transform
-from .dataset import Scan, Visit, relative_uri
+from .dataset import Scan, Session, relative_uri
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
@@ -38,7 +38,7 @@ class Derivatives:
     ----------
     folder : Path
         Folder of the session, under construction.
-    visit : Visit
+    session : Session
     dataset : Path
         Source dataset of the images.
     written : list of Path
@@ -46,7 +46,7 @@ class Derivatives:
     """
 
     folder: Path
-    visit: Visit
+    session: Session
     dataset: Path
     written: list[Path] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Derivatives:
         self, scan: Scan, source: str, target: str, value: Result | Transform, inverse: bool = False
     ) -> None:
         """Write ``from-SOURCE_to-TARGET_mode-image_xfm.h5`` and its JSON sidecar."""
-        name = f"{scan.named(self.visit)}_from-{source}_to-{target}_mode-image_xfm.h5"
+        name = f"{scan.named(self.session)}_from-{source}_to-{target}_mode-image_xfm.h5"
         path = self._place(scan.kind) / name
         write_transform(value, path, "itk", inverse=inverse)
         self.written += [path, path.with_suffix(".json")]
@@ -63,7 +63,7 @@ class Derivatives:
         self, scan: Scan, space: str, values: NDArray[Any], like: Any, reference: str
     ) -> None:
         """Write ``space-SPACE_desc-registered_SUFFIX.nii.gz`` and its JSON sidecar."""
-        stem = f"{scan.named(self.visit)}_space-{space}_desc-registered_{scan.suffix}"
+        stem = f"{scan.named(self.session)}_space-{space}_desc-registered_{scan.suffix}"
         path = self._place(scan.kind) / f"{stem}.nii.gz"
         write_image(path, np.asarray(values), like)
         said = {
@@ -78,7 +78,7 @@ class Derivatives:
 
     def write_figure(self, scan: Scan, space: str, result: Result) -> str:
         """Write a picture for visual quality control; returns its path in the folder of the session."""
-        name = f"{scan.named(self.visit)}_from-{scan.suffix}_to-{space}_desc-edges.webp"
+        name = f"{scan.named(self.session)}_from-{scan.suffix}_to-{space}_desc-edges.webp"
         path = self._place("figures") / name
         with atomic_path(path) as file:
             thumbnail(result).save(file, "WEBP", quality=70, method=3)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..io.atomic import atomic_paths
 from ..jobs.record import stored_record
-from .dataset import Visit
+from .dataset import Session
 from .wanted import RECORD
 
 PAGE, TABLE = "group.html", "group.tsv"
@@ -157,11 +157,13 @@ def read_rows(output: Path, people: frozenset[str], sessions: frozenset[str]) ->
     rows = list[Row]()
     for record in sorted(_records(output)):
         parts = record.parent.relative_to(output).parts
-        visit = Visit(parts[0].removeprefix("sub-"), "".join(parts[1:]).removeprefix("ses-"), ())
-        if (not people or visit.participant in people) and (
-            not sessions or visit.session in sessions
+        session = Session(
+            parts[0].removeprefix("sub-"), "".join(parts[1:]).removeprefix("ses-"), ()
+        )
+        if (not people or session.participant in people) and (
+            not sessions or session.label in sessions
         ):
-            rows += _rows(visit, record)
+            rows += _rows(session, record)
     return rows
 
 
@@ -203,19 +205,21 @@ def _records(output: Path) -> list[Path]:
     return [*output.glob(f"sub-*/{RECORD}"), *output.glob(f"sub-*/ses-*/{RECORD}")]
 
 
-def _rows(visit: Visit, record: Path) -> list[Row]:
+def _rows(session: Session, record: Path) -> list[Row]:
     """The rows of a session: one per registration, or one with the reason why there are none."""
     stored = stored_record(record)
     if stored is None:  # interrupted between its files and its record
         stored = {"error": "It was interrupted; run the level participant again.", "exit_code": 1}
     if stored.get("state") != "finished":
         error, code = str(stored.get("error", "")), int(stored.get("exit_code", 1))
-        return [Row(visit.participant, visit.session, error=error or "It failed.", exit_code=code)]
+        return [
+            Row(session.participant, session.label, error=error or "It failed.", exit_code=code)
+        ]
     facts = stored["facts"]
     return [
         Row(
-            visit.participant,
-            visit.session,
+            session.participant,
+            session.label,
             found["image"],
             found["from"],
             found["to"],
@@ -223,7 +227,7 @@ def _rows(visit: Visit, record: Path) -> list[Row]:
             tuple(found["warnings"]),
             (*facts["notes"], *found["notes"]),
             tuple(found["failed_checks"]),
-            picture=(visit.folder / found["figure"]).as_posix(),
+            picture=(session.folder / found["figure"]).as_posix(),
             seconds=round(found["seconds"], 2),
         )
         for found in facts["registrations"]

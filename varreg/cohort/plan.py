@@ -13,7 +13,7 @@ from ..images.loading import geometry
 from ..jobs.memory import GIBIBYTE, RESERVE, estimated_bytes
 from ..jobs.record import stored_record
 from ..jobs.verdict import verdict
-from .dataset import Visit
+from .dataset import Session
 from .wanted import RECORD, Wanted, nothing_to_do
 
 #: Seconds: per registration, and per million voxels of the fixed image, with one thread
@@ -82,12 +82,12 @@ class Plan:
     measured: int
 
 
-def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None) -> Plan:
+def plan_of(sessions: Sequence[Session], wanted: Wanted, output: Path | None = None) -> Plan:
     """Resources of each session.
 
     Parameters
     ----------
-    visits : sequence of Visit
+    sessions : sequence of Session
     wanted : Wanted
     output : Path, optional
         Folder of derivatives, whose finished sessions provide the times in place of the benchmark.
@@ -102,23 +102,23 @@ def plan_of(visits: Sequence[Visit], wanted: Wanted, output: Path | None = None)
     template = 0 if wanted.template is None else _voxels(wanted.template.path)
     floor, rate, measured = _times(output)
     found, refused = list[Need](), list[str]()
-    for visit in visits:
+    for session in sessions:
         try:
-            fixed, largest = _sizes(visit, wanted, template)
+            fixed, largest = _sizes(session, wanted, template)
         except VarregError as error:
-            refused.append(f"{visit.name}: {verdict(error)[0]}")
+            refused.append(f"{session.name}: {verdict(error)[0]}")
             continue
         seconds = sum(floor + rate * voxels / 1e6 for voxels in fixed)
         memory = estimated_bytes(largest) / GIBIBYTE
-        found.append(Need(visit.name, len(fixed), largest, memory, seconds))
+        found.append(Need(session.name, len(fixed), largest, memory, seconds))
     if not found:
         raise InputError(f"varreg.plan: no session can be registered, e.g. {refused[0]}")
     return Plan(tuple(found), tuple(refused), measured)
 
 
-def gibibytes_of(visits: Sequence[Visit], wanted: Wanted) -> float:
+def gibibytes_of(sessions: Sequence[Session], wanted: Wanted) -> float:
     """Memory to request for a worker, from the largest image."""
-    return RESERVE * max(need.gibibytes for need in plan_of(visits, wanted).needs)
+    return RESERVE * max(need.gibibytes for need in plan_of(sessions, wanted).needs)
 
 
 def fit(found: Sequence[Need], cores: int, gibibytes: float) -> Fit:
@@ -150,12 +150,12 @@ def _makespan(seconds: list[float], workers: int) -> float:
     return max(ends)
 
 
-def _sizes(visit: Visit, wanted: Wanted, template: int) -> tuple[list[int], int]:
+def _sizes(session: Session, wanted: Wanted, template: int) -> tuple[list[int], int]:
     """Voxels of the fixed image of each registration, and of the largest image."""
-    onto = visit.of(wanted.onto)[:1]
-    moving = [scan for suffix in wanted.contrasts for scan in visit.of(suffix)]
+    onto = session.of(wanted.onto)[:1]
+    moving = [scan for suffix in wanted.contrasts for scan in session.of(suffix)]
     if not onto or not (moving or template):
-        raise InputError(nothing_to_do(visit, wanted))
+        raise InputError(nothing_to_do(session, wanted))
     own = [_voxels(scan.path) for scan in (*onto, *moving)]
     to_template = [template] if template else []
     return to_template + own[:1] * len(moving), max([*own, *to_template])
@@ -168,12 +168,12 @@ def _voxels(path: Path) -> int:
 
 def _times(output: Path | None) -> tuple[float, float, int]:
     """Seconds per registration, seconds per million voxels, and the number of finished sessions they derive from."""
-    rates, visits = list[float](), 0
+    rates, sessions = list[float](), 0
     for record in output.glob(f"**/{RECORD}") if output is not None else ():
         stored = stored_record(record)
         found = stored["facts"].get("registrations", []) if stored is not None else []
         voxels = sum(one["voxels"] for one in found)
         if voxels:
             rates.append(stored["seconds"] / voxels * 1e6)  # type: ignore[index]
-            visits += 1
-    return (0.0, median(rates), visits) if rates else (FLOOR, PER_MILLION, 0)
+            sessions += 1
+    return (0.0, median(rates), sessions) if rates else (FLOOR, PER_MILLION, 0)

@@ -11,9 +11,9 @@ from typing import Any
 from ..errors import InputError
 from ..jobs.job import Done, Job
 from ..options.options import Options
-from .dataset import Scan, Visit
+from .dataset import Scan, Session
+from .session import register_session
 from .template import Template
-from .visit import register_visit
 
 #: Record of a session's job: hidden from BIDS; identifies folders written by varreg.
 RECORD = ".varreg.json"
@@ -64,30 +64,30 @@ class Wanted:
         return (self.onto, *self.contrasts)
 
 
-def jobs_of(visits: Sequence[Visit], wanted: Wanted, dataset: Path, output: Path) -> list[Job]:
+def jobs_of(sessions: Sequence[Session], wanted: Wanted, dataset: Path, output: Path) -> list[Job]:
     """One job per session.
 
     Parameters
     ----------
-    visits : sequence of Visit
+    sessions : sequence of Session
     wanted : Wanted
     dataset, output : Path
         Folders of the images and of the derivatives.
     """
-    return [_job(visit, wanted, dataset, output) for visit in visits]
+    return [_job(session, wanted, dataset, output) for session in sessions]
 
 
-def _job(visit: Visit, wanted: Wanted, dataset: Path, output: Path) -> Job:
-    record = output / visit.folder / RECORD
-    onto, notes = _one(visit, wanted.onto)
-    moving = [scan for suffix in wanted.contrasts for scan in visit.of(suffix)]
-    absent = [suffix for suffix in wanted.contrasts if not visit.of(suffix)]
+def _job(session: Session, wanted: Wanted, dataset: Path, output: Path) -> Job:
+    record = output / session.folder / RECORD
+    onto, notes = _one(session, wanted.onto)
+    moving = [scan for suffix in wanted.contrasts for scan in session.of(suffix)]
+    absent = [suffix for suffix in wanted.contrasts if not session.of(suffix)]
     if onto is None or (not moving and wanted.template is None):
         missing = wanted.onto if onto is None else " or ".join(absent)
         sentence = (
-            f"varreg.bids: {visit.name} has no image of {missing}, so nothing can be registered."
+            f"varreg.bids: {session.name} has no image of {missing}, so nothing can be registered."
         )
-        return _refusal(visit.name, record, sentence)
+        return _refusal(session.name, record, sentence)
     notes += [f"There is no image of {suffix}." for suffix in absent]
     inputs = {"onto": onto.path, **{_role(scan): scan.path for scan in moving}}
     settings: dict[str, Any] = {
@@ -98,7 +98,7 @@ def _job(visit: Visit, wanted: Wanted, dataset: Path, output: Path) -> Job:
         "space": wanted.template and wanted.template.label,
     }
     places = {
-        "visit": visit,
+        "session": session,
         "onto": onto,
         "moving": moving,
         "wanted": wanted,
@@ -107,18 +107,18 @@ def _job(visit: Visit, wanted: Wanted, dataset: Path, output: Path) -> Job:
     }
     if wanted.template is not None:
         inputs["template"] = wanted.template.path
-    return Job(visit.name, register_visit, record, inputs, settings, places)
+    return Job(session.name, register_session, record, inputs, settings, places)
 
 
-def nothing_to_do(visit: Visit, wanted: Wanted) -> str:
+def nothing_to_do(session: Session, wanted: Wanted) -> str:
     """The message for a session without the required images."""
-    missing = wanted.contrasts if visit.of(wanted.onto) else (wanted.onto,)
-    return f"varreg.bids: {visit.name} has no image of {' or '.join(missing)}, so nothing can be registered."
+    missing = wanted.contrasts if session.of(wanted.onto) else (wanted.onto,)
+    return f"varreg.bids: {session.name} has no image of {' or '.join(missing)}, so nothing can be registered."
 
 
-def _one(visit: Visit, suffix: str) -> tuple[Scan | None, list[str]]:
+def _one(session: Session, suffix: str) -> tuple[Scan | None, list[str]]:
     """The reference image of a contrast: the first, if there are several."""
-    scans = visit.of(suffix)
+    scans = session.of(suffix)
     if len(scans) < 2:
         return next(iter(scans), None), []
     return scans[0], [

@@ -72,7 +72,7 @@ def test_the_validator_of_bids_accepts_both_datasets(registered, people):
         assert not wrong and ended.returncode == 0
 
 
-def test_finished_visits_are_skipped_until_an_image_or_an_option_changes(
+def test_finished_sessions_are_skipped_until_an_image_or_an_option_changes(
     app, registered, people, tmp_path
 ):
     output, (folder, template) = tmp_path / "out", people
@@ -82,7 +82,7 @@ def test_finished_visits_are_skipped_until_an_image_or_an_option_changes(
     def states(*further):
         ended = app("bids", folder, output, "participant", *given, *further)
         assert ended.exit_code == 0, ended.stderr
-        return [visit["state"] for visit in json.loads(ended.stdout)]
+        return [session["state"] for session in json.loads(ended.stdout)]
 
     before = content(output / "sub-01/anat" / f"{NAMES[1]}.h5")
     assert states(*FEW) == ["finished before"] * 2

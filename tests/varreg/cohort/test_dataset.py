@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from varreg.cohort.dataset import read_visits
+from varreg.cohort.dataset import read_sessions
 from varreg.cohort.template import template_of
 from varreg.errors import FileError, InputError
 
@@ -33,40 +33,40 @@ def dataset(tmp_path):
     return tmp_path
 
 
-def test_visits_are_people_and_sessions_with_their_images(dataset):
-    visits = read_visits(dataset, ("T1w", "T2w"))
-    assert [visit.name for visit in visits] == [
+def test_a_session_has_the_images_of_a_participant(dataset):
+    sessions = read_sessions(dataset, ("T1w", "T2w"))
+    assert [session.name for session in sessions] == [
         "sub-01_ses-a",
         "sub-01_ses-b",
         "sub-02_ses-a",
         "sub-03",
     ]
-    assert [visit.folder for visit in visits][0] == Path("sub-01", "ses-a")
-    (scan,) = visits[0].of("T2w")
+    assert [session.folder for session in sessions][0] == Path("sub-01", "ses-a")
+    (scan,) = sessions[0].of("T2w")
     assert (scan.entities, scan.kind) == ("acq-fast_run-2", "anat")
-    assert scan.named(visits[0]) == "sub-01_ses-a_acq-fast_run-2"
+    assert scan.named(sessions[0]) == "sub-01_ses-a_acq-fast_run-2"
     assert scan.path == dataset / "sub-01/ses-a/anat/sub-01_ses-a_acq-fast_run-2_T2w.nii.gz"
-    assert [scan.path.suffix for scan in visits[1].scans] == [".nii"]
+    assert [scan.path.suffix for scan in sessions[1].scans] == [".nii"]
 
 
 def test_labels_choose_with_and_without_their_key(dataset):
-    chosen = read_visits(dataset, ["T1w"], ["sub-01", "03"])
-    assert [visit.name for visit in chosen] == ["sub-01_ses-a", "sub-01_ses-b", "sub-03"]
-    chosen = read_visits(dataset, ["T1w"], ["01"], ["ses-b"])
-    assert [visit.name for visit in chosen] == ["sub-01_ses-b"]
+    chosen = read_sessions(dataset, ["T1w"], ["sub-01", "03"])
+    assert [session.name for session in chosen] == ["sub-01_ses-a", "sub-01_ses-b", "sub-03"]
+    chosen = read_sessions(dataset, ["T1w"], ["01"], ["ses-b"])
+    assert [session.name for session in chosen] == ["sub-01_ses-b"]
 
 
 def test_what_is_not_there_is_said(dataset, tmp_path):
     with pytest.raises(InputError, match="--participant-label 7 is in no image .* 01, 02, 03"):
-        read_visits(dataset, ["T1w"], ["7"])
+        read_sessions(dataset, ["T1w"], ["7"])
     with pytest.raises(InputError, match="--session-label c is in no image"):
-        read_visits(dataset, ["T1w"], [], ["c"])
+        read_sessions(dataset, ["T1w"], [], ["c"])
     with pytest.raises(InputError, match="no image of FLAIR .* for 3 participants"):
-        read_visits(dataset, ["FLAIR"])
+        read_sessions(dataset, ["FLAIR"])
     with pytest.raises(FileError, match="is not a folder"):
-        read_visits(tmp_path / "no", ["T1w"])
+        read_sessions(tmp_path / "no", ["T1w"])
     with pytest.raises(FileError, match="has no dataset_description.json"):
-        read_visits(dataset / "sub-01", ["T1w"])
+        read_sessions(dataset / "sub-01", ["T1w"])
 
 
 def test_a_template_is_a_file_or_a_name_that_is_there(tmp_path, monkeypatch):

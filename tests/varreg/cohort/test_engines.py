@@ -52,7 +52,7 @@ def contents(output):
 
 
 def kill_amid(output, done):
-    """Kill the process that makes the folder of some visit, as soon as `done` visits are there."""
+    """Kill the process that makes the folder of some session, as soon as `done` sessions are there."""
     limit = time.monotonic() + 120
     while time.monotonic() < limit:
         finished = len(list(output.glob("sub-*/anat")))

@@ -60,15 +60,17 @@ def test_plan_reads_headers_and_learns_from_what_is_finished(app, people, regist
     folder, template = people
     given = ("--to", template, "--contrast", "T2w", "--cores", "4", "--memory", "1", "--json")
     said = json.loads(app("plan", folder, *given).stdout)
-    assert [visit["name"] for visit in said["visits"]] == ["sub-01", "sub-02"]
-    assert said["visits"][0]["registrations"] == 2 and said["visits"][0]["voxels"] == 32 * 40 * 32
-    assert said["visits"][0]["gibibytes"] == pytest.approx(estimated_bytes(32 * 40 * 32) / 2**30)
+    assert [session["name"] for session in said["sessions"]] == ["sub-01", "sub-02"]
+    assert (
+        said["sessions"][0]["registrations"] == 2 and said["sessions"][0]["voxels"] == 32 * 40 * 32
+    )
+    assert said["sessions"][0]["gibibytes"] == pytest.approx(estimated_bytes(32 * 40 * 32) / 2**30)
     assert said["refused"] == ["sub-03: sub-03 has no image of T1w, so nothing can be registered."]
     learnt = json.loads(app("plan", folder, registered[0], *given).stdout)
     assert learnt["machine"]["measured"] == 2
     record = json.loads((registered[0] / "sub-01" / ".varreg.json").read_text())
     other = json.loads((registered[0] / "sub-02" / ".varreg.json").read_text())
     mean = (record["seconds"] + other["seconds"]) / 2
-    assert learnt["visits"][0]["seconds"] == pytest.approx(mean)
+    assert learnt["sessions"][0]["seconds"] == pytest.approx(mean)
     words = app("plan", folder, "--to", template, "--cores", "4", "--memory", "1").stdout
     assert "2 workers fit (--processes 2)" in words

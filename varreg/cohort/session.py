@@ -16,14 +16,14 @@ from ..io.atomic import atomic_folder
 from ..jobs.job import Done, Job
 from ..results.result import Result
 from ..transforms.transform import Transform
-from .dataset import Scan, Visit
+from .dataset import Scan, Session
 from .derivatives import Derivatives
 
 if TYPE_CHECKING:
     from .wanted import Wanted
 
 
-def register_visit(job: Job, threads: int) -> Done:
+def register_session(job: Job, threads: int) -> Done:
     """Register the images of a session and write its folder.
 
     Parameters
@@ -37,9 +37,9 @@ def register_visit(job: Job, threads: int) -> Done:
         (folder / job.record.name).write_text(
             "{}\n"
         )  # until the record of the complete job is written
-        files = Derivatives(folder, places["visit"], places["dataset"])
+        files = Derivatives(folder, places["session"], places["dataset"])
         notes = list[str](places["notes"])
-        work = _Work(places["visit"], places["wanted"], files, threads, notes)
+        work = _Work(places["session"], places["wanted"], files, threads, notes)
         facts = work.done(places["onto"], places["moving"])
         written = [root / path.relative_to(folder) for path in files.written]
     return Done(tuple(written), {"notes": notes, "registrations": facts})
@@ -49,7 +49,7 @@ def register_visit(job: Job, threads: int) -> Done:
 class _Work:
     """The registrations of a session."""
 
-    visit: Visit
+    session: Session
     wanted: Wanted
     files: Derivatives
     threads: int
