@@ -22,8 +22,6 @@ class Engine:
     ----------
     processes : int
         Number of local worker processes; 0 for none.
-    parallel : int
-        Number of parallel jobs in this process, if it executes them; they share its memory.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``"tcp://node:8786"``; or ``"slurm"``, which starts `workers`
         by SLURM.
@@ -38,6 +36,8 @@ class Engine:
     retries : int
         Number of workers that may be lost during a job before it is given up.  Dask schedulers have
         a separate limit, ``distributed.scheduler.allowed-failures``.
+    parallel : int
+        Number of parallel jobs in this process, if it executes them; they share its memory.
 
     Raises
     ------

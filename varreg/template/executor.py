@@ -27,8 +27,10 @@ def default_engine(people: Sequence[Person], threads: int | None, kernels: Any) 
     kernels : backend
     """
     total = thread_count(threads, FUNCTION)
-    voxels = max(math.prod(person.grid.shape) for person in people)
-    if voxels < SMALL or hasattr(kernels, "together"):
+    sizes = [math.prod(person.grid.shape) for person in people]
+    if max(sizes) < SMALL or hasattr(kernels, "together"):
         return Engine(threads=total)
-    parallel = min(total, len(people), jobs_with_room(voxels, free_gibibytes()))
+    contrasts = len(people[0].given)
+    room = jobs_with_room(contrasts * max(sizes), free_gibibytes())
+    parallel = min(total, len(people), room)
     return Engine(threads=total // parallel, parallel=parallel)

@@ -130,7 +130,7 @@ def test_participants_are_parallel_if_they_are_volumes_and_memory_suffices(
     """Three people on seven threads: 256^3 voxels require 3.7 GiB for each."""
     monkeypatch.setattr(executor, "free_gibibytes", lambda: free)
     grid = Grid.with_spacing(shape)
-    person = Person("one", (), None, None, grid, None, (), "")
+    person = Person("one", ("t1",), None, None, grid, None, (), "")
     engine = executor.default_engine([person] * 3, 7, None)
     assert (engine.parallel, engine.threads) == (parallel, 7 // parallel)
 
