@@ -117,8 +117,8 @@ class Prediction(Registered):
 
     def __str__(self) -> str:
         # results print "given" for affine maps without a search
-        said = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
-        lines = said.replace(NONE_MADE, UNCHECKED).splitlines()
+        text = str(self.as_result()).replace("Affine (given)", "Affine (predicted)")
+        lines = text.replace(NONE_MADE, UNCHECKED).splitlines()
         remark = (
             "Predicted by a network; no energy was minimised. Inspect the images, or refine the map by "
             "varreg.solve(moving, fixed, start=prediction)."

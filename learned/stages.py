@@ -195,8 +195,8 @@ class DescentLoss(nn.Module):
             before = _distance(compose_affine(affine, each.before, extent), known, voxel).detach()
             after = _distance(total, known, voxel)
             ratio, _ = of_known(after / (before + STARTED), known.mapped)
-            _, told = of_known(after.detach(), known.mapped)
-            losses = losses._replace(total=losses.total + self.known_map * ratio, known_map=told)
+            _, metric = of_known(after.detach(), known.mapped)
+            losses = losses._replace(total=losses.total + self.known_map * ratio, known_map=metric)
         return with_dice(losses, total, known, self.dice)
 
     def _energy(self, each: Pass, affine: Tensor, extent: tuple[int, ...]) -> Losses:

@@ -216,11 +216,11 @@ class TrainingRun:
 
     def _export(self, position: Position, validation: Table, test: Table | None = None) -> None:
         hours = self.reports.hours
-        said = card(
+        model_card = card(
             self.config, self.parts, position, hours=hours, validation=validation, test=test
         )
-        said["architecture"].update(self.described)
-        save_model(self.folder.model, self.model, said, overwrite=True)
+        model_card["architecture"].update(self.described)
+        save_model(self.folder.model, self.model, model_card, overwrite=True)
 
     def _is_over(self) -> bool:
         return self.position.waited >= (self.config.train.patience or math.inf)

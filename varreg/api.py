@@ -152,7 +152,7 @@ def solve(
     True
     """
     begun = computing_time()
-    asked = call_record(
+    call = call_record(
         moving, fixed, affine=affine, deformable=deformable, fixed_mask=fixed_mask,
         moving_mask=moving_mask, fixed_rigid_mask=fixed_rigid_mask, moving_rigid_mask=moving_rigid_mask,
         moving_points=moving_points, fixed_points=fixed_points, point_weights=point_weights, start=start, fill=fill, backend=backend, device=device,
@@ -193,7 +193,7 @@ def solve(
         options=problem.options,
         smallest_determinant=end.smallest_determinant,
         overlap=fixed_image.grid.overlap_fraction(moving_image.grid, found.affine),
-        provenance=provenance(kernels, threads, seconds) | {"call": asked},
+        provenance=provenance(kernels, threads, seconds) | {"call": call},
         start=report,
         model=choice,
         regularity=found.regularity,

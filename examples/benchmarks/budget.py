@@ -50,7 +50,7 @@ class Part:
 
     Attributes
     ----------
-    name, said : str
+    name, description : str
         Heading, and what stands below it.
     header : tuple of str
     share : float
@@ -62,7 +62,7 @@ class Part:
     """
 
     name: str
-    said: str
+    description: str
     header: tuple[str, ...]
     share: float
     items: Callable[[], Iterable[Item]]
@@ -118,12 +118,12 @@ class Report:
         until = begun + min(part.share * self.seconds, self.left)
 
         def write() -> None:
-            said = f"{part.said} ({self.now() - begun:.0f} s)"
-            self.sections[part.name] = f"{said}\n\n{part.text(rows)}"
+            description = f"{part.description} ({self.now() - begun:.0f} s)"
+            self.sections[part.name] = f"{description}\n\n{part.text(rows)}"
             self.write()
 
         if until <= begun:
-            self.sections[part.name] = f"{part.said}\n\n{LEFT_OUT.capitalize()}."
+            self.sections[part.name] = f"{part.description}\n\n{LEFT_OUT.capitalize()}."
             return self.write()
         for item in self._items(part, rows):
             if self.now() >= until:

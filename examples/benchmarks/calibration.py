@@ -39,12 +39,12 @@ def row(data: Path, which: str, index: int) -> dict[str, Any]:
     import varreg
 
     found = case(data, which, index)
-    said = {"set": which, "index": index, "kind": found.kind, "name": found.name}
+    fields = {"set": which, "index": index, "kind": found.kind, "name": found.name}
     begun = time.perf_counter()
     try:
-        return {**said, **judged(found), "seconds": time.perf_counter() - begun}
+        return {**fields, **judged(found), "seconds": time.perf_counter() - begun}
     except varreg.errors.VarregError as error:  # nobody is misled
-        return {**said, "refused": str(error)}
+        return {**fields, "refused": str(error)}
 
 
 def judged(found: Case) -> dict[str, Any]:

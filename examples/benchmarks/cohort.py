@@ -145,8 +145,8 @@ def sizes(cubes: list[int], place: Path) -> list[list[str]]:
         folder = place / str(n) / "bids"
         bids_dataset(folder, 1, (n, n, n))
         command = [sys.executable, __file__, "--one", str(folder)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        rows.append([f"{n}^3", f"{n**3 / 1e6:.2f}", *said])
+        cells = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        rows.append([f"{n}^3", f"{n**3 / 1e6:.2f}", *cells])
         shutil.rmtree(folder.parent)
     return rows
 

@@ -59,10 +59,10 @@ def main() -> None:
         found = moved(case, args.threads) if number % args.every == 0 else None
         if found is None:
             continue
-        said, true = found
-        ratios.append(true / said)
+        estimate, true = found
+        ratios.append(true / estimate)
         print(
-            f"{case.kind:22s} {case.name:28s} said {said:.3f} mm, moved {true:.3f} mm, ratio {true / said:.2f}",
+            f"{case.kind:22s} {case.name:28s} said {estimate:.3f} mm, moved {true:.3f} mm, ratio {true / estimate:.2f}",
             flush=True,
         )
     low, middle, high = np.percentile(ratios, (5, 50, 95))

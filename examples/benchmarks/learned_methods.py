@@ -95,8 +95,10 @@ def voxelmorph_times(python: str, threads: int) -> tuple[Times, str]:
     except OSError as error:
         return {}, f"voxelmorph is not installed there: cannot start {python} ({error.strerror})"
     if ended.returncode:
-        said = ended.stderr.strip().splitlines() or [f"its process ended with {ended.returncode}"]
-        return {}, said[-1]
+        messages = ended.stderr.strip().splitlines() or [
+            f"its process ended with {ended.returncode}"
+        ]
+        return {}, messages[-1]
     found: Times = json.loads(ended.stdout.strip().splitlines()[-1])
     return found, ""
 

@@ -125,16 +125,16 @@ def refined(pair: Pair, start: Any, given: Any) -> dict[str, Any]:
         progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - begun
-    said = found.start
+    start_report = found.start
     deformable = [level.level for level in found.levels if level.stage == "deformable"]
     return {
         **scores(pair, found.displacement),
         "energy": found.energy.total,
         "seconds": seconds,
         "first": deformable[0],
-        "instead": None if said is None else said.instead,
-        "folded": said is not None and said.smallest_determinant <= 0,
-        "unfolded": said is not None and said.unfolding is not None,
+        "instead": None if start_report is None else start_report.instead,
+        "folded": start_report is not None and start_report.smallest_determinant <= 0,
+        "unfolded": start_report is not None and start_report.unfolding is not None,
     }
 
 

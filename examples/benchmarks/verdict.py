@@ -64,9 +64,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _counts(rows: list[dict[str, Any]]) -> tuple[int, int, int, int, str]:
     right, wrong = ([r for r in rows if r["wrong"] == value] for value in (False, True))
     names = collections.Counter(name for r in rows for name in r["failed"])
-    said = ", ".join(f"{name} {count}" for name, count in names.most_common(4))
+    failed_checks = ", ".join(f"{name} {count}" for name, count in names.most_common(4))
     false, missed = sum(bool(r["failed"]) for r in right), sum(not r["failed"] for r in wrong)
-    return len(right), false, len(wrong), missed, said
+    return len(right), false, len(wrong), missed, failed_checks
 
 
 def main() -> None:
@@ -83,15 +83,15 @@ def main() -> None:
     begun = time.perf_counter()
     for case in cases(args.data, args.set, args.repeats):
         rows.append(row(case, args.threads))
-        said = rows[-1]
+        last = rows[-1]
         if (
             COINCIDE not in case.kind
-            and "refused" not in said
-            and said["wrong"] != bool(said["failed"])
+            and "refused" not in last
+            and last["wrong"] != bool(last["failed"])
         ):
-            word = "missed" if said["wrong"] else "false alarm"
+            word = "missed" if last["wrong"] else "false alarm"
             print(
-                f"{word}: {said['kind']}, {said['name']}, error {said['error']:.1f}: {said['failed']}",
+                f"{word}: {last['kind']}, {last['name']}, error {last['error']:.1f}: {last['failed']}",
                 file=sys.stderr,
             )
         if args.json:

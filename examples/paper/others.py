@@ -82,8 +82,8 @@ def syn_displacements(pairs: list[Pair], python: str, threads: int) -> list[tupl
         except (OSError, subprocess.TimeoutExpired) as error:
             raise RuntimeError(f"SyN: cannot run {python} ({error})") from error
         if ended.returncode:
-            said = ended.stderr.strip().splitlines() or [f"ended with {ended.returncode}"]
-            raise RuntimeError(f"SyN: {said[-1]}")
+            messages = ended.stderr.strip().splitlines() or [f"ended with {ended.returncode}"]
+            raise RuntimeError(f"SyN: {messages[-1]}")
         found = []
         for index in range(len(pairs)):
             with np.load(Path(folder) / f"answer-{index:04d}.npz") as answer:

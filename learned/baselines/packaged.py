@@ -228,9 +228,9 @@ class DiffuseMorph(nn.Module):
         times = torch.randint(TIMES, (len(pair),), generator=self.generator).to(pair.device)
         noise = torch.randn(fixed.shape, generator=self.generator).to(pair)
         noisy = self.schedule.add_noise(fixed, noise, times)
-        said = self._noise(pair, noisy, times)
-        self.auxiliary = (said - noise).float().square().mean()
-        return self.field(torch.cat((moving, said), 1))
+        predicted_noise = self._noise(pair, noisy, times)
+        self.auxiliary = (predicted_noise - noise).float().square().mean()
+        return self.field(torch.cat((moving, predicted_noise), 1))
 
     def _noise(self, pair: Tensor, noisy: Tensor, times: Tensor) -> Tensor:
         """Noise in an image as predicted by G."""

@@ -112,8 +112,8 @@ def training_pairs(config: Config, coarser: float = 1.0) -> PairDataset:
             "make_parts: every source of `data` must have a subject for training; remove some from "
             "`data.validation_subjects`."
         )
-    wants = config.loss.dice > 0
-    return pair_dataset(sources, data.pairs_per_epoch, config.train.seed, data, wants)
+    with_labels = config.loss.dice > 0
+    return pair_dataset(sources, data.pairs_per_epoch, config.train.seed, data, with_labels)
 
 
 def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> PairDataset | None:
@@ -123,8 +123,8 @@ def _judging(config: Config, subjects: Sequence[str], count: int, seed: int) -> 
     subject is paired only with itself.
     """
     sources = _sources(config, subjects, judging=True) if count else []
-    wants = config.loss.dice > 0 or any(False in source.coincide for source, _ in sources)
-    return pair_dataset(sources, count, seed, config.data, wants) if sources else None
+    with_labels = config.loss.dice > 0 or any(False in source.coincide for source, _ in sources)
+    return pair_dataset(sources, count, seed, config.data, with_labels) if sources else None
 
 
 def _sources(

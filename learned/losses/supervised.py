@@ -108,8 +108,8 @@ def of_known(values: Tensor, which: Tensor | None) -> tuple[Tensor, Tensor]:
     Examples
     --------
     >>> import torch
-    >>> loss, told = of_known(torch.tensor([3.0, 100.0]), torch.tensor([True, False]))
-    >>> float(loss), float(told)
+    >>> loss, metric = of_known(torch.tensor([3.0, 100.0]), torch.tensor([True, False]))
+    >>> float(loss), float(metric)
     (1.5, 3.0)
     """
     if which is None:
@@ -132,9 +132,9 @@ def with_known(
         return losses
     if known_map:
         distance = known_map_distance(displacement, known.truth, known.visible)
-        mean, told = of_known(distance, known.mapped)
+        mean, metric = of_known(distance, known.mapped)
         losses = losses._replace(
-            total=losses.total + known_map * (voxel * mean), known_map=voxel * told
+            total=losses.total + known_map * (voxel * mean), known_map=voxel * metric
         )
     return with_dice(losses, displacement, known, dice)
 

@@ -144,8 +144,8 @@ def labelling_checks(
         Warnings of each registration.
     """
     mean = mean_agreement(fused, agreement)
-    told = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
-    first = f"; the first, {told[0][0]}: {told[0][1]}" if told else "."
+    warnings = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
+    first = f"; the first, {warnings[0][0]}: {warnings[0][1]}" if warnings else "."
     return (
         Check(
             "agreement", mean, DOUBTFUL, mean >= DOUBTFUL,
@@ -154,8 +154,8 @@ def labelling_checks(
         ),
         _odd(names, fused, labels),
         Check(
-            "registrations", float(len(told)), 0.0, not told,
-            f"{len(told)} of {len(names)} registrations have warnings{first}",
+            "registrations", float(len(warnings)), 0.0, not warnings,
+            f"{len(warnings)} of {len(names)} registrations have warnings{first}",
             "Register these atlases one by one (varreg register) and inspect the report.",
         ),
         Check(
@@ -177,9 +177,9 @@ def _odd(
     middle = float(np.median(shares))
     limit = ODD * middle
     odd = [f"{n} ({s:.2f})" for n, s in zip(names, shares, strict=True) if s < limit]
-    said = f"only of {', '.join(odd)}" if odd else f"from {min(shares):.2f}"
+    description = f"only of {', '.join(odd)}" if odd else f"from {min(shares):.2f}"
     return Check(
         "atlases", min(shares), limit, not odd,
-        f"The share of voxels in which an atlas has the fused label is {said} (median {middle:.2f}).",
+        f"The share of voxels in which an atlas has the fused label is {description} (median {middle:.2f}).",
         "Inspect the registrations of these atlases, and exclude them if they failed.",
     )  # fmt: skip

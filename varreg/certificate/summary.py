@@ -126,8 +126,8 @@ def _refinement(c: Certificate) -> str:
 
 
 def _perturbations(c: Certificate) -> str:
-    said = "; ".join(map(_rise, c.perturbations))
-    return f"Random smooth changes change the energy: {said}."
+    rises = "; ".join(map(_rise, c.perturbations))
+    return f"Random smooth changes change the energy: {rises}."
 
 
 def _rise(p: Perturbation) -> str:

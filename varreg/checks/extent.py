@@ -125,12 +125,12 @@ def folds(answer: Answer) -> Check:
     bound = float(answer.smallest_determinant)
     least = answer.problem.options.smallest_determinant
     held = least <= bound <= AT_THE_BOUND * least
-    said = "." if bound > 0 else ": the map may fold."
+    ending = "." if bound > 0 else ": the map may fold."
     if held:
-        said = ": cells are limited by the bound against folds, not by the energy."
+        ending = ": cells are limited by the bound against folds, not by the energy."
     return Check(
         "folds", bound, 0.0, bound > 0 and not held,
-        f"det(id + grad u) is at least {bound:.3f} at every point" + said,
+        f"det(id + grad u) is at least {bound:.3f} at every point" + ending,
         "Raise `volume_weight` or `smoothness_weight`." if held
         else "Raise `smoothness_weight`, or refine the map by varreg.solve(..., start=map).",
     )  # fmt: skip

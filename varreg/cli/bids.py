@@ -197,7 +197,7 @@ def _words(outcomes: list[Outcome], output: Path) -> str:
 def _as_json(outcomes: list[Outcome]) -> str:
     from ..jobs.verdict import verdict
 
-    said = [
+    entries = [
         {
             "name": outcome.name,
             "state": outcome.state.value,
@@ -208,4 +208,4 @@ def _as_json(outcomes: list[Outcome]) -> str:
         }
         for outcome in outcomes
     ]
-    return json.dumps(said, indent=2)
+    return json.dumps(entries, indent=2)

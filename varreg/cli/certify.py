@@ -11,7 +11,7 @@ from .backends import backend_options
 from .common_options import force
 from .exit_codes import Command
 from .image_paths import ImagePath, image_options, mask_options
-from .parameters import chosen_options, energy_options, said
+from .parameters import chosen_options, energy_options, is_given
 from .spelling import spelled
 
 #: Default number of steps of the refinement.
@@ -76,10 +76,10 @@ def certify(ctx: click.Context, moving: str, fixed: str, transform: str, **given
         "threads",
     )
     arguments = {name: given[name] for name in names}
-    steps = given["iterations"] if said(ctx, "iterations") else STEPS
+    steps = given["iterations"] if is_given(ctx, "iterations") else STEPS
     if not isinstance(steps, int):
         raise click.BadParameter("must be one number here.", ctx, param_hint="'--iterations'")
-    wanted = said(ctx, "preset") or any(said(ctx, name) for name in _energy_fields())
+    wanted = is_given(ctx, "preset") or any(is_given(ctx, name) for name in _energy_fields())
     options = chosen_options(ctx).replace(iterations=None) if wanted else None
     if given["spread"] is not None and given["trials"] == 0:
         raise click.BadParameter("needs --trials, such as 8.", ctx, param_hint="'--spread'")

@@ -36,14 +36,19 @@ class ImagePath(click.ParamType):
 
 def image_options(command: Decorated) -> Decorated:
     """Add ``--header``, ``--spacing``, ``--level`` and ``--channel`` to a command, remembered for :func:`image_file`."""
-    for name, key, said in (
+    for name, key, help_text in (
         ("--channel", _CHANNEL, ("Channel of slides, from 0. [default: luminance of colour "
                                 "images]")),
         ("--level", _LEVEL, ("Pyramid level of slides in OME-TIFF or OME-Zarr; 0 is full "
                             "resolution. [default: the finest of at most 4 million pixels]")),
     ):  # fmt: skip
         command = click.option(
-            name, type=int, is_eager=True, expose_value=False, callback=_remember_as(key), help=said
+            name,
+            type=int,
+            is_eager=True,
+            expose_value=False,
+            callback=_remember_as(key),
+            help=help_text,
         )(command)
     command = click.option(
         "--spacing",

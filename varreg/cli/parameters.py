@@ -30,7 +30,7 @@ _SYMBOLS = {
 }
 
 
-def said(ctx: click.Context, name: str) -> bool:
+def is_given(ctx: click.Context, name: str) -> bool:
     """Whether a parameter was given on the command line."""
     return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
@@ -105,7 +105,7 @@ def chosen_options(ctx: click.Context) -> Options:
     changes = {
         field.name: ctx.params[field.name]
         for field in dataclasses.fields(Options)
-        if said(ctx, field.name)
+        if is_given(ctx, field.name)
     }
     try:
         return Options.preset(ctx.params["preset"], **changes)

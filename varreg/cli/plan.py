@@ -70,13 +70,13 @@ def plan(
     memory = free_gibibytes() if memory is None else memory
     fits = fit(planned.needs, cores, memory)
     if as_json:
-        said = {
+        content = {
             "sessions": [dataclasses.asdict(need) for need in planned.needs],
             "refused": list(planned.refused),
         }
         machine = {"cores": cores, "gibibytes": memory, "measured": planned.measured}
         click.echo(
-            json.dumps(said | {"machine": machine, "fit": dataclasses.asdict(fits)}, indent=2)
+            json.dumps(content | {"machine": machine, "fit": dataclasses.asdict(fits)}, indent=2)
         )
         return
     _echo(planned, fits, cores, memory)

@@ -71,8 +71,8 @@ def report(
         if certificate is not None:
             write(found, Certificate.load(certificate), str(found))
         else:
-            said = certify(found.moving, found.fixed, found, threads=threads, **masks)
-            write(found, said, str(found))
+            new_certificate = certify(found.moving, found.fixed, found, threads=threads, **masks)
+            write(found, new_certificate, str(found))
     if not quiet:
         click.echo(f"Report: {output}")
 

@@ -100,7 +100,9 @@ def _job(name: str, record: Path, pair: dict[str, Any], arguments: dict[str, Any
         if isinstance(value, (str, os.PathLike)) and os.path.exists(value):
             inputs.setdefault(key, Path(os.fspath(value)))
             settings[key] = "file"
-    settings["reading"] = {role: getattr(image, "said", {}) for role, image in pair.items()}
+    settings["reading"] = {
+        role: getattr(image, "reading_options", {}) for role, image in pair.items()
+    }
     return Job(name, _register, record, inputs, settings)  # type: ignore[arg-type]
 
 

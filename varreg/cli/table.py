@@ -146,8 +146,8 @@ def _report_of(
         if isinstance(result, Exception):
             raise result
         report = _filled(report, result)
-        asked = with_command(result, typed(click.get_current_context()))
-        kept.save(row.name, asked, dataclasses.asdict(report), overwrite)
+        recorded_result = with_command(result, typed(click.get_current_context()))
+        kept.save(row.name, recorded_result, dataclasses.asdict(report), overwrite)
     except Exception as error:
         bare = PairReport(row.name, row.cells["moving"], row.cells["fixed"])
         return dataclasses.replace(bare, error=failed(row.name, error))

@@ -10,7 +10,7 @@ import click
 from .._version import __version__
 from ..options.options import Options
 from ..options.presets import BY_DIMENSION, BY_REGULARITY, PRESETS
-from .parameters import flag, said, shown
+from .parameters import flag, is_given, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ def option_rows(
     rows = [_row(ctx, name) for name in BEFORE]
     for field in dataclasses.fields(options):
         value, origin = getattr(options, field.name), DEFAULT
-        if said(ctx, field.name):
+        if is_given(ctx, field.name):
             origin = GIVEN
         elif field.name in preset:
             origin = PRESET
@@ -94,7 +94,7 @@ def table(rows: list[Row]) -> list[str]:
 
 def _row(ctx: click.Context, name: str) -> Row:
     """Row of a parameter that is not a field of Options."""
-    value, origin = ctx.params[name], GIVEN if said(ctx, name) else DEFAULT
+    value, origin = ctx.params[name], GIVEN if is_given(ctx, name) else DEFAULT
     if isinstance(value, bool):
         return flag(name), "yes" if value else "no", origin
     if name == "threads":

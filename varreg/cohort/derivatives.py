@@ -66,14 +66,14 @@ class Derivatives:
         stem = f"{scan.named(self.session)}_space-{space}_desc-registered_{scan.suffix}"
         path = self._place(scan.kind) / f"{stem}.nii.gz"
         write_image(path, np.asarray(values), like)
-        said = {
+        metadata = {
             "Description": f"The {scan.suffix} image, brought to {space} by varreg and interpolated once (linear).",
             "Sources": [relative_uri(scan.path, self.dataset)],
             "SpatialReference": reference,
             "SkullStripped": False,
             "GeneratedBy": f"varreg {__version__}",
         }
-        write_json(path.with_name(f"{stem}.json"), said)
+        write_json(path.with_name(f"{stem}.json"), metadata)
         self.written += [path, path.with_name(f"{stem}.json")]
 
     def write_figure(self, scan: Scan, space: str, result: Result) -> str:

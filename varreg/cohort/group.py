@@ -84,7 +84,7 @@ class Row:
 
     def cells(self) -> dict[str, Any]:
         """The columns of the table; "n/a" for missing values, as in BIDS."""
-        said = {
+        columns = {
             "participant_id": f"sub-{self.participant}",
             "session_id": f"ses-{self.session}" if self.session else "n/a",
             "image": self.image,
@@ -100,7 +100,7 @@ class Row:
             "warnings": " ".join(self.warnings),
             "notes": " ".join(self.notes),
         }
-        return {key: "n/a" if value in ("", None) else value for key, value in said.items()}
+        return {key: "n/a" if value in ("", None) else value for key, value in columns.items()}
 
 
 def write_group(

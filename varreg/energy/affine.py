@@ -117,11 +117,11 @@ class AffineObjective:
         self,
         state: Array,
         found: SimilarityValue,
-        asked: Later[Array] | None,
+        pending: Later[Array] | None,
         stretch: Array | None,
     ) -> Array:
         """dE/dz at a state, shape (parameters,)."""
-        by_position = (asked or found.gradient_later()).result()
+        by_position = (pending or found.gradient_later()).result()
         pushed = from_volume_field(by_position.astype(float), len(state) - 1)
         d = len(state) - 1
         by_corner = pushed.reshape(d, -1) @ self.corner_list.T

@@ -117,7 +117,7 @@ class Sidecar:
         ends = [(self.moving, transform.moving), (self.fixed, transform.fixed)]
         source, target = ends if name.mode == "image" else reversed(ends)
         forward = held_transform(value) is transform
-        said = {
+        metadata = {
             "Description": f"Maps points of {name.fixed} to {name.moving} (world, mm), which brings images of "
             f"{name.moving} to {name.fixed}.",
             "From": name.source,
@@ -139,7 +139,7 @@ class Sidecar:
             "Warnings": [str(check) for check in getattr(value, "warnings", ())],
             "Notes": list(getattr(value, "notes", ())),
         }
-        write_json(path, said, overwrite=True)
+        write_json(path, metadata, overwrite=True)
 
 
 def sidecar(value: Any, path: Path, inverse: bool, function: str) -> Sidecar | None:

@@ -57,17 +57,17 @@ def smallest_determinant_later(
     """
     last = np.array(field.shape[1:]) - 2
 
-    def asked(part: Array, step: Array) -> Later[Bound]:
+    def bound_of(part: Array, step: Array) -> Later[Bound]:
         found: Later[Bound] = kernels.later(kernels.determinant_bound, part, step, threads)
         return found
 
     if constraint == "zero-mean":  # constant continuation by one more node on either side
-        inside = asked(extended(field) if wider is None else wider, spacing)
+        inside = bound_of(extended(field) if wider is None else wider, spacing)
         return inside.then(lambda found: (found[0], _nearest(np.array(found[1]) - 1, last)))
-    inside = asked(field, spacing)
+    inside = bound_of(field, spacing)
     faces = list(itertools.product(range(len(spacing)), (0, -1)))
     # the node spacing of a strip is halved
-    strips = [asked(_strip(field, axis, face), spacing / 2) for axis, face in faces]
+    strips = [bound_of(_strip(field, axis, face), spacing / 2) for axis, face in faces]
 
     def smallest(found: Bound) -> Bound:
         bound, cell = found

@@ -75,7 +75,7 @@ class ImageFile:
             object.__setattr__(self, "spacing", tuple(map(float, sizes)))
 
     @property
-    def said(self) -> dict[str, Any]:
+    def reading_options(self) -> dict[str, Any]:
         """The reading options that were given, without the path."""
         values = {part.name: getattr(self, part.name) for part in fields(self)[1:]}
         return {name: value for name, value in values.items() if value is not None}

@@ -42,15 +42,15 @@ def opened(
 ) -> Pyramid:
     """An OME-Zarr as a pyramid; see :func:`varreg.images.pyramid.open_pyramid`."""
     group = zarr_library().open_group(str(path), mode="r")
-    said = group.attrs.get("ome", group.attrs).get("multiscales")
-    if not said or not said[0].get("datasets"):
+    multiscales = group.attrs.get("ome", group.attrs).get("multiscales")
+    if not multiscales or not multiscales[0].get("datasets"):
         raise FileError(
             f"{function}: `{argument}` is {str(path)!r}, which has no `multiscales` and so is no OME-Zarr picture."
         )
-    axes, datasets = [axis["name"] for axis in said[0]["axes"]], said[0]["datasets"]
+    axes, datasets = [axis["name"] for axis in multiscales[0]["axes"]], multiscales[0]["datasets"]
     arrays = [group[dataset["path"]] for dataset in datasets]
     _refuse_other(axes, arrays[0].shape, path, argument, function)
-    stated = [_places(said[0], dataset, axes) for dataset in datasets]
+    stated = [_places(multiscales[0], dataset, axes) for dataset in datasets]
     grids = _grids(arrays, axes, stated, spacing)
     levels = [Level(grid, _reader(array, axes)) for grid, array in zip(grids, arrays, strict=True)]
     channels = arrays[0].shape[axes.index("c")] if "c" in axes else 1
@@ -110,9 +110,9 @@ def _grids(
     if known and stated[0][1] is not None:
         full = Grid(full.shape, _moved(full.affine, stated[0][1]))
     grids = [full]
-    for shape, said in zip(shapes[1:], stated[1:], strict=True):
-        if known and said is not None and said[1] is not None:
-            grids.append(Grid(shape, _moved(np.diag([*said[0], 1.0]), said[1])))
+    for shape, place in zip(shapes[1:], stated[1:], strict=True):
+        if known and place is not None and place[1] is not None:
+            grids.append(Grid(shape, _moved(np.diag([*place[0], 1.0]), place[1])))
         else:
             grids.append(smaller(full, (shape[0], shape[1])))
     return grids

@@ -73,7 +73,7 @@ def cold_start(
             elif chooses_affine and deformable is False:
                 done = len(affine_factors(problem, last=True))
                 simple = simplest_affine(problem, matrix, done, False, recorder)
-                matrix, choice = simple.matrix, simple.said(ModelChoice(None, False))
+                matrix, choice = simple.matrix, simple.detailed_choice(ModelChoice(None, False))
     with timed(seconds, "deformable"):
         if deformable is False:
             evaluation = check_view(affine_evaluation(problem, matrix))

@@ -75,7 +75,7 @@ def simplest(
     evaluation = check_view(affine_evaluation(problem, matrix))
     chosen = Registration(matrix, None, evaluation, recorder, problem)
     choice = ModelChoice(name, False, bending, None, gain, apart, deformable_limit=needed)
-    return chosen, choice if affine is None else affine.said(choice)
+    return chosen, choice if affine is None else affine.detailed_choice(choice)
 
 
 def affine_fit(points: Array, there: Array) -> Array:

@@ -41,7 +41,7 @@ class AffineChoice:
     rigid_gain: float | None = None
     motion: float | None = None
 
-    def said(self, choice: ModelChoice) -> ModelChoice:
+    def detailed_choice(self, choice: ModelChoice) -> ModelChoice:
         """The model choice with the details of the affine part."""
         return replace(
             choice,

@@ -129,10 +129,10 @@ def layers_of(result: Result, name: str, place: dict[str, Any]) -> list[LayerDat
     thinned = tuple(slice(step // 2, n, step) for n in shape)
     ends = np.mgrid[thinned], result.displacement[(slice(None), *thinned)]
     arrows = np.reshape(ends, (2, len(shape), -1)).transpose(2, 0, 1).astype(np.float32)
-    said = {**place, "metadata": {"varreg": str(result)}}
+    attributes = {**place, "metadata": {"varreg": str(result)}}
     width = {"edge_width": step / 12, "vector_style": "arrow"}
-    image = result.warped.values, {**said, "name": name}, "image"
-    field = arrows, {**said, **width, "name": f"{name}: displacement"}, "vectors"
+    image = result.warped.values, {**attributes, "name": name}, "image"
+    field = arrows, {**attributes, **width, "name": f"{name}: displacement"}, "vectors"
     return [LayerDataTuple(image), LayerDataTuple(field)]
 
 

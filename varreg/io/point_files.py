@@ -96,19 +96,19 @@ def _table(name: str, dim: int, function: str) -> PointList:
 def _fcsv(name: str) -> PointList:
     """Read Slicer's .fcsv; comment lines (#) state the coordinate system and the columns."""
     lines = _text(name).splitlines()
-    said = {
+    metadata = {
         key.strip("# \t"): value.strip()
         for key, _, value in (line.partition("=") for line in lines if line.startswith("#"))
     }
     columns = [
         column.strip()
-        for column in said.get("columns", "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label").split(",")
+        for column in metadata.get("columns", "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label").split(",")
     ]
     rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))
     positions = [[float(row[columns.index(axis)]) for axis in "xyz"] for row in rows]
     label = columns.index("label") if "label" in columns else None
     names = tuple(row[label] if label is not None and label < len(row) else "" for row in rows)
-    return PointList(_ras(positions, said["CoordinateSystem"]), names)
+    return PointList(_ras(positions, metadata["CoordinateSystem"]), names)
 
 
 def _markups(name: str) -> PointList:

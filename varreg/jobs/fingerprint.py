@@ -38,13 +38,13 @@ def fingerprint(
     >>> one == fingerprint(sorted, {"moving": "ab"}, {"bins": 64})
     False
     """
-    said = {
+    fields = {
         "varreg": __version__,
         "work": f"{work.__module__}.{work.__qualname__}",
         "inputs": dict(contents),
         "settings": {key: plain(value) for key, value in settings.items()},
     }
-    text = json.dumps(said, sort_keys=True, default=_refuse)
+    text = json.dumps(fields, sort_keys=True, default=_refuse)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -118,8 +118,14 @@ def write_failed(
     job: Job, inputs: Mapping[str, Any], seconds: float, error: str, exit_code: int
 ) -> None:
     """Write the record of a failed job, which is repeated in the next run."""
-    said = {"state": "failed", "outputs": {}, "facts": {}, "error": error, "exit_code": exit_code}
-    write_json(job.record, _content(job, inputs, seconds) | said, overwrite=True)
+    failure = {
+        "state": "failed",
+        "outputs": {},
+        "facts": {},
+        "error": error,
+        "exit_code": exit_code,
+    }
+    write_json(job.record, _content(job, inputs, seconds) | failure, overwrite=True)
 
 
 def _outputs_there(job: Job, stored: Mapping[str, Any]) -> bool:

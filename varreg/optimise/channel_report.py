@@ -30,10 +30,10 @@ class ChannelReport:
     end: float
 
 
-def told(channels: Sequence[ChannelReport]) -> str:
+def channels_text(channels: Sequence[ChannelReport]) -> str:
     """Text of the report of several pairs; empty for a single pair.
 
-    >>> print(told([ChannelReport("t2", "t1", "mi", 0.75, 0.1, 0.4), ChannelReport("", "", "mi", 0.25, 0.2, 0.3)]))
+    >>> print(channels_text([ChannelReport("t2", "t1", "mi", 0.75, 0.1, 0.4), ChannelReport("", "", "mi", 0.25, 0.2, 0.3)]))
     Similarity: weighted mean of 2 pairs.
       t2 and t1: weight 0.75, mi from 0.1000 to 0.4000 nats.
       pair 2: weight 0.25, mi from 0.2000 to 0.3000 nats.

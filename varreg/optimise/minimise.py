@@ -130,7 +130,7 @@ class _Run:
         self.evaluation = _finite(start or objective.evaluate(state), self.where)
         self.gradient = self.evaluation.gradient()
         self.lbfgs, self.norm = LBFGS(options.memory, objective.precondition), 0.0
-        self.asked: tuple[Array, Later[Arrival]] | None = None  # products of a trial step
+        self.pending: tuple[Array, Later[Arrival]] | None = None  # products of a trial step
         self.arrived(self.lbfgs.ask(self.gradient))
         self.first_norm = self.norm
         self.energies = [self.evaluation.energy.total]
@@ -158,7 +158,7 @@ class _Run:
         self.iteration += 1
         self.evaluations += backtracks + 1
         self.gradient = self.evaluation.gradient()
-        ahead = self.asked[1] if self.asked and self.asked[0] is change else None
+        ahead = self.pending[1] if self.pending and self.pending[0] is change else None
         self.arrived(ahead or self.lbfgs.ask(self.gradient, change))
         # without memory step lengths grow until a trial is rejected
         self.is_easy = self.options.memory > 0 or backtracks == 0
@@ -179,14 +179,14 @@ class _Run:
         """Callback that requests the inner products of the gradient after a change before the step is accepted."""
 
         def ask(gradient: Array) -> None:
-            self.asked = change, self.lbfgs.ask(gradient, change)
+            self.pending = change, self.lbfgs.ask(gradient, change)
 
         return ask
 
-    def arrived(self, asked: Later[Arrival]) -> None:
+    def arrived(self, products: Later[Arrival]) -> None:
         """Update L-BFGS and the norm with the gradient at a new state."""
-        self.asked = None
-        self.norm = self.lbfgs.update(asked.result())
+        self.pending = None
+        self.norm = self.lbfgs.update(products.result())
         if not np.isfinite(self.norm):
             raise DivergenceError(
                 f"varreg.solve: the gradient is not finite ({self.where}, iteration {self.iteration})."

@@ -36,10 +36,10 @@ class PointReport:
     after: float
 
 
-def told_points(points: Sequence[PointReport]) -> str:
+def points_text(points: Sequence[PointReport]) -> str:
     """Text of the report, points in decreasing order of distance.
 
-    >>> print(told_points([PointReport("AC", 1.0, 8.0, 0.4), PointReport("PC", 2.0, 9.0, 0.6)]))
+    >>> print(points_text([PointReport("AC", 1.0, 8.0, 0.4), PointReport("PC", 2.0, 9.0, 0.6)]))
     Points: 2 guides, median distance 8.5 mm before, 0.50 mm after, largest 0.60 mm.
       PC: 0.60 mm (weight 2).
       AC: 0.40 mm (weight 1).

@@ -53,10 +53,10 @@ class RigidityReport:
         )
 
 
-def told_rigidity(report: RigidityReport | None) -> str:
+def rigidity_text(report: RigidityReport | None) -> str:
     """Text of the report.
 
-    >>> told_rigidity(RigidityReport(0.0012, 0.0031, 0.0004))
+    >>> rigidity_text(RigidityReport(0.0012, 0.0031, 0.0004))
     'Rigid masks: lengths in them change by 0.12 % on average (95th percentile 0.31 %), volumes by 0.04 %.'
     """
     if report is None:

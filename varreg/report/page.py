@@ -82,8 +82,8 @@ def write_report(
     """
     with reserved(path, overwrite) as write:
         found = with_images(result, moving, fixed)
-        said = _certified(found, result) if certificate is None else certificate
-        write(found, said, str(result))
+        page_certificate = _certified(found, result) if certificate is None else certificate
+        write(found, page_certificate, str(result))
     return Path(os.fsdecode(path))
 
 

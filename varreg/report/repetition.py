@@ -119,7 +119,7 @@ def _source(name: str, value: Any) -> str:
     if value is None or isinstance(value, (str, bool, int, float)):
         return repr(value)
     if isinstance(value, ImageFile):
-        rest = "".join(f", {field}={v!r}" for field, v in value.said.items())
+        rest = "".join(f", {field}={v!r}" for field, v in value.reading_options.items())
         return f"varreg.ImageFile({str(value)!r}{rest})"
     if isinstance(value, os.PathLike):
         return repr(os.fsdecode(value))

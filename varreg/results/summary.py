@@ -8,12 +8,12 @@ import numpy as np
 
 from ..backends.compilation import duration_text
 from ..geometry.affine_parts import affine_parts
-from ..optimise.channel_report import told
+from ..optimise.channel_report import channels_text
 from ..optimise.check import first_line, remedies
 from ..optimise.history import HeadMotion, Level, Stop
 from ..optimise.lengths import length
-from ..optimise.point_report import told_points
-from ..optimise.rigidity_report import told_rigidity
+from ..optimise.point_report import points_text
+from ..optimise.rigidity_report import rigidity_text
 
 if TYPE_CHECKING:
     from .result import Result
@@ -44,8 +44,8 @@ def summary(result: Result) -> str:
         _deformable(result),
     ]
     if result.levels:
-        lines += [_energy(result), told(result.channels), told_points(result.guides)]
-        lines += [told_rigidity(result.rigidity), "Levels:"]
+        lines += [_energy(result), channels_text(result.channels), points_text(result.guides)]
+        lines += [rigidity_text(result.rigidity), "Levels:"]
         lines += [f"  {level} ({level.seconds:.2f} s)." for level in result.levels]
         lines += [_ending(result.levels[-1], result.motion)]
     command = result.provenance.get("command")

@@ -53,8 +53,10 @@ class ValueCase:
         lncc, 2D, masks, zero-mean, linear
         """
         masks = ("weights" if self.weighted else "masks") if self.masks else "no masks"
-        said = f"{self.name}, {self.dimension}D, {masks}, {self.constraint}, {self.interpolation}"
-        return f"{said}, volume term" if self.volume_weight else said
+        description = (
+            f"{self.name}, {self.dimension}D, {masks}, {self.constraint}, {self.interpolation}"
+        )
+        return f"{description}, volume term" if self.volume_weight else description
 
     def evaluate(self, kernels: Any) -> tuple[Array, Array]:
         """Evaluate (energy, share in view and bound; gradient) by a backend."""
@@ -101,8 +103,8 @@ class AnswerCase:
         >>> print(AnswerCase((64, 60), dict(memory=0)))
         solve, 64 x 60, memory=0
         """
-        said = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
-        return f"solve, {' x '.join(map(str, self.shape))}, {said or 'defaults'}"
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
+        return f"solve, {' x '.join(map(str, self.shape))}, {arguments or 'defaults'}"
 
 
 def value_cases() -> list[ValueCase]:

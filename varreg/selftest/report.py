@@ -20,10 +20,8 @@ def line(outcome: Outcome) -> str:
     bits = "same bits" if outcome.same_bits else "OTHER BITS"
     verdict = "ok  " if outcome.passed else "FAIL"
     times = f"{outcome.seconds:.3f} s, CPU {outcome.cpu_seconds:.3f} s"
-    said = f"{outcome.case}; {outcome.further}" if outcome.further else outcome.case
-    return (
-        f"{verdict}  {outcome.difference:.1e} (at most {outcome.limit:g})  {bits}  {times}  {said}"
-    )
+    description = f"{outcome.case}; {outcome.further}" if outcome.further else outcome.case
+    return f"{verdict}  {outcome.difference:.1e} (at most {outcome.limit:g})  {bits}  {times}  {description}"
 
 
 def heading(device: str) -> str:

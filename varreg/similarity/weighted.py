@@ -47,16 +47,16 @@ class WeightedSimilarity(Similarity):
         return sum(w * one.value for w, one in pairs), sum(w * one.in_view for w, one in pairs)
 
     def _gradient(self) -> Later[Array]:
-        asked = [one.gradient_later() for one in self.found]
-        later: Later[Array] = Later(partial(self._mean_of_gradients, asked))
-        if all(one.is_known for one in asked):
+        gradients = [one.gradient_later() for one in self.found]
+        later: Later[Array] = Later(partial(self._mean_of_gradients, gradients))
+        if all(one.is_known for one in gradients):
             later.result()
         return later
 
-    def _mean_of_gradients(self, asked: list[Later[Array]]) -> Array:
+    def _mean_of_gradients(self, gradients: list[Later[Array]]) -> Array:
         first, *others = (
             weight * one.result().astype(float)
-            for weight, one in zip(self.weights, asked, strict=True)
+            for weight, one in zip(self.weights, gradients, strict=True)
         )
         for other in others:
             first += other

@@ -211,12 +211,12 @@ def _described(picture: Written, axes: list[str], count: int) -> dict[str, Any]:
             },
         ]
         datasets.append({"path": str(number), "coordinateTransformations": places})
-    said: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "multiscales": [{"version": "0.4", "name": "", "axes": kinds, "datasets": datasets}]
     }
     if picture.coloured and picture.channels == 3:
         window = {"min": 0, "max": 255, "start": 0, "end": 255}
-        said["omero"] = {
+        metadata["omero"] = {
             "channels": [{"color": c, "active": True, "window": window} for c in _COLOURS]
         }
-    return said
+    return metadata

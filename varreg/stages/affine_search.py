@@ -149,7 +149,7 @@ def _tried(
     ended = [
         minimise(
             objective, matrix, options, steps, shortest_step=SHORTEST_TRIAL_STEP, stage="affine",
-            factor=factor, observe=_told(observer, described(matrix, *problem.level(factor))),
+            factor=factor, observe=_trial_observer(observer, described(matrix, *problem.level(factor))),
         )
         for matrix in matrices
     ]  # fmt: skip
@@ -176,7 +176,7 @@ def _least_turned(
             options,
             options.affine_iterations,
             stage="affine",
-            observe=_told(observer, name),
+            observe=_trial_observer(observer, name),
         )
         for k, name in ((0, "turned"), (upright, "upright"))
     ]
@@ -186,7 +186,7 @@ def _least_turned(
     return [*states, *rest]
 
 
-def _told(observer: Observer | None, start: str) -> Observer | None:
+def _trial_observer(observer: Observer | None, start: str) -> Observer | None:
     """Observer of trial steps, which include the description of their initialisation."""
     if observer is None:
         return None

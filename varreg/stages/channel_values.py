@@ -44,8 +44,9 @@ def channel_reports(
         objective = deformable_objective(problem, len(problem.factors) - 1, affine)
         similarity.evaluate(objective.where, as_volume_field(nodes))
     end = [one.value for one in similarity.found]
-    said = [name.removeprefix("overlap-") for name in names]  # the affine stage uses "overlap-mi"
-    columns = zip(pairs, said, problem.weights, start, end, strict=True)
+    # the affine stage uses "overlap-mi"
+    similarities = [name.removeprefix("overlap-") for name in names]
+    columns = zip(pairs, similarities, problem.weights, start, end, strict=True)
     return tuple(
         ChannelReport(moving.name, fixed.name, name, weight, before, after)
         for (moving, fixed), name, weight, before, after in columns

@@ -36,7 +36,7 @@ from .registration import (
     register_all,
     starts_of,
 )
-from .round_record import told_of
+from .round_record import round_record
 from .space import template_grid
 from .stacks import stacked
 from .template import Round, Template
@@ -172,7 +172,7 @@ def _rounds(
     names = tuple(person.name for person in people)
     maps: list[Transform] = []
     warned: list[Warnings] = []
-    told: list[Round] = []
+    records: list[Round] = []
     for number, kind in enumerate(rounds, 1):
         begun = time.perf_counter()
         begins = number == 1
@@ -188,11 +188,11 @@ def _rounds(
                 for k, stack in enumerate(stacks, 1)
             ]
             mean = replace(mean, fixed=grid)
-            told.append(told_of(kind, template, people, maps, mean, stacks, begun))
-    last, smallest = told[-1], float(template[0].grid.spacing.min())
-    moved_last = last.moved if len(told) > 1 else 0.0
+            records.append(round_record(kind, template, people, maps, mean, stacks, begun))
+    last, smallest = records[-1], float(template[0].grid.spacing.min())
+    moved_last = last.moved if len(records) > 1 else 0.0
     checks = template_checks(names, last.likeness, moved_last, smallest, warned)
-    return Template(tuple(template), names, tuple(maps), tuple(told), work.options, checks)
+    return Template(tuple(template), names, tuple(maps), tuple(records), work.options, checks)
 
 
 def _grid(

@@ -52,24 +52,24 @@ def _unlike(names: Sequence[str], likeness: np.ndarray) -> Check:
         for name, value in zip(names, likeness, strict=True)
         if value < limit
     ]
-    said = (
+    description = (
         f"of {', '.join(odd)}, the others' is about {middle:.2f}"
         if odd
         else f"from {likeness.min():.2f}"
     )
     return Check(
         "people", float(likeness.min()), limit, not odd,
-        f"The correlation with the template is {said}.",
+        f"The correlation with the template is {description}.",
         "Inspect the images and maps of these people, and exclude them if they do not belong to the group.",
     )  # fmt: skip
 
 
 def _registrations(names: Sequence[str], warned: Sequence[tuple[str, ...]]) -> Check:
-    told = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
-    first = f"; the first, {told[0][0]}: {told[0][1]}" if told else "."
+    warnings = [(name, each[0]) for name, each in zip(names, warned, strict=True) if each]
+    first = f"; the first, {warnings[0][0]}: {warnings[0][1]}" if warnings else "."
     return Check(
-        "registrations", float(len(told)), 0.0, not told,
-        f"{len(told)} of {len(names)} last registrations have warnings{first}",
+        "registrations", float(len(warnings)), 0.0, not warnings,
+        f"{len(warnings)} of {len(names)} last registrations have warnings{first}",
         "Register these people to the template one by one (varreg register) and inspect the report.",
     )  # fmt: skip
 

@@ -157,7 +157,9 @@ def starts_of(
     with failed checks in the previous round.
     """
     again = kind != "deformable"
-    return [None if again and said else each for each, said in zip(maps, warned, strict=True)]
+    return [
+        None if again and warnings else each for each, warnings in zip(maps, warned, strict=True)
+    ]
 
 
 def _job(person: Person, start: Transform | None, kind: str, file: Path, work: Work) -> Job:
@@ -191,7 +193,7 @@ def register_person(job: Job, threads: int) -> Done:
         threads=threads,
         progress=False,
         **arguments,
-        **_asked(kind, start),
+        **_solve_arguments(kind, start),
     )
     output = job.places["output"]
     parts = {"affine": result.transform.affine}
@@ -202,7 +204,7 @@ def register_person(job: Job, threads: int) -> Done:
     return Done((output,), {"warnings": [check.sentence for check in failed(result.checks)]})
 
 
-def _asked(kind: str, start: Transform | None) -> Mapping[str, Any]:
+def _solve_arguments(kind: str, start: Transform | None) -> Mapping[str, Any]:
     """Arguments of ``solve`` for a type of round."""
     if kind != "deformable":
         return {"affine": kind, "deformable": False, "start": start and start.affine}

@@ -18,7 +18,7 @@ from .stacks import Stack
 from .template import Round
 
 
-def told_of(
+def round_record(
     kind: str, template: Sequence[Image], people: Sequence[Person], maps: Sequence[Transform],
     mean: Transform, stacks: Sequence[Stack], begun: float,
 ) -> Round:  # fmt: skip

@@ -103,7 +103,7 @@ class CuPyBackend:
             found = (
                 (warped.value, warped.weight)
                 if on_device
-                else tuple(request.wants(shape, nodes.dtype) for _ in range(2))
+                else tuple(request.add_output(shape, nodes.dtype) for _ in range(2))
             )
             request.cover("warp", math.prod(shape), *scene, *found)
             answer = self.device.answer(request)

@@ -74,7 +74,7 @@ def gathered(
         out = (
             device.buffer(workspace, f"gathered-{axis}", tuple(shape), nodes.dtype)
             if axis > 0 or on_device
-            else request.wants(tuple(shape), nodes.dtype)
+            else request.add_output(tuple(shape), nodes.dtype)
         )
         first = sum(counts[:axis])
         touched = tables.first[first : first + count], tables.stop[first : first + count]

@@ -23,7 +23,7 @@ def determinant_bound(device: Device, field: Any, spacing: Array) -> Any:
     """Lower bound of det(id + grad u) over all cells, and the cell that attains it."""
     cells, blocks = _cells(field)
     request = _request(device)
-    both = request.wants((blocks,), np.float64), request.wants((blocks,), np.int64)
+    both = request.add_output((blocks,), np.float64), request.add_output((blocks,), np.int64)
     name = "plane_bound" if len(field) == 2 else "volume_bound"
     place = _field(device, field, spacing)
     below = () if len(field) == 2 else (HALVED_BELOW,)  # in 2D the bound is exact
@@ -41,7 +41,7 @@ def volume(device: Device, field: Any, spacing: Array) -> Any:
     """Volume term: the mean over all corners of all cells."""
     cells, blocks = _cells(field)
     request = _request(device)
-    sums = request.wants((blocks,), np.float64)
+    sums = request.add_output((blocks,), np.float64)
     name = "area_sum" if len(field) == 2 else "volume_sum"
     place = _field(device, field, spacing)
     request.launch(name, blocks, *place, SMALLEST, blocks, sums, threads=THREADS)
@@ -53,7 +53,7 @@ def volume_gradient(device: Device, field: Any, spacing: Array) -> Any:
     cells, _ = _cells(field)
     request, on_device = _request(device), device.holds(field)
     shape = field.shape, np.float64
-    out = device.cupy.empty(*shape) if on_device else request.wants(*shape)
+    out = device.cupy.empty(*shape) if on_device else request.add_output(*shape)
     name = "area_gradient" if len(field) == 2 else "volume_gradient"
     place = _field(device, field, spacing)
     request.cover(name, math.prod(field.shape[1:]), *place, SMALLEST, 1 / _corners(cells), out)

@@ -19,7 +19,7 @@ def joint_histogram(
 ) -> Any:
     """Joint histogram (R B, B), fixed row x moving bin, on the host."""
     request = device.request(nodes.dtype)
-    table = request.wants((rows.regions * rows.bins, rows.bins), np.uint64)
+    table = request.add_output((rows.regions * rows.bins, rows.bins), np.uint64)
     add_histogram(request, device, moving, where, nodes, rows, table)
     return device.answered(request, lambda answer: answer[0] * 2.0**-rows.bits)
 
@@ -41,7 +41,7 @@ def mutual_information(
     """(weight in view, sum over regions of weight times mutual information in nats)."""
     request = device.request(nodes.dtype)
     each = _regions(request, device, moving, where, nodes, rows, kernel, None, workspace)
-    request.launch("sum_regions", 1, each[0], each[1], rows.regions, request.wants((2,), np.float64))  # fmt: skip
+    request.launch("sum_regions", 1, each[0], each[1], rows.regions, request.add_output((2,), np.float64))  # fmt: skip
     return device.answered(request, lambda answer: tuple(answer[0].tolist()))
 
 

@@ -43,34 +43,34 @@ class Queue:
         place: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._send, self._fetch, self._place = send, fetch, place
-        self._waiting: list[_Asked] = []
+        self._waiting: list[_Pending] = []
         self._unread: list[_Batch] = []
 
     def add(self, request: Request, finish: Finish) -> Later[Any]:
         """Later of the result of a request, processed by `finish`; requests without results need only be sent."""
-        asked = _Asked(request)
-        self._waiting.append(asked)
+        pending = _Pending(request)
+        self._waiting.append(pending)
 
         def collect() -> Any:
             with self._place():
-                return finish(self._answer(asked))
+                return finish(self._answer(pending))
 
         return Later(collect)
 
-    def _answer(self, asked: _Asked) -> Answer:
-        if asked.batch is None:
-            self._send_all(asked)
-        assert asked.batch is not None
-        if not asked.request.wanted:
+    def _answer(self, pending: _Pending) -> Answer:
+        if pending.batch is None:
+            self._send_all(pending)
+        assert pending.batch is not None
+        if not pending.request.wanted:
             return []
-        if asked.batch.answer is None:
+        if pending.batch.answer is None:
             if self._waiting:
                 self._send_all(self._waiting[0])
-            self._fetch_all(asked.batch)
-        assert asked.batch.answer is not None
-        return asked.batch.answer[asked.begin : asked.begin + len(asked.request.wanted)]
+            self._fetch_all(pending.batch)
+        assert pending.batch.answer is not None
+        return pending.batch.answer[pending.begin : pending.begin + len(pending.request.wanted)]
 
-    def _send_all(self, wanted: _Asked) -> None:
+    def _send_all(self, wanted: _Pending) -> None:
         """Send all pending requests; they are removed even if this fails, so that later requests are not affected."""
         together, self._waiting = self._waiting, []
         if wanted not in together:
@@ -100,7 +100,7 @@ class _Batch:
         self.answer: Answer | None = None
 
 
-class _Asked:
+class _Pending:
     """A request, and the position of its results in the results of its batch."""
 
     def __init__(self, request: Request) -> None:

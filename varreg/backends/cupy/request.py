@@ -89,7 +89,7 @@ class Request:
         self.sent: list[Sent] = []
         self.wanted: list[Wanted] = []
 
-    def wants(self, shape: tuple[int, ...], dtype: Any) -> Wanted:
+    def add_output(self, shape: tuple[int, ...], dtype: Any) -> Wanted:
         """Add an argument of launches whose content is transferred back."""
         self.wanted.append(Wanted(shape, dtype))
         return self.wanted[-1]

@@ -35,7 +35,7 @@ class DeviceVectors:
             first, second = (_aligned(side) for side in zip(*pairs, strict=True))
             size, request = first[0].size, self._request(*first, *second)
             blocks = _blocks(size)
-            sums = request.wants((len(pairs), blocks), np.float64)
+            sums = request.add_output((len(pairs), blocks), np.float64)
             addresses = _addresses(first), _addresses(second)
             request.launch(
                 "inner_products",
@@ -68,7 +68,7 @@ class DeviceVectors:
             field = contiguous(field, np.float64)
             nodes, request = math.prod(field.shape[1:]), self._request()
             blocks = _blocks(nodes)
-            squares = request.wants((blocks,), np.float64)
+            squares = request.add_output((blocks,), np.float64)
             request.launch(
                 "largest_square", blocks, field, len(field), nodes, blocks, squares, threads=THREADS
             )

@@ -20,7 +20,7 @@ def windowed_histogram(device: Device, images: Images, bins: int, shape: Windows
     fixed = images[0]
     bits = min(BITS - fixed.size.bit_length(), MOST_BITS)
     request, entries = device.request(fixed.dtype), bins * bins
-    table = request.wants((bins, bins), np.uint64)
+    table = request.add_output((bins, bins), np.uint64)
     request.cover("clear_table", entries, entries, table)
     request.cover("windowed_histogram", fixed.size, *images, fixed.size, bins, *shape, bits, table)
     return device.answer(request)[0] * 2.0**-bits
