@@ -62,8 +62,7 @@ def orthonormal_generators(grid: Grid, model: str, unit: float) -> Array:
         factor = np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
         raise GeometryError(
-            f"varreg.solve: the field of view of `fixed`, {grid.extent.tolist()} mm along axes that are"
-            " hardly apart, is no field of view of an image; correct the header."
+            f"varreg.solve: the axes of `fixed` ({grid.extent.tolist()} mm long) are nearly parallel; correct the header."
         ) from None
     whitened = np.linalg.solve(factor, generators.reshape(len(generators), -1))
     centre = np.eye(d + 1)

@@ -77,7 +77,7 @@ def refuse_impossible(vectors: NDArray[Any], name: str) -> None:
     >>> refuse_impossible(np.array([0.5, 1e30]), "f: `field`")
     Traceback (most recent call last):
     ...
-    varreg.errors.GeometryError: f: `field` holds a length of 1e+30, and no image is 1e+10 mm long.
+    varreg.errors.GeometryError: f: `field` has a value of 1e+30, above the limit of 1e+10 mm.
     """
     if not vectors.size:
         return
@@ -86,7 +86,7 @@ def refuse_impossible(vectors: NDArray[Any], name: str) -> None:
         raise GeometryError(f"{name} holds NaN or infinity.")
     if longest > LONGEST:
         raise GeometryError(
-            f"{name} holds a length of {longest:g}, and no image is {LONGEST:g} mm long."
+            f"{name} has a value of {longest:g}, above the limit of {LONGEST:g} mm."
         )
 
 

@@ -126,7 +126,7 @@ def checked_affine(affine: Any, dim: int) -> np.ndarray:
         )
     if np.abs(matrix).max() > LONGEST:
         raise GeometryError(
-            f"varreg.Grid: `affine` holds {_largest(matrix):g}, and no image is {LONGEST:g} mm away: "
+            f"varreg.Grid: `affine` has an entry of {_largest(matrix):g}, above the limit of {LONGEST:g} mm: "
             f"{matrix.tolist()}; correct the header (sform, qform) or give an affine."
         )
     if np.abs(matrix[-1] - np.eye(dim + 1)[-1]).max() > 1e-6:

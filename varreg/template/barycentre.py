@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..energy.lie_algebra import exponential
 from ..errors import GeometryError
 from ..geometry.displacement import Float
 
-#: Distance from the identity within which the series of the two functions need few terms.
+#: Distance from the identity within which the series of the logarithm needs few terms, and their number.
 NEAR, TERMS = 0.1, 9
 #: Maximum number of fixed-point iterations, which converge quadratically near the mean; and tolerance.
 STEPS, ENOUGH = 50, 1e-12
@@ -99,26 +100,6 @@ def logarithm(matrix: Float) -> Float:
         total = total + power / (2 * k + 1)
         power = power @ square
     return np.asarray(2.0 ** (doublings + 1) * total)
-
-
-def exponential(matrix: Float) -> Float:
-    """The exponential: power series of the scaled matrix, then repeated squaring.
-
-    Examples
-    --------
-    >>> exponential(np.array([[0.0, 3.0], [0.0, 0.0]])).tolist()
-    [[1.0, 3.0], [0.0, 1.0]]
-    """
-    size = float(np.abs(matrix).sum(axis=0).max())
-    halvings = max(0, int(np.ceil(np.log2(size / NEAR)))) if size > 0 else 0
-    part = matrix / 2.0**halvings
-    total, term = np.eye(len(matrix)), np.eye(len(matrix))
-    for k in range(1, 2 * TERMS):
-        term = term @ part / k
-        total = total + term
-    for _ in range(halvings):
-        total = total @ total
-    return np.asarray(total)
 
 
 def _square_root(matrix: Float) -> Float:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.linalg import expm, logm
 
+from varreg.energy.lie_algebra import exponential
 from varreg.errors import GeometryError
-from varreg.template.barycentre import exponential, logarithm, mean_affine
+from varreg.template.barycentre import logarithm, mean_affine
 
 
 def random_maps(count, d, seed=0, size=0.3):
