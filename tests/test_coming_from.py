@@ -107,6 +107,8 @@ assert np.allclose(varreg.solve(affine.warped, "t1-slice.nii.gz", start=field[0]
                                 iterations=1).start.energy.total)
 """,
 }
+#: Tools that take seconds to load or to register.
+SLOW = ("elastix", "ANTs", "SimpleITK", "VoxelMorph")
 SHARED = """
 assert refined.energy.total <= refined.start.energy.total
 assert refined.smallest_determinant > 0
@@ -127,7 +129,7 @@ def script(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "elastix" else n for n in TOOLS]
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in TOOLS]
 )
 def test_a_section_runs_with_its_tool(name, tmp_path):
     for package in TOOLS[name]:

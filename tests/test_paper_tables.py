@@ -16,6 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = [ROOT / "examples" / "paper", ROOT / "examples" / "benchmarks"]
 NAMES = [file.stem for folder in FOLDERS for file in folder.glob("*.py")]
 TABLES = ("table2_3", "figure4_5", "table4", "table5", "table6", "table7", "table8")
+#: The others train several networks each.
+NAMED = [
+    name if name in ("table2_3", "table8") else pytest.param(name, marks=pytest.mark.slow)
+    for name in TABLES
+]
 FIGURES = {"tre", "mi", "ncc", "folds", "determinant", "cpu", "gpu"}
 TINY = (
     "model.shape=32,32", "data.pairs_per_epoch=2", "data.test_pairs=4", "train.checkpoint_every=1000",
@@ -61,7 +66,7 @@ def run(paper, name, output):
     return json.loads((output / f"{name}.json").read_text(encoding="utf-8")), text
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", NAMED)
 def test_a_table_has_error_folds_and_time_beside_the_papers_figures(paper, output, name):
     table, text = run(paper, name, output)
     rows = [r for r in table["rows"] if "figures" in r]
@@ -84,7 +89,7 @@ def test_a_table_has_error_folds_and_time_beside_the_papers_figures(paper, outpu
     assert all((output / picture).stat().st_size > 1000 for picture in table["pictures"])
 
 
-@pytest.mark.parametrize("name", ["table2_3", "table5"])
+@pytest.mark.parametrize("name", ["table2_3", pytest.param("table5", marks=pytest.mark.slow)])
 def test_a_table_made_again_is_the_same_and_trains_nothing(paper, output, name, monkeypatch):
     first, _ = run(paper, name, output)
 
@@ -199,6 +204,7 @@ def test_a_claim_is_decided_only_where_the_pairs_leave_no_doubt(paper):
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * many.std() / 2000**0.5, rel=0.05)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_batch_and_with_gradients(paper):
     run = paper("memory")._measured
     one, eight, training = (

@@ -164,6 +164,7 @@ def read(one, file):
     return varreg.read_transform(file, one.transform.fixed, one.transform.moving)
 
 
+@pytest.mark.slow
 def test_transforms_and_chains(elastix):
     _, asked, results = elastix
     for name, (dim, files) in asked.items():

@@ -57,6 +57,7 @@ def take(value):
     return as_image(value, argument="moving")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ALONE in os.environ, reason="this is that process")
 def test_itk_in_a_process_of_its_own():
     if importlib.util.find_spec("itk") is None:
@@ -66,6 +67,8 @@ def test_itk_in_a_process_of_its_own():
         "-m",
         "pytest",
         "-q",
+        "-n",
+        "0",
         "-p",
         "no:cacheprovider",
         __file__,
