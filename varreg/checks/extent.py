@@ -36,7 +36,8 @@ def scales(answer: Answer) -> Check:
         "scales", float(factors.max()), SCALE, bool(factors.max() <= SCALE),
         f"The affine part scales an axis by {worst:.2f}; heads of different people differ by "
         f"{1 / SCALE:.2f} to {SCALE:.2f}.",
-        "Try affine='rigid' or affine='similarity', or masks of the anatomy common to both images.",
+        "Try affine='rigid' or affine='similarity', or masks of the anatomy common to both images; if only the moving"
+        " image is without skull, `moving_mask` of its brain.",
     )  # fmt: skip
 
 
