@@ -126,8 +126,8 @@ def _explained(error: str, arguments: Sequence[str]) -> str:
         return f"learned: unknown key `{key}`.{meant(key, keys())}"
     found = re.search(r'key "([^"]+)": *(.*)', error)
     if found and found[1] in keys():
-        came = [a.partition("=")[2] for a in arguments if a.startswith(f"--{found[1]}=")]
-        got = f"; got {shown(came[-1])}." if came else f" ({found[2]})."
+        received = [a.partition("=")[2] for a in arguments if a.startswith(f"--{found[1]}=")]
+        got = f"; got {shown(received[-1])}." if received else f" ({found[2]})."
         return f"`{found[1]}` must be {wanted(keys()[found[1]])}{got}"
     return f"learned: {error}"
 

@@ -120,8 +120,8 @@ class Section:
             object.__setattr__(self, field, _plain(value if named else parsed[field]))
 
     def _refuse(self, field: str, what: str) -> NoReturn:
-        came = getattr(self, field)
-        raise InputError(f"`{self.name}.{field}` must be {what}; got {shown(came)}.")
+        received = getattr(self, field)
+        raise InputError(f"`{self.name}.{field}` must be {what}; got {shown(received)}.")
 
     @classmethod
     def of(cls, values: Any, where: str) -> Any:

@@ -241,8 +241,8 @@ def name_for_pairs(pairs: Any, function: str) -> tuple[str, Any]:
 def _found(model: Any) -> tuple[Path, str]:
     """Path and name of a network."""
     if not isinstance(model, (str, os.PathLike)):
-        came = type(model).__name__
-        raise InputError(f"learned.load: `model` must be a name or a path; got {came}.")
+        received = type(model).__name__
+        raise InputError(f"learned.load: `model` must be a name or a path; got {received}.")
     path = Path(os.fsdecode(model))
     if isinstance(model, str) and path.name == model and path.suffix != weights.SUFFIX:
         return weights.find(model), model

@@ -96,8 +96,8 @@ def check_displacement(function: str, name: str, displacement: Any) -> None:
     varreg.errors.InputError: learned.spatial.warp: `displacement` must be (N, d, *S) with ...
     """
     if not isinstance(displacement, Tensor) or not displacement.is_floating_point():
-        came = getattr(displacement, "dtype", type(displacement).__name__)
-        raise InputError(f"{function}: `{name}` must be a floating-point tensor; got {came}.")
+        received = getattr(displacement, "dtype", type(displacement).__name__)
+        raise InputError(f"{function}: `{name}` must be a floating-point tensor; got {received}.")
     shape = tuple(displacement.shape)
     if displacement.ndim not in (4, 5) or shape[1] != len(shape) - 2 or displacement.numel() == 0:
         raise InputError(
@@ -129,8 +129,10 @@ def check_images(function: str, **images: Tensor) -> None:
     first: Tensor | None = None
     for name, image in images.items():
         if not isinstance(image, Tensor) or not image.is_floating_point():
-            came = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
-            raise InputError(f"{function}: `{name}` must be a floating-point tensor; got {came}.")
+            received = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
+            raise InputError(
+                f"{function}: `{name}` must be a floating-point tensor; got {received}."
+            )
         if image.ndim not in (4, 5) or image.shape[1] != 1 or image.numel() == 0:
             raise InputError(
                 f"{function}: `{name}` must be (N, 1, *S) with two or three non-empty axes in S; "

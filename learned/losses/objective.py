@@ -143,8 +143,8 @@ class Objective:
         inverse_iterations: int = 5,
     ) -> None:
         if not isinstance(weights, LossWeights):
-            came = type(weights).__name__
-            raise InputError(f"{NAME}: `weights` must be a LossWeights; got {came}.")
+            received = type(weights).__name__
+            raise InputError(f"{NAME}: `weights` must be a LossWeights; got {received}.")
         if not (isinstance(voxel_size, (int, float)) and 0 < voxel_size < math.inf):
             raise InputError(f"{NAME}: `voxel_size` must be above 0 mm; got {voxel_size!r}.")
         self.similarity = MutualInformation(options)

@@ -76,10 +76,10 @@ class Image(Writable):
         data = self.data
         usable = isinstance(data, np.ndarray) and data.dtype == np.float32
         if not (usable and data.flags.c_contiguous and data.shape == self.grid.shape):
-            came = f"{data.dtype}, shape {data.shape}" if isinstance(data, np.ndarray) else data
+            received = f"{data.dtype}, shape {data.shape}" if isinstance(data, np.ndarray) else data
             raise InputError(
                 f"varreg.Image: `data` must be a C-contiguous float32 array of the grid's shape "
-                f"{self.grid.shape}; got {came}. Use varreg.Image.from_array(...)."
+                f"{self.grid.shape}; got {received}. Use varreg.Image.from_array(...)."
             )
         valid = self.valid
         if valid is not None and (valid.shape != data.shape or valid.dtype != bool):

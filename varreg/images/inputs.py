@@ -158,7 +158,7 @@ def _read(
         refuse_shape(array.shape, **names)
     elif is_on_gpu(value) and not is_foreign(value):
         found = device_array(value, **names)
-        refuse_kind(found.dtype, **names, came=type(value).__name__)
+        refuse_kind(found.dtype, **names, received=type(value).__name__)
         refuse_shape(found.shape, **names)
         return _fitted(found, grid, **names), None, grid
     else:

@@ -53,7 +53,7 @@ def stored(value: Any, *, argument: str, function: str, voxels: bool = True) -> 
         found = read_nibabel(value, **names, voxels=voxels)
     elif is_foreign(value):
         found = read_foreign(value, **names)
-        refuse_kind(found.array.dtype, **names, came=type(value).__name__)
+        refuse_kind(found.array.dtype, **names, received=type(value).__name__)
     else:
         found = Stored(real_array(value, **names), opaque=shown_values(value))
     refuse_shape(found.array.shape, **names)

@@ -86,8 +86,10 @@ def opened_volume(
     FileError, InputError
         If it is not a volume, or cannot be read.
     """
-    came = repr(os.fspath(value)) if hasattr(value, "__fspath__") else f"a {type(value).__name__}"
-    with explained(argument, function, repr(value) if isinstance(value, str) else came):
+    received = (
+        repr(os.fspath(value)) if hasattr(value, "__fspath__") else f"a {type(value).__name__}"
+    )
+    with explained(argument, function, repr(value) if isinstance(value, str) else received):
         header = value.header if isinstance(value, ImageFile) else None
         image = value
         if isinstance(value, (str, os.PathLike)):
@@ -100,7 +102,7 @@ def opened_volume(
 
 
 @contextmanager
-def explained(argument: str, function: str, came: str) -> Iterator[None]:
+def explained(argument: str, function: str, received: str) -> Iterator[None]:
     """Convert any exception of a reading library to a `FileError` that names the argument."""
     try:
         yield
@@ -108,7 +110,7 @@ def explained(argument: str, function: str, came: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise FileError(
-            f"{function}: `{argument}` is {came}, which cannot be read "
+            f"{function}: `{argument}` is {received}, which cannot be read "
             f"({type(error).__name__}: {error}); check that the file is complete and of the type "
             "of its extension."
         ) from error

@@ -93,7 +93,7 @@ def read_picture(path: Path, *, argument: str, function: str) -> np.ndarray:
     else:
         with open(path, "rb") as stream:  # imageio leaves files open that it cannot read
             pixels = np.asarray(skimage.io.imread(stream))
-    refuse_kind(pixels.dtype, argument=argument, function=function, came=path.name)
+    refuse_kind(pixels.dtype, argument=argument, function=function, received=path.name)
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
     known = (1, 2, 3) if suffix in (".jpg", ".jpeg") else (1, 2, 3, 4)
     if pixels.ndim not in (2, 3) or channels not in known:

@@ -164,7 +164,7 @@ def _read_spatial(
     stored = image.dataobj
     refuse_shape(stored.shape, argument=argument, function=function)
     dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
-    refuse_kind(dtype, argument=argument, function=function, came=type(image).__name__)
+    refuse_kind(dtype, argument=argument, function=function, received=type(image).__name__)
     affine, checks, notes = placed(image, header, argument=argument, function=function)
     array = stored_voxels(stored) if voxels else np.broadcast_to(np.float32(0), stored.shape)
     return Stored(array, affine, name, checks=checks, notes=notes)

@@ -74,7 +74,7 @@ def as_volumes(value: Any, *, argument: str, function: str) -> Volumes:
         image, affine, checks, notes = opened_volume(value, **names)
         stored, name, step = image.dataobj, Path(image.get_filename() or "").name, _step(image)
         dtype = np.dtype(getattr(stored, "dtype", image.get_data_dtype()))
-        refuse_kind(dtype, **names, came=type(image).__name__)
+        refuse_kind(dtype, **names, received=type(image).__name__)
     else:
         stored = real_array(value, **names)
     shape = _checked(tuple(int(n) for n in stored.shape), **names)

@@ -117,7 +117,7 @@ def read_level(path: Path, given: ImageFile, argument: str, function: str) -> St
     with open_pyramid(given, **names) as pyramid:
         number = pyramid.level(given.level, **names)
         grid, pixels = pyramid.levels[number].grid, pyramid.pixels(number)
-    refuse_kind(pixels.dtype, **names, came=path.name)
+    refuse_kind(pixels.dtype, **names, received=path.name)
     chosen = _of_channel(pixels, given.channel, pyramid, **names)
     down, across = grid.spacing
     size = (
@@ -135,9 +135,9 @@ def _of_channel(
     if channel is None and (pyramid.coloured or pyramid.channels == 1):
         return pixels[..., 0] if pyramid.channels == 1 else pixels
     if channel is None or not 0 <= channel < pyramid.channels:
-        came = "say which to take" if channel is None else f"there is none of number {channel}"
+        problem = "say which to take" if channel is None else f"there is none of number {channel}"
         raise InputError(
-            f"{function}: `{argument}` is {pyramid.name!r} with channels 0 to {pyramid.channels - 1}; {came}: "
+            f"{function}: `{argument}` is {pyramid.name!r} with channels 0 to {pyramid.channels - 1}; {problem}: "
             "varreg.ImageFile(path, channel=0) (command line: --channel)."
         )
     return pixels[..., channel]

@@ -46,7 +46,7 @@ def real_array(value: Any, *, argument: str, function: str) -> np.ndarray:
             f"{function}: `{argument}` cannot be made an array ({type(value).__name__}: {error}); "
             "pass an array of numbers, a nibabel image or a path."
         ) from error
-    refuse_kind(array.dtype, argument=argument, function=function, came=type(value).__name__)
+    refuse_kind(array.dtype, argument=argument, function=function, received=type(value).__name__)
     return array
 
 
@@ -57,15 +57,15 @@ def shown_values(value: Any) -> np.ndarray | None:
     return None
 
 
-def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str) -> None:
+def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, received: str) -> None:
     """Raise unless a dtype is bool, integer or floating point.
 
     Parameters
     ----------
     dtype : numpy.dtype
         Data type of the voxels.
-    argument, function, came : str
-        Names for the message; `came` describes the input.
+    argument, function, received : str
+        Names for the message; `received` describes the input.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str
 
     Examples
     --------
-    >>> refuse_kind(np.dtype("int16"), argument="moving", function="varreg.solve", came="list")
+    >>> refuse_kind(np.dtype("int16"), argument="moving", function="varreg.solve", received="list")
     """
     if dtype.kind in "biuf":
         return
@@ -83,7 +83,7 @@ def refuse_kind(dtype: np.dtype[Any], *, argument: str, function: str, came: str
         "V": "pass one channel or the luminance",
     }.get(dtype.kind, "pass an array of numbers, a nibabel image or a path")
     raise InputError(
-        f"{function}: `{argument}` must hold real numbers; got {came} of dtype {dtype}; {remedy}."
+        f"{function}: `{argument}` must hold real numbers; got {received} of dtype {dtype}; {remedy}."
     )
 
 

@@ -177,8 +177,8 @@ def with_later_options(mapping: Any) -> Any:
 def _same_keys(kind: type, mapping: Any, name: str) -> None:
     wanted = {field.name for field in dataclasses.fields(kind)}
     if not isinstance(mapping, dict) or set(mapping) != wanted:
-        came = sorted(mapping) if isinstance(mapping, dict) else _shown(mapping)
-        raise Damage(f"`{name}` must have the keys {sorted(wanted)}, not {came}")
+        received = sorted(mapping) if isinstance(mapping, dict) else _shown(mapping)
+        raise Damage(f"`{name}` must have the keys {sorted(wanted)}, not {received}")
 
 
 def _shown(value: Any) -> str:

@@ -118,10 +118,10 @@ def page(found: Result, certificate: Certificate, words: str) -> str:
     """The page of a result with images, as text; see :func:`write_report`."""
     shape = found.transform.fixed.shape
     if not isinstance(certificate, Certificate) or certificate.shape != shape:
-        came = getattr(certificate, "shape", type(certificate).__name__)
+        received = getattr(certificate, "shape", type(certificate).__name__)
         raise InputError(
             f"varreg.report: `certificate` must be the varreg.Certificate of this map, of {shape} voxels;"
-            f" got {came}."
+            f" got {received}."
         )
     subject = Subject(found)
     solid = viewer(subject)

@@ -45,29 +45,29 @@ def read_bvectors(value: Any, count: int, function: str) -> Array:
     >>> read_bvectors([[1, 0, 0], [0, 1, 0]], 2, "varreg.align_series").tolist()
     [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
     """
-    came = f"{function}: `bvecs`"
+    prefix = f"{function}: `bvecs`"
     try:
         if isinstance(value, (str, os.PathLike)):
-            came += f" is {os.fsdecode(value)!r}, which"
+            prefix += f" is {os.fsdecode(value)!r}, which"
             lines = Path(os.fsdecode(value)).expanduser().read_text(encoding="utf-8").splitlines()
             value = [line.replace(",", " ").split() for line in lines if line.strip()]
         vectors = np.array(value, dtype=np.float64)
     except (OSError, ValueError, TypeError) as error:
         raise FileError(
-            f"{came} cannot be read ({error}); give 3 rows of {count} numbers, as FSL has them."
+            f"{prefix} cannot be read ({error}); give 3 rows of {count} numbers, as FSL has them."
         ) from error
     if vectors.ndim != 2 or 3 not in vectors.shape:
         raise InputError(
-            f"{came} has shape {vectors.shape}; give 3 rows of {count} numbers, as FSL has them."
+            f"{prefix} has shape {vectors.shape}; give 3 rows of {count} numbers, as FSL has them."
         )
     vectors = vectors if vectors.shape[0] == 3 else vectors.T
     if vectors.shape[1] != count:
         raise InputError(
-            f"{came} has {vectors.shape[1]} directions, and the series has {count} volumes; give those of this series, "
+            f"{prefix} has {vectors.shape[1]} directions, and the series has {count} volumes; give those of this series, "
             "one for each volume (zeros where there is no weighting)."
         )
     if not np.isfinite(vectors).all():
-        raise InputError(f"{came} holds NaN or infinity; give zeros where there is no weighting.")
+        raise InputError(f"{prefix} holds NaN or infinity; give zeros where there is no weighting.")
     return vectors
 
 

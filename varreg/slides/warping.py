@@ -126,9 +126,9 @@ def _checked(transform: Any, image: Any, path: Any, interpolation: Any) -> Trans
     """Validate the arguments; returns the transform."""
     map_ = held_transform(transform)
     if map_ is None or map_.fixed.dim != 2:
-        came = type(transform).__name__ if map_ is None else "map between volumes"
+        received = type(transform).__name__ if map_ is None else "map between volumes"
         raise InputError(
-            f"{FUNCTION}: `transform` is a {came}; give a Result or a Transform between two slides."
+            f"{FUNCTION}: `transform` is a {received}; give a Result or a Transform between two slides."
         )
     check_choice(interpolation, INTERPOLATIONS, FUNCTION, "interpolation")
     if not isinstance(image, (str, os.PathLike)) or not may_be_pyramid(image):

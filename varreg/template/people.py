@@ -136,11 +136,11 @@ def _as_many(values: Any, argument: str, count: int) -> list[Any]:
     if values is None:
         return [None] * count
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != count:
-        came = (
+        received = (
             f"{len(values)} of them" if isinstance(values, (list, tuple)) else type(values).__name__
         )
         raise InputError(
-            f"{FUNCTION}: `{argument}` must be a list with one for each of the {count} people, or None for some; got {came}."
+            f"{FUNCTION}: `{argument}` must be a list with one for each of the {count} people, or None for some; got {received}."
         )
     return [_absolute(value) for value in values]
 

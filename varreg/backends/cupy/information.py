@@ -109,7 +109,7 @@ class DeviceOverlap:
         with self._device.current():
             request = self._device.request(nodes.dtype)
             place = self._device, moving, where, nodes, fixed, kernel, weights, workspace
-            request.brings(_regions(request, *place))
+            request.fetch(_regions(request, *place))
             return self._device.answered(request, _seen_kept_value)
 
     def gradient(

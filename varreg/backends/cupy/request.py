@@ -94,7 +94,7 @@ class Request:
         self.wanted.append(Wanted(shape, dtype))
         return self.wanted[-1]
 
-    def brings(self, array: Any) -> None:
+    def fetch(self, array: Any) -> None:
         """Add a device array that is transferred back."""
         self.wanted.append(Wanted(array.shape, array.dtype, array))
 

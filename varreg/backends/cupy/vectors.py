@@ -83,7 +83,7 @@ class DeviceVectors:
         """Value of an array of one element as a float."""
         with self._device.current():
             request = self._request()
-            request.brings(value)
+            request.fetch(value)
             return self._device.answered(request, lambda answer: float(answer[0]))
 
     def _request(self, *kept: Any) -> Request:
