@@ -131,7 +131,7 @@ def test_an_item_is_broken_off_when_its_part_is_over(budget, tmp_path):
     begun = time.perf_counter()
     report = budget.Report("# Title", tmp_path / "report.md", 3.0)
     report.add([slow])
-    assert time.perf_counter() - begun < 15  # of 30
+    assert time.perf_counter() - begun < 2
     assert (tmp_path / "report.md").read_text().count("left out: time") == 2
 
 

@@ -59,7 +59,7 @@ def _together(
     client: Any, jobs: list[Job], threads: int, suspects: list[tuple[Job, int]]
 ) -> Iterator[Outcome]:
     """Outcomes of parallel jobs; given up jobs are added to `suspects`, with the number of lost workers."""
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     sent = dict[Any, Job]()
     for job in jobs:
@@ -71,19 +71,21 @@ def _together(
     while sent:
         future = next(ended)
         job = sent.pop(future)
-        lost, outcome = _outcome(job, future)
-        if outcome is None:
-            suspects.append((job, lost))
-        else:
-            yield outcome
+        try:
+            yield _outcome(job, future)
+        except KilledWorker as error:
+            suspects.append((job, _lost(error)))
 
 
 def _alone(client: Any, job: Job, threads: int, before: int) -> Outcome:
     """Outcome of a job that had `before` lost workers, executed alone."""
-    lost, outcome = _outcome(job, _submit(client, job, threads))
-    if outcome is not None:
-        return outcome.after(before)
-    return failure(job, lost_workers(lost), 0.0, {}).after(before + lost)
+    from distributed import KilledWorker
+
+    try:
+        return _outcome(job, _submit(client, job, threads)).after(before)
+    except KilledWorker as error:
+        lost = _lost(error)
+        return failure(job, lost_workers(lost), 0.0, {}).after(before + lost)
 
 
 def _submit(client: Any, job: Job, threads: int) -> Any:
@@ -92,16 +94,20 @@ def _submit(client: Any, job: Job, threads: int) -> Any:
     return client.submit(*call, pure=False)
 
 
-def _outcome(job: Job, future: Any) -> tuple[int, Outcome | None]:
-    """The number of lost workers of a job that the scheduler gave up, and the outcome of any other job."""
+def _outcome(job: Job, future: Any) -> Outcome:
     from distributed import KilledWorker
 
     error = future.exception()
     if isinstance(error, KilledWorker):
-        return error.allowed_failures + 1, None
+        raise error
     outcome: Outcome = future.result() if error is None else failure(job, error, 0.0, {})
     future.release()  # if kept, it would be repeated when its worker is lost
-    return 0, outcome
+    return outcome
+
+
+def _lost(error: Any) -> int:
+    """Number of workers lost during a job that the scheduler gave up."""
+    return int(error.allowed_failures) + 1
 
 
 def _client(engine: Engine, opened: ExitStack) -> Any:

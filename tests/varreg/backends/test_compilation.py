@@ -10,7 +10,7 @@ from varreg.backends.numba.compiled import kernel
 from varreg.backends.threads import each
 from varreg.stages.levels import timed
 
-WAIT = 0.4
+WAIT = 0.2
 
 
 def wait(_=None):
