@@ -132,7 +132,7 @@ def engines(place: Path):
 
     @contextmanager
     def dask():
-        with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
             yield Engine(scheduler=cluster.scheduler_address)
 
     yield "dask", dask()

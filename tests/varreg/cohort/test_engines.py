@@ -75,7 +75,7 @@ def test_a_killed_worker_loses_nothing_and_changes_no_bit(
     if engine == "dask":
         distributed = pytest.importorskip("distributed")
         with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster:
             ended = registered(app, cohort, output, "--scheduler", cluster.scheduler_address)
     else:

@@ -23,7 +23,7 @@ cloudpickle.register_pickle_by_value(work)
 def cluster(request):
     workers, threads = request.param
     with distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=None
+        n_workers=workers, threads_per_worker=threads, processes=True, dashboard_address=":0"
     ) as started:
         yield started
 
